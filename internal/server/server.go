@@ -1,0 +1,163 @@
+// Package server moves frames: it listens, splits each connection into requests for a Handler, writes the answers as
+// soon as they are ready, and keeps the clocks and limits. It knows frames, no messages. docs/protocol.md has the rules
+// of the wire, Config the limits.
+//
+// A connection has two goroutines. Its reader reads a frame, waits until the process has memory for it and the
+// connection a free slot, and calls Handler.Start; it waits for nothing else. Its writer writes whatever answers are
+// queued, in one go, and a heartbeat when it had nothing to write for long. Handlers' goroutines only ever append to the
+// queue between. Everything a request holds, memory and slot, it holds until its answer is written.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
+)
+
+// Peer is one connection as a handler sees it.
+type Peer interface {
+	// String returns the remote address, for logs.
+	String() string
+	// Room waits until no more than 4 MiB of this peer's answers, and half of MaxPending of the process's, are unsent. A
+	// handler calls it before work whose answer may be large. It reserves nothing: how many do such work at once is for
+	// the handler to bound. The error is the context's.
+	Room(ctx context.Context) error
+}
+
+// Handler is what the server needs from above.
+type Handler interface {
+	// Start is called once per frame, in the order read, from the connection's reader. It must not wait for I/O; it may
+	// block while a queue is full, which is the back-pressure. It calls finish exactly once, from anywhere: with the
+	// answer and ok true, or with ok false for "no answer". finish never blocks. Answers leave in the order of those
+	// calls.
+	//
+	// ctx carries the request's deadline. It ends when finish is called and when the server gives up on the request, not
+	// when the peer goes away: a message already accepted is still stored. The frame's body is the handler's to keep.
+	Start(ctx context.Context, p Peer, f pdu.Frame, finish func(answer pdu.Frame, ok bool))
+}
+
+// Server serves the connections of any number of listeners. New makes one; Serve runs it, once.
+type Server struct {
+	cfg     Config
+	handler Handler
+	log     *slog.Logger
+	budget  *budget
+	tally   tally // of all connections
+
+	// Reasons to close a connection, with their times.
+	idle, slowFrame, notTaken error
+
+	refused   atomic.Int64
+	badFrames atomic.Int64
+	panics    atomic.Int64
+
+	// life is the parent of every request's context; it ends when Serve does, at the latest at the drain's deadline.
+	life context.Context
+	end  context.CancelCauseFunc
+
+	running sync.WaitGroup // connections
+	mu      sync.Mutex
+	conns   map[*conn]struct{} // guarded by mu
+}
+
+// New returns a server that gives every request to h.
+func New(cfg Config, h Handler, log *slog.Logger) *Server {
+	life, end := context.WithCancelCause(context.Background())
+	return &Server{
+		cfg:     cfg,
+		handler: h,
+		log:     log,
+		budget:  newBudget(cfg.MaxPending),
+
+		idle:      fmt.Errorf("idle for %v", cfg.IdleTimeout),
+		slowFrame: fmt.Errorf("frame not complete after %v", cfg.FrameTimeout),
+		notTaken:  fmt.Errorf("answers not taken for %v", cfg.WriteTimeout),
+
+		life:  life,
+		end:   end,
+		conns: make(map[*conn]struct{}),
+	}
+}
+
+// Serve accepts on every listener until ctx is cancelled, closes the listeners, drains and returns. The error is nil
+// after a clean drain and says what was left when the drain's deadline passed. No goroutine of the server is left behind
+// then, unless a Handler's Start never returns.
+func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
+	defer s.end(net.ErrClosed)
+	var accepting sync.WaitGroup
+	for _, ln := range lns {
+		accepting.Go(func() { s.accept(ctx, ln) })
+	}
+	<-ctx.Done()
+	for _, ln := range lns {
+		_ = ln.Close() // the drain goes on whatever it says
+	}
+	accepting.Wait() // from here on no connection is added
+	return s.drain()
+}
+
+// accept opens a connection for everyone who calls, until ctx ends. An error of the system, such as too many open
+// files, is waited out.
+func (s *Server) accept(ctx context.Context, ln net.Listener) {
+	const firstPause, maxPause = 5 * time.Millisecond, time.Second
+	pause := firstPause
+	for {
+		nc, err := ln.Accept()
+		if err == nil {
+			pause = firstPause
+			s.open(nc)
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.Error("cannot accept connections", "listener", ln.Addr().String(), "error", err, "retry_in", pause)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// open starts serving an accepted connection, unless there are too many. (TCP keep-alive and no-delay are what Go's
+// listeners set.)
+func (s *Server) open(nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) >= s.cfg.MaxConns {
+		s.refused.Add(1)
+		s.log.Warn("connection refused: too many", "peer", nc.RemoteAddr().String(), "limit", s.cfg.MaxConns)
+		_ = nc.Close()
+		return
+	}
+	c := newConn(s, nc)
+	s.conns[c] = struct{}{}
+	c.log.Info("connection opened", "connections", len(s.conns))
+	s.running.Go(func() {
+		c.run()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	})
+}
+
+// each calls f for every connection.
+func (s *Server) each(f func(*conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		f(c)
+	}
+}
