@@ -1,0 +1,116 @@
+// Package chat holds the rules of the proxy: who may log in, what a message, a session and a group are, what is
+// refused and what is counted. It knows neither protobuf nor SQL: it declares the small interfaces it needs from below
+// (Ledger, Archive, Directory, …) beside the code that uses them, and the command package calls it from above.
+//
+// Reads are plain methods that may run side by side. Changes belong to a Lane and take effect there in the order they
+// were asked for: see Ordered, and Send for messages, which are stored in batches by the committer.
+package chat
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// Store is everything the service needs from below: the records, with the counters in front of them.
+type Store struct {
+	Ledger    Ledger
+	Sequencer Sequencer
+	Counters  Counters
+	Directory Directory
+	Profiles  Profiles
+	Archive   Archive
+	Sessions  Sessions
+	Groups    Groups
+	Mutes     Mutes
+	Tokens    Tokens
+	Files     Files
+	Voice     Voice
+	Failures  Failures
+}
+
+// Options are the service's settings.
+type Options struct {
+	// VoiceKey is the suite's aesKey, 32 bytes: the label that stands for a voice message in lists is encrypted
+	// with it.
+	VoiceKey string
+	// Now is the clock; its location is the one the nightly push shield goes by. Nil means time.Now.
+	Now func() time.Time
+	// Concurrency is how many reads and single changes may run at once; 0 means 32.
+	Concurrency int
+	Log         *slog.Logger
+}
+
+// DefaultVoiceKey is the aesKey that the suite's own configuration files come with.
+const DefaultVoiceKey = "12345678901234567890123456789012"
+
+// Service is the rules at work on one store. Make it with New and have Run running; its methods are safe for
+// concurrent use.
+type Service struct {
+	Store
+	committer *committer
+	slots     *semaphore.Weighted
+	reading   reading
+	label     string
+	now       func() time.Time
+	log       *slog.Logger
+}
+
+// New makes a service on a store.
+func New(store Store, opt Options) (*Service, error) {
+	label, err := voiceLabel(opt.VoiceKey)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Concurrency == 0 {
+		opt.Concurrency = 32
+	}
+	return &Service{
+		Store: store,
+		committer: &committer{
+			lanes:    newLanes(maxQueued),
+			ledger:   store.Ledger,
+			seq:      store.Sequencer,
+			counters: store.Counters,
+			log:      opt.Log,
+			now:      opt.Now,
+		},
+		slots: semaphore.NewWeighted(int64(opt.Concurrency)),
+		label: label,
+		now:   opt.Now,
+		log:   opt.Log,
+	}, nil
+}
+
+// Run stores what is sent, until ctx ends. What is queued then is refused; Run returns when nothing is under way.
+func (s *Service) Run(ctx context.Context) error { return s.committer.run(ctx) }
+
+// Ordered runs change when everything asked for before it in its lane is done, and before anything asked for later.
+// It does not wait for that, only for room in the queue; change is called exactly once, with an error when it must not
+// do its work because the deadline passed or the service is shutting down.
+func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
+	err := s.committer.submit(lane, &job{ctx: ctx, run: func() { s.Limited(ctx, change) }})
+	if err != nil {
+		change(err)
+	}
+}
+
+// Limited calls work once as few enough others are running, or with an error when ctx ends before.
+func (s *Service) Limited(ctx context.Context, work func(error)) {
+	if err := s.slots.Acquire(ctx, 1); err != nil {
+		work(Errorf(Unavailable, "waiting for a turn: %w", err))
+		return
+	}
+	defer s.slots.Release(1)
+	work(nil)
+}
+
+// Now is the service's clock.
+func (s *Service) Now() time.Time { return s.now() }
+
+func (s *Service) unix() uint32 { return unix(s.now()) }

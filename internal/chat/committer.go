@@ -1,0 +1,218 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Bounds of the committer.
+const (
+	maxBatchRows  = 512
+	maxBatchBytes = 1 << 20
+	// maxQueued is how many changes may wait in the process; then those who ask for more wait.
+	maxQueued = 8192
+
+	commitTimeout = 3 * time.Second
+	settlePause   = 100 * time.Millisecond
+	applyTimeout  = 500 * time.Millisecond
+	// sweepEvery is how often commits that nobody applied are looked for, sweepAge how old they must be.
+	sweepEvery = time.Minute
+	sweepAge   = 30 * time.Second
+	sweepMax   = 1000
+)
+
+// retryPauses are the waits before a batch that was certainly not stored is tried again.
+var retryPauses = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond}
+
+// committer stores drafts in batches: one batch commits while the next gathers. There is no timer, so a lone message
+// goes at once. See docs/architecture.md, "The write path".
+type committer struct {
+	*lanes
+	ledger   Ledger
+	seq      Sequencer
+	counters Counters
+	log      *slog.Logger
+	now      func() time.Time
+}
+
+// run commits until ctx ends. It returns when nothing is under way any more.
+func (c *committer) run(ctx context.Context) error {
+	defer c.close()
+	c.sweep(ctx, 0)
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			c.sweep(ctx, sweepAge)
+		case <-c.wake:
+			for batch := c.gather(maxBatchRows, maxBatchBytes); len(batch) > 0; batch = c.gather(maxBatchRows, maxBatchBytes) {
+				c.commit(batch)
+				c.release(batch)
+			}
+		}
+	}
+}
+
+// release frees the lanes of a batch.
+func (c *committer) release(batch []*job) {
+	held := make(map[*queue]int64, len(batch))
+	for _, j := range batch {
+		held[j.lane]++
+	}
+	for q, n := range held {
+		c.free(q, n)
+	}
+}
+
+// commit stores a batch and answers every job in it, in the order submitted.
+func (c *committer) commit(batch []*job) {
+	slices.SortFunc(batch, func(a, b *job) int { return cmp.Compare(a.seq, b.seq) })
+	outcomes := make([]outcome, len(batch))
+	var todo []int // indices into batch
+	for i, j := range batch {
+		switch {
+		case j.refused != nil:
+			outcomes[i].stored.Err = j.refused
+		case j.ctx.Err() != nil:
+			outcomes[i].err = Errorf(Unavailable, "dropped from the queue: %w", context.Cause(j.ctx))
+		default:
+			todo = append(todo, i)
+		}
+	}
+	c.store(batch, todo, outcomes)
+	for i, j := range batch {
+		j.done(outcomes[i].stored, outcomes[i].err)
+	}
+}
+
+// outcome is what a job is told.
+type outcome struct {
+	stored Stored
+	err    error
+}
+
+// store commits the jobs batch[i] for i in todo and fills in their outcomes. A batch with a row that can never be
+// stored is split, so that it does not fail its neighbours.
+func (c *committer) store(batch []*job, todo []int, outcomes []outcome) {
+	if len(todo) == 0 {
+		return
+	}
+	drafts := make([]Draft, len(todo))
+	var deadline time.Time // the latest of the jobs'
+	for i, k := range todo {
+		drafts[i] = batch[k].draft
+		if d, ok := batch[k].ctx.Deadline(); ok && d.After(deadline) {
+			deadline = d
+		}
+	}
+	stored, err := c.persist(drafts, deadline)
+	if err != nil && KindOf(err) == Invalid && len(todo) > 1 {
+		c.log.Warn("a batch was refused by the storage; splitting it", "rows", len(todo), "err", err)
+		c.store(batch, todo[:len(todo)/2], outcomes)
+		c.store(batch, todo[len(todo)/2:], outcomes)
+		return
+	}
+	for i, k := range todo {
+		if err != nil {
+			outcomes[k].err = err
+		} else {
+			outcomes[k].stored = stored[i]
+		}
+	}
+}
+
+// persist appends one batch, finds out what became of it, and tries again while it certainly was not stored.
+func (c *committer) persist(drafts []Draft, deadline time.Time) ([]Stored, error) {
+	for try := 0; ; try++ {
+		stored, err := c.persistOnce(drafts, deadline)
+		if err == nil || KindOf(err) != Unavailable || try == len(retryPauses) {
+			return stored, err
+		}
+		pause := retryPauses[try]
+		if !deadline.IsZero() && time.Until(deadline) < pause {
+			return nil, err
+		}
+		c.log.Warn("a batch was not stored; trying again", "rows", len(drafts), "pause", pause, "err", err)
+		time.Sleep(pause)
+	}
+}
+
+// persistOnce is one commit with an id of its own. It returns UnknownOutcome only when the outcome could not be found
+// out until the deadline.
+func (c *committer) persistOnce(drafts []Draft, deadline time.Time) ([]Stored, error) {
+	id := NewCommitID()
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	receipt, err := c.ledger.Append(ctx, Batch{ID: id, Now: unix(c.now()), Drafts: drafts}, c.seq)
+	if err != nil && KindOf(err) == UnknownOutcome {
+		err = c.settle(id, err, deadline)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.apply(ctx, []Commit{{ID: id, Changes: receipt.Changes}})
+	return receipt.Stored, nil
+}
+
+// settle asks what became of a commit until it is known: nil means stored, Unavailable not stored, and UnknownOutcome
+// that the deadline came first.
+func (c *committer) settle(id CommitID, cause error, deadline time.Time) error {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	for {
+		stored, err := c.ledger.Settle(ctx, id)
+		switch {
+		case err == nil && stored:
+			c.log.Warn("a commit of unknown outcome turned out to be stored", "commit", id, "cause", cause)
+			return nil
+		case err == nil:
+			return Errorf(Unavailable, "commit %s turned out not to be stored: %w", id, cause)
+		}
+		select {
+		case <-ctx.Done():
+			return Errorf(UnknownOutcome, "commit %s: %w; asking what became of it: %w", id, cause, err)
+		case <-time.After(settlePause):
+		}
+	}
+}
+
+// apply brings the counters up to date with commits. What fails is left for sweep.
+func (c *committer) apply(ctx context.Context, commits []Commit) {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	if err := c.counters.Apply(ctx, commits); err != nil {
+		c.log.Warn("counters will follow later", "commits", len(commits), "err", err)
+		return
+	}
+	ids := make([]CommitID, len(commits))
+	for i := range commits {
+		ids[i] = commits[i].ID
+	}
+	if err := c.ledger.Applied(ctx, ids); err != nil {
+		c.log.Warn("applied commits stay recorded for now", "commits", len(commits), "err", err)
+	}
+}
+
+// sweep applies commits that were left behind: by a crash, or while the counters' store was away.
+func (c *committer) sweep(ctx context.Context, olderThan time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	left, err := c.ledger.Unapplied(ctx, olderThan, sweepMax)
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			c.log.Warn("cannot look for commits left behind", "err", err)
+		}
+	case len(left) > 0:
+		c.log.Info("applying commits left behind", "commits", len(left))
+		c.apply(ctx, left)
+	}
+}
+
+func unix(t time.Time) uint32 { return uint32(t.Unix()) }

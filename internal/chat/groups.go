@@ -1,0 +1,177 @@
+package chat
+
+import (
+	"context"
+	"slices"
+)
+
+// GroupType is the protocol's GroupType, stored as it is in IMGroup.type.
+type GroupType uint8
+
+// The types of group.
+const (
+	NormalGroup    GroupType = 1 // only its creator changes its members
+	TemporaryGroup GroupType = 2 // anyone adds to it
+)
+
+// GroupInfo is a group. It exists while it has members.
+type GroupInfo struct {
+	ID      uint32
+	Name    string
+	Avatar  string
+	Creator uint32
+	Type    GroupType
+	Version uint32   // grows by one with every change of members, from 1
+	Members []uint32 // in order of the ids as text
+}
+
+// GroupVersion is a group and the version that somebody knows, or that it has.
+type GroupVersion struct {
+	ID, Version uint32
+}
+
+// NewGroup is a group to be created.
+type NewGroup struct {
+	Creator uint32
+	Type    GroupType
+	Name    string
+	Avatar  string
+	Members []uint32 // sorted, unique, at least one
+}
+
+// ErrNoGroup refuses requests about a group that does not exist; they get no answer.
+var ErrNoGroup = Errorf(NotFound, "no such group")
+
+// Groups keeps groups and their members. Times are Unix seconds.
+type Groups interface {
+	// Create makes a group and returns its id.
+	Create(ctx context.Context, g NewGroup, now uint32) (id uint32, err error)
+	// NewerThan returns those groups that exist and whose version is above the given one, the latest updated first.
+	NewerThan(ctx context.Context, known map[uint32]uint32) ([]GroupInfo, error)
+	// Find returns a group without its members; ErrNoGroup when it does not exist.
+	Find(ctx context.Context, id uint32) (GroupInfo, error)
+	// NormalOf returns the normal groups that user is in, the latest updated first.
+	NormalOf(ctx context.Context, user uint32) ([]GroupVersion, error)
+	// AddMembers adds users (sorted, unique) and returns who was added, ascending, and all members after. When
+	// nobody is new nothing changes and added is empty. ErrNoGroup when the group does not exist.
+	AddMembers(ctx context.Context, group uint32, users []uint32, now uint32) (added, members []uint32, err error)
+	// RemoveMembers removes users (sorted, unique), members or not, takes the group off their lists of recent talks
+	// and returns all members after. ErrNoGroup when the group does not exist.
+	RemoveMembers(ctx context.Context, group uint32, users []uint32, now uint32) (members []uint32, err error)
+}
+
+// Mutes keeps which members want no pushes for a group.
+type Mutes interface {
+	// SetMute stores a member's mute value; ErrNoGroup when the group does not exist, kind NotAllowed when the user
+	// is no member.
+	SetMute(ctx context.Context, group, user, value uint32) error
+	// Mutes returns the mute values of users, unset ones missing; ErrNoGroup when the group does not exist.
+	Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error)
+}
+
+// CreateGroup makes a group. The creator is a member only if listed. It returns the group's id and its members,
+// ascending; the members also with an error of kind Invalid.
+func (s *Service) CreateGroup(ctx context.Context, g NewGroup) (id uint32, members []uint32, err error) {
+	g.Members = SortedSet(g.Members)
+	switch {
+	case g.Name == "":
+		err = Errorf(Invalid, "a group needs a name")
+	case len(g.Members) == 0:
+		err = Errorf(Invalid, "a group needs members")
+	default:
+		err = checkText("group name", g.Name, MaxGroupName)
+	}
+	if err == nil {
+		err = checkText("group avatar", g.Avatar, MaxGroupAvatar)
+	}
+	if err == nil {
+		id, err = s.Groups.Create(ctx, g, s.unix())
+	}
+	return id, g.Members, err
+}
+
+// NormalGroups returns the normal groups that user is in.
+func (s *Service) NormalGroups(ctx context.Context, user uint32) ([]GroupVersion, error) {
+	return s.Groups.NormalOf(ctx, user)
+}
+
+// GroupsNewerThan returns those of the groups that changed since the versions the caller knows; of a repeated group
+// the last version counts.
+func (s *Service) GroupsNewerThan(ctx context.Context, known []GroupVersion) ([]GroupInfo, error) {
+	versions := make(map[uint32]uint32, len(known))
+	for _, g := range known {
+		versions[g.ID] = g.Version
+	}
+	if len(versions) == 0 {
+		return nil, nil
+	}
+	groups, err := s.Groups.NewerThan(ctx, versions)
+	for i := range groups {
+		slices.SortFunc(groups[i].Members, CompareAsText)
+	}
+	return groups, err
+}
+
+// MemberChange asks to add users to a group or to remove them.
+type MemberChange struct {
+	By     uint32 // who asks; 0 is the server itself, which may do all
+	Group  uint32
+	Remove bool
+	Users  []uint32
+}
+
+// ChangeMembers adds or removes members. It returns who was changed, ascending, and all members after, in order of
+// their ids as text. Kind NotAllowed when the caller may not, or when there is nobody to add; ErrNoGroup.
+func (s *Service) ChangeMembers(ctx context.Context, c MemberChange) (changed, members []uint32, err error) {
+	if err := s.mayChange(ctx, c); err != nil {
+		return nil, nil, err
+	}
+	users := SortedSet(c.Users)
+	if c.Remove {
+		members, err = s.Groups.RemoveMembers(ctx, c.Group, users, s.unix())
+		changed = users
+		if len(users) == 0 {
+			members = nil // nothing was asked for: neither list is answered
+		}
+	} else {
+		changed, members, err = s.Groups.AddMembers(ctx, c.Group, users, s.unix())
+		if err == nil && len(changed) == 0 {
+			err = Errorf(NotAllowed, "nobody to add to group %d: all are members", c.Group)
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	slices.SortFunc(members, CompareAsText)
+	return changed, members, nil
+}
+
+// mayChange decides who may change the members of a group.
+func (s *Service) mayChange(ctx context.Context, c MemberChange) error {
+	g, err := s.Groups.Find(ctx, c.Group)
+	if err != nil {
+		return err
+	}
+	if c.By == 0 || c.By == g.Creator || g.Type == TemporaryGroup && !c.Remove {
+		return nil
+	}
+	return Errorf(NotAllowed, "user %d may not change the members of group %d", c.By, c.Group)
+}
+
+// MuteGroup sets whether a member wants no pushes for a group; the value is stored as given.
+func (s *Service) MuteGroup(ctx context.Context, user, group, value uint32) error {
+	return s.Store.Mutes.SetMute(ctx, group, user, value)
+}
+
+// Mutes returns the mute value of every given user, in the given order, 0 where it was never set.
+func (s *Service) Mutes(ctx context.Context, group uint32, users []uint32) ([]uint32, error) {
+	set, err := s.Store.Mutes.Mutes(ctx, group, SortedSet(users))
+	if err != nil {
+		return nil, err
+	}
+	values := make([]uint32, len(users))
+	for i, u := range users {
+		values[i] = set[u]
+	}
+	return values, nil
+}

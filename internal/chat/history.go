@@ -1,0 +1,145 @@
+package chat
+
+import (
+	"context"
+	"encoding/binary"
+	"strconv"
+)
+
+// Archive reads stored messages. Messages that were removed (status 1) are never returned. The first message "in
+// paging order" is the one with the greatest created time, then the greatest row id.
+type Archive interface {
+	// Page returns messages of a talk in paging order. A talk that does not exist has none.
+	Page(ctx context.Context, talk Talk, q PageQuery) ([]Message, error)
+	// Last returns the first message in paging order of each talk that has one.
+	Last(ctx context.Context, talks []Talk) (map[Talk]Message, error)
+	// Joined returns when a user joined a group, Unix seconds; ok is false when the user is no member.
+	Joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error)
+	// Sounds returns the sounds of voice messages by the ids that stand in the messages; unknown ones are missing.
+	Sounds(ctx context.Context, ids []uint32) (map[uint32]Sound, error)
+}
+
+// PageQuery says which messages of a talk are wanted.
+type PageQuery struct {
+	IDs   []uint32 // only these; nil: any
+	UpTo  uint32   // the largest message id wanted; 0: any
+	Since uint32   // only messages created at that time or later, Unix seconds
+	Count uint32   // at most so many; and at most MaxAnswer bytes of them
+}
+
+// Page returns what user may see of a talk, newest first: at most count messages with an id of at most upTo (0: from
+// the newest).
+func (s *Service) Page(ctx context.Context, user uint32, talk Talk, upTo, count uint32) ([]Message, error) {
+	if count == 0 {
+		return nil, nil
+	}
+	return s.page(ctx, user, talk, PageQuery{UpTo: upTo, Count: count})
+}
+
+// MessagesByID returns those of the named messages that user may see, newest first, at most 100.
+func (s *Service) MessagesByID(ctx context.Context, user uint32, talk Talk, ids []uint32) ([]Message, error) {
+	ids = SortedSet(ids)
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	if len(ids) > maxIDsByRequest {
+		s.log.Warn("messages asked for by id: cut", "user", user, "talk", talk, "asked", len(ids), "max", maxIDsByRequest)
+		ids = ids[:maxIDsByRequest]
+	}
+	return s.page(ctx, user, talk, PageQuery{IDs: ids, Count: maxIDsByRequest})
+}
+
+// LatestID returns the id of a talk's last message in paging order, 0 when there is none. Anybody may ask.
+func (s *Service) LatestID(ctx context.Context, talk Talk) (uint32, error) {
+	last, err := s.Archive.Last(ctx, []Talk{talk})
+	return last[talk].ID, err
+}
+
+// page reads messages with the rights of user: in a group one must be a member, and sees what came after joining.
+func (s *Service) page(ctx context.Context, user uint32, talk Talk, q PageQuery) ([]Message, error) {
+	if talk.Kind == Group {
+		joined, member, err := s.Archive.Joined(ctx, talk.A, user)
+		if err != nil || !member {
+			return nil, err
+		}
+		q.Since = joined
+	}
+	messages, err := s.Archive.Page(ctx, talk, q)
+	if err != nil {
+		return nil, err
+	}
+	return s.withSound(ctx, messages)
+}
+
+// withSound gives voice messages their bytes: four of duration, then the sound. One whose file cannot be had keeps its
+// place with what the row has. What would not fit an answer is cut.
+func (s *Service) withSound(ctx context.Context, messages []Message) ([]Message, error) {
+	var ids []uint32
+	for _, m := range messages {
+		if id, ok := soundID(m); ok {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return messages, nil
+	}
+	sounds, err := s.Archive.Sounds(ctx, SortedSet(ids))
+	if err != nil {
+		return nil, err
+	}
+	size := 0
+	for i := range messages {
+		m := &messages[i]
+		if id, ok := soundID(*m); ok {
+			sound, known := sounds[id]
+			data, err := s.loadVoice(ctx, sound, known)
+			if err != nil {
+				s.log.Warn("the sound of a voice message cannot be had; it is listed without", "audio", id, "path", sound.Path, "err", err)
+			} else {
+				m.Data = data
+			}
+		}
+		if size += len(m.Data) + 32; size > MaxAnswer && i > 0 {
+			s.log.Warn("a page of voice messages is cut", "messages", i, "asked", len(messages), "max_bytes", MaxAnswer)
+			return messages[:i], nil
+		}
+	}
+	return messages, nil
+}
+
+func (s *Service) loadVoice(ctx context.Context, sound Sound, known bool) (string, error) {
+	if !known {
+		return "", Errorf(NotFound, "no row in IMAudio")
+	}
+	ctx, cancel := context.WithTimeout(ctx, voiceTimeout)
+	defer cancel()
+	data, err := s.Voice.Load(ctx, sound.Path)
+	if err != nil {
+		return "", err
+	}
+	return string(binary.BigEndian.AppendUint32(nil, sound.Duration)) + string(data), nil
+}
+
+// soundID is the id that a voice message has in place of its sound.
+func soundID(m Message) (uint32, bool) {
+	if !m.Type.Voice() {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(m.Data, 10, 32)
+	return uint32(id), err == nil
+}
+
+// lastShown returns the last messages of talks as they are shown in lists: with the label in place of sound.
+func (s *Service) lastShown(ctx context.Context, talks []Talk) (map[Talk]Message, error) {
+	if len(talks) == 0 {
+		return nil, nil
+	}
+	last, err := s.Archive.Last(ctx, talks)
+	for talk, m := range last {
+		if m.Type.Voice() {
+			m.Data = s.label
+			last[talk] = m
+		}
+	}
+	return last, err
+}

@@ -1,0 +1,130 @@
+package chat
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+)
+
+// MaxMsgID is the largest message id a talk can have: the column is a signed one in some databases, and the original
+// server left 4294967295 behind where it failed.
+const MaxMsgID = 1<<31 - 1
+
+// Ledger keeps messages, durably and in order. It is the write path's view of the records.
+//
+// Its methods are safe for concurrent use, though one Append at a time is all the committer asks for.
+type Ledger interface {
+	// Append stores a batch in one transaction: it locks the talks of the drafts, makes what is missing of them
+	// (relation, sessions), gives every message the next id of its talk, in the order of the drafts, and commits rows,
+	// counters and the commit record together.
+	//
+	// Its receipt has one Stored per draft. An error in a Stored refuses that draft alone, and nothing of it is kept. An
+	// error of the call concerns them all: of kind Unavailable or Invalid nothing was stored (Invalid: some row can
+	// never be, so a smaller batch may do better); of kind UnknownOutcome it may have been, then as the receipt says,
+	// and Settle tells.
+	Append(ctx context.Context, b Batch, seq Sequencer) (Receipt, error)
+	// Settle finds out what became of an Append of unknown outcome. When it answers false, that commit is not stored
+	// and never will be. On an error the outcome is still unknown.
+	Settle(ctx context.Context, id CommitID) (stored bool, err error)
+	// Unapplied returns up to max commits recorded longer ago than olderThan whose counters nobody has reported as
+	// applied, oldest first.
+	Unapplied(ctx context.Context, olderThan time.Duration, max int) ([]Commit, error)
+	// Applied says that the counters of these commits need no more work; their records are deleted with a later
+	// commit.
+	Applied(ctx context.Context, ids []CommitID) error
+}
+
+// Sequencer hands out message ids. The ledger calls it inside Append, with the talks locked.
+type Sequencer interface {
+	// Next reserves want[i].Count consecutive ids for each i and returns the first of each block, always above
+	// want[i].Floor. It has no error: a sequencer whose store is away goes on from the floors.
+	Next(ctx context.Context, want []Reserve) (first []uint32)
+}
+
+// Reserve asks for ids of one talk.
+type Reserve struct {
+	Talk     Talk
+	Relation uint32 // the relation's id, 0 in a group
+	Count    uint32 // how many ids, at least 1
+	Floor    uint32 // the last id in use
+}
+
+// Batch is what one commit stores.
+type Batch struct {
+	ID     CommitID
+	Now    uint32 // Unix seconds
+	Drafts []Draft
+}
+
+// Draft is one change of a talk, not yet stored: a message, or a user's word that it has read all there is.
+type Draft struct {
+	Talk Talk
+	From uint32 // the sender, or the reader
+
+	Read bool // a read ack: clears From's unread of the talk. What follows is for messages only.
+
+	Type    MsgType
+	Content string // the text; not used for voice
+	Sound   *Sound // the stored sound of a voice message
+	Time    uint32 // the client's time, Unix seconds
+}
+
+// Stored is what became of one draft.
+type Stored struct {
+	ID      uint32 // of the message; 0 for a read ack
+	Created uint32 // of the message as stored: see BoundCreated
+	Err     error  // the draft was refused, nothing of it was stored
+}
+
+// Receipt is what an Append did.
+type Receipt struct {
+	Stored  []Stored // as the drafts of the batch
+	Changes []Change // how the counters moved, one per talk
+}
+
+// CommitID names a commit: random, unique for all time.
+type CommitID [16]byte
+
+// NewCommitID makes one.
+func NewCommitID() (id CommitID) {
+	rand.Read(id[:]) // never fails
+	return id
+}
+
+// String is the id in hex, as it stands in the table.
+func (id CommitID) String() string { return hex.EncodeToString(id[:]) }
+
+// Commit is the record of a commit and of the counters it moved.
+type Commit struct {
+	ID      CommitID
+	Changes []Change
+}
+
+// Change is how a commit moved the counters of one talk. Counters elsewhere (Redis) follow by it.
+type Change struct {
+	Talk     Talk
+	Relation uint32  `json:",omitempty"` // a pair's
+	LastID   uint32  `json:",omitempty"`
+	Added    uint32  `json:",omitempty"` // messages in a group
+	Users    []Moved `json:",omitempty"`
+}
+
+// Moved is how the unread counter of one user in one talk moved.
+type Moved struct {
+	User uint32
+	// Clear: the user had read everything that came before the messages counted here.
+	Clear bool `json:",omitempty"`
+	// Unread is how many messages came after: since the clearing, or on top of what was unread.
+	Unread uint32 `json:",omitempty"`
+}
+
+// maxAhead is how far a client's clock may run before ours, in seconds.
+const maxAhead = 5 * 60
+
+// BoundCreated is the time a message is stored under: the client's, at most five minutes ahead of now, never below
+// the talk's last message nor, in a group, the latest join. So paging by id and sorting by time agree, and no member
+// misses a message because a message server's clock is behind. All are Unix seconds.
+func BoundCreated(client, now, last, join uint32) uint32 {
+	return max(min(client, now+maxAhead), last, join)
+}

@@ -1,0 +1,145 @@
+package chat
+
+import (
+	"context"
+	"slices"
+)
+
+// User is a person, as in the table IMUser.
+type User struct {
+	ID         uint32
+	Name       string // what they log in with
+	Nick       string
+	Sex        uint32
+	Domain     string
+	Phone      string
+	Email      string
+	Avatar     string
+	Department uint32
+	Status     uint32 // 0 in service, 1 trial, 2 regular, 3 left, 4 intern
+	Signature  string
+	Updated    uint32 // Unix seconds
+
+	Password string // md5(wire password + Salt), lower-case hex; only from UserByName
+	Salt     string
+}
+
+// Size is about how many bytes the user takes in an answer.
+func (u *User) Size() int {
+	return len(u.Name) + len(u.Nick) + len(u.Domain) + len(u.Phone) + len(u.Email) + len(u.Avatar) + len(u.Signature) + 40
+}
+
+// Department is a row of the table IMDepart.
+type Department struct {
+	ID       uint32
+	Name     string
+	Parent   uint32
+	Priority uint32
+	Closed   bool
+	Updated  uint32 // Unix seconds
+}
+
+// Directory reads people and departments. Others (the suite's back office) write them too, at any time: nothing of it
+// outlives a request.
+type Directory interface {
+	// UserByName finds the user of status 0 with exactly this name, the one with the largest id when several have
+	// it; kind NotFound when there is none.
+	UserByName(ctx context.Context, name string) (User, error)
+	// UsersByID returns the users with these ids, of any status, ascending by id; unknown ids are left out. The ids
+	// are sorted and unique.
+	UsersByID(ctx context.Context, ids []uint32) ([]User, error)
+	// UsersChanged returns the users changed at or after since, ascending by id; since 0 means everyone who has not
+	// left.
+	UsersChanged(ctx context.Context, since uint32) ([]User, error)
+	// DepartmentsChanged returns the departments changed after since, open or closed, ascending by id.
+	DepartmentsChanged(ctx context.Context, since uint32) ([]Department, error)
+	// PushShields returns the nightly shield of these users; unknown users are missing.
+	PushShields(ctx context.Context, users []uint32) (map[uint32]uint32, error)
+}
+
+// Profiles changes what users may change of themselves. Every method sets the user's updated to now (Unix seconds) and
+// answers kind NotFound when there is no such user.
+type Profiles interface {
+	SetSignature(ctx context.Context, user uint32, text string, now uint32) error
+	SetAvatar(ctx context.Context, user uint32, url string, now uint32) error
+	SetPushShield(ctx context.Context, user uint32, shield uint8, now uint32) error
+}
+
+// Users returns the users with these ids, each once, ascending.
+func (s *Service) Users(ctx context.Context, ids []uint32) ([]User, error) {
+	return s.Directory.UsersByID(ctx, SortedSet(ids))
+}
+
+// UsersSince returns the users changed at or after since (0: all who have not left) and the time of the latest change
+// among them, since itself when there is none.
+func (s *Service) UsersSince(ctx context.Context, since uint32) ([]User, uint32, error) {
+	users, err := s.Directory.UsersChanged(ctx, since)
+	if err != nil {
+		return nil, 0, err
+	}
+	latest := uint32(0)
+	for i := range users {
+		latest = max(latest, users[i].Updated)
+	}
+	if len(users) == 0 {
+		latest = since
+	}
+	return users, latest, nil
+}
+
+// DepartmentsSince returns the departments changed after since, and the latest change as UsersSince does.
+func (s *Service) DepartmentsSince(ctx context.Context, since uint32) ([]Department, uint32, error) {
+	departments, err := s.Directory.DepartmentsChanged(ctx, since)
+	latest := since
+	for _, d := range departments {
+		latest = max(latest, d.Updated)
+	}
+	return departments, latest, err
+}
+
+// SetSignature changes a user's personal signature.
+func (s *Service) SetSignature(ctx context.Context, user uint32, text string) error {
+	if len(text) > MaxSignature {
+		return Errorf(Invalid, "signature is longer than %d bytes", MaxSignature)
+	}
+	if err := checkText("signature", text, MaxSignature); err != nil {
+		return err
+	}
+	return s.Profiles.SetSignature(ctx, user, text, s.unix())
+}
+
+// SetAvatar changes a user's avatar.
+func (s *Service) SetAvatar(ctx context.Context, user uint32, url string) error {
+	if err := checkText("avatar", url, MaxAvatar); err != nil {
+		return err
+	}
+	return s.Profiles.SetAvatar(ctx, user, url, s.unix())
+}
+
+// SetPushShield sets a user's nightly do-not-disturb, 0 to 255.
+func (s *Service) SetPushShield(ctx context.Context, user, shield uint32) error {
+	if shield > 255 {
+		return Errorf(Invalid, "push shield %d is above 255", shield)
+	}
+	return s.Profiles.SetPushShield(ctx, user, uint8(shield), s.unix())
+}
+
+// PushShield returns a user's nightly do-not-disturb.
+func (s *Service) PushShield(ctx context.Context, user uint32) (uint32, error) {
+	shields, err := s.Directory.PushShields(ctx, []uint32{user})
+	if err != nil {
+		return 0, err
+	}
+	shield, ok := shields[user]
+	if !ok {
+		return 0, Errorf(NotFound, "no user %d", user)
+	}
+	return shield, nil
+}
+
+// SortedSet returns ids ascending, each once, and leaves the argument as it was.
+func SortedSet(ids []uint32) []uint32 {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}

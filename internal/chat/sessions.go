@@ -1,0 +1,56 @@
+package chat
+
+import "context"
+
+// maxSessions is how many recent sessions are answered at most.
+const maxSessions = 100
+
+// Session is one user's entry in the list of recent talks (table IMRecentSession).
+type Session struct {
+	Talk    Talk
+	Updated uint32 // Unix seconds
+}
+
+// RecentSession is a session with the last message of its talk.
+type RecentSession struct {
+	Session
+	Last Message
+}
+
+// Sessions are the recent talks of users. Who writes makes sessions appear: see Ledger.
+type Sessions interface {
+	// Recent returns the sessions of a user that are in the list and changed after since (Unix seconds), latest
+	// first, at most max.
+	Recent(ctx context.Context, user, since uint32, max int) ([]Session, error)
+	// Remove takes a talk off the user's list and clears what is unread of it; kind NotFound when it is not there.
+	Remove(ctx context.Context, user uint32, talk Talk, now uint32) error
+}
+
+// RecentSessions returns a user's recent talks changed after since, latest first, each with its last message; talks
+// without any are left out.
+func (s *Service) RecentSessions(ctx context.Context, user, since uint32) ([]RecentSession, error) {
+	sessions, err := s.Sessions.Recent(ctx, user, since, maxSessions)
+	if err != nil {
+		return nil, err
+	}
+	talks := make([]Talk, len(sessions))
+	for i, se := range sessions {
+		talks[i] = se.Talk
+	}
+	last, err := s.lastShown(ctx, talks)
+	if err != nil {
+		return nil, err
+	}
+	var recent []RecentSession
+	for _, se := range sessions {
+		if m, ok := last[se.Talk]; ok {
+			recent = append(recent, RecentSession{Session: se, Last: m})
+		}
+	}
+	return recent, nil
+}
+
+// RemoveSession takes a talk off a user's list and clears what is unread of it.
+func (s *Service) RemoveSession(ctx context.Context, user uint32, talk Talk) error {
+	return s.Sessions.Remove(ctx, user, talk, s.unix())
+}

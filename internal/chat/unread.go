@@ -1,0 +1,68 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+)
+
+// Counters count unread messages. In the records they are part of every commit; a store that is faster or shared with
+// original servers follows by Apply.
+type Counters interface {
+	// Apply brings counters kept elsewhere up to date with commits; applying one twice does no harm.
+	Apply(ctx context.Context, commits []Commit) error
+	// UnreadPairs returns the pairs of user with unread messages, in any order.
+	UnreadPairs(ctx context.Context, user uint32) ([]Count, error)
+	// UnreadGroups returns the groups that user is in with unread messages, the latest joined first.
+	UnreadGroups(ctx context.Context, user uint32) ([]Count, error)
+	// UnreadTotals returns all unread messages of each user, of pairs and groups; users with none may be missing.
+	UnreadTotals(ctx context.Context, users []uint32) (map[uint32]uint32, error)
+}
+
+// Count is how many messages of a talk a user has not read.
+type Count struct {
+	Talk   Talk
+	Unread uint32
+}
+
+// UnreadTalk is a talk with unread messages and its last message.
+type UnreadTalk struct {
+	Count
+	Last Message
+}
+
+// Unread returns the talks with unread messages of a user: pairs in order of the peer's id as text, then groups, the
+// latest joined first. Talks without a message are left out.
+func (s *Service) Unread(ctx context.Context, user uint32) ([]UnreadTalk, error) {
+	counts, err := s.Counters.UnreadPairs(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(counts, func(a, b Count) int { return CompareAsText(a.Talk.Peer(user), b.Talk.Peer(user)) })
+	groups, err := s.Counters.UnreadGroups(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	counts = append(counts, groups...)
+	talks := make([]Talk, len(counts))
+	for i, c := range counts {
+		talks[i] = c.Talk
+	}
+	last, err := s.lastShown(ctx, talks)
+	if err != nil {
+		return nil, err
+	}
+	var unread []UnreadTalk
+	for _, c := range counts {
+		if m, ok := last[c.Talk]; ok {
+			unread = append(unread, UnreadTalk{Count: c, Last: m})
+		}
+	}
+	return unread, nil
+}
+
+// CompareAsText orders ids as text: 1, 10, 2. Clients do not care, but it is the order they have always had.
+func CompareAsText(a, b uint32) int {
+	return cmp.Compare(strconv.FormatUint(uint64(a), 10), strconv.FormatUint(uint64(b), 10))
+}
