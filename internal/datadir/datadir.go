@@ -1,0 +1,119 @@
+// Package datadir looks after the directory of the embedded store: that it is there and writable, and that one server
+// at a time owns it.
+package datadir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Dir is a data directory.
+type Dir struct {
+	path string
+	lock *os.File
+}
+
+// Owner is the server that owns a directory.
+type Owner struct {
+	PID     int       `json:"pid"`
+	Listen  string    `json:"listen"`
+	Started time.Time `json:"started"`
+}
+
+// InUseError says that another server owns the directory.
+type InUseError struct {
+	Dir   string
+	Owner Owner // zero when the other server has not said yet
+}
+
+func (e *InUseError) Error() string {
+	who := "another dbproxy"
+	if e.Owner.PID != 0 {
+		who = fmt.Sprintf("dbproxy process %d, listening on %s since %s", e.Owner.PID, e.Owner.Listen, e.Owner.Started.Format(time.DateTime))
+	}
+	return fmt.Sprintf("the data directory %s is in use by %s; stop it first (kill %d), or choose another directory with --data", e.Dir, who, e.Owner.PID)
+}
+
+// Open returns the directory, making it when it is missing.
+func Open(path string) (*Dir, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(abs, 0o750); err != nil {
+		return nil, explain(abs, err)
+	}
+	return &Dir{path: abs}, nil
+}
+
+// Path is the directory's absolute path.
+func (d *Dir) Path() string { return d.path }
+
+// Database is the path of the records' file.
+func (d *Dir) Database() string { return filepath.Join(d.path, "dbproxy.db") }
+
+// Voice is the path of the directory for sounds.
+func (d *Dir) Voice() string { return filepath.Join(d.path, "voice") }
+
+// Own makes this process the directory's owner until Release or its end, however that comes; *InUseError when another
+// process is.
+func (d *Dir) Own(listen string) error {
+	f, err := os.OpenFile(filepath.Join(d.path, "dbproxy.lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return explain(d.path, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("locking %s: %w", f.Name(), err)
+		}
+		inUse := &InUseError{Dir: d.path}
+		_ = json.NewDecoder(f).Decode(&inUse.Owner) // empty while the other one is starting
+		return inUse
+	}
+	d.lock = f
+	return d.Announce(listen)
+}
+
+// Announce writes down where the owner listens, for those who find the directory taken.
+func (d *Dir) Announce(listen string) error {
+	note, err := json.Marshal(Owner{PID: os.Getpid(), Listen: listen, Started: time.Now()})
+	if err != nil {
+		return err
+	}
+	if err := d.lock.Truncate(0); err != nil {
+		return explain(d.path, err)
+	}
+	_, err = d.lock.WriteAt(append(note, '\n'), 0)
+	return explain(d.path, err)
+}
+
+// Release gives the directory up.
+func (d *Dir) Release() error {
+	if d.lock == nil {
+		return nil
+	}
+	return d.lock.Close()
+}
+
+// explain adds to an error what can be done about it.
+func explain(path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w; the user this runs as (uid %d) must be able to write in %s: change its owner (chown) or choose another directory with --data", err, os.Getuid(), path)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w; free some space on the disk that holds %s, or choose another directory with --data", err, path)
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w; %s or something above it is a file: choose another directory with --data", err, path)
+	default:
+		return err
+	}
+}

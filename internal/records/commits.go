@@ -1,0 +1,86 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// tombstoneAge is how long the record of a commit that never was keeps it from ever being; by then no statement of it
+// can still be on its way.
+const tombstoneAge = 3600 // seconds
+
+// Settle implements chat.Ledger: it writes the commit's record again. Where it is there already, the commit was stored;
+// where it could be written, the commit was not, and as its id is taken now, never can be.
+func (s *Store) Settle(ctx context.Context, id chat.CommitID) (stored bool, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		_, err := exec(ctx, tx, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,NULL)", id.String(), s.unix())
+		if stored = err != nil && s.dialect.duplicate(err); stored {
+			return nil
+		}
+		return err
+	})
+	return stored, err
+}
+
+// Unapplied implements chat.Ledger.
+func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int) (commits []chat.Commit, err error) {
+	now := s.unix()
+	before := now - uint32(olderThan/time.Second)
+	err = s.query(ctx, "commit records",
+		"SELECT id,COALESCE(changes,'[]') FROM IMProxyCommit WHERE created<=? AND (changes IS NOT NULL OR created<?) ORDER BY created LIMIT ?",
+		[]any{before, now - tombstoneAge, max}, func(scan scanner) error {
+			var id, changes string
+			if err := scan(&id, &changes); err != nil {
+				return err
+			}
+			c := chat.Commit{}
+			raw, err := hex.DecodeString(id)
+			if err != nil || len(raw) != len(c.ID) {
+				return fmt.Errorf("IMProxyCommit has a row with id %q, which is none of ours", id)
+			}
+			copy(c.ID[:], raw)
+			if err := json.Unmarshal([]byte(changes), &c.Changes); err != nil {
+				return fmt.Errorf("IMProxyCommit row %s: %w", id, err)
+			}
+			commits = append(commits, c)
+			return nil
+		})
+	return commits, err
+}
+
+// Applied implements chat.Ledger: the records go with the next Append. Those that a crash leaves are found by Unapplied.
+func (s *Store) Applied(_ context.Context, ids []chat.CommitID) error {
+	s.putApplied(ids)
+	return nil
+}
+
+func (s *Store) putApplied(ids []chat.CommitID) {
+	s.mu.Lock()
+	s.applied = append(s.applied, ids...)
+	s.mu.Unlock()
+}
+
+func (s *Store) takeApplied() []chat.CommitID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := s.applied
+	s.applied = nil
+	return ids
+}
+
+func deleteCommits(ctx context.Context, q querier, ids []chat.CommitID) error {
+	return chunked(ids, func(ids []chat.CommitID) error {
+		names := make([]any, len(ids))
+		for i, id := range ids {
+			names[i] = id.String()
+		}
+		_, err := exec(ctx, q, "DELETE FROM IMProxyCommit WHERE id IN ("+marks(len(ids))+")", names...)
+		return err
+	})
+}

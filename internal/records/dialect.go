@@ -1,0 +1,58 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// dialect is all in which SQL engines differ for us.
+type dialect interface {
+	// create returns the statements that make a table and its keys.
+	create(t table) []string
+	// addColumn and addKey return the statement that completes an existing table.
+	addColumn(t table, c column) string
+	addKey(t table, key string) string
+	// inspect returns the columns and key names that a table has; none when it does not exist.
+	inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error)
+
+	// lock is appended to a SELECT in a transaction whose rows are to stay as they are until its end.
+	lock() string
+	// rows is a list of n row constructors of the given width, for (a, b) IN ….
+	rows(n, width int) string
+	// upsert is appended to an INSERT: where a row with these keys is there, the columns set are overwritten.
+	upsert(keys, set []string) string
+	// classify says what an error of the driver means, and duplicate whether it is a second row for a unique key.
+	classify(err error) chat.Kind
+	duplicate(err error) bool
+	// retry reports whether the transaction that met err is certainly undone and may succeed when run again.
+	retry(err error) bool
+}
+
+// querier is what runs statements: a pool or a transaction.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// marks is a list of n parameters.
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
+
+// tuples is n bracketed lists of width parameters, as in VALUES.
+func tuples(n, width int) string {
+	return strings.TrimSuffix(strings.Repeat("("+marks(width)+"),", n), ",")
+}
+
+// args turns ids into arguments.
+func args(ids []uint32) []any {
+	out := make([]any, len(ids))
+	for i, id := range ids {
+		out[i] = id
+	}
+	return out
+}
+
+// sprint puts a list of n parameters where format has its only %s.
+func sprint(format string, n int) string { return strings.Replace(format, "%s", marks(n), 1) }

@@ -1,0 +1,133 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+const userColumns = "id,name,nick,sex,domain,phone,email,COALESCE(avatar,''),departId,COALESCE(status,0),sign_info,updated"
+
+func scanUser(scan scanner, more ...any) (u chat.User, err error) {
+	dest := []any{&u.ID, &u.Name, &u.Nick, &u.Sex, &u.Domain, &u.Phone, &u.Email, &u.Avatar, &u.Department, &u.Status, &u.Signature, &u.Updated}
+	err = scan(append(dest, more...)...)
+	return u, err
+}
+
+// users runs a query for users and stops where they would not fit an answer.
+func (s *Store) users(ctx context.Context, query string, params []any, size int) (users []chat.User, _ int, err error) {
+	err = s.query(ctx, "users", query, params, func(scan scanner) error {
+		u, err := scanUser(scan)
+		if size += u.Size(); size > chat.MaxAnswer {
+			s.cut("users", len(users))
+			return errEnough
+		}
+		users = append(users, u)
+		return err
+	})
+	return users, size, err
+}
+
+// UserByName implements chat.Directory. The names are compared here once more: some engines ignore trailing spaces.
+func (s *Store) UserByName(ctx context.Context, name string) (found chat.User, err error) {
+	err = s.query(ctx, "a user", "SELECT "+userColumns+",password,salt FROM IMUser WHERE name=? AND COALESCE(status,0)=0 ORDER BY id DESC",
+		[]any{name}, func(scan scanner) error {
+			var password, salt string
+			u, err := scanUser(scan, &password, &salt)
+			if err != nil || u.Name != name {
+				return err
+			}
+			found, found.Password, found.Salt = u, password, salt
+			return errEnough
+		})
+	if err == nil && found.ID == 0 {
+		err = chat.Errorf(chat.NotFound, "no user of that name")
+	}
+	return found, err
+}
+
+// UsersByID implements chat.Directory.
+func (s *Store) UsersByID(ctx context.Context, ids []uint32) (users []chat.User, err error) {
+	size := 0
+	err = chunked(ids, func(ids []uint32) error {
+		if size > chat.MaxAnswer {
+			return nil
+		}
+		var some []chat.User
+		some, size, err = s.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE id IN ("+marks(len(ids))+") ORDER BY id", args(ids), size)
+		users = append(users, some...)
+		return err
+	})
+	return users, err
+}
+
+// UsersChanged implements chat.Directory.
+func (s *Store) UsersChanged(ctx context.Context, since uint32) (users []chat.User, err error) {
+	where, params := "updated>=?", []any{since}
+	if since == 0 {
+		where, params = "COALESCE(status,0)<>3", nil
+	}
+	users, _, err = s.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE "+where+" ORDER BY id", params, 0)
+	return users, err
+}
+
+// DepartmentsChanged implements chat.Directory.
+func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) (departments []chat.Department, err error) {
+	size := 0
+	err = s.query(ctx, "departments", "SELECT id,departName,parentId,priority,status,updated FROM IMDepart WHERE updated>? AND status IN (0,1) ORDER BY id",
+		[]any{since}, func(scan scanner) error {
+			var d chat.Department
+			var parent, priority, status int64
+			err := scan(&d.ID, &d.Name, &parent, &priority, &status, &d.Updated)
+			d.Parent, d.Priority, d.Closed = uint32(parent), uint32(priority), status == 1
+			if size += len(d.Name) + 32; size > chat.MaxAnswer {
+				s.cut("departments", len(departments))
+				return errEnough
+			}
+			departments = append(departments, d)
+			return err
+		})
+	return departments, err
+}
+
+// PushShields implements chat.Directory.
+func (s *Store) PushShields(ctx context.Context, users []uint32) (map[uint32]uint32, error) {
+	shields := make(map[uint32]uint32, len(users))
+	err := chunked(users, func(users []uint32) error {
+		return s.query(ctx, "push shields", "SELECT id,push_shield_status FROM IMUser WHERE id IN ("+marks(len(users))+")", args(users),
+			func(scan scanner) error {
+				var id, shield uint32
+				err := scan(&id, &shield)
+				shields[id] = shield
+				return err
+			})
+	})
+	return shields, err
+}
+
+// SetSignature implements chat.Profiles.
+func (s *Store) SetSignature(ctx context.Context, user uint32, text string, now uint32) error {
+	return s.setProfile(ctx, "sign_info", user, text, now)
+}
+
+// SetAvatar implements chat.Profiles.
+func (s *Store) SetAvatar(ctx context.Context, user uint32, url string, now uint32) error {
+	return s.setProfile(ctx, "avatar", user, url, now)
+}
+
+// SetPushShield implements chat.Profiles.
+func (s *Store) SetPushShield(ctx context.Context, user uint32, shield uint8, now uint32) error {
+	return s.setProfile(ctx, "push_shield_status", user, uint32(shield), now)
+}
+
+// setProfile sets one column of a user; column is a constant of ours.
+func (s *Store) setProfile(ctx context.Context, column string, user uint32, value any, now uint32) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		n, err := exec(ctx, tx, "UPDATE IMUser SET "+column+"=?, updated=? WHERE id=?", value, now, user)
+		if err == nil && n == 0 {
+			err = chat.Errorf(chat.NotFound, "no user %d", user)
+		}
+		return err
+	})
+}

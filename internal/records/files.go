@@ -1,0 +1,57 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// Waiting implements chat.Files.
+func (s *Store) Waiting(ctx context.Context, user uint32) (files []chat.OfflineFile, err error) {
+	size := 0
+	err = s.query(ctx, "offline files", "SELECT fromId,toId,COALESCE(taskId,''),COALESCE(fileName,''),size FROM IMTransmitFile"+
+		" WHERE toId=? AND status=0 ORDER BY created, id", []any{user}, func(scan scanner) error {
+		var f chat.OfflineFile
+		err := scan(&f.From, &f.To, &f.Task, &f.Name, &f.Size)
+		if size += len(f.Task) + len(f.Name) + 32; size > chat.MaxAnswer {
+			s.cut("offline files", len(files))
+			return errEnough
+		}
+		files = append(files, f)
+		return err
+	})
+	return files, err
+}
+
+// AddFile implements chat.Files.
+func (s *Store) AddFile(ctx context.Context, f chat.OfflineFile, now uint32) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		return insert(ctx, tx, "IMTransmitFile", "fromId,toId,fileName,taskId,size,status,updated,created",
+			[]any{f.From, f.To, f.Name, f.Task, f.Size, 0, now, now}, "")
+	})
+}
+
+// RemoveFile implements chat.Files. Task ids are compared here once more: some engines ignore trailing spaces.
+func (s *Store) RemoveFile(ctx context.Context, from, to uint32, task string) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		var ids []uint32
+		err := each(ctx, tx, "SELECT id,taskId FROM IMTransmitFile WHERE fromId=? AND toId=? AND taskId=?"+s.dialect.lock(),
+			[]any{from, to, task}, func(scan scanner) error {
+				var id uint32
+				var found string
+				err := scan(&id, &found)
+				if found == task {
+					ids = append(ids, id)
+				}
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		return chunked(ids, func(ids []uint32) error {
+			_, err := exec(ctx, tx, "DELETE FROM IMTransmitFile WHERE id IN ("+marks(len(ids))+")", args(ids)...)
+			return err
+		})
+	})
+}

@@ -1,0 +1,164 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// Create implements chat.Groups.
+func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uint32, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx,
+			"INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES (?,?,?,?,?,0,1,0,?,?)",
+			g.Name, g.Avatar, g.Creator, uint32(g.Type), len(g.Members), now, now)
+		if err != nil {
+			return err
+		}
+		last, err := res.LastInsertId()
+		if err != nil {
+			return err
+		}
+		id = uint32(last)
+		rows := make([]any, 0, 5*len(g.Members))
+		for _, user := range g.Members {
+			rows = append(rows, id, user, 0, now, now)
+		}
+		if err := insert(ctx, tx, "IMGroupMember", memberColumns, rows, ""); err != nil {
+			return err
+		}
+		talk := chat.GroupTalk(id)
+		return insert(ctx, tx, "IMProxyTalk", talkColumns, (&talkRow{}).values(talk), "")
+	})
+	return id, err
+}
+
+const groupColumns = "g.id,g.name,g.avatar,g.creator,g.type,g.version"
+
+func scanGroup(scan scanner) (g chat.GroupInfo, err error) {
+	err = scan(&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version)
+	return g, err
+}
+
+// Find implements chat.Groups.
+func (s *Store) Find(ctx context.Context, id uint32) (g chat.GroupInfo, err error) {
+	found := false
+	err = s.query(ctx, "a group", "SELECT "+groupColumns+" FROM IMGroup g WHERE g.id=? AND EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)",
+		[]any{id}, func(scan scanner) (err error) {
+			found = true
+			g, err = scanGroup(scan)
+			return err
+		})
+	if err == nil && !found {
+		err = chat.ErrNoGroup
+	}
+	return g, err
+}
+
+// NewerThan implements chat.Groups.
+func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) (groups []chat.GroupInfo, err error) {
+	var newer []chat.GroupInfo
+	err = chunked(sortedKeys(known), func(ids []uint32) error {
+		return s.query(ctx, "groups", "SELECT "+groupColumns+" FROM IMGroup g WHERE g.id IN ("+marks(len(ids))+") ORDER BY g.updated DESC, g.id DESC",
+			args(ids), func(scan scanner) error {
+				g, err := scanGroup(scan)
+				if g.Version > known[g.ID] {
+					newer = append(newer, g)
+				}
+				return err
+			})
+	})
+	if err != nil {
+		return nil, err
+	}
+	members := make(map[uint32][]uint32)
+	size := 0
+	err = chunked(newer, func(some []chat.GroupInfo) error {
+		ids := make([]uint32, len(some))
+		for i, g := range some {
+			ids[i] = g.ID
+		}
+		return s.query(ctx, "members of groups", "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN ("+marks(len(ids))+")",
+			args(ids), func(scan scanner) error {
+				var m member
+				err := scan(&m.group, &m.user)
+				members[m.group] = append(members[m.group], m.user)
+				return err
+			})
+	})
+	for _, g := range newer {
+		if g.Members = members[g.ID]; len(g.Members) == 0 {
+			continue // nobody is in: it does not exist
+		}
+		if size += len(g.Name) + len(g.Avatar) + 5*len(g.Members) + 40; size > chat.MaxAnswer {
+			s.cut("groups", len(groups))
+			break
+		}
+		groups = append(groups, g)
+	}
+	return groups, err
+}
+
+// NormalOf implements chat.Groups.
+func (s *Store) NormalOf(ctx context.Context, user uint32) (groups []chat.GroupVersion, err error) {
+	err = s.query(ctx, "groups of a user", "SELECT g.id,g.version FROM IMGroup g WHERE g.type=1 AND g.id IN"+
+		" (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0) ORDER BY g.updated DESC, g.id DESC",
+		[]any{user}, func(scan scanner) error {
+			var g chat.GroupVersion
+			err := scan(&g.ID, &g.Version)
+			groups = append(groups, g)
+			return err
+		})
+	return groups, err
+}
+
+// Joined implements chat.Archive.
+func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error) {
+	err = s.query(ctx, "a member", "SELECT updated FROM IMGroupMember WHERE groupId=? AND userId=? AND status=0 ORDER BY updated, id LIMIT 1",
+		[]any{group, user}, func(scan scanner) error {
+			ok = true
+			return scan(&at)
+		})
+	return at, ok, err
+}
+
+// SetMute implements chat.Mutes.
+func (s *Store) SetMute(ctx context.Context, group, user, value uint32) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		rows, err := memberRows(ctx, tx, group)
+		switch {
+		case err != nil:
+			return err
+		case len(current(rows)) == 0:
+			return chat.ErrNoGroup
+		case !rows[user].in:
+			return chat.Errorf(chat.NotAllowed, "user %d is no member of group %d", user, group)
+		}
+		return insert(ctx, tx, "IMProxyMute", "groupId,userId,value", []any{group, user, value},
+			s.dialect.upsert([]string{"groupId", "userId"}, []string{"value"}))
+	})
+}
+
+// Mutes implements chat.Mutes.
+func (s *Store) Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
+	if _, err := s.Find(ctx, group); err != nil {
+		return nil, err
+	}
+	values := make(map[uint32]uint32)
+	err := chunked(users, func(users []uint32) error {
+		return s.query(ctx, "mutes", "SELECT userId,value FROM IMProxyMute WHERE groupId=? AND userId IN ("+marks(len(users))+")",
+			append([]any{group}, args(users)...), func(scan scanner) error {
+				var user, value uint32
+				err := scan(&user, &value)
+				values[user] = value
+				return err
+			})
+	})
+	return values, err
+}
+
+// cut notes that a list was too long for an answer.
+func (s *Store) cut(what string, kept int) {
+	s.log.Warn("a list is cut: it does not fit an answer", "list", what, "kept", kept, "max_bytes", chat.MaxAnswer)
+}

@@ -1,0 +1,177 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// membersAmong returns which of the asked are members.
+func membersAmong(ctx context.Context, q querier, d dialect, asked []member) (map[member]bool, error) {
+	found := make(map[member]bool, len(asked))
+	err := chunked(asked, func(asked []member) error {
+		keys := make([]any, 0, 2*len(asked))
+		for _, m := range asked {
+			keys = append(keys, m.group, m.user)
+		}
+		query := "SELECT groupId,userId FROM IMGroupMember WHERE status=0 AND (groupId,userId) IN " + d.rows(len(asked), 2)
+		return each(ctx, q, query, keys, func(scan scanner) error {
+			var m member
+			err := scan(&m.group, &m.user)
+			found[m] = true
+			return err
+		})
+	})
+	return found, err
+}
+
+// latestJoins returns when somebody last joined each group.
+func latestJoins(ctx context.Context, q querier, groups []uint32) (map[uint32]uint32, error) {
+	joins := make(map[uint32]uint32, len(groups))
+	err := chunked(groups, func(groups []uint32) error {
+		query := "SELECT g.id,COALESCE((SELECT MAX(m.updated) FROM IMGroupMember m WHERE m.groupId=g.id),0) FROM IMGroup g WHERE g.id IN (" +
+			marks(len(groups)) + ")"
+		return each(ctx, q, query, args(groups), func(scan scanner) error {
+			var id, at uint32
+			err := scan(&id, &at)
+			joins[id] = at
+			return err
+		})
+	})
+	return joins, err
+}
+
+// memberRow is what IMGroupMember knows of one user in one group.
+type memberRow struct {
+	id uint32
+	in bool
+}
+
+// memberRows reads everybody who is or was in a group: of several rows of a user one that says "in", else the latest.
+func memberRows(ctx context.Context, q querier, group uint32) (rows map[uint32]memberRow, err error) {
+	rows = make(map[uint32]memberRow)
+	query := "SELECT id,userId,status FROM IMGroupMember WHERE groupId=? ORDER BY CASE WHEN status=0 THEN 1 ELSE 0 END, id"
+	err = each(ctx, q, query, []any{group}, func(scan scanner) error {
+		var user, status uint32
+		var m memberRow
+		err := scan(&m.id, &user, &status)
+		m.in = status == 0
+		rows[user] = m
+		return err
+	})
+	return rows, err
+}
+
+// current returns who is in.
+func current(rows map[uint32]memberRow) (users []uint32) {
+	for user, m := range rows {
+		if m.in {
+			users = append(users, user)
+		}
+	}
+	return users
+}
+
+// AddMembers implements chat.Groups.
+func (s *Store) AddMembers(ctx context.Context, group uint32, users []uint32, now uint32) (added, members []uint32, err error) {
+	err = s.changeMembers(ctx, group, now, func(tx *sql.Tx, rows map[uint32]memberRow) (changed []uint32, err error) {
+		added = nil
+		var back []uint32 // rows of those who come back
+		var fresh []any
+		for _, user := range users {
+			m, known := rows[user]
+			if m.in {
+				continue
+			}
+			added = append(added, user)
+			if known {
+				back = append(back, m.id)
+			} else {
+				fresh = append(fresh, group, user, 0, now, now)
+			}
+			rows[user] = memberRow{id: m.id, in: true}
+		}
+		members = current(rows)
+		if len(added) == 0 {
+			return nil, errNothing
+		}
+		err = chunked(back, func(ids []uint32) error {
+			_, err := exec(ctx, tx, "UPDATE IMGroupMember SET status=0, updated=? WHERE id IN ("+marks(len(ids))+")", append([]any{now}, args(ids)...)...)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return added, insert(ctx, tx, "IMGroupMember", memberColumns, fresh, "")
+	})
+	return added, members, err
+}
+
+// RemoveMembers implements chat.Groups.
+func (s *Store) RemoveMembers(ctx context.Context, group uint32, users []uint32, now uint32) (members []uint32, err error) {
+	err = s.changeMembers(ctx, group, now, func(tx *sql.Tx, rows map[uint32]memberRow) (changed []uint32, err error) {
+		for _, user := range users {
+			delete(rows, user)
+		}
+		members = current(rows)
+		return users, chunked(users, func(users []uint32) error {
+			in := " IN (" + marks(len(users)) + ")"
+			if _, err := exec(ctx, tx, "UPDATE IMGroupMember SET status=1 WHERE groupId=? AND status=0 AND userId"+in,
+				append([]any{group}, args(users)...)...); err != nil {
+				return err
+			}
+			_, err := exec(ctx, tx, "UPDATE IMRecentSession SET status=1, updated=? WHERE peerId=? AND type=2 AND COALESCE(status,0)=0 AND userId"+in,
+				append([]any{now, group}, args(users)...)...)
+			return err
+		})
+	})
+	return members, err
+}
+
+const memberColumns = "groupId,userId,status,created,updated"
+
+// errNothing says that there is nothing to change; it stays within this file.
+var errNothing = chat.Errorf(chat.Invalid, "nothing to change")
+
+// changeMembers holds the talk of a group while change does its work on the rows of its members, which it updates, then
+// raises the version and sets the levels of all whom change names, so that who comes back starts with nothing unread.
+func (s *Store) changeMembers(ctx context.Context, group, now uint32, change func(tx *sql.Tx, rows map[uint32]memberRow) ([]uint32, error)) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		rows, err := memberRows(ctx, tx, group)
+		if err != nil {
+			return err
+		}
+		if len(current(rows)) == 0 {
+			return chat.ErrNoGroup
+		}
+		t, err := lockTalk(ctx, tx, s.dialect, chat.GroupTalk(group), now)
+		if err != nil {
+			return err
+		}
+		changed, err := change(tx, rows)
+		if err != nil {
+			return err
+		}
+		if t.sentA > 0 {
+			var levels []any
+			for _, user := range changed {
+				levels = append(levels, user, group, t.sentA)
+			}
+			if err := saveLevels(ctx, tx, s.dialect, levels); err != nil {
+				return err
+			}
+		}
+		_, err = exec(ctx, tx, "UPDATE IMGroup SET version=version+1, userCnt=? WHERE id=?", len(current(rows)), group)
+		return err
+	})
+	if err == errNothing {
+		return nil
+	}
+	return err
+}
+
+// saveLevels stores how much of groups users have seen: rows of user, group, level.
+func saveLevels(ctx context.Context, q querier, d dialect, rows []any) error {
+	return insert(ctx, q, "IMProxyLevel", "userId,groupId,level", rows, d.upsert([]string{"userId", "groupId"}, []string{"level"}))
+}

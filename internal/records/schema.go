@@ -1,0 +1,193 @@
+package records
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The declared schema. Names and types of the suite's own tables are the original server's, so that an existing
+// database works unchanged; tables starting with IMProxy are ours. A dialect turns this into statements.
+
+type columnType uint8
+
+const (
+	signed   columnType = iota // int
+	unsigned                   // int unsigned
+	tiny                       // tinyint unsigned
+	varchar                    // varchar(size)
+	text                       // longer than a varchar may be
+)
+
+type column struct {
+	name string
+	typ  columnType
+	size int // of a varchar, in characters
+	null bool
+	def  string // default of a number; "" means 0
+}
+
+// nullable is the column with NULL allowed, which means empty or 0.
+func (c column) nullable() column { c.null = true; return c }
+
+func ints(names ...string) []column                { return columns(signed, names) }
+func unsigneds(names ...string) []column           { return columns(unsigned, names) }
+func tinys(names ...string) []column               { return columns(tiny, names) }
+func chars(name string, size int) column           { return column{name: name, typ: varchar, size: size} }
+func number(t columnType, name, def string) column { return column{name: name, typ: t, def: def} }
+
+func columns(t columnType, names []string) []column {
+	cols := make([]column, len(names))
+	for i, n := range names {
+		cols[i] = column{name: n, typ: t}
+	}
+	return cols
+}
+
+// table is one table. The primary key is id, counted by the database, unless primary names other columns.
+type table struct {
+	name       string
+	unsignedID bool
+	utf8       bool // the original's three tables without text are utf8, all others utf8mb4_bin
+	columns    []column
+	primary    []string
+	keys       []string // each the columns of one key, joined by commas
+}
+
+// keyName is a key's name in the original's style: idx_ and the columns joined by _.
+func keyName(key string) string {
+	return "idx_" + strings.NewReplacer(",", "_", "(191)", "").Replace(key)
+}
+
+func join(parts ...any) (cols []column) {
+	for _, p := range parts {
+		switch p := p.(type) {
+		case column:
+			cols = append(cols, p)
+		case []column:
+			cols = append(cols, p...)
+		}
+	}
+	return cols
+}
+
+// shards is over how many tables the messages of pairs, and those of groups, are spread: by id modulo shards.
+const shards = 8
+
+func pairTable(relation uint32) string { return fmt.Sprintf("IMMessage_%d", relation%shards) }
+func groupTable(group uint32) string   { return fmt.Sprintf("IMGroupMessage_%d", group%shards) }
+
+// schema is every table the proxy uses.
+func schema() []table {
+	tables := []table{
+		{
+			name: "IMUser", unsignedID: true,
+			columns: join(tinys("sex"), chars("name", 32), chars("domain", 32), chars("nick", 32), chars("password", 32),
+				chars("salt", 4), chars("phone", 11), chars("email", 64), chars("avatar", 255).nullable(),
+				unsigneds("departId"), number(tiny, "status", "").nullable(), ints("created"), unsigneds("updated"),
+				tinys("push_shield_status"), chars("sign_info", 128)),
+			keys: []string{"domain", "name", "phone"},
+		},
+		{
+			name: "IMDepart", unsignedID: true,
+			columns: join(chars("departName", 64), ints("priority", "parentId", "status", "created"), unsigneds("updated")),
+			keys:    []string{"departName", "priority,status"},
+		},
+		{
+			name: "IMRelationShip", utf8: true,
+			columns: join(ints("smallId"), unsigneds("bigId"), number(tiny, "status", "").nullable(), ints("created", "updated")),
+			keys:    []string{"smallId,bigId,status,updated"},
+		},
+		{
+			name: "IMRecentSession", utf8: true,
+			columns: join(ints("userId"), unsigneds("peerId"), number(tiny, "type", "").nullable(),
+				number(tiny, "status", "").nullable(), ints("created", "updated")),
+			keys: []string{"userId,peerId,status,updated", "userId,peerId,type"},
+		},
+		{
+			name: "IMGroup",
+			columns: join(chars("name", 256), chars("avatar", 256), unsigneds("creator"), tinys("type"), unsigneds("userCnt"),
+				number(tiny, "status", "1"), unsigneds("version", "lastChated", "updated", "created")),
+			keys: []string{"name(191)", "creator"},
+		},
+		{
+			name: "IMGroupMember", utf8: true,
+			columns: join(unsigneds("groupId", "userId"), number(tiny, "status", "1"), ints("created", "updated")),
+			keys:    []string{"groupId,userId,status", "userId,status,updated", "groupId,updated"},
+		},
+		{
+			name:    "IMAudio",
+			columns: join(unsigneds("fromId", "toId"), chars("path", 255).nullable(), unsigneds("size", "duration", "created")),
+			keys:    []string{"fromId,toId"},
+		},
+		{
+			name: "IMTransmitFile",
+			columns: join(unsigneds("fromId", "toId"), chars("fileName", 4096).nullable(), chars("taskId", 128).nullable(),
+				unsigneds("size"), tinys("status"), ints("updated", "created")),
+			keys: []string{"fromId,toId,status", "toId,status,created"},
+		},
+	}
+	for i := range uint32(shards) {
+		tables = append(tables, table{
+			name: pairTable(i),
+			columns: join(unsigneds("relateId", "fromId", "toId", "msgId"), chars("content", 4096).nullable(),
+				tinys("type", "status"), ints("updated", "created")),
+			keys: []string{"relateId,status,created", "relateId,status,msgId,created", "fromId,toId,status"},
+		}, table{
+			name: groupTable(i),
+			columns: join(unsigneds("groupId", "userId", "msgId"), chars("content", 4096), tinys("type"), unsigneds("status"),
+				ints("updated", "created")),
+			keys: []string{"groupId,status,created", "groupId,msgId,status,created"},
+		})
+	}
+	return append(tables, ownTables()...)
+}
+
+// ownTables are the proxy's own. docs/architecture.md says what they are for.
+func ownTables() []table {
+	return []table{
+		{
+			// One row per talk: its lock, what it consists of, its last id, and what was sent and read.
+			name: "IMProxyTalk",
+			columns: join(tinys("kind"), unsigneds("a", "b", "relateId", "sessionA", "sessionB", "lastId", "lastCreated",
+				"sentA", "sentB", "readA", "readB", "epoch")),
+			primary: []string{"kind", "a", "b"},
+			keys:    []string{"b,kind"},
+		},
+		{
+			// How many of a group's messages a user has seen.
+			name:    "IMProxyLevel",
+			columns: unsigneds("userId", "groupId", "level"),
+			primary: []string{"userId", "groupId"},
+		},
+		{
+			// One row per commit, until its counters are applied. changes NULL: the commit never was, see Settle.
+			name:    "IMProxyCommit",
+			columns: join(chars("id", 32), unsigneds("created"), column{name: "changes", typ: text, null: true}),
+			primary: []string{"id"},
+			keys:    []string{"created"},
+		},
+		{
+			name:    "IMProxyMute",
+			columns: unsigneds("groupId", "userId", "value"),
+			primary: []string{"groupId", "userId"},
+		},
+		{
+			// device is "platform:token", a bare token, or empty.
+			name:    "IMProxyDevice",
+			columns: join(unsigneds("userId"), chars("device", 520)),
+			primary: []string{"userId"},
+		},
+		{
+			// The user whom a token was last given to; 0 when it was unlinked.
+			name:    "IMProxyToken",
+			columns: join(chars("token", 512), unsigneds("userId")),
+			primary: []string{"token"},
+		},
+		{
+			// Single values, such as how far the group sync has looked.
+			name:    "IMProxyMark",
+			columns: join(chars("name", 64), unsigneds("value")),
+			primary: []string{"name"},
+		},
+	}
+}

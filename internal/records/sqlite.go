@@ -1,0 +1,156 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// sqliteReaders is how many reads run side by side on the embedded store.
+const sqliteReaders = 8
+
+// OpenSQLite opens the embedded store in a file, which is created when missing. Its tables are made by Migrate. The
+// commits of one process are written through to the disk before they are answered; other processes may work on the
+// same file at the same time.
+func OpenSQLite(path string, opt Options) (*Store, error) {
+	write, err := openSQLite(path, "immediate", 1, "synchronous(FULL)")
+	if err != nil {
+		return nil, err
+	}
+	read, err := openSQLite(path, "deferred", sqliteReaders, "query_only(true)")
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
+	}
+	return newStore(write, read, sqliteDialect{}, opt), nil
+}
+
+func openSQLite(path, txlock string, conns int, pragma string) (*sql.DB, error) {
+	query := url.Values{"_txlock": {txlock}}
+	for _, p := range []string{"busy_timeout(3000)", "journal_mode(WAL)", pragma, "wal_autocheckpoint(4000)", "cache_size(-16000)"} {
+		query.Add("_pragma", p)
+	}
+	file := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}
+	db, err := sql.Open("sqlite", file.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// sqliteDialect is SQLite's. A write transaction has the database for itself, so nothing needs locking.
+type sqliteDialect struct{}
+
+func (sqliteDialect) lock() string { return "" }
+
+func (sqliteDialect) rows(n, width int) string { return "(VALUES " + tuples(n, width) + ")" }
+
+func (sqliteDialect) upsert(keys, set []string) string {
+	assign := make([]string, len(set))
+	for i, c := range set {
+		assign[i] = c + "=excluded." + c
+	}
+	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(keys, ","), strings.Join(assign, ","))
+}
+
+func (d sqliteDialect) create(t table) []string {
+	var cols []string
+	options := ""
+	if t.primary == nil {
+		cols = append(cols, "id INTEGER PRIMARY KEY")
+	} else {
+		options = " WITHOUT ROWID"
+	}
+	for _, c := range t.columns {
+		cols = append(cols, d.column(c))
+	}
+	if t.primary != nil {
+		cols = append(cols, "PRIMARY KEY ("+strings.Join(t.primary, ",")+")")
+	}
+	stmts := []string{fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s)%s", t.name, strings.Join(cols, ", "), options)}
+	for _, k := range t.keys {
+		stmts = append(stmts, d.addKey(t, k))
+	}
+	return stmts
+}
+
+func (sqliteDialect) column(c column) string {
+	typ, def := "INTEGER", c.def
+	switch {
+	case c.typ == varchar || c.typ == text:
+		typ, def = "TEXT", "''"
+	case def == "":
+		def = "0"
+	}
+	if c.null {
+		return fmt.Sprintf("%s %s DEFAULT NULL", c.name, typ)
+	}
+	return fmt.Sprintf("%s %s NOT NULL DEFAULT %s", c.name, typ, def)
+}
+
+func (d sqliteDialect) addColumn(t table, c column) string {
+	return fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s", t.name, d.column(c))
+}
+
+// addKey names keys after their table too: SQLite has one space of names for all.
+func (sqliteDialect) addKey(t table, key string) string {
+	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s_%s ON %s (%s)", t.name, keyName(key), t.name,
+		strings.ReplaceAll(key, "(191)", ""))
+}
+
+func (sqliteDialect) inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error) {
+	names := func(query string) (map[string]bool, error) {
+		found := make(map[string]bool)
+		err := each(ctx, q, query, []any{t.name}, func(scan scanner) error {
+			var name string
+			err := scan(&name)
+			found[strings.TrimPrefix(name, t.name+"_")] = true
+			return err
+		})
+		return found, err
+	}
+	if columns, err = names("SELECT name FROM pragma_table_info(?)"); err != nil {
+		return nil, nil, err
+	}
+	keys, err = names("SELECT name FROM pragma_index_list(?)")
+	return columns, keys, err
+}
+
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+func (sqliteDialect) classify(err error) chat.Kind {
+	switch sqliteCode(err) {
+	case lib.SQLITE_CONSTRAINT, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG, lib.SQLITE_RANGE:
+		return chat.Invalid
+	default:
+		return chat.Unavailable
+	}
+}
+
+func (sqliteDialect) duplicate(err error) bool { return sqliteCode(err) == lib.SQLITE_CONSTRAINT }
+
+func (sqliteDialect) retry(err error) bool {
+	code := sqliteCode(err)
+	return code == lib.SQLITE_BUSY || code == lib.SQLITE_LOCKED
+}

@@ -1,0 +1,140 @@
+// Package records keeps users, talks, messages, sessions and groups in SQL: one set of queries behind one narrow
+// dialect seam, on the original server's tables and a few of our own. Store implements the interfaces that chat
+// declares.
+package records
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// Options of a Store.
+type Options struct {
+	Now func() time.Time // the clock; nil means time.Now
+	Log *slog.Logger     // nil means slog.Default()
+}
+
+// Store is the records. It is safe for concurrent use. Errors have the kinds that the interfaces of chat promise.
+type Store struct {
+	write, read *sql.DB
+	dialect     dialect
+	now         func() time.Time
+	log         *slog.Logger
+
+	mu      sync.Mutex
+	applied []chat.CommitID // records to delete with the next commit
+}
+
+// idsPerStatement is how many ids one statement names at most.
+const idsPerStatement = 1000
+
+// readTimeout bounds one read.
+const readTimeout = 3 * time.Second
+
+func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Log == nil {
+		opt.Log = slog.Default()
+	}
+	return &Store{write: write, read: read, dialect: d, now: opt.Now, log: opt.Log}
+}
+
+// Close closes the connections. Nothing may be under way.
+func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+
+// txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had).
+const txTries = 3
+
+// tx runs work in a write transaction. On an error of work nothing of it is kept; an error of the commit itself has the
+// kind UnknownOutcome unless the engine says that it undid it.
+func (s *Store) tx(ctx context.Context, work func(tx *sql.Tx) error) error {
+	for try := 1; ; try++ {
+		err := s.txOnce(ctx, work)
+		if err == nil || !s.dialect.retry(err) || try == txTries || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) txOnce(ctx context.Context, work func(tx *sql.Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return s.failed("beginning a transaction", err)
+	}
+	if err := work(tx); err != nil {
+		if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
+			err = errors.Join(err, undo)
+		}
+		return s.failed("", err)
+	}
+	err = tx.Commit()
+	switch {
+	case err == nil:
+		return nil
+	case s.dialect.retry(err), errors.Is(err, sql.ErrTxDone), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return chat.Errorf(chat.Unavailable, "committing: %w", err)
+	default:
+		return chat.Errorf(chat.UnknownOutcome, "committing: %w", err)
+	}
+}
+
+// failed gives an error of the driver its kind; errors that have one keep it.
+func (s *Store) failed(doing string, err error) error {
+	var known *chat.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	if doing != "" {
+		err = fmt.Errorf("%s: %w", doing, err)
+	}
+	return &chat.Error{Kind: s.dialect.classify(err), Err: err}
+}
+
+// scanner copies the columns of the row at hand.
+type scanner func(dest ...any) error
+
+// errEnough ends a query early, without an error.
+var errEnough = errors.New("enough rows")
+
+// each runs a query and calls row for every row of the result.
+func each(ctx context.Context, q querier, query string, args []any, row func(scanner) error) (err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := row(rows.Scan); errors.Is(err, errEnough) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// query is each on the reading side, bounded in time, with the error classified.
+func (s *Store) query(ctx context.Context, what, query string, args []any, row func(scanner) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return s.failed("reading "+what, each(ctx, s.read, query, args, row))
+}
+
+func exec(ctx context.Context, q querier, query string, args ...any) (affected int64, err error) {
+	res, err := q.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (s *Store) unix() uint32 { return uint32(s.now().Unix()) }

@@ -1,0 +1,93 @@
+// Package voice keeps the sound of voice messages as files.
+package voice
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// Dir keeps sounds in a directory, spread over 256 subdirectories. It implements chat.Voice.
+type Dir struct{ root *os.Root }
+
+// OpenDir opens a directory for sounds, making it when it is missing.
+func OpenDir(name string) (*Dir, error) {
+	if err := os.MkdirAll(name, 0o750); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Dir{root: root}, nil
+}
+
+// Close closes the directory.
+func (d *Dir) Close() error { return d.root.Close() }
+
+// Save implements chat.Voice. When it returns, the file is on the disk and stays there through a crash.
+func (d *Dir) Save(_ context.Context, sound []byte) (name string, err error) {
+	id := rand.Text()
+	sub := id[:2]
+	if err := d.root.Mkdir(sub, 0o750); err == nil {
+		err = d.sync(".")
+		if err != nil {
+			return "", d.failed("making a directory for", err)
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
+		return "", d.failed("making a directory for", err)
+	}
+	name = path.Join(sub, id+".audio")
+	if err := d.write(name, sound); err != nil {
+		d.root.Remove(name) // what was written is of no use; failing to remove it leaves a stray file
+		return "", d.failed("writing", err)
+	}
+	return name, nil
+}
+
+func (d *Dir) write(name string, sound []byte) (err error) {
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(sound)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return d.sync(path.Dir(name))
+}
+
+// sync makes the entries of a directory durable.
+func (d *Dir) sync(name string) error {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Load implements chat.Voice.
+func (d *Dir) Load(_ context.Context, name string) ([]byte, error) {
+	data, err := d.root.ReadFile(filepath.FromSlash(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, chat.Errorf(chat.NotFound, "no file %s in %s", name, d.root.Name())
+	}
+	if err != nil {
+		return nil, d.failed("reading", err)
+	}
+	return data, nil
+}
+
+func (d *Dir) failed(doing string, err error) error {
+	return &chat.Error{Kind: chat.Unavailable, Err: fmt.Errorf("%s a sound in %s: %w", doing, d.root.Name(), err)}
+}
