@@ -1,0 +1,55 @@
+// Command dbproxy is the storage server of the TeamTalk suite: see README.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "dbproxy:", err)
+		os.Exit(1)
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dbproxy",
+		Short: "The storage server of the TeamTalk instant-messaging suite",
+		Long: `dbproxy is the storage server of the TeamTalk instant-messaging suite. Message
+servers connect to it and ask it to check logins, store and page messages, keep
+unread counters, groups, sessions, push tokens and offline files.`,
+		Example: `  dbproxy serve                      # serve on 127.0.0.1:10600, data in ./data
+  echo secret | dbproxy user add ann # a person who can log in
+  dbproxy user list`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetVersionTemplate("dbproxy {{.Version}}\n")
+	root.Flags().BoolP("version", "v", false, "print the version")
+	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), versionCommand())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+// group is a command that only holds others. Called alone it explains itself; called with a word it does not know, it
+// fails.
+func group(c *cobra.Command) *cobra.Command {
+	c.Args = cobra.NoArgs
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	return c
+}
+
+// dataFlag gives a command the flag for the data directory.
+func dataFlag(c *cobra.Command) *string {
+	return c.Flags().String("data", "./data", "the data `directory`")
+}

@@ -1,0 +1,203 @@
+// Package command is the edge where protobuf ends: a table of commands, each decoding its request, calling into chat
+// once, and encoding the answer. One place (Handler.fail) turns errors into answers.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/internal/server"
+)
+
+// Handler answers the requests of the protocol. It implements server.Handler.
+type Handler struct {
+	chat     *chat.Service
+	log      *slog.Logger
+	commands map[uint16]*entry
+	tasks    sync.WaitGroup
+}
+
+// entry is one row of the table of commands.
+type entry struct {
+	catalog.Entry
+	action
+}
+
+// action is what a command does.
+type action struct {
+	// start begins the work of one request and waits for nothing but room in a queue. It calls done once.
+	start func(h *Handler, c *call, done func(answer proto.Message, err error))
+	// refusal is the answer that tells of an error, nil for none. A nil function means that there is never one.
+	refusal func(req proto.Message, err error) proto.Message
+}
+
+// call is one request at work.
+type call struct {
+	ctx  context.Context
+	peer server.Peer
+	req  proto.Message
+}
+
+// New makes a handler on a service.
+func New(svc *chat.Service, log *slog.Logger) *Handler {
+	h := &Handler{chat: svc, log: log, commands: make(map[uint16]*entry)}
+	table := actions()
+	for _, e := range catalog.Entries() {
+		h.commands[e.Command] = &entry{Entry: e, action: table[e.Name()]}
+	}
+	return h
+}
+
+// Wait returns when nothing that was started is under way any more.
+func (h *Handler) Wait() { h.tasks.Wait() }
+
+// Start implements server.Handler.
+func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish func(answer pdu.Frame, ok bool)) {
+	e := h.commands[f.Command]
+	if e == nil {
+		h.log.Warn("refused: unknown command", "peer", p.String(), "command", hex(f.Command), "bytes", len(f.Body))
+		finish(pdu.Frame{}, false)
+		return
+	}
+	req, err := decode(e.Request, f.Body)
+	if err != nil {
+		h.log.Warn("refused: the body does not parse", "peer", p.String(), "command", hex(f.Command), "message", e.Name(),
+			"bytes", len(f.Body), "reason", err.Error())
+		h.send(e, f.Seq, unparsable(e), finish)
+		return
+	}
+	c := &call{ctx: ctx, peer: p, req: req}
+	e.start(h, c, func(answer proto.Message, err error) {
+		if err != nil {
+			answer = h.fail(e, c, err)
+		}
+		if answer != nil && answer != req {
+			attach(answer, req)
+		}
+		h.send(e, f.Seq, answer, finish)
+	})
+}
+
+// fail logs an error and chooses the answer to it.
+func (h *Handler) fail(e *entry, c *call, err error) proto.Message {
+	var answer proto.Message
+	if e.refusal != nil && !errors.Is(err, chat.ErrNoGroup) {
+		answer = e.refusal(c.req, err)
+	}
+	kind := chat.KindOf(err)
+	level, what := slog.LevelError, "failed"
+	switch {
+	case kind == chat.Invalid:
+		level, what = slog.LevelWarn, "refused"
+	case chat.Refused(err):
+		level, what = slog.LevelInfo, "refused"
+	}
+	h.log.Log(c.ctx, level, what, "peer", c.peer.String(), "message", e.Name(), "kind", kind.String(), "reason", err.Error(),
+		"answered", answer != nil)
+	return answer
+}
+
+// send encodes an answer; nil means none.
+func (h *Handler) send(e *entry, seq uint16, answer proto.Message, finish func(pdu.Frame, bool)) {
+	if answer == nil {
+		finish(pdu.Frame{}, false)
+		return
+	}
+	// The one answer that lacks required fields on purpose is that to an unparsable login.
+	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(answer)
+	if err != nil {
+		h.log.Error("an answer cannot be encoded", "message", catalog.Name(answer), "err", err)
+		finish(pdu.Frame{}, false)
+		return
+	}
+	finish(pdu.Frame{Service: e.Service, Command: e.AnswerCommand, Seq: seq, Body: body}, true)
+}
+
+// attachData is the field of the caller's opaque routing data, in every message that has one.
+const attachData = 20
+
+// attach echoes the request's attach_data; the field is present in the answer even when the request had none.
+func attach(answer, req proto.Message) {
+	to, from := answer.ProtoReflect(), req.ProtoReflect()
+	field := to.Descriptor().Fields().ByNumber(attachData)
+	given := from.Descriptor().Fields().ByNumber(attachData)
+	if field == nil || given == nil {
+		return
+	}
+	data := from.Get(given).Bytes()
+	if data == nil {
+		data = []byte{}
+	}
+	to.Set(field, protoreflect.ValueOfBytes(data))
+}
+
+// read is a command that only looks. Reads run side by side, a bounded number of them, and not while the peer does not
+// take its answers.
+func read[Q proto.Message](do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
+	return readAfter(nil, do)
+}
+
+// readAfter is a read that counts unread messages of users, and so waits for the read acks sent before it.
+func readAfter[Q proto.Message](users func(Q) []uint32, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
+	return action{start: func(h *Handler, c *call, done func(proto.Message, error)) {
+		h.tasks.Go(func() {
+			req := c.req.(Q)
+			if err := c.peer.Room(c.ctx); err != nil {
+				done(nil, chat.Errorf(chat.Unavailable, "the peer does not take its answers: %w", err))
+				return
+			}
+			if users != nil {
+				if err := h.chat.Settled(c.ctx, users(req)); err != nil {
+					done(nil, err)
+					return
+				}
+			}
+			h.chat.Limited(c.ctx, guarded(h, c, do, done))
+		})
+	}}
+}
+
+// change is a command that changes something: it takes effect in its lane, in the order read.
+func change[Q proto.Message](lane func(Q) chat.Lane, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
+	return action{start: func(h *Handler, c *call, done func(proto.Message, error)) {
+		h.chat.Ordered(c.ctx, lane(c.req.(Q)), guarded(h, c, do, done))
+	}}
+}
+
+// refusing gives an action the answer that tells of an error.
+func (a action) refusing(refusal func(req proto.Message, err error) proto.Message) action {
+	a.refusal = refusal
+	return a
+}
+
+// guarded is do for when its turn has come. A panic is a fault of ours that must not take the other requests along.
+func guarded[Q proto.Message](h *Handler, c *call, do func(context.Context, *chat.Service, Q) (proto.Message, error), done func(proto.Message, error)) func(error) {
+	return func(err error) {
+		var answer proto.Message
+		if err == nil {
+			answer, err = recovered(func() (proto.Message, error) { return do(c.ctx, h.chat, c.req.(Q)) })
+		}
+		done(answer, err)
+	}
+}
+
+func recovered(f func() (proto.Message, error)) (answer proto.Message, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			answer, err = nil, chat.Errorf(chat.Unexpected, "panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+func hex(command uint16) string { return fmt.Sprintf("0x%04x", command) }

@@ -1,0 +1,119 @@
+package command
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+)
+
+func groupActions() map[string]action {
+	return map[string]action{
+		"IMNormalGroupListReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMNormalGroupListReq) (proto.Message, error) {
+			groups, err := s.NormalGroups(ctx, req.GetUserId())
+			rsp := &impb.IMNormalGroupListRsp{UserId: req.UserId}
+			for _, g := range groups {
+				rsp.GroupVersionList = append(rsp.GroupVersionList, &impb.GroupVersionInfo{GroupId: &g.ID, Version: &g.Version})
+			}
+			return rsp, err
+		}),
+		"IMGroupInfoListReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGroupInfoListReq) (proto.Message, error) {
+			known := make([]chat.GroupVersion, len(req.GetGroupVersionList()))
+			for i, g := range req.GetGroupVersionList() {
+				known[i] = chat.GroupVersion{ID: g.GetGroupId(), Version: g.GetVersion()}
+			}
+			groups, err := s.GroupsNewerThan(ctx, known)
+			rsp := &impb.IMGroupInfoListRsp{UserId: req.UserId}
+			for _, g := range groups {
+				rsp.GroupInfoList = append(rsp.GroupInfoList, groupInfo(g))
+			}
+			return rsp, err
+		}),
+		"IMGroupCreateReq":       change(createLane, createGroup).refusing(groupNotCreated),
+		"IMGroupChangeMemberReq": change(changeLane, changeMembers).refusing(membersNotChanged),
+		"IMGroupShieldReq": change(
+			func(req *impb.IMGroupShieldReq) chat.Lane { return chat.TalkLane(chat.GroupTalk(req.GetGroupId())) },
+			func(ctx context.Context, s *chat.Service, req *impb.IMGroupShieldReq) (proto.Message, error) {
+				return muted(req, resultOK), s.MuteGroup(ctx, req.GetUserId(), req.GetGroupId(), req.GetShieldStatus())
+			},
+		).refusing(func(req proto.Message, _ error) proto.Message {
+			return muted(req.(*impb.IMGroupShieldReq), resultRefused)
+		}),
+		"IMGroupGetShieldReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGroupGetShieldReq) (proto.Message, error) {
+			values, err := s.Mutes(ctx, req.GetGroupId(), req.GetUserId())
+			rsp := &impb.IMGroupGetShieldRsp{GroupId: req.GroupId}
+			for i, v := range values {
+				rsp.ShieldStatusList = append(rsp.ShieldStatusList, &impb.ShieldStatus{
+					UserId: new(req.UserId[i]), GroupId: req.GroupId, ShieldStatus: &v,
+				})
+			}
+			return rsp, err
+		}),
+	}
+}
+
+// createLane: a group that is made belongs to nobody's lane yet, so the creator's serves.
+func createLane(req *impb.IMGroupCreateReq) chat.Lane { return chat.UserLane(req.GetUserId()) }
+
+func createGroup(ctx context.Context, s *chat.Service, req *impb.IMGroupCreateReq) (proto.Message, error) {
+	id, members, err := s.CreateGroup(ctx, chat.NewGroup{
+		Creator: req.GetUserId(),
+		Type:    chat.GroupType(req.GetGroupType()),
+		Name:    req.GetGroupName(),
+		Avatar:  req.GetGroupAvatar(),
+		Members: req.GetMemberIdList(),
+	})
+	return &impb.IMGroupCreateRsp{
+		UserId: req.UserId, ResultCode: new(uint32(resultOK)), GroupId: &id, GroupName: req.GroupName, UserIdList: members,
+	}, err
+}
+
+func groupNotCreated(m proto.Message, _ error) proto.Message {
+	req := m.(*impb.IMGroupCreateReq)
+	return &impb.IMGroupCreateRsp{
+		UserId: req.UserId, ResultCode: new(uint32(resultRefused)), GroupName: req.GroupName, UserIdList: chat.SortedSet(req.GetMemberIdList()),
+	}
+}
+
+func changeLane(req *impb.IMGroupChangeMemberReq) chat.Lane {
+	return chat.TalkLane(chat.GroupTalk(req.GetGroupId()))
+}
+
+func changeMembers(ctx context.Context, s *chat.Service, req *impb.IMGroupChangeMemberReq) (proto.Message, error) {
+	changed, members, err := s.ChangeMembers(ctx, chat.MemberChange{
+		By:     req.GetUserId(),
+		Group:  req.GetGroupId(),
+		Remove: req.GetChangeType() == impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL,
+		Users:  req.GetMemberIdList(),
+	})
+	return &impb.IMGroupChangeMemberRsp{
+		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(uint32(resultOK)), GroupId: req.GroupId,
+		CurUserIdList: members, ChgUserIdList: changed,
+	}, err
+}
+
+func membersNotChanged(m proto.Message, _ error) proto.Message {
+	req := m.(*impb.IMGroupChangeMemberReq)
+	return &impb.IMGroupChangeMemberRsp{
+		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(uint32(resultRefused)), GroupId: req.GroupId,
+	}
+}
+
+func muted(req *impb.IMGroupShieldReq, code uint32) proto.Message {
+	return &impb.IMGroupShieldRsp{UserId: req.UserId, GroupId: req.GroupId, ResultCode: &code}
+}
+
+func groupInfo(g chat.GroupInfo) *impb.GroupInfo {
+	return &impb.GroupInfo{
+		GroupId:         &g.ID,
+		Version:         &g.Version,
+		GroupName:       &g.Name,
+		GroupAvatar:     &g.Avatar,
+		GroupCreatorId:  &g.Creator,
+		GroupType:       impb.GroupType(g.Type).Enum(),
+		ShieldStatus:    new(uint32(0)),
+		GroupMemberList: g.Members,
+	}
+}

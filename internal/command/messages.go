@@ -1,0 +1,110 @@
+package command
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+)
+
+func messageActions() map[string]action {
+	return map[string]action{
+		"IMMsgData":        {start: send, refusal: notStored},
+		"IMMsgDataReadAck": {start: readAck},
+		"IMGetMsgListReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGetMsgListReq) (proto.Message, error) {
+			messages, err := s.Page(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdBegin(), req.GetMsgCnt())
+			return &impb.IMGetMsgListRsp{
+				UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId, MsgIdBegin: req.MsgIdBegin,
+				MsgList: msgInfos(messages),
+			}, err
+		}),
+		"IMGetMsgByIdReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGetMsgByIdReq) (proto.Message, error) {
+			messages, err := s.MessagesByID(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdList())
+			return &impb.IMGetMsgByIdRsp{
+				UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId, MsgList: msgInfos(messages),
+			}, err
+		}),
+		"IMGetLatestMsgIdReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGetLatestMsgIdReq) (proto.Message, error) {
+			id, err := s.LatestID(ctx, talkOf(req))
+			return &impb.IMGetLatestMsgIdRsp{
+				UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId, LatestMsgId: &id,
+			}, err
+		}),
+		"IMUnreadMsgCntReq": readAfter(
+			func(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} },
+			func(ctx context.Context, s *chat.Service, req *impb.IMUnreadMsgCntReq) (proto.Message, error) {
+				talks, err := s.Unread(ctx, req.GetUserId())
+				return unreadList(req.UserId, talks), err
+			}),
+	}
+}
+
+// send stores a message. The answer is the request itself with the id filled in.
+func send(h *Handler, c *call, done func(proto.Message, error)) {
+	req := c.req.(*impb.IMMsgData)
+	if len(req.GetMsgData()) == 0 {
+		done(nil, errNoData)
+		return
+	}
+	h.chat.Send(c.ctx, chat.NewMessage{
+		From: req.GetFromUserId(),
+		To:   req.GetToSessionId(),
+		Type: chat.MsgType(req.GetMsgType()),
+		Time: req.GetCreateTime(),
+		Data: req.GetMsgData(),
+	}, func(id uint32, err error) {
+		req.MsgId = &id
+		done(req, err)
+	})
+}
+
+// errNoData refuses an empty message; it gets no answer.
+var errNoData = chat.Errorf(chat.NotAllowed, "message without data")
+
+// notStored tells that a message is not stored, with an id of 0, and only where that is certain. Those who may not send
+// to a group get no answer.
+func notStored(m proto.Message, err error) proto.Message {
+	switch chat.KindOf(err) {
+	case chat.Invalid, chat.Unavailable:
+		m.(*impb.IMMsgData).MsgId = new(uint32(0))
+		return m
+	default:
+		return nil
+	}
+}
+
+func readAck(h *Handler, c *call, done func(proto.Message, error)) {
+	req := c.req.(*impb.IMMsgDataReadAck)
+	h.chat.ReadAck(c.ctx, req.GetUserId(), talkOf(req), func(err error) { done(nil, err) })
+}
+
+func msgInfos(messages []chat.Message) []*impb.MsgInfo {
+	infos := make([]*impb.MsgInfo, len(messages))
+	for i := range messages {
+		m := &messages[i]
+		infos[i] = &impb.MsgInfo{
+			MsgId: &m.ID, FromSessionId: &m.From, CreateTime: &m.Created, MsgType: impb.MsgType(m.Type).Enum(), MsgData: []byte(m.Data),
+		}
+	}
+	return infos
+}
+
+func unreadList(user *uint32, talks []chat.UnreadTalk) proto.Message {
+	total := uint32(0)
+	rsp := &impb.IMUnreadMsgCntRsp{UserId: user, TotalCnt: &total}
+	for _, t := range talks {
+		total += t.Unread
+		rsp.UnreadinfoList = append(rsp.UnreadinfoList, &impb.UnreadInfo{
+			SessionId:           new(t.Talk.Peer(*user)),
+			SessionType:         impb.SessionType(t.Talk.Kind).Enum(),
+			UnreadCnt:           &t.Unread,
+			LatestMsgId:         &t.Last.ID,
+			LatestMsgData:       []byte(t.Last.Data),
+			LatestMsgType:       impb.MsgType(t.Last.Type).Enum(),
+			LatestMsgFromUserId: new(shownSender(*user, t.Talk, t.Last)),
+		})
+	}
+	return rsp
+}

@@ -1,0 +1,103 @@
+package command
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+)
+
+// Result codes of everything but logins.
+const (
+	resultOK      = 0
+	resultRefused = 1
+)
+
+func peopleActions() map[string]action {
+	return map[string]action{
+		"IMUsersInfoReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMUsersInfoReq) (proto.Message, error) {
+			users, err := s.Users(ctx, req.GetUserIdList())
+			return &impb.IMUsersInfoRsp{UserId: req.UserId, UserInfoList: userInfos(users)}, err
+		}),
+		"IMAllUserReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMAllUserReq) (proto.Message, error) {
+			users, latest, err := s.UsersSince(ctx, req.GetLatestUpdateTime())
+			return &impb.IMAllUserRsp{UserId: req.UserId, LatestUpdateTime: &latest, UserList: userInfos(users)}, err
+		}),
+		"IMDepartmentReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMDepartmentReq) (proto.Message, error) {
+			departments, latest, err := s.DepartmentsSince(ctx, req.GetLatestUpdateTime())
+			rsp := &impb.IMDepartmentRsp{UserId: req.UserId, LatestUpdateTime: &latest}
+			for _, d := range departments {
+				rsp.DeptList = append(rsp.DeptList, departInfo(d))
+			}
+			return rsp, err
+		}),
+		"IMChangeSignInfoReq": change(
+			func(req *impb.IMChangeSignInfoReq) chat.Lane { return chat.UserLane(req.GetUserId()) },
+			func(ctx context.Context, s *chat.Service, req *impb.IMChangeSignInfoReq) (proto.Message, error) {
+				err := s.SetSignature(ctx, req.GetUserId(), req.GetSignInfo())
+				return &impb.IMChangeSignInfoRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK)), SignInfo: req.SignInfo}, err
+			},
+		).refusing(func(req proto.Message, _ error) proto.Message {
+			return &impb.IMChangeSignInfoRsp{UserId: req.(*impb.IMChangeSignInfoReq).UserId, ResultCode: new(uint32(resultRefused))}
+		}),
+		"IMChangeAvatarReq": change(
+			func(req *impb.IMChangeAvatarReq) chat.Lane { return chat.UserLane(req.GetUserId()) },
+			func(ctx context.Context, s *chat.Service, req *impb.IMChangeAvatarReq) (proto.Message, error) {
+				err := s.SetAvatar(ctx, req.GetUserId(), req.GetAvatarUrl())
+				return &impb.IMChangeAvatarRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK))}, err
+			},
+		).refusing(func(req proto.Message, _ error) proto.Message {
+			return &impb.IMChangeAvatarRsp{UserId: req.(*impb.IMChangeAvatarReq).UserId, ResultCode: new(uint32(resultRefused))}
+		}),
+		"IMPushShieldReq": change(
+			func(req *impb.IMPushShieldReq) chat.Lane { return chat.UserLane(req.GetUserId()) },
+			func(ctx context.Context, s *chat.Service, req *impb.IMPushShieldReq) (proto.Message, error) {
+				err := s.SetPushShield(ctx, req.GetUserId(), req.GetShieldStatus())
+				return &impb.IMPushShieldRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK)), ShieldStatus: req.ShieldStatus}, err
+			},
+		).refusing(func(req proto.Message, _ error) proto.Message {
+			return &impb.IMPushShieldRsp{UserId: req.(*impb.IMPushShieldReq).UserId, ResultCode: new(uint32(resultRefused))}
+		}),
+		"IMQueryPushShieldReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMQueryPushShieldReq) (proto.Message, error) {
+			shield, err := s.PushShield(ctx, req.GetUserId())
+			return &impb.IMQueryPushShieldRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK)), ShieldStatus: &shield}, err
+		}).refusing(func(req proto.Message, _ error) proto.Message {
+			return &impb.IMQueryPushShieldRsp{UserId: req.(*impb.IMQueryPushShieldReq).UserId, ResultCode: new(uint32(resultRefused))}
+		}),
+	}
+}
+
+// userInfo is a user as the protocol shows it. The status of the account is not part of a login's answer.
+func userInfo(u chat.User) *impb.UserInfo {
+	return &impb.UserInfo{
+		UserId:       &u.ID,
+		UserGender:   &u.Sex,
+		UserNickName: &u.Nick,
+		AvatarUrl:    &u.Avatar,
+		DepartmentId: &u.Department,
+		Email:        &u.Email,
+		UserRealName: &u.Name,
+		UserTel:      &u.Phone,
+		UserDomain:   &u.Domain,
+		Status:       &u.Status,
+		SignInfo:     &u.Signature,
+	}
+}
+
+func userInfos(users []chat.User) []*impb.UserInfo {
+	infos := make([]*impb.UserInfo, len(users))
+	for i, u := range users {
+		infos[i] = userInfo(u)
+	}
+	return infos
+}
+
+func departInfo(d chat.Department) *impb.DepartInfo {
+	status := impb.DepartmentStatusType_DEPT_STATUS_OK
+	if d.Closed {
+		status = impb.DepartmentStatusType_DEPT_STATUS_DELETE
+	}
+	return &impb.DepartInfo{DeptId: &d.ID, Priority: &d.Priority, DeptName: &d.Name, ParentDeptId: &d.Parent, DeptStatus: &status}
+}

@@ -1,0 +1,63 @@
+package command
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+)
+
+func sessionActions() map[string]action {
+	return map[string]action{
+		"IMRecentContactSessionReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMRecentContactSessionReq) (proto.Message, error) {
+			sessions, err := s.RecentSessions(ctx, req.GetUserId(), req.GetLatestUpdateTime())
+			rsp := &impb.IMRecentContactSessionRsp{UserId: req.UserId}
+			for _, se := range sessions {
+				rsp.ContactSessionList = append(rsp.ContactSessionList, &impb.ContactSessionInfo{
+					SessionId:           new(se.Talk.Peer(req.GetUserId())),
+					SessionType:         impb.SessionType(se.Talk.Kind).Enum(),
+					SessionStatus:       impb.SessionStatusType_SESSION_STATUS_OK.Enum(),
+					UpdatedTime:         &se.Updated,
+					LatestMsgId:         &se.Last.ID,
+					LatestMsgData:       []byte(se.Last.Data),
+					LatestMsgType:       impb.MsgType(se.Last.Type).Enum(),
+					LatestMsgFromUserId: new(shownSender(req.GetUserId(), se.Talk, se.Last)),
+				})
+			}
+			return rsp, err
+		}),
+		"IMRemoveSessionReq": change(
+			func(req *impb.IMRemoveSessionReq) chat.Lane { return chat.TalkLane(talkOf(req)) },
+			func(ctx context.Context, s *chat.Service, req *impb.IMRemoveSessionReq) (proto.Message, error) {
+				return removedSession(req, resultOK), s.RemoveSession(ctx, req.GetUserId(), talkOf(req))
+			},
+		).refusing(func(req proto.Message, _ error) proto.Message {
+			return removedSession(req.(*impb.IMRemoveSessionReq), resultRefused)
+		}),
+	}
+}
+
+func removedSession(req *impb.IMRemoveSessionReq, code uint32) proto.Message {
+	return &impb.IMRemoveSessionRsp{UserId: req.UserId, ResultCode: &code, SessionType: req.SessionType, SessionId: req.SessionId}
+}
+
+// ofTalk is any message that names a talk from its user's side.
+type ofTalk interface {
+	GetUserId() uint32
+	GetSessionType() impb.SessionType
+	GetSessionId() uint32
+}
+
+func talkOf(m ofTalk) chat.Talk {
+	return chat.TalkOf(m.GetUserId(), chat.TalkKind(m.GetSessionType()), m.GetSessionId())
+}
+
+// shownSender is the sender that lists of talks show: between two users always the peer, whoever sent it.
+func shownSender(user uint32, talk chat.Talk, last chat.Message) uint32 {
+	if talk.Kind == chat.Pair {
+		return talk.Peer(user)
+	}
+	return last.From
+}

@@ -1,0 +1,40 @@
+package command
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+)
+
+func tokenActions() map[string]action {
+	return map[string]action{
+		"IMDeviceTokenReq": change(
+			func(req *impb.IMDeviceTokenReq) chat.Lane { return chat.UserLane(req.GetUserId()) },
+			func(ctx context.Context, s *chat.Service, req *impb.IMDeviceTokenReq) (proto.Message, error) {
+				platform := chat.NoPlatform
+				if req.ClientType != nil { // unset, its getter would say Windows
+					platform = chat.Platform(*req.ClientType)
+				}
+				return &impb.IMDeviceTokenRsp{UserId: req.UserId}, s.SetToken(ctx, req.GetUserId(), platform, req.GetDeviceToken())
+			}),
+		"IMGetDeviceTokenReq": readAfter(
+			func(req *impb.IMGetDeviceTokenReq) []uint32 { return req.GetUserId() },
+			func(ctx context.Context, s *chat.Service, req *impb.IMGetDeviceTokenReq) (proto.Message, error) {
+				tokens, err := s.PushTokens(ctx, req.GetUserId())
+				rsp := &impb.IMGetDeviceTokenRsp{}
+				for _, t := range tokens {
+					rsp.UserTokenInfo = append(rsp.UserTokenInfo, &impb.UserTokenInfo{
+						UserId:    &t.User,
+						UserType:  impb.ClientType(t.Platform).Enum(),
+						Token:     &t.Token,
+						PushCount: &t.Unread,
+						PushType:  new(uint32(1)),
+					})
+				}
+				return rsp, err
+			}),
+	}
+}
