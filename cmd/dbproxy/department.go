@@ -60,9 +60,9 @@ func departmentListCommand() *cobra.Command {
 			t := table{{"ID", "NAME", "PARENT", "PRIORITY", "STATUS"}}
 			departments, err := store.DepartmentsChanged(c.Context(), 0)
 			for _, d := range departments {
-				status := "open"
-				if d.Closed {
-					status = "closed"
+				status := id(d.Status)
+				if d.Status < 2 {
+					status = []string{"open", "closed"}[d.Status]
 				}
 				t = append(t, []string{id(d.ID), d.Name, id(d.Parent), id(d.Priority), status})
 			}

@@ -35,7 +35,7 @@ type Department struct {
 	Name     string
 	Parent   uint32
 	Priority uint32
-	Closed   bool
+	Status   uint32 // 0 open, 1 closed; others are not shown to anybody
 	Updated  uint32 // Unix seconds
 }
 
@@ -51,7 +51,7 @@ type Directory interface {
 	// UsersChanged returns the users changed at or after since, ascending by id; since 0 means everyone who has not
 	// left.
 	UsersChanged(ctx context.Context, since uint32) ([]User, error)
-	// DepartmentsChanged returns the departments changed after since, open or closed, ascending by id.
+	// DepartmentsChanged returns the departments changed after since, of any status, ascending by id.
 	DepartmentsChanged(ctx context.Context, since uint32) ([]Department, error)
 	// PushShields returns the nightly shield of these users; unknown users are missing.
 	PushShields(ctx context.Context, users []uint32) (map[uint32]uint32, error)
@@ -87,14 +87,15 @@ func (s *Service) UsersSince(ctx context.Context, since uint32) ([]User, uint32,
 	return users, latest, nil
 }
 
-// DepartmentsSince returns the departments changed after since, and the latest change as UsersSince does.
+// DepartmentsSince returns the open and closed departments changed after since, and the time of the latest change to
+// any department, since itself when there is none.
 func (s *Service) DepartmentsSince(ctx context.Context, since uint32) ([]Department, uint32, error) {
 	departments, err := s.Directory.DepartmentsChanged(ctx, since)
 	latest := since
 	for _, d := range departments {
 		latest = max(latest, d.Updated)
 	}
-	return departments, latest, err
+	return slices.DeleteFunc(departments, func(d Department) bool { return d.Status > 1 }), latest, err
 }
 
 // SetSignature changes a user's personal signature.

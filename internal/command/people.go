@@ -95,9 +95,8 @@ func userInfos(users []chat.User) []*impb.UserInfo {
 }
 
 func departInfo(d chat.Department) *impb.DepartInfo {
-	status := impb.DepartmentStatusType_DEPT_STATUS_OK
-	if d.Closed {
-		status = impb.DepartmentStatusType_DEPT_STATUS_DELETE
+	return &impb.DepartInfo{
+		DeptId: &d.ID, Priority: &d.Priority, DeptName: &d.Name, ParentDeptId: &d.Parent,
+		DeptStatus: impb.DepartmentStatusType(d.Status).Enum(),
 	}
-	return &impb.DepartInfo{DeptId: &d.ID, Priority: &d.Priority, DeptName: &d.Name, ParentDeptId: &d.Parent, DeptStatus: &status}
 }
