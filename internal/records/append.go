@@ -290,7 +290,7 @@ func (a *appending) addMessages(ctx context.Context) error {
 		if name[:7] == "IMGroup" {
 			columns = "groupId,userId,msgId,content,type,status,updated,created"
 		}
-		if err := insert(ctx, a.q, name, columns, values[name], ""); err != nil {
+		if err := insert(ctx, a.q, a.d, name, columns, values[name], ""); err != nil {
 			return err
 		}
 	}
@@ -333,7 +333,7 @@ func (a *appending) saveTalks(ctx context.Context) error {
 			rows = append(rows, t.values(talk)...)
 		}
 	}
-	return insert(ctx, a.q, "IMProxyTalk", talkColumns, rows, a.d.upsert(talkKey, talkCounters))
+	return insert(ctx, a.q, a.d, "IMProxyTalk", talkColumns, rows, a.d.upsert(talkKey, talkCounters))
 }
 
 func (a *appending) saveLevels(ctx context.Context) error {

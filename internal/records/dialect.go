@@ -22,6 +22,8 @@ type dialect interface {
 	lock() string
 	// rows is a list of n row constructors of the given width, for (a, b) IN ….
 	rows(n, width int) string
+	// insertRows is how many of the rows left (at least one) the next INSERT takes.
+	insertRows(left int) int
 	// upsert is appended to an INSERT: where a row with these keys is there, the columns set are overwritten.
 	upsert(keys, set []string) string
 	// classify says what an error of the driver means, and duplicate whether it is a second row for a unique key.

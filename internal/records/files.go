@@ -27,7 +27,7 @@ func (s *Store) Waiting(ctx context.Context, user uint32) (files []chat.OfflineF
 // AddFile implements chat.Files.
 func (s *Store) AddFile(ctx context.Context, f chat.OfflineFile, now uint32) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		return insert(ctx, tx, "IMTransmitFile", "fromId,toId,fileName,taskId,size,status,updated,created",
+		return insert(ctx, tx, s.dialect, "IMTransmitFile", "fromId,toId,fileName,taskId,size,status,updated,created",
 			[]any{f.From, f.To, f.Name, f.Task, f.Size, 0, now, now}, "")
 	})
 }

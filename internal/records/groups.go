@@ -25,11 +25,11 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 		for _, user := range g.Members {
 			rows = append(rows, id, user, 0, now, now)
 		}
-		if err := insert(ctx, tx, "IMGroupMember", memberColumns, rows, ""); err != nil {
+		if err := insert(ctx, tx, s.dialect, "IMGroupMember", memberColumns, rows, ""); err != nil {
 			return err
 		}
 		talk := chat.GroupTalk(id)
-		return insert(ctx, tx, "IMProxyTalk", talkColumns, (&talkRow{}).values(talk), "")
+		return insert(ctx, tx, s.dialect, "IMProxyTalk", talkColumns, (&talkRow{}).values(talk), "")
 	})
 	return id, err
 }
@@ -135,7 +135,7 @@ func (s *Store) SetMute(ctx context.Context, group, user, value uint32) error {
 		case !rows[user].in:
 			return chat.Errorf(chat.NotAllowed, "user %d is no member of group %d", user, group)
 		}
-		return insert(ctx, tx, "IMProxyMute", "groupId,userId,value", []any{group, user, value},
+		return insert(ctx, tx, s.dialect, "IMProxyMute", "groupId,userId,value", []any{group, user, value},
 			s.dialect.upsert([]string{"groupId", "userId"}, []string{"value"}))
 	})
 }

@@ -3,15 +3,24 @@ package records
 import (
 	"cmp"
 	"maps"
+	"math/bits"
 	"slices"
 )
 
 // member is a user in a group.
 type member struct{ group, user uint32 }
 
-// chunked calls f with at most idsPerStatement of the keys at a time, and not at all when there are none.
+// idsPerStatement is how many ids one statement names at most.
+const idsPerStatement = 512
+
+// chunked calls f with the keys for one statement at a time, and not at all when there are none. The last key is
+// repeated until there are a power of two of them, which changes nothing where keys are looked up, and leaves few
+// different statements.
 func chunked[K any](keys []K, f func([]K) error) error {
 	for chunk := range slices.Chunk(keys, idsPerStatement) {
+		if want := 1 << bits.Len(uint(len(chunk)-1)); len(chunk) < want {
+			chunk = slices.Concat(chunk, slices.Repeat(chunk[len(chunk)-1:], want-len(chunk)))
+		}
 		if err := f(chunk); err != nil {
 			return err
 		}

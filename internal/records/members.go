@@ -103,7 +103,7 @@ func (s *Store) AddMembers(ctx context.Context, group uint32, users []uint32, no
 		if err != nil {
 			return nil, err
 		}
-		return added, insert(ctx, tx, "IMGroupMember", memberColumns, fresh, "")
+		return added, insert(ctx, tx, s.dialect, "IMGroupMember", memberColumns, fresh, "")
 	})
 	return added, members, err
 }
@@ -173,5 +173,5 @@ func (s *Store) changeMembers(ctx context.Context, group, now uint32, change fun
 
 // saveLevels stores how much of groups users have seen: rows of user, group, level.
 func saveLevels(ctx context.Context, q querier, d dialect, rows []any) error {
-	return insert(ctx, q, "IMProxyLevel", "userId,groupId,level", rows, d.upsert([]string{"userId", "groupId"}, []string{"level"}))
+	return insert(ctx, q, d, "IMProxyLevel", "userId,groupId,level", rows, d.upsert([]string{"userId", "groupId"}, []string{"level"}))
 }

@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
@@ -30,7 +31,7 @@ func findOrMakeRelations(ctx context.Context, q querier, d dialect, pairs []chat
 	if len(missing) == 0 {
 		return found, nil
 	}
-	if err := insert(ctx, q, "IMRelationShip", "smallId,bigId,status,created,updated", rows, ""); err != nil {
+	if err := insert(ctx, q, d, "IMRelationShip", "smallId,bigId,status,created,updated", rows, ""); err != nil {
 		return nil, err
 	}
 	made, err := findRelations(ctx, q, d, missing)
@@ -89,7 +90,7 @@ func findOrMakeSessions(ctx context.Context, q querier, d dialect, keys []sessio
 	if len(missing) == 0 {
 		return found, nil
 	}
-	if err := insert(ctx, q, "IMRecentSession", sessionColumns, rows, ""); err != nil {
+	if err := insert(ctx, q, d, "IMRecentSession", sessionColumns, rows, ""); err != nil {
 		return nil, err
 	}
 	made, err := findSessions(ctx, q, d, missing)
@@ -132,21 +133,16 @@ func reviveSessions(ctx context.Context, q querier, ids []uint32, now uint32) er
 	})
 }
 
-// insert writes rows, given flat, with as few statements as may be. tail ends each statement.
-func insert(ctx context.Context, q querier, table, columns string, rows []any, tail string) error {
-	width := 1
-	for _, c := range columns {
-		if c == ',' {
-			width++
-		}
-	}
+// insert writes rows, given flat, with as few statements as suit the engine. tail ends each statement.
+func insert(ctx context.Context, q querier, d dialect, table, columns string, rows []any, tail string) error {
+	width := 1 + strings.Count(columns, ",")
 	for len(rows) > 0 {
-		n := min(len(rows), idsPerStatement*width)
-		query := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s", table, columns, tuples(n/width, width), tail)
-		if _, err := q.ExecContext(ctx, query, rows[:n]...); err != nil {
+		n := d.insertRows(len(rows) / width)
+		query := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s", table, columns, tuples(n, width), tail)
+		if _, err := q.ExecContext(ctx, query, rows[:n*width]...); err != nil {
 			return err
 		}
-		rows = rows[n:]
+		rows = rows[n*width:]
 	}
 	return nil
 }

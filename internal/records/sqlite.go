@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net/url"
 	"strings"
 	"time"
@@ -39,10 +40,7 @@ func openSQLite(path, txlock string, conns int, pragma string) (*sql.DB, error) 
 		query.Add("_pragma", p)
 	}
 	file := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}
-	db, err := sql.Open("sqlite", file.String())
-	if err != nil {
-		return nil, err
-	}
+	db := sql.OpenDB(sqliteConnector{dsn: file.String()})
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -57,6 +55,9 @@ func openSQLite(path, txlock string, conns int, pragma string) (*sql.DB, error) 
 type sqliteDialect struct{}
 
 func (sqliteDialect) lock() string { return "" }
+
+// insertRows: powers of two, so that few statements are ever compiled.
+func (sqliteDialect) insertRows(left int) int { return 1 << min(bits.Len(uint(left))-1, 6) }
 
 func (sqliteDialect) rows(n, width int) string { return "(VALUES " + tuples(n, width) + ")" }
 

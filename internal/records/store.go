@@ -32,9 +32,6 @@ type Store struct {
 	applied []chat.CommitID // records to delete with the next commit
 }
 
-// idsPerStatement is how many ids one statement names at most.
-const idsPerStatement = 1000
-
 // readTimeout bounds one read.
 const readTimeout = 3 * time.Second
 

@@ -82,6 +82,6 @@ func (s *Store) Mark(ctx context.Context, name string) (value uint32, ok bool, e
 // SetMark stores a value under a name.
 func (s *Store) SetMark(ctx context.Context, name string, value uint32) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		return insert(ctx, tx, "IMProxyMark", "name,value", []any{name, value}, s.dialect.upsert([]string{"name"}, []string{"value"}))
+		return insert(ctx, tx, s.dialect, "IMProxyMark", "name,value", []any{name, value}, s.dialect.upsert([]string{"name"}, []string{"value"}))
 	})
 }

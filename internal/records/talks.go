@@ -65,7 +65,7 @@ func lockTalk(ctx context.Context, q querier, d dialect, talk chat.Talk, now uin
 	if err := adopt(ctx, q, d, []chat.Talk{talk}, now, rows); err != nil {
 		return nil, err
 	}
-	return rows[talk], insert(ctx, q, "IMProxyTalk", talkColumns, rows[talk].values(talk), "")
+	return rows[talk], insert(ctx, q, d, "IMProxyTalk", talkColumns, rows[talk].values(talk), "")
 }
 
 // adopt makes the rows of talks that have none, from what the original server's tables say of them; what is missing

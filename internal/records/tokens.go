@@ -23,12 +23,12 @@ func (s *Store) SetToken(ctx context.Context, user uint32, device, token string)
 			}
 		}
 		if token != "" {
-			err := insert(ctx, tx, "IMProxyToken", "token,userId", []any{token, user}, s.dialect.upsert([]string{"token"}, []string{"userId"}))
+			err := insert(ctx, tx, s.dialect, "IMProxyToken", "token,userId", []any{token, user}, s.dialect.upsert([]string{"token"}, []string{"userId"}))
 			if err != nil {
 				return err
 			}
 		}
-		return insert(ctx, tx, "IMProxyDevice", "userId,device", []any{user, device}, s.dialect.upsert([]string{"userId"}, []string{"device"}))
+		return insert(ctx, tx, s.dialect, "IMProxyDevice", "userId,device", []any{user, device}, s.dialect.upsert([]string{"userId"}, []string{"device"}))
 	})
 }
 
