@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -25,7 +27,16 @@ type Handler struct {
 	log      *slog.Logger
 	commands map[uint16]*entry
 	tasks    sync.WaitGroup
+
+	lines    *rate.Limiter // of the log: a peer gone wild must not fill the disk with it
+	unlogged atomic.Int64  // since the last line
 }
+
+// The log gets at most this many lines about refused and failed requests per second, after a burst of logBurst.
+const (
+	logRate  = 100
+	logBurst = 2000
+)
 
 // entry is one row of the table of commands.
 type entry struct {
@@ -50,7 +61,7 @@ type call struct {
 
 // New makes a handler on a service.
 func New(svc *chat.Service, log *slog.Logger) *Handler {
-	h := &Handler{chat: svc, log: log, commands: make(map[uint16]*entry)}
+	h := &Handler{chat: svc, log: log, commands: make(map[uint16]*entry), lines: rate.NewLimiter(logRate, logBurst)}
 	table := actions()
 	for _, e := range catalog.Entries() {
 		h.commands[e.Command] = &entry{Entry: e, action: table[e.Name()]}
@@ -65,14 +76,14 @@ func (h *Handler) Wait() { h.tasks.Wait() }
 func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish func(answer pdu.Frame, ok bool)) {
 	e := h.commands[f.Command]
 	if e == nil {
-		h.log.Warn("refused: unknown command", "peer", p.String(), "command", hex(f.Command), "bytes", len(f.Body))
+		h.note(slog.LevelWarn, "refused", "peer", p.String(), "command", hex(f.Command), "reason", "unknown command", "bytes", len(f.Body))
 		finish(pdu.Frame{}, false)
 		return
 	}
 	req, err := decode(e.Request, f.Body)
 	if err != nil {
-		h.log.Warn("refused: the body does not parse", "peer", p.String(), "command", hex(f.Command), "message", e.Name(),
-			"bytes", len(f.Body), "reason", err.Error())
+		h.note(slog.LevelWarn, "refused", "peer", p.String(), "command", hex(f.Command), "message", e.Name(),
+			"reason", "the body does not parse: "+err.Error(), "bytes", len(f.Body))
 		h.send(e, f.Seq, unparsable(e), finish)
 		return
 	}
@@ -102,9 +113,20 @@ func (h *Handler) fail(e *entry, c *call, err error) proto.Message {
 	case chat.Refused(err):
 		level, what = slog.LevelInfo, "refused"
 	}
-	h.log.Log(c.ctx, level, what, "peer", c.peer.String(), "message", e.Name(), "kind", kind.String(), "reason", err.Error(),
-		"answered", answer != nil)
+	h.note(level, what, "peer", c.peer.String(), "message", e.Name(), "kind", kind.String(), "reason", err.Error(), "answered", answer != nil)
 	return answer
+}
+
+// note logs what became of a request that was not served, or counts it when there is too much of that.
+func (h *Handler) note(level slog.Level, what string, args ...any) {
+	if !h.lines.Allow() {
+		h.unlogged.Add(1)
+		return
+	}
+	if n := h.unlogged.Swap(0); n > 0 {
+		args = append(args, "unlogged_before", n)
+	}
+	h.log.Log(context.Background(), level, what, args...)
 }
 
 // send encodes an answer; nil means none.
