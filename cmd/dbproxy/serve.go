@@ -45,7 +45,7 @@ Logs go to standard error, as text on a terminal and as JSON otherwise.`,
 	}
 	data := dataFlag(c)
 	listen := c.Flags().String("listen", "127.0.0.1:10600", "the `address` to listen on")
-	level := c.Flags().String("log-level", "info", "what to log: debug, info, warn or error")
+	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		log, err := newLog(c.ErrOrStderr(), *level)
 		if err != nil {

@@ -22,11 +22,11 @@ func openRecords(ctx context.Context, dir *datadir.Dir, log *slog.Logger) (store
 	return store, ran, nil
 }
 
-// withRecords runs work on the records of a directory, for commands that do their work and end.
+// withRecords runs work on the records of an existing store, for commands that do their work and end.
 func withRecords(ctx context.Context, path string, work func(*records.Store) error) error {
-	dir, err := datadir.Open(path)
+	dir, err := datadir.Existing(path)
 	if err != nil {
-		return fmt.Errorf("cannot use the data directory: %w", err)
+		return err
 	}
 	store, _, err := openRecords(ctx, dir, slog.Default())
 	if err != nil {

@@ -20,7 +20,7 @@ func userCommand() *cobra.Command {
 	c := group(&cobra.Command{
 		Use:     "user",
 		Short:   "Make and list people",
-		Long:    "Make and list the people who can log in. This works on the data directory, beside a\nrunning \"dbproxy serve\", which sees the change at once.",
+		Long:    "Make and list the people who can log in. This works on the data directory,\nbeside a running \"dbproxy serve\", which sees the change at once.",
 		Example: "  dbproxy user list",
 	})
 	c.AddCommand(userAddCommand(), userListCommand())
@@ -40,9 +40,9 @@ input (its first line); it is never an argument, where others could see it.`,
 	data := dataFlag(c)
 	var u chat.User
 	f := c.Flags()
-	f.StringVar(&u.Nick, "nick", "", "the `name` that others see (default: the login name)")
-	f.StringVar(&u.Domain, "domain", "", "the `name` in Latin letters that clients sort by (default: the login name)")
-	f.Uint32Var(&u.Department, "department", 0, "the `id` of the department; see \"dbproxy department list\"")
+	f.StringVar(&u.Nick, "nick", "", "the `name` that others see (default: the same)")
+	f.StringVar(&u.Domain, "domain", "", "the `name` in Latin letters (default: the same)")
+	f.Uint32Var(&u.Department, "department", 0, "the `id` of a department (default: none)")
 	sex := f.String("sex", "unknown", "male, female or unknown")
 	f.StringVar(&u.Phone, "phone", "", "the phone `number`, at most 11 characters")
 	f.StringVar(&u.Email, "email", "", "the e-mail `address`")

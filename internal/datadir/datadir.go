@@ -52,6 +52,21 @@ func Open(path string) (*Dir, error) {
 	return &Dir{path: abs}, nil
 }
 
+// Existing returns the directory of a store that is there already.
+func Existing(path string) (*Dir, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{path: abs}
+	if _, err := os.Stat(d.Database()); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no store in %s; name its directory with --data, or make one with \"dbproxy migrate --data %s\"", abs, path)
+	} else if err != nil {
+		return nil, explain(abs, err)
+	}
+	return d, nil
+}
+
 // Path is the directory's absolute path.
 func (d *Dir) Path() string { return d.path }
 
