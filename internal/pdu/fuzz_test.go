@@ -46,7 +46,7 @@ func blank(b []byte) {
 // FuzzReader reads arbitrary bytes that come in arbitrary pieces. Run it with -fuzzminimizetime 10x: large frames are
 // large inputs, and the fuzzer spends all its time on making them smaller else.
 func FuzzReader(f *testing.F) {
-	small, large := frameOf(20).Append(nil), frameOf(pdu.SmallFrame + 9).Append(nil)
+	small, large := frameOf(20).Append(nil), frameOf(pdu.SmallFrame+9).Append(nil)
 	f.Add([]byte(nil), []byte(nil))
 	f.Add(small, []byte{0})
 	f.Add(slices.Concat(small, large, small), []byte{255, 0, 3})

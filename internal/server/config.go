@@ -25,7 +25,8 @@ type Config struct {
 	// FrameTimeout is how long an admitted frame may take to arrive. Without it, peers that dribble could hold the whole
 	// budget.
 	FrameTimeout time.Duration
-	// WriteTimeout is how long a peer may take none of its answers before its connection is closed.
+	// WriteTimeout is how long a peer may take to accept the next 64 KiB of its answers, or the last of them, before its
+	// connection is closed.
 	WriteTimeout time.Duration
 	// DrainTimeout is how long Serve goes on after its context ended, at the most. The last quarter of it is for what is
 	// in flight; nothing new is read then.

@@ -66,7 +66,7 @@ func (c *conn) String() string { return c.peer }
 // Room implements Peer.
 func (c *conn) Room(ctx context.Context) error { return c.account.room(ctx) }
 
-// run serves the connection to its end. Whyever reading ends, what is in flight is still answered before it closes.
+// run serves the connection to its end. Whatever ends its reading, what is in flight is still answered.
 func (c *conn) run() {
 	written := make(chan struct{})
 	go func() {

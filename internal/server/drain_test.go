@@ -112,6 +112,30 @@ func TestDrainDeadlineWithAStuckHandler(t *testing.T) {
 	}
 }
 
+func TestDrainStopsThoseWhoWaitForMemory(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxPending = 1
+	cfg.DrainTimeout = 100 * time.Millisecond
+	h := make(holder, 1)
+	s := start(t, cfg, h, listen(t))
+	holding, waiting := s.dial(), s.dial()
+	holding.send(request(1, 20))
+	r := h.take(t, 1)[0]
+	waiting.send(request(2, 20))
+	for s.Stats().BytesIn < 40 {
+		time.Sleep(time.Millisecond)
+	}
+	s.cancel()
+	_ = receive(t, s.served) // not clean: one is never answered
+	for range 2 {
+		line := s.logged("connection closed")
+		if line.Peer == waiting.LocalAddr().String() && (line.Reason != "drained" || line.Requests != 0) {
+			t.Errorf("logged %+v", line)
+		}
+	}
+	r.echo()
+}
+
 func TestDrainDeadlineCancelsRequests(t *testing.T) {
 	cfg := testConfig()
 	cfg.DrainTimeout = 100 * time.Millisecond

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -102,12 +103,12 @@ func (f *fixture) stop() error {
 
 // logLine is one line of the server's log.
 type logLine struct {
-	Level, Msg, Peer, Reason                 string
-	Connections, Limit                       int
-	Requests, Answers, Unanswered            int
-	BytesIn                                  int    `json:"bytes_in"`
-	BytesOut                                 int    `json:"bytes_out"`
-	Command, Panic, Stack, Listener, RetryIn string `json:",omitempty"`
+	Level, Msg, Peer, Reason      string
+	Command, Panic, Stack         string
+	Connections, Limit            int
+	Requests, Answers, Unanswered int
+	BytesIn                       int `json:"bytes_in"`
+	BytesOut                      int `json:"bytes_out"`
 }
 
 // Write takes a line of the log.
@@ -207,10 +208,10 @@ func (c *client) closed() {
 	}
 }
 
-// cut is closed, or reset.
+// cut reads the end of a connection that the server closed or reset at once.
 func (c *client) cut() {
 	c.t.Helper()
-	if n, err := io.Copy(io.Discard, c); errors.Is(err, context.DeadlineExceeded) || n > 0 {
+	if n, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) || n > 0 {
 		c.t.Fatalf("%d bytes, %v; want the end", n, err)
 	}
 }

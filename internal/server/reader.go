@@ -78,7 +78,7 @@ func (c *conn) read(p []byte) (int, error) {
 
 // setClock sets the deadline of the next read. It returns when that is and what it means if it passes, or an error if
 // reading has ended.
-func (c *conn) setClock() (due time.Time, reason error, ended error) {
+func (c *conn) setClock() (due time.Time, reason, err error) {
 	cfg := &c.srv.cfg
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,7 +10,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -36,7 +35,7 @@ type Handler interface {
 	// Start is called once per frame, in the order read, from the connection's reader. It must not wait for I/O; it may
 	// block while a queue is full, which is the back-pressure. It calls finish exactly once, from anywhere: with the
 	// answer and ok true, or with ok false for "no answer". finish never blocks. Answers leave in the order of those
-	// calls.
+	// calls. A request that is never finished keeps its memory and its slot for good.
 	//
 	// ctx carries the request's deadline. It ends when finish is called and when the server gives up on the request, not
 	// when the peer goes away: a message already accepted is still stored. The frame's body is the handler's to keep.
@@ -103,25 +102,22 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	return s.drain()
 }
 
-// accept opens a connection for everyone who calls, until ctx ends. An error of the system, such as too many open
-// files, is waited out.
+// accept opens a connection for everyone who calls, until ctx ends. An error, such as too many open files, is waited
+// out.
 func (s *Server) accept(ctx context.Context, ln net.Listener) {
 	const firstPause, maxPause = 5 * time.Millisecond, time.Second
 	pause := firstPause
 	for {
 		nc, err := ln.Accept()
 		if err == nil {
-			pause = firstPause
 			s.open(nc)
+			pause = firstPause
 			continue
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		s.log.Error("cannot accept connections", "listener", ln.Addr().String(), "error", err, "retry_in", pause)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -134,17 +130,22 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 // open starts serving an accepted connection, unless there are too many. (TCP keep-alive and no-delay are what Go's
 // listeners set.)
 func (s *Server) open(nc net.Conn) {
+	c := newConn(s, nc)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.conns) >= s.cfg.MaxConns {
+	full := len(s.conns) >= s.cfg.MaxConns
+	if !full {
+		s.conns[c] = struct{}{}
+	}
+	open := len(s.conns)
+	s.mu.Unlock()
+
+	if full {
 		s.refused.Add(1)
-		s.log.Warn("connection refused: too many", "peer", nc.RemoteAddr().String(), "limit", s.cfg.MaxConns)
+		c.log.Warn("connection refused: too many", "limit", s.cfg.MaxConns)
 		_ = nc.Close()
 		return
 	}
-	c := newConn(s, nc)
-	s.conns[c] = struct{}{}
-	c.log.Info("connection opened", "connections", len(s.conns))
+	c.log.Info("connection opened", "connections", open)
 	s.running.Go(func() {
 		c.run()
 		s.mu.Lock()
