@@ -31,7 +31,7 @@ lint: generate-check ## Check formatting, vet, staticcheck, generated code, tidi
 	$(GO) mod tidy -diff
 
 fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
-	$(GO) test ./internal/pdu -run '^$$' -fuzz FuzzReader -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./internal/pdu -run '^$$' -fuzz FuzzReader -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 	$(GO) test ./internal/command -run '^$$' -fuzz FuzzRequest -fuzztime $(or $(FUZZTIME),1m)
 
 bench: build ## Measure messages per second through the protocol, on a store in a temporary directory

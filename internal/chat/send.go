@@ -11,6 +11,8 @@ import (
 type Voice interface {
 	// Save stores sound durably and returns the path by which Load finds it again.
 	Save(ctx context.Context, sound []byte) (path string, err error)
+	// Discard removes a sound that no message refers to, as far as that is possible.
+	Discard(ctx context.Context, path string) error
 	// Load returns the sound of a path that Save returned; kind NotFound when it is not there.
 	Load(ctx context.Context, path string) ([]byte, error)
 }
@@ -41,19 +43,22 @@ func (s *Service) Send(ctx context.Context, m NewMessage, done func(id uint32, e
 		ctx:     ctx,
 		draft:   Draft{Talk: talk, From: m.From, Type: m.Type, Time: m.Time},
 		refused: checkMessage(m),
-		done: func(st Stored, err error) {
-			if err == nil {
-				err = st.Err
-			}
-			done(st.ID, err)
-		},
 	}
-	voice := m.Type.Voice() && j.refused == nil
-	if voice {
-		j.pending = true
-	} else if j.refused == nil {
-		j.draft.Content = string(m.Data)
+	j.done = func(st Stored, err error) {
+		if err == nil {
+			err = st.Err
+		}
+		done(st.ID, err)
+		if err != nil && j.draft.Sound != nil && KindOf(err) != UnknownOutcome {
+			s.committer.tasks.Go(func() { s.discard(j.draft.Sound.Path) })
+		}
 	}
+	if j.refused == nil {
+		if j.pending = m.Type.Voice(); !j.pending {
+			j.draft.Content = string(m.Data)
+		}
+	}
+	voice := j.pending // the job is the committer's once it is submitted
 	if err := s.committer.submit(TalkLane(talk), j); err != nil {
 		done(0, err)
 		return
@@ -93,6 +98,15 @@ func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
 		Size:     uint32(len(sound)),
 		Duration: binary.BigEndian.Uint32(data),
 	}, nil)
+}
+
+// discard removes the sound of a message that was not stored.
+func (s *Service) discard(path string) {
+	ctx, cancel := context.WithTimeout(context.Background(), voiceTimeout)
+	defer cancel()
+	if err := s.Voice.Discard(ctx, path); err != nil {
+		s.log.Warn("the sound of a message that was not stored stays behind", "path", path, "err", err)
+	}
 }
 
 // ReadAck clears what user has unread of a talk, in order with the messages sent in it. It waits for nothing but room

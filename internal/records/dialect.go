@@ -26,8 +26,10 @@ type dialect interface {
 	insertRows(left int) int
 	// upsert is appended to an INSERT: where a row with these keys is there, the columns set are overwritten.
 	upsert(keys, set []string) string
-	// classify says what an error of the driver means, and duplicate whether it is a second row for a unique key.
+	// classify says what an error of the driver means, explain adds what can be done about it, and duplicate says
+	// whether it is a second row for a unique key.
 	classify(err error) chat.Kind
+	explain(err error) error
 	duplicate(err error) bool
 	// retry reports whether the transaction that met err is certainly undone and may succeed when run again.
 	retry(err error) bool

@@ -46,7 +46,7 @@ func openSQLite(path, txlock string, conns int, pragma string) (*sql.DB, error) 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(sqliteDialect{}.explain(err), db.Close())
 	}
 	return db, nil
 }
@@ -146,6 +146,21 @@ func (sqliteDialect) classify(err error) chat.Kind {
 		return chat.Invalid
 	default:
 		return chat.Unavailable
+	}
+}
+
+func (sqliteDialect) explain(err error) error {
+	switch sqliteCode(err) {
+	case lib.SQLITE_FULL:
+		return fmt.Errorf("%w: the disk is full; free some space on it", err)
+	case lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_PERM:
+		return fmt.Errorf("%w: the user this runs as must be able to write the database file and its directory", err)
+	case lib.SQLITE_NOTADB, lib.SQLITE_CORRUPT:
+		return fmt.Errorf("%w: the database file is damaged or none of ours; restore it from a backup", err)
+	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
+		return fmt.Errorf("%w: another process is writing to the database", err)
+	default:
+		return err
 	}
 }
 

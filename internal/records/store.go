@@ -73,14 +73,13 @@ func (s *Store) txOnce(ctx context.Context, work func(tx *sql.Tx) error) error {
 		}
 		return s.failed("", err)
 	}
-	err = tx.Commit()
-	switch {
+	switch err = tx.Commit(); {
 	case err == nil:
 		return nil
-	case s.dialect.retry(err), errors.Is(err, sql.ErrTxDone), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return chat.Errorf(chat.Unavailable, "committing: %w", err)
+	case s.dialect.retry(err), errors.Is(err, sql.ErrTxDone): // ErrTxDone: rolled back before, as ctx ended
+		return chat.Errorf(chat.Unavailable, "committing: %w", s.dialect.explain(err))
 	default:
-		return chat.Errorf(chat.UnknownOutcome, "committing: %w", err)
+		return chat.Errorf(chat.UnknownOutcome, "committing: %w", s.dialect.explain(err))
 	}
 }
 
@@ -90,10 +89,11 @@ func (s *Store) failed(doing string, err error) error {
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
+	kind, err := s.dialect.classify(err), s.dialect.explain(err)
 	if doing != "" {
 		err = fmt.Errorf("%s: %w", doing, err)
 	}
-	return &chat.Error{Kind: s.dialect.classify(err), Err: err}
+	return &chat.Error{Kind: kind, Err: err}
 }
 
 // scanner copies the columns of the row at hand.

@@ -76,6 +76,14 @@ func (d *Dir) sync(name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// Discard implements chat.Voice.
+func (d *Dir) Discard(_ context.Context, name string) error {
+	if err := d.root.Remove(filepath.FromSlash(name)); err != nil {
+		return d.failed("removing", err)
+	}
+	return nil
+}
+
 // Load implements chat.Voice.
 func (d *Dir) Load(_ context.Context, name string) ([]byte, error) {
 	data, err := d.root.ReadFile(filepath.FromSlash(name))
