@@ -51,6 +51,9 @@ type table struct {
 	columns    []column
 	primary    []string
 	keys       []string // each the columns of one key, joined by commas
+	// unused are keys that no statement of ours needs; they belong to databases that original servers share. The
+	// embedded store does without: on the message tables they cost an eighth of its throughput.
+	unused []string
 }
 
 // keyName is a key's name in the original's style: idx_ and the columns joined by _.
@@ -131,7 +134,8 @@ func schema() []table {
 			name: pairTable(i),
 			columns: join(unsigneds("relateId", "fromId", "toId", "msgId"), chars("content", 4096).nullable(),
 				tinys("type", "status"), ints("updated", "created")),
-			keys: []string{"relateId,status,created", "relateId,status,msgId,created", "fromId,toId,status"},
+			keys:   []string{"relateId,status,created", "relateId,status,msgId,created"},
+			unused: []string{"fromId,toId,status"},
 		}, table{
 			name: groupTable(i),
 			columns: join(unsigneds("groupId", "userId", "msgId"), chars("content", 4096), tinys("type"), unsigneds("status"),
