@@ -174,12 +174,14 @@ func readAfter[Q proto.Message](users func(Q) []uint32, do func(ctx context.Cont
 	return action{start: func(h *Handler, c *call, done func(proto.Message, error)) {
 		h.tasks.Go(func() {
 			req := c.req.(Q)
-			if err := c.peer.Room(c.ctx); err != nil {
+			leave, err := c.peer.Room(c.ctx)
+			if err != nil {
 				done(nil, chat.Errorf(chat.Unavailable, "the peer does not take its answers: %w", err))
 				return
 			}
+			defer leave()
 			if users != nil {
-				if err := h.chat.Settled(c.ctx, users(req)); err != nil {
+				if err = h.chat.Settled(c.ctx, users(req)); err != nil {
 					done(nil, err)
 					return
 				}

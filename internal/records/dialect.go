@@ -31,7 +31,9 @@ type dialect interface {
 	classify(err error) chat.Kind
 	explain(err error) error
 	duplicate(err error) bool
-	// retry reports whether the transaction that met err is certainly undone and may succeed when run again.
+	// undone reports whether a COMMIT that met err has certainly stored nothing, and retry, moreover, whether the
+	// transaction may succeed when it is run again at once.
+	undone(err error) bool
 	retry(err error) bool
 }
 

@@ -76,7 +76,7 @@ func (s *Store) txOnce(ctx context.Context, work func(tx *sql.Tx) error) error {
 	switch err = tx.Commit(); {
 	case err == nil:
 		return nil
-	case s.dialect.retry(err), errors.Is(err, sql.ErrTxDone): // ErrTxDone: rolled back before, as ctx ended
+	case s.dialect.undone(err), errors.Is(err, sql.ErrTxDone): // ErrTxDone: rolled back before, as ctx ended
 		return chat.Errorf(chat.Unavailable, "committing: %w", s.dialect.explain(err))
 	default:
 		return chat.Errorf(chat.UnknownOutcome, "committing: %w", s.dialect.explain(err))

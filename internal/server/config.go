@@ -22,8 +22,8 @@ type Config struct {
 	// IdleTimeout is how long a peer may be silent, one byte being enough, before its connection is closed. While the
 	// server itself does not read, this clock stands still.
 	IdleTimeout time.Duration
-	// FrameTimeout is how long an admitted frame may take to arrive. Without it, peers that dribble could hold the whole
-	// budget.
+	// FrameTimeout is how long an admitted frame may take to arrive. Without it, peers that dribble could hold the half
+	// of the budget that is for large frames.
 	FrameTimeout time.Duration
 	// WriteTimeout is how long a peer may take to accept the next 64 KiB of its answers, or the last of them, before its
 	// connection is closed.
@@ -36,7 +36,7 @@ type Config struct {
 }
 
 // DefaultConfig returns the limits for production: frames of 16 MiB, 256 MiB pending, 1024 connections with 1024
-// requests each; 5 s for a request, a heartbeat every 5 s, 30 s of silence, 60 s for a frame, 30 s for a peer to take
+// requests each; 5 s for a request, a heartbeat every 5 s, 30 s of silence, 30 s for a frame, 30 s for a peer to take
 // answers; 4 s to drain, 300 ms of quiet.
 func DefaultConfig() Config {
 	return Config{
@@ -47,7 +47,7 @@ func DefaultConfig() Config {
 		RequestTimeout: 5 * time.Second,
 		HeartbeatEvery: 5 * time.Second,
 		IdleTimeout:    30 * time.Second,
-		FrameTimeout:   60 * time.Second,
+		FrameTimeout:   30 * time.Second,
 		WriteTimeout:   30 * time.Second,
 		DrainTimeout:   4 * time.Second,
 		DrainQuiet:     300 * time.Millisecond,

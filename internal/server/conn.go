@@ -19,6 +19,8 @@ const (
 	// lingering is how long a connection is still read, and what comes discarded, after the last answer: were it closed
 	// with bytes unread, the kernel would reset it, and the peer lose answers it has not read yet.
 	lingering = 500 * time.Millisecond
+	// roomPlaces is how many requests of one connection may be past Room at once.
+	roomPlaces = 16
 )
 
 // conn is one connection, and its handlers' Peer.
@@ -32,6 +34,7 @@ type conn struct {
 	account account
 	outbox  outbox
 	slots   *semaphore.Weighted // one for each request in flight, from its Start until its answer is written
+	places  *semaphore.Weighted // one for each request that is past Room
 
 	// reading ends, with the reason, when nothing more is to be read. mu orders that, and the start of draining, with
 	// the reader's setting of its deadline: neither must be overslept.
@@ -42,6 +45,7 @@ type conn struct {
 
 	// The reader's own.
 	share    int64     // of the budget, taken for the frame that is being read
+	large    int64     // of arriving, taken for it
 	frameDue time.Time // when that frame must be complete; zero between frames
 }
 
@@ -54,6 +58,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		account: account{budget: s.budget},
 		outbox:  outbox{wake: make(chan struct{}, 1)},
 		slots:   semaphore.NewWeighted(int64(s.cfg.MaxInFlight)),
+		places:  semaphore.NewWeighted(roomPlaces),
 	}
 	c.log = s.log.With("peer", c.peer)
 	c.reading, c.stopReading = context.WithCancelCause(context.Background())
@@ -64,7 +69,17 @@ func newConn(s *Server, nc net.Conn) *conn {
 func (c *conn) String() string { return c.peer }
 
 // Room implements Peer.
-func (c *conn) Room(ctx context.Context) error { return c.account.room(ctx) }
+func (c *conn) Room(ctx context.Context) (leave func(), err error) {
+	if err := c.places.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	leave = func() { c.places.Release(1) }
+	if err := c.account.room(ctx); err != nil {
+		leave()
+		return nil, err
+	}
+	return leave, nil
+}
 
 // run serves the connection to its end. Whatever ends its reading, what is in flight is still answered.
 func (c *conn) run() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -173,9 +174,12 @@ type largeAnswers struct {
 
 func (h largeAnswers) run() {
 	for r := range h.queue {
-		err := r.peer.Room(r.ctx)
+		leave, err := r.peer.Room(r.ctx)
 		h.check()
 		r.finish(request(int(r.frame.Seq), h.size), err == nil)
+		if err == nil {
+			leave()
+		}
 	}
 }
 
@@ -245,13 +249,63 @@ func TestRoomEndsWithItsContext(t *testing.T) {
 	both[0].finish(request(0, size), true)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if err := both[1].peer.Room(ctx); err != context.DeadlineExceeded {
+	if _, err := both[1].peer.Room(ctx); err != context.DeadlineExceeded {
 		t.Errorf("Room: %v", err)
 	}
 	c.wants(request(0, size))
-	if err := both[1].peer.Room(context.Background()); err != nil {
-		t.Errorf("Room: %v", err)
+	leave, err := both[1].peer.Room(context.Background())
+	if err != nil {
+		t.Fatal("Room:", err)
 	}
+	leave()
 	both[1].echo()
 	c.wants(both[1].frame)
+}
+
+// TestRoomLetsFewPass has all requests of a peer ask for room before any has an answer: it is there, but not for all of
+// them at once.
+func TestRoomLetsFewPass(t *testing.T) {
+	const n = 40
+	h := make(holder, n)
+	s := serve(t, testConfig(), h)
+	c := s.dial()
+	c.send(requests(n)...)
+	requests := h.take(t, n)
+	var past, most atomic.Int64
+	var all sync.WaitGroup
+	for _, r := range requests {
+		all.Go(func() {
+			leave, err := r.peer.Room(r.ctx)
+			if err != nil {
+				t.Error("Room:", err)
+				return
+			}
+			now := past.Add(1)
+			for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+			}
+			runtime.Gosched()
+			past.Add(-1)
+			leave()
+			r.echo()
+		})
+	}
+	all.Wait()
+	if most.Load() > 16 {
+		t.Errorf("%d requests were past Room at once", most.Load())
+	}
+}
+
+// TestStalledLargeFramesKeepNobodyOut has peers send the beginnings of frames that would fill the budget many times.
+func TestStalledLargeFramesKeepNobodyOut(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxPending = 2 * int64(cfg.MaxFrame)
+	s := serve(t, cfg, echo)
+	for range 8 {
+		s.dial().raw(append(announce(cfg.MaxFrame), make([]byte, pdu.SmallFrame)...))
+	}
+	c := s.dial()
+	for i := range 50 {
+		c.send(request(i, 100))
+		c.wants(request(i, 100))
+	}
 }

@@ -16,7 +16,8 @@ func (c *conn) readRequests() error {
 	for c.reading.Err() == nil {
 		f, err := frames.Next()
 		share := c.share
-		c.share, c.frameDue = 0, time.Time{}
+		c.srv.arriving.Release(c.large)
+		c.share, c.large, c.frameDue = 0, 0, time.Time{}
 		if err != nil {
 			c.account.release(share, 0)
 			if bad := (*pdu.LengthError)(nil); errors.As(err, &bad) {
@@ -41,6 +42,13 @@ func (c *conn) readRequests() error {
 // admit waits until the process has memory for a frame of frameLen bytes, and starts the frame's clock.
 func (c *conn) admit(frameLen int) error {
 	n := int64(frameLen) + requestOverhead
+	if frameLen > pdu.SmallFrame {
+		large := min(n, max(1, c.srv.cfg.MaxPending/2))
+		if c.srv.arriving.Acquire(c.reading, large) != nil {
+			return context.Cause(c.reading)
+		}
+		c.large = large
+	}
 	if c.account.budget.admit(c.reading, n) != nil {
 		return context.Cause(c.reading)
 	}

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
@@ -24,10 +26,10 @@ import (
 type Peer interface {
 	// String returns the remote address, for logs.
 	String() string
-	// Room waits until no more than 4 MiB of this peer's answers, and half of MaxPending of the process's, are unsent. A
-	// handler calls it before work whose answer may be large. It reserves nothing: how many do such work at once is for
-	// the handler to bound. The error is the context's.
-	Room(ctx context.Context) error
+	// Room waits until no more than 4 MiB of this peer's answers, and half of MaxPending of the process's, are unsent,
+	// and lets at most 16 of the peer's requests pass until they call leave. A handler calls it before work whose answer
+	// may be large, and leave after finish. The error is the context's; leave is nil then.
+	Room(ctx context.Context) (leave func(), err error)
 }
 
 // Handler is what the server needs from above.
@@ -48,7 +50,10 @@ type Server struct {
 	handler Handler
 	log     *slog.Logger
 	budget  *budget
-	tally   tally // of all connections
+	// arriving bounds what large frames that are still being read may take of the budget: half of it. So peers that
+	// announce much and send little keep others out of the other half at no time.
+	arriving *semaphore.Weighted
+	tally    tally // of all connections
 
 	// Reasons to close a connection, with their times.
 	idle, slowFrame, notTaken error
@@ -70,10 +75,11 @@ type Server struct {
 func New(cfg Config, h Handler, log *slog.Logger) *Server {
 	life, end := context.WithCancelCause(context.Background())
 	return &Server{
-		cfg:     cfg,
-		handler: h,
-		log:     log,
-		budget:  newBudget(cfg.MaxPending),
+		cfg:      cfg,
+		handler:  h,
+		log:      log,
+		budget:   newBudget(cfg.MaxPending),
+		arriving: semaphore.NewWeighted(max(1, cfg.MaxPending/2)),
 
 		idle:      fmt.Errorf("idle for %v", cfg.IdleTimeout),
 		slowFrame: fmt.Errorf("frame not complete after %v", cfg.FrameTimeout),
