@@ -104,10 +104,14 @@ func (c *committer) store(batch []*job, todo []int, outcomes []outcome) {
 		return
 	}
 	drafts := make([]Draft, len(todo))
-	var deadline time.Time // the latest of the jobs'
+	deadline := time.Now() // the latest of the jobs'
 	for i, k := range todo {
 		drafts[i] = batch[k].draft
-		if d, ok := batch[k].ctx.Deadline(); ok && d.After(deadline) {
+		d, ok := batch[k].ctx.Deadline()
+		if !ok {
+			d = time.Now().Add(commitTimeout)
+		}
+		if d.After(deadline) {
 			deadline = d
 		}
 	}
@@ -135,7 +139,7 @@ func (c *committer) persist(drafts []Draft, deadline time.Time) ([]Stored, error
 			return stored, err
 		}
 		pause := retryPauses[try]
-		if !deadline.IsZero() && time.Until(deadline) < pause {
+		if time.Until(deadline) < pause {
 			return nil, err
 		}
 		c.log.Warn("a batch was not stored; trying again", "rows", len(drafts), "pause", pause, "err", err)

@@ -135,29 +135,24 @@ func (a *appending) adoptMissing(ctx context.Context) error {
 
 // number gives every message its id and time, and every talk its new counters, in the order of the drafts.
 func (a *appending) number(ctx context.Context, seq chat.Sequencer) error {
-	want := make(map[chat.Talk]*chat.Reserve)
-	var reserve []*chat.Reserve
+	at := make(map[chat.Talk]int) // indices into want
+	var want []chat.Reserve
 	a.messages(func(i int, d *chat.Draft) {
 		t := a.talks[d.Talk]
-		r := want[d.Talk]
-		if r == nil {
-			r = &chat.Reserve{Talk: d.Talk, Relation: t.relation, Floor: t.lastID}
-			want[d.Talk] = r
-			reserve = append(reserve, r)
-		}
-		if r.Count >= chat.MaxMsgID-r.Floor {
+		n, ok := at[d.Talk]
+		switch {
+		case t.lastID >= chat.MaxMsgID || ok && want[n].Count >= chat.MaxMsgID-t.lastID:
 			a.stored[i].Err = chat.Errorf(chat.Invalid, "%s has used up its message ids", d.Talk)
-			return
+		case ok:
+			want[n].Count++
+		default:
+			at[d.Talk] = len(want)
+			want = append(want, chat.Reserve{Talk: d.Talk, Relation: t.relation, Count: 1, Floor: t.lastID})
 		}
-		r.Count++
 	})
-	if len(reserve) > 0 {
-		asked := make([]chat.Reserve, len(reserve))
-		for i, r := range reserve {
-			asked[i] = *r
-		}
-		for i, first := range seq.Next(ctx, asked) {
-			a.talks[asked[i].Talk].lastID = first - 1
+	if len(want) > 0 {
+		for i, first := range seq.Next(ctx, want) {
+			a.talks[want[i].Talk].lastID = first - 1
 		}
 	}
 	a.moved = make(map[chat.Talk][]chat.Moved)

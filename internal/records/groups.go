@@ -1,8 +1,10 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
@@ -36,8 +38,8 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 
 const groupColumns = "g.id,g.name,g.avatar,g.creator,g.type,g.version"
 
-func scanGroup(scan scanner) (g chat.GroupInfo, err error) {
-	err = scan(&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version)
+func scanGroup(scan scanner, more ...any) (g chat.GroupInfo, err error) {
+	err = scan(append([]any{&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version}, more...)...)
 	return g, err
 }
 
@@ -59,12 +61,15 @@ func (s *Store) Find(ctx context.Context, id uint32) (g chat.GroupInfo, err erro
 // NewerThan implements chat.Groups.
 func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) (groups []chat.GroupInfo, err error) {
 	var newer []chat.GroupInfo
+	updated := make(map[uint32]uint32)
 	err = chunked(sortedKeys(known), func(ids []uint32) error {
-		return s.query(ctx, "groups", "SELECT "+groupColumns+" FROM IMGroup g WHERE g.id IN ("+marks(len(ids))+") ORDER BY g.updated DESC, g.id DESC",
+		return s.query(ctx, "groups", "SELECT "+groupColumns+",g.updated FROM IMGroup g WHERE g.id IN ("+marks(len(ids))+")",
 			args(ids), func(scan scanner) error {
-				g, err := scanGroup(scan)
+				var at uint32
+				g, err := scanGroup(scan, &at)
 				if g.Version > known[g.ID] {
 					newer = append(newer, g)
+					updated[g.ID] = at
 				}
 				return err
 			})
@@ -72,6 +77,9 @@ func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) (groups 
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(newer, func(a, b chat.GroupInfo) int {
+		return cmp.Or(cmp.Compare(updated[b.ID], updated[a.ID]), cmp.Compare(b.ID, a.ID))
+	})
 	members := make(map[uint32][]uint32)
 	size := 0
 	err = chunked(newer, func(some []chat.GroupInfo) error {

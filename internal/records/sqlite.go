@@ -167,7 +167,9 @@ func (sqliteDialect) explain(err error) error {
 func (sqliteDialect) duplicate(err error) bool { return sqliteCode(err) == lib.SQLITE_CONSTRAINT }
 
 // undone: a full disk is met while the log is written, before its entry for the commit is.
-func (d sqliteDialect) undone(err error) bool { return d.retry(err) || sqliteCode(err) == lib.SQLITE_FULL }
+func (d sqliteDialect) undone(err error) bool {
+	return d.retry(err) || sqliteCode(err) == lib.SQLITE_FULL
+}
 
 func (sqliteDialect) retry(err error) bool {
 	code := sqliteCode(err)
