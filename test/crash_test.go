@@ -1,0 +1,178 @@
+package test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/client"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+)
+
+// TestKilledUnderLoad kills the proxy (kill -9) ten times while many connections send messages and read acks, starts it
+// again on the same directory each time, and audits what is stored: everything answered is there once, as it was sent,
+// under the id it was answered with; ids have no gaps and never go back; and unread counters say what the rows say.
+func TestKilledUnderLoad(t *testing.T) {
+	const rounds = 10
+	data := newStore(t)
+	load := newCrashLoad(t)
+	for range rounds {
+		p := start(t, data)
+		load.prepare(t, p)
+		load.runUntil(t, p, 500+rand.IntN(1000), p.Kill)
+	}
+	p := start(t, data)
+	db := store(t, data)
+	rows := readRows(t, db)
+	load.sent.audit(t, rows)
+	stored := 0
+	for _, list := range rows {
+		stored += len(list)
+	}
+	answered := load.sent.acknowledged()
+	t.Logf("%d messages were answered; %d were not, %d of them are stored", answered, load.failed.Load(), stored-answered)
+	load.auditUnread(t, p, rows)
+	if n := count(t, db, "SELECT count(*) FROM IMRelationShip"); n != len(crashPairs)+pairReaders {
+		t.Errorf("%d relations for %d pairs", n, len(crashPairs)+pairReaders)
+	}
+	twice := count(t, db, `SELECT count(*) FROM
+		(SELECT 1 FROM IMRecentSession GROUP BY userId, peerId, type HAVING count(*) > 1)`)
+	if twice != 0 {
+		t.Errorf("%d sessions are there more than once", twice)
+	}
+	if n := count(t, db, "SELECT count(*) FROM IMRecentSession WHERE type = 1"); n != 2*(len(crashPairs)+pairReaders) {
+		t.Errorf("%d sessions of %d pairs", n, len(crashPairs)+pairReaders)
+	}
+}
+
+// auditUnread compares the unread counters, as the protocol tells them, with the rows.
+func (l *crashLoad) auditUnread(t *testing.T, p *harness.Proxy, rows map[talk][]row) {
+	t.Helper()
+	c := dial(t, p)
+	for _, k := range crashPairs { // nobody acks there
+		for _, user := range []uint32{k.low, k.high} {
+			from := k.low + k.high - user
+			want := len(after(rows[k], 0, func(m row) bool { return m.from == from }))
+			if got := unreadOf(t, c, user, from, pair); got != want {
+				t.Errorf("%d has %d unread from %d, %d are stored", user, got, from, want)
+			}
+		}
+		checkPaging(t, c, k, rows[k])
+	}
+	for _, g := range l.groups { // nor there, but whoever sends has read what came before
+		list := rows[groupTalk(g)]
+		for _, user := range append([]uint32{silentMember}, crashMembers...) {
+			own := after(list, 0, func(m row) bool { return m.from == user })
+			last := uint32(0)
+			if len(own) > 0 {
+				last = own[len(own)-1].id
+			}
+			want := len(after(list, last, nil))
+			if got := unreadOf(t, c, user, g, group); got != want {
+				t.Errorf("%d has %d unread in group %d of %d messages, want %d", user, got, g, len(list), want)
+			}
+		}
+	}
+	for _, r := range l.readers {
+		var possible []int
+		for _, read := range append(r.acked, r.confirmed) {
+			possible = append(possible, len(after(rows[r.talk], read, nil)))
+		}
+		if got := unreadOf(t, c, r.user, r.peer, r.kind); !slices.Contains(possible, got) {
+			t.Errorf("%v: %d has %d unread, want one of %d", r.talk, r.user, got, possible)
+		}
+	}
+}
+
+// after returns those of a talk's rows with an id above id that match; a nil match takes all.
+func after(rows []row, id uint32, match func(row) bool) (found []row) {
+	for _, m := range rows {
+		if m.id > id && (match == nil || match(m)) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// unreadOf asks how many messages user has not read of a talk.
+func unreadOf(t *testing.T, c *client.Client, user, peer uint32, kind impb.SessionType) int {
+	t.Helper()
+	return unreadIn(call[*impb.IMUnreadMsgCntRsp](t, c, unread(user)), peer, kind)
+}
+
+// unreadIn finds a talk in an answer; one that is not there has nothing unread.
+func unreadIn(answer *impb.IMUnreadMsgCntRsp, peer uint32, kind impb.SessionType) int {
+	for _, u := range answer.GetUnreadinfoList() {
+		if u.GetSessionId() == peer && u.GetSessionType() == kind {
+			return int(u.GetUnreadCnt())
+		}
+	}
+	return 0
+}
+
+// checkPaging sees that a pair's pages have all its rows.
+func checkPaging(t *testing.T, c *client.Client, k talk, rows []row) {
+	t.Helper()
+	const size = 100
+	begin := uint32(0)
+	for left := len(rows); left > 0; {
+		list := call[*impb.IMGetMsgListRsp](t, c, page(k.low, pair, k.high, begin, size)).GetMsgList()
+		if len(list) != min(left, size) {
+			t.Errorf("%v: a page from %d has %d messages, %d are left", k, begin, len(list), left)
+			return
+		}
+		for _, m := range list {
+			left--
+			want := rows[left]
+			if m.GetMsgId() != want.id || string(m.GetMsgData()) != want.content || m.GetFromSessionId() != want.from {
+				t.Errorf("%v: paging shows %v where %v is stored", k, m, want)
+				return
+			}
+		}
+		begin = list[len(list)-1].GetMsgId() - 1
+	}
+}
+
+// prepare makes the groups, in the first round.
+func (l *crashLoad) prepare(t *testing.T, p *harness.Proxy) {
+	t.Helper()
+	if l.groups != nil {
+		return
+	}
+	c := dial(t, p)
+	create := func(creator uint32, members ...uint32) uint32 {
+		answer := call[*impb.IMGroupCreateRsp](t, c, newGroup(creator, members...))
+		if answer.GetResultCode() != 0 || answer.GetGroupId() == 0 {
+			t.Fatalf("a group was not created: %v", answer)
+		}
+		return answer.GetGroupId()
+	}
+	for range crashGroups {
+		l.groups = append(l.groups, create(silentMember, append([]uint32{silentMember}, crashMembers...)...))
+	}
+	for i := range uint32(groupReaders) {
+		from, user := 7000+i, 8000+i
+		g := create(from, from, user)
+		l.readers = append(l.readers, &reader{
+			talk: groupTalk(g), kind: group, user: user, peer: g,
+			send: func(text string) *impb.IMMsgData { return groupText(from, g, text) },
+		})
+	}
+}
+
+// note checks and notes the answer to a message that was sent when above was the talk's largest answered id.
+func (l *crashLoad) note(k talk, above uint32, m proto.Message) *impb.IMMsgData {
+	answer := m.(*impb.IMMsgData)
+	if id := answer.GetMsgId(); id <= above {
+		l.sent.fault(fmt.Sprintf("%v: id %d was given after id %d", k, id, above))
+	}
+	l.sent.answered(k, answer)
+	if l.left.Add(-1) == 0 {
+		close(l.enough)
+	}
+	return answer
+}

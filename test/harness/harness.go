@@ -1,0 +1,145 @@
+// Package harness runs the real dbproxy binary: it builds it, starts it on a directory, reads its log, and stops or kills
+// it. The whole-binary tests and the load generator use it.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// command is the package that Build builds.
+const command = "github.com/teamtalk-go/dbproxy/cmd/dbproxy"
+
+// StartTimeout is how long the binary may take until it listens, on a machine that has much else to do.
+const StartTimeout = 60 * time.Second
+
+// Build builds the binary into dir and returns its path. The working directory must be within the module.
+func Build(ctx context.Context, dir string, race bool) (string, error) {
+	binary := filepath.Join(dir, "dbproxy")
+	args := []string{"build", "-o", binary}
+	if race {
+		args = append(args, "-race")
+	}
+	out, err := exec.CommandContext(ctx, "go", append(args, command)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", command, err, out)
+	}
+	return binary, nil
+}
+
+// Run runs the binary with args to its end, stdin its input, and returns what it wrote to either output. The error has
+// that output, too.
+func Run(ctx context.Context, binary, stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Stdin = bytes.NewReader([]byte(stdin))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s %v: %w\n%s", filepath.Base(binary), args, err, out)
+	}
+	return string(out), err
+}
+
+// Options say what to start.
+type Options struct {
+	Binary string
+	Data   string   // the directory for --data
+	Listen string   // empty: a free port of the loopback address
+	Args   []string // more arguments of serve
+	// Wrap is a command, with arguments, that is to become the binary: it gets the binary and its arguments as its own
+	// last arguments. Attr is how that process is made. Both may be nil.
+	Wrap []string
+	Attr *syscall.SysProcAttr
+	Tee  io.Writer // gets a copy of the log; may be nil
+}
+
+// Proxy is a running binary. Its methods are safe for concurrent use.
+type Proxy struct {
+	Addr string // where it listens
+	Data string // its directory
+	Log  *Log
+	cmd  *exec.Cmd
+
+	exited chan struct{}
+	status error // what Wait returned; to be read after exited is closed
+}
+
+// Start starts the binary and waits until it listens. An error of its own carries its log.
+func Start(ctx context.Context, o Options) (*Proxy, error) {
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	argv := append(append([]string{}, o.Wrap...), o.Binary, "serve", "--data", o.Data, "--listen", o.Listen)
+	argv = append(argv, o.Args...)
+	p := &Proxy{Data: o.Data, Log: newLog(o.Tee), cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Log
+	p.cmd.SysProcAttr = o.Attr
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %v: %w", argv, err)
+	}
+	go func() {
+		p.status = p.cmd.Wait()
+		p.Log.close()
+		close(p.exited)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
+	defer cancel()
+	line, err := p.Log.Await(ctx, func(l Line) bool { return l.Message == "listening" && l.Text("addr") != "" })
+	if err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("the proxy did not listen: %w (%v); its log:\n%s", err, p.status, p.Log)
+	}
+	p.Addr = line.Text("addr")
+	return p, nil
+}
+
+// Pid is the process's id.
+func (p *Proxy) Pid() int { return p.cmd.Process.Pid }
+
+// Exited returns a channel that is closed when the process has ended.
+func (p *Proxy) Exited() <-chan struct{} { return p.exited }
+
+// Terminate asks the process to stop (SIGTERM) and does not wait for that.
+func (p *Proxy) Terminate() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping the proxy: %w", err)
+	}
+	return nil
+}
+
+// Wait waits until the process has ended; the error says that it did not end by itself with code 0.
+func (p *Proxy) Wait(ctx context.Context) error {
+	select {
+	case <-p.exited:
+		if p.status != nil {
+			return fmt.Errorf("the proxy ended: %w", p.status)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the proxy to end: %w", context.Cause(ctx))
+	}
+}
+
+// Stop stops the process by SIGTERM, and kills it when ctx ends before it does. The error says that it did not end by
+// itself with code 0.
+func (p *Proxy) Stop(ctx context.Context) error {
+	err := p.Terminate()
+	if err == nil {
+		err = p.Wait(ctx)
+	}
+	p.Kill()
+	return err
+}
+
+// Kill ends the process at once, as kill -9 does, and waits until it is gone.
+func (p *Proxy) Kill() {
+	_ = p.cmd.Process.Kill() // gone already: as good
+	<-p.exited
+}

@@ -1,0 +1,182 @@
+package test
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+)
+
+// peakMemory is the most memory the process has had, in bytes (VmHWM).
+func peakMemory(t *testing.T, p *harness.Proxy) int64 {
+	t.Helper()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", p.Pid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var kib int64
+		if _, err := fmt.Sscanf(s.Text(), "VmHWM: %d kB", &kib); err == nil {
+			return kib << 10
+		}
+	}
+	t.Fatal("no VmHWM")
+	return 0
+}
+
+// checkMemory sees that the process never had more than limit bytes; the race detector takes several times as much.
+func checkMemory(t *testing.T, p *harness.Proxy, limit int64) {
+	t.Helper()
+	if underRace {
+		limit *= 5
+	}
+	peak := peakMemory(t, p)
+	t.Logf("at most %d MiB of memory", peak>>20)
+	if peak > limit {
+		t.Errorf("more than %d MiB", limit>>20)
+	}
+}
+
+// TestAnnouncedAndNotSent has 32 connections announce frames of 16 MiB and send little of them: neither is their memory
+// taken, nor do they keep the others out.
+func TestAnnouncedAndNotSent(t *testing.T) {
+	const conns, announced, sent = 32, 16 << 20, 64 << 10
+	p := start(t, newStore(t))
+	other := dial(t, p)
+	var stuck []*wire
+	for range conns {
+		w := connect(t, p)
+		frame := pdu.Frame{Service: 3, Command: 0x0301, Body: make([]byte, sent)}.Append(nil)
+		binary.BigEndian.PutUint32(frame, announced)
+		w.put(t, frame)
+		stuck = append(stuck, w)
+	}
+	for range 50 {
+		checkServed(t, other)
+	}
+	checkServed(t, dial(t, p))
+	closed := 0
+	for _, w := range stuck {
+		select {
+		case <-w.frames:
+			closed++
+		default:
+		}
+	}
+	if closed > 0 {
+		t.Errorf("the others were not served before %d of the %d connections were closed", closed, conns)
+	}
+	checkMemory(t, p, 128<<20)
+}
+
+// TestAnswersNotTaken has a client ask for large pages, thousands of them, and read none of the answers: the proxy
+// stops reading it before its memory grows, and serves the others.
+func TestAnswersNotTaken(t *testing.T) {
+	const requests = 20_000 // of 1 KiB; their answers would have 8 GB
+	p := start(t, newStore(t))
+	other := dial(t, p)
+	text := strings.Repeat("x", 4000)
+	for range 100 {
+		call[*impb.IMMsgData](t, other, pairText(1, 2, text))
+	}
+	w := connect(t, p)
+	req := page(1, pair, 2, 0, 100)
+	req.AttachData = make([]byte, 1000)
+	frame := frameOf(t, req, 1).Append(nil)
+	written := 0
+	for ; written < requests; written++ {
+		// Nothing taken for that long means that it will not be: the proxy does not read any more.
+		if err := w.SetWriteDeadline(time.Now().Add(3 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(frame); errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		} else if err != nil {
+			t.Logf("the connection was closed after %d requests: %v", written, err)
+			break
+		}
+		if written%1000 == 0 {
+			checkServed(t, other)
+		}
+	}
+	t.Logf("%d requests went out", written)
+	checkServed(t, other)
+	checkMemory(t, p, 400<<20)
+}
+
+// TestLargeAnswersAtOnce has many connections ask for the largest answers at the same time, and read them. What the
+// proxy has no time for it leaves unanswered, and its memory stays bounded.
+func TestLargeAnswersAtOnce(t *testing.T) {
+	const conns, each = 32, 8
+	p := start(t, newStore(t))
+	first := dial(t, p)
+	text := strings.Repeat("😀", 4096)
+	for range 300 {
+		call[*impb.IMMsgData](t, first, pairText(1, 2, text))
+	}
+	var asking []*wire
+	for range conns {
+		w := connect(t, p)
+		asking = append(asking, w)
+		for i := range uint16(each) {
+			w.put(t, frameOf(t, page(1, pair, 2, 0, 4294967295), i).Append(nil))
+		}
+		if err := w.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var answered atomic.Int64
+	var reading sync.WaitGroup
+	for _, w := range asking {
+		reading.Go(func() {
+			n := countPages(t, w)
+			answered.Add(int64(n))
+			line, err := p.Log.Await(within(t), func(l harness.Line) bool {
+				return l.Text("peer") == w.LocalAddr().String() && l.Message == "connection closed"
+			})
+			if err != nil || line.Text("requests") != fmt.Sprint(each) || line.Text("answers") != fmt.Sprint(n) {
+				t.Errorf("of %d requests, %d were answered; the log says: %s (%v)", each, n, line.Raw, err)
+			}
+		})
+	}
+	reading.Wait()
+	t.Logf("%d of %d were answered", answered.Load(), conns*each)
+	if answered.Load() == 0 {
+		t.Error("nothing was answered")
+	}
+	checkMemory(t, p, 600<<20)
+}
+
+// countPages counts the pages that come until the server closes.
+func countPages(t *testing.T, w *wire) (n int) {
+	ctx := within(t)
+	for {
+		f, err := w.next(ctx)
+		if errors.Is(err, io.EOF) {
+			return n
+		}
+		if err != nil {
+			t.Error(err)
+			return n
+		}
+		var page impb.IMGetMsgListRsp
+		if err := proto.Unmarshal(f.Body, &page); err != nil || len(page.GetMsgList()) < 200 || f.Len() > 5<<20 {
+			t.Errorf("a page of %d messages in %d bytes: %v", len(page.GetMsgList()), f.Len(), err)
+		}
+		n++
+	}
+}

@@ -1,0 +1,207 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+)
+
+// nastyTexts are what is tried as every text of every request.
+var nastyTexts = map[string]string{
+	"empty":         "",
+	"quotes":        secret + `'; DROP TABLE IMUser; -- " \ ` + "`",
+	"or true":       secret + `' OR '1'='1`,
+	"format":        secret + "%s %n ${x} $1 ? :a",
+	"NUL":           secret + "\x00after",
+	"invalid UTF-8": secret + "\xff\xfe\xc0\x80",
+	"newlines":      secret + "\r\n{\"level\":\"ERROR\"}\n",
+	"long":          secret + strings.Repeat("😀", 20000),
+}
+
+// TestNastyTexts puts every nasty text in every text field of every request. Each request is answered, or the log says
+// why it was not; the connection, the store and the other connections are as before; and no log has a text.
+func TestNastyTexts(t *testing.T) {
+	p := start(t, newStore(t), "--log-level", "debug")
+	other := dial(t, p)
+	if g := call[*impb.IMGroupCreateRsp](t, other, newGroup(1, 1, 2, 3)).GetGroupId(); g != 1 {
+		t.Fatalf("the first group is %d", g)
+	}
+	db := store(t, p.Data)
+	const tables = "SELECT count(*) FROM sqlite_schema"
+	before := count(t, db, tables)
+	for _, e := range catalog.Entries() {
+		for _, req := range variants(e) {
+			fields := req.ProtoReflect().Descriptor().Fields()
+			for i := range fields.Len() {
+				if f := fields.Get(i); f.Kind() == protoreflect.StringKind || f.Kind() == protoreflect.BytesKind {
+					for what, text := range nastyTexts {
+						tryText(t, p, e, req, f, what, text)
+					}
+				}
+			}
+		}
+		checkServed(t, other)
+	}
+	if after := count(t, db, tables); after != before {
+		t.Errorf("%d tables and indexes were there before, %d are now", before, after)
+	}
+	if n := count(t, db, "SELECT count(*) FROM IMUser"); n != 10 {
+		t.Errorf("%d users are left of 10", n)
+	}
+	var sound string
+	if err := db.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&sound); err != nil || sound != "ok" {
+		t.Errorf("integrity check: %s, %v", sound, err)
+	}
+	for _, l := range p.Log.Lines() {
+		if l.Attrs == nil || strings.Contains(l.Raw, secret) {
+			t.Errorf("a line of the log is broken or has content: %.300s", l.Raw)
+		}
+	}
+}
+
+// variants are the requests of an entry to be spoilt: one, or for messages one of each type.
+func variants(e catalog.Entry) []proto.Message {
+	req := filled(e.Request)
+	if _, ok := req.(*impb.IMMsgData); !ok {
+		return []proto.Message{req}
+	}
+	return []proto.Message{
+		pairText(1, 2, "some data"), groupText(1, 1, "some data"),
+		message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, "\x00\x00\x00\x01sound"),
+		message(impb.MsgType_MSG_TYPE_GROUP_AUDIO, 1, 1, "\x00\x00\x00\x01sound"),
+	}
+}
+
+// tryText sends one nasty request on a connection of its own.
+func tryText(t *testing.T, p *harness.Proxy, e catalog.Entry, example proto.Message, f protoreflect.FieldDescriptor, what, text string) {
+	t.Helper()
+	req := proto.Clone(example)
+	if f.Kind() == protoreflect.StringKind {
+		req.ProtoReflect().Set(f, protoreflect.ValueOfString(text))
+	} else {
+		req.ProtoReflect().Set(f, protoreflect.ValueOfBytes([]byte(text)))
+	}
+	w, err := dialWire(t.Context(), p.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	w.put(t, frameOf(t, req, 1).Append(nil))
+	if err := w.CloseWrite(); err != nil { // it is answered, or not, before the server closes
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("%s, %s %s", e.Name(), f.Name(), what)
+	answer, err := w.next(within(t))
+	if err != nil {
+		peer := w.LocalAddr().String()
+		refused := func(l harness.Line) bool {
+			return l.Text("peer") == peer && l.Text("message") == e.Name() && l.Text("reason") != ""
+		}
+		if e.Answer != nil && !slices.ContainsFunc(p.Log.Lines(), refused) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if _, err := p.Log.Await(ctx, refused); err != nil {
+				t.Errorf("%s: no answer, and no line of the log says why: %v", name, err)
+			}
+		}
+		return
+	}
+	checkEcho(t, name, e, req, f, answer)
+	if err := w.awaitClosed(within(t)); err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+}
+
+// checkEcho sees that an answer has what is echoed, byte for byte: attach_data, the name of a login, a message's data;
+// and that a message is not said to be stored when its text cannot be.
+func checkEcho(t *testing.T, name string, e catalog.Entry, req proto.Message, f protoreflect.FieldDescriptor, answer pdu.Frame) {
+	t.Helper()
+	if e.Answer == nil || answer.Command != e.AnswerCommand || answer.Seq != 1 {
+		t.Errorf("%s: answered by command 0x%04x", name, answer.Command)
+		return
+	}
+	got := catalog.New(e.Answer)
+	if err := proto.Unmarshal(answer.Body, got); err != nil {
+		t.Errorf("%s: %v", name, err)
+		return
+	}
+	if echo := got.ProtoReflect().Descriptor().Fields().ByName(f.Name()); echo != nil && (f.Name() == "attach_data" ||
+		f.Name() == "user_name" || f.Name() == "msg_data" || f.Name() == "group_name") {
+		want, came := req.ProtoReflect().Get(f), got.ProtoReflect().Get(echo)
+		if !want.Equal(came) {
+			t.Errorf("%s: the answer has %.60q, not %.60q", name, came.String(), want.String())
+		}
+	}
+	if m, ok := got.(*impb.IMMsgData); ok {
+		text := m.GetMsgType() == impb.MsgType_MSG_TYPE_SINGLE_TEXT || m.GetMsgType() == impb.MsgType_MSG_TYPE_GROUP_TEXT
+		unfit := text && (bytes.ContainsRune(m.GetMsgData(), 0) || !bytes.Equal(bytes.ToValidUTF8(m.GetMsgData(), nil), m.GetMsgData()) ||
+			len([]rune(string(m.GetMsgData()))) > 4096)
+		if stored := m.GetMsgId() != 0; stored == unfit {
+			t.Errorf("%s: message id %d", name, m.GetMsgId())
+		}
+	}
+}
+
+// TestTextsComeBackAsSent stores texts that are unusual but right, and reads them again.
+func TestTextsComeBackAsSent(t *testing.T) {
+	p := start(t, newStore(t))
+	c := dial(t, p)
+	for what, text := range map[string]string{
+		"quotes":    `it's "a" \ ` + "`b`" + ` '; DROP TABLE IMUser; --`,
+		"format":    "100% %s %d ${x} ? :a $1 @v",
+		"controls":  "tab\tnewline\r\nbell\a",
+		"languages": "你好 😀 e\u0301 مرحبا \U0010ffff",
+		"spaces":    "  around  ",
+	} {
+		t.Run(what, func(t *testing.T) {
+			id := call[*impb.IMMsgData](t, c, pairText(1, 2, text)).GetMsgId()
+			list := call[*impb.IMGetMsgByIdRsp](t, c, &impb.IMGetMsgByIdReq{
+				UserId: proto.Uint32(2), SessionType: pair.Enum(), SessionId: proto.Uint32(1), MsgIdList: []uint32{id},
+			}).GetMsgList()
+			if len(list) != 1 || string(list[0].GetMsgData()) != text {
+				t.Errorf("message: %v", list)
+			}
+
+			sign := &impb.IMChangeSignInfoReq{UserId: proto.Uint32(1), SignInfo: &text}
+			avatar := &impb.IMChangeAvatarReq{UserId: proto.Uint32(1), AvatarUrl: &text}
+			if r := call[*impb.IMChangeSignInfoRsp](t, c, sign); r.GetResultCode() != 0 {
+				t.Errorf("signature: %v", r)
+			}
+			if r := call[*impb.IMChangeAvatarRsp](t, c, avatar); r.GetResultCode() != 0 {
+				t.Errorf("avatar: %v", r)
+			}
+			user := call[*impb.IMUsersInfoRsp](t, c, usersInfo(1, 1)).GetUserInfoList()[0]
+			if user.GetSignInfo() != text || user.GetAvatarUrl() != text {
+				t.Errorf("user: %v", user)
+			}
+
+			create := newGroup(1, 1, 2)
+			create.GroupName, create.GroupAvatar = &text, &text
+			g := call[*impb.IMGroupCreateRsp](t, c, create).GetGroupId()
+			groups := call[*impb.IMGroupInfoListRsp](t, c, &impb.IMGroupInfoListReq{
+				UserId: proto.Uint32(1), GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &g, Version: proto.Uint32(0)}},
+			}).GetGroupInfoList()
+			if len(groups) != 1 || groups[0].GetGroupName() != text || groups[0].GetGroupAvatar() != text {
+				t.Errorf("group: %v", groups)
+			}
+
+			token := &impb.IMDeviceTokenReq{UserId: proto.Uint32(3), DeviceToken: &text, ClientType: impb.ClientType_CLIENT_TYPE_ANDROID.Enum()}
+			call[*impb.IMDeviceTokenRsp](t, c, token)
+			tokens := call[*impb.IMGetDeviceTokenRsp](t, c, &impb.IMGetDeviceTokenReq{UserId: []uint32{3}}).GetUserTokenInfo()
+			if len(tokens) != 1 || tokens[0].GetToken() != text {
+				t.Errorf("token: %v", tokens)
+			}
+		})
+	}
+}
