@@ -1,7 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
 	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -13,7 +19,47 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"dbproxy": main})
 }
 
-// TestCommands runs the scripts in testdata/script, each in an empty directory, against the real commands.
+// TestCommands runs the scripts in testdata/script, each in an empty directory, against the real commands. In them
+// "proxy ARGS" starts "dbproxy serve ARGS" on a free port, sets $ADDR to it, and stops it when the script ends.
 func TestCommands(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", UpdateScripts: *update})
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"proxy": startProxy},
+	})
+}
+
+func startProxy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("proxy always starts")
+	}
+	var bin string
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if _, err := os.Stat(filepath.Join(dir, "dbproxy")); err == nil {
+			bin = filepath.Join(dir, "dbproxy")
+			break
+		}
+	}
+	cmd := exec.Command(bin, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir = ts.Getenv("WORK")
+	stderr, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+		ts.Check(cmd.Wait())
+	})
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		var line struct{ Msg, Addr string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
+			ts.Setenv("ADDR", line.Addr)
+			go func() { // what else it logs is of no interest, but must not fill the pipe
+				for lines.Scan() {
+				}
+			}()
+			return
+		}
+		ts.Logf("%s", lines.Text())
+	}
+	ts.Fatalf("the proxy did not start")
 }
