@@ -83,7 +83,7 @@ func (m *model) view(user uint32, talks []chat.Talk) (texts []string) {
 
 func (w *world) view(user uint32, talks []chat.Talk) (texts []string) {
 	w.Helper()
-	unread, err := w.svc.Unread(w.ctx, user)
+	unread, _, err := w.svc.Unread(w.ctx, user)
 	w.must(err)
 	for _, u := range unread {
 		texts = append(texts, fmt.Sprintf("unread %s: %d", u.Talk, u.Unread))
@@ -116,7 +116,7 @@ type life struct {
 }
 
 func TestALongLifeGoesByTheRules(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			rule(t, func(w *world) {
 				l := &life{world: w, rand: rand.New(rand.NewPCG(seed, 1)), users: []uint32{1, 2, 3, 10},

@@ -3,7 +3,6 @@ package chat_test
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -81,8 +80,10 @@ func TestAtMost100MessagesComeByID(t *testing.T) {
 		wantSame(w, "of 100", len(messages), 100)
 		messages, err = w.svc.MessagesByID(w.ctx, 2, chat.PairTalk(1, 2), append(ids, ids...))
 		w.must(err)
-		if len(messages) > 100 || !slices.IsSortedFunc(messages, func(a, b chat.Message) int { return int(b.ID) - int(a.ID) }) {
-			w.Errorf("of 120, some twice: %d in order of %s", len(messages), brief(messages))
+		for i := range messages {
+			if len(messages) != 100 || messages[i].ID != 120-uint32(i) {
+				w.Fatalf("of 120, each twice: %d messages: %s", len(messages), brief(messages))
+			}
 		}
 	})
 }

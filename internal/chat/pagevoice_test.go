@@ -69,7 +69,7 @@ func TestVoiceIsShownByItsLabelInLists(t *testing.T) {
 		w.stored(w.groupVoice(1, g, 7, "sound"))
 		w.saysIn(g, 2, "x")
 		w.stored(w.groupVoice(1, g, 7, "sound"))
-		unread, err := w.svc.Unread(w.ctx, 2)
+		unread, _, err := w.svc.Unread(w.ctx, 2)
 		w.must(err)
 		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
 		w.must(err)

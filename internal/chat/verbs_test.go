@@ -64,7 +64,7 @@ func voiceData(duration uint32, sound string) string {
 	return string(binary.BigEndian.AppendUint32(nil, duration)) + sound
 }
 
-// says sends texts from one user to another, who get read acks right away if they say so themselves.
+// says sends texts from one user to another, each after the answer to the one before.
 func (w *world) says(from, to uint32, texts ...string) {
 	w.Helper()
 	for _, text := range texts {
@@ -135,7 +135,7 @@ func brief(messages []chat.Message) string {
 // unread says what user has not read: "peer=count", groups as "g1=count".
 func (w *world) unread(user uint32) string {
 	w.Helper()
-	talks, err := w.svc.Unread(w.ctx, user)
+	talks, _, err := w.svc.Unread(w.ctx, user)
 	w.must(err)
 	var texts []string
 	for _, u := range talks {
@@ -186,7 +186,7 @@ func (w *world) loseSounds() {
 // unreadTotal is how many messages user has not read in all.
 func (w *world) unreadTotal(user uint32) (total uint32) {
 	w.Helper()
-	talks, err := w.svc.Unread(w.ctx, user)
+	talks, _, err := w.svc.Unread(w.ctx, user)
 	w.must(err)
 	for _, t := range talks {
 		total += t.Unread

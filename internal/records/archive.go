@@ -22,7 +22,9 @@ func (s *Store) Page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 		params = append(params, q.Since)
 	}
 	if q.UpTo > 0 {
-		where += " AND msgId<=?"
+		// +0 keeps engines from the key on msgId: they would read and sort all older messages. By the key on created,
+		// the page is read in order, past the messages that are newer.
+		where += " AND msgId+0<=?"
 		params = append(params, q.UpTo)
 	}
 	size := 0
