@@ -11,23 +11,40 @@ import (
 // Lookup finds a request as people name it: by its message's name in any case, with or without the IM before it and the
 // Req after it, or by its command id (0x0204). Of an unknown name the error suggests the nearest.
 func Lookup(name string) (Entry, error) {
-	id, err := strconv.ParseUint(strings.ToLower(name), 0, 16)
-	isID := err == nil
+	id := commandID(name)
 	want := short(name)
 	for _, e := range Entries() {
-		if isID && uint64(e.Command) == id || short(e.Name()) == want {
+		if e.Command == id || short(e.Name()) == want {
 			return e, nil
 		}
 	}
-	for _, e := range Entries() {
-		if e.Answer != nil && strings.EqualFold(Name(e.Answer), name) || isID && e.Answer != nil && uint64(e.AnswerCommand) == id {
-			return Entry{}, fmt.Errorf("%s is an answer; its request is %s", name, e.Name())
-		}
+	if e, ok := LookupAnswer(name); ok {
+		return Entry{}, fmt.Errorf("%s is an answer; its request is %s", name, e.Name())
 	}
 	if near := nearest(want); len(near) > 0 {
 		return Entry{}, fmt.Errorf("unknown request %q; did you mean %s?", name, strings.Join(near, " or "))
 	}
 	return Entry{}, fmt.Errorf("unknown request %q", name)
+}
+
+// LookupAnswer finds the request that is answered by a message of that name, in any case, or command id.
+func LookupAnswer(name string) (Entry, bool) {
+	id := commandID(name)
+	for _, e := range Entries() {
+		if e.Answer != nil && (e.AnswerCommand == id || strings.EqualFold(Name(e.Answer), name)) {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// commandID reads a command id such as 0x0204; 0, which is none, if it is something else.
+func commandID(text string) uint16 {
+	id, err := strconv.ParseUint(text, 0, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(id)
 }
 
 // short is what remains of a request's name without what all have in common, in lower case.
