@@ -52,16 +52,17 @@ The exit code says what became of it:
 	}
 	var call calling
 	f := c.Flags()
-	f.StringVar(&call.addr, "addr", "127.0.0.1:10600", "the proxy's `address`")
-	f.DurationVar(&call.timeout, "timeout", 5*time.Second, "how long to wait for the answer")
+	f.SortFlags = false
+	list := f.Bool("list", false, "list all requests")
+	describe := f.Bool("describe", false, "explain MESSAGE, its fields and its answer")
+	example := f.Bool("example", false, "print JSON for MESSAGE, filled, to be edited")
 	f.StringVar(&call.data.text, "text", "", "fill the message's data (msg_data) with `text`")
 	f.StringVar(&call.data.file, "file", "", "fill it with what is in a file of that `name`")
 	f.Uint32Var(&call.data.seconds, "voice", 0, "with --file: a voice message of so many `seconds`")
 	f.BoolVar(&call.decode, "decode", false, "show bytes as text; as \"base64:...\" if they are none")
 	f.BoolVar(&call.raw, "raw", false, "show the frames, explained, on standard error")
-	list := f.Bool("list", false, "list all requests")
-	describe := f.Bool("describe", false, "explain MESSAGE, its fields and its answer")
-	example := f.Bool("example", false, "print JSON for MESSAGE, filled, to be edited")
+	f.StringVar(&call.addr, "addr", "127.0.0.1:10600", "the proxy's `address`")
+	f.DurationVar(&call.timeout, "timeout", 5*time.Second, "how long to wait for the answer")
 	c.MarkFlagsMutuallyExclusive("list", "describe", "example")
 	c.Args = func(c *cobra.Command, args []string) error { return checkCallArgs(args, *list, *describe || *example) }
 	c.ValidArgsFunction = completeRequests

@@ -76,13 +76,15 @@ func (c *calling) post(ctx context.Context, cl *client.Client, tap *tap, req pro
 	if err := cl.Post(ctx, req); err != nil {
 		return c.explain(cl, req, err)
 	}
+	note := "it has no answer, even when it is refused"
 	if half, ok := tap.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		select {
 		case <-cl.Done():
 		case <-ctx.Done():
+			note += fmt.Sprintf(",\nand the proxy did not say within %v that it is done with it", c.timeout)
 		}
 	}
-	_, err := fmt.Fprintf(c.notes, "%s sent; it has no answer, even when it is refused\n", catalog.Name(req))
+	_, err := fmt.Fprintf(c.notes, "%s sent; %s\n", catalog.Name(req), note)
 	return err
 }
 
@@ -131,16 +133,19 @@ func (c *calling) explain(cl *client.Client, req proto.Message, err error) error
 
 // unanswered says what it may mean that no answer came.
 func (c *calling) unanswered(req proto.Message) error {
-	text := fmt.Sprintf("no answer to %s from %s within %v.", catalog.Name(req), c.addr, c.timeout)
-	may := "It may be busy (wait longer with --timeout), or its storage may be failing. " +
-		"And there are refusals about which the protocol is silent; the server's log has the reason."
+	what := fmt.Sprintf("no answer to %s from %s within %v.", catalog.Name(req), c.addr, c.timeout)
 	if wrong := outOfList(req.ProtoReflect()); len(wrong) > 0 {
-		may = fmt.Sprintf("Surely because of %s: there is no such value, and the server then takes the field for missing.",
-			strings.Join(wrong, ", "))
-	} else if docs, err := catalog.ReadDocs(); err == nil {
-		may += "\n" + docs.Of(req.ProtoReflect().Descriptor())
+		why := fmt.Sprintf("There is no value %s: a proxy takes the field for missing then, and the request for none.",
+			strings.Join(wrong, ", nor "))
+		return &exitError{exitUnanswered, errors.New(what + "\n" + fold(why, "", columns))}
 	}
-	return &exitError{exitUnanswered, errors.New(text + "\n" + fold(may, "", columns))}
+	docs, err := catalog.ReadDocs()
+	if err != nil {
+		return err
+	}
+	why := docs.Of(req.ProtoReflect().Descriptor()) + "\n" +
+		"The proxy's log says why it was silent. It may also be busy (wait longer with --timeout), or its storage may fail."
+	return &exitError{exitUnanswered, errors.New(what + "\n" + fold(why, "", columns))}
 }
 
 // checkRefused returns an error if that answer says that nothing was done.

@@ -35,13 +35,13 @@ itself, with the id that the message got. More about one:
 	return err
 }
 
-// example prints a filled request.
+// example prints a filled request. Its bytes are always base64: what is printed is to be sent.
 func (c *calling) example(e catalog.Entry) error {
 	m, err := catalog.Example(e, time.Now())
 	if err != nil {
 		return err
 	}
-	text, err := formatJSON(m, c.decode)
+	text, err := formatJSON(m, false)
 	if err == nil {
 		_, err = c.out.Write(text)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,16 +43,24 @@ func TestCallExamples(t *testing.T) {
 // execute runs a command in this process; it must succeed. It returns what it printed.
 func execute(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	var out, notes bytes.Buffer
+	out, notes, err := try(t, stdin, args...)
+	if err != nil {
+		t.Fatalf("dbproxy %s < %q: %v\n%s%s", strings.Join(args, " "), stdin, err, out, notes)
+	}
+	return out
+}
+
+// try runs a command in this process and returns what it wrote to either output, and its error.
+func try(t *testing.T, stdin string, args ...string) (out, notes string, err error) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
 	c := rootCommand()
 	c.SetArgs(args)
 	c.SetIn(strings.NewReader(stdin))
-	c.SetOut(&out)
-	c.SetErr(&notes)
-	if err := c.ExecuteContext(t.Context()); err != nil {
-		t.Fatalf("dbproxy %s < %q: %v\n%s", strings.Join(args, " "), stdin, err, &out)
-	}
-	return out.String()
+	c.SetOut(&stdout)
+	c.SetErr(&stderr)
+	err = c.ExecuteContext(t.Context())
+	return stdout.String(), stderr.String(), err
 }
 
 // serveHere serves in this process until the test ends, and returns the address.
@@ -82,6 +91,70 @@ func serveHere(t *testing.T, data string) (addr string) {
 	}
 	go io.Copy(io.Discard, lines)
 	return addr
+}
+
+// What listens may be no proxy, or one in trouble: the command says so, in time.
+func TestCallOfOtherServers(t *testing.T) {
+	users, read := []string{"IMAllUserReq"}, []string{"IMMsgDataReadAck", `{"user_id": 1, "session_id": 2}`}
+	for name, c := range map[string]struct {
+		says        string // what the server says before it closes; with "wait" it never closes
+		args        []string
+		code        int
+		err, stderr string
+	}{
+		"web server":  {"HTTP/1.1 400 Bad Request\r\n\r\n", users, 1, "does not speak this protocol (frame length 1213486160 ", ""},
+		"closes":      {"", users, 1, "closed by the server", ""},
+		"stops":       {"\x00\x00\x00\x12\x00\x01\x00\x00\x00\x07\x07\x02\x00\x00\x00\x00\x08\x00", users, 1, "is stopping", ""},
+		"other frame": {"\x00\x00\x00\x10\x00\x01\x00\x00\x00\x02\x02\x05\x00\x01\x00\x00", users, 1, "with command 0x0205 instead of 0x0209", ""},
+		"no answer":   {"\x00\x00\x00\x12\x00\x01\x00\x00\x00\x02\x02\x09\x00\x01\x00\x00\x08\xff", users, 1, "is no IMAllUserRsp", ""},
+		"silent":      {"wait", users, 3, "no answer to IMAllUserReq from ", ""},
+		"read ack":    {"wait", read, 0, "", "did not say within 1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"call", "--addr", answerWith(t, c.says), "--raw"}, c.args...)
+			if c.says == "wait" {
+				args = append(args, "--timeout", "1s")
+			}
+			out, notes, err := try(t, "", args...)
+			if out != "" || !strings.Contains(notes, "sent: "+c.args[0]) || !strings.Contains(notes, c.stderr) {
+				t.Errorf("printed %q and %q", out, notes)
+			}
+			if c.code == 0 && err == nil {
+				return
+			}
+			if err == nil || exitCode(err) != c.code || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("got %v, want code %d and %q", err, c.code, c.err)
+			}
+		})
+	}
+}
+
+// answerWith takes one connection, reads a frame, says that, and closes; with "wait" it says nothing and does not close.
+// It returns its address.
+func answerWith(t *testing.T, says string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over); ln.Close() })
+	go func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if _, err = pdu.NewReader(conn, 1<<20).Next(); err != nil {
+			return
+		}
+		if says == "wait" {
+			<-over
+			return
+		}
+		_, _ = io.WriteString(conn, says)
+	}()
+	return ln.Addr().String()
 }
 
 func TestDecodedJSONDiffersInBytesAlone(t *testing.T) {
