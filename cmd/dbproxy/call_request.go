@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +41,12 @@ func (c *calling) request(e catalog.Entry, args []string) (proto.Message, error)
 		return nil, err
 	}
 	if missing := catalog.Fill(req, time.Now()); len(missing) > 0 {
-		return nil, fmt.Errorf("%s wants %s, too; \"dbproxy call --describe %[1]s\" explains, --example shows how",
-			e.Name(), strings.Join(missing, ", "))
+		hint := ""
+		if slices.Contains(missing, "msg_data") {
+			hint = " (--text TEXT fills msg_data)"
+		}
+		return nil, fmt.Errorf("%s lacks %s%s; \"dbproxy call --describe %[1]s\" explains, --example shows how",
+			e.Name(), strings.Join(missing, ", "), hint)
 	}
 	return req, nil
 }
