@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -80,6 +81,10 @@ func (c *calling) post(ctx context.Context, cl *client.Client, tap *tap, req pro
 	if half, ok := tap.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		select {
 		case <-cl.Done():
+			// A pipe breaks when a heartbeat meets a connection that was closed for writing: no bad sign.
+			if err := cl.Err(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) {
+				return c.explain(cl, req, err)
+			}
 		case <-ctx.Done():
 			note += fmt.Sprintf(",\nand the proxy did not say within %v that it is done with it", c.timeout)
 		}

@@ -103,6 +103,7 @@ func TestCallOfOtherServers(t *testing.T) {
 		err, stderr string
 	}{
 		"web server":  {"HTTP/1.1 400 Bad Request\r\n\r\n", users, 1, "does not speak this protocol (frame length 1213486160 ", ""},
+		"web, ack":    {"HTTP/1.1 400 Bad Request\r\n\r\n", read, 1, "does not speak this protocol", ""},
 		"closes":      {"", users, 1, "closed by the server", ""},
 		"stops":       {"\x00\x00\x00\x12\x00\x01\x00\x00\x00\x07\x07\x02\x00\x00\x00\x00\x08\x00", users, 1, "is stopping", ""},
 		"other frame": {"\x00\x00\x00\x10\x00\x01\x00\x00\x00\x02\x02\x05\x00\x01\x00\x00", users, 1, "with command 0x0205 instead of 0x0209", ""},
