@@ -89,7 +89,7 @@ func (s serving) run(ctx context.Context) (err error) {
 	}
 	sounds, err := voice.OpenDir(dir.Voice())
 	if err != nil {
-		return fmt.Errorf("opening the directory for voice messages: %w", err)
+		return fmt.Errorf("opening the directory for voice messages: %w", dir.Explain(err))
 	}
 	defer func() { err = errors.Join(err, sounds.Close()) }()
 	ln, err := listen(s.listen)

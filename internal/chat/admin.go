@@ -1,6 +1,11 @@
 package chat
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"math"
+	"strings"
+	"unicode"
+)
 
 // CheckUser refuses a user that the tables could not hold as given. It is for those who make users: the commands of an
 // administrator.
@@ -19,11 +24,19 @@ func CheckUser(u User) error {
 		{"email", u.Email, 64},
 		{"avatar", u.Avatar, MaxAvatar},
 	} {
-		if err := checkText(f.what, f.text, f.max); err != nil {
+		if err := checkLine(f.what, f.text, f.max); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkLine is checkText for what stands in tables and lists.
+func checkLine(what, text string, max int) error {
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return Errorf(Invalid, "%s has a control character", what)
+	}
+	return checkText(what, text, max)
 }
 
 // CheckDepartment refuses a department that the tables could not hold as given.
@@ -31,7 +44,10 @@ func CheckDepartment(d Department) error {
 	if d.Name == "" {
 		return Errorf(Invalid, "the name is empty")
 	}
-	return checkText("name", d.Name, 64)
+	if d.Priority > math.MaxInt32 {
+		return Errorf(Invalid, "priority %d is above %d", d.Priority, math.MaxInt32)
+	}
+	return checkLine("name", d.Name, 64)
 }
 
 // NewSalt makes the salt of a stored password: four random characters, as many as the column has.

@@ -143,10 +143,10 @@ func TestAnOutcomeUnknownAtTheDeadlineIsSaidToBe(t *testing.T) {
 				var l ledger
 				w := start(t, e, l.wrap)
 				l.fail(test.fault)
-				for range 100 {
+				for range 1000 {
 					l.failSettle(cannotSettle)
 				}
-				deadline := time.Now().Add(150 * time.Millisecond)
+				deadline := time.Now().Add(800 * time.Millisecond)
 				told := make(chan error, 1)
 				w.svc.Send(dueAt{w.ctx, deadline}, w.pairText(1, 2, "x"), func(_ uint32, err error) { told <- err })
 				err := await(w, told)

@@ -95,6 +95,8 @@ func (l *ledger) largest() (n int) {
 func (l *ledger) hold(w *world) (release func()) {
 	w.Helper()
 	arrived, let := make(chan struct{}), make(chan struct{})
+	open := sync.OnceFunc(func() { close(let) })
+	w.Cleanup(open) // also when the test fails
 	l.fail(func(real func() (chat.Receipt, error)) (chat.Receipt, error) {
 		close(arrived)
 		<-let
@@ -103,7 +105,7 @@ func (l *ledger) hold(w *world) (release func()) {
 	held := w.submit(w.pairText(901, 902, "held up"))
 	await(w, arrived)
 	return func() {
-		close(let)
+		open()
 		if a := await(w, held); a.err != nil {
 			w.Error(a.err)
 		}

@@ -113,12 +113,13 @@ func TestTheEndOfRunRefusesAMessageWhoseSoundIsStillBeingStored(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
 		s, entered, let := holdSound()
 		w := start(t, e, s.wrap)
+		defer let()
 		slow := w.submit(w.pairVoice(1, 2, 1, "slow"))
 		await(w, entered)
 		behind := w.submit(w.pairText(1, 2, "behind"))
 		w.ends()
 		wantKind(w, await(w, slow).err, chat.Unavailable)
-		close(let)
+		let()
 		wantKind(w, await(w, behind).err, chat.Unavailable)
 		w.ended()
 		wantSame(w, "the talk", brief(w.all(1, chat.PairTalk(1, 2))), "")
@@ -132,13 +133,14 @@ func TestTheEndOfRunEndsThoseWhoWaitForReadAcks(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
 		s, entered, let := holdSound()
 		w := start(t, e, s.wrap)
+		defer let()
 		slow := w.submit(w.pairVoice(1, 2, 1, "slow"))
 		await(w, entered)
 		w.svc.ReadAck(w.ctx, 2, chat.PairTalk(1, 2), func(error) {})
 		w.ends()
 		w.must(w.svc.Settled(w.ctx, []uint32{2})) // the ack was refused
 		await(w, slow)
-		close(let)
+		let()
 		w.ended()
 	})
 }

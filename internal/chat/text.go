@@ -17,6 +17,8 @@ const (
 	MaxUserName    = 32
 	MaxToken       = 512
 	MaxAnswer      = 4 << 20 // bytes in one answer: lists are cut there
+	maxMembers     = 200_000 // of a group, in one request
+	maxAsked       = 200_000 // users asked about in one request
 	maxByID        = 100     // messages in an answer to a request by id
 )
 

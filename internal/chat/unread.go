@@ -1,7 +1,7 @@
 package chat
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"slices"
 	"strconv"
@@ -85,5 +85,6 @@ func (s *Service) unreadCounts(ctx context.Context, user uint32) ([]Count, error
 
 // CompareAsText orders ids as text: 1, 10, 2. Clients do not care, but it is the order they have always had.
 func CompareAsText(a, b uint32) int {
-	return cmp.Compare(strconv.FormatUint(uint64(a), 10), strconv.FormatUint(uint64(b), 10))
+	var x, y [10]byte
+	return bytes.Compare(strconv.AppendUint(x[:0], uint64(a), 10), strconv.AppendUint(y[:0], uint64(b), 10))
 }

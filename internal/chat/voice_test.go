@@ -2,28 +2,30 @@ package chat_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// holdSound makes a store of sounds whose Save of "slow" waits until let is closed; entered has a word for every such
-// Save that waits.
-func holdSound() (s *sounds, entered <-chan struct{}, let chan struct{}) {
-	waiting, let := make(chan struct{}, 100), make(chan struct{})
+// holdSound makes a store of sounds whose Save of "slow" waits until let is called; entered has a word for every such
+// Save that waits. Tests defer let too, for when they fail.
+func holdSound() (s *sounds, entered <-chan struct{}, let func()) {
+	waiting, held := make(chan struct{}, 100), make(chan struct{})
 	return &sounds{save: func(_ context.Context, sound string, real func() (string, error)) (string, error) {
 		if sound == "slow" {
 			waiting <- struct{}{}
-			<-let
+			<-held
 		}
 		return real()
-	}}, waiting, let
+	}}, waiting, sync.OnceFunc(func() { close(held) })
 }
 
 func TestASlowSoundHoldsOnlyItsOwnTalk(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
 		s, entered, let := holdSound()
 		w := start(t, e, s.wrap)
+		defer let()
 		g := w.group(1, 2)
 		order := make(chan string, 10)
 		send := func(what string, m chat.NewMessage) {
@@ -50,7 +52,7 @@ func TestASlowSoundHoldsOnlyItsOwnTalk(t *testing.T) {
 			w.Errorf("%s was answered before the slow sound", what)
 		default:
 		}
-		close(let)
+		let()
 		for _, want := range []string{"slow", "after", "quick voice", "ack", "last"} {
 			wantSame(w, "the next answer", await(w, order), want)
 		}
@@ -64,6 +66,7 @@ func TestSoundsOfATalkAreStoredSideBySideAndItsMessagesInOrder(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
 		s, entered, let := holdSound()
 		w := start(t, e, s.wrap)
+		defer let()
 		var answers []<-chan answer
 		for range 5 {
 			answers = append(answers, w.submit(w.pairVoice(1, 2, 1, "slow")))
@@ -71,7 +74,7 @@ func TestSoundsOfATalkAreStoredSideBySideAndItsMessagesInOrder(t *testing.T) {
 		for range answers {
 			await(w, entered) // all at once: uploads start when they are sent
 		}
-		close(let)
+		let()
 		for i, a := range answers {
 			wantSame(w, "answer", await(w, a), answer{id: uint32(i + 1)}, sameErrors)
 		}

@@ -81,7 +81,7 @@ func TestAMessageOfUnknownOutcomeIsNotAnswered(t *testing.T) {
 		if got := outcome(w, w.ask(text(1, 2, "x"))); got != 0 {
 			w.Errorf("a message that was not tried is answered %d", got)
 		}
-		w.ctx = dueAt{context.Background(), time.Now()}
+		w.ctx = dueAt{context.Background(), time.Now().Add(800 * time.Millisecond)}
 		if got := outcome(w, w.ask(text(1, 2, "x"))); got != -1 {
 			w.Errorf("a message of unknown outcome is answered %d", got)
 		}

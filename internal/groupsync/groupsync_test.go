@@ -197,28 +197,49 @@ func TestTheMarkIsTheTimeBeforeTheQuery(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		w.talk(g, 1)
-		slow := slowMembers{marking{w.Store, make(chan uint32, 1), nil, nil}, w}
-		ctx, cancel := context.WithCancel(w.Context())
-		ran := make(chan error, 1)
-		s := groupsync.Syncer{Store: slow, Now: w.now, Log: w.log}
-		go func() { ran <- s.Run(ctx) }()
-		if at := await(w, slow.marked); at != 100_000 {
-			w.Errorf("the mark is %d", at)
-		}
-		cancel()
-		if err := await(w, ran); err != nil {
-			w.Error(err)
+		w.lookWhile(func(uint32) { w.at.Add(60) })
+		if at, _, err := w.Mark(w.Context(), "last_update_group"); at != 100_000 || err != nil {
+			w.Errorf("the mark is %d, %v", at, err)
 		}
 	})
 }
 
-// slowMembers takes a minute of the world's time to read members.
-type slowMembers struct {
-	marking
-	w *world
+func TestThoseWhoLeaveDuringALookGetNoSession(t *testing.T) {
+	rule(t, func(w *world) {
+		g := w.group(1, 2, 3)
+		w.talk(g, 1)
+		w.lookWhile(func(group uint32) {
+			if _, err := w.RemoveMembers(w.Context(), group, []uint32{2}, 100_000); err != nil {
+				t.Error(err)
+			}
+		})
+		w.wantSessions(g, "1@0 3@0")
+	})
 }
 
-func (s slowMembers) Members(ctx context.Context, group uint32) ([]uint32, error) {
-	s.w.at.Add(60)
-	return s.marking.Members(ctx, group)
+// meanwhile is a store where something happens after the members of a group have been read.
+type meanwhile struct {
+	marking
+	happens func(group uint32)
+}
+
+func (m meanwhile) Members(ctx context.Context, group uint32) ([]uint32, error) {
+	users, err := m.marking.Members(ctx, group)
+	m.happens(group)
+	return users, err
+}
+
+// lookWhile is look with something that happens in the middle of it.
+func (w *world) lookWhile(happens func(group uint32)) {
+	w.Helper()
+	m := meanwhile{marking{w.Store, make(chan uint32, 1), nil, nil}, happens}
+	ctx, cancel := context.WithCancel(w.Context())
+	ran := make(chan error, 1)
+	s := groupsync.Syncer{Store: m, Now: w.now, Log: w.log}
+	go func() { ran <- s.Run(ctx) }()
+	await(w, m.marked)
+	cancel()
+	if err := await(w, ran); err != nil {
+		w.Error(err)
+	}
 }

@@ -16,7 +16,7 @@ func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 	if err := chat.CheckUser(u); err != nil {
 		return 0, err
 	}
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *sql.Tx) error {
 		taken, err := count(ctx, tx, "SELECT COUNT(*) FROM IMUser WHERE name=? AND COALESCE(status,0)=0", u.Name)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32
 	if err := chat.CheckDepartment(d); err != nil {
 		return 0, err
 	}
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *sql.Tx) error {
 		if err := departmentExists(ctx, tx, d.Parent); err != nil {
 			return err
 		}

@@ -22,10 +22,12 @@ func (s *Store) Page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 		params = append(params, q.Since)
 	}
 	if q.UpTo > 0 {
-		// +0 keeps engines from the key on msgId: they would read and sort all older messages. By the key on created,
-		// the page is read in order, past the messages that are newer.
-		where += " AND msgId+0<=?"
-		params = append(params, q.UpTo)
+		// The page begins at the latest time among the ids below: there the key on created is entered, and read in
+		// order. Times rise with ids, but for those that original servers stored under several clocks, which disagree
+		// over skewWindow messages at most. +0 keeps engines from the key on msgId, which has another order.
+		where += " AND msgId+0<=? AND created<=(SELECT MAX(created) FROM (SELECT created FROM " + table + " WHERE " + where +
+			" AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w)"
+		params = append(params, slices.Concat([]any{q.UpTo}, params, []any{q.UpTo, skewWindow})...)
 	}
 	size := 0
 	read := func(where string, params []any) error {
@@ -57,6 +59,9 @@ func (s *Store) Page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 	slices.SortStableFunc(messages, func(a, b chat.Message) int { return cmp.Compare(b.Created, a.Created) })
 	return messages[:min(len(messages), int(q.Count))], err
 }
+
+// skewWindow is over how many messages of a talk the order of times may differ from that of ids.
+const skewWindow = 1000
 
 // sender is the column of the sender's id.
 func sender(kind chat.TalkKind) string {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -34,6 +35,9 @@ func (s *Store) Settle(ctx context.Context, id chat.CommitID) (stored bool, err 
 
 // Unapplied implements chat.Ledger.
 func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int) (commits []chat.Commit, err error) {
+	s.mu.Lock()
+	applied := slices.Clone(s.applied) // their records are there until the next Append
+	s.mu.Unlock()
 	now := s.unix()
 	before := now - uint32(olderThan/time.Second)
 	err = s.query(ctx, "commit records",
@@ -48,7 +52,9 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 			if err != nil || len(raw) != len(c.ID) {
 				return fmt.Errorf("IMProxyCommit has a row with id %q, which is none of ours", id)
 			}
-			copy(c.ID[:], raw)
+			if copy(c.ID[:], raw); slices.Contains(applied, c.ID) {
+				return nil
+			}
 			if err := json.Unmarshal([]byte(changes), &c.Changes); err != nil {
 				return fmt.Errorf("IMProxyCommit row %s: %w", id, err)
 			}

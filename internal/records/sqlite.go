@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -23,6 +24,14 @@ const sqliteReaders = 8
 // commits of one process are written through to the disk before they are answered; other processes may work on the
 // same file at the same time.
 func OpenSQLite(path string, opt Options) (*Store, error) {
+	// SQLite would let everybody read it.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
 	write, err := openSQLite(path, "immediate", 1, "synchronous(FULL)")
 	if err != nil {
 		return nil, err
