@@ -74,13 +74,13 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &unknown):
 		return unknownFlag(c, unknown)
 	case errors.As(err, &missing):
-		return fmt.Errorf("--%s needs a value: %s", missing.GetFlag().Name, missing.GetFlag().Usage)
+		return fmt.Errorf("flag needs an argument: --%s: %s", missing.GetFlag().Name, missing.GetFlag().Usage)
 	case errors.As(err, &invalid):
-		f := invalid.GetFlag()
+		f, why := invalid.GetFlag(), invalid.Unwrap()
 		if what := wanted(f); what != "" {
-			return fmt.Errorf("--%s %s: this is not %s; it stands for %s", f.Name, invalid.GetValue(), what, f.Usage)
+			why = fmt.Errorf("this is not %s; what is wanted is %s", what, f.Usage)
 		}
-		return fmt.Errorf("--%s %s: %w", f.Name, invalid.GetValue(), invalid.Unwrap())
+		return fmt.Errorf("invalid argument %q for \"--%s\" flag: %w", invalid.GetValue(), f.Name, why)
 	}
 	return err
 }
