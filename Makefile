@@ -6,16 +6,13 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DATA   ?= ./data
 
 .DEFAULT_GOAL = help
-.PHONY: help build man run test race lint fuzz bench generate generate-check clean
+.PHONY: help build run test race lint fuzz bench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build bin/dbproxy, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.release=$(RELEASE)' -o bin/dbproxy ./cmd/dbproxy
-
-man: build ## Write the manual pages to bin/man; read them: man -l bin/man/dbproxy.1
-	bin/dbproxy man bin/man
 
 run: build ## Build and serve on 127.0.0.1:10600, data in ./data
 	bin/dbproxy serve --data $(DATA)
@@ -50,6 +47,9 @@ generate-check:
 	$(GOTOOL) buf lint && $(GOTOOL) buf generate -o "$$tmp" && \
 	diff -r "$$tmp/internal/impb" internal/impb || \
 	{ echo "internal/impb is not current: run 'make generate'"; exit 1; }
+
+man: build ## Write the manual pages (read them: man -l bin/man/dbproxy.1)
+	bin/dbproxy man bin/man
 
 clean: ## Remove what was built; data stays
 	rm -rf bin

@@ -72,7 +72,7 @@ func each(c *cobra.Command, f func(*cobra.Command)) {
 	}
 }
 
-// argsChecked is check, but a command that takes no arguments says so: cobra calls them unknown commands.
+// argsChecked is check, but a command that takes no arguments says so: cobra only calls them unknown commands.
 func argsChecked(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if check == nil {
@@ -80,7 +80,7 @@ func argsChecked(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		err := check(c, args)
 		if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
-			return fmt.Errorf("%q takes no arguments, and here is one: %s", c.CommandPath(), args[0])
+			return fmt.Errorf("%w, which takes no arguments", err)
 		}
 		return err
 	}
