@@ -33,10 +33,8 @@ func TestReadme(t *testing.T) {
 	}
 	blocks := readBlocks(t, filepath.Join("..", "README.md"))
 	for _, b := range blocks {
-		if ln, err := net.Listen("tcp", b.addr()); b.serves() && err != nil {
-			t.Fatalf("README.md:%d serves on %s, and that cannot be had: %v\nStop what listens there, and run this test again.", b.line, b.addr(), err)
-		} else if err == nil {
-			ln.Close()
+		if b.serves() {
+			b.awaitFree(t)
 		}
 	}
 	r := &newcomer{t: t, dir: checkout(t)}
@@ -127,6 +125,21 @@ func (b shellBlock) addr() string {
 		return m[1]
 	}
 	return defaultAddr
+}
+
+// awaitFree waits until nobody listens where the block's proxy will: the same test of another clone will be over soon.
+func (b shellBlock) awaitFree(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+		ln, err := net.Listen("tcp", b.addr())
+		if err == nil {
+			ln.Close()
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s serves on %s, and that cannot be had: %v\nStop what listens there, and run this test again.", b.origin(), b.addr(), err)
+		}
+	}
 }
 
 // checkout copies what git tracks, changes that are not committed included, to a directory of its own.
