@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/command"
@@ -45,7 +44,7 @@ Logs go to standard error, as text on a terminal and as JSON otherwise.`,
 	}
 	data := dataFlag(c)
 	listen := c.Flags().String("listen", "127.0.0.1:10600", "the `address` to listen on")
-	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
+	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		log, err := newLog(c.ErrOrStderr(), *level)
 		if err != nil {
@@ -63,7 +62,7 @@ func newLog(w io.Writer, level string) (*slog.Logger, error) {
 		return nil, fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
 	}
 	opt := &slog.HandlerOptions{Level: l}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, opt)), nil
 	}
 	return slog.New(slog.NewJSONHandler(w, opt)), nil
@@ -121,6 +120,8 @@ func (s serving) serve(ctx context.Context, ln net.Listener, svc *chat.Service, 
 	sync := groupsync.Syncer{Store: store, Now: svc.Now, Log: s.log}
 	tasks.Go(func() error { return sync.Run(syncing) })
 	handler := command.New(svc, s.log)
+	silent := context.AfterFunc(ctx, func() { s.log.Info("stopping: finishing what is under way, 4 seconds at the most") })
+	defer silent()
 	err := server.New(server.DefaultConfig(), handler, s.log).Serve(ctx, ln)
 	stopSync()
 	handler.Wait()

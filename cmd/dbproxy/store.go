@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/records"
@@ -16,7 +17,10 @@ func openRecords(ctx context.Context, dir *datadir.Dir, log *slog.Logger) (store
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening %s: %w", dir.Database(), dir.Explain(err))
 	}
-	if ran, err = store.Migrate(ctx); err != nil {
+	stop := progress(os.Stderr, "bringing the tables up to date", nil)
+	ran, err = store.Migrate(ctx)
+	stop()
+	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("making the tables of %s: %w", dir.Database(), err), store.Close())
 	}
 	return store, ran, nil
