@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"counters":  {"chat"},
 	"voice":     {"chat"},
 	"groupsync": {"chat"},
+	"company":   {"chat"},
 	"datadir":   {},
 }
 
