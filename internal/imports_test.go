@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"voice":     {"chat"},
 	"groupsync": {"chat"},
 	"company":   {"chat"},
+	"demo":      {"client", "company", "impb"},
 	"datadir":   {},
 }
 
