@@ -28,6 +28,8 @@ var allowed = map[string][]string{
 	"groupsync": {"chat"},
 	"company":   {"chat"},
 	"demo":      {"client", "company", "impb"},
+	"chatui":    {"client", "impb", "terminal"},
+	"terminal":  {},
 	"datadir":   {},
 }
 

@@ -91,6 +91,7 @@ var story = []event{
 	{24*hour + 30*minute, "bob", "#周五午饭 lunch", ""},
 	{6 * hour, "ann", "王小明", "小明, how do you keep two first messages from making two talks?"},
 	{5*hour + 52*minute, "王小明", "ann", "每个会话有一行,先锁住它。Each talk has a row, and we lock it first."},
+	{5*hour + 41*minute, "ann", "王小明", ""},
 	{5*hour + 40*minute, "ann", "王小明", "谢谢! That is simple enough to be right."},
 	{5 * hour, "陈静", "张伟", "张总,客户想知道新版本什么时候上线。"},
 	{4*hour + 30*minute, "张伟", "陈静", "下周一。我来回复他们。"},
