@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"demo":      {"client", "company", "impb"},
 	"chatui":    {"client", "impb", "terminal"},
 	"terminal":  {},
+	"tail":      {"records"},
 	"datadir":   {},
 }
 
