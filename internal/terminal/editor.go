@@ -96,7 +96,7 @@ func (e *Editor) draw() {
 
 // Keys that mean something.
 const (
-	ctrlC, ctrlD, backspace, ctrlL, ctrlU, ctrlW, escape, del = 0x03, 0x04, 0x08, 0x0c, 0x15, 0x17, 0x1b, 0x7f
+	ctrlC, ctrlD, backspace, ctrlU, ctrlW, escape, del = 0x03, 0x04, 0x08, 0x15, 0x17, 0x1b, 0x7f
 )
 
 // read takes what is typed until the terminal or the person has had enough.
@@ -131,15 +131,21 @@ func (e *Editor) take() string {
 	return line
 }
 
-// key changes the line; false means that the person leaves.
+// key takes one key; false means that the person leaves.
 func (e *Editor) key(r rune) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if r == ctrlD && len(e.typed) == 0 {
+		return false
+	}
+	e.edit(r)
+	e.draw()
+	return true
+}
+
+// edit changes the line. The caller holds e.mu.
+func (e *Editor) edit(r rune) {
 	switch {
-	case r == ctrlD:
-		if len(e.typed) == 0 {
-			return false
-		}
 	case r == backspace || r == del:
 		for n, gone := len(e.typed)-1, false; n >= 0 && !gone; n-- { // with what combines with it
 			gone = runeWidth(e.typed[n]) > 0
@@ -150,14 +156,9 @@ func (e *Editor) key(r rune) bool {
 	case r == ctrlW:
 		left := strings.TrimRight(string(e.typed), " ")
 		e.typed = []rune(left[:strings.LastIndex(left, " ")+1])
-	case r == ctrlL:
-	case r < ' ':
-		return true
-	default:
+	case r >= ' ':
 		e.typed = append(e.typed, r)
 	}
-	e.draw()
-	return true
 }
 
 // skipSequence drops what an arrow or another special key sends.
