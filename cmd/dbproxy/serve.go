@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -73,6 +74,12 @@ func newLog(w io.Writer, level string) (*slog.Logger, error) {
 	}
 	opt := &slog.HandlerOptions{Level: l}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
+				a.Value = slog.StringValue(a.Value.Time().Format(time.TimeOnly))
+			}
+			return a
+		}
 		return slog.New(slog.NewTextHandler(w, opt)), nil
 	}
 	return slog.New(slog.NewJSONHandler(w, opt)), nil

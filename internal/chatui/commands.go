@@ -22,7 +22,7 @@ func commands() []command {
 	return []command{
 		{"/people", "[WORD]", "everybody, or those with WORD in their names", (*chat).listPeople},
 		{"/talks", "", "your recent talks, and what is unread in them", (*chat).talks},
-		{"/open", "NAME|#GROUP", "open a talk: shows its last messages, reads what is unread", (*chat).openTalk},
+		{"/open", "NAME|#GROUP", "open a talk: show its last messages, mark it read", (*chat).openTalk},
 		{"/older", "[N]", "the N messages before those shown (10)", (*chat).older},
 		{"/read", "[NAME|#GROUP]", "mark a talk as read without opening it", (*chat).markRead},
 		{"/help", "", "this list", (*chat).help},

@@ -142,18 +142,19 @@ func (f *filling) members(t team) (ids []uint32) {
 	return ids
 }
 
-// talk lets people say and read what the story has.
+// talk lets people say and read what the story has. Who answers has read.
 func (f *filling) talk(ctx context.Context) error {
 	for _, e := range story {
 		f.at(e.ago)
 		done := make(chan error, 1)
-		if e.text == "" {
-			kind, id := f.addressee(e.to)
-			f.rules.ReadAck(ctx, f.users[e.from], chat.TalkOf(f.users[e.from], kind, id), func(err error) { done <- err })
-		} else {
+		kind, id := f.addressee(e.to)
+		f.rules.ReadAck(ctx, f.users[e.from], chat.TalkOf(f.users[e.from], kind, id), func(err error) { done <- err })
+		err := <-done
+		if e.text != "" && err == nil {
 			f.rules.Send(ctx, f.message(e), func(_ uint32, err error) { done <- err })
+			err = <-done
 		}
-		if err := <-done; err != nil {
+		if err != nil {
 			return fmt.Errorf("%s to %s: %w", e.from, e.to, err)
 		}
 	}
