@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ type seat struct {
 	t       *testing.T
 	typed   chan string
 	printed chan string
+	left    chan error // what Run returned
 }
 
 func (s *seat) Lines() <-chan string { return s.typed }
@@ -40,9 +42,26 @@ func (s *seat) sees(text string) {
 	}
 }
 
+// leaves waits for the end of the chat, which has an error of this text, or none.
+func (s *seat) leaves(text string) {
+	s.t.Helper()
+	got := ""
+	select {
+	case err := <-s.left:
+		if err != nil {
+			got = err.Error()
+		}
+	case <-time.After(5 * time.Second):
+		s.t.Fatal("the chat does not end")
+	}
+	if got != text {
+		s.t.Errorf("the chat ended with %q, want %q", got, text)
+	}
+}
+
 // TestTwoChat has two people at their screens: each sees what the other writes, without doing anything.
 func TestTwoChat(t *testing.T) {
-	addr := demoProxy(t)
+	addr, _ := demoProxy(t)
 	ann, bob := sit(t, addr, "ann"), sit(t, addr, "bob")
 	ann.sees("You are Ann Miller")
 	bob.sees("You are Bob Novak")
@@ -65,56 +84,62 @@ func TestTwoChat(t *testing.T) {
 	bob.sees("(1 unread from ann)")
 	ann.typed <- "/quit"
 	bob.typed <- "/quit"
+	ann.leaves("")
+	bob.leaves("")
 }
 
-// sit starts a chat that ends with the test.
+// TestChatEndsWithTheProxy stops the proxy below a chat.
+func TestChatEndsWithTheProxy(t *testing.T) {
+	addr, stop := demoProxy(t)
+	ann := sit(t, addr, "ann")
+	ann.sees("You are Ann Miller")
+	stop()
+	ann.sees("! the proxy is stopping")
+	ann.leaves("the proxy has stopped; chat again when it is back")
+}
+
+// sit starts a chat that ends with the test at the latest.
 func sit(t *testing.T, addr, name string) *seat {
 	conn, err := reach(t.Context(), addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &seat{t: t, typed: make(chan string, 10), printed: make(chan string, 1000)}
-	ended := make(chan error, 1)
+	s := &seat{t: t, typed: make(chan string, 10), printed: make(chan string, 1000), left: make(chan error, 1)}
+	ended := make(chan struct{})
 	go func() {
-		ended <- chatui.Run(t.Context(), chatui.Options{
+		defer close(ended)
+		s.left <- chatui.Run(t.Context(), chatui.Options{
 			Client: conn, Screen: s, Name: name, Password: company.Password, Every: 10 * time.Millisecond,
 		})
 	}()
 	t.Cleanup(func() {
-		select {
-		case err := <-ended:
-			if err != nil && !t.Failed() {
-				t.Errorf("%s's chat: %v", name, err)
-			}
-		case <-time.After(5 * time.Second):
-			t.Errorf("%s's chat does not end", name)
-		}
 		conn.Close()
+		<-ended
 	})
 	return s
 }
 
-// demoProxy runs a proxy with the demo company until the test ends.
-func demoProxy(t *testing.T) (addr string) {
-	ctx, stop := context.WithCancel(context.Background())
+// demoProxy runs a proxy with the demo company until stop, or the end of the test.
+func demoProxy(t *testing.T) (addr string, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
 	listening, ended := make(chan string, 1), make(chan error, 1)
 	s := serving{
 		data: t.TempDir(), listen: "127.0.0.1:0", demo: true, log: slog.New(slog.DiscardHandler),
 		ready: func(addr string, _ company.State) { listening <- addr },
 	}
 	go func() { ended <- s.run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(stop)
 	select {
 	case addr = <-listening:
-		return addr
 	case err := <-ended:
 		ended <- nil
 		t.Fatal(err)
-		return ""
 	}
+	return addr, stop
 }

@@ -11,7 +11,8 @@ import (
 
 // TestDemoTellsWhatDiffers has one step fail: the play goes on, says which it was, and returns an error.
 func TestDemoTellsWhatDiffers(t *testing.T) {
-	conn, err := reach(t.Context(), demoProxy(t))
+	addr, _ := demoProxy(t)
+	conn, err := reach(t.Context(), addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,8 @@ func TestDemoTellsWhatDiffers(t *testing.T) {
 
 // TestDemoEndsWithTheProxy plays against a proxy whose connection is gone.
 func TestDemoEndsWithTheProxy(t *testing.T) {
-	conn, err := reach(t.Context(), demoProxy(t))
+	addr, _ := demoProxy(t)
+	conn, err := reach(t.Context(), addr)
 	if err != nil {
 		t.Fatal(err)
 	}

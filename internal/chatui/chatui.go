@@ -125,19 +125,19 @@ func (c *chat) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-c.Client.Done():
-			return c.Client.Err()
+			return c.lost()
 		case <-stopping:
 			stopping = nil
 			c.Screen.Complain("the proxy is stopping")
 		case <-tick.C:
 			err = c.look(ctx)
 		case line, ok := <-c.Screen.Lines():
-			if !ok {
-				return errors.Join(c.leave(ctx), scriptError(c.Screen.Live(), lines, failed))
+			if ok {
+				lines++
+				err = c.do(ctx, line)
 			}
-			lines++
-			if err = c.do(ctx, line); errors.Is(err, errQuit) {
-				return errors.Join(c.leave(ctx), scriptError(c.Screen.Live(), lines, failed))
+			if !ok || errors.Is(err, errQuit) {
+				return errors.Join(c.leave(ctx), c.lost(), c.undone(lines, failed))
 			}
 			if err != nil {
 				failed++
@@ -152,9 +152,23 @@ func (c *chat) loop(ctx context.Context) error {
 	}
 }
 
-// scriptError tells a script that some of it was not done.
-func scriptError(live bool, lines, failed int) error {
-	if live || failed == 0 {
+// lost says that the connection is gone, if it is.
+func (c *chat) lost() error {
+	err := c.Client.Err()
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-c.Client.Stopping():
+		return errors.New("the proxy has stopped; chat again when it is back")
+	default:
+		return err
+	}
+}
+
+// undone tells a script that some of it was not done.
+func (c *chat) undone(lines, failed int) error {
+	if c.Screen.Live() || failed == 0 {
 		return nil
 	}
 	return fmt.Errorf("%d of %d lines could not be done", failed, lines)
