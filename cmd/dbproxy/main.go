@@ -16,7 +16,7 @@ func main() {
 	defer stop()
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "dbproxy:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -36,7 +36,7 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	}
 	root.SetVersionTemplate("dbproxy {{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
-	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), versionCommand())
+	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), callCommand(), versionCommand())
 	root.AddCommand(demoCommand(), chatCommand(), tailCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root

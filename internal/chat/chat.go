@@ -94,7 +94,11 @@ func (s *Service) Run(ctx context.Context) error { return s.committer.run(ctx) }
 // It does not wait for that, only for room in the queue; change is called exactly once, with an error when it must not
 // do its work because the deadline passed or the service is shutting down.
 func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
-	err := s.committer.submit(lane, &job{ctx: ctx, run: func() { s.Limited(ctx, change) }})
+	err := s.committer.submit(lane, &job{
+		ctx:  ctx,
+		run:  func() { s.Limited(ctx, change) },
+		done: func(_ Stored, err error) { change(err) },
+	})
 	if err != nil {
 		change(err)
 	}

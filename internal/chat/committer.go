@@ -51,7 +51,11 @@ func (c *committer) run(ctx context.Context) error {
 		case <-tick.C:
 			c.sweep(ctx, sweepAge)
 		case <-c.wake:
-			for batch := c.gather(maxBatchRows, maxBatchBytes); len(batch) > 0; batch = c.gather(maxBatchRows, maxBatchBytes) {
+			for ctx.Err() == nil {
+				batch := c.gather(maxBatchRows, maxBatchBytes)
+				if len(batch) == 0 {
+					break
+				}
 				c.commit(batch)
 				c.release(batch)
 			}

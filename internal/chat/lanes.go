@@ -41,12 +41,12 @@ type job struct {
 	ctx  context.Context
 	lane *queue
 
-	run func() // nil for a draft
+	run func() // nil for a draft; called unless done was
 
 	draft   Draft
 	refused error               // the draft was refused before it came to the ledger: only its turn to be answered is awaited
 	pending bool                // the draft's sound is still being stored
-	done    func(Stored, error) // called once; an error means the batch failed
+	done    func(Stored, error) // called once, for a draft; an error means that the batch failed
 }
 
 func (j *job) bytes() int { return len(j.draft.Content) + 64 }
@@ -104,12 +104,17 @@ func (l *lanes) submit(key Lane, j *job) error {
 	return nil
 }
 
-// settled says that the sound of j's draft is stored, or that it is refused.
-func (l *lanes) settled(j *job, sound *Sound, refused error) {
+// settled says that the sound of j's draft is stored, or that it is refused. It answers false when nobody waits for that
+// any more.
+func (l *lanes) settled(j *job, sound *Sound, refused error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
 	j.pending, j.draft.Sound, j.refused = false, sound, refused
 	l.advance(j.lane)
+	return true
 }
 
 // advance looks at the head of a lane and sets it going. Called with mu held, whenever the lane may have changed.
@@ -181,11 +186,7 @@ func (l *lanes) close() {
 	l.ready = nil
 	l.mu.Unlock()
 	for _, j := range left {
-		if j.done != nil {
-			j.done(Stored{}, Errorf(Unavailable, "shutting down"))
-		} else {
-			j.run() // its context has ended: it only answers
-		}
+		j.done(Stored{}, Errorf(Unavailable, "shutting down"))
 	}
 	l.tasks.Wait()
 }

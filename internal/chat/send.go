@@ -93,11 +93,10 @@ func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
 		s.committer.settled(j, nil, Errorf(Unavailable, "storing the sound: %w", err))
 		return
 	}
-	s.committer.settled(j, &Sound{
-		Path:     path,
-		Size:     uint32(len(sound)),
-		Duration: binary.BigEndian.Uint32(data),
-	}, nil)
+	stored := &Sound{Path: path, Size: uint32(len(sound)), Duration: binary.BigEndian.Uint32(data)}
+	if !s.committer.settled(j, stored, nil) {
+		s.discard(path)
+	}
 }
 
 // discard removes the sound of a message that was not stored.

@@ -15,14 +15,18 @@ import (
 // can still be on its way.
 const tombstoneAge = 3600 // seconds
 
-// Settle implements chat.Ledger: it writes the commit's record again. Where it is there already, the commit was stored;
-// where it could be written, the commit was not, and as its id is taken now, never can be.
+// Settle implements chat.Ledger: it writes the commit's record again, without changes. Where that could be done, the
+// commit was not stored, and as its id is taken now, never can be. Where a record is there already, it says which: with
+// changes it is the commit's own; without, it is that of an earlier Settle whose answer was lost.
 func (s *Store) Settle(ctx context.Context, id chat.CommitID) (stored bool, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
+		stored = false
 		_, err := exec(ctx, tx, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,NULL)", id.String(), s.unix())
-		if stored = err != nil && s.dialect.duplicate(err); stored {
-			return nil
+		if err == nil || !s.dialect.duplicate(err) {
+			return err
 		}
+		n, err := count(ctx, tx, "SELECT COUNT(*) FROM IMProxyCommit WHERE id=? AND changes IS NOT NULL", id.String())
+		stored = n > 0
 		return err
 	})
 	return stored, err
