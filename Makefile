@@ -14,8 +14,8 @@ help: ## List these targets
 build: ## Build bin/dbproxy, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.release=$(RELEASE)' -o bin/dbproxy ./cmd/dbproxy
 
-run: build ## Build and serve on 127.0.0.1:10600, data in ./data
-	bin/dbproxy serve --data $(DATA)
+run: build ## Build and serve a demo company on 127.0.0.1:10600, data in ./data
+	bin/dbproxy serve --demo --data $(DATA)
 
 test: ## Run all tests
 	$(GO) test ./...

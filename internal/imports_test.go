@@ -26,6 +26,11 @@ var allowed = map[string][]string{
 	"counters":  {"chat"},
 	"voice":     {"chat"},
 	"groupsync": {"chat"},
+	"company":   {"chat"},
+	"demo":      {"client", "company", "impb"},
+	"chatui":    {"client", "impb", "terminal"},
+	"terminal":  {},
+	"tail":      {"records"},
 	"datadir":   {},
 }
 

@@ -212,8 +212,9 @@ func TestListsOfPeopleAreCutAt4MiB(t *testing.T) {
 		}
 		byID, err := w.svc.Users(w.ctx, ids)
 		w.must(err)
-		all, _, err := w.svc.UsersSince(w.ctx, 0)
+		all, latest, err := w.svc.UsersSince(w.ctx, 0)
 		w.must(err)
+		wantSame(w, "the latest change: the caller is not up to date", latest, 0)
 		for _, users := range [][]chat.User{byID, all} {
 			size := 0
 			for i := range users {

@@ -145,39 +145,64 @@ func TestTheEndOfRunEndsThoseWhoWaitForReadAcks(t *testing.T) {
 	})
 }
 
+// turns is how many reads, and how many changes, may run at once.
+const turns = 32
+
+// read begins a read, and changeOf n one of user n's changes; neither waits for it.
+func (w *world) read(ctx context.Context, work func(error)) { go w.svc.Limited(ctx, work) }
+
+func (w *world) changeOf(n uint32) func(ctx context.Context, work func(error)) {
+	return func(ctx context.Context, work func(error)) { w.svc.Ordered(ctx, chat.UserLane(n), work) }
+}
+
 func TestWhoWaitsForATurnGivesUpAtTheDeadline(t *testing.T) {
 	rule(t, func(w *world) {
-		const turns = 32
-		let, running := make(chan struct{}), make(chan struct{}, turns)
-		var reads sync.WaitGroup
-		for range turns {
-			reads.Go(func() {
-				w.svc.Limited(w.ctx, func(err error) {
-					if err != nil {
-						t.Error(err)
-					}
+		for name, begin := range map[string]func(n uint32) func(context.Context, func(error)){
+			"reads":   func(uint32) func(context.Context, func(error)) { return w.read },
+			"changes": w.changeOf,
+		} {
+			let, running, ended := make(chan struct{}), make(chan struct{}), make(chan error, turns)
+			for n := range uint32(turns) {
+				begin(n)(w.ctx, func(err error) {
 					running <- struct{}{}
 					<-let
+					ended <- err
 				})
-			})
+			}
+			for range turns {
+				await(w, running)
+			}
+			ctx, cancel := context.WithCancel(w.ctx)
+			told := make(chan error, 1)
+			begin(turns)(ctx, func(err error) { told <- err })
+			select {
+			case err := <-told:
+				w.Errorf("%s: a turn too many: %v", name, err)
+			default:
+			}
+			cancel()
+			wantKind(w, await(w, told), chat.Unavailable)
+			close(let)
+			for range turns {
+				w.must(await(w, ended))
+			}
 		}
-		for range turns {
+	})
+}
+
+func TestChangesThatWaitForTheStorageHoldUpNoReads(t *testing.T) {
+	rule(t, func(w *world) {
+		let, running, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		for n := range uint32(turns) {
+			w.changeOf(n)(w.ctx, func(error) {
+				running <- struct{}{}
+				<-let
+			})
 			await(w, running)
 		}
-		ctx, cancel := context.WithCancel(w.ctx)
-		told := make(chan error, 2)
-		reads.Go(func() { w.svc.Limited(ctx, func(err error) { told <- err }) })
-		w.svc.Ordered(ctx, chat.UserLane(1), func(err error) { told <- err })
-		select {
-		case err := <-told:
-			w.Errorf("a turn too many: %v", err)
-		default:
-		}
-		cancel()
-		for range 2 {
-			wantKind(w, await(w, told), chat.Unavailable)
-		}
+		w.read(w.ctx, func(err error) { done <- err })
+		w.must(await(w, done))
+		w.says(1, 2, "messages go on too")
 		close(let)
-		reads.Wait()
 	})
 }

@@ -44,7 +44,12 @@ func OpenSQLite(path string, opt Options) (*Store, error) {
 }
 
 func openSQLite(path, txlock string, conns int, pragma string) (*sql.DB, error) {
-	query := url.Values{"_txlock": {txlock}}
+	return openSQLiteMode(path, "rwc", txlock, conns, pragma)
+}
+
+// openSQLiteMode opens the file in a mode of SQLite's: rwc (made when missing) or ro.
+func openSQLiteMode(path, mode, txlock string, conns int, pragma string) (*sql.DB, error) {
+	query := url.Values{"_txlock": {txlock}, "mode": {mode}}
 	for _, p := range []string{"busy_timeout(3000)", "journal_mode(WAL)", pragma, "wal_autocheckpoint(4000)", "cache_size(-16000)"} {
 		query.Add("_pragma", p)
 	}
