@@ -33,6 +33,7 @@ lint: generate-check ## Check formatting, vet, staticcheck, generated code, tidi
 fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 	$(GO) test ./internal/pdu -run '^$$' -fuzz FuzzReader -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 	$(GO) test ./internal/command -run '^$$' -fuzz FuzzRequest -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./internal/admin -run '^$$' -fuzz FuzzReadCSV -fuzztime $(or $(FUZZTIME),1m)
 
 bench: build ## Measure messages per second through the protocol, on a store in a temporary directory
 	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10
