@@ -36,7 +36,7 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	}
 	root.SetVersionTemplate("dbproxy {{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
-	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), versionCommand())
+	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), groupCommand(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

@@ -25,7 +25,7 @@ func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"proxy": startProxy},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"proxy": startProxy, "ask": ask, "login": login},
 	})
 }
 
