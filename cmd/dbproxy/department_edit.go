@@ -28,7 +28,7 @@ People stay in it; it keeps its id.`,
 	parent := f.String("parent", "", "the department above it, by id or `name` (0: none)")
 	priority := f.Uint32("priority", 0, "the `place` among its neighbours in clients' lists")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if !given(f, "name", "parent", "priority") {
+		if !given(c, "name", "parent", "priority") {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
 		}
 		return withRecords(c.Context(), *data, func(store *records.Store) error {

@@ -122,7 +122,7 @@ func readPassword(in io.Reader, ask io.Writer) (string, error) {
 		password = strings.TrimRight(line, "\r\n")
 	}
 	if password == "" {
-		return "", errors.New("the password is empty; type one, or give it on standard input, as in: echo secret | dbproxy user ...")
+		return "", errors.New("the password is empty; type one, or give it as the first line of standard input, by a pipe")
 	}
 	return password, nil
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -38,7 +37,7 @@ new name from now on.`,
 	f.StringVar(&u.Avatar, "avatar", "", "the `URL` of a picture")
 	f.StringVar(&u.Signature, "signature", "", "the personal `text`, at most 128 bytes")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if !given(f, "name", "nick", "domain", "department", "sex", "phone", "email", "avatar", "signature") {
+		if !given(c, "name", "nick", "domain", "department", "sex", "phone", "email", "avatar", "signature") {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
 		}
 		var err error
@@ -55,16 +54,16 @@ new name from now on.`,
 			if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
 				return fmt.Errorf("user not changed: %w", err)
 			}
-			return editUser(c, store, old.ID, edits(f, &u))
+			return editUser(c, store, old.ID, edits(c, &u))
 		})
 	}
 	return c
 }
 
 // given reports whether one of the flags was given.
-func given(f *pflag.FlagSet, names ...string) bool {
+func given(c *cobra.Command, names ...string) bool {
 	for _, n := range names {
-		if f.Changed(n) {
+		if c.Flags().Changed(n) {
 			return true
 		}
 	}
@@ -82,7 +81,7 @@ type edit struct {
 }
 
 // edits are the changes that flags ask for; u has the values.
-func edits(f *pflag.FlagSet, u *chat.User) (list []edit) {
+func edits(c *cobra.Command, u *chat.User) (list []edit) {
 	for _, e := range []edit{
 		{what: "name", field: func(u *chat.User) *string { return &u.Name }},
 		{what: "nick", field: func(u *chat.User) *string { return &u.Nick }},
@@ -96,7 +95,7 @@ func edits(f *pflag.FlagSet, u *chat.User) (list []edit) {
 		{what: "avatar", field: func(u *chat.User) *string { return &u.Avatar }},
 		{what: "signature", field: func(u *chat.User) *string { return &u.Signature }},
 	} {
-		if !f.Changed(e.what) {
+		if !given(c, e.what) {
 			continue
 		}
 		if e.field != nil {
