@@ -67,7 +67,7 @@ input (its first line); it is never an argument, where others could see it.`,
 		if err := chat.CheckUser(u); err != nil {
 			return fmt.Errorf("user not added: %w", err)
 		}
-		typed, err := readPassword(c.InOrStdin(), c.ErrOrStderr())
+		typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ input (its first line); it is never an argument, where others could see it.`,
 			if err != nil {
 				return fmt.Errorf("user not added: %w", err)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "user %d added: %s\n", id, u.Name)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "user %d added: %s\n", id, printable(u.Name))
 			return err
 		})
 	}
@@ -96,8 +96,43 @@ func departmentID(ctx context.Context, store *records.Store, arg string) (uint32
 	return d.ID, err
 }
 
-// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in.
-func readPassword(in io.Reader, ask io.Writer) (string, error) {
+// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in. It ends with ctx, and
+// leaves the terminal as it was.
+func readPassword(ctx context.Context, in io.Reader, ask io.Writer) (string, error) {
+	if f, ok := in.(*os.File); ok {
+		if state, err := term.GetState(int(f.Fd())); err == nil {
+			defer func() {
+				if ctx.Err() != nil {
+					fmt.Fprintln(ask)
+				}
+				_ = term.Restore(int(f.Fd()), state)
+			}()
+		}
+	}
+	return interruptible(ctx, func() (string, error) { return typedPassword(in, ask) })
+}
+
+// interruptible waits for read, which knows no context, or for the end of ctx; then read goes on unheard until the
+// process ends.
+func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type outcome struct {
+		result T
+		err    error
+	}
+	came := make(chan outcome, 1)
+	go func() {
+		result, err := read()
+		came <- outcome{result, err}
+	}()
+	select {
+	case o := <-came:
+		return o.result, o.err
+	case <-ctx.Done():
+		return *new(T), errors.New("interrupted")
+	}
+}
+
+func typedPassword(in io.Reader, ask io.Writer) (string, error) {
 	password := ""
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		var typed [2]string

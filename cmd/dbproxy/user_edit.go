@@ -175,7 +175,7 @@ is started again.`,
 			if err != nil {
 				return fmt.Errorf("password not set: %w", err)
 			}
-			typed, err := readPassword(c.InOrStdin(), c.ErrOrStderr())
+			typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
 			if err != nil {
 				return fmt.Errorf("password not set: %w", err)
 			}

@@ -17,11 +17,14 @@ import (
 
 // importing is what "dbproxy user import" is asked for.
 type importing struct {
-	file                    string // "-": standard input
+	file                    string // or stdin
 	update, skipBad, dryRun bool
 	in                      io.Reader
 	out, errs               io.Writer
 }
+
+// stdin is what standard input is called in messages.
+const stdin = "standard input"
 
 func userImportCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -62,17 +65,20 @@ get what their line says; empty cells leave what is there.`,
 	f.BoolVar(&im.update, "update", false, "change the people who exist already")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		im.file, im.in, im.out, im.errs = args[0], c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
+		if im.file == "-" {
+			im.file = stdin
+		}
 		return withRecords(c.Context(), *data, func(store *records.Store) error { return im.run(c.Context(), store) })
 	}
 	return c
 }
 
 func (im *importing) run(ctx context.Context, store *records.Store) error {
-	rows, bad, err := im.read()
+	file, err := interruptible(ctx, im.read)
 	if err != nil {
 		return fmt.Errorf("nothing imported: %s: %w", im.file, err)
 	}
-	plan, err := admin.MakePlan(ctx, store, rows, bad, im.update)
+	plan, err := admin.MakePlan(ctx, store, file.rows, file.bad, im.update)
 	if err != nil {
 		return fmt.Errorf("nothing imported: %w", err)
 	}
@@ -99,34 +105,39 @@ func (im *importing) run(ctx context.Context, store *records.Store) error {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			err = errors.New("interrupted")
 		}
-		again := "import the file again with --skip-bad"
-		if im.update {
-			again = "import the file again"
+		again := "--update" // which passes over those who are as their line says
+		if im.skipBad && !im.update {
+			again = "--skip-bad"
 		}
-		return fmt.Errorf("import stopped after %s of %s: %w; for the rest, %s", admin.Count(done.Added+done.Changed, "person"),
-			admin.Count(total, "person"), err, again)
+		return fmt.Errorf("import stopped after %s of %s: %w; for the rest, import the file again with %s",
+			admin.Digits(done.Added+done.Changed), admin.Count(total, "person"), err, again)
 	}
 	_, err = fmt.Fprintln(im.out, im.said("", done.Added, done.Changed, plan.Same+len(plan.Change)-done.Changed, len(plan.Bad)))
 	return err
 }
 
-func (im *importing) read() ([]admin.Row, []admin.Bad, error) {
+// people are the lines of a file.
+type people struct {
+	rows []admin.Row
+	bad  []admin.Bad
+}
+
+func (im *importing) read() (p people, err error) {
 	in := im.in
-	if im.file == "-" {
-		im.file = "standard input"
-	} else {
+	if im.file != stdin {
 		f, err := os.Open(im.file)
 		if err != nil {
 			var wrong *os.PathError
 			if errors.As(err, &wrong) {
 				err = wrong.Err
 			}
-			return nil, nil, err
+			return p, err
 		}
 		defer f.Close()
 		in = f
 	}
-	return admin.ReadCSV(in)
+	p.rows, p.bad, err = admin.ReadCSV(in)
+	return p, err
 }
 
 // badOf says how many lines are bad.
