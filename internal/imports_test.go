@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"command":   {"catalog", "chat", "impb", "pdu", "server"},
 	"chat":      {},
 	"records":   {"chat"},
+	"admin":     {"chat"},
 	"counters":  {"chat"},
 	"voice":     {"chat"},
 	"groupsync": {"chat"},

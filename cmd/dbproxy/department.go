@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -12,12 +11,16 @@ import (
 
 func departmentCommand() *cobra.Command {
 	c := group(&cobra.Command{
-		Use:     "department",
-		Short:   "Make and list departments",
-		Long:    "Make and list the departments that people belong to. This works on the data\ndirectory, beside a running \"dbproxy serve\", which sees the change at once.",
-		Example: "  dbproxy department list",
+		Use:   "department",
+		Short: "Make, list and change departments",
+		Long: `Make, list and change the departments that people belong to. This works on the
+data directory, beside a running "dbproxy serve", which sees the change at once.
+
+Departments are named by id (2, or id:2) or by their exact name.`,
+		Example: "  dbproxy department add Engineering\n  dbproxy department list",
 	})
-	c.AddCommand(departmentAddCommand(), departmentListCommand())
+	c.AddCommand(departmentAddCommand(), departmentListCommand(), departmentEditCommand(), departmentCloseCommand(),
+		departmentReopenCommand())
 	return c
 }
 
@@ -26,48 +29,100 @@ func departmentAddCommand() *cobra.Command {
 		Use:   "add NAME",
 		Short: "Make a department",
 		Example: `  dbproxy department add Engineering
-  dbproxy department add 后端 --parent 1 --priority 2`,
+  dbproxy department add 后端 --parent Engineering --priority 2`,
 		Args: oneArg("the department's name"),
 	}
 	data := dataFlag(c)
 	var d chat.Department
-	c.Flags().Uint32Var(&d.Parent, "parent", 0, "the `id` of the department above it (default: none)")
+	parent := c.Flags().String("parent", "", "the department above it, by id or `name` (default: none)")
 	c.Flags().Uint32Var(&d.Priority, "priority", 0, "the `place` among its neighbours in clients' lists")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		d.Name = args[0]
 		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			var err error
+			if d.Parent, err = departmentID(c.Context(), store, *parent); err != nil {
+				return fmt.Errorf("department not added: %w", err)
+			}
 			n, err := store.AddDepartment(c.Context(), d)
 			if err != nil {
 				return fmt.Errorf("department not added: %w", err)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "department %d added: %s\n", n, d.Name)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "department %d added: %s\n", n, printable(d.Name))
 			return err
 		})
 	}
 	return c
 }
 
+// departmentJSON is a department as programs get it. The names of the fields stay as they are.
+type departmentJSON struct {
+	ID       uint32 `json:"id"`
+	Name     string `json:"name"`
+	Parent   uint32 `json:"parent"`
+	Priority uint32 `json:"priority"`
+	Status   string `json:"status"`
+	People   int    `json:"people"`
+	Updated  uint32 `json:"updated"`
+}
+
 func departmentListCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List all departments",
-		Example: "  dbproxy department list --data ./data",
+		Use:   "list",
+		Short: "List all departments",
+		Long: `List all departments, with the number of people who belong to each and have not
+left. Long cells are cut to the width of the terminal; --json has everything.
+
+The JSON is an array of objects with the fields
+id, name, parent (an id, 0: none), priority, status (open, closed), people and
+updated (Unix seconds).`,
+		Example: "  dbproxy department list\n  dbproxy department list --json",
 		Args:    cobra.NoArgs,
 	}
-	data := dataFlag(c)
+	data, asJSON := dataFlag(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return withRecords(c.Context(), *data, func(store *records.Store) error {
-			t := table{{"ID", "NAME", "PARENT", "PRIORITY", "STATUS"}}
-			departments, err := store.DepartmentsChanged(c.Context(), 0)
-			for _, d := range departments {
-				status := id(d.Status)
-				if d.Status < 2 {
-					status = []string{"open", "closed"}[d.Status]
+			list, err := listDepartments(c, store)
+			if err != nil || *asJSON {
+				if err == nil {
+					err = showJSON(c.OutOrStdout(), list)
 				}
-				t = append(t, []string{id(d.ID), d.Name, id(d.Parent), id(d.Priority), status})
+				return err
 			}
-			return errors.Join(err, t.write(c.OutOrStdout()))
+			if len(list) == 0 {
+				_, err := fmt.Fprintln(c.OutOrStdout(), `There are no departments yet; "dbproxy department add NAME" makes one.`)
+				return err
+			}
+			t := table{{"ID", "NAME", "PARENT", "PRIORITY", "PEOPLE", "STATUS"}}
+			for _, d := range list {
+				parent := "-"
+				if d.Parent != 0 {
+					parent = id(d.Parent)
+				}
+				t = append(t, []string{id(d.ID), d.Name, parent, id(d.Priority), fmt.Sprint(d.People), d.Status})
+			}
+			return t.writeWithin(c.OutOrStdout(), columns(c.OutOrStdout()), 1)
 		})
 	}
 	return c
+}
+
+func listDepartments(c *cobra.Command, store *records.Store) ([]departmentJSON, error) {
+	all, err := store.AllDepartments(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	people, err := store.Headcounts(c.Context())
+	list := make([]departmentJSON, len(all))
+	for i, d := range all {
+		list[i] = departmentJSON{d.ID, d.Name, d.Parent, d.Priority, departmentStatus(d.Status), people[d.ID], d.Updated}
+	}
+	return list, err
+}
+
+// departmentStatus is the word for a value of IMDepart.status.
+func departmentStatus(status uint32) string {
+	if status < 2 {
+		return []string{"open", "closed"}[status]
+	}
+	return id(status)
 }

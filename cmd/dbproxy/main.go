@@ -36,7 +36,7 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	}
 	root.SetVersionTemplate("dbproxy {{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
-	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), callCommand(), versionCommand())
+	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), groupCommand(), callCommand(), versionCommand())
 	root.AddCommand(demoCommand(), chatCommand(), tailCommand())
 	root.AddCommand(completionCommand(), manCommand())
 	polish(root)

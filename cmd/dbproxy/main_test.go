@@ -30,6 +30,8 @@ func TestCommands(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"proxy":     startProxy,
 			"stopproxy": stopProxy,
+			"ask":       ask,
+			"login":     login,
 		},
 	})
 }

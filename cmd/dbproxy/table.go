@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/width"
 )
@@ -11,21 +13,17 @@ import (
 // table is rows of cells, the first being the heads of the columns.
 type table [][]string
 
+// minCut is how narrow a column is cut at most, in places.
+const minCut = 8
+
 // write prints the table with its columns aligned; Chinese characters count as the two places they take.
 func (t table) write(w io.Writer) error {
-	var widths []int
-	for _, row := range t {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], places(cell))
-		}
-	}
 	out := bufio.NewWriter(w)
+	widths := t.widths()
 	for _, row := range t {
 		var line strings.Builder
 		for i, cell := range row {
+			cell = printable(cell)
 			line.WriteString(cell)
 			line.WriteString(strings.Repeat(" ", widths[i]-places(cell)+2))
 		}
@@ -35,6 +33,81 @@ func (t table) write(w io.Writer) error {
 	return out.Flush()
 }
 
+// writeWithin is write in lines of at most max places, for which the widest cells of the columns named by cut are cut.
+func (t table) writeWithin(w io.Writer, max int, cut ...int) error {
+	widths := t.widths()
+	total := 2 * (len(widths) - 1)
+	for _, n := range widths {
+		total += n
+	}
+	for ; total > max; total-- {
+		widest := cut[0]
+		for _, i := range cut {
+			if widths[i] > widths[widest] {
+				widest = i
+			}
+		}
+		if widths[widest] <= minCut {
+			break
+		}
+		widths[widest]--
+	}
+	short := make(table, len(t))
+	for i, row := range t {
+		short[i] = make([]string, len(row))
+		for j, cell := range row {
+			short[i][j] = shorten(printable(cell), widths[j])
+		}
+	}
+	return short.write(w)
+}
+
+func (t table) widths() (widths []int) {
+	for _, row := range t {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], places(printable(cell)))
+		}
+	}
+	return widths
+}
+
+// shorten cuts text that takes more than max places, and shows that by its end.
+func shorten(text string, max int) string {
+	if places(text) <= max {
+		return text
+	}
+	n := 0
+	for i, r := range text {
+		if n += places(string(r)); n > max-1 {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}
+
+// printable is text as it may go to a terminal: what would steer it (control characters, changes of direction) is
+// written out, as "\n" for a new line.
+func printable(text string) string {
+	steers := func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar
+	}
+	if !strings.ContainsFunc(text, steers) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if steers(r) {
+			b.WriteString(strings.Trim(fmt.Sprintf("%+q", r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
 // places is how many places text takes on a terminal.
 func places(text string) (n int) {
 	for _, r := range text {
@@ -42,7 +115,9 @@ func places(text string) (n int) {
 		case width.EastAsianWide, width.EastAsianFullwidth:
 			n += 2
 		default:
-			n++
+			if !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) {
+				n++
+			}
 		}
 	}
 	return n

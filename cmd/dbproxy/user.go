@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,18 +13,23 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
 func userCommand() *cobra.Command {
 	c := group(&cobra.Command{
-		Use:     "user",
-		Short:   "Make and list people",
-		Long:    "Make and list the people who can log in. This works on the data directory,\nbeside a running \"dbproxy serve\", which sees the change at once.",
-		Example: "  dbproxy user list",
+		Use:   "user",
+		Short: "Make, list, show and change people",
+		Long: `Make, list, show and change the people who can log in. This works on the data
+directory, beside a running "dbproxy serve", which sees the change at once.
+
+People are named by id (7, or id:7) or by their exact login name.`,
+		Example: "  dbproxy user list\n  dbproxy user show ann\n  dbproxy user edit ann --department Engineering",
 	})
-	c.AddCommand(userAddCommand(), userListCommand())
+	c.AddCommand(userAddCommand(), userListCommand(), userShowCommand(), userEditCommand(), userPasswdCommand(),
+		userDisableCommand(), userEnableCommand(), userImportCommand())
 	return c
 }
 
@@ -33,8 +39,8 @@ func userAddCommand() *cobra.Command {
 		Short: "Make a person who can log in",
 		Long: `Make a person who can log in. The password is asked for, or read from standard
 input (its first line); it is never an argument, where others could see it.`,
-		Example: `  dbproxy user add ann --nick Ann --department 2
-  echo secret | dbproxy user add 王小明 --nick 小明`,
+		Example: `  dbproxy user add zoe --nick Zoe --department Engineering
+  echo secret | dbproxy user add 赵敏 --nick 敏敏 --sex female`,
 		Args: oneArg("the name to log in with"),
 	}
 	data := dataFlag(c)
@@ -42,7 +48,7 @@ input (its first line); it is never an argument, where others could see it.`,
 	f := c.Flags()
 	f.StringVar(&u.Nick, "nick", "", "the `name` that others see (default: the same)")
 	f.StringVar(&u.Domain, "domain", "", "the `name` in Latin letters (default: the same)")
-	f.Uint32Var(&u.Department, "department", 0, "the `id` of a department (default: none)")
+	department := f.String("department", "", "the id or `name` of a department (default: none)")
 	sex := f.String("sex", "unknown", "the `sex`: male, female or unknown")
 	f.StringVar(&u.Phone, "phone", "", "the phone `number`, at most 11 characters")
 	f.StringVar(&u.Email, "email", "", "the e-mail `address`")
@@ -55,47 +61,78 @@ input (its first line); it is never an argument, where others could see it.`,
 			u.Domain = u.Name
 		}
 		var err error
-		if u.Sex, err = parseSex(*sex); err != nil {
-			return err
+		if u.Sex, err = admin.ParseSex(*sex); err != nil {
+			return fmt.Errorf("--sex %w", err)
 		}
 		if err := chat.CheckUser(u); err != nil {
 			return fmt.Errorf("user not added: %w", err)
 		}
-		typed, err := readPassword(c.InOrStdin(), c.ErrOrStderr())
+		typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
 		if err != nil {
 			return err
 		}
-		u.Salt = chat.NewSalt()
-		u.Password = chat.HashPassword(chat.ClientHash(typed), u.Salt)
+		u.SetPassword(typed)
 		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
+				return fmt.Errorf("user not added: %w", err)
+			}
 			id, err := store.AddUser(c.Context(), u)
 			if err != nil {
 				return fmt.Errorf("user not added: %w", err)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "user %d added: %s\n", id, u.Name)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "user %d added: %s\n", id, printable(u.Name))
 			return err
 		})
 	}
 	return c
 }
 
-// The sexes, as IMUser.sex has them.
-var sexes = []string{"unknown", "male", "female"}
-
-func parseSex(name string) (uint32, error) {
-	for i, s := range sexes {
-		if s == name {
-			return uint32(i), nil
-		}
+// departmentID finds a department that a flag names; "" and 0 mean none.
+func departmentID(ctx context.Context, store *records.Store, arg string) (uint32, error) {
+	if arg == "" || arg == "0" {
+		return 0, nil
 	}
-	return 0, fmt.Errorf("--sex %s: choose %s", name, strings.Join(sexes, ", "))
+	d, err := admin.FindDepartment(ctx, store, arg)
+	return d.ID, err
 }
 
-// statuses are the values of IMUser.status.
-var statuses = []string{"in service", "trial", "regular", "left", "intern"}
+// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in. It ends with ctx, and
+// leaves the terminal as it was.
+func readPassword(ctx context.Context, in io.Reader, ask io.Writer) (string, error) {
+	if f, ok := in.(*os.File); ok {
+		if state, err := term.GetState(int(f.Fd())); err == nil {
+			defer func() {
+				if ctx.Err() != nil {
+					fmt.Fprintln(ask)
+				}
+				_ = term.Restore(int(f.Fd()), state)
+			}()
+		}
+	}
+	return interruptible(ctx, func() (string, error) { return typedPassword(in, ask) })
+}
 
-// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in.
-func readPassword(in io.Reader, ask io.Writer) (string, error) {
+// interruptible waits for read, which knows no context, or for the end of ctx; then read goes on unheard until the
+// process ends.
+func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type outcome struct {
+		result T
+		err    error
+	}
+	came := make(chan outcome, 1)
+	go func() {
+		result, err := read()
+		came <- outcome{result, err}
+	}()
+	select {
+	case o := <-came:
+		return o.result, o.err
+	case <-ctx.Done():
+		return *new(T), errors.New("interrupted")
+	}
+}
+
+func typedPassword(in io.Reader, ask io.Writer) (string, error) {
 	password := ""
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		var typed [2]string
@@ -120,34 +157,9 @@ func readPassword(in io.Reader, ask io.Writer) (string, error) {
 		password = strings.TrimRight(line, "\r\n")
 	}
 	if password == "" {
-		return "", errors.New("the password is empty; type one, or give it on standard input: echo secret | dbproxy user add NAME")
+		return "", errors.New("the password is empty; type one, or give it as the first line of standard input, by a pipe")
 	}
 	return password, nil
-}
-
-func userListCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List all people",
-		Example: "  dbproxy user list --data ./data",
-		Args:    cobra.NoArgs,
-	}
-	data := dataFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
-			t := table{{"ID", "NAME", "NICK", "DEPARTMENT", "STATUS"}}
-			err := store.AllUsers(c.Context(), func(u chat.User) error {
-				status := strconv.Itoa(int(u.Status))
-				if int(u.Status) < len(statuses) {
-					status = statuses[u.Status]
-				}
-				t = append(t, []string{id(u.ID), u.Name, u.Nick, id(u.Department), status})
-				return nil
-			})
-			return errors.Join(err, t.write(c.OutOrStdout()))
-		})
-	}
-	return c
 }
 
 func id(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

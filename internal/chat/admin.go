@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// CheckUser refuses a user that the tables could not hold as given. It is for those who make users: the commands of an
-// administrator.
+// CheckUser refuses a user that the tables could not hold as given. It is for those who make and change users: the
+// commands of an administrator.
 func CheckUser(u User) error {
 	if u.Name == "" {
 		return Errorf(Invalid, "the name is empty")
@@ -23,10 +23,14 @@ func CheckUser(u User) error {
 		{"phone", u.Phone, 11},
 		{"email", u.Email, 64},
 		{"avatar", u.Avatar, MaxAvatar},
+		{"signature", u.Signature, MaxSignature},
 	} {
 		if err := checkLine(f.what, f.text, f.max); err != nil {
 			return err
 		}
+	}
+	if len(u.Signature) > MaxSignature {
+		return Errorf(Invalid, "signature is longer than %d bytes", MaxSignature)
 	}
 	return nil
 }
@@ -50,8 +54,34 @@ func CheckDepartment(d Department) error {
 	return checkLine("name", d.Name, 64)
 }
 
+// GroupSummary is a group as an administrator sees it in a list.
+type GroupSummary struct {
+	GroupInfo        // without Members
+	Size      uint32 // how many members it has
+	Messages  uint32 // ever sent in it, as far as this proxy counted
+	Created   uint32 // Unix seconds
+	LastTalk  uint32 // Unix seconds; 0 when there was none
+}
+
+// Membership is a user's part in a group.
+type Membership struct {
+	User   uint32
+	Joined uint32 // Unix seconds
+}
+
 // NewSalt makes the salt of a stored password: four random characters, as many as the column has.
 func NewSalt() string { return rand.Text()[:4] }
 
 // ClientHash is what a client sends for a password that its user typed: its md5 in lower-case hex.
 func ClientHash(typed string) string { return HashPassword(typed, "") }
+
+// SetPassword gives the user the password that they will type, under a new salt.
+func (u *User) SetPassword(typed string) {
+	u.Salt = NewSalt()
+	u.Password = HashPassword(ClientHash(typed), u.Salt)
+}
+
+// HasPassword reports whether typed is the user's password.
+func (u *User) HasPassword(typed string) bool {
+	return u.Password == HashPassword(ClientHash(typed), u.Salt)
+}

@@ -20,9 +20,16 @@ type User struct {
 	Signature  string
 	Updated    uint32 // Unix seconds
 
-	Password string // md5(wire password + Salt), lower-case hex; only from UserByName
+	Password string // md5(wire password + Salt), lower-case hex; only from UserByName and for administrators
 	Salt     string
+	Created  uint32 // Unix seconds; only for administrators
 }
+
+// The values of User.Status that rules go by.
+const (
+	InService uint32 = 0 // the only one with which one can log in
+	Left      uint32 = 3
+)
 
 // Size is about how many bytes the user takes in an answer.
 func (u *User) Size() int {

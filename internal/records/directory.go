@@ -77,10 +77,7 @@ func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) (departmen
 	size := 0
 	err = s.query(ctx, "departments", "SELECT id,departName,parentId,priority,status,updated FROM IMDepart WHERE updated>? ORDER BY id",
 		[]any{since}, func(scan scanner) error {
-			var d chat.Department
-			var parent, priority, status int64
-			err := scan(&d.ID, &d.Name, &parent, &priority, &status, &d.Updated)
-			d.Parent, d.Priority, d.Status = uint32(parent), uint32(priority), uint32(status)
+			d, err := scanDepartment(scan)
 			if size += len(d.Name) + 32; size > chat.MaxAnswer {
 				s.cut("departments", len(departments))
 				return errEnough

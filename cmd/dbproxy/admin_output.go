@@ -1,0 +1,54 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// jsonFlag gives a command that shows something the flag for programs.
+func jsonFlag(c *cobra.Command) *bool {
+	return c.Flags().Bool("json", false, "print JSON, for programs")
+}
+
+// showJSON prints a value as JSON.
+func showJSON(w io.Writer, value any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(value)
+}
+
+// columns is how many places a line of w has: those of a terminal, else what COLUMNS says, else 80.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
+			return n
+		}
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	return 80
+}
+
+// clock is a time in Unix seconds for people; a dash for none.
+func clock(at uint32) string {
+	if at == 0 {
+		return "-"
+	}
+	return time.Unix(int64(at), 0).Format(time.DateTime)
+}
+
+// orDash is a dash for an empty cell.
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/admin"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+)
+
+func departmentEditCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "edit DEPARTMENT",
+		Short: "Change a department",
+		Long: `Change a department, named by id or name. Only what a flag is given for changes.
+People stay in it; it keeps its id.`,
+		Example: `  dbproxy department edit Engineering --priority 3
+  dbproxy department edit 2 --parent 0
+  dbproxy department edit 3 --name 产品部`,
+		Args: oneArg("the id or name of a department"),
+	}
+	data := dataFlag(c)
+	f := c.Flags()
+	name := f.String("name", "", "the new `name`")
+	parent := f.String("parent", "", "the department above it, by id or `name` (0: none)")
+	priority := f.Uint32("priority", 0, "the `place` among its neighbours in clients' lists")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if !given(c, "name", "parent", "priority") {
+			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
+		}
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			above, err := departmentID(c.Context(), store, *parent)
+			if err != nil {
+				return fmt.Errorf("department not changed: %w", err)
+			}
+			departments, err := departmentNames(c.Context(), store)
+			if err != nil {
+				return err
+			}
+			return changeDepartment(c, store, args[0], func(d *chat.Department) string {
+				var said []string
+				if f.Changed("name") && d.Name != *name {
+					said = append(said, fmt.Sprintf("name %q -> %q", d.Name, *name))
+					d.Name = *name
+				}
+				if f.Changed("parent") && d.Parent != above {
+					said = append(said, fmt.Sprintf("parent %s -> %s", departments.said(d.Parent), departments.said(above)))
+					d.Parent = above
+				}
+				if f.Changed("priority") && d.Priority != *priority {
+					said = append(said, fmt.Sprintf("priority %d -> %d", d.Priority, *priority))
+					d.Priority = *priority
+				}
+				return strings.Join(said, ", ")
+			})
+		})
+	}
+	return c
+}
+
+func departmentCloseCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "close DEPARTMENT",
+		Short: "Close a department",
+		Long: `Note that a department, named by id or name, is closed; clients are told so.
+Nothing is deleted, and the people and departments in it stay there: move them
+with "dbproxy user edit" and "dbproxy department edit". "dbproxy department
+reopen" takes it back.`,
+		Example: "  dbproxy department close Engineering",
+		Args:    oneArg("the id or name of a department"),
+	}
+	data := dataFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			list, err := listDepartments(c, store)
+			if err != nil {
+				return err
+			}
+			return changeDepartment(c, store, args[0], func(d *chat.Department) string {
+				if d.Status == 1 {
+					return ""
+				}
+				d.Status = 1
+				return "closed" + leftIn(d.ID, list)
+			})
+		})
+	}
+	return c
+}
+
+// leftIn says who and what still belongs to a department.
+func leftIn(department uint32, list []departmentJSON) string {
+	people, below := 0, 0
+	for _, d := range list {
+		if d.ID == department {
+			people = d.People
+		}
+		if d.Parent == department && d.Status == "open" {
+			below++
+		}
+	}
+	var left []string
+	if people > 0 {
+		left = append(left, admin.Count(people, "person"))
+	}
+	if below > 0 {
+		left = append(left, admin.Count(below, "open department"))
+	}
+	if left == nil {
+		return ""
+	}
+	return "; still in it: " + strings.Join(left, " and ")
+}
+
+func departmentReopenCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "reopen DEPARTMENT",
+		Short:   "Open a closed department again",
+		Long:    "Open a closed department, named by id or name, again; clients are told so.",
+		Example: "  dbproxy department reopen Engineering",
+		Args:    oneArg("the id or name of a department"),
+	}
+	data := dataFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			return changeDepartment(c, store, args[0], func(d *chat.Department) string {
+				if d.Status == 0 {
+					return ""
+				}
+				d.Status = 0
+				return "open again"
+			})
+		})
+	}
+	return c
+}
+
+// changeDepartment changes a department and prints what change says about it.
+func changeDepartment(c *cobra.Command, store *records.Store, arg string, change func(*chat.Department) string) error {
+	found, err := admin.FindDepartment(c.Context(), store, arg)
+	if err != nil {
+		return fmt.Errorf("department not changed: %w", err)
+	}
+	said := ""
+	changed, err := store.ChangeDepartment(c.Context(), found.ID, func(d *chat.Department) error {
+		said = change(d)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("department not changed: %w", err)
+	}
+	if !changed {
+		said = "nothing changed, it is so already"
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "department %d (%s): %s\n", found.ID, printable(found.Name), said)
+	return err
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/admin"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+)
+
+func groupCommand() *cobra.Command {
+	c := group(&cobra.Command{
+		Use:   "group",
+		Short: "Make, list, show and change groups",
+		Long: `Make, list, show and change the groups in which people talk. This works on the
+data directory, beside a running "dbproxy serve", which sees the change at once,
+by the rules by which clients do it.
+
+Groups are named by id (3, or id:3) or by their exact name, people by id or by
+login name.`,
+		Example: "  dbproxy group list\n  dbproxy group show 1",
+	})
+	c.AddCommand(groupListCommand(), groupShowCommand(), groupCreateCommand(), groupAddCommand(), groupRemoveCommand())
+	return c
+}
+
+// groupJSON is a group as programs get it. The names of the fields stay as they are.
+type groupJSON struct {
+	ID       uint32 `json:"id"`
+	Name     string `json:"name"`
+	Avatar   string `json:"avatar"`
+	Type     string `json:"type"`
+	Creator  uint32 `json:"creator"`
+	Version  uint32 `json:"version"`
+	Size     uint32 `json:"size"`
+	Messages uint32 `json:"messages"`
+	Created  uint32 `json:"created"`
+	LastTalk uint32 `json:"last_talk"`
+}
+
+// groupFields describes groupJSON in help texts.
+const groupFields = `id, name, avatar, type (normal, temporary), creator (an id, 0: the server),
+version (grows with every change of members), size (how many members), messages
+(how many so far), created and last_talk (Unix seconds)`
+
+func groupsJSON(groups []chat.GroupSummary) []groupJSON {
+	list := make([]groupJSON, len(groups))
+	for i, g := range groups {
+		list[i] = groupJSON{g.ID, g.Name, g.Avatar, groupType(g.Type), g.Creator, g.Version, g.Size, g.Messages, g.Created, g.LastTalk}
+	}
+	return list
+}
+
+// groupType is the word for a type of group.
+func groupType(t chat.GroupType) string {
+	switch t {
+	case chat.NormalGroup:
+		return "normal"
+	case chat.TemporaryGroup:
+		return "temporary"
+	default:
+		return fmt.Sprint(uint8(t))
+	}
+}
+
+func groupListCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List all groups",
+		Long: `List all groups. A group without members does not exist. Long cells are cut to
+the width of the terminal; --json has everything.
+
+The JSON is an array of objects with the fields
+` + groupFields + `.`,
+		Example: "  dbproxy group list\n  dbproxy group list --member ann\n  dbproxy group list --json",
+		Args:    cobra.NoArgs,
+	}
+	data, asJSON := dataFlag(c), jsonFlag(c)
+	member := c.Flags().String("member", "", "only groups with this `user`, by id or login name")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			groups, err := findGroups(c.Context(), store, *member)
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return showJSON(c.OutOrStdout(), groupsJSON(groups))
+			}
+			return listGroups(c, store, groups, *member)
+		})
+	}
+	return c
+}
+
+// findGroups returns all groups, or those of a member.
+func findGroups(ctx context.Context, store *records.Store, member string) ([]chat.GroupSummary, error) {
+	if member == "" {
+		return store.AllGroups(ctx)
+	}
+	u, err := admin.FindUser(ctx, store, member)
+	if err != nil {
+		return nil, err
+	}
+	return store.GroupsOf(ctx, u.ID)
+}
+
+func listGroups(c *cobra.Command, store *records.Store, groups []chat.GroupSummary, member string) error {
+	out := c.OutOrStdout()
+	if len(groups) == 0 {
+		text := `There are no groups yet; "dbproxy group create NAME" makes one.`
+		if member != "" {
+			text = printable(member) + " is in no group."
+		}
+		_, err := fmt.Fprintln(out, text)
+		return err
+	}
+	var creators []uint32
+	for _, g := range groups {
+		creators = append(creators, g.Creator)
+	}
+	people, err := userNames(c.Context(), store, creators)
+	if err != nil {
+		return err
+	}
+	t := table{{"ID", "NAME", "TYPE", "CREATOR", "MEMBERS", "MESSAGES", "LAST TALK"}}
+	for _, g := range groups {
+		t = append(t, []string{id(g.ID), g.Name, groupType(g.Type), people.name(g.Creator), id(g.Size), id(g.Messages), clock(g.LastTalk)})
+	}
+	return t.writeWithin(out, columns(out), 1, 3)
+}
+
+// userNames are the login names of users, by id.
+func userNames(ctx context.Context, store *records.Store, ids []uint32) (names, error) {
+	users, err := store.Accounts(ctx, ids, nil)
+	found := make(names, len(users))
+	for _, u := range users {
+		found[u.ID] = u.Name
+	}
+	return found, err
+}
+
+// memberJSON is a member of a group as programs get it.
+type memberJSON struct {
+	ID     uint32 `json:"id"`
+	Name   string `json:"name"`
+	Nick   string `json:"nick"`
+	Status string `json:"status"`
+	Joined uint32 `json:"joined"`
+}
+
+func groupShowCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "show GROUP",
+		Short: "Show a group and its members",
+		Long: `Show a group, named by id or name, and its members.
+
+The JSON is an object with the fields
+` + groupFields + `,
+and members, an array of objects with the fields id, name, nick, status (as of
+"dbproxy user list") and joined (Unix seconds).`,
+		Example: "  dbproxy group show 1\n  dbproxy group show engineering --json",
+		Args:    oneArg("the id or name of a group"),
+	}
+	data, asJSON := dataFlag(c), jsonFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			g, err := admin.FindGroup(c.Context(), store, args[0])
+			if err != nil {
+				return err
+			}
+			members, err := membersJSON(c.Context(), store, g.ID)
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return showJSON(c.OutOrStdout(), struct {
+					groupJSON
+					Members []memberJSON `json:"members"`
+				}{groupsJSON([]chat.GroupSummary{g})[0], members})
+			}
+			return showGroup(c, store, g, members)
+		})
+	}
+	return c
+}
+
+func membersJSON(ctx context.Context, store *records.Store, group uint32) ([]memberJSON, error) {
+	members, err := store.Memberships(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]uint32, len(members))
+	for i, m := range members {
+		ids[i] = m.User
+	}
+	users, err := store.Accounts(ctx, ids, nil)
+	byID := make(map[uint32]chat.User, len(users))
+	for _, u := range users {
+		byID[u.ID] = u
+	}
+	list := make([]memberJSON, len(members))
+	for i, m := range members {
+		status := "unknown"
+		if u, known := byID[m.User]; known {
+			status = userStatus(u.Status)
+		}
+		list[i] = memberJSON{m.User, byID[m.User].Name, byID[m.User].Nick, status, m.Joined}
+	}
+	return list, err
+}
+
+func showGroup(c *cobra.Command, store *records.Store, g chat.GroupSummary, members []memberJSON) error {
+	out := c.OutOrStdout()
+	people, err := userNames(c.Context(), store, []uint32{g.Creator})
+	if err != nil {
+		return err
+	}
+	creator := "the server"
+	if g.Creator != 0 {
+		creator = people.name(g.Creator) + " (" + id(g.Creator) + ")"
+	}
+	head := table{
+		{"ID", id(g.ID)},
+		{"NAME", g.Name},
+		{"TYPE", groupType(g.Type)},
+		{"CREATOR", creator},
+		{"VERSION", id(g.Version)},
+		{"MESSAGES", id(g.Messages)},
+		{"CREATED", clock(g.Created)},
+		{"LAST TALK", clock(g.LastTalk)},
+		{"MEMBERS", id(g.Size)},
+	}
+	if err := head.write(out); err != nil {
+		return err
+	}
+	t := table{{"ID", "NAME", "NICK", "STATUS", "JOINED"}}
+	for _, m := range members {
+		t = append(t, []string{id(m.ID), m.Name, m.Nick, m.Status, clock(m.Joined)})
+	}
+	fmt.Fprintln(out)
+	return t.writeWithin(out, columns(out), 1, 2)
+}

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/admin"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+)
+
+// rules is the service with which clients' requests are done, for those commands that do the same.
+func rules(store *records.Store) (*chat.Service, error) {
+	return chat.New(embedded(store, nil), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: slog.Default()})
+}
+
+func groupCreateCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Make a group",
+		Long: `Make a group. Its creator may add and remove members from a client, and is a
+member only when listed. To a temporary group any user may add members.`,
+		Example: `  dbproxy group create lunch --creator ann --members ann,bob
+  dbproxy group create 值班 --creator 1 --members 1,2 --type temporary`,
+		Args: oneArg("the group's name"),
+	}
+	data := dataFlag(c)
+	f := c.Flags()
+	creator := f.String("creator", "", "the `user` who makes it, by id or login name; required")
+	members := f.StringSlice("members", nil, "its `users`, by id or login name, with commas; required")
+	avatar := f.String("avatar", "", "the `URL` of a picture")
+	kind := f.String("type", "normal", "the `kind`: normal or temporary")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		g := chat.NewGroup{Name: args[0], Avatar: *avatar, Type: chat.NormalGroup}
+		switch {
+		case *kind == "temporary":
+			g.Type = chat.TemporaryGroup
+		case *kind != "normal":
+			return fmt.Errorf("--type %s: choose normal or temporary", *kind)
+		case *creator == "" || len(*members) == 0:
+			return fmt.Errorf("a group needs --creator and --members; for example:\n%s", c.Example)
+		}
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			said, err := createGroup(c.Context(), store, g, *creator, *members)
+			if err != nil {
+				return fmt.Errorf("group not created: %w", err)
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), said)
+			return err
+		})
+	}
+	return c
+}
+
+func createGroup(ctx context.Context, store *records.Store, g chat.NewGroup, creator string, members []string) (string, error) {
+	by, err := admin.FindUser(ctx, store, creator)
+	if err != nil {
+		return "", err
+	}
+	users, err := findJoiners(ctx, store, members)
+	if err != nil {
+		return "", err
+	}
+	svc, err := rules(store)
+	if err != nil {
+		return "", err
+	}
+	g.Creator, g.Members = by.ID, idsOf(users)
+	n, in, err := svc.CreateGroup(ctx, g)
+	if err != nil {
+		return "", err
+	}
+	said := fmt.Sprintf("group %d created: %s, with %s", n, printable(g.Name), admin.Count(len(in), "member"))
+	if !slices.Contains(in, by.ID) {
+		said += fmt.Sprintf("; its creator %s is none of them", printable(by.Name))
+	}
+	return said, nil
+}
+
+// findJoiners finds people who are to be in a group.
+func findJoiners(ctx context.Context, store *records.Store, args []string) ([]chat.User, error) {
+	users, err := admin.FindUsers(ctx, store, args)
+	for _, u := range users {
+		if u.Status == chat.Left {
+			return nil, fmt.Errorf("user %d (%s) has left; \"dbproxy user enable %d\" brings them back", u.ID, printable(u.Name), u.ID)
+		}
+	}
+	return users, err
+}
+
+func idsOf(users []chat.User) (ids []uint32) {
+	for _, u := range users {
+		ids = append(ids, u.ID)
+	}
+	return ids
+}
+
+func groupAddCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "add GROUP USER...",
+		Short: "Add members to a group",
+		Long: `Add people, named by id or login name, to a group, named by id or name. They see
+what is said in it from now on.`,
+		Example: "  dbproxy group add engineering carol\n  dbproxy group add 2 carol 4",
+	}
+	c.Args = groupAndUsers
+	data := dataFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			said, err := addMembers(c.Context(), store, args[0], args[1:])
+			if err != nil {
+				return fmt.Errorf("nobody added: %w", err)
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), said)
+			return err
+		})
+	}
+	return c
+}
+
+func groupAndUsers(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return nil
+	}
+	return fmt.Errorf("%q wants a group and at least one user, each by id or name; for example:\n%s", c.CommandPath(), c.Example)
+}
+
+func addMembers(ctx context.Context, store *records.Store, arg string, who []string) (string, error) {
+	g, err := admin.FindGroup(ctx, store, arg)
+	if err != nil {
+		return "", err
+	}
+	users, err := findJoiners(ctx, store, who)
+	if err != nil {
+		return "", err
+	}
+	svc, err := rules(store)
+	if err != nil {
+		return "", err
+	}
+	added, members, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: g.ID, Users: idsOf(users)})
+	if chat.KindOf(err) == chat.NotAllowed {
+		return "", fmt.Errorf("%s in group %d (%s) already", all(users, "is", "are all"), g.ID, printable(g.Name))
+	}
+	if err != nil {
+		return "", err
+	}
+	var joined, before []chat.User
+	for _, u := range users {
+		if slices.Contains(added, u.ID) {
+			joined = append(joined, u)
+		} else {
+			before = append(before, u)
+		}
+	}
+	said := fmt.Sprintf("group %d (%s): %s added, %s now", g.ID, printable(g.Name), all(joined, "", ""), admin.Count(len(members), "member"))
+	if len(before) > 0 {
+		said += "; " + all(before, "was", "were") + " in it already"
+	}
+	return said, nil
+}
+
+// all lists people, with the verb for one or for several behind them.
+func all(users []chat.User, one, several string) string {
+	var names []string
+	for _, u := range users {
+		name := u.Name
+		if name == "" {
+			name = id(u.ID)
+		}
+		if name = printable(name); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	verb := several
+	if len(names) == 1 {
+		verb = one
+	}
+	return strings.TrimSpace(strings.Join(names, ", ") + " " + verb)
+}
+
+func groupRemoveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "remove GROUP USER...",
+		Short: "Remove members from a group",
+		Long: `Remove people, named by id or login name, from a group, named by id or name. It
+leaves their lists of recent talks, and they can read nothing of it any more,
+until they are added again. A group without members does not exist any more and
+cannot be brought back, so removing all members needs --dissolve.`,
+		Example: "  dbproxy group remove engineering carol\n  dbproxy group remove 2 carol 4",
+	}
+	c.Args = groupAndUsers
+	data := dataFlag(c)
+	dissolve := c.Flags().Bool("dissolve", false, "end the group if nobody is left")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			said, err := removeMembers(c.Context(), store, args[0], args[1:], *dissolve)
+			if err != nil {
+				return fmt.Errorf("nobody removed: %w", err)
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), said)
+			return err
+		})
+	}
+	return c
+}
+
+func removeMembers(ctx context.Context, store *records.Store, arg string, who []string, dissolve bool) (string, error) {
+	g, err := admin.FindGroup(ctx, store, arg)
+	if err != nil {
+		return "", err
+	}
+	before, err := store.Members(ctx, g.ID)
+	if err != nil {
+		return "", err
+	}
+	users, err := admin.FindUsers(ctx, store, who, before...)
+	if err != nil {
+		return "", err
+	}
+	var out, others []chat.User
+	for _, u := range users {
+		if slices.Contains(before, u.ID) {
+			out = append(out, u)
+		} else {
+			others = append(others, u)
+		}
+	}
+	switch {
+	case len(out) == 0:
+		return "", fmt.Errorf("%s not in group %d (%s)", all(users, "is", "are"), g.ID, printable(g.Name))
+	case len(chat.SortedSet(idsOf(out))) == len(before) && !dissolve:
+		return "", fmt.Errorf("nobody would be left in group %d (%s), which would end it for good; if you want that, add --dissolve",
+			g.ID, printable(g.Name))
+	}
+	svc, err := rules(store)
+	if err != nil {
+		return "", err
+	}
+	_, members, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: g.ID, Remove: true, Users: idsOf(out)})
+	if err != nil {
+		return "", err
+	}
+	left := admin.Count(len(members), "member") + " now"
+	if len(members) == 0 {
+		left = "nobody is left, the group does not exist any more"
+	}
+	said := fmt.Sprintf("group %d (%s): %s removed, %s", g.ID, printable(g.Name), all(out, "", ""), left)
+	if len(others) > 0 {
+		said += "; " + all(others, "was", "were") + " not in it"
+	}
+	return said, nil
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTableIsCutOnlyWhereNeeded(t *testing.T) {
+	table := table{
+		{"ID", "NAME", "NICK", "STATUS"},
+		{"1", "ann", "一二三四五六七八九十", "in service"},
+		{"10", "a-name-of-23-characters", "e\u0301", "left"},
+		{"11", "bell\a\x1b[31m", "\u202egnp\n", "left"},
+	}
+	for width, want := range map[int]string{
+		80: `
+ID  NAME                     NICK                  STATUS
+1   ann                      一二三四五六七八九十  in service
+10  a-name-of-23-characters  é                     left
+11  bell\a\x1b[31m           \u202egnp\n           left
+`,
+		50: `
+ID  NAME              NICK             STATUS
+1   ann               一二三四五六七…  in service
+10  a-name-of-23-ch…  é                left
+11  bell\a\x1b[31m    \u202egnp\n      left
+`,
+		1: `
+ID  NAME      NICK      STATUS
+1   ann       一二三…   in service
+10  a-name-…  é         left
+11  bell\a\…  \u202eg…  left
+`,
+	} {
+		var out strings.Builder
+		if err := table.writeWithin(&out, width, 1, 2); err != nil {
+			t.Fatal(err)
+		}
+		want = strings.ReplaceAll(want, "é", "e\u0301")
+		if diff := cmp.Diff(want, "\n"+out.String()); diff != "" {
+			t.Errorf("%d places: %s", width, diff)
+		}
+	}
+}
+
+func TestAPasswordThatNeverComesCanBeInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	in, never := io.Pipe()
+	defer never.Close()
+	cancel()
+	if _, err := readPassword(ctx, in, io.Discard); err == nil || err.Error() != "interrupted" {
+		t.Error(err)
+	}
+}

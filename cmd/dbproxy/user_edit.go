@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/admin"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+)
+
+func userEditCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "edit USER",
+		Short: "Change what is known of a person",
+		Long: `Change what is known of a person, named by id or login name. Only what a flag is
+given for changes; an empty value clears it. With --name they log in with the
+new name from now on.`,
+		Example: `  dbproxy user edit ann --nick Annie --department Engineering
+  dbproxy user edit bob --phone '' --department 0
+  dbproxy user edit 3 --name caroline`,
+		Args: oneArg("the id or login name of a person"),
+	}
+	data := dataFlag(c)
+	var u chat.User
+	f := c.Flags()
+	f.StringVar(&u.Name, "name", "", "the new `name` to log in with")
+	f.StringVar(&u.Nick, "nick", "", "the `name` that others see")
+	f.StringVar(&u.Domain, "domain", "", "the `name` in Latin letters")
+	department := f.String("department", "", "the id or `name` of a department (0: none)")
+	sex := f.String("sex", "", "the `sex`: male, female or unknown")
+	f.StringVar(&u.Phone, "phone", "", "the phone `number`, at most 11 characters")
+	f.StringVar(&u.Email, "email", "", "the e-mail `address`")
+	f.StringVar(&u.Avatar, "avatar", "", "the `URL` of a picture")
+	f.StringVar(&u.Signature, "signature", "", "the personal `text`, at most 128 bytes")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if !given(c, "name", "nick", "domain", "department", "sex", "phone", "email", "avatar", "signature") {
+			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
+		}
+		var err error
+		if f.Changed("sex") {
+			if u.Sex, err = admin.ParseSex(*sex); err != nil {
+				return fmt.Errorf("--sex %w", err)
+			}
+		}
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			old, err := admin.FindUser(c.Context(), store, args[0])
+			if err != nil {
+				return fmt.Errorf("user not changed: %w", err)
+			}
+			if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
+				return fmt.Errorf("user not changed: %w", err)
+			}
+			return editUser(c, store, old.ID, edits(c, &u))
+		})
+	}
+	return c
+}
+
+// given reports whether one of the flags was given.
+func given(c *cobra.Command, names ...string) bool {
+	for _, n := range names {
+		if c.Flags().Changed(n) {
+			return true
+		}
+	}
+	return false
+}
+
+// edit is a change of one thing known of a person.
+type edit struct {
+	what  string
+	field func(*chat.User) *string // a text
+	num   func(*chat.User) *uint32 // or a number
+	to    string
+	toNum uint32
+	word  func(uint32, names) string // for the number
+}
+
+// edits are the changes that flags ask for; u has the values.
+func edits(c *cobra.Command, u *chat.User) (list []edit) {
+	for _, e := range []edit{
+		{what: "name", field: func(u *chat.User) *string { return &u.Name }},
+		{what: "nick", field: func(u *chat.User) *string { return &u.Nick }},
+		{what: "domain", field: func(u *chat.User) *string { return &u.Domain }},
+		{what: "department", num: func(u *chat.User) *uint32 { return &u.Department },
+			word: func(n uint32, d names) string { return d.said(n) }},
+		{what: "sex", num: func(u *chat.User) *uint32 { return &u.Sex },
+			word: func(n uint32, _ names) string { return admin.SexName(n) }},
+		{what: "phone", field: func(u *chat.User) *string { return &u.Phone }},
+		{what: "email", field: func(u *chat.User) *string { return &u.Email }},
+		{what: "avatar", field: func(u *chat.User) *string { return &u.Avatar }},
+		{what: "signature", field: func(u *chat.User) *string { return &u.Signature }},
+	} {
+		if !given(c, e.what) {
+			continue
+		}
+		if e.field != nil {
+			e.to = *e.field(u)
+		} else {
+			e.toNum = *e.num(u)
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// apply makes the change and says what it was; "" when there is nothing to change.
+func (e edit) apply(u *chat.User, departments names) string {
+	if e.field != nil {
+		field := e.field(u)
+		if *field == e.to {
+			return ""
+		}
+		said := fmt.Sprintf("%s %q -> %q", e.what, *field, e.to)
+		*field = e.to
+		return said
+	}
+	field := e.num(u)
+	if *field == e.toNum {
+		return ""
+	}
+	said := fmt.Sprintf("%s %s -> %s", e.what, e.word(*field, departments), e.word(e.toNum, departments))
+	*field = e.toNum
+	return said
+}
+
+// editUser changes a person and says what changed.
+func editUser(c *cobra.Command, store *records.Store, user uint32, list []edit) error {
+	departments, err := departmentNames(c.Context(), store)
+	if err != nil {
+		return err
+	}
+	var said []string
+	var name string
+	_, err = store.ChangeUsers(c.Context(), []uint32{user}, func(u *chat.User) error {
+		said, name = nil, u.Name
+		for _, e := range list {
+			if text := e.apply(u, departments); text != "" {
+				said = append(said, text)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("user not changed: %w", err)
+	}
+	if len(said) == 0 {
+		said = []string{"nothing changed, it is so already"}
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "user %d (%s): %s\n", user, printable(name), strings.Join(said, ", "))
+	return err
+}
+
+func userPasswdCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "passwd USER",
+		Short: "Set a person's password",
+		Long: `Set the password of a person, named by id or login name. It is asked for, or
+read from standard input (its first line); it is never an argument, where others
+could see it. Who is logged in stays so. A name that is locked out by too many
+failed logins stays so for 30 minutes after the last, or until "dbproxy serve"
+is started again.`,
+		Example: `  dbproxy user passwd ann
+  echo secret | dbproxy user passwd 2`,
+		Args: oneArg("the id or login name of a person"),
+	}
+	data := dataFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			u, err := admin.FindUser(c.Context(), store, args[0])
+			if err != nil {
+				return fmt.Errorf("password not set: %w", err)
+			}
+			typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
+			if err != nil {
+				return fmt.Errorf("password not set: %w", err)
+			}
+			_, err = store.ChangeUsers(c.Context(), []uint32{u.ID}, func(u *chat.User) error {
+				u.SetPassword(typed)
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("password not set: %w", err)
+			}
+			note := ""
+			if u.Status != chat.InService {
+				note = fmt.Sprintf("; they cannot log in all the same, their status is %q", userStatus(u.Status))
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "user %d (%s): password set%s\n", u.ID, printable(u.Name), note)
+			return err
+		})
+	}
+	return c
+}
+
+func userDisableCommand() *cobra.Command {
+	return userStatusCommand(&cobra.Command{
+		Use:   "disable USER",
+		Short: "Note that a person has left, and let them log in no more",
+		Long: `Give a person, named by id or login name, the status "left": they cannot log in
+any more, and clients list them no more. Nothing is deleted: messages stay, and
+so do their places in groups. Who is logged in stays so until their client logs
+in again. "dbproxy user enable" takes it back.`,
+		Example: `  dbproxy user disable bob
+  dbproxy user disable 2`,
+	}, chat.Left, "disabled, cannot log in any more", "has left already, nothing changed")
+}
+
+func userEnableCommand() *cobra.Command {
+	return userStatusCommand(&cobra.Command{
+		Use:   "enable USER",
+		Short: "Let a person log in again",
+		Long: `Give a person, named by id or login name, the status "in service", the only one
+with which one can log in, whatever it was before. The password is the old one.`,
+		Example: `  dbproxy user enable bob
+  dbproxy user enable 2`,
+	}, chat.InService, "enabled, can log in", "is in service already, nothing changed")
+}
+
+// userStatusCommand makes a command that gives a person a status; done and already are what it says then.
+func userStatusCommand(c *cobra.Command, status uint32, done, already string) *cobra.Command {
+	c.Args = oneArg("the id or login name of a person")
+	data := dataFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withRecords(c.Context(), *data, func(store *records.Store) error {
+			text, err := setStatus(c.Context(), store, args[0], status, done, already)
+			if err != nil {
+				return fmt.Errorf("user not changed: %w", err)
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), text)
+			return err
+		})
+	}
+	return c
+}
+
+func setStatus(ctx context.Context, store *records.Store, arg string, status uint32, done, already string) (string, error) {
+	u, err := admin.FindUser(ctx, store, arg)
+	if err != nil {
+		return "", err
+	}
+	changed, err := store.ChangeUsers(ctx, []uint32{u.ID}, func(u *chat.User) error {
+		u.Status = status
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	text := done
+	if changed == 0 {
+		text = already
+	}
+	groups, err := store.GroupsOf(ctx, u.ID)
+	if err == nil && changed > 0 && status == chat.Left && len(groups) > 0 {
+		text += "; still in " + admin.Count(len(groups), "group")
+	}
+	return fmt.Sprintf("user %d (%s): %s", u.ID, printable(u.Name), text), err
+}

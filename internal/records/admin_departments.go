@@ -1,0 +1,158 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"math"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// AddDepartment makes a department and returns its id; kind NotFound when its parent does not exist (0 means none).
+func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32, err error) {
+	if err := chat.CheckDepartment(d); err != nil {
+		return 0, err
+	}
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		if err := departmentExists(ctx, tx, d.Parent); err != nil {
+			return err
+		}
+		at, err := s.nextDepartmentChange(ctx, tx)
+		if err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, "INSERT INTO IMDepart (departName,priority,parentId,status,created,updated) VALUES (?,?,?,0,?,?)",
+			d.Name, d.Priority, d.Parent, s.unix(), at)
+		if err != nil {
+			return err
+		}
+		last, err := res.LastInsertId()
+		id = uint32(last)
+		return err
+	})
+	return id, err
+}
+
+// ChangeDepartment calls change for a department and stores what it changed, with a new updated; it reports whether that
+// was anything. change may be called again, when the transaction has to be repeated. Kind NotFound when the department
+// or its parent does not exist, kind Invalid when it would stand above itself.
+func (s *Store) ChangeDepartment(ctx context.Context, id uint32, change func(*chat.Department) error) (changed bool, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		all, err := departments(ctx, tx, s.dialect.lock())
+		if err != nil {
+			return err
+		}
+		parents := make(map[uint32]uint32, len(all))
+		var old chat.Department
+		for _, d := range all {
+			parents[d.ID] = d.Parent
+			if d.ID == id {
+				old = d
+			}
+		}
+		if old.ID == 0 {
+			return chat.Errorf(chat.NotFound, "there is no department %d", id)
+		}
+		d := old
+		if err := change(&d); err != nil {
+			return err
+		}
+		if changed = d != old; !changed {
+			return nil
+		}
+		if err := mayBe(d, old, parents); err != nil {
+			return err
+		}
+		at, err := s.nextDepartmentChange(ctx, tx)
+		if err != nil {
+			return err
+		}
+		_, err = exec(ctx, tx, "UPDATE IMDepart SET departName=?,priority=?,parentId=?,status=?,updated=? WHERE id=?",
+			d.Name, d.Priority, d.Parent, d.Status, at, id)
+		return err
+	})
+	return changed && err == nil, err
+}
+
+// mayBe refuses a department that cannot take the place of old, given the parent of each.
+func mayBe(d, old chat.Department, parents map[uint32]uint32) error {
+	if err := chat.CheckDepartment(d); err != nil || d.Parent == old.Parent {
+		return err
+	}
+	if _, exists := parents[d.Parent]; d.Parent != 0 && !exists {
+		return chat.Errorf(chat.NotFound, "there is no department %d", d.Parent)
+	}
+	above := d.Parent
+	for range parents { // no chain is longer; one that runs in a circle already is not ours to mend
+		if above == d.ID {
+			return chat.Errorf(chat.Invalid, "department %d would stand above itself: %d is at or below it", d.ID, d.Parent)
+		}
+		above = parents[above]
+	}
+	return nil
+}
+
+// AllDepartments returns every department, of any status, ascending by id.
+func (s *Store) AllDepartments(ctx context.Context) ([]chat.Department, error) {
+	all, err := departments(ctx, s.read, "")
+	return all, s.failed("reading departments", err)
+}
+
+// Headcounts returns how many people who have not left each department has; those without anybody are missing, and 0
+// stands for people without a department.
+func (s *Store) Headcounts(ctx context.Context) (map[uint32]int, error) {
+	counts := make(map[uint32]int)
+	err := each(ctx, s.read, "SELECT departId,COUNT(*) FROM IMUser WHERE COALESCE(status,0)<>3 GROUP BY departId", nil, func(scan scanner) error {
+		var id uint32
+		var n int
+		err := scan(&id, &n)
+		counts[id] = n
+		return err
+	})
+	return counts, s.failed("counting people", err)
+}
+
+func departments(ctx context.Context, q querier, lock string) (all []chat.Department, err error) {
+	err = each(ctx, q, "SELECT id,departName,parentId,priority,status,updated FROM IMDepart ORDER BY id"+lock, nil, func(scan scanner) error {
+		d, err := scanDepartment(scan)
+		all = append(all, d)
+		return err
+	})
+	return all, err
+}
+
+// scanDepartment reads numbers that are signed in the original's tables.
+func scanDepartment(scan scanner) (d chat.Department, err error) {
+	var parent, priority, status int64
+	err = scan(&d.ID, &d.Name, &parent, &priority, &status, &d.Updated)
+	d.Parent, d.Priority, d.Status = uint32(parent), uint32(priority), uint32(status)
+	return d, err
+}
+
+// nextDepartmentChange is the time to note for a change: now, or a little more when several changes fall in one second.
+// Clients ask for departments changed after the latest change they know, so the same time twice would be missed.
+func (s *Store) nextDepartmentChange(ctx context.Context, q querier) (at uint32, err error) {
+	at = s.unix()
+	err = each(ctx, q, "SELECT COALESCE(MAX(updated),0) FROM IMDepart", nil, func(scan scanner) error {
+		var last uint32
+		err := scan(&last)
+		at = max(at, min(last, math.MaxUint32-1)+1)
+		return err
+	})
+	return at, err
+}
+
+func departmentExists(ctx context.Context, q querier, id uint32) error {
+	if id == 0 {
+		return nil
+	}
+	found := false
+	err := each(ctx, q, "SELECT 1 FROM IMDepart WHERE id=?", []any{id}, func(scanner) error {
+		found = true
+		return errEnough
+	})
+	if err == nil && !found {
+		err = chat.Errorf(chat.NotFound, "there is no department %d", id)
+	}
+	return err
+}

@@ -1,0 +1,43 @@
+package records
+
+import (
+	"context"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// AllGroups returns every group that exists, ascending by id.
+func (s *Store) AllGroups(ctx context.Context) ([]chat.GroupSummary, error) {
+	return s.summaries(ctx, "")
+}
+
+// GroupsOf returns every group that user is in, ascending by id.
+func (s *Store) GroupsOf(ctx context.Context, user uint32) ([]chat.GroupSummary, error) {
+	return s.summaries(ctx, "WHERE g.id IN (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0)", user)
+}
+
+func (s *Store) summaries(ctx context.Context, where string, params ...any) (groups []chat.GroupSummary, err error) {
+	query := "SELECT " + groupColumns + ",c.size,COALESCE(t.sentA,0),g.created,g.lastChated FROM IMGroup g" +
+		" JOIN (SELECT groupId,COUNT(DISTINCT userId) size FROM IMGroupMember WHERE status=0 GROUP BY groupId) c ON c.groupId=g.id" +
+		" LEFT JOIN IMProxyTalk t ON t.kind=2 AND t.a=g.id AND t.b=0 " + where + " ORDER BY g.id"
+	err = each(ctx, s.read, query, params, func(scan scanner) error {
+		var g chat.GroupSummary
+		var err error
+		g.GroupInfo, err = scanGroup(scan, &g.Size, &g.Messages, &g.Created, &g.LastTalk)
+		groups = append(groups, g)
+		return err
+	})
+	return groups, s.failed("reading groups", err)
+}
+
+// Memberships returns who is in a group and since when, ascending by user.
+func (s *Store) Memberships(ctx context.Context, group uint32) (members []chat.Membership, err error) {
+	query := "SELECT userId,MIN(updated) FROM IMGroupMember WHERE groupId=? AND status=0 GROUP BY userId ORDER BY userId"
+	err = each(ctx, s.read, query, []any{group}, func(scan scanner) error {
+		var m chat.Membership
+		err := scan(&m.User, &m.Joined)
+		members = append(members, m)
+		return err
+	})
+	return members, s.failed("reading members", err)
+}
