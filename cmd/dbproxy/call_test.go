@@ -16,6 +16,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
 // Every example is taken by a proxy that has the people it speaks of, and is not refused.
@@ -218,7 +219,7 @@ func TestExplainedFramesOfAnyKind(t *testing.T) {
 		explainFrames(&out, "received", stream)
 		shown := 0
 		for line := range strings.Lines(out.String()) {
-			if places(strings.TrimSuffix(line, "\n")) > lineWidth {
+			if terminal.Width(strings.TrimSuffix(line, "\n")) > lineWidth {
 				t.Errorf("%s: %q is wider than %d columns", name, line, lineWidth)
 			}
 			if _, text, ok := strings.Cut(line, "  |"); ok {

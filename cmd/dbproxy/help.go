@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
 // helpWidth is how many places a line of help may take.
@@ -122,7 +124,7 @@ func writeHelp(w io.Writer, c *cobra.Command) error {
 	out := bufio.NewWriter(w)
 	section := func(title, text string) {
 		if text = strings.TrimRight(text, "\n"); text != "" {
-			fmt.Fprintf(out, "\n%s\n%s\n", paint(w, bold, title+":"), text)
+			fmt.Fprintf(out, "\n%s\n%s\n", terminal.NewStyle(w).Bold(title+":"), text)
 		}
 	}
 	fmt.Fprintln(out, about(c))
@@ -130,7 +132,7 @@ func writeHelp(w io.Writer, c *cobra.Command) error {
 	section("Examples", c.Example)
 	left := 0
 	for _, sub := range c.Commands() {
-		left = max(left, places(sub.Name()))
+		left = max(left, terminal.Width(sub.Name()))
 	}
 	for _, a := range commandAreas(c) {
 		text := ""
@@ -142,7 +144,7 @@ func writeHelp(w io.Writer, c *cobra.Command) error {
 	flags := flagsOf(c)
 	left = 0
 	for _, f := range flags {
-		left = max(left, places(f.form()))
+		left = max(left, terminal.Width(f.form()))
 	}
 	text := ""
 	for _, f := range flags {
@@ -246,9 +248,9 @@ func (f flagText) form() string {
 // row sets a name, in a column of left places, and its text, which is wrapped, beside each other.
 func row(name string, left int, text string) string {
 	var b strings.Builder
-	line := "  " + name + strings.Repeat(" ", left-places(name)+2)
+	line := "  " + name + strings.Repeat(" ", left-terminal.Width(name)+2)
 	for word := range strings.FieldsSeq(text) {
-		if places(line)+1+places(word) > helpWidth && strings.TrimSpace(line) != "" {
+		if terminal.Width(line)+1+terminal.Width(word) > helpWidth && strings.TrimSpace(line) != "" {
 			b.WriteString(line + "\n")
 			line = strings.Repeat(" ", left+4)
 		}

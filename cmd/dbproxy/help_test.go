@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
 // commands are all that a user can see, by what is typed for them.
@@ -45,7 +47,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		}
 		for line := range strings.Lines(help.String()) {
 			line = strings.TrimSuffix(line, "\n")
-			if n := places(line); n > helpWidth {
+			if n := terminal.Width(line); n > helpWidth {
 				t.Errorf("%s: a line of help takes %d places, and %d is all there are:\n%s", path, n, helpWidth, line)
 			}
 			if strings.TrimRight(line, " \t") != line {

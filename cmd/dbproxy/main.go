@@ -9,13 +9,15 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, paint(os.Stderr, red, "dbproxy:"), err)
+		fmt.Fprintln(os.Stderr, terminal.NewStyle(os.Stderr).Red("dbproxy:"), err)
 		os.Exit(exitCode(err))
 	}
 }

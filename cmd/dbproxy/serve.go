@@ -22,6 +22,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/server"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 )
 
@@ -72,7 +73,7 @@ func newLog(w io.Writer, level string) (*slog.Logger, error) {
 		return nil, fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
 	}
 	opt := &slog.HandlerOptions{Level: l}
-	if isTerminal(w) {
+	if terminal.Is(w) {
 		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
 				a.Value = slog.StringValue(a.Value.Time().Format(time.TimeOnly))

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/width"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
 // table is rows of cells, the first being the heads of the columns.
@@ -25,7 +25,7 @@ func (t table) write(w io.Writer) error {
 		for i, cell := range row {
 			cell = printable(cell)
 			line.WriteString(cell)
-			line.WriteString(strings.Repeat(" ", widths[i]-places(cell)+2))
+			line.WriteString(strings.Repeat(" ", widths[i]-terminal.Width(cell)+2))
 		}
 		out.WriteString(strings.TrimRight(line.String(), " "))
 		out.WriteByte('\n')
@@ -56,7 +56,7 @@ func (t table) writeWithin(w io.Writer, max int, cut ...int) error {
 	for i, row := range t {
 		short[i] = make([]string, len(row))
 		for j, cell := range row {
-			short[i][j] = shorten(printable(cell), widths[j])
+			short[i][j] = terminal.Fit(printable(cell), widths[j])
 		}
 	}
 	return short.write(w)
@@ -68,24 +68,10 @@ func (t table) widths() (widths []int) {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], places(printable(cell)))
+			widths[i] = max(widths[i], terminal.Width(printable(cell)))
 		}
 	}
 	return widths
-}
-
-// shorten cuts text that takes more than max places, and shows that by its end.
-func shorten(text string, max int) string {
-	if places(text) <= max {
-		return text
-	}
-	n := 0
-	for i, r := range text {
-		if n += places(string(r)); n > max-1 {
-			return text[:i] + "…"
-		}
-	}
-	return text
 }
 
 // printable is text as it may go to a terminal: what would steer it (control characters, changes of direction) is
@@ -106,19 +92,4 @@ func printable(text string) string {
 		}
 	}
 	return b.String()
-}
-
-// places is how many places text takes on a terminal.
-func places(text string) (n int) {
-	for _, r := range text {
-		switch width.LookupRune(r).Kind() {
-		case width.EastAsianWide, width.EastAsianFullwidth:
-			n += 2
-		default:
-			if !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) {
-				n++
-			}
-		}
-	}
-	return n
 }

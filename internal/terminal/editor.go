@@ -66,7 +66,7 @@ func (e *Editor) Print(line string) {
 }
 
 // Complain prints a line about something that went wrong.
-func (e *Editor) Complain(line string) { e.Print(e.style.wrap("31", line)) }
+func (e *Editor) Complain(line string) { e.Print(e.style.Red(line)) }
 
 // Prompt sets what stands before the line being typed.
 func (e *Editor) Prompt(prompt string) {

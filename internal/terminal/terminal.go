@@ -29,6 +29,9 @@ func NewStyle(w io.Writer) Style {
 // Bold is for what matters.
 func (s Style) Bold(text string) string { return s.wrap("1", text) }
 
+// Red is for what went wrong.
+func (s Style) Red(text string) string { return s.wrap("31", text) }
+
 // Dim is for what matters less.
 func (s Style) Dim(text string) string { return s.wrap("2", text) }
 

@@ -3,42 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
-
-// isTerminal reports whether a person is at the other end of stream, one of the command's inputs or outputs, rather
-// than a program or a file.
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// coloured reports whether what is written to w may have colours: w is a terminal that knows them, and NO_COLOR
-// (no-color.org) is not set.
-func coloured(w io.Writer) bool {
-	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
-
-// style is how text stands out on a terminal.
-type style string
-
-// The styles, as the numbers that terminals know them by.
-const (
-	bold style = "1"
-	red  style = "31"
-)
-
-// paint gives text a style if w may be coloured.
-func paint(w io.Writer, s style, text string) string {
-	if !coloured(w) {
-		return text
-	}
-	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
-}
 
 // Work of less than progressAfter shows no progress; then it is shown anew every progressEvery.
 const (
@@ -50,7 +19,7 @@ const (
 // at says (nil: the seconds so far). It begins after a second. The work calls stop when it is over, which wipes the
 // line; at is called from another goroutine until then.
 func progress(w io.Writer, what string, at func() string) (stop func()) {
-	if !isTerminal(w) {
+	if !terminal.Is(w) {
 		return func() {}
 	}
 	return showProgress(w, what, at, progressAfter, progressEvery)
