@@ -20,7 +20,7 @@ type clock struct{ unix int64 }
 func (c *clock) now() time.Time { return time.Unix(c.unix, 0) }
 
 // openAt opens an embedded store with a clock of the test's.
-func openAt(t *testing.T, c *clock) *records.Store {
+func openWithClock(t *testing.T, c *clock) *records.Store {
 	t.Helper()
 	opt := records.Options{Now: c.now, Log: slog.New(slog.DiscardHandler)}
 	store, err := records.OpenSQLite(filepath.Join(t.TempDir(), "dbproxy.db"), opt)
@@ -48,7 +48,7 @@ func addPeople(t *testing.T, store *records.Store, names ...string) {
 	}
 }
 
-func wantKind(t *testing.T, err error, kind chat.Kind, text string) {
+func refused(t *testing.T, err error, kind chat.Kind, text string) {
 	t.Helper()
 	if chat.KindOf(err) != kind || err.Error() != text {
 		t.Errorf("error %v (%v), want %s (%v)", err, chat.KindOf(err), text, kind)
@@ -68,13 +68,13 @@ func userNames(t *testing.T, store *records.Store) (names []string) {
 }
 
 func TestAddUsersMakesAllOrNone(t *testing.T) {
-	store := openAt(t, &clock{1000})
+	store := openWithClock(t, &clock{1000})
 	addPeople(t, store, "ann")
 	ctx := t.Context()
-	wantKind(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "ann"}}), chat.NotAllowed, `there is a user named "ann" already`)
-	wantKind(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "bob"}}), chat.NotAllowed, `there is a user named "bob" already`)
-	wantKind(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "cy", Department: 4}}), chat.NotFound, "there is no department 4")
-	wantKind(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {}}), chat.Invalid, "the name is empty")
+	refused(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "ann"}}), chat.NotAllowed, `there is a user named "ann" already`)
+	refused(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "bob"}}), chat.NotAllowed, `there is a user named "bob" already`)
+	refused(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "cy", Department: 4}}), chat.NotFound, "there is no department 4")
+	refused(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {}}), chat.Invalid, "the name is empty")
 	if diff := cmp.Diff([]string{"ann"}, userNames(t, store)); diff != "" {
 		t.Error("after what was refused:", diff)
 	}
@@ -101,7 +101,7 @@ func TestAddUsersMakesAllOrNone(t *testing.T) {
 
 func TestChangeUsers(t *testing.T) {
 	c := &clock{1000}
-	store := openAt(t, c)
+	store := openWithClock(t, c)
 	addPeople(t, store, "ann", "bob", "cy")
 	c.unix = 2000
 	changed, err := store.ChangeUsers(t.Context(), []uint32{2, 1}, func(u *chat.User) error {
@@ -128,21 +128,21 @@ func TestChangeUsers(t *testing.T) {
 		})
 		return err
 	}
-	wantKind(t, set(9, func(*chat.User) {}), chat.NotFound, "there is no user 9")
-	wantKind(t, set(1, func(u *chat.User) { u.Name = "bob" }), chat.NotAllowed, `there is a user named "bob" already`)
-	wantKind(t, set(1, func(u *chat.User) { u.Department = 3 }), chat.NotFound, "there is no department 3")
-	wantKind(t, set(1, func(u *chat.User) { u.Phone = "123456789012" }), chat.Invalid, "phone is longer than 11 characters")
+	refused(t, set(9, func(*chat.User) {}), chat.NotFound, "there is no user 9")
+	refused(t, set(1, func(u *chat.User) { u.Name = "bob" }), chat.NotAllowed, `there is a user named "bob" already`)
+	refused(t, set(1, func(u *chat.User) { u.Department = 3 }), chat.NotFound, "there is no department 3")
+	refused(t, set(1, func(u *chat.User) { u.Phone = "123456789012" }), chat.Invalid, "phone is longer than 11 characters")
 	leave := func(u *chat.User) { u.Status = chat.Left }
 	for _, step := range []error{set(2, leave), set(1, func(u *chat.User) { u.Name = "bob" }), set(2, func(u *chat.User) { u.Nick = "old" })} {
 		if step != nil {
 			t.Error("after bob left his name is free:", step)
 		}
 	}
-	wantKind(t, set(2, func(u *chat.User) { u.Status = chat.InService }), chat.NotAllowed, `there is a user named "bob" already`)
+	refused(t, set(2, func(u *chat.User) { u.Status = chat.InService }), chat.NotAllowed, `there is a user named "bob" already`)
 }
 
 func TestDepartmentChangesInOneSecondAreAllSeen(t *testing.T) {
-	store := openAt(t, &clock{1000})
+	store := openWithClock(t, &clock{1000})
 	ctx := t.Context()
 	latest := uint32(0)
 	sees := func(what string, id uint32) {
@@ -173,17 +173,17 @@ func TestDepartmentChangesInOneSecondAreAllSeen(t *testing.T) {
 		_, err := store.ChangeDepartment(ctx, 1, func(d *chat.Department) error { d.Parent = parent; return nil })
 		return err
 	}
-	wantKind(t, under(1), chat.Invalid, "department 1 would stand above itself: 1 is at or below it")
-	wantKind(t, under(3), chat.Invalid, "department 1 would stand above itself: 3 is at or below it")
-	wantKind(t, under(4), chat.NotFound, "there is no department 4")
+	refused(t, under(1), chat.Invalid, "department 1 would stand above itself: 1 is at or below it")
+	refused(t, under(3), chat.Invalid, "department 1 would stand above itself: 3 is at or below it")
+	refused(t, under(4), chat.NotFound, "there is no department 4")
 	_, err = store.ChangeDepartment(ctx, 4, func(*chat.Department) error { return nil })
-	wantKind(t, err, chat.NotFound, "there is no department 4")
+	refused(t, err, chat.NotFound, "there is no department 4")
 }
 
 // TestGroupsAsAnAdministratorSeesThem changes groups as user 0, by the rules of the protocol.
 func TestGroupsAsAnAdministratorSeesThem(t *testing.T) {
 	c := &clock{1000}
-	store := openAt(t, c)
+	store := openWithClock(t, c)
 	ctx := t.Context()
 	svc, err := chat.New(chat.Store{Groups: store}, chat.Options{VoiceKey: chat.DefaultVoiceKey, Now: c.now})
 	if err != nil {
