@@ -6,7 +6,7 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DATA   ?= ./data
 
 .DEFAULT_GOAL = help
-.PHONY: help build run test race lint fuzz bench generate generate-check clean
+.PHONY: help build run test race lint fuzz bench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,8 +14,8 @@ help: ## List these targets
 build: ## Build bin/dbproxy, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.release=$(RELEASE)' -o bin/dbproxy ./cmd/dbproxy
 
-run: build ## Build and serve on 127.0.0.1:10600, data in ./data
-	bin/dbproxy serve --data $(DATA)
+run: build ## Build and serve a demo company on 127.0.0.1:10600, data in ./data
+	bin/dbproxy serve --demo --data $(DATA)
 
 test: ## Run all tests
 	$(GO) test ./...
@@ -23,7 +23,7 @@ test: ## Run all tests
 race: ## Run all tests with the race detector (needs gcc)
 	CGO_ENABLED=1 $(GO) test -race ./...
 
-lint: generate-check ## Check formatting, vet, staticcheck, generated code, tidiness of go.mod
+lint: generate-check ## Check format, vet, staticcheck, generated code, go.mod
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' ':!internal/impb')); \
 	 test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -35,7 +35,7 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 	$(GO) test ./internal/command -run '^$$' -fuzz FuzzRequest -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./internal/admin -run '^$$' -fuzz FuzzReadCSV -fuzztime $(or $(FUZZTIME),1m)
 
-bench: build ## Measure messages per second through the protocol, on a store in a temporary directory
+bench: build ## Measure messages per second, on a store of its own
 	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10
 
 generate: ## Make internal/impb anew from proto/
@@ -48,6 +48,9 @@ generate-check:
 	$(GOTOOL) buf lint && $(GOTOOL) buf generate -o "$$tmp" && \
 	diff -r "$$tmp/internal/impb" internal/impb || \
 	{ echo "internal/impb is not current: run 'make generate'"; exit 1; }
+
+man: build ## Write the manual pages into bin/man
+	bin/dbproxy man bin/man
 
 clean: ## Remove what was built; data stays
 	rm -rf bin

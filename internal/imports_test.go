@@ -17,7 +17,7 @@ const module = "github.com/teamtalk-go/dbproxy/"
 var allowed = map[string][]string{
 	"impb":      {},
 	"pdu":       {},
-	"catalog":   {"impb"},
+	"catalog":   {"impb", "proto"},
 	"client":    {"catalog", "pdu"},
 	"server":    {"pdu"},
 	"command":   {"catalog", "chat", "impb", "pdu", "server"},
@@ -27,6 +27,11 @@ var allowed = map[string][]string{
 	"counters":  {"chat"},
 	"voice":     {"chat"},
 	"groupsync": {"chat"},
+	"company":   {"chat"},
+	"demo":      {"client", "company", "impb"},
+	"chatui":    {"client", "impb", "terminal"},
+	"terminal":  {},
+	"tail":      {"records"},
 	"datadir":   {},
 }
 

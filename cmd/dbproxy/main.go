@@ -15,8 +15,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "dbproxy:", err)
-		os.Exit(1)
+		fmt.Fprintln(os.Stderr, paint(os.Stderr, red, "dbproxy:"), err)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -36,20 +36,29 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	}
 	root.SetVersionTemplate("dbproxy {{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
-	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), groupCommand(), versionCommand())
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), groupCommand(), callCommand(), versionCommand())
+	root.AddCommand(demoCommand(), chatCommand(), tailCommand())
+	root.AddCommand(completionCommand(), manCommand())
+	polish(root)
 	return root
 }
 
 // group is a command that only holds others. Called alone it explains itself; called with a word it does not know, it
-// fails.
+// fails and suggests one.
 func group(c *cobra.Command) *cobra.Command {
-	c.Args = cobra.NoArgs
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return unknownCommand(c, args[0])
+		}
+		return nil
+	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
 }
 
 // dataFlag gives a command the flag for the data directory.
 func dataFlag(c *cobra.Command) *string {
-	return c.Flags().String("data", "./data", "the data `directory`")
+	data := c.Flags().String("data", "./data", "the data `directory`")
+	_ = c.MarkFlagDirname("data") // fails only without the flag
+	return data
 }

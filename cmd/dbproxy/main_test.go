@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -20,13 +21,30 @@ func TestMain(m *testing.M) {
 }
 
 // TestCommands runs the scripts in testdata/script, each in an empty directory, against the real commands. In them
-// "proxy ARGS" starts "dbproxy serve ARGS" on a free port, sets $ADDR to it, and stops it when the script ends.
+// "proxy ARGS" starts "dbproxy serve ARGS" on a free port, sets $ADDR to it, and stops it when the script ends, or at
+// "stopproxy", after which proxy.out has what it printed.
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"proxy": startProxy, "ask": ask, "login": login},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"proxy":     startProxy,
+			"stopproxy": stopProxy,
+			"ask":       ask,
+			"login":     login,
+		},
 	})
+}
+
+// running has the function that stops the proxy of a script, by its directory: scripts run side by side.
+var running sync.Map
+
+func stopProxy(ts *testscript.TestScript, _ bool, _ []string) {
+	stop, ok := running.Load(ts.Getenv("WORK"))
+	if !ok {
+		ts.Fatalf("no proxy was started")
+	}
+	stop.(func())()
 }
 
 func startProxy(ts *testscript.TestScript, neg bool, args []string) {
@@ -44,11 +62,17 @@ func startProxy(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Dir = ts.Getenv("WORK")
 	stderr, err := cmd.StderrPipe()
 	ts.Check(err)
+	out, err := os.Create(filepath.Join(cmd.Dir, "proxy.out"))
+	ts.Check(err)
+	cmd.Stdout = out
 	ts.Check(cmd.Start())
-	ts.Defer(func() {
+	stop := sync.OnceFunc(func() {
 		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 		ts.Check(cmd.Wait())
+		ts.Check(out.Close())
 	})
+	running.Store(ts.Getenv("WORK"), stop)
+	ts.Defer(stop)
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		var line struct{ Msg, Addr string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {

@@ -9,13 +9,14 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/command"
+	"github.com/teamtalk-go/dbproxy/internal/company"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
@@ -28,6 +29,8 @@ import (
 type serving struct {
 	data, listen string
 	log          *slog.Logger
+	demo         bool                                    // fill an empty directory with the demo company
+	ready        func(addr string, filled company.State) // may be nil; called when it listens
 }
 
 func serveCommand() *cobra.Command {
@@ -40,18 +43,24 @@ exits within 4 seconds.
 
 Logs go to standard error, as text on a terminal and as JSON otherwise.`,
 		Example: `  dbproxy serve
-  dbproxy serve --data /var/lib/dbproxy --listen 10.0.0.5:10600`,
+  dbproxy serve --data /var/lib/dbproxy --listen 10.0.0.5:10600
+  dbproxy serve --demo --data /tmp/demo # a made-up company to try things on`,
 		Args: cobra.NoArgs,
 	}
 	data := dataFlag(c)
 	listen := c.Flags().String("listen", "127.0.0.1:10600", "the `address` to listen on")
-	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
+	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
+	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		log, err := newLog(c.ErrOrStderr(), *level)
 		if err != nil {
 			return err
 		}
-		return serving{data: *data, listen: *listen, log: log}.run(c.Context())
+		s := serving{data: *data, listen: *listen, log: log, demo: *demo}
+		if *demo {
+			s.ready = func(addr string, filled company.State) { sayWhatToTry(c.OutOrStdout(), *data, addr, filled) }
+		}
+		return s.run(c.Context())
 	}
 	return c
 }
@@ -63,7 +72,13 @@ func newLog(w io.Writer, level string) (*slog.Logger, error) {
 		return nil, fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
 	}
 	opt := &slog.HandlerOptions{Level: l}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(w) {
+		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
+				a.Value = slog.StringValue(a.Value.Time().Format(time.TimeOnly))
+			}
+			return a
+		}
 		return slog.New(slog.NewTextHandler(w, opt)), nil
 	}
 	return slog.New(slog.NewJSONHandler(w, opt)), nil
@@ -89,7 +104,7 @@ func (s serving) run(ctx context.Context) (err error) {
 	}
 	sounds, err := voice.OpenDir(dir.Voice())
 	if err != nil {
-		return fmt.Errorf("opening the directory for voice messages: %w", err)
+		return fmt.Errorf("opening the directory for voice messages: %w", dir.Explain(err))
 	}
 	defer func() { err = errors.Join(err, sounds.Close()) }()
 	ln, err := listen(s.listen)
@@ -99,11 +114,21 @@ func (s serving) run(ctx context.Context) (err error) {
 	if err := dir.Announce(ln.Addr().String()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	svc, err := chat.New(embedded(store, sounds), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: s.log})
+	rules, opt := embedded(store, sounds), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: s.log}
+	svc, err := chat.New(rules, opt)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	var filled company.State
+	if s.demo {
+		if filled, err = company.Ensure(ctx, store, rules, opt); err != nil {
+			return errors.Join(err, ln.Close())
+		}
+	}
 	s.log.Info("listening", "addr", ln.Addr().String(), "data", dir.Path(), "pid", os.Getpid(), "version", version())
+	if s.ready != nil {
+		s.ready(ln.Addr().String(), filled)
+	}
 	err = s.serve(ctx, ln, svc, store)
 	s.log.Info("stopped")
 	return err
@@ -121,6 +146,8 @@ func (s serving) serve(ctx context.Context, ln net.Listener, svc *chat.Service, 
 	sync := groupsync.Syncer{Store: store, Now: svc.Now, Log: s.log}
 	tasks.Go(func() error { return sync.Run(syncing) })
 	handler := command.New(svc, s.log)
+	silent := context.AfterFunc(ctx, func() { s.log.Info("stopping: finishing what is under way, 4 seconds at the most") })
+	defer silent()
 	err := server.New(server.DefaultConfig(), handler, s.log).Serve(ctx, ln)
 	stopSync()
 	handler.Wait()

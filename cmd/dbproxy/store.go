@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/records"
@@ -14,9 +15,12 @@ import (
 func openRecords(ctx context.Context, dir *datadir.Dir, log *slog.Logger) (store *records.Store, ran []string, err error) {
 	store, err = records.OpenSQLite(dir.Database(), records.Options{Log: log})
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening %s: %w", dir.Database(), err)
+		return nil, nil, fmt.Errorf("opening %s: %w", dir.Database(), dir.Explain(err))
 	}
-	if ran, err = store.Migrate(ctx); err != nil {
+	stop := progress(os.Stderr, "bringing the tables up to date", nil)
+	ran, err = store.Migrate(ctx)
+	stop()
+	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("making the tables of %s: %w", dir.Database(), err), store.Close())
 	}
 	return store, ran, nil

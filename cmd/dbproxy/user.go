@@ -49,7 +49,7 @@ input (its first line); it is never an argument, where others could see it.`,
 	f.StringVar(&u.Nick, "nick", "", "the `name` that others see (default: the same)")
 	f.StringVar(&u.Domain, "domain", "", "the `name` in Latin letters (default: the same)")
 	department := f.String("department", "", "the id or `name` of a department (default: none)")
-	sex := f.String("sex", "unknown", "male, female or unknown")
+	sex := f.String("sex", "unknown", "the `sex`: male, female or unknown")
 	f.StringVar(&u.Phone, "phone", "", "the phone `number`, at most 11 characters")
 	f.StringVar(&u.Email, "email", "", "the e-mail `address`")
 	c.RunE = func(c *cobra.Command, args []string) error {

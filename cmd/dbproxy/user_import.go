@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/records"
@@ -98,9 +97,12 @@ func (im *importing) run(ctx context.Context, store *records.Store) error {
 		return err
 	}
 	total := len(plan.Add) + len(plan.Change)
-	progress, end := im.progress(total)
-	done, err := plan.Run(ctx, progress)
-	end()
+	var at atomic.Int64 // how many are done
+	stop := progress(im.errs, "importing", func() string {
+		return admin.Digits(int(at.Load())) + " of " + admin.Count(total, "person")
+	})
+	done, err := plan.Run(ctx, func(done int) { at.Store(int64(done)) })
+	stop()
 	if err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			err = errors.New("interrupted")
@@ -159,26 +161,4 @@ func (im *importing) said(verb string, added, changed, same, bad int) string {
 		text += ", " + admin.Count(bad, "bad line") + " " + verb + "skipped"
 	}
 	return text
-}
-
-// progress returns what to call with how many people are done. It shows that on a terminal, when it takes longer than a
-// second; end wipes it out.
-func (im *importing) progress(total int) (show func(done int), end func()) {
-	f, ok := im.errs.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func(int) {}, func() {}
-	}
-	start, shown := time.Now(), false
-	show = func(done int) {
-		if time.Since(start) > time.Second {
-			shown = true
-			fmt.Fprintf(im.errs, "\r%s of %s imported", admin.Digits(done), admin.Count(total, "person"))
-		}
-	}
-	end = func() {
-		if shown {
-			fmt.Fprint(im.errs, "\r\x1b[K")
-		}
-	}
-	return show, end
 }

@@ -1,6 +1,11 @@
 package chat
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"math"
+	"strings"
+	"unicode"
+)
 
 // CheckUser refuses a user that the tables could not hold as given. It is for those who make and change users: the
 // commands of an administrator.
@@ -18,16 +23,40 @@ func CheckUser(u User) error {
 		{"phone", u.Phone, 11},
 		{"email", u.Email, 64},
 		{"avatar", u.Avatar, MaxAvatar},
-		{"signature", u.Signature, MaxSignature},
 	} {
-		if err := checkText(f.what, f.text, f.max); err != nil {
+		if err := checkLine(f.what, f.text, f.max); err != nil {
 			return err
 		}
 	}
 	if len(u.Signature) > MaxSignature {
 		return Errorf(Invalid, "signature is longer than %d bytes", MaxSignature)
 	}
-	return nil
+	return checkText("signature", u.Signature, MaxSignature)
+}
+
+// CheckUserChange is CheckUser for what is new: what somebody else has written before is no reason to refuse a change of
+// something else.
+func CheckUserChange(old, u User) error {
+	for _, f := range []struct{ old, now *string }{
+		{&old.Nick, &u.Nick}, {&old.Domain, &u.Domain}, {&old.Phone, &u.Phone}, {&old.Email, &u.Email},
+		{&old.Avatar, &u.Avatar}, {&old.Signature, &u.Signature},
+	} {
+		if *f.now == *f.old {
+			*f.now = ""
+		}
+	}
+	if u.Name == old.Name {
+		u.Name = "as before"
+	}
+	return CheckUser(u)
+}
+
+// checkLine is checkText for what stands in tables and lists.
+func checkLine(what, text string, max int) error {
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return Errorf(Invalid, "%s has a control character", what)
+	}
+	return checkText(what, text, max)
 }
 
 // CheckDepartment refuses a department that the tables could not hold as given.
@@ -35,7 +64,21 @@ func CheckDepartment(d Department) error {
 	if d.Name == "" {
 		return Errorf(Invalid, "the name is empty")
 	}
-	return checkText("name", d.Name, 64)
+	if d.Priority > math.MaxInt32 {
+		return Errorf(Invalid, "priority %d is above %d", d.Priority, math.MaxInt32)
+	}
+	return checkLine("name", d.Name, 64)
+}
+
+// CheckDepartmentChange is CheckDepartment for what is new.
+func CheckDepartmentChange(old, d Department) error {
+	if d.Name == old.Name {
+		d.Name = "as before"
+	}
+	if d.Priority == old.Priority {
+		d.Priority = 0
+	}
+	return CheckDepartment(d)
 }
 
 // GroupSummary is a group as an administrator sees it in a list.

@@ -38,7 +38,7 @@ type Options struct {
 	VoiceKey string
 	// Now is the clock; its location is the one the nightly push shield goes by. Nil means time.Now.
 	Now func() time.Time
-	// Concurrency is how many reads and single changes may run at once; 0 means 32.
+	// Concurrency is how many reads, and how many single changes, may run at once; 0 means 32.
 	Concurrency int
 	Log         *slog.Logger
 }
@@ -51,7 +51,9 @@ const DefaultVoiceKey = "12345678901234567890123456789012"
 type Service struct {
 	Store
 	committer *committer
-	slots     *semaphore.Weighted
+	reads     *semaphore.Weighted // at most so many run at once
+	changes   *semaphore.Weighted // likewise; of their own, so that changes waiting for the storage hold up no reads
+	sounds    *semaphore.Weighted // at most so many are being stored at once
 	reading   reading
 	label     string
 	now       func() time.Time
@@ -80,10 +82,12 @@ func New(store Store, opt Options) (*Service, error) {
 			log:      opt.Log,
 			now:      opt.Now,
 		},
-		slots: semaphore.NewWeighted(int64(opt.Concurrency)),
-		label: label,
-		now:   opt.Now,
-		log:   opt.Log,
+		reads:   semaphore.NewWeighted(int64(opt.Concurrency)),
+		changes: semaphore.NewWeighted(int64(opt.Concurrency)),
+		sounds:  semaphore.NewWeighted(maxSounds),
+		label:   label,
+		now:     opt.Now,
+		log:     opt.Log,
 	}, nil
 }
 
@@ -94,19 +98,25 @@ func (s *Service) Run(ctx context.Context) error { return s.committer.run(ctx) }
 // It does not wait for that, only for room in the queue; change is called exactly once, with an error when it must not
 // do its work because the deadline passed or the service is shutting down.
 func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
-	err := s.committer.submit(lane, &job{ctx: ctx, run: func() { s.Limited(ctx, change) }})
+	err := s.committer.submit(lane, &job{
+		ctx:  ctx,
+		run:  func() { limited(ctx, s.changes, change) },
+		done: func(_ Stored, err error) { change(err) },
+	})
 	if err != nil {
 		change(err)
 	}
 }
 
-// Limited calls work once as few enough others are running, or with an error when ctx ends before.
-func (s *Service) Limited(ctx context.Context, work func(error)) {
-	if err := s.slots.Acquire(ctx, 1); err != nil {
+// Limited calls work, which reads, once as few enough others are reading, or with an error when ctx ends before.
+func (s *Service) Limited(ctx context.Context, work func(error)) { limited(ctx, s.reads, work) }
+
+func limited(ctx context.Context, slots *semaphore.Weighted, work func(error)) {
+	if err := slots.Acquire(ctx, 1); err != nil {
 		work(Errorf(Unavailable, "waiting for a turn: %w", err))
 		return
 	}
-	defer s.slots.Release(1)
+	defer slots.Release(1)
 	work(nil)
 }
 

@@ -16,8 +16,10 @@ const (
 	maxQueued = 8192
 
 	commitTimeout = 3 * time.Second
-	settlePause   = 100 * time.Millisecond
-	applyTimeout  = 500 * time.Millisecond
+	// lastMoment is how long before its deadline a message is given up, so that its sender learns of it in time.
+	lastMoment   = 100 * time.Millisecond
+	settlePause  = 100 * time.Millisecond
+	applyTimeout = 500 * time.Millisecond
 	// sweepEvery is how often commits that nobody applied are looked for, sweepAge how old they must be.
 	sweepEvery = time.Minute
 	sweepAge   = 30 * time.Second
@@ -51,7 +53,11 @@ func (c *committer) run(ctx context.Context) error {
 		case <-tick.C:
 			c.sweep(ctx, sweepAge)
 		case <-c.wake:
-			for batch := c.gather(maxBatchRows, maxBatchBytes); len(batch) > 0; batch = c.gather(maxBatchRows, maxBatchBytes) {
+			for ctx.Err() == nil {
+				batch := c.gather(maxBatchRows, maxBatchBytes)
+				if len(batch) == 0 {
+					break
+				}
 				c.commit(batch)
 				c.release(batch)
 			}
@@ -63,10 +69,10 @@ func (c *committer) run(ctx context.Context) error {
 func (c *committer) release(batch []*job) {
 	held := make(map[*queue]int64, len(batch))
 	for _, j := range batch {
-		held[j.lane]++
+		held[j.lane] += j.room
 	}
-	for q, n := range held {
-		c.free(q, n)
+	for q, room := range held {
+		c.free(q, room)
 	}
 }
 
@@ -79,8 +85,6 @@ func (c *committer) commit(batch []*job) {
 		switch {
 		case j.refused != nil:
 			outcomes[i].stored.Err = j.refused
-		case j.ctx.Err() != nil:
-			outcomes[i].err = Errorf(Unavailable, "dropped from the queue: %w", context.Cause(j.ctx))
 		default:
 			todo = append(todo, i)
 		}
@@ -97,70 +101,75 @@ type outcome struct {
 	err    error
 }
 
-// store commits the jobs batch[i] for i in todo and fills in their outcomes. A batch with a row that can never be
-// stored is split, so that it does not fail its neighbours.
+// store commits the jobs batch[i] for i in todo and fills in their outcomes. While a batch is certainly not stored it is
+// tried again, without those whose deadline comes too near. A batch with a row that can never be stored is split, so
+// that it does not fail its neighbours.
 func (c *committer) store(batch []*job, todo []int, outcomes []outcome) {
+	for try := 0; len(todo) > 0; try++ {
+		todo = slices.DeleteFunc(todo, func(k int) bool {
+			late := batch[k].ctx.Err() != nil || timeLeft(batch[k]) < lastMoment
+			if late && outcomes[k].err == nil {
+				outcomes[k].err = Errorf(Unavailable, "dropped from the queue: %w", context.DeadlineExceeded)
+			}
+			return late
+		})
+		stored, err := c.persist(batch, todo)
+		for i, k := range todo {
+			if outcomes[k].err = err; err == nil {
+				outcomes[k].stored = stored[i]
+			}
+		}
+		switch {
+		case err == nil:
+			return
+		case KindOf(err) == Invalid && len(todo) > 1:
+			c.log.Warn("a batch was refused by the storage; splitting it", "rows", len(todo), "err", err)
+			half := len(todo) / 2
+			c.store(batch, slices.Clone(todo[:half]), outcomes)
+			c.store(batch, slices.Clone(todo[half:]), outcomes)
+			return
+		case KindOf(err) != Unavailable || try == len(retryPauses):
+			return
+		}
+		c.log.Warn("a batch was not stored; trying again", "rows", len(todo), "pause", retryPauses[try], "err", err)
+		time.Sleep(retryPauses[try])
+	}
+}
+
+// timeLeft is how long a job may still take.
+func timeLeft(j *job) time.Duration {
+	if deadline, ok := j.ctx.Deadline(); ok {
+		return time.Until(deadline)
+	}
+	return commitTimeout
+}
+
+// persist is one commit of the jobs batch[i] for i in todo, with an id of its own. It ends early enough for the first of
+// them to be answered in time, and when the server gives the first of them up. UnknownOutcome is returned only when
+// the outcome could not be found out until the last one's deadline.
+func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	if len(todo) == 0 {
-		return
+		return nil, nil
 	}
 	drafts := make([]Draft, len(todo))
-	deadline := time.Now() // the latest of the jobs'
+	first, last := commitTimeout, time.Duration(0)
 	for i, k := range todo {
 		drafts[i] = batch[k].draft
-		d, ok := batch[k].ctx.Deadline()
-		if !ok {
-			d = time.Now().Add(commitTimeout)
-		}
-		if d.After(deadline) {
-			deadline = d
-		}
+		first, last = min(first, timeLeft(batch[k])-lastMoment/2), max(last, timeLeft(batch[k]))
 	}
-	stored, err := c.persist(drafts, deadline)
-	if err != nil && KindOf(err) == Invalid && len(todo) > 1 {
-		c.log.Warn("a batch was refused by the storage; splitting it", "rows", len(todo), "err", err)
-		c.store(batch, todo[:len(todo)/2], outcomes)
-		c.store(batch, todo[len(todo)/2:], outcomes)
-		return
-	}
-	for i, k := range todo {
-		if err != nil {
-			outcomes[k].err = err
-		} else {
-			outcomes[k].stored = stored[i]
-		}
-	}
-}
-
-// persist appends one batch, finds out what became of it, and tries again while it certainly was not stored.
-func (c *committer) persist(drafts []Draft, deadline time.Time) ([]Stored, error) {
-	for try := 0; ; try++ {
-		stored, err := c.persistOnce(drafts, deadline)
-		if err == nil || KindOf(err) != Unavailable || try == len(retryPauses) {
-			return stored, err
-		}
-		pause := retryPauses[try]
-		if time.Until(deadline) < pause {
-			return nil, err
-		}
-		c.log.Warn("a batch was not stored; trying again", "rows", len(drafts), "pause", pause, "err", err)
-		time.Sleep(pause)
-	}
-}
-
-// persistOnce is one commit with an id of its own. It returns UnknownOutcome only when the outcome could not be found
-// out until the deadline.
-func (c *committer) persistOnce(drafts []Draft, deadline time.Time) ([]Stored, error) {
-	id := NewCommitID()
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), first)
 	defer cancel()
+	defer context.AfterFunc(batch[todo[0]].ctx, cancel)()
+
+	id := NewCommitID()
 	receipt, err := c.ledger.Append(ctx, Batch{ID: id, Now: unix(c.now()), Drafts: drafts}, c.seq)
 	if err != nil && KindOf(err) == UnknownOutcome {
-		err = c.settle(id, err, deadline)
+		err = c.settle(id, err, time.Now().Add(last))
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.apply(ctx, []Commit{{ID: id, Changes: receipt.Changes}})
+	c.apply(context.Background(), []Commit{{ID: id, Changes: receipt.Changes}})
 	return receipt.Stored, nil
 }
 

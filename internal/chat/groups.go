@@ -78,6 +78,8 @@ func (s *Service) CreateGroup(ctx context.Context, g NewGroup) (id uint32, membe
 		err = Errorf(Invalid, "a group needs a name")
 	case len(g.Members) == 0:
 		err = Errorf(Invalid, "a group needs members")
+	case len(g.Members) > maxMembers:
+		err = Errorf(Invalid, "a group of %d members: at most %d can be given at once", len(g.Members), maxMembers)
 	default:
 		err = checkText("group name", g.Name, MaxGroupName)
 	}
@@ -127,6 +129,9 @@ func (s *Service) ChangeMembers(ctx context.Context, c MemberChange) (changed, m
 		return nil, nil, err
 	}
 	users := SortedSet(c.Users)
+	if len(users) > maxMembers {
+		return nil, nil, Errorf(Invalid, "%d members: at most %d can be changed at once", len(users), maxMembers)
+	}
 	if c.Remove {
 		members, err = s.Groups.RemoveMembers(ctx, c.Group, users, s.unix())
 		changed = users
@@ -165,6 +170,7 @@ func (s *Service) MuteGroup(ctx context.Context, user, group, value uint32) erro
 
 // Mutes returns the mute value of every given user, in the given order, 0 where it was never set.
 func (s *Service) Mutes(ctx context.Context, group uint32, users []uint32) ([]uint32, error) {
+	users = s.cutAsked(users, "mutes")
 	set, err := s.Store.Mutes.Mutes(ctx, group, SortedSet(users))
 	if err != nil {
 		return nil, err
@@ -174,4 +180,13 @@ func (s *Service) Mutes(ctx context.Context, group uint32, users []uint32) ([]ui
 		values[i] = set[u]
 	}
 	return values, nil
+}
+
+// cutAsked keeps an answer with one entry per user asked about within MaxAnswer.
+func (s *Service) cutAsked(users []uint32, what string) []uint32 {
+	if len(users) <= maxAsked {
+		return users
+	}
+	s.log.Warn("a list is cut: it does not fit an answer", "list", what, "asked", len(users), "kept", maxAsked)
+	return users[:maxAsked]
 }

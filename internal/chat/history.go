@@ -21,7 +21,7 @@ type Archive interface {
 
 // PageQuery says which messages of a talk are wanted.
 type PageQuery struct {
-	IDs   []uint32 // only these; nil: any
+	IDs   []uint32 // only these, sorted and unique; nil: any
 	UpTo  uint32   // the largest message id wanted; 0: any
 	Since uint32   // only messages created at that time or later, Unix seconds
 	Count uint32   // at most so many; and at most MaxAnswer bytes of them
@@ -38,15 +38,10 @@ func (s *Service) Page(ctx context.Context, user uint32, talk Talk, upTo, count 
 
 // MessagesByID returns those of the named messages that user may see, newest first, at most 100.
 func (s *Service) MessagesByID(ctx context.Context, user uint32, talk Talk, ids []uint32) ([]Message, error) {
-	ids = SortedSet(ids)
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	if len(ids) > maxIDsByRequest {
-		s.log.Warn("messages asked for by id: cut", "user", user, "talk", talk, "asked", len(ids), "max", maxIDsByRequest)
-		ids = ids[:maxIDsByRequest]
-	}
-	return s.page(ctx, user, talk, PageQuery{IDs: ids, Count: maxIDsByRequest})
+	return s.page(ctx, user, talk, PageQuery{IDs: SortedSet(ids), Count: maxByID})
 }
 
 // LatestID returns the id of a talk's last message in paging order, 0 when there is none. Anybody may ask.

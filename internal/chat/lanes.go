@@ -38,15 +38,16 @@ func FilesLane(user uint32) Lane { return Lane{scope: filesScope, a: uint64(user
 // which has the lane for itself.
 type job struct {
 	seq  uint64 // order of submission
+	room int64  // what it takes of the lanes' room
 	ctx  context.Context
 	lane *queue
 
-	run func() // nil for a draft
+	run func() // nil for a draft; called unless done was
 
 	draft   Draft
 	refused error               // the draft was refused before it came to the ledger: only its turn to be answered is awaited
 	pending bool                // the draft's sound is still being stored
-	done    func(Stored, error) // called once; an error means the batch failed
+	done    func(Stored, error) // called once, for a draft; an error means that the batch failed
 }
 
 func (j *job) bytes() int { return len(j.draft.Content) + 64 }
@@ -81,15 +82,21 @@ func newLanes(max int64) *lanes {
 	}
 }
 
-// submit queues j at the end of its lane. It waits while the queues are full, until j's context ends.
+// submit queues j at the end of its lane. It waits while the queues are full, until j's context ends; a draft is refused
+// then, but in its turn.
 func (l *lanes) submit(key Lane, j *job) error {
+	j.room = 1
 	if err := l.room.Acquire(j.ctx, 1); err != nil {
-		return Errorf(Unavailable, "queue full: %w", err)
+		err = Errorf(Unavailable, "queue full: %w", err)
+		if j.run != nil {
+			return err
+		}
+		j.room, j.refused, j.pending = 0, err, false // it still waits for its turn to be answered
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		l.room.Release(1)
+		l.room.Release(j.room)
 		return Errorf(Unavailable, "shutting down")
 	}
 	q := l.queues[key]
@@ -104,12 +111,17 @@ func (l *lanes) submit(key Lane, j *job) error {
 	return nil
 }
 
-// settled says that the sound of j's draft is stored, or that it is refused.
-func (l *lanes) settled(j *job, sound *Sound, refused error) {
+// settled says that the sound of j's draft is stored, or that it is refused. It answers false when nobody waits for that
+// any more.
+func (l *lanes) settled(j *job, sound *Sound, refused error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed || !j.pending {
+		return false
+	}
 	j.pending, j.draft.Sound, j.refused = false, sound, refused
 	l.advance(j.lane)
+	return true
 }
 
 // advance looks at the head of a lane and sets it going. Called with mu held, whenever the lane may have changed.
@@ -127,7 +139,7 @@ func (l *lanes) advance(q *queue) {
 		q.busy = true
 		l.tasks.Go(func() {
 			head.run()
-			l.free(q, 1)
+			l.free(q, head.room)
 		})
 	case !head.pending:
 		q.ready = true
@@ -139,13 +151,13 @@ func (l *lanes) advance(q *queue) {
 	}
 }
 
-// free ends the turn of n jobs of a lane.
-func (l *lanes) free(q *queue, n int64) {
+// free ends the turn of jobs of a lane, which took that much room.
+func (l *lanes) free(q *queue, room int64) {
 	l.mu.Lock()
 	q.busy = false
 	l.advance(q)
 	l.mu.Unlock()
-	l.room.Release(n)
+	l.room.Release(room)
 }
 
 // gather takes the drafts that may be stored now, at most maxRows of them and about maxBytes, lane by lane. Their
@@ -181,11 +193,7 @@ func (l *lanes) close() {
 	l.ready = nil
 	l.mu.Unlock()
 	for _, j := range left {
-		if j.done != nil {
-			j.done(Stored{}, Errorf(Unavailable, "shutting down"))
-		} else {
-			j.run() // its context has ended: it only answers
-		}
+		j.done(Stored{}, Errorf(Unavailable, "shutting down"))
 	}
 	l.tasks.Wait()
 }

@@ -56,8 +56,8 @@ type Directory interface {
 	// are sorted and unique.
 	UsersByID(ctx context.Context, ids []uint32) ([]User, error)
 	// UsersChanged returns the users changed at or after since, ascending by id; since 0 means everyone who has not
-	// left.
-	UsersChanged(ctx context.Context, since uint32) ([]User, error)
+	// left. When they do not fit an answer, all is false.
+	UsersChanged(ctx context.Context, since uint32) (users []User, all bool, err error)
 	// DepartmentsChanged returns the departments changed after since, of any status, ascending by id.
 	DepartmentsChanged(ctx context.Context, since uint32) ([]Department, error)
 	// PushShields returns the nightly shield of these users; unknown users are missing.
@@ -80,9 +80,12 @@ func (s *Service) Users(ctx context.Context, ids []uint32) ([]User, error) {
 // UsersSince returns the users changed at or after since (0: all who have not left) and the time of the latest change
 // among them, since itself when there is none.
 func (s *Service) UsersSince(ctx context.Context, since uint32) ([]User, uint32, error) {
-	users, err := s.Directory.UsersChanged(ctx, since)
+	users, all, err := s.Directory.UsersChanged(ctx, since)
 	if err != nil {
 		return nil, 0, err
+	}
+	if !all {
+		return users, since, nil // the caller must not believe to be up to date
 	}
 	latest := uint32(0)
 	for i := range users {

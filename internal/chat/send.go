@@ -3,6 +3,8 @@ package chat
 import (
 	"context"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,6 +21,9 @@ type Voice interface {
 
 // voiceTimeout bounds storing or loading one sound.
 const voiceTimeout = 2 * time.Second
+
+// maxSounds is how many sounds are being stored at once.
+const maxSounds = 16
 
 // voiceHeader is how many bytes of duration stand before the sound in a voice message.
 const voiceHeader = 4
@@ -85,6 +90,11 @@ func checkMessage(m NewMessage) error {
 
 // saveVoice stores the sound of a queued message; its lane waits for that, no other does.
 func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
+	if err := s.sounds.Acquire(ctx, 1); err != nil {
+		s.committer.settled(j, nil, Errorf(Unavailable, "waiting to store the sound: %w", err))
+		return
+	}
+	defer s.sounds.Release(1)
 	ctx, cancel := context.WithTimeout(ctx, voiceTimeout)
 	defer cancel()
 	sound := data[voiceHeader:]
@@ -93,11 +103,10 @@ func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
 		s.committer.settled(j, nil, Errorf(Unavailable, "storing the sound: %w", err))
 		return
 	}
-	s.committer.settled(j, &Sound{
-		Path:     path,
-		Size:     uint32(len(sound)),
-		Duration: binary.BigEndian.Uint32(data),
-	}, nil)
+	stored := &Sound{Path: path, Size: uint32(len(sound)), Duration: binary.BigEndian.Uint32(data)}
+	if !s.committer.settled(j, stored, nil) {
+		s.discard(path)
+	}
 }
 
 // discard removes the sound of a message that was not stored.
@@ -136,7 +145,7 @@ func (s *Service) ReadAck(ctx context.Context, user uint32, talk Talk, done func
 // counts unread messages waits for those that came before it.
 type reading struct {
 	mu    sync.Mutex
-	users map[uint32][]chan struct{}
+	users map[uint32]map[chan struct{}]struct{} // each is closed when its ack has taken effect
 }
 
 // begin notes a read ack of user; over is to be called when it has taken effect.
@@ -145,20 +154,18 @@ func (r *reading) begin(user uint32) (over func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.users == nil {
-		r.users = make(map[uint32][]chan struct{})
+		r.users = make(map[uint32]map[chan struct{}]struct{})
 	}
-	r.users[user] = append(r.users[user], done)
+	if r.users[user] == nil {
+		r.users[user] = make(map[chan struct{}]struct{})
+	}
+	r.users[user][done] = struct{}{}
 	return func() {
 		close(done)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		left := r.users[user][:0:0]
-		for _, c := range r.users[user] {
-			if c != done {
-				left = append(left, c)
-			}
-		}
-		if r.users[user] = left; len(left) == 0 {
+		delete(r.users[user], done)
+		if len(r.users[user]) == 0 {
 			delete(r.users, user)
 		}
 	}
@@ -181,7 +188,7 @@ func (r *reading) pending(users []uint32) (acks []chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, u := range users {
-		acks = append(acks, r.users[u]...)
+		acks = slices.AppendSeq(acks, maps.Keys(r.users[u]))
 	}
 	return acks
 }

@@ -7,17 +7,19 @@ import (
 
 // Limits of texts, in characters unless it says bytes: the widths of the columns they are stored in.
 const (
-	MaxContent      = 4096 // of a message
-	MaxSignature    = 128  // bytes
-	MaxAvatar       = 255  // of a user
-	MaxGroupName    = 256
-	MaxGroupAvatar  = 256
-	MaxFileName     = 4096
-	MaxTaskID       = 128
-	MaxUserName     = 32
-	MaxToken        = 512
-	MaxAnswer       = 4 << 20 // bytes in one answer: lists are cut there
-	maxIDsByRequest = 100     // messages asked for by id
+	MaxContent     = 4096 // of a message
+	MaxSignature   = 128  // bytes
+	MaxAvatar      = 255  // of a user
+	MaxGroupName   = 256
+	MaxGroupAvatar = 256
+	MaxFileName    = 4096
+	MaxTaskID      = 128
+	MaxUserName    = 32
+	MaxToken       = 512
+	MaxAnswer      = 4 << 20 // bytes in one answer: lists are cut there
+	maxMembers     = 200_000 // of a group, in one request
+	maxAsked       = 200_000 // users asked about in one request
+	maxByID        = 100     // messages in an answer to a request by id
 )
 
 // checkText refuses text that a column of max characters would not give back as it came.

@@ -1,7 +1,7 @@
 package chat
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"slices"
 	"strconv"
@@ -32,37 +32,59 @@ type UnreadTalk struct {
 	Last Message
 }
 
-// Unread returns the talks with unread messages of a user: pairs in order of the peer's id as text, then groups, the
-// latest joined first. Talks without a message are left out.
-func (s *Service) Unread(ctx context.Context, user uint32) ([]UnreadTalk, error) {
+// lastChunk is how many talks' last messages are read at a time.
+const lastChunk = 256
+
+// Unread returns the talks with unread messages of a user, and how many messages that is: pairs in order of the peer's
+// id as text, then groups, the latest joined first. Talks without a message are left out. The list is cut at MaxAnswer;
+// the total counts all.
+func (s *Service) Unread(ctx context.Context, user uint32) (unread []UnreadTalk, total uint32, err error) {
+	counts, err := s.unreadCounts(ctx, user)
+	if err != nil {
+		return nil, 0, err
+	}
+	size := 0
+	for chunk := range slices.Chunk(counts, lastChunk) {
+		talks := make([]Talk, len(chunk))
+		for i, c := range chunk {
+			talks[i] = c.Talk
+		}
+		var last map[Talk]Message
+		if size <= MaxAnswer {
+			if last, err = s.lastShown(ctx, talks); err != nil {
+				return nil, 0, err
+			}
+		}
+		for _, c := range chunk {
+			m, ok := last[c.Talk]
+			if !ok && size <= MaxAnswer {
+				continue // no message in it
+			}
+			total += c.Unread
+			if size += len(m.Data) + 40; size <= MaxAnswer {
+				unread = append(unread, UnreadTalk{Count: c, Last: m})
+			}
+		}
+	}
+	if size > MaxAnswer {
+		s.log.Warn("a list is cut: it does not fit an answer", "list", "unread talks", "kept", len(unread), "max_bytes", MaxAnswer)
+	}
+	return unread, total, nil
+}
+
+// unreadCounts returns what user has unread, in the order of the answer.
+func (s *Service) unreadCounts(ctx context.Context, user uint32) ([]Count, error) {
 	counts, err := s.Counters.UnreadPairs(ctx, user)
 	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(counts, func(a, b Count) int { return CompareAsText(a.Talk.Peer(user), b.Talk.Peer(user)) })
 	groups, err := s.Counters.UnreadGroups(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	counts = append(counts, groups...)
-	talks := make([]Talk, len(counts))
-	for i, c := range counts {
-		talks[i] = c.Talk
-	}
-	last, err := s.lastShown(ctx, talks)
-	if err != nil {
-		return nil, err
-	}
-	var unread []UnreadTalk
-	for _, c := range counts {
-		if m, ok := last[c.Talk]; ok {
-			unread = append(unread, UnreadTalk{Count: c, Last: m})
-		}
-	}
-	return unread, nil
+	return append(counts, groups...), err
 }
 
 // CompareAsText orders ids as text: 1, 10, 2. Clients do not care, but it is the order they have always had.
 func CompareAsText(a, b uint32) int {
-	return cmp.Compare(strconv.FormatUint(uint64(a), 10), strconv.FormatUint(uint64(b), 10))
+	var x, y [10]byte
+	return bytes.Compare(strconv.AppendUint(x[:0], uint64(a), 10), strconv.AppendUint(y[:0], uint64(b), 10))
 }

@@ -58,11 +58,11 @@ func Dial(ctx context.Context, addr string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	return newClient(conn, addr), nil
+	return New(conn, addr), nil
 }
 
-// newClient starts a client on a connection, which belongs to it from then on.
-func newClient(conn net.Conn, addr string) *Client {
+// New starts a client on a connection, which belongs to it from then on. addr is what errors call its other end.
+func New(conn net.Conn, addr string) *Client {
 	c := &Client{
 		conn:     conn,
 		addr:     addr,

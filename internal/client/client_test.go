@@ -377,7 +377,7 @@ func second[T any](_ T, err error) error { return err }
 func TestHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		c := newClient(ours, "pipe")
+		c := New(ours, "pipe")
 		start := time.Now()
 		r := pdu.NewReader(theirs, 1<<20)
 		for range 3 {

@@ -198,6 +198,23 @@ func change[Q proto.Message](lane func(Q) chat.Lane, do func(ctx context.Context
 	}}
 }
 
+// bulky marks a change whose answer may be large: the connection is not read on before its peer takes its answers.
+func (a action) bulky() action {
+	start := a.start
+	a.start = func(h *Handler, c *call, done func(proto.Message, error)) {
+		leave, err := c.peer.Room(c.ctx)
+		if err != nil {
+			done(nil, chat.Errorf(chat.Unavailable, "the peer does not take its answers: %w", err))
+			return
+		}
+		start(h, c, func(answer proto.Message, err error) {
+			done(answer, err)
+			leave()
+		})
+	}
+	return a
+}
+
 // refusing gives an action the answer that tells of an error.
 func (a action) refusing(refusal func(req proto.Message, err error) proto.Message) action {
 	a.refusal = refusal

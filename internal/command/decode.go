@@ -14,6 +14,9 @@ import (
 // so a required field is missing then and an optional one absent. (Go's protobuf lets any number through.)
 func decode(example proto.Message, body []byte) (proto.Message, error) {
 	msg := catalog.New(example)
+	if n := listed(msg.ProtoReflect().Descriptor().Fields(), body); n > maxListed {
+		return nil, fmt.Errorf("%d bytes beside message and attach data, at most %d are taken", n, maxListed)
+	}
 	if err := proto.Unmarshal(body, msg); err != nil {
 		return nil, err
 	}
@@ -35,6 +38,33 @@ func decode(example proto.Message, body []byte) (proto.Message, error) {
 		}
 	}
 	return msg, nil
+}
+
+// maxListed is how many bytes a request may have beside its bytes fields. It is enough for 150,000 ids; decoded, lists
+// take many times their size.
+const maxListed = 1 << 20
+
+// listed returns the size of all fields of a body that are not of type bytes.
+func listed(fields protoreflect.FieldDescriptors, body []byte) int {
+	rest := len(body)
+	if rest <= maxListed {
+		return rest
+	}
+	for b := body; len(b) > 0; {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			break
+		}
+		size := protowire.ConsumeFieldValue(num, typ, b[n:])
+		if size < 0 {
+			break
+		}
+		if f := fields.ByNumber(num); f != nil && f.Kind() == protoreflect.BytesKind {
+			rest -= n + size
+		}
+		b = b[n+size:]
+	}
+	return rest
 }
 
 func known(f protoreflect.FieldDescriptor, n protoreflect.EnumNumber) bool {

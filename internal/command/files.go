@@ -23,7 +23,7 @@ func fileActions() map[string]action {
 					})
 				}
 				return rsp, err
-			}),
+			}).bulky(),
 		"IMFileAddOfflineReq": change(
 			func(req *impb.IMFileAddOfflineReq) chat.Lane { return chat.FilesLane(req.GetToUserId()) },
 			func(ctx context.Context, s *chat.Service, req *impb.IMFileAddOfflineReq) (proto.Message, error) {

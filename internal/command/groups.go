@@ -31,8 +31,8 @@ func groupActions() map[string]action {
 			}
 			return rsp, err
 		}),
-		"IMGroupCreateReq":       change(createLane, createGroup).refusing(groupNotCreated),
-		"IMGroupChangeMemberReq": change(changeLane, changeMembers).refusing(membersNotChanged),
+		"IMGroupCreateReq":       change(createLane, createGroup).refusing(groupNotCreated).bulky(),
+		"IMGroupChangeMemberReq": change(changeLane, changeMembers).refusing(membersNotChanged).bulky(),
 		"IMGroupShieldReq": change(
 			func(req *impb.IMGroupShieldReq) chat.Lane { return chat.TalkLane(chat.GroupTalk(req.GetGroupId())) },
 			func(ctx context.Context, s *chat.Service, req *impb.IMGroupShieldReq) (proto.Message, error) {

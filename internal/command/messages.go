@@ -35,8 +35,8 @@ func messageActions() map[string]action {
 		"IMUnreadMsgCntReq": readAfter(
 			func(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} },
 			func(ctx context.Context, s *chat.Service, req *impb.IMUnreadMsgCntReq) (proto.Message, error) {
-				talks, err := s.Unread(ctx, req.GetUserId())
-				return unreadList(req.UserId, talks), err
+				talks, total, err := s.Unread(ctx, req.GetUserId())
+				return unreadList(req.UserId, talks, total), err
 			}),
 	}
 }
@@ -91,11 +91,9 @@ func msgInfos(messages []chat.Message) []*impb.MsgInfo {
 	return infos
 }
 
-func unreadList(user *uint32, talks []chat.UnreadTalk) proto.Message {
-	total := uint32(0)
+func unreadList(user *uint32, talks []chat.UnreadTalk, total uint32) proto.Message {
 	rsp := &impb.IMUnreadMsgCntRsp{UserId: user, TotalCnt: &total}
 	for _, t := range talks {
-		total += t.Unread
 		rsp.UnreadinfoList = append(rsp.UnreadinfoList, &impb.UnreadInfo{
 			SessionId:           new(t.Talk.Peer(*user)),
 			SessionType:         impb.SessionType(t.Talk.Kind).Enum(),

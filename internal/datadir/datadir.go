@@ -33,11 +33,12 @@ type InUseError struct {
 }
 
 func (e *InUseError) Error() string {
-	who := "another dbproxy"
+	who, how := "another dbproxy", ""
 	if e.Owner.PID != 0 {
 		who = fmt.Sprintf("dbproxy process %d, listening on %s since %s", e.Owner.PID, e.Owner.Listen, e.Owner.Started.Format(time.DateTime))
+		how = fmt.Sprintf(" (kill %d)", e.Owner.PID)
 	}
-	return fmt.Sprintf("the data directory %s is in use by %s; stop it first (kill %d), or choose another directory with --data", e.Dir, who, e.Owner.PID)
+	return fmt.Sprintf("the data directory %s is in use by %s; stop it first%s, or choose another directory with --data", e.Dir, who, how)
 }
 
 // Open returns the directory, making it when it is missing.
@@ -116,6 +117,9 @@ func (d *Dir) Release() error {
 	}
 	return d.lock.Close()
 }
+
+// Explain adds to an error met with a file in the directory what can be done about it.
+func (d *Dir) Explain(err error) error { return explain(d.path, err) }
 
 // explain adds to an error what can be done about it.
 func explain(path string, err error) error {

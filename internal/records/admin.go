@@ -16,7 +16,7 @@ import (
 // AddUser makes a user and returns its id; kind NotAllowed when somebody who can log in has that name already, kind
 // NotFound when the department does not exist (0 means none).
 func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error) {
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *sql.Tx) error {
 		if err := mayAdd(ctx, tx, []chat.User{u}); err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 // AddUsers makes users, all of them or, with an error, none. Kinds as of AddUser; NotAllowed also when two of the users
 // have the same name.
 func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		if err := mayAdd(ctx, tx, users); err != nil {
 			return err
 		}
@@ -74,7 +74,11 @@ type userChecks struct {
 
 // note looks at a user to be stored in the place of old, who cannot log in when the user is new.
 func (c *userChecks) note(old, u chat.User) error {
-	if err := chat.CheckUser(u); err != nil {
+	check := chat.CheckUser
+	if u.ID != 0 {
+		check = func(u chat.User) error { return chat.CheckUserChange(old, u) }
+	}
+	if err := check(u); err != nil {
 		return err
 	}
 	if c.names == nil {
@@ -122,7 +126,7 @@ func nameTaken(name string) error {
 // transaction has to be repeated. It returns how many users are now different. Kind NotFound when a user or a department
 // does not exist; NotAllowed when somebody else who can log in has the name already.
 func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat.User) error) (changed int, err error) {
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *sql.Tx) error {
 		before, err := s.lockUsers(ctx, tx, ids)
 		if err != nil {
 			return err

@@ -113,7 +113,7 @@ func TestChangeUsers(t *testing.T) {
 	if changed != 1 || err != nil {
 		t.Errorf("changed %d users (%v), want 1", changed, err)
 	}
-	news, err := store.UsersChanged(t.Context(), 2000)
+	news, _, err := store.UsersChanged(t.Context(), 2000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,4 +232,25 @@ func TestGroupsAsAnAdministratorSeesThem(t *testing.T) {
 	if groups, err := store.AllGroups(ctx); len(groups) != 0 || err != nil {
 		t.Errorf("a group without members is listed: %+v, %v", groups, err)
 	}
+}
+
+func TestWhatOthersWroteBeforeRefusesNoChange(t *testing.T) {
+	old := chat.User{ID: 1, Name: "a\tb", Nick: "two\nlines", Phone: "much too long a number", Status: 1}
+	left := old
+	left.Status = chat.Left
+	if err := chat.CheckUserChange(old, left); err != nil {
+		t.Error(err)
+	}
+	left.Nick = "two\nothers"
+	refused(t, chat.CheckUserChange(old, left), chat.Invalid, "nick has a control character")
+	left.Nick, left.Name = "", ""
+	refused(t, chat.CheckUserChange(old, left), chat.Invalid, "the name is empty")
+	department := chat.Department{ID: 1, Name: "a\tb", Priority: 1<<32 - 1}
+	closed := department
+	closed.Status = 1
+	if err := chat.CheckDepartmentChange(department, closed); err != nil {
+		t.Error(err)
+	}
+	closed.Name = ""
+	refused(t, chat.CheckDepartmentChange(department, closed), chat.Invalid, "the name is empty")
 }

@@ -1,8 +1,10 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -20,27 +22,46 @@ func (s *Store) Page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 		params = append(params, q.Since)
 	}
 	if q.UpTo > 0 {
-		where += " AND msgId<=?"
-		params = append(params, q.UpTo)
-	}
-	if q.IDs != nil {
-		where += " AND msgId IN (" + marks(len(q.IDs)) + ")"
-		params = append(params, args(q.IDs)...)
+		// The page begins at the latest time among the ids below: there the key on created is entered, and read in
+		// order. Times rise with ids, but for those that original servers stored under several clocks, which disagree
+		// over skewWindow messages at most. +0 keeps engines from the key on msgId, which has another order.
+		where += " AND msgId+0<=? AND created<=(SELECT MAX(created) FROM (SELECT created FROM " + table + " WHERE " + where +
+			" AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w)"
+		params = append(params, slices.Concat([]any{q.UpTo}, params, []any{q.UpTo, skewWindow})...)
 	}
 	size := 0
-	err = s.query(ctx, "messages", "SELECT msgId,"+sender(talk.Kind)+",type,created,COALESCE(content,'') FROM "+table+
-		" WHERE "+where+" ORDER BY created DESC, id DESC LIMIT ?", append(params, q.Count), func(scan scanner) error {
-		var m chat.Message
-		err := scan(&m.ID, &m.From, &m.Type, &m.Created, &m.Data)
-		if size += len(m.Data) + 32; size > chat.MaxAnswer {
-			s.cut("messages of a talk", len(messages))
-			return errEnough
+	read := func(where string, params []any) error {
+		return s.query(ctx, "messages", "SELECT msgId,"+sender(talk.Kind)+",type,created,COALESCE(content,'') FROM "+table+
+			" WHERE "+where+" ORDER BY created DESC, id DESC LIMIT ?", append(params, q.Count), func(scan scanner) error {
+			var m chat.Message
+			err := scan(&m.ID, &m.From, &m.Type, &m.Created, &m.Data)
+			if size += len(m.Data) + 32; size > chat.MaxAnswer {
+				s.cut("messages of a talk", len(messages))
+				return errEnough
+			}
+			messages = append(messages, m)
+			return err
+		})
+	}
+	if q.IDs == nil {
+		err = read(where, params)
+		return messages, err
+	}
+	// The newest ids first, until there are enough.
+	ids := slices.Clone(q.IDs)
+	slices.Reverse(ids)
+	err = chunked(ids, func(ids []uint32) error {
+		if len(messages) >= int(q.Count) || size > chat.MaxAnswer {
+			return nil
 		}
-		messages = append(messages, m)
-		return err
+		return read(where+" AND msgId IN ("+marks(len(ids))+")", slices.Concat(params, args(ids)))
 	})
-	return messages, err
+	slices.SortStableFunc(messages, func(a, b chat.Message) int { return cmp.Compare(b.Created, a.Created) })
+	return messages[:min(len(messages), int(q.Count))], err
 }
+
+// skewWindow is over how many messages of a talk the order of times may differ from that of ids.
+const skewWindow = 1000
 
 // sender is the column of the sender's id.
 func sender(kind chat.TalkKind) string {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -15,14 +16,18 @@ import (
 // can still be on its way.
 const tombstoneAge = 3600 // seconds
 
-// Settle implements chat.Ledger: it writes the commit's record again. Where it is there already, the commit was stored;
-// where it could be written, the commit was not, and as its id is taken now, never can be.
+// Settle implements chat.Ledger: it writes the commit's record again, without changes. Where that could be done, the
+// commit was not stored, and as its id is taken now, never can be. Where a record is there already, it says which: with
+// changes it is the commit's own; without, it is that of an earlier Settle whose answer was lost.
 func (s *Store) Settle(ctx context.Context, id chat.CommitID) (stored bool, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
+		stored = false
 		_, err := exec(ctx, tx, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,NULL)", id.String(), s.unix())
-		if stored = err != nil && s.dialect.duplicate(err); stored {
-			return nil
+		if err == nil || !s.dialect.duplicate(err) {
+			return err
 		}
+		n, err := count(ctx, tx, "SELECT COUNT(*) FROM IMProxyCommit WHERE id=? AND changes IS NOT NULL", id.String())
+		stored = n > 0
 		return err
 	})
 	return stored, err
@@ -30,6 +35,9 @@ func (s *Store) Settle(ctx context.Context, id chat.CommitID) (stored bool, err 
 
 // Unapplied implements chat.Ledger.
 func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int) (commits []chat.Commit, err error) {
+	s.mu.Lock()
+	applied := slices.Clone(s.applied) // their records are there until the next Append
+	s.mu.Unlock()
 	now := s.unix()
 	before := now - uint32(olderThan/time.Second)
 	err = s.query(ctx, "commit records",
@@ -44,7 +52,9 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 			if err != nil || len(raw) != len(c.ID) {
 				return fmt.Errorf("IMProxyCommit has a row with id %q, which is none of ours", id)
 			}
-			copy(c.ID[:], raw)
+			if copy(c.ID[:], raw); slices.Contains(applied, c.ID) {
+				return nil
+			}
 			if err := json.Unmarshal([]byte(changes), &c.Changes); err != nil {
 				return fmt.Errorf("IMProxyCommit row %s: %w", id, err)
 			}

@@ -63,13 +63,13 @@ func (s *Store) UsersByID(ctx context.Context, ids []uint32) (users []chat.User,
 }
 
 // UsersChanged implements chat.Directory.
-func (s *Store) UsersChanged(ctx context.Context, since uint32) (users []chat.User, err error) {
+func (s *Store) UsersChanged(ctx context.Context, since uint32) (users []chat.User, all bool, err error) {
 	where, params := "updated>=?", []any{since}
 	if since == 0 {
 		where, params = "COALESCE(status,0)<>3", nil
 	}
-	users, _, err = s.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE "+where+" ORDER BY id", params, 0)
-	return users, err
+	users, size, err := s.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE "+where+" ORDER BY id", params, 0)
+	return users, size <= chat.MaxAnswer, err
 }
 
 // DepartmentsChanged implements chat.Directory.
@@ -120,7 +120,7 @@ func (s *Store) SetPushShield(ctx context.Context, user uint32, shield uint8, no
 
 // setProfile sets one column of a user; column is a constant of ours.
 func (s *Store) setProfile(ctx context.Context, column string, user uint32, value any, now uint32) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		n, err := exec(ctx, tx, "UPDATE IMUser SET "+column+"=?, updated=? WHERE id=?", value, now, user)
 		if err == nil && n == 0 {
 			err = chat.Errorf(chat.NotFound, "no user %d", user)

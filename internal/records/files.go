@@ -26,7 +26,7 @@ func (s *Store) Waiting(ctx context.Context, user uint32) (files []chat.OfflineF
 
 // AddFile implements chat.Files.
 func (s *Store) AddFile(ctx context.Context, f chat.OfflineFile, now uint32) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		return insert(ctx, tx, s.dialect, "IMTransmitFile", "fromId,toId,fileName,taskId,size,status,updated,created",
 			[]any{f.From, f.To, f.Name, f.Task, f.Size, 0, now, now}, "")
 	})
@@ -34,9 +34,9 @@ func (s *Store) AddFile(ctx context.Context, f chat.OfflineFile, now uint32) err
 
 // RemoveFile implements chat.Files. Task ids are compared here once more: some engines ignore trailing spaces.
 func (s *Store) RemoveFile(ctx context.Context, from, to uint32, task string) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		var ids []uint32
-		err := each(ctx, tx, "SELECT id,taskId FROM IMTransmitFile WHERE fromId=? AND toId=? AND taskId=?"+s.dialect.lock(),
+		err := each(ctx, tx, "SELECT id,COALESCE(taskId,'') FROM IMTransmitFile WHERE fromId=? AND toId=? AND COALESCE(taskId,'')=?"+s.dialect.lock(),
 			[]any{from, to, task}, func(scan scanner) error {
 				var id uint32
 				var found string

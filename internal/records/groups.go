@@ -11,7 +11,7 @@ import (
 
 // Create implements chat.Groups.
 func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uint32, err error) {
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx,
 			"INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES (?,?,?,?,?,0,1,0,?,?)",
 			g.Name, g.Avatar, g.Creator, uint32(g.Type), len(g.Members), now, now)
@@ -133,7 +133,7 @@ func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok b
 
 // SetMute implements chat.Mutes.
 func (s *Store) SetMute(ctx context.Context, group, user, value uint32) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		rows, err := memberRows(ctx, tx, group)
 		switch {
 		case err != nil:

@@ -137,7 +137,7 @@ var errNothing = chat.Errorf(chat.Invalid, "nothing to change")
 // changeMembers holds the talk of a group while change does its work on the rows of its members, which it updates, then
 // raises the version and sets the levels of all whom change names, so that who comes back starts with nothing unread.
 func (s *Store) changeMembers(ctx context.Context, group, now uint32, change func(tx *sql.Tx, rows map[uint32]memberRow) ([]uint32, error)) error {
-	err := s.tx(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		rows, err := memberRows(ctx, tx, group)
 		if err != nil {
 			return err

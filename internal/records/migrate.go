@@ -8,7 +8,7 @@ import (
 // Migrate creates the tables that are missing and completes those that lack columns or keys. It never touches data and
 // is safe to repeat. It returns the statements it ran, none when all was there.
 func (s *Store) Migrate(ctx context.Context) (ran []string, err error) {
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *sql.Tx) error {
 		ran = nil
 		for _, t := range schema() {
 			columns, keys, err := s.dialect.inspect(ctx, tx, t)

@@ -27,7 +27,7 @@ func (s *Store) Recent(ctx context.Context, user, since uint32, max int) (sessio
 
 // Remove implements chat.Sessions.
 func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uint32) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		talks, err := lockTalks(ctx, tx, s.dialect, []chat.Talk{talk})
 		if err != nil {
 			return err

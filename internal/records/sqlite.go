@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -23,6 +24,14 @@ const sqliteReaders = 8
 // commits of one process are written through to the disk before they are answered; other processes may work on the
 // same file at the same time.
 func OpenSQLite(path string, opt Options) (*Store, error) {
+	// SQLite would let everybody read it.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
 	write, err := openSQLite(path, "immediate", 1, "synchronous(FULL)")
 	if err != nil {
 		return nil, err
@@ -35,7 +44,12 @@ func OpenSQLite(path string, opt Options) (*Store, error) {
 }
 
 func openSQLite(path, txlock string, conns int, pragma string) (*sql.DB, error) {
-	query := url.Values{"_txlock": {txlock}}
+	return openSQLiteMode(path, "rwc", txlock, conns, pragma)
+}
+
+// openSQLiteMode opens the file in a mode of SQLite's: rwc (made when missing) or ro.
+func openSQLiteMode(path, mode, txlock string, conns int, pragma string) (*sql.DB, error) {
+	query := url.Values{"_txlock": {txlock}, "mode": {mode}}
 	for _, p := range []string{"busy_timeout(3000)", "journal_mode(WAL)", pragma, "wal_autocheckpoint(4000)", "cache_size(-16000)"} {
 		query.Add("_pragma", p)
 	}

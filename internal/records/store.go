@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
@@ -28,6 +30,10 @@ type Store struct {
 	now         func() time.Time
 	log         *slog.Logger
 
+	// changes is held by whoever writes, but for Append. Where one connection writes, an Append so waits for one other
+	// transaction at most, however many there are.
+	changes *semaphore.Weighted
+
 	mu      sync.Mutex
 	applied []chat.CommitID // records to delete with the next commit
 }
@@ -42,7 +48,7 @@ func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 	if opt.Log == nil {
 		opt.Log = slog.Default()
 	}
-	return &Store{write: write, read: read, dialect: d, now: opt.Now, log: opt.Log}
+	return &Store{write: write, read: read, dialect: d, now: opt.Now, log: opt.Log, changes: semaphore.NewWeighted(1)}
 }
 
 // Close closes the connections. Nothing may be under way.
@@ -50,6 +56,15 @@ func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close
 
 // txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had).
 const txTries = 3
+
+// change is tx for everything but Append.
+func (s *Store) change(ctx context.Context, work func(tx *sql.Tx) error) error {
+	if err := s.changes.Acquire(ctx, 1); err != nil {
+		return s.failed("waiting to write", err)
+	}
+	defer s.changes.Release(1)
+	return s.tx(ctx, work)
+}
 
 // tx runs work in a write transaction. On an error of work nothing of it is kept; an error of the commit itself has the
 // kind UnknownOutcome unless the engine says that it undid it.

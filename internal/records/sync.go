@@ -34,7 +34,7 @@ func (s *Store) Members(ctx context.Context, group uint32) (users []uint32, err 
 // SyncSessions brings the sessions of some members of a group up to at (Unix seconds): those in the list move to it,
 // who has none gets one, and one that was removed stays removed. New ones are made in the order of users.
 func (s *Store) SyncSessions(ctx context.Context, group uint32, users []uint32, at uint32) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		if _, err := lockTalk(ctx, tx, s.dialect, chat.GroupTalk(group), at); err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (s *Store) Mark(ctx context.Context, name string) (value uint32, ok bool, e
 
 // SetMark stores a value under a name.
 func (s *Store) SetMark(ctx context.Context, name string, value uint32) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		return insert(ctx, tx, s.dialect, "IMProxyMark", "name,value", []any{name, value}, s.dialect.upsert([]string{"name"}, []string{"value"}))
 	})
 }

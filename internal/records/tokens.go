@@ -9,7 +9,7 @@ import (
 
 // SetToken implements chat.Tokens.
 func (s *Store) SetToken(ctx context.Context, user uint32, device, token string) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		before := ""
 		err := each(ctx, tx, "SELECT device FROM IMProxyDevice WHERE userId=?"+s.dialect.lock(), []any{user}, func(scan scanner) error {
 			return scan(&before)

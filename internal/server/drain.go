@@ -54,11 +54,14 @@ func (s *Server) drain() error {
 		return nil
 	}
 	s.each(func(c *conn) { c.stop(errDrained) })
-	if within(lastQuarter) {
+	if within(lastQuarter - lastQuarter/5) {
+		return nil
+	}
+	s.end(errDeadline) // handlers give up, and may still say so
+	if within(lastQuarter / 5) {
 		return nil
 	}
 	left := 0
-	s.end(errDeadline)
 	s.each(func(c *conn) {
 		left++
 		c.kill(errDeadline)

@@ -10,12 +10,18 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
 // Dir keeps sounds in a directory, spread over 256 subdirectories. It implements chat.Voice.
-type Dir struct{ root *os.Root }
+type Dir struct {
+	root *os.Root
+
+	mu   sync.Mutex
+	made map[string]bool // subdirectories that are there for good, guarded by mu
+}
 
 // OpenDir opens a directory for sounds, making it when it is missing.
 func OpenDir(name string) (*Dir, error) {
@@ -26,7 +32,7 @@ func OpenDir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{root: root}, nil
+	return &Dir{root: root, made: make(map[string]bool)}, nil
 }
 
 // Close closes the directory.
@@ -36,12 +42,7 @@ func (d *Dir) Close() error { return d.root.Close() }
 func (d *Dir) Save(_ context.Context, sound []byte) (name string, err error) {
 	id := rand.Text()
 	sub := id[:2]
-	if err := d.root.Mkdir(sub, 0o750); err == nil {
-		err = d.sync(".")
-		if err != nil {
-			return "", d.failed("making a directory for", err)
-		}
-	} else if !errors.Is(err, fs.ErrExist) {
+	if err := d.makeSub(sub); err != nil {
 		return "", d.failed("making a directory for", err)
 	}
 	name = path.Join(sub, id+".audio")
@@ -50,6 +51,23 @@ func (d *Dir) Save(_ context.Context, sound []byte) (name string, err error) {
 		return "", d.failed("writing", err)
 	}
 	return name, nil
+}
+
+// makeSub makes a subdirectory that survives a crash.
+func (d *Dir) makeSub(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.made[name] {
+		return nil
+	}
+	if err := d.root.Mkdir(name, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := d.sync("."); err != nil {
+		return err
+	}
+	d.made[name] = true
+	return nil
 }
 
 func (d *Dir) write(name string, sound []byte) (err error) {

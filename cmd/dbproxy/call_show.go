@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/teamtalk-go/dbproxy/internal/catalog"
+)
+
+// columns is how wide a terminal is taken to be.
+const columns = 80
+
+// list prints all requests.
+func (c *calling) list() error {
+	t := table{{"REQUEST", "COMMAND", "ANSWER", "WHAT IT IS FOR"}}
+	for _, e := range catalog.Entries() {
+		answer := "none"
+		if e.Answer != nil {
+			answer = fmt.Sprintf("0x%04x", e.AnswerCommand)
+		}
+		t = append(t, []string{e.Name(), fmt.Sprintf("0x%04x", e.Command), answer, e.About})
+	}
+	if err := t.write(c.out); err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(c.out, `
+The answer to a ...Req is the ...Rsp of the same name. IMMsgData is answered by
+itself, with the id that the message got. More about one:
+  dbproxy call --describe IMUsersInfoReq
+`)
+	return err
+}
+
+// example prints a filled request. Its bytes are always base64: what is printed is to be sent.
+func (c *calling) example(e catalog.Entry) error {
+	m, err := catalog.Example(e, time.Now())
+	if err != nil {
+		return err
+	}
+	text, err := formatJSON(m, false)
+	if err == nil {
+		_, err = c.out.Write(text)
+	}
+	return err
+}
+
+// describe prints what a request and its answer consist of.
+func (c *calling) describe(e catalog.Entry) error {
+	docs, err := catalog.ReadDocs()
+	if err != nil {
+		return err
+	}
+	d := description{docs: docs}
+	d.message(e.Request.ProtoReflect().Descriptor(), true)
+	switch {
+	case e.Answer == nil:
+	case catalog.Name(e.Answer) == e.Name():
+		d.out.WriteString("\nThe answer is the same message with msg_id filled in.\n")
+	default:
+		d.message(e.Answer.ProtoReflect().Descriptor(), false)
+	}
+	for i := 0; i < len(d.parts); i++ { // parts have parts, too
+		switch part := d.parts[i].(type) {
+		case protoreflect.MessageDescriptor:
+			d.message(part, false)
+		case protoreflect.EnumDescriptor:
+			d.enum(part)
+		}
+	}
+	_, err = c.out.Write(d.out.Bytes())
+	return err
+}
+
+// description is a text about messages in the making.
+type description struct {
+	docs  catalog.Docs
+	out   bytes.Buffer
+	parts []protoreflect.Descriptor // messages and enums that fields are made of, each once
+}
+
+// heading begins the part of the text that is about one message or enum.
+func (d *description) heading(of protoreflect.Descriptor) {
+	if d.out.Len() > 0 {
+		d.out.WriteByte('\n')
+	}
+	name := string(of.Name())
+	about := d.docs.Of(of)
+	if !strings.HasPrefix(about, name) {
+		about = name + ": " + about
+	}
+	d.out.WriteString(fold(about, "", columns) + "\n")
+}
+
+// message writes about a message and its fields; with defaults, also about what those get that are left out.
+func (d *description) message(m protoreflect.MessageDescriptor, defaults bool) {
+	d.heading(m)
+	nameWidth, typeWidth := 0, 0
+	for i := range m.Fields().Len() {
+		f := m.Fields().Get(i)
+		nameWidth, typeWidth = max(nameWidth, len(f.Name())), max(typeWidth, len(d.typeName(f)))
+	}
+	for i := range m.Fields().Len() {
+		f := m.Fields().Get(i)
+		line := fmt.Sprintf("%4d  %-*s  %-*s  %s", f.Number(), nameWidth, f.Name(), typeWidth, d.typeName(f), f.Cardinality())
+		if text, ok := catalog.Default(f); ok && defaults {
+			if text == "" {
+				text = "empty"
+			}
+			line += "; " + text + " if left out"
+		}
+		d.out.WriteString(line + "\n" + fold(d.docs.Of(f), "      ", columns) + "\n")
+	}
+}
+
+// typeName is the type of a field; one that has a name of its own gets a place among the parts.
+func (d *description) typeName(f protoreflect.FieldDescriptor) string {
+	var part protoreflect.Descriptor
+	switch {
+	case f.Message() != nil:
+		part = f.Message()
+	case f.Enum() != nil:
+		part = f.Enum()
+	default:
+		return f.Kind().String()
+	}
+	for _, p := range d.parts {
+		if p.FullName() == part.FullName() {
+			return string(part.Name())
+		}
+	}
+	d.parts = append(d.parts, part)
+	return string(part.Name())
+}
+
+func (d *description) enum(e protoreflect.EnumDescriptor) {
+	d.heading(e)
+	for i := range e.Values().Len() {
+		v := e.Values().Get(i)
+		fmt.Fprintf(&d.out, "%4d  %s\n%s\n", v.Number(), v.Name(), fold(d.docs.Of(v), "      ", columns))
+	}
+}
+
+// fold breaks text into lines of at most that many places, each beginning with indent; breaks that it has stay.
+func fold(text, indent string, places int) string {
+	var lines []string
+	for paragraph := range strings.Lines(text) {
+		line := indent
+		for _, word := range strings.Fields(paragraph) {
+			if line != indent && len(line)+1+len(word) > places {
+				lines, line = append(lines, line), indent
+			}
+			if line != indent {
+				line += " "
+			}
+			line += word
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/teamtalk-go/dbproxy/internal/chatui"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
+)
+
+func chatCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "chat --as NAME",
+		Short: "Chat as somebody, through a running proxy",
+		Long: `Chat as somebody, through a running proxy: list people and talks, open one,
+type, page back. /help tells how. What is new is asked for every second.
+
+The password is asked for; with "serve --demo" it is demo. Scripts give it as
+the first line of standard input; then every line is a message or a command,
+as if typed, and the exit code is 1 when one of them could not be done.`,
+		Example: `  dbproxy chat --as ann
+  printf 'demo\n/open bob\nhello\n' | dbproxy chat --as ann --password-stdin`,
+		Args: cobra.NoArgs,
+	}
+	addr := proxyFlag(c)
+	name := c.Flags().String("as", "", "the `name` to log in with")
+	stdin := c.Flags().Bool("password-stdin", false, "read the password from the first line of standard input")
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if *name == "" {
+			return errors.New("say who you are with --as, for example: dbproxy chat --as ann")
+		}
+		in := bufio.NewReader(c.InOrStdin())
+		conn, err := reach(c.Context(), *addr)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		password, err := chatPassword(c, in, *name, *stdin)
+		if err != nil {
+			return err
+		}
+		opt := chatui.Options{Client: conn, Name: *name, Password: password, Style: terminal.NewStyle(c.OutOrStdout())}
+		if *stdin {
+			opt.Before = 1
+		}
+		if terminal.Is(c.InOrStdin()) && terminal.Is(c.OutOrStdout()) && os.Getenv("TERM") != "dumb" {
+			editor, err := terminal.NewEditor(os.Stdin, os.Stdout)
+			if err != nil {
+				return err
+			}
+			defer editor.Close()
+			opt.Screen = editor
+		} else {
+			opt.Screen = terminal.NewPipe(in, c.OutOrStdout(), c.ErrOrStderr())
+		}
+		return chatui.Run(c.Context(), opt)
+	}
+	return c
+}
+
+// chatPassword asks for a password on a terminal, or reads it from the first line of in.
+func chatPassword(c *cobra.Command, in *bufio.Reader, name string, stdin bool) (string, error) {
+	if stdin {
+		line, err := in.ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", fmt.Errorf("reading the password: %w", err)
+		}
+		return strings.TrimRight(line, "\r\n"), nil
+	}
+	if !terminal.Is(c.InOrStdin()) {
+		return "", errors.New("no terminal to ask for the password on: give it as the first line of standard input, with --password-stdin")
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "Password of %s: ", name)
+	defer fmt.Fprintln(c.ErrOrStderr())
+	return readHidden(c.Context(), int(os.Stdin.Fd()))
+}
+
+// readHidden reads a line from a terminal without showing it, until ctx ends (Ctrl-C).
+func readHidden(ctx context.Context, fd int) (string, error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", fmt.Errorf("reading the password: %w", err)
+	}
+	type result struct {
+		line []byte
+		err  error
+	}
+	typed := make(chan result, 1)
+	go func() {
+		line, err := term.ReadPassword(fd)
+		typed <- result{line, err}
+	}()
+	select {
+	case r := <-typed:
+		if r.err != nil {
+			return "", fmt.Errorf("reading the password: %w", r.err)
+		}
+		return string(r.line), nil
+	case <-ctx.Done():
+		return "", errors.Join(errors.New("no password was typed"), term.Restore(fd, before))
+	}
+}

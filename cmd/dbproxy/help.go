@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// helpWidth is how many places a line of help may take.
+const helpWidth = 80
+
+// areas is how the commands are grouped in the root's help; those that are not named here come last.
+var areas = []struct {
+	title    string
+	commands []string
+}{
+	{"Serve", []string{"serve", "migrate"}},
+	{"People and groups", []string{"user", "department", "group"}},
+	{"Try it and look inside", []string{"demo", "call", "chat", "tail"}},
+}
+
+// polish gives root and all commands below it what they have in common: the form of their help, suggestions for what is
+// mistyped, and completion of arguments. It is called once, when all commands are there.
+func polish(root *cobra.Command) {
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _ = writeHelp(c.OutOrStdout(), c) })
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultHelpCmd()
+	root.CompletionOptions.DisableDefaultCmd = true
+	each(root, func(c *cobra.Command) {
+		if c.Flags().Lookup("help") == nil {
+			c.Flags().BoolP("help", "h", false, "print this help")
+		}
+		c.Flags().VisitAll(unquote)
+		c.PersistentFlags().VisitAll(unquote)
+		if c.HasSubCommands() {
+			group(c)
+			return
+		}
+		c.Args = argsChecked(c.Args)
+		namesFile := strings.Contains(c.Use, "FILE") || strings.Contains(c.Use, "DIR")
+		if c.ValidArgs == nil && c.ValidArgsFunction == nil && !namesFile {
+			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+	})
+}
+
+// valueName is the annotation of a flag that has the name of its value.
+const valueName = "value"
+
+// unquote moves the name of a flag's value out of its usage, where it stands in back quotes: completions show the usage
+// as it is.
+func unquote(f *pflag.Flag) {
+	name, usage := pflag.UnquoteUsage(f)
+	f.Usage = usage
+	if f.Annotations == nil {
+		f.Annotations = make(map[string][]string)
+	}
+	f.Annotations[valueName] = []string{name}
+}
+
+// each calls f for c and all commands below it.
+func each(c *cobra.Command, f func(*cobra.Command)) {
+	f(c)
+	for _, sub := range c.Commands() {
+		each(sub, f)
+	}
+}
+
+// argsChecked is check, but a command that takes no arguments says so: cobra only calls them unknown commands.
+func argsChecked(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if check == nil {
+			return nil
+		}
+		err := check(c, args)
+		if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
+			return fmt.Errorf("%w, which takes no arguments", err)
+		}
+		return err
+	}
+}
+
+func helpCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Explain a command",
+		Example: "  dbproxy help user add",
+
+		DisableFlagsInUseLine: true,
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		found, rest, err := c.Root().Find(args)
+		if err != nil {
+			return err
+		}
+		if len(rest) > 0 && found.HasSubCommands() {
+			return unknownCommand(found, rest[0])
+		}
+		return writeHelp(c.OutOrStdout(), found)
+	}
+	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+		if found, rest, err := c.Root().Find(args); err == nil && len(rest) == 0 {
+			for _, sub := range found.Commands() {
+				if sub.IsAvailableCommand() {
+					names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))
+				}
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	return c
+}
+
+// writeHelp writes the help of a command: what it is for, how it is called, examples, its commands and its flags.
+func writeHelp(w io.Writer, c *cobra.Command) error {
+	out := bufio.NewWriter(w)
+	section := func(title, text string) {
+		if text = strings.TrimRight(text, "\n"); text != "" {
+			fmt.Fprintf(out, "\n%s\n%s\n", paint(w, bold, title+":"), text)
+		}
+	}
+	fmt.Fprintln(out, about(c))
+	section("Usage", "  "+synopsis(c))
+	section("Examples", c.Example)
+	left := 0
+	for _, sub := range c.Commands() {
+		left = max(left, places(sub.Name()))
+	}
+	for _, a := range commandAreas(c) {
+		text := ""
+		for _, sub := range a.commands {
+			text += row(sub.Name(), left, sub.Short)
+		}
+		section(a.title, text)
+	}
+	flags := flagsOf(c)
+	left = 0
+	for _, f := range flags {
+		left = max(left, places(f.form()))
+	}
+	text := ""
+	for _, f := range flags {
+		text += row(f.form(), left, f.text)
+	}
+	section("Flags", text)
+	if c.HasAvailableSubCommands() {
+		fmt.Fprintf(out, "\n%q explains a command.\n", c.CommandPath()+" COMMAND --help")
+	}
+	return out.Flush()
+}
+
+// about is what a command is for, in sentences.
+func about(c *cobra.Command) string {
+	if c.Long != "" {
+		return strings.TrimSpace(c.Long)
+	}
+	return c.Short + "."
+}
+
+// synopsis is how a command is called.
+func synopsis(c *cobra.Command) string {
+	if c.HasAvailableSubCommands() {
+		return c.CommandPath() + " COMMAND"
+	}
+	return c.UseLine()
+}
+
+// area is a titled list of commands.
+type area struct {
+	title    string
+	commands []*cobra.Command
+}
+
+// commandAreas are the commands right below c, the root's by areas.
+func commandAreas(c *cobra.Command) (found []area) {
+	var rest []*cobra.Command
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			rest = append(rest, sub)
+		}
+	}
+	if !c.HasParent() {
+		for _, a := range areas {
+			part := area{title: a.title}
+			for _, name := range a.commands {
+				if i := slices.IndexFunc(rest, func(sub *cobra.Command) bool { return sub.Name() == name }); i >= 0 {
+					part.commands = append(part.commands, rest[i])
+					rest = slices.Delete(rest, i, i+1)
+				}
+			}
+			if len(part.commands) > 0 {
+				found = append(found, part)
+			}
+		}
+	}
+	title := "Commands"
+	if len(found) > 0 {
+		title = "More"
+	}
+	if len(rest) > 0 {
+		found = append(found, area{title, rest})
+	}
+	return found
+}
+
+// flagText is what help and manual say about a flag.
+type flagText struct {
+	letter, name string
+	value        string // what stands for its value; "" for switches
+	text         string
+}
+
+// flagsOf are the flags of a command, those of commands above it included.
+func flagsOf(c *cobra.Command) (flags []flagText) {
+	for _, set := range []*pflag.FlagSet{c.LocalFlags(), c.InheritedFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if f.Hidden {
+				return
+			}
+			text := f.Usage
+			nothing := slices.Contains([]string{"", "0", "0s", "false", "[]"}, f.DefValue)
+			if !nothing && !strings.Contains(text, "(default") {
+				text += " (default " + f.DefValue + ")"
+			}
+			flags = append(flags, flagText{f.Shorthand, f.Name, strings.ToUpper(strings.Join(f.Annotations[valueName], "")), text})
+		})
+	}
+	return flags
+}
+
+// form is how a flag is typed.
+func (f flagText) form() string {
+	letter := "    "
+	if f.letter != "" {
+		letter = "-" + f.letter + ", "
+	}
+	return strings.TrimRight(letter+"--"+f.name+" "+f.value, " ")
+}
+
+// row sets a name, in a column of left places, and its text, which is wrapped, beside each other.
+func row(name string, left int, text string) string {
+	var b strings.Builder
+	line := "  " + name + strings.Repeat(" ", left-places(name)+2)
+	for word := range strings.FieldsSeq(text) {
+		if places(line)+1+places(word) > helpWidth && strings.TrimSpace(line) != "" {
+			b.WriteString(line + "\n")
+			line = strings.Repeat(" ", left+4)
+		}
+		line += " " + word
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	return b.String()
+}

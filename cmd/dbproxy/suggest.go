@@ -1,0 +1,180 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// synonyms are words that people type for commands, because other programs call them so.
+var synonyms = map[string][]string{
+	"serve":  {"start", "run", "server"},
+	"user":   {"users", "people", "person", "account"},
+	"add":    {"create", "new", "make"},
+	"list":   {"ls"},
+	"show":   {"get", "info"},
+	"edit":   {"change", "set", "modify"},
+	"passwd": {"password"},
+	"remove": {"rm", "delete"},
+	"tail":   {"follow", "watch"},
+}
+
+// unknownCommand says that c has no command of that name, and which one may have been meant.
+func unknownCommand(c *cobra.Command, name string) error {
+	paths := make(map[string]string) // by what may be typed for it
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			for _, n := range slices.Concat([]string{sub.Name()}, sub.Aliases, synonyms[sub.Name()]) {
+				paths[n] = sub.CommandPath()
+				names = append(names, n)
+			}
+		}
+	}
+	var meant []string
+	for _, n := range nearest(name, names) {
+		if !slices.Contains(meant, paths[n]) {
+			meant = append(meant, paths[n])
+		}
+	}
+	if len(meant) == 0 {
+		meant = elsewhere(c.Root(), name)
+	}
+	hint := fmt.Sprintf("%q lists the commands", c.CommandPath()+" --help")
+	if len(meant) > 0 {
+		hint = didYouMean(meant)
+	}
+	return fmt.Errorf("unknown command %q for %q; %s", name, c.CommandPath(), hint)
+}
+
+// elsewhere are the commands at or below c that have that name: "add" may be the "user add" of somebody in a hurry.
+func elsewhere(c *cobra.Command, name string) (paths []string) {
+	if c.Name() == name && c.IsAvailableCommand() {
+		paths = append(paths, c.CommandPath())
+	}
+	for _, sub := range c.Commands() {
+		paths = append(paths, elsewhere(sub, name)...)
+	}
+	return paths
+}
+
+// flagError explains what is wrong with a flag that c was called with.
+func flagError(c *cobra.Command, err error) error {
+	if c.HasSubCommands() && c.Flags().NArg() > 0 {
+		return unknownCommand(c, c.Flags().Arg(0)) // the flag belongs to what was meant
+	}
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		return unknownFlag(c, unknown)
+	case errors.As(err, &missing):
+		return fmt.Errorf("flag needs an argument: --%s: %s", missing.GetFlag().Name, missing.GetFlag().Usage)
+	case errors.As(err, &invalid):
+		f, why := invalid.GetFlag(), invalid.Unwrap()
+		if what := wanted(f); what != "" {
+			why = fmt.Errorf("this is not %s; what is wanted is %s", what, f.Usage)
+		}
+		return fmt.Errorf("invalid argument %q for \"--%s\" flag: %w", invalid.GetValue(), f.Name, why)
+	}
+	return err
+}
+
+// unknownFlag says that c has no such flag, and which one may have been meant. "-data" comes here as the letters of
+// one-letter flags.
+func unknownFlag(c *cobra.Command, e *pflag.NotExistError) error {
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	typed, word := "--"+e.GetSpecifiedName(), e.GetSpecifiedName()
+	if letters := e.GetSpecifiedShortnames(); letters != "" {
+		typed, word = "-"+letters, letters
+		if len(letters) == 1 {
+			names = nil // nothing is near to a single letter
+		}
+	}
+	hint := fmt.Sprintf("%q lists the flags", c.CommandPath()+" --help")
+	if meant := nearest(word, names); len(meant) > 0 {
+		for i := range meant {
+			meant[i] = "--" + meant[i]
+		}
+		hint = didYouMean(meant)
+	}
+	return fmt.Errorf("unknown flag: %s; %s", typed, hint)
+}
+
+// wanted is what the value of a flag must be, in words; "" where only its own error can say.
+func wanted(f *pflag.Flag) string {
+	switch t := f.Value.Type(); {
+	case strings.HasPrefix(t, "uint"):
+		return "a whole number from 0 on"
+	case strings.HasPrefix(t, "int"):
+		return "a whole number"
+	case strings.HasPrefix(t, "float"):
+		return "a number"
+	case t == "duration":
+		return "a time such as 5s or 2m30s"
+	case t == "bool":
+		return "true or false"
+	}
+	return ""
+}
+
+// didYouMean asks whether one of these was meant; at most three are named.
+func didYouMean(meant []string) string {
+	quoted := make([]string, 0, 3)
+	for _, m := range meant[:min(3, len(meant))] {
+		quoted = append(quoted, `"`+m+`"`)
+	}
+	return "did you mean " + strings.Join(quoted, " or ") + "?"
+}
+
+// nearest are those of the names that are nearest to a word: they begin with it, or are at most two slips of the finger
+// away from it.
+func nearest(word string, names []string) (near []string) {
+	best := 2
+	for _, name := range names {
+		d := slips(strings.ToLower(word), name)
+		if word != "" && strings.HasPrefix(name, word) {
+			d = min(d, 1)
+		}
+		if d > best || d >= len(name) {
+			continue
+		}
+		if d < best {
+			best, near = d, nil
+		}
+		near = append(near, name)
+	}
+	return near
+}
+
+// slips is how many letters must be put in, left out or replaced to make b of a: their Levenshtein distance.
+func slips(a, b string) int {
+	from, to := []rune(a), []rune(b)
+	row := make([]int, len(to)+1) // row[j]: from what of a was seen to the first j letters of b
+	for j := range row {
+		row[j] = j
+	}
+	for i, r := range from {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j, s := range to {
+			replaced := diagonal
+			if r != s {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, diagonal+1, row[j]+1)
+		}
+	}
+	return row[len(to)]
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/datadir"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/tail"
+)
+
+func tailCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "tail",
+		Short: "Print each new message of a data directory as it is stored",
+		Long: `Print each new message of a data directory as it is stored, one line each: its
+time, talk, id, sender, kind and size. What people wrote is shown only with
+--content. It reads the store directly, beside a running "dbproxy serve", and
+changes nothing. Ctrl-C ends it.`,
+		Example: `  dbproxy tail
+  dbproxy tail --since 24h --once
+  dbproxy tail --lines 0 --count 1 --content # wait for the next message`,
+		Args: cobra.NoArgs,
+	}
+	data := dataFlag(c)
+	opt := tail.Options{Every: 250 * time.Millisecond}
+	f := c.Flags()
+	f.IntVar(&opt.Last, "lines", 10, "begin with so many of the messages there are")
+	since := f.String("since", "", "begin with those since a `time`: 90m, 24h, 2006-01-02")
+	f.BoolVar(&opt.Once, "once", false, "end after those; do not wait for new ones")
+	f.IntVar(&opt.Count, "count", 0, "end after so many messages (default: never)")
+	f.BoolVar(&opt.Content, "content", false, "show what people wrote")
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if opt.Last < 0 || opt.Count < 0 {
+			return errors.New("--lines and --count want 0 or more")
+		}
+		if *since != "" {
+			if opt.Since, err = tail.ParseSince(*since, time.Now()); err != nil {
+				return fmt.Errorf("--since: %w", err)
+			}
+		}
+		dir, err := datadir.Existing(*data)
+		if err != nil {
+			return err
+		}
+		feed, err := records.OpenFeed(dir.Database())
+		if err != nil {
+			return fmt.Errorf("opening %s: %w", dir.Database(), err)
+		}
+		opt.Out = c.OutOrStdout()
+		return errors.Join(tail.Run(c.Context(), feed, opt), feed.Close())
+	}
+	return c
+}

@@ -1,0 +1,167 @@
+package chat_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+func TestABatchIsBoundedByRowsAndBytes(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		var l ledger
+		w := start(t, e, l.wrap)
+		long := repeat("😀", 4096) // 16 KiB
+		var last <-chan answer
+		l.together(w, func() {
+			for i := range uint32(150) {
+				last = w.submit(w.pairText(1+i%3, 100, long))
+			}
+			for i := range uint32(1200) {
+				last = w.submit(w.pairText(1+i%3, 200, "short"))
+			}
+		})
+		await(w, last)
+		w.says(1, 2, "after all these")
+		for i, b := range l.seen() {
+			bytes := 0
+			for _, d := range b.Drafts {
+				bytes += len(d.Content)
+			}
+			if len(b.Drafts) > 512 || bytes > 1<<20+len(long) {
+				w.Errorf("batch %d has %d rows, %d bytes", i, len(b.Drafts), bytes)
+			}
+		}
+		wantSame(w, "messages to 100", w.unreadTotal(100), 150)
+		wantSame(w, "messages to 200", w.unreadTotal(200), 1200)
+	})
+}
+
+func TestTheDataOfATextIsTheCallersAgainAfterSend(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		var l ledger
+		w := start(t, e, l.wrap)
+		l.together(w, func() {
+			data := []byte("first")
+			for _, text := range []string{"first", "other"} {
+				copy(data, text)
+				w.svc.Send(w.ctx, chat.NewMessage{From: 1, To: 2, Type: chat.PairText, Data: data}, func(uint32, error) {})
+			}
+		})
+		w.says(1, 2, "last")
+		wantSame(w, "the talk", brief(w.all(1, chat.PairTalk(1, 2))), "3:last 2:other 1:first")
+	})
+}
+
+func TestUnreadTalksAreCutAt4MiB(t *testing.T) {
+	rule(t, func(w *world) {
+		const peers = 400
+		long := repeat("😀", 4096) // 16 KiB
+		var answers []<-chan answer
+		for peer := range uint32(peers) {
+			answers = append(answers, w.submit(w.pairText(100+peer, 1, long)))
+		}
+		for _, a := range answers {
+			w.must(await(w, a).err)
+		}
+		unread, total, err := w.svc.Unread(w.ctx, 1)
+		w.must(err)
+		wantSame(w, "the total, of all", total, peers)
+		size := 0
+		for _, u := range unread {
+			size += len(u.Last.Data)
+		}
+		if size > chat.MaxAnswer || size < chat.MaxAnswer/2 {
+			w.Errorf("%d talks with %d bytes", len(unread), size)
+		}
+	})
+}
+
+func TestInfosOfGroupsAreCutAt4MiB(t *testing.T) {
+	rule(t, func(w *world) {
+		const groups = 3000
+		var known []chat.GroupVersion
+		w.exec("BEGIN")
+		for i := range groups {
+			w.oldGroup(i+1, 1000+i, 1, 1)
+			known = append(known, chat.GroupVersion{ID: uint32(i + 1)})
+		}
+		w.exec("UPDATE IMGroup SET name=?, avatar=?", repeat("😀", 256), repeat("😀", 256)) // 2 KiB
+		w.exec("COMMIT")
+		infos, err := w.svc.GroupsNewerThan(w.ctx, known)
+		w.must(err)
+		if size := len(infos) * 2048; size > chat.MaxAnswer || size < chat.MaxAnswer*9/10 {
+			w.Errorf("%d groups of 2 KiB", len(infos))
+		}
+		for i, g := range infos {
+			if g.ID != uint32(groups-i) {
+				w.Fatalf("group %d of the list is %d", i, g.ID)
+			}
+		}
+	})
+}
+
+func TestNothingIsUnderWayAfterTheEndOfRun(t *testing.T) {
+	for round := range 5 {
+		t.Run(fmt.Sprint("round ", round), func(t *testing.T) {
+			onEngines(t, func(t *testing.T, e engine) {
+				var over atomic.Bool
+				s := &sounds{save: func(_ context.Context, _ string, real func() (string, error)) (string, error) {
+					if over.Load() {
+						t.Error("a sound is being stored after Run has returned")
+					}
+					return real()
+				}}
+				w := start(t, e, s.wrap)
+				var senders sync.WaitGroup
+				begun := make(chan struct{}, 100)
+				for i := range uint32(4) {
+					senders.Go(func() {
+						for n := range 1000 {
+							if a := <-w.submit(w.pairVoice(1+i, 101+i, 1, "sound")); a.err != nil {
+								return
+							}
+							if n == int(i) {
+								begun <- struct{}{}
+							}
+						}
+					})
+				}
+				for range 4 {
+					await(w, begun)
+				}
+				w.ends()
+				w.ended()
+				over.Store(true)
+				senders.Wait()
+			})
+		})
+	}
+}
+
+func TestBoundCreatedIsTheClientsTimeWithinBounds(t *testing.T) {
+	for _, test := range []struct{ client, now, last, join, want uint32 }{
+		{1000, 1000, 0, 0, 1000},
+		{0, 1000, 0, 0, 0},
+		{1300, 1000, 0, 0, 1300},
+		{1301, 1000, 0, 0, 1300},
+		{4294967295, 1000, 0, 0, 1300},
+		{900, 1000, 950, 0, 950},
+		{900, 1000, 950, 960, 960},
+		{1400, 1000, 1350, 0, 1350},
+		{0, 1000, 0, 990, 990},
+	} {
+		wantSame(t, fmt.Sprintf("%+v", test), chat.BoundCreated(test.client, test.now, test.last, test.join), test.want)
+	}
+}
+
+func TestTheVoiceKeyHas32Bytes(t *testing.T) {
+	for _, key := range []string{"", repeat("k", 31), repeat("k", 33), repeat("语", 32)} {
+		if _, err := chat.New(chat.Store{}, chat.Options{VoiceKey: key}); err == nil {
+			t.Errorf("%q was taken", key)
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package chat_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// The faults that a commit can meet.
+
+var errFault = errors.New("a fault of the test's")
+
+// notStored: the batch does not reach the database.
+func notStored(func() (chat.Receipt, error)) (chat.Receipt, error) {
+	return chat.Receipt{}, chat.Errorf(chat.Unavailable, "not stored: %w", errFault)
+}
+
+// storedUnknown: the batch is stored, and nobody says so.
+func storedUnknown(real func() (chat.Receipt, error)) (chat.Receipt, error) {
+	receipt, err := real()
+	if err != nil {
+		return receipt, err
+	}
+	return receipt, chat.Errorf(chat.UnknownOutcome, "stored, but who knows: %w", errFault)
+}
+
+// lostUnknown: the batch is not stored, and nobody says so. Its receipt says what would have been.
+func lostUnknown(func() (chat.Receipt, error)) (chat.Receipt, error) {
+	stored := make([]chat.Stored, 600)
+	for i := range stored {
+		stored[i].ID = 666
+	}
+	return chat.Receipt{Stored: stored}, chat.Errorf(chat.UnknownOutcome, "not stored, but who knows: %w", errFault)
+}
+
+func cannotSettle(func() (bool, error)) (bool, error) {
+	return false, chat.Errorf(chat.Unavailable, "cannot ask: %w", errFault)
+}
+
+// settledUnknown: what became of the commit is found out, and the answer is lost on its way.
+func settledUnknown(real func() (bool, error)) (bool, error) {
+	if _, err := real(); err != nil {
+		return false, err
+	}
+	return false, chat.Errorf(chat.UnknownOutcome, "asked, but who knows: %w", errFault)
+}
+
+func TestMessagesAreStoredOnceWhateverFaultACommitMeets(t *testing.T) {
+	for name, test := range map[string]struct {
+		append []appendFault
+		settle []settleFault
+	}{
+		"none":                                 {nil, nil},
+		"failed, not stored":                   {[]appendFault{notStored}, nil},
+		"failed thrice":                        {[]appendFault{notStored, notStored, notStored}, nil},
+		"unknown, but stored":                  {[]appendFault{storedUnknown}, nil},
+		"unknown, and not stored":              {[]appendFault{lostUnknown}, nil},
+		"unknown twice":                        {[]appendFault{lostUnknown, storedUnknown}, nil},
+		"failed, then unknown, but stored":     {[]appendFault{notStored, storedUnknown}, nil},
+		"stored; asking fails at first":        {[]appendFault{storedUnknown}, []settleFault{cannotSettle, cannotSettle}},
+		"not stored; asking fails at first":    {[]appendFault{lostUnknown}, []settleFault{cannotSettle}},
+		"stored; the answer to asking is lost": {[]appendFault{storedUnknown}, []settleFault{settledUnknown}},
+		"not stored; that answer is lost":      {[]appendFault{lostUnknown}, []settleFault{settledUnknown, settledUnknown}},
+		"unknown and not stored, then failure": {[]appendFault{lostUnknown, notStored}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEngines(t, func(t *testing.T, e engine) {
+				var l ledger
+				w := start(t, e, l.wrap)
+				g := w.group(1, 2)
+				release := l.hold(w)
+				l.fail(test.append...)
+				l.failSettle(test.settle...)
+				var answers []<-chan answer
+				for i := range 3 {
+					answers = append(answers, w.submit(w.pairText(1, 2, fmt.Sprint(i+1))), w.submit(w.groupText(1, g, fmt.Sprint(i+1))))
+				}
+				release()
+				for i, a := range answers {
+					wantSame(w, "answer", await(w, a), answer{id: uint32(i/2 + 1)}, sameErrors)
+				}
+				w.saysIn(g, 1, "4")
+				wantSame(w, "the pair", brief(w.all(2, chat.PairTalk(1, 2))), "3:3 2:2 1:1")
+				wantSame(w, "the group", brief(w.all(2, chat.GroupTalk(g))), "4:4 3:3 2:2 1:1")
+				wantSame(w, "unread of 2", w.unread(2), fmt.Sprintf("1=3 g%d=4", g))
+			})
+		})
+	}
+}
+
+func TestABatchThatCannotBeStoredIsRefusedAtLast(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		var l ledger
+		w := start(t, e, l.wrap)
+		l.fail(notStored, notStored, notStored, notStored)
+		w.leavesNoTrace(func() {
+			id, err := w.send(w.pairText(1, 2, "x"))
+			if wantKind(w, err, chat.Unavailable); id != 0 || !errors.Is(err, errFault) {
+				w.Errorf("id %d, error %v", id, err)
+			}
+		})
+		wantSame(w, "the next id", w.stored(w.pairText(1, 2, "y")), 1)
+	})
+}
+
+func TestEveryTryIsACommitOfItsOwn(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		var l ledger
+		w := start(t, e, l.wrap)
+		l.fail(notStored, lostUnknown)
+		w.says(1, 2, "x")
+		ids := make(map[chat.CommitID]bool)
+		for _, b := range l.seen() {
+			ids[b.ID] = true
+		}
+		wantSame(w, "commit ids of three tries", len(ids), 3)
+	})
+}
+
+// dueAt is a context with a deadline that does not end when it comes: what it belongs to is tried in any case.
+type dueAt struct {
+	context.Context
+	at time.Time
+}
+
+func (d dueAt) Deadline() (time.Time, bool) { return d.at, true }
+
+func TestAnOutcomeUnknownAtTheDeadlineIsSaidToBe(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault appendFault
+		want  string // what is stored
+	}{
+		"stored":     {storedUnknown, "1:x"},
+		"not stored": {lostUnknown, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEngines(t, func(t *testing.T, e engine) {
+				var l ledger
+				w := start(t, e, l.wrap)
+				l.fail(test.fault)
+				for range 1000 {
+					l.failSettle(cannotSettle)
+				}
+				deadline := time.Now().Add(800 * time.Millisecond)
+				told := make(chan error, 1)
+				w.svc.Send(dueAt{w.ctx, deadline}, w.pairText(1, 2, "x"), func(_ uint32, err error) { told <- err })
+				err := await(w, told)
+				wantKind(w, err, chat.UnknownOutcome)
+				if time.Now().Before(deadline) {
+					w.Error("it was said before the deadline")
+				}
+				wantSame(w, "the talk", brief(w.all(1, chat.PairTalk(1, 2))), test.want)
+				w.says(1, 2, "y") // and goes on
+			})
+		})
+	}
+}
+
+func TestASenderWithoutADeadlineLearnsTheOutcomeToo(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		var l ledger
+		w := start(t, e, l.wrap)
+		l.fail(storedUnknown)
+		told := make(chan answer, 1)
+		w.svc.Send(context.Background(), w.pairText(1, 2, "x"), func(id uint32, err error) { told <- answer{id, err} })
+		wantSame(w, "answer", await(w, told), answer{id: 1}, sameErrors)
+	})
+}
+
+func TestARowThatTheDatabaseRefusesDoesNotFailItsNeighbours(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		var l ledger
+		w := start(t, e, l.wrap)
+		g := w.group(1, 2) // group 1
+		w.exec(e.refuseRow("IMMessage_2", "bad"))
+		w.exec(e.refuseRow("IMGroupMessage_1", "bad"))
+		w.says(901, 902, "has relation 1")
+		type sent struct {
+			answer <-chan answer
+			bad    bool
+		}
+		var all []sent
+		l.together(w, func() {
+			for i := range 60 {
+				bad := i%17 == 3
+				text := fmt.Sprint(i)
+				if bad {
+					text = "bad"
+				}
+				all = append(all, sent{w.submit(w.pairText(1, 2, text)), bad}, sent{w.submit(w.groupText(1, g, text)), bad})
+			}
+		})
+		next := uint32(0) // of the pair and the group alike
+		for i, s := range all {
+			a := await(w, s.answer)
+			if s.bad {
+				if wantKind(w, a.err, chat.Invalid); a.id != 0 {
+					w.Errorf("a refused message has id %d", a.id)
+				}
+				continue
+			}
+			if i%2 == 0 {
+				next++
+			}
+			wantSame(w, "answer", a, answer{id: next}, sameErrors)
+		}
+		for _, talk := range []chat.Talk{chat.PairTalk(1, 2), chat.GroupTalk(g)} {
+			stored := brief(w.all(1, talk))
+			if strings.Contains(stored, "bad") || !strings.HasPrefix(stored, "56:59 55:58 ") {
+				w.Errorf("%s: %s", talk, stored)
+			}
+		}
+		wantSame(w, "unread of 2", w.unread(2), fmt.Sprintf("1=56 g%d=56", g))
+		if n := l.largest(); n < 120 {
+			w.Errorf("the largest batch had %d drafts: the test did not test", n)
+		}
+	})
+}
+
+func TestAnswersComeInTheOrderSentThoughABatchIsSplit(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		var l ledger
+		w := start(t, e, l.wrap)
+		w.exec(e.refuseRow("IMMessage_2", "bad"))
+		order := make(chan int, 40)
+		l.together(w, func() {
+			for i := range 40 {
+				text := "good"
+				if i%7 == 2 {
+					text = "bad"
+				}
+				w.svc.Send(w.ctx, w.pairText(1, uint32(2+i%3*100), text), func(uint32, error) { order <- i })
+			}
+		})
+		for want := range 40 {
+			if got := await(w, order); got != want {
+				w.Fatalf("answer %d came when that of %d was due", got, want)
+			}
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package chat_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// voiceLabel is [语音] encrypted with the default key, as SPEC gives it.
+const voiceLabel = "QhGXlpFjvMFUNrtl1aaPzA=="
+
+func TestVoiceComesBackByteForByte(t *testing.T) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	for name, test := range map[string]struct {
+		duration uint32
+		sound    string
+	}{
+		"some sound":           {7, "sound"},
+		"one byte":             {1, "s"},
+		"duration 0":           {0, "sound"},
+		"the longest duration": {4294967295, "sound"},
+		"every byte":           {3, string(every)},
+		"zeros":                {0, "\x00\x00\x00\x00\x00"},
+		"half a megabyte":      {60, repeat("語音\x00\xff", 60_000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rule(t, func(w *world) {
+				g := w.group(1, 2)
+				w.stored(w.pairVoice(1, 2, test.duration, test.sound))
+				w.stored(w.groupVoice(2, g, test.duration, test.sound))
+				for _, talk := range []chat.Talk{chat.PairTalk(1, 2), chat.GroupTalk(g)} {
+					page := w.all(1, talk)
+					byID, err := w.svc.MessagesByID(w.ctx, 1, talk, []uint32{1})
+					w.must(err)
+					for _, got := range [][]chat.Message{page, byID} {
+						if len(got) != 1 || got[0].Data != voiceData(test.duration, test.sound) || !got[0].Type.Voice() {
+							w.Errorf("%s: came back as %.60q", talk, brief(got))
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestVoiceHasARowInIMAudioWhoseIDIsItsContent(t *testing.T) {
+	rule(t, func(w *world) {
+		g := w.group(1, 2)
+		first := w.pairVoice(2, 1, 7, "sound")
+		first.Time = w.later(1000) // the client's, not bounded here
+		w.stored(first)
+		w.says(1, 2, "between")
+		w.stored(w.groupVoice(1, g, 0, "other sound"))
+		w.wantRows("SELECT id,fromId,toId,size,duration,created FROM IMAudio ORDER BY id",
+			fmt.Sprintf("1 2 1 5 7 %d", w.later(1000)), fmt.Sprintf("2 1 %d 11 0 %d", g, w.now()))
+		w.wantRows("SELECT content,type FROM IMMessage_1 ORDER BY id", "1 2", "between 1")
+		w.wantRows("SELECT content,type FROM IMGroupMessage_1 ORDER BY id", "2 18")
+	})
+}
+
+func TestVoiceIsShownByItsLabelInLists(t *testing.T) {
+	rule(t, func(w *world) {
+		g := w.group(1, 2)
+		w.stored(w.pairVoice(1, 2, 7, "sound"))
+		w.stored(w.groupVoice(1, g, 7, "sound"))
+		w.saysIn(g, 2, "x")
+		w.stored(w.groupVoice(1, g, 7, "sound"))
+		unread, _, err := w.svc.Unread(w.ctx, 2)
+		w.must(err)
+		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
+		w.must(err)
+		var shown []string
+		for _, u := range unread {
+			shown = append(shown, fmt.Sprintf("%s %d %s", u.Talk, u.Last.Type, u.Last.Data))
+		}
+		for _, s := range sessions {
+			shown = append(shown, fmt.Sprintf("%s %d %s", s.Talk, s.Last.Type, s.Last.Data))
+		}
+		pair, group := "pair 1-2 2 "+voiceLabel, fmt.Sprintf("group %d 18 %s", g, voiceLabel)
+		wantSame(w, "unread and sessions", shown, []string{pair, group, group, pair})
+	})
+}
+
+func TestVoiceWithoutItsSoundKeepsItsPlace(t *testing.T) {
+	for name, lose := range map[string]func(w *world){
+		"the file is gone":       func(w *world) { w.loseSounds() },
+		"the row is gone":        func(w *world) { w.exec("DELETE FROM IMAudio") },
+		"the path is wrong":      func(w *world) { w.exec("UPDATE IMAudio SET path='no/such.audio'") },
+		"the path is empty":      func(w *world) { w.exec("UPDATE IMAudio SET path=''") },
+		"the path leads outside": func(w *world) { w.exec("UPDATE IMAudio SET path='../dbproxy.db'") },
+		"the path is absolute":   func(w *world) { w.exec("UPDATE IMAudio SET path='/etc/passwd'") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			rule(t, func(w *world) {
+				w.says(1, 2, "before")
+				w.stored(w.pairVoice(1, 2, 7, "sound"))
+				w.says(1, 2, "after")
+				lose(w)
+				wantSame(w, "the page", brief(w.all(2, chat.PairTalk(1, 2))), "3:after 2:1 1:before")
+			})
+		})
+	}
+}
+
+func TestAPageOfVoiceIsCutAt4MiBWithoutLoadingTheRest(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		var s sounds
+		w := start(t, e, s.wrap)
+		const size = 1 << 20
+		for range 9 {
+			w.stored(w.pairVoice(1, 2, 1, repeat("s", size)))
+		}
+		page := w.all(2, chat.PairTalk(1, 2))
+		if len(page) != 3 || page[0].ID != 9 || len(page[2].Data) != size+4 {
+			w.Errorf("%d messages of 1 MiB and a little in an answer of 4 MiB", len(page))
+		}
+		if n := s.loads(); n > 5 {
+			w.Errorf("%d sounds were loaded for that", n)
+		}
+		wantSame(w, "the next page", len(w.page(2, chat.PairTalk(1, 2), 6, 2)), 2)
+	})
+}
+
+func TestAVoiceMessageLargerThanAnAnswerIsListedAlone(t *testing.T) {
+	rule(t, func(w *world) {
+		w.says(1, 2, "before")
+		w.stored(w.pairVoice(1, 2, 1, repeat("s", chat.MaxAnswer+1)))
+		if page := w.all(2, chat.PairTalk(1, 2)); len(page) != 1 || page[0].ID != 2 || len(page[0].Data) != chat.MaxAnswer+5 {
+			w.Errorf("a page of %d messages", len(page))
+		}
+		wantSame(w, "what is before", brief(w.page(2, chat.PairTalk(1, 2), 1, 10)), "1:before")
+	})
+}

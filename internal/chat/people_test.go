@@ -1,0 +1,228 @@
+package chat_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+func userIDs(users []chat.User) (ids []uint32) {
+	for _, u := range users {
+		ids = append(ids, u.ID)
+	}
+	return ids
+}
+
+func TestUsersComeByIDAscendingOnceEachOfAnyStatus(t *testing.T) {
+	rule(t, func(w *world) {
+		for status, id := range []int{30, 4, 5, 100, 2} {
+			w.user(id, map[string]any{"status": status})
+		}
+		for _, test := range []struct{ ask, want []uint32 }{
+			{[]uint32{100, 2, 30, 4, 5}, []uint32{2, 4, 5, 30, 100}},
+			{[]uint32{5, 5, 2, 5, 2}, []uint32{2, 5}},
+			{[]uint32{0, 1, 4294967295, 4}, []uint32{4}},
+			{nil, nil},
+		} {
+			users, err := w.svc.Users(w.ctx, test.ask)
+			w.must(err)
+			wantSame(w, fmt.Sprint(test.ask), userIDs(users), test.want)
+		}
+	})
+}
+
+func TestManyUsersComeByIDAscending(t *testing.T) {
+	rule(t, func(w *world) {
+		var ask []uint32
+		for i := range 1300 {
+			ask = append(ask, uint32(1300-i))
+			if i%100 == 0 {
+				w.user(i+1, nil)
+			}
+		}
+		users, err := w.svc.Users(w.ctx, ask)
+		w.must(err)
+		wantSame(w, "users", userIDs(users), []uint32{1, 101, 201, 301, 401, 501, 601, 701, 801, 901, 1001, 1101, 1201})
+	})
+}
+
+func TestAllUsersAreThoseChangedSinceOrAllWhoHaveNotLeft(t *testing.T) {
+	rule(t, func(w *world) {
+		w.user(3, map[string]any{"updated": 100, "status": 1})
+		w.user(1, map[string]any{"updated": 300, "status": 3})
+		w.user(2, map[string]any{"updated": 200, "status": nil})
+		w.user(4, map[string]any{"updated": 200, "status": 4})
+		for _, test := range []struct {
+			since  uint32
+			want   []uint32
+			latest uint32
+		}{
+			{0, []uint32{2, 3, 4}, 200}, // the largest seen: 1 has left
+			{1, []uint32{1, 2, 3, 4}, 300},
+			{100, []uint32{1, 2, 3, 4}, 300},
+			{101, []uint32{1, 2, 4}, 300},
+			{300, []uint32{1}, 300},
+			{301, nil, 301},
+			{4294967295, nil, 4294967295},
+		} {
+			users, latest, err := w.svc.UsersSince(w.ctx, test.since)
+			w.must(err)
+			wantSame(w, fmt.Sprint("since ", test.since), userIDs(users), test.want)
+			wantSame(w, fmt.Sprint("latest since ", test.since), latest, test.latest)
+		}
+	})
+}
+
+func TestNobodyAtAllGivesTheTimeBack(t *testing.T) {
+	rule(t, func(w *world) {
+		users, latest, err := w.svc.UsersSince(w.ctx, 0)
+		w.must(err)
+		wantSame(w, "users", len(users), 0)
+		wantSame(w, "latest", latest, 0)
+		departments, latest, err := w.svc.DepartmentsSince(w.ctx, 7)
+		w.must(err)
+		wantSame(w, "departments", len(departments), 0)
+		wantSame(w, "latest", latest, 7)
+	})
+}
+
+func TestDepartmentsAreThoseChangedAfterATimeOpenOrClosed(t *testing.T) {
+	rule(t, func(w *world) {
+		for id, row := range map[int][2]int{4: {0, 100}, 2: {1, 200}, 3: {0, 300}, 1: {0, 100}, 5: {2, 250}} {
+			w.insert("IMDepart", map[string]any{"id": id, "departName": fmt.Sprint("d", id), "priority": id, "parentId": 0, "status": row[0],
+				"created": 1, "updated": row[1]})
+		}
+		for _, test := range []struct {
+			since  uint32
+			want   []uint32
+			latest uint32
+		}{
+			{0, []uint32{1, 2, 3, 4}, 300},
+			{99, []uint32{1, 2, 3, 4}, 300},
+			{100, []uint32{2, 3}, 300},
+			{200, []uint32{3}, 300},
+			{300, nil, 300},
+			{1000, nil, 1000},
+		} {
+			departments, latest, err := w.svc.DepartmentsSince(w.ctx, test.since)
+			w.must(err)
+			var ids []uint32
+			for _, d := range departments {
+				ids = append(ids, d.ID)
+			}
+			wantSame(w, fmt.Sprint("after ", test.since), ids, test.want)
+			wantSame(w, fmt.Sprint("latest after ", test.since), latest, test.latest)
+		}
+	})
+}
+
+// profile is what users may change of user 1.
+func (w *world) profile() string {
+	w.Helper()
+	return w.rows("SELECT sign_info,avatar,push_shield_status,updated FROM IMUser WHERE id=1")[0]
+}
+
+func TestUsersChangeWhatIsTheirs(t *testing.T) {
+	long, wide := repeat("x", 128), repeat("语", 42) // 126 bytes
+	for name, test := range map[string]struct {
+		change func(w *world) error
+		want   string // the profile's
+	}{
+		"signature":                    {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, "it's") }, "it's a.png 0"},
+		"signature of 128 bytes":       {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, long) }, long + " a.png 0"},
+		"signature of wide characters": {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, wide) }, wide + " a.png 0"},
+		"no signature":                 {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, "") }, " a.png 0"},
+		"the same signature":           {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, "hi") }, "hi a.png 0"},
+		"avatar":                       {func(w *world) error { return w.svc.SetAvatar(w.ctx, 1, "http://b") }, "hi http://b 0"},
+		"avatar of 255 characters":     {func(w *world) error { return w.svc.SetAvatar(w.ctx, 1, repeat("😀", 255)) }, "hi " + repeat("😀", 255) + " 0"},
+		"no avatar":                    {func(w *world) error { return w.svc.SetAvatar(w.ctx, 1, "") }, "hi  0"},
+		"the same avatar":              {func(w *world) error { return w.svc.SetAvatar(w.ctx, 1, "a.png") }, "hi a.png 0"},
+		"shield":                       {func(w *world) error { return w.svc.SetPushShield(w.ctx, 1, 1) }, "hi a.png 1"},
+		"the largest shield":           {func(w *world) error { return w.svc.SetPushShield(w.ctx, 1, 255) }, "hi a.png 255"},
+		"the same shield":              {func(w *world) error { return w.svc.SetPushShield(w.ctx, 1, 0) }, "hi a.png 0"},
+		"the same again in one second": {func(w *world) error {
+			w.must(w.svc.SetSignature(w.ctx, 1, "x"))
+			return w.svc.SetSignature(w.ctx, 1, "x")
+		}, "x a.png 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rule(t, func(w *world) {
+				w.user(1, map[string]any{"sign_info": "hi", "avatar": "a.png"})
+				w.user(2, nil)
+				others := w.rows("SELECT * FROM IMUser WHERE id=2")
+				w.must(test.change(w))
+				wantSame(w, "the profile", w.profile(), fmt.Sprint(test.want, " ", w.now()))
+				wantSame(w, "others", w.rows("SELECT * FROM IMUser WHERE id=2"), others)
+			})
+		})
+	}
+}
+
+func TestProfilesThatCannotBeKeptAreRefused(t *testing.T) {
+	rule(t, func(w *world) {
+		w.user(1, nil)
+		for name, test := range map[string]struct {
+			change func() error
+			kind   chat.Kind
+		}{
+			"signature of 129 bytes":      {func() error { return w.svc.SetSignature(w.ctx, 1, repeat("x", 129)) }, chat.Invalid},
+			"signature of 129 wide bytes": {func() error { return w.svc.SetSignature(w.ctx, 1, repeat("语", 43)) }, chat.Invalid},
+			"signature with a NUL":        {func() error { return w.svc.SetSignature(w.ctx, 1, "a\x00") }, chat.Invalid},
+			"signature not UTF-8":         {func() error { return w.svc.SetSignature(w.ctx, 1, "\xff") }, chat.Invalid},
+			"signature of nobody":         {func() error { return w.svc.SetSignature(w.ctx, 9, "x") }, chat.NotFound},
+			"avatar of 256 characters":    {func() error { return w.svc.SetAvatar(w.ctx, 1, repeat("x", 256)) }, chat.Invalid},
+			"avatar of 256 wide ones":     {func() error { return w.svc.SetAvatar(w.ctx, 1, repeat("语", 256)) }, chat.Invalid},
+			"avatar not UTF-8":            {func() error { return w.svc.SetAvatar(w.ctx, 1, "a\xe8") }, chat.Invalid},
+			"avatar of nobody":            {func() error { return w.svc.SetAvatar(w.ctx, 9, "x") }, chat.NotFound},
+			"shield 256":                  {func() error { return w.svc.SetPushShield(w.ctx, 1, 256) }, chat.Invalid},
+			"shield 4294967295":           {func() error { return w.svc.SetPushShield(w.ctx, 1, 4294967295) }, chat.Invalid},
+			"shield of nobody":            {func() error { return w.svc.SetPushShield(w.ctx, 9, 1) }, chat.NotFound},
+		} {
+			w.leavesNoTrace(func() {
+				if wantKind(w, test.change(), test.kind); w.Failed() {
+					w.Fatal(name)
+				}
+			})
+		}
+	})
+}
+
+func TestThePushShieldIsAnswered(t *testing.T) {
+	rule(t, func(w *world) {
+		w.user(1, map[string]any{"push_shield_status": 7})
+		shield, err := w.svc.PushShield(w.ctx, 1)
+		w.must(err)
+		wantSame(w, "shield", shield, 7)
+		_, err = w.svc.PushShield(w.ctx, 2)
+		wantKind(w, err, chat.NotFound)
+	})
+}
+
+func TestListsOfPeopleAreCutAt4MiB(t *testing.T) {
+	rule(t, func(w *world) {
+		w.user(1, map[string]any{"avatar": repeat("😀", 255), "sign_info": repeat("x", 128)}) // about 1200 bytes
+		for n := 1; n < 4096; n *= 2 {
+			w.exec("INSERT INTO IMUser (id,sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,push_shield_status,sign_info)"+
+				" SELECT id+?,sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,push_shield_status,sign_info FROM IMUser", n)
+		}
+		var ids []uint32
+		for i := range uint32(4096) {
+			ids = append(ids, i+1)
+		}
+		byID, err := w.svc.Users(w.ctx, ids)
+		w.must(err)
+		all, latest, err := w.svc.UsersSince(w.ctx, 0)
+		w.must(err)
+		wantSame(w, "the latest change: the caller is not up to date", latest, 0)
+		for _, users := range [][]chat.User{byID, all} {
+			size := 0
+			for i := range users {
+				size += users[i].Size()
+			}
+			if size > chat.MaxAnswer || size < chat.MaxAnswer*9/10 || users[len(users)-1].ID != uint32(len(users)) {
+				w.Errorf("%d users of %d bytes", len(users), size)
+			}
+		}
+	})
+}

@@ -1,0 +1,195 @@
+package chat_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// What a test has users do. Times are the world's unless a test says otherwise.
+
+// answer is what became of a message.
+type answer struct {
+	id  uint32
+	err error
+}
+
+// submit sends a message and does not wait for the answer.
+func (w *world) submit(m chat.NewMessage) <-chan answer {
+	c := make(chan answer, 2) // room for an answer too many
+	w.svc.Send(w.ctx, m, func(id uint32, err error) { c <- answer{id, err} })
+	return c
+}
+
+// send sends a message and waits for the answer.
+func (w *world) send(m chat.NewMessage) (uint32, error) {
+	w.Helper()
+	a := await(w, w.submit(m))
+	return a.id, a.err
+}
+
+// stored sends a message that must be stored and returns its id.
+func (w *world) stored(m chat.NewMessage) uint32 {
+	w.Helper()
+	id, err := w.send(m)
+	if err != nil || id == 0 {
+		w.Fatalf("%d to %d: id %d, error %v", m.From, m.To, id, err)
+	}
+	return id
+}
+
+func (w *world) pairText(from, to uint32, text string) chat.NewMessage {
+	return chat.NewMessage{From: from, To: to, Type: chat.PairText, Time: w.now(), Data: []byte(text)}
+}
+
+func (w *world) groupText(from, group uint32, text string) chat.NewMessage {
+	return chat.NewMessage{From: from, To: group, Type: chat.GroupText, Time: w.now(), Data: []byte(text)}
+}
+
+func (w *world) pairVoice(from, to, duration uint32, sound string) chat.NewMessage {
+	return chat.NewMessage{From: from, To: to, Type: chat.PairVoice, Time: w.now(), Data: []byte(voiceData(duration, sound))}
+}
+
+func (w *world) groupVoice(from, group, duration uint32, sound string) chat.NewMessage {
+	return chat.NewMessage{From: from, To: group, Type: chat.GroupVoice, Time: w.now(), Data: []byte(voiceData(duration, sound))}
+}
+
+// voiceData is a voice message as it comes over the wire and goes back.
+func voiceData(duration uint32, sound string) string {
+	return string(binary.BigEndian.AppendUint32(nil, duration)) + sound
+}
+
+// says sends texts from one user to another, each after the answer to the one before.
+func (w *world) says(from, to uint32, texts ...string) {
+	w.Helper()
+	for _, text := range texts {
+		w.stored(w.pairText(from, to, text))
+	}
+}
+
+// saysIn sends texts in a group.
+func (w *world) saysIn(group, from uint32, texts ...string) {
+	w.Helper()
+	for _, text := range texts {
+		w.stored(w.groupText(from, group, text))
+	}
+}
+
+// reads has user read all of a talk.
+func (w *world) reads(user uint32, talk chat.Talk) {
+	w.Helper()
+	c := make(chan error, 1)
+	w.svc.ReadAck(w.ctx, user, talk, func(err error) { c <- err })
+	w.must(await(w, c))
+}
+
+// group makes a normal group of user 1 and returns its id.
+func (w *world) group(members ...uint32) uint32 {
+	w.Helper()
+	id, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "group", Members: members})
+	w.must(err)
+	return id
+}
+
+// joins and leaves change members in the server's name.
+func (w *world) joins(group uint32, users ...uint32) {
+	w.Helper()
+	_, _, err := w.svc.ChangeMembers(w.ctx, chat.MemberChange{Group: group, Users: users})
+	w.must(err)
+}
+
+func (w *world) leaves(group uint32, users ...uint32) {
+	w.Helper()
+	_, _, err := w.svc.ChangeMembers(w.ctx, chat.MemberChange{Group: group, Remove: true, Users: users})
+	w.must(err)
+}
+
+// page returns a talk as user sees it: the newest count messages of at most id upTo.
+func (w *world) page(user uint32, talk chat.Talk, upTo, count uint32) []chat.Message {
+	w.Helper()
+	messages, err := w.svc.Page(w.ctx, user, talk, upTo, count)
+	w.must(err)
+	return messages
+}
+
+// all is what user sees of a talk.
+func (w *world) all(user uint32, talk chat.Talk) []chat.Message {
+	w.Helper()
+	return w.page(user, talk, 0, 1_000_000)
+}
+
+// brief says "id:data" of each message.
+func brief(messages []chat.Message) string {
+	var texts []string
+	for _, m := range messages {
+		texts = append(texts, fmt.Sprintf("%d:%s", m.ID, m.Data))
+	}
+	return strings.Join(texts, " ")
+}
+
+// unread says what user has not read: "peer=count", groups as "g1=count".
+func (w *world) unread(user uint32) string {
+	w.Helper()
+	talks, _, err := w.svc.Unread(w.ctx, user)
+	w.must(err)
+	var texts []string
+	for _, u := range talks {
+		texts = append(texts, fmt.Sprintf("%s=%d", shortTalk(user, u.Talk), u.Unread))
+	}
+	return strings.Join(texts, " ")
+}
+
+// recent says which sessions user has: "peer" or "g1", the latest first.
+func (w *world) recent(user, since uint32) string {
+	w.Helper()
+	sessions, err := w.svc.RecentSessions(w.ctx, user, since)
+	w.must(err)
+	var texts []string
+	for _, s := range sessions {
+		texts = append(texts, shortTalk(user, s.Talk))
+	}
+	return strings.Join(texts, " ")
+}
+
+func shortTalk(user uint32, talk chat.Talk) string {
+	if talk.Kind == chat.Group {
+		return fmt.Sprint("g", talk.A)
+	}
+	return fmt.Sprint(talk.Peer(user))
+}
+
+// sounds are the files of voice messages, in no order.
+func (w *world) sounds() (files []string) {
+	w.Helper()
+	w.must(filepath.WalkDir(filepath.Join(w.dir, "voice"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			files = append(files, path)
+		}
+		return err
+	}))
+	return files
+}
+
+// loseSounds removes all files of voice messages.
+func (w *world) loseSounds() {
+	w.Helper()
+	for _, f := range w.sounds() {
+		w.must(os.Remove(f))
+	}
+}
+
+// unreadTotal is how many messages user has not read in all.
+func (w *world) unreadTotal(user uint32) (total uint32) {
+	w.Helper()
+	talks, _, err := w.svc.Unread(w.ctx, user)
+	w.must(err)
+	for _, t := range talks {
+		total += t.Unread
+	}
+	return total
+}

@@ -1,0 +1,154 @@
+package chatui
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
+)
+
+// loadBook fetches everybody, and the groups one is in: normal ones by their list, temporary ones by recent talk.
+func (c *chat) loadBook(ctx context.Context) error {
+	all, err := ask[*impb.IMAllUserRsp](ctx, c, &impb.IMAllUserReq{UserId: c.me.UserId, LatestUpdateTime: proto.Uint32(0)})
+	if err != nil {
+		return err
+	}
+	c.people = make(map[uint32]*impb.UserInfo, len(all.GetUserList()))
+	for _, u := range all.GetUserList() {
+		c.people[u.GetUserId()] = u
+	}
+	normal, err := ask[*impb.IMNormalGroupListRsp](ctx, c, &impb.IMNormalGroupListReq{UserId: c.me.UserId})
+	if err != nil {
+		return err
+	}
+	recent, err := ask[*impb.IMRecentContactSessionRsp](ctx, c, &impb.IMRecentContactSessionReq{
+		UserId: c.me.UserId, LatestUpdateTime: proto.Uint32(0),
+	})
+	if err != nil {
+		return err
+	}
+	var wanted []*impb.GroupVersionInfo
+	for _, g := range normal.GetGroupVersionList() {
+		wanted = append(wanted, &impb.GroupVersionInfo{GroupId: g.GroupId, Version: proto.Uint32(0)})
+	}
+	for _, s := range recent.GetContactSessionList() {
+		if s.GetSessionType() == impb.SessionType_SESSION_TYPE_GROUP {
+			wanted = append(wanted, &impb.GroupVersionInfo{GroupId: s.SessionId, Version: proto.Uint32(0)})
+		}
+	}
+	groups, err := ask[*impb.IMGroupInfoListRsp](ctx, c, &impb.IMGroupInfoListReq{UserId: c.me.UserId, GroupVersionList: wanted})
+	if err != nil {
+		return err
+	}
+	c.groups = make(map[uint32]*impb.GroupInfo, len(groups.GetGroupInfoList()))
+	for _, g := range groups.GetGroupInfoList() {
+		c.groups[g.GetGroupId()] = g
+	}
+	return nil
+}
+
+// nameOf is what somebody logs in with. Who has left is not in the book, but may have written.
+func (c *chat) nameOf(user uint32) string {
+	if u, ok := c.people[user]; ok {
+		return terminal.Clean(u.GetUserRealName())
+	}
+	return fmt.Sprintf("user-%d", user)
+}
+
+// label is what a talk is called, and opened by.
+func (c *chat) label(t talk) string {
+	if t.kind != impb.SessionType_SESSION_TYPE_GROUP {
+		return c.nameOf(t.id)
+	}
+	if g, ok := c.groups[t.id]; ok {
+		return "#" + terminal.Clean(g.GetGroupName())
+	}
+	return fmt.Sprintf("#%d", t.id)
+}
+
+// find returns the talk that somebody names: a person, or # and a group; the beginning of a name is enough, and so is
+// an id (#3, user-3).
+func (c *chat) find(ctx context.Context, name string) (talk, error) {
+	t, err := c.lookUp(name)
+	if err == nil {
+		return t, nil
+	}
+	if err := c.loadBook(ctx); err != nil { // somebody may be new
+		return talk{}, err
+	}
+	return c.lookUp(name)
+}
+
+func (c *chat) lookUp(name string) (talk, error) {
+	if group, ok := strings.CutPrefix(name, "#"); ok {
+		names := make(map[uint32][]string, len(c.groups))
+		for id, g := range c.groups {
+			names[id] = []string{g.GetGroupName(), strconv.FormatUint(uint64(id), 10)}
+		}
+		id, err := match("group", group, names)
+		if err != nil {
+			err = fmt.Errorf("%w; /talks lists your talks", err)
+		}
+		return talk{impb.SessionType_SESSION_TYPE_GROUP, id}, err
+	}
+	names := make(map[uint32][]string, len(c.people))
+	for id, p := range c.people {
+		names[id] = []string{p.GetUserRealName(), p.GetUserNickName(), fmt.Sprintf("user-%d", id)}
+	}
+	id, err := match("person", name, names)
+	if err == nil && id == c.me.GetUserId() {
+		err = fmt.Errorf("%s is you; there are no talks with oneself", c.Name)
+	} else if err != nil {
+		err = fmt.Errorf("%w; /people lists all", err)
+	}
+	return talk{impb.SessionType_SESSION_TYPE_SINGLE, id}, err
+}
+
+// match finds whose first name it is, then whose other name, then who alone has a name, or a word in one, that
+// begins so.
+func match(what, name string, names map[uint32][]string) (uint32, error) {
+	name = strings.ToLower(name)
+	var begin []uint32
+	for place := range 3 {
+		for _, id := range sorted(names) {
+			if list := names[id]; place < len(list) && strings.ToLower(list[place]) == name {
+				return id, nil
+			}
+		}
+	}
+	for _, id := range sorted(names) {
+		if slices.ContainsFunc(names[id][:len(names[id])-1], func(n string) bool { return begins(strings.ToLower(n), name) }) {
+			begin = append(begin, id)
+		}
+	}
+	switch {
+	case len(begin) == 1 && name != "":
+		return begin[0], nil
+	case len(begin) > 1 && name != "":
+		return 0, fmt.Errorf("more than one %s begins with %q: %s", what, name, strings.Join(firsts(names, begin), ", "))
+	default:
+		return 0, fmt.Errorf("there is no %s %q", what, name)
+	}
+}
+
+// begins reports whether text, or a word in it, begins so.
+func begins(text, so string) bool {
+	return strings.HasPrefix(text, so) || slices.ContainsFunc(strings.Fields(text), func(word string) bool { return strings.HasPrefix(word, so) })
+}
+
+func firsts(names map[uint32][]string, ids []uint32) (list []string) {
+	for _, id := range ids {
+		list = append(list, terminal.Clean(names[id][0]))
+	}
+	return list
+}
+
+func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,206 @@
+// Package chatui is a small chat in lines, over the proxy's protocol, for trying things: it logs in, lists people and
+// talks, opens a talk, sends, and pages back. The proxy has no push, so it asks every second what is new.
+package chatui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/client"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
+)
+
+// Screen is where a person, or a script, sits.
+type Screen interface {
+	// Lines has what is typed, and is closed when there is no more.
+	Lines() <-chan string
+	// Print prints lines; Complain prints what went wrong.
+	Print(lines string)
+	Complain(line string)
+	// Prompt is shown before what is being typed, where somebody sees it.
+	Prompt(prompt string)
+	// Live reports whether somebody sits there: then times are shown, and a greeting.
+	Live() bool
+}
+
+// Options are what a chat needs.
+type Options struct {
+	Client         *client.Client
+	Screen         Screen
+	Style          terminal.Style
+	Name, Password string        // the password as typed
+	Before         int           // how many lines were read before those of Screen, for messages about lines
+	Every          time.Duration // between two looks for what is new; 0 means a second
+}
+
+// answerWithin is how long an answer is waited for. The proxy itself gives up on a request after 5 seconds.
+const answerWithin = 6 * time.Second
+
+// chat is one chat at work. One goroutine does it all.
+type chat struct {
+	Options
+	me     *impb.UserInfo
+	people map[uint32]*impb.UserInfo
+	groups map[uint32]*impb.GroupInfo
+	unread map[talk]uint32 // as last heard
+
+	open           talk // zero when none is
+	oldest, newest uint32
+}
+
+// talk is a conversation as the protocol names it: with a user, or in a group.
+type talk struct {
+	kind impb.SessionType
+	id   uint32
+}
+
+// errQuit ends the chat.
+var errQuit = errors.New("quit")
+
+// Run chats until the lines end, somebody quits, or ctx ends. Where nobody sits, it returns an error when a line could
+// not be done.
+func Run(ctx context.Context, opt Options) error {
+	if opt.Every == 0 {
+		opt.Every = time.Second
+	}
+	c := &chat{Options: opt, unread: make(map[talk]uint32)}
+	if err := c.login(ctx); err != nil {
+		return err
+	}
+	if err := c.loadBook(ctx); err != nil {
+		return err
+	}
+	if c.Screen.Live() {
+		c.Screen.Print(fmt.Sprintf("You are %s. Open a talk with /open NAME, then type; /help tells more.\n",
+			c.Style.Bold(terminal.Clean(c.me.GetUserNickName()))))
+		if err := c.talks(ctx, ""); err != nil {
+			return err
+		}
+	} else if err := c.hear(ctx, false); err != nil {
+		return err
+	}
+	return c.loop(ctx)
+}
+
+// login checks the password, which is all that a login is to the proxy.
+func (c *chat) login(ctx context.Context) error {
+	answer, err := ask[*impb.IMValidateRsp](ctx, c, &impb.IMValidateReq{
+		UserName: &c.Name, Password: proto.String(client.WirePassword(c.Password)),
+	})
+	if err != nil {
+		return err
+	}
+	switch answer.GetResultCode() {
+	case 0:
+		c.me = answer.GetUserInfo()
+		return nil
+	case 1:
+		return fmt.Errorf("%s cannot log in: wrong name or password (with the demo company, the password is demo)", c.Name)
+	case 6:
+		return fmt.Errorf("%s cannot log in: too many wrong passwords; try again in half an hour", c.Name)
+	default:
+		return fmt.Errorf("%s cannot log in: the proxy could not check it (code %d); its log tells why", c.Name, answer.GetResultCode())
+	}
+}
+
+func (c *chat) loop(ctx context.Context) error {
+	tick := time.NewTicker(c.Every)
+	defer tick.Stop()
+	stopping := c.Client.Stopping()
+	lines, failed := 0, 0
+	for {
+		prompt := c.Name + "> "
+		if c.open != (talk{}) {
+			prompt = c.Name + " → " + c.label(c.open) + "> "
+		}
+		c.Screen.Prompt(prompt)
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.Client.Done():
+			return c.lost()
+		case <-stopping:
+			stopping = nil
+			c.Screen.Complain("the proxy is stopping")
+		case <-tick.C:
+			err = c.look(ctx)
+		case line, ok := <-c.Screen.Lines():
+			if ok {
+				lines++
+				err = c.do(ctx, line)
+			}
+			if !ok || errors.Is(err, errQuit) {
+				return errors.Join(c.leave(ctx), c.lost(), c.undone(lines, failed))
+			}
+			if err != nil {
+				failed++
+				if !c.Screen.Live() {
+					err = fmt.Errorf("line %d: %w", c.Before+lines, err)
+				}
+			}
+		}
+		if err != nil && ctx.Err() == nil && c.Client.Err() == nil {
+			c.Screen.Complain(err.Error())
+		}
+	}
+}
+
+// lost says that the connection is gone, if it is.
+func (c *chat) lost() error {
+	err := c.Client.Err()
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-c.Client.Stopping():
+		return errors.New("the proxy has stopped; chat again when it is back")
+	default:
+		return err
+	}
+}
+
+// undone tells a script that some of it was not done.
+func (c *chat) undone(lines, failed int) error {
+	if c.Screen.Live() || failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d lines could not be done", failed, lines)
+}
+
+// do does what one line says.
+func (c *chat) do(ctx context.Context, line string) error {
+	line = strings.TrimSpace(line)
+	if text, ok := strings.CutPrefix(line, "//"); ok {
+		return c.send(ctx, "/"+text)
+	}
+	if !strings.HasPrefix(line, "/") {
+		if line == "" {
+			return nil
+		}
+		return c.send(ctx, line)
+	}
+	if c.Screen.Live() {
+		c.Screen.Print(c.Style.Dim(terminal.Clean(line)))
+	}
+	word, rest, _ := strings.Cut(line, " ")
+	for _, k := range commands() {
+		if k.word == word {
+			return k.do(c, ctx, strings.TrimSpace(rest))
+		}
+	}
+	return fmt.Errorf("there is no %s; /help lists what there is (to send a text that begins with /, type //)", terminal.Clean(word))
+}
+
+// ask sends a request and returns its answer.
+func ask[A proto.Message](ctx context.Context, c *chat, req proto.Message) (A, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, fmt.Errorf("no answer within %v", answerWithin))
+	defer cancel()
+	return client.Call[A](ctx, c.Client, req)
+}

@@ -1,0 +1,249 @@
+package chatui
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
+)
+
+const (
+	pageSize = 10
+	// maxNew is how many messages are shown at most when there is much new; /older has the rest.
+	maxNew = 200
+	// maxText is the longest message that the proxy stores, in characters.
+	maxText = 4096
+)
+
+// page asks for up to count messages of the open talk, from begin (0: the newest) back, newest first.
+func (c *chat) page(ctx context.Context, begin, count uint32) ([]*impb.MsgInfo, error) {
+	answer, err := ask[*impb.IMGetMsgListRsp](ctx, c, &impb.IMGetMsgListReq{
+		UserId: c.me.UserId, SessionType: &c.open.kind, SessionId: &c.open.id, MsgIdBegin: &begin, MsgCnt: &count,
+	})
+	return answer.GetMsgList(), err
+}
+
+func (c *chat) openTalk(ctx context.Context, name string) error {
+	if name == "" {
+		return errors.New("/open what? a person (/open bob) or a group (/open #engineering); /talks lists yours")
+	}
+	t, err := c.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(c.leave(ctx), c.hear(ctx, false)); err != nil {
+		return err
+	}
+	c.open, c.oldest, c.newest = t, 0, 0
+	unread := c.unread[t]
+	messages, err := c.page(ctx, 0, min(max(pageSize, unread), maxNew))
+	if err != nil {
+		c.open = talk{}
+		return err
+	}
+	head := "--- " + c.label(t)
+	if p, ok := c.people[t.id]; ok && t.kind == impb.SessionType_SESSION_TYPE_SINGLE {
+		head += " (" + terminal.Clean(p.GetUserNickName()) + ")"
+	}
+	switch {
+	case len(messages) == 0:
+		head += ", nothing said yet"
+	case unread > 0:
+		head += fmt.Sprintf(", %d unread", unread)
+	}
+	c.Screen.Print(c.Style.Bold(head + " ---"))
+	c.print(messages)
+	return c.ack(ctx, t, c.newest)
+}
+
+// print shows messages, which come newest first, in the order they were written.
+func (c *chat) print(messages []*impb.MsgInfo) {
+	for _, m := range slices.Backward(messages) {
+		line := fmt.Sprintf("#%d ", m.GetMsgId())
+		if c.Screen.Live() {
+			at := time.Unix(int64(m.GetCreateTime()), 0)
+			layout := "15:04 "
+			if time.Since(at) > 20*time.Hour {
+				layout = "Jan _2 15:04 "
+			}
+			line = at.Format(layout) + line
+		}
+		c.Screen.Print(c.Style.Dim(line) + c.Style.Name(c.nameOf(m.GetFromSessionId())+":") + " " + show(m.GetMsgType(), m.GetMsgData(), false))
+		c.newest = max(c.newest, m.GetMsgId())
+		if c.oldest == 0 || m.GetMsgId() < c.oldest {
+			c.oldest = m.GetMsgId()
+		}
+	}
+}
+
+// show is a message's data as text; label means that a voice message has only its label, as in lists.
+func show(kind impb.MsgType, data []byte, label bool) string {
+	switch kind {
+	case impb.MsgType_MSG_TYPE_SINGLE_AUDIO, impb.MsgType_MSG_TYPE_GROUP_AUDIO:
+		if label {
+			return "[voice]"
+		}
+		if len(data) <= 4 {
+			return "[voice, its sound cannot be had]"
+		}
+		return fmt.Sprintf("[voice, %d s, %d bytes]", binary.BigEndian.Uint32(data), len(data)-4)
+	}
+	return terminal.Clean(string(data))
+}
+
+func (c *chat) older(ctx context.Context, count string) error {
+	n := uint64(pageSize)
+	if count != "" {
+		var err error
+		if n, err = strconv.ParseUint(count, 10, 32); err != nil || n == 0 || n > maxNew {
+			return fmt.Errorf("/older %s: give how many, from 1 to %d", count, maxNew)
+		}
+	}
+	if c.open == (talk{}) {
+		return errors.New("no talk is open; /open NAME opens one")
+	}
+	var messages []*impb.MsgInfo
+	if c.oldest > 1 {
+		var err error
+		if messages, err = c.page(ctx, c.oldest-1, uint32(n)); err != nil {
+			return err
+		}
+	}
+	if len(messages) == 0 {
+		c.Screen.Print("there is nothing older that you may see")
+		return nil
+	}
+	c.print(messages)
+	return nil
+}
+
+func (c *chat) send(ctx context.Context, text string) error {
+	if c.open == (talk{}) {
+		return errors.New("nothing was sent: no talk is open; /open NAME opens one")
+	}
+	if utf8.RuneCountInString(text) > maxText || !utf8.ValidString(text) {
+		return fmt.Errorf("nothing was sent: a message is at most %d characters of valid UTF-8", maxText)
+	}
+	kind := impb.MsgType_MSG_TYPE_SINGLE_TEXT
+	if c.open.kind == impb.SessionType_SESSION_TYPE_GROUP {
+		kind = impb.MsgType_MSG_TYPE_GROUP_TEXT
+	}
+	answer, err := ask[*impb.IMMsgData](ctx, c, &impb.IMMsgData{
+		FromUserId: c.me.UserId, ToSessionId: &c.open.id, MsgId: proto.Uint32(0), MsgType: &kind, MsgData: []byte(text),
+		CreateTime: proto.Uint32(uint32(time.Now().Unix())),
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("nobody knows whether that was stored: %w", err)
+	case answer.GetMsgId() == 0:
+		return errors.New("that was not stored; the proxy's log tells why")
+	}
+	return c.news(ctx)
+}
+
+// news shows what came in the open talk since last shown, one's own messages too.
+func (c *chat) news(ctx context.Context) error {
+	var fresh []*impb.MsgInfo
+	for begin := uint32(0); len(fresh) < maxNew; {
+		messages, err := c.page(ctx, begin, 50)
+		if err != nil {
+			return err
+		}
+		known := slices.IndexFunc(messages, func(m *impb.MsgInfo) bool { return m.GetMsgId() <= c.newest })
+		if known >= 0 {
+			messages = messages[:known]
+		}
+		fresh = append(fresh, messages...)
+		if known >= 0 || len(messages) == 0 || messages[len(messages)-1].GetMsgId() == 1 {
+			break
+		}
+		begin = messages[len(messages)-1].GetMsgId() - 1
+	}
+	c.print(fresh)
+	return nil
+}
+
+// ack marks a talk as read.
+func (c *chat) ack(ctx context.Context, t talk, newest uint32) error {
+	if c.unread[t] == 0 {
+		return nil
+	}
+	delete(c.unread, t)
+	return c.Client.Post(ctx, &impb.IMMsgDataReadAck{UserId: c.me.UserId, SessionId: &t.id, MsgId: &newest, SessionType: &t.kind})
+}
+
+func (c *chat) markRead(ctx context.Context, name string) error {
+	t := c.open
+	if name != "" {
+		var err error
+		if t, err = c.find(ctx, name); err != nil {
+			return err
+		}
+	}
+	if t == (talk{}) {
+		return errors.New("/read what? a person (/read bob) or a group (/read #engineering)")
+	}
+	if err := c.hear(ctx, false); err != nil {
+		return err
+	}
+	c.Screen.Print(fmt.Sprintf("%s: %d marked as read", c.label(t), c.unread[t]))
+	return c.ack(ctx, t, c.newest)
+}
+
+// look shows what is new.
+func (c *chat) look(ctx context.Context) error {
+	if c.open != (talk{}) {
+		if err := c.news(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.hear(ctx, true); err != nil {
+		return err
+	}
+	return c.ack(ctx, c.open, c.newest)
+}
+
+// leave reads the open talk and shows what came since the last look. A read ack clears all of a talk, also what nobody
+// has seen yet; so it goes first, and what is shown then has all that it cleared.
+func (c *chat) leave(ctx context.Context) error {
+	if c.open == (talk{}) || ctx.Err() != nil || c.Client.Err() != nil {
+		return nil
+	}
+	if err := c.hear(ctx, false); err != nil {
+		return err
+	}
+	if err := c.ack(ctx, c.open, c.newest); err != nil {
+		return err
+	}
+	if err := c.hear(ctx, false); err != nil { // the answer waits for the ack
+		return err
+	}
+	return c.news(ctx)
+}
+
+// hear asks what is unread, and says where more is than before.
+func (c *chat) hear(ctx context.Context, say bool) error {
+	answer, err := ask[*impb.IMUnreadMsgCntRsp](ctx, c, &impb.IMUnreadMsgCntReq{UserId: c.me.UserId})
+	if err != nil {
+		return err
+	}
+	before := c.unread
+	c.unread = make(map[talk]uint32, len(answer.GetUnreadinfoList()))
+	for _, u := range answer.GetUnreadinfoList() {
+		t := talk{u.GetSessionType(), u.GetSessionId()}
+		c.unread[t] = u.GetUnreadCnt()
+		if say && t != c.open && u.GetUnreadCnt() > before[t] {
+			c.Screen.Print(c.Style.Dim(fmt.Sprintf("(%d unread from %s)", u.GetUnreadCnt(), c.label(t))))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package command_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/command"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/voice"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must come. No test passes by waiting this long.
+const patience = 60 * time.Second
+
+// engines are the stores that the handler is tested on.
+var engines = []struct {
+	name string
+	open func(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer)
+}{{"embedded", openEmbedded}}
+
+func openEmbedded(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer) {
+	tb.Helper()
+	path := filepath.Join(dir, "dbproxy.db")
+	store, err := records.OpenSQLite(path, records.Options{Log: log})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := store.Migrate(context.Background()); err != nil {
+		tb.Fatal(err)
+	}
+	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	raw.SetMaxOpenConns(1)
+	tb.Cleanup(func() {
+		if err := errors.Join(raw.Close(), store.Close(), sounds.Close()); err != nil {
+			tb.Error(err)
+		}
+	})
+	counted := counters.Embedded{Records: store}
+	return chat.Store{
+		Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store, Archive: store,
+		Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store, Voice: sounds, Failures: &counters.Failures{},
+	}, raw, store
+}
+
+// world is a handler at work on a store of its own.
+type world struct {
+	testing.TB
+	h     *command.Handler
+	raw   *sql.DB
+	store io.Closer
+	ctx   context.Context // of requests
+	peer  peer
+}
+
+// rule tests a rule on every engine.
+func rule(t *testing.T, test func(w *world)) {
+	t.Helper()
+	ruleWith(t, nil, test)
+}
+
+// ruleWith is rule with something put between the service and its store.
+func ruleWith(t *testing.T, wrap func(*chat.Store), test func(w *world)) {
+	t.Helper()
+	for i := range engines {
+		t.Run(engines[i].name, func(t *testing.T) { test(start(t, i, wrap, slog.NewTextHandler(t.Output(), nil))) })
+	}
+}
+
+// start starts a handler on the engine with a number. The service ends with the test.
+func start(tb testing.TB, engine int, wrap func(*chat.Store), logs slog.Handler) *world {
+	tb.Helper()
+	log := slog.New(logs)
+	store, raw, closer := engines[engine].open(tb, tb.TempDir(), log)
+	if wrap != nil {
+		wrap(&store)
+	}
+	svc, err := chat.New(store, chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: log})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	life, stop := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- svc.Run(life) }()
+	h := command.New(svc, log)
+	tb.Cleanup(func() {
+		h.Wait()
+		stop()
+		if err := <-ran; err != nil {
+			tb.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	tb.Cleanup(cancel)
+	return &world{TB: tb, h: h, raw: raw, store: closer, ctx: ctx}
+}
+
+// peer is who asks; its answers do not wait unless it is told so.
+type peer struct{ deaf bool }
+
+func (peer) String() string { return "192.0.2.1:1" }
+
+func (p peer) Room(ctx context.Context) (leave func(), err error) {
+	if p.deaf {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return func() {}, nil
+}
+
+// answered is what finish was called with.
+type answered struct {
+	pdu.Frame
+	ok bool
+}
+
+// begin hands a frame to the handler and does not wait for the answer.
+func (w *world) begin(f pdu.Frame) <-chan answered {
+	w.Helper()
+	c := make(chan answered, 1)
+	var finished atomic.Bool
+	w.h.Start(w.ctx, w.peer, f, func(answer pdu.Frame, ok bool) {
+		if finished.Swap(true) {
+			w.Errorf("command 0x%04x was finished twice", f.Command)
+			return
+		}
+		c <- answered{answer, ok}
+	})
+	return c
+}
+
+func (w *world) await(c <-chan answered) answered {
+	w.Helper()
+	select {
+	case a := <-c:
+		return a
+	case <-time.After(patience):
+		w.Fatal("waited in vain for an answer")
+		return answered{}
+	}
+}
+
+// entryOf is the catalog's entry of a request.
+func entryOf(tb testing.TB, req proto.Message) catalog.Entry {
+	tb.Helper()
+	e, ok := catalog.Find(req.ProtoReflect().Descriptor().FullName())
+	if !ok {
+		tb.Fatalf("%T is no request", req)
+	}
+	return e
+}
+
+// frame encodes a request.
+func frame(tb testing.TB, req proto.Message) pdu.Frame {
+	tb.Helper()
+	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(req)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return pdu.Frame{Service: 99, Command: entryOf(tb, req).Command, Seq: 7, Body: body}
+}
+
+// ask sends a request and returns its answer, nil for none.
+func (w *world) ask(req proto.Message) proto.Message {
+	w.Helper()
+	return w.decode(entryOf(w, req), w.await(w.begin(frame(w, req))))
+}
+
+// decode checks an answer's frame and parses its body.
+func (w *world) decode(e catalog.Entry, a answered) proto.Message {
+	w.Helper()
+	if !a.ok {
+		return nil
+	}
+	if a.Command != e.AnswerCommand || a.Service != e.Service || a.Seq != 7 {
+		w.Errorf("%s: answered with command 0x%04x, service %d, sequence number %d", e.Name(), a.Command, a.Service, a.Seq)
+	}
+	answer := catalog.New(e.Answer)
+	if err := (proto.UnmarshalOptions{AllowPartial: e.Command == 0x0703}).Unmarshal(a.Body, answer); err != nil {
+		w.Errorf("%s: the answer does not parse: %v", e.Name(), err)
+	}
+	return answer
+}
+
+// filled is a request with every field set: numbers are 1, texts "x", enums their first value. Tests of all commands
+// send it, on a store where user 1 knows user 2 and both are in group 1.
+func filled(example proto.Message) proto.Message {
+	msg := catalog.New(example)
+	m := msg.ProtoReflect()
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		switch {
+		case f.Kind() == protoreflect.MessageKind:
+			m.Mutable(f).List().Append(protoreflect.ValueOfMessage(filled(m.Mutable(f).List().NewElement().Message().Interface()).ProtoReflect()))
+		case f.IsList():
+			m.Mutable(f).List().Append(value(f))
+		case f.Number() != attachData:
+			m.Set(f, value(f))
+		}
+	}
+	if to := fields.ByName("to_session_id"); to != nil {
+		m.Set(to, protoreflect.ValueOfUint32(2))
+	}
+	return msg
+}
+
+const attachData = 20
+
+func value(f protoreflect.FieldDescriptor) protoreflect.Value {
+	switch f.Kind() {
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString("x")
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes([]byte("x"))
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(f.Enum().Values().Get(0).Number())
+	default:
+		return protoreflect.ValueOfUint32(1)
+	}
+}
+
+// people fills the store with users 1 and 2, whose name and password are x and y and x, and group 1 with both.
+func (w *world) people() {
+	w.Helper()
+	for _, name := range []string{"x", "y"} {
+		w.exec("INSERT INTO IMUser (sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,push_shield_status,sign_info)"+
+			" VALUES (1,?,'','',?,'s','','','',0,0,1,1,0,'')", name, chat.HashPassword("x", "s"))
+	}
+	w.exec("INSERT INTO IMGroup (id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES (1,'g','',1,1,2,0,2,0,1,1)")
+	for user := range 2 {
+		w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (1,?,0,1,1)", user+1)
+	}
+}
+
+func (w *world) exec(query string, args ...any) {
+	w.Helper()
+	if _, err := w.raw.ExecContext(w.ctx, query, args...); err != nil {
+		w.Fatalf("%s: %v", query, err)
+	}
+}
+
+func (w *world) count(query string) (n int) {
+	w.Helper()
+	if err := w.raw.QueryRowContext(w.ctx, query).Scan(&n); err != nil {
+		w.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+// text is the single text that a query finds.
+func (w *world) text(query string) (s string) {
+	w.Helper()
+	if err := w.raw.QueryRowContext(w.ctx, query).Scan(&s); err != nil {
+		w.Fatalf("%s: %v", query, err)
+	}
+	return s
+}

@@ -1,0 +1,205 @@
+package company
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// Records is what Ensure needs of the records beside the rules.
+type Records interface {
+	// AddUser makes a user and returns its id.
+	AddUser(ctx context.Context, u chat.User) (id uint32, err error)
+	// AddDepartment makes a department and returns its id.
+	AddDepartment(ctx context.Context, d chat.Department) (id uint32, err error)
+	// AllUsers calls f for every user of any status, ascending by id.
+	AllUsers(ctx context.Context, f func(chat.User) error) error
+	// SyncSessions brings the sessions of users for a group up to at, Unix seconds.
+	SyncSessions(ctx context.Context, group uint32, users []uint32, at uint32) error
+}
+
+// State is what Ensure found or made.
+type State struct {
+	People   []string // all names, in the order of the ids
+	Made     bool     // by this call of Ensure
+	Complete bool     // everybody of the company is there
+}
+
+// Ensure fills records that have no people with the company; store are the same records, for the rules. Records that
+// have people are left as they are.
+func Ensure(ctx context.Context, r Records, store chat.Store, opt chat.Options) (State, error) {
+	s, err := look(ctx, r)
+	if err != nil || len(s.People) > 0 {
+		return s, err
+	}
+	if err := fill(ctx, r, store, opt); err != nil {
+		return s, err
+	}
+	s, err = look(ctx, r)
+	s.Made = true
+	return s, err
+}
+
+func look(ctx context.Context, r Records) (s State, err error) {
+	there := make(map[string]bool)
+	err = r.AllUsers(ctx, func(u chat.User) error {
+		s.People = append(s.People, u.Name)
+		there[u.Name] = true
+		return nil
+	})
+	s.Complete = true
+	for _, p := range people {
+		s.Complete = s.Complete && there[p.name]
+	}
+	return s, err
+}
+
+// fill puts the company into the records. Everything is said and done at its own time in the last two days, by a clock
+// that the rules go by.
+func fill(ctx context.Context, r Records, store chat.Store, opt chat.Options) (err error) {
+	f := &filling{records: r, now: time.Now(), users: make(map[string]uint32), groups: make(map[string]uint32)}
+	opt.Now = f.clock
+	f.at(story[0].ago + time.Hour)
+	if f.rules, err = chat.New(store, opt); err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(ctx)
+	ran := make(chan error, 1)
+	go func() { ran <- f.rules.Run(running) }()
+	defer func() {
+		stop()
+		if ended := <-ran; err == nil {
+			err = ended
+		}
+	}()
+	for _, step := range []func(context.Context) error{f.hire, f.gather, f.talk, f.leaveFile, f.showGroups} {
+		if err := step(ctx); err != nil {
+			return fmt.Errorf("filling the store with the demo company: %w; empty the directory and try again", err)
+		}
+	}
+	return nil
+}
+
+// filling is one fill at work.
+type filling struct {
+	records       Records
+	rules         *chat.Service
+	now           time.Time
+	shown         atomic.Int64 // what the clock shows, Unix seconds
+	users, groups map[string]uint32
+}
+
+// clock is the time of the story.
+func (f *filling) clock() time.Time { return time.Unix(f.shown.Load(), 0) }
+
+func (f *filling) at(ago time.Duration) { f.shown.Store(f.now.Add(-ago).Unix()) }
+
+// hire makes departments and people.
+func (f *filling) hire(ctx context.Context) (err error) {
+	ids := make(map[string]uint32)
+	for i, d := range departments {
+		ids[d.name], err = f.records.AddDepartment(ctx, chat.Department{Name: d.name, Parent: ids[d.above], Priority: uint32(i)})
+		if err != nil {
+			return fmt.Errorf("department %s: %w", d.name, err)
+		}
+	}
+	for i, p := range people {
+		u := chat.User{
+			Name: p.name, Nick: p.nick, Domain: p.domain, Sex: p.sex,
+			Phone: fmt.Sprintf("138000000%02d", i+1), Email: p.domain + "@example.com",
+			Department: ids[p.department], Signature: p.signature, Salt: chat.NewSalt(),
+		}
+		u.Password = chat.HashPassword(chat.ClientHash(Password), u.Salt)
+		if f.users[p.name], err = f.records.AddUser(ctx, u); err != nil {
+			return fmt.Errorf("user %s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// gather makes the groups.
+func (f *filling) gather(ctx context.Context) (err error) {
+	for _, t := range teams {
+		g := chat.NewGroup{Creator: f.users[t.members[0]], Type: chat.NormalGroup, Name: t.name, Members: f.members(t)}
+		if t.open {
+			g.Type = chat.TemporaryGroup
+		}
+		if f.groups[t.name], _, err = f.rules.CreateGroup(ctx, g); err != nil {
+			return fmt.Errorf("group %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+func (f *filling) members(t team) (ids []uint32) {
+	for _, name := range t.members {
+		ids = append(ids, f.users[name])
+	}
+	return ids
+}
+
+// talk lets people say and read what the story has. Who answers has read.
+func (f *filling) talk(ctx context.Context) error {
+	for _, e := range story {
+		f.at(e.ago)
+		done := make(chan error, 1)
+		kind, id := f.addressee(e.to)
+		f.rules.ReadAck(ctx, f.users[e.from], chat.TalkOf(f.users[e.from], kind, id), func(err error) { done <- err })
+		err := <-done
+		if e.text != "" && err == nil {
+			f.rules.Send(ctx, f.message(e), func(_ uint32, err error) { done <- err })
+			err = <-done
+		}
+		if err != nil {
+			return fmt.Errorf("%s to %s: %w", e.from, e.to, err)
+		}
+	}
+	return nil
+}
+
+func (f *filling) addressee(to string) (chat.TalkKind, uint32) {
+	if name, ok := strings.CutPrefix(to, "#"); ok {
+		return chat.Group, f.groups[name]
+	}
+	return chat.Pair, f.users[to]
+}
+
+func (f *filling) message(e event) chat.NewMessage {
+	kind, id := f.addressee(e.to)
+	m := chat.NewMessage{From: f.users[e.from], To: id, Type: chat.PairText, Time: uint32(f.shown.Load()), Data: []byte(e.text)}
+	if e.text == chime {
+		m.Type, m.Data = chat.PairVoice, VoiceData(ChimeSeconds, Chime())
+	}
+	if kind == chat.Group {
+		m.Type |= chat.GroupText &^ chat.PairText
+	}
+	return m
+}
+
+// leaveFile lets a file wait for somebody; the file itself would be with the suite's file server.
+func (f *filling) leaveFile(ctx context.Context) error {
+	return f.rules.AddFile(ctx, chat.OfflineFile{
+		From: f.users["carol"], To: f.users["bob"], Task: "demo-roadmap", Name: "路线图 roadmap.pdf", Size: 482_113,
+	})
+}
+
+// showGroups does what the group sync does for a running proxy: it would not look back as far as the story goes.
+func (f *filling) showGroups(ctx context.Context) error {
+	last := make(map[string]time.Duration)
+	for _, e := range story {
+		if name, ok := strings.CutPrefix(e.to, "#"); ok && e.text != "" {
+			last[name] = e.ago
+		}
+	}
+	for _, t := range teams {
+		at := uint32(f.now.Add(-last[t.name]).Unix())
+		if err := f.records.SyncSessions(ctx, f.groups[t.name], f.members(t), at); err != nil {
+			return fmt.Errorf("group %s: %w", t.name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package counters_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+)
+
+// tries are the failures of names at a time that the test sets.
+type tries struct {
+	*testing.T
+	f   counters.Failures
+	now time.Time
+}
+
+func begin(t *testing.T) *tries { return &tries{T: t, now: time.Unix(1_700_000_000, 0)} }
+
+func (t *tries) fail(name string) {
+	t.Helper()
+	if err := t.f.Add(context.Background(), name, t.now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (t *tries) want(name string, want int) {
+	t.Helper()
+	if n, err := t.f.Count(context.Background(), name, t.now); n != want || err != nil {
+		t.Errorf("%.20q has %d failures, %v; want %d", name, n, err, want)
+	}
+}
+
+func TestFailuresAreCountedByName(tt *testing.T) {
+	t := begin(tt)
+	t.want("alice", 0)
+	t.fail("alice")
+	t.fail("alice")
+	t.fail("Alice")
+	t.fail("")
+	t.want("alice", 2)
+	t.want("Alice", 1)
+	t.want("alice ", 0)
+	t.want("", 1)
+}
+
+func TestFailuresCountForTheWindowOnly(tt *testing.T) {
+	t := begin(tt)
+	t.fail("alice")
+	t.now = t.now.Add(chat.LockoutWindow)
+	t.fail("alice")
+	t.want("alice", 2)
+	t.now = t.now.Add(time.Second)
+	t.want("alice", 1)
+	t.now = t.now.Add(chat.LockoutWindow)
+	t.want("alice", 0)
+}
+
+func TestClearForgetsOneName(tt *testing.T) {
+	t := begin(tt)
+	t.fail("alice")
+	t.fail("bob")
+	for range 2 {
+		if err := t.f.Clear(tt.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.want("alice", 0)
+	t.want("bob", 1)
+}
+
+func TestNoMoreFailuresAreKeptThanMakeADifference(tt *testing.T) {
+	t := begin(tt)
+	for range 100 {
+		t.fail("alice")
+		t.now = t.now.Add(time.Second)
+	}
+	if n, err := t.f.Count(tt.Context(), "alice", t.now); n < chat.LockoutFailures || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	// The latest of them decide when the name is free again.
+	t.now = t.now.Add(chat.LockoutWindow - 2*time.Second)
+	t.want("alice", 2)
+}
+
+func TestAFloodOfNamesIsForgottenFromTheOldest(tt *testing.T) {
+	t := begin(tt)
+	t.fail("the first")
+	t.fail("tries again and again")
+	const flood = 120_000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range flood {
+		t.fail(fmt.Sprint(i, strings.Repeat("x", 100)))
+		if i%1000 == 0 {
+			t.fail("tries again and again")
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	t.want("the first", 0)
+	t.want("tries again and again", chat.LockoutFailures)
+	t.want(fmt.Sprint(flood-1, strings.Repeat("x", 100)), 1)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {
+		t.Errorf("%d names take %d MiB", flood, grown>>20)
+	}
+	runtime.KeepAlive(&t.f)
+}
+
+func TestFailuresSideBySideAreAllCounted(tt *testing.T) {
+	t := begin(tt)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for range 5 {
+				t.fail(fmt.Sprint("name ", i%4))
+				t.want("somebody else", 0)
+			}
+		})
+	}
+	all.Wait()
+	for i := range 4 {
+		t.want(fmt.Sprint("name ", i), 10)
+	}
+}
+
+func TestIDsOfTheEmbeddedStoreGoOnFromTheFloors(t *testing.T) {
+	got := counters.Embedded{}.Next(t.Context(), []chat.Reserve{
+		{Talk: chat.PairTalk(1, 2), Count: 1},
+		{Talk: chat.PairTalk(1, 3), Count: 5, Floor: 7},
+		{Talk: chat.GroupTalk(1), Count: 1, Floor: chat.MaxMsgID - 1},
+	})
+	if want := []uint32{1, 8, chat.MaxMsgID}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

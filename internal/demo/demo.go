@@ -1,0 +1,156 @@
+// Package demo plays a scripted conversation against a running proxy, through its protocol, and says in one line per
+// step what it does and whether the proxy did what docs/protocol.md promises. The people in it are those of package
+// company.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/client"
+)
+
+// ErrNoCompany says that the people of the play are not at the proxy.
+var ErrNoCompany = errors.New("the demo company is not there")
+
+// Start starts a proxy of its own on a data directory and returns where it listens. stop does what SIGTERM does, and
+// returns when the proxy has ended.
+type Start func(ctx context.Context, dir string) (addr string, stop func() error, err error)
+
+// Options are what a play needs.
+type Options struct {
+	Client *client.Client // connected to the proxy to be tried
+	Start  Start          // for the steps that the other proxy cannot be asked to take part in
+	Out    io.Writer      // for people, one line per step
+}
+
+// answerWithin is how long a step waits for one answer. The proxy itself gives up on a request after 5 seconds.
+const answerWithin = 6 * time.Second
+
+// play is one play at work. Its fields are what later steps need of earlier ones.
+type play struct {
+	Options
+
+	emma, frank, ming, carol person
+	hadTalk                  map[uint32]bool // who had the talk of emma and frank in their list before
+	unreadBefore             uint32          // frank's, of emma
+
+	first, last uint32 // ids of the messages that the play added to that talk
+	group       uint32
+}
+
+// person is one of those who play.
+type person struct {
+	id   uint32
+	name string
+}
+
+// step is one thing that is tried; play returns what happened in a few words, or what differed from what must be.
+type step struct {
+	name string
+	play func(context.Context) (said string, err error)
+}
+
+func (p *play) steps() []step {
+	return []step{
+		{"people", p.people},
+		{"login", p.login},
+		{"send", p.send},
+		{"order", p.order},
+		{"unread", p.unread},
+		{"read", p.read},
+		{"page", p.page},
+		{"recent", p.recent},
+		{"voice", p.voice},
+		{"group", p.createGroup},
+		{"group talk", p.talkInGroup},
+		{"outsider", p.outsider},
+		{"group ends", p.endGroup},
+		{"offline file", p.offlineFile},
+		{"refused", p.refused},
+		{"password", p.wrongPassword},
+		{"lockout", p.lockout},
+		{"drain", p.drain},
+		{"tidy up", p.tidy},
+	}
+}
+
+// Play plays all steps. It returns an error when anything differed: of several, how many. ErrNoCompany means that
+// nothing was done.
+func Play(ctx context.Context, opt Options) error {
+	p := &play{Options: opt}
+	steps := p.steps()
+	differed := 0
+	for i, s := range steps {
+		said, err := s.play(ctx)
+		if errors.Is(err, ErrNoCompany) {
+			return err
+		}
+		verdict := "ok"
+		if err != nil {
+			differed++
+			verdict, said = "DIFFERS", err.Error()
+		}
+		fmt.Fprintf(p.Out, "%2d %-12s %-2s  %s\n", i+1, s.name, verdict, said)
+		if lost := p.Client.Err(); lost != nil {
+			return fmt.Errorf("the play ended at step %d of %d: %w", i+1, len(steps), lost)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the play was stopped at step %d of %d", i+1, len(steps))
+		}
+	}
+	return p.summary(len(steps), differed)
+}
+
+func (p *play) summary(steps, differed int) error {
+	result := "all as expected"
+	if differed > 0 {
+		result = fmt.Sprintf("%d DIFFERED from what was expected, see above", differed)
+	}
+	var left []string
+	if p.last >= p.first && p.first > 0 {
+		left = append(left, fmt.Sprintf("messages %d to %d of emma and frank, the last with its sound", p.first, p.last))
+	}
+	if p.unreadBefore > 0 {
+		left = append(left, fmt.Sprintf("nothing unread: the %d that frank had not read of emma count as read", p.unreadBefore))
+	}
+	if p.group > 0 {
+		left = append(left, fmt.Sprintf("group %d, which has no members", p.group))
+	}
+	fmt.Fprintf(p.Out, "\n%d steps, %s.\n", steps, result)
+	if len(left) > 0 {
+		fmt.Fprintf(p.Out, "It added %s.\n", strings.Join(left, ";\nand "))
+	}
+	if differed > 0 {
+		return fmt.Errorf("%d of %d steps differed from what was expected", differed, steps)
+	}
+	return nil
+}
+
+// ask sends a request and returns its answer.
+func ask[A proto.Message](ctx context.Context, c *client.Client, req proto.Message) (A, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, fmt.Errorf("no answer within %v", answerWithin))
+	defer cancel()
+	return client.Call[A](ctx, c, req)
+}
+
+// tell sends a request that has no answer.
+func (p *play) tell(ctx context.Context, req proto.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	return p.Client.Post(ctx, req)
+}
+
+// expect compares what came with what must be.
+func expect[T comparable](what string, got, want T) error {
+	if got == want {
+		return nil
+	}
+	return fmt.Errorf("%s: expected %v, got %v", what, want, got)
+}

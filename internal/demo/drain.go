@@ -1,0 +1,95 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/client"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+)
+
+// drain stops a second proxy, as the first is not ours to stop, while messages are in flight. It must say that it stops,
+// answer them all, close the connection, and have them all when it is started again.
+func (p *play) drain(ctx context.Context) (said string, err error) {
+	dir, err := os.MkdirTemp("", "dbproxy-demo-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := p.stopInFlight(ctx, dir); err != nil {
+		return "", err
+	}
+	stored, err := p.countStored(ctx, dir)
+	if err == nil {
+		err = expect("messages after starting it again", stored, inFlight)
+	}
+	return fmt.Sprintf("a second proxy is stopped with %d in flight: all are stored", inFlight), err
+}
+
+// stopInFlight starts a proxy and stops it while messages are on their way.
+func (p *play) stopInFlight(ctx context.Context, dir string) error {
+	addr, stop, err := p.Start(ctx, dir)
+	if err != nil {
+		return err
+	}
+	c, err := client.Dial(ctx, addr)
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	defer c.Close()
+	if n, err := newest(ctx, c); err != nil || n != 0 { // it serves this connection now
+		return errors.Join(err, expect("newest message of a new proxy", n, 0), stop())
+	}
+	stopped := make(chan error, 1)
+	ids, err := burst(ctx, c, func(i int) *impb.IMMsgData {
+		if i == inFlight/2 {
+			go func() { stopped <- stop() }()
+		}
+		return message(1, 2, impb.MsgType_MSG_TYPE_SINGLE_TEXT, fmt.Appendf(nil, "in flight %d", i))
+	})
+	if err != nil {
+		return fmt.Errorf("%d of %d were answered: %w", len(ids), inFlight, errors.Join(err, stop()))
+	}
+	if err := <-stopped; err != nil {
+		return err
+	}
+	select {
+	case <-c.Done():
+	case <-time.After(answerWithin):
+		return fmt.Errorf("the proxy did not close the connection within %v of its end", answerWithin)
+	}
+	select {
+	case <-c.Stopping():
+		return nil
+	default:
+		return errors.New("the proxy closed the connection without saying that it stops (0x0702)")
+	}
+}
+
+// countStored starts the proxy again and returns the newest id of the talk.
+func (p *play) countStored(ctx context.Context, dir string) (n uint32, err error) {
+	addr, stop, err := p.Start(ctx, dir)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	c, err := client.Dial(ctx, addr)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	return newest(ctx, c)
+}
+
+// newest is the newest message id of the second proxy's only talk.
+func newest(ctx context.Context, c *client.Client) (uint32, error) {
+	answer, err := ask[*impb.IMGetLatestMsgIdRsp](ctx, c, &impb.IMGetLatestMsgIdReq{
+		UserId: proto.Uint32(1), SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: proto.Uint32(2),
+	})
+	return answer.GetLatestMsgId(), err
+}

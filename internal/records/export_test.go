@@ -1,0 +1,48 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"net/url"
+)
+
+// OpenNoting is OpenSQLite for tests of how statements run: note hears every statement of the store before it runs. The
+// file must have its tables.
+func OpenNoting(path string, opt Options, note func(query string, args []driver.NamedValue)) *Store {
+	open := func(txlock string) *sql.DB {
+		query := url.Values{"_txlock": {txlock}, "_pragma": {"busy_timeout(3000)"}}
+		db := sql.OpenDB(notingConnector{sqliteConnector{dsn: "file:" + path + "?" + query.Encode()}, note})
+		db.SetMaxOpenConns(1)
+		return db
+	}
+	return newStore(open("immediate"), open("deferred"), sqliteDialect{}, opt)
+}
+
+type notingConnector struct {
+	sqliteConnector
+	note func(string, []driver.NamedValue)
+}
+
+func (c notingConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.sqliteConnector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &notingConn{conn.(*sqliteConn), c.note}, nil
+}
+
+type notingConn struct {
+	*sqliteConn
+	note func(string, []driver.NamedValue)
+}
+
+func (c *notingConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	c.note(query, args)
+	return c.sqliteConn.ExecContext(ctx, query, args)
+}
+
+func (c *notingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.note(query, args)
+	return c.sqliteConn.QueryContext(ctx, query, args)
+}

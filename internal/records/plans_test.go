@@ -1,0 +1,181 @@
+package records_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+)
+
+// statements are all that a store ran, each text with the arguments it last had.
+type statements struct {
+	mu  sync.Mutex
+	ran map[string][]any
+}
+
+func (s *statements) note(query string, args []driver.NamedValue) {
+	values := make([]any, len(args))
+	for i, a := range args {
+		values[i] = a.Value
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ran == nil {
+		s.ran = make(map[string][]any)
+	}
+	s.ran[query] = values
+}
+
+// everything has a store do all that it can do, with one or a few of everything.
+func everything(ctx context.Context, s *records.Store) error {
+	const now, user = 1000, 1
+	pair, voice, group := chat.PairTalk(1, 2), chat.PairTalk(1, 3), chat.GroupTalk(1)
+	talks := []chat.Talk{pair, voice, chat.PairTalk(2, 3), group}
+	file := chat.OfflineFile{From: 1, To: 2, Task: "task", Name: "name"}
+	one := func(_ any, err error) error { return err }
+	batch := func(drafts ...chat.Draft) error {
+		b := chat.Batch{ID: chat.NewCommitID(), Now: now, Drafts: drafts}
+		if _, err := s.Append(ctx, b, counters.Embedded{}); err != nil {
+			return err
+		}
+		return s.Applied(ctx, []chat.CommitID{b.ID})
+	}
+	changeMembers := func(users ...uint32) error {
+		if _, err := s.RemoveMembers(ctx, 1, users, now); err != nil {
+			return err
+		}
+		_, _, err := s.AddMembers(ctx, 1, users, now)
+		return err
+	}
+	for name, do := range map[string]func() error{
+		"departments":      func() error { return one(s.DepartmentsChanged(ctx, 1)) },
+		"devices":          func() error { return one(s.Devices(ctx, []uint32{1, 2})) },
+		"file, add":        func() error { return s.AddFile(ctx, file, now) },
+		"file, remove":     func() error { return s.RemoveFile(ctx, 1, 2, "task") },
+		"files":            func() error { return one(s.Waiting(ctx, user)) },
+		"groups of a user": func() error { return one(s.NormalOf(ctx, user)) },
+		"groups, newer":    func() error { return one(s.NewerThan(ctx, map[uint32]uint32{1: 0, 2: 0})) },
+		"last messages":    func() error { return one(s.Last(ctx, talks)) },
+		"login":            func() error { return ignoreNotFound(one(s.UserByName(ctx, "x"))) },
+		"members":          func() error { return changeMembers(2) },
+		"mute":             func() error { return s.SetMute(ctx, 1, 1, 1) },
+		"mutes":            func() error { return one(s.Mutes(ctx, 1, []uint32{1, 2})) },
+		"page by id":       func() error { return one(s.Page(ctx, pair, chat.PageQuery{IDs: []uint32{1, 2}, Count: 10})) },
+		"page of a group":  func() error { return one(s.Page(ctx, group, chat.PageQuery{UpTo: 10, Since: 5, Count: 10})) },
+		"page up to":       func() error { return one(s.Page(ctx, pair, chat.PageQuery{UpTo: 10, Count: 10})) },
+		"page":             func() error { return one(s.Page(ctx, pair, chat.PageQuery{Count: 10})) },
+		"group page by id": func() error { return one(s.Page(ctx, group, chat.PageQuery{IDs: []uint32{1, 2}, Since: 5, Count: 10})) },
+		"profile":          func() error { return one(nil, ignoreNotFound(s.SetAvatar(ctx, 1, "x", now))) },
+		"read ack": func() error {
+			return batch(chat.Draft{Talk: pair, From: 1, Read: true}, chat.Draft{Talk: group, From: 1, Read: true})
+		},
+		"recent sessions": func() error { return one(s.Recent(ctx, user, 1, 100)) },
+		"remove session":  func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },
+		"remove group":    func() error { return ignoreNotFound(s.Remove(ctx, user, group, now)) },
+		"settle":          func() error { return one(s.Settle(ctx, chat.NewCommitID())) },
+		"shields":         func() error { return one(s.PushShields(ctx, []uint32{1, 2})) },
+		"sounds":          func() error { return one(s.Sounds(ctx, []uint32{1, 2})) },
+		"sync":            func() error { return s.SyncSessions(ctx, 1, []uint32{1, 2, 3}, now) },
+		"synced members":  func() error { return one(s.Members(ctx, 1)) },
+		"token":           func() error { return s.SetToken(ctx, 1, "ios:x", "x") },
+		"unapplied":       func() error { return one(s.Unapplied(ctx, 0, 10)) },
+		"unread groups":   func() error { return one(s.UnreadGroups(ctx, user)) },
+		"unread pairs":    func() error { return one(s.UnreadPairs(ctx, user)) },
+		"unread totals":   func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
+		"users":           func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
+		"joined":          func() error { _, _, err := s.Joined(ctx, 1, 1); return err },
+		"send": func() error {
+			return batch(chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "x"}, chat.Draft{Talk: chat.PairTalk(2, 3), From: 2, Type: chat.PairText, Content: "x"},
+				chat.Draft{Talk: voice, From: 1, Type: chat.PairVoice, Sound: &chat.Sound{Path: "x", Size: 1}}, chat.Draft{Talk: group, From: 1, Type: chat.GroupText, Content: "x"})
+		},
+	} {
+		if err := do(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func ignoreNotFound(err error) error {
+	if chat.KindOf(err) == chat.NotFound {
+		return nil
+	}
+	return err
+}
+
+var scan = regexp.MustCompile(`^SCAN (\w+)`)
+
+func TestNoStatementReadsATableFromEndToEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dbproxy.db")
+	openAt(t, path)
+	var s statements
+	store := records.OpenNoting(path, records.Options{Log: discard}, s.note)
+	defer store.Close()
+	if _, err := store.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x", Members: []uint32{1, 2, 3}}, 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // so that there is something to find
+		if err := everything(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw := openRaw(t, path)
+	for query, args := range s.ran {
+		for _, step := range plan(t, raw, query, args) {
+			if m := scan.FindStringSubmatch(step); m != nil && mayNotScan(query, m[1]) {
+				t.Errorf("%s\n  in %.500s", step, query)
+			}
+			if strings.Contains(step, "TEMP B-TREE FOR ORDER BY") && strings.Contains(query, "Message_") && !strings.Contains(query, "msgId IN") {
+				t.Errorf("messages are sorted, not read in order:\n  %.500s", query)
+			}
+		}
+	}
+	if len(s.ran) < 60 {
+		t.Errorf("only %d statements were seen", len(s.ran))
+	}
+}
+
+// mayNotScan reports whether a plan that goes through all of name, a table or what the statement calls it, is a mistake.
+func mayNotScan(query, name string) bool {
+	table := name
+	if m := regexp.MustCompile(`(IM\w+) ` + name + `\b`).FindStringSubmatch(query); m != nil {
+		table = m[1]
+	}
+	switch {
+	case !strings.HasPrefix(table, "IM"):
+		return false // a subquery, a list of values
+	case table == "IMDepart":
+		return false // few, and asked for as a whole
+	}
+	return true
+}
+
+func plan(t *testing.T, raw *sql.DB, query string, args []any) (steps []string) {
+	t.Helper()
+	rows, err := raw.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, detail)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}

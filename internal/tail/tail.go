@@ -1,0 +1,91 @@
+// Package tail prints the messages of a store, one line each, as they are added.
+package tail
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/records"
+)
+
+// Feed tells which messages are added; see records.Feed.
+type Feed interface {
+	// Skip moves behind all there are and returns the last max of them, or all created since, Unix seconds, if not 0.
+	Skip(ctx context.Context, max int, since uint32) ([]records.Added, error)
+	// Next returns messages added since the last call.
+	Next(ctx context.Context) ([]records.Added, error)
+}
+
+// Options say what is printed.
+type Options struct {
+	Last    int       // how many messages to begin with
+	Since   time.Time // if not zero: begin with all created since instead
+	Once    bool      // end after those
+	Count   int       // end after so many lines, if not 0
+	Content bool      // print the texts, quoted
+	Every   time.Duration
+	Out     io.Writer
+}
+
+// Run prints messages until ctx ends, or what Options say is done.
+func Run(ctx context.Context, f Feed, opt Options) error {
+	since := uint32(0)
+	if !opt.Since.IsZero() {
+		since = uint32(max(opt.Since.Unix(), 1))
+	}
+	added, err := f.Skip(ctx, opt.Last, since)
+	for printed := 0; err == nil; {
+		for _, a := range added {
+			if _, err := fmt.Fprintln(opt.Out, line(a, opt.Content)); err != nil {
+				return err
+			}
+			if printed++; printed == opt.Count {
+				return nil
+			}
+		}
+		if opt.Once {
+			return nil
+		}
+		if added, err = f.Next(ctx); err == nil && len(added) == 0 {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(opt.Every):
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// line is what is printed of a message: when, where, which, by whom, what kind, and how many bytes of text or sound.
+func line(a records.Added, content bool) string {
+	kind := "text"
+	if a.Type.Voice() {
+		kind = "voice"
+	}
+	at := time.Unix(int64(a.Created), 0).Format(time.DateTime)
+	s := fmt.Sprintf("%s  %-12s  #%-6d from %-5d  %-5s %7d bytes", at, a.Talk, a.ID, a.From, kind, a.Size)
+	if content && !a.Type.Voice() {
+		s += "  " + strconv.Quote(a.Data)
+	}
+	return s
+}
+
+// ParseSince reads a time: how long ago (90m, 24h), or a day, with or without the time of day, in local time.
+func ParseSince(text string, now time.Time) (time.Time, error) {
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, time.RFC3339} {
+		if at, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time: give how long ago (90m, 24h) or when (2006-01-02, \"2006-01-02 15:04\")", text)
+}
