@@ -24,8 +24,8 @@ func showJSON(w io.Writer, value any) error {
 	return enc.Encode(value)
 }
 
-// lineWidth is how many places a line of w has: those of a terminal, else what COLUMNS says, else 80.
-func lineWidth(w io.Writer) int {
+// columns is how many places a line of w has: those of a terminal, else what COLUMNS says, else 80.
+func columns(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
 			return n

@@ -142,7 +142,7 @@ func (c *calling) unanswered(req proto.Message) error {
 	if wrong := outOfList(req.ProtoReflect()); len(wrong) > 0 {
 		why := fmt.Sprintf("There is no value %s: a proxy takes the field for missing then, and the request for none.",
 			strings.Join(wrong, ", nor "))
-		return &exitError{exitUnanswered, errors.New(what + "\n" + fold(why, "", columns))}
+		return &exitError{exitUnanswered, errors.New(what + "\n" + fold(why, "", lineWidth))}
 	}
 	docs, err := catalog.ReadDocs()
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *calling) unanswered(req proto.Message) error {
 	}
 	why := docs.Of(req.ProtoReflect().Descriptor()) + "\n" +
 		"The proxy's log says why it was silent. It may also be busy (wait longer with --timeout), or its storage may fail."
-	return &exitError{exitUnanswered, errors.New(what + "\n" + fold(why, "", columns))}
+	return &exitError{exitUnanswered, errors.New(what + "\n" + fold(why, "", lineWidth))}
 }
 
 // checkRefused returns an error if that answer says that nothing was done.
@@ -181,7 +181,7 @@ func checkRefused(req, answer proto.Message) error {
 
 // refused is the error for an answer that says no.
 func refused(what, why string) error {
-	return &exitError{exitRefused, errors.New(what + "\n" + fold(why, "", columns))}
+	return &exitError{exitRefused, errors.New(what + "\n" + fold(why, "", lineWidth))}
 }
 
 func isMD5(password string) bool {

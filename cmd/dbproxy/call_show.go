@@ -11,8 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 )
 
-// columns is how wide a terminal is taken to be.
-const columns = 80
+// lineWidth is how wide a terminal is taken to be.
+const lineWidth = 80
 
 // list prints all requests.
 func (c *calling) list() error {
@@ -92,7 +92,7 @@ func (d *description) heading(of protoreflect.Descriptor) {
 	if !strings.HasPrefix(about, name) {
 		about = name + ": " + about
 	}
-	d.out.WriteString(fold(about, "", columns) + "\n")
+	d.out.WriteString(fold(about, "", lineWidth) + "\n")
 }
 
 // message writes about a message and its fields; with defaults, also about what those get that are left out.
@@ -112,7 +112,7 @@ func (d *description) message(m protoreflect.MessageDescriptor, defaults bool) {
 			}
 			line += "; " + text + " if left out"
 		}
-		d.out.WriteString(line + "\n" + fold(d.docs.Of(f), "      ", columns) + "\n")
+		d.out.WriteString(line + "\n" + fold(d.docs.Of(f), "      ", lineWidth) + "\n")
 	}
 }
 
@@ -140,7 +140,7 @@ func (d *description) enum(e protoreflect.EnumDescriptor) {
 	d.heading(e)
 	for i := range e.Values().Len() {
 		v := e.Values().Get(i)
-		fmt.Fprintf(&d.out, "%4d  %s\n%s\n", v.Number(), v.Name(), fold(d.docs.Of(v), "      ", columns))
+		fmt.Fprintf(&d.out, "%4d  %s\n%s\n", v.Number(), v.Name(), fold(d.docs.Of(v), "      ", lineWidth))
 	}
 }
 

@@ -218,8 +218,8 @@ func TestExplainedFramesOfAnyKind(t *testing.T) {
 		explainFrames(&out, "received", stream)
 		shown := 0
 		for line := range strings.Lines(out.String()) {
-			if places(strings.TrimSuffix(line, "\n")) > columns {
-				t.Errorf("%s: %q is wider than %d columns", name, line, columns)
+			if places(strings.TrimSuffix(line, "\n")) > lineWidth {
+				t.Errorf("%s: %q is wider than %d columns", name, line, lineWidth)
 			}
 			if _, text, ok := strings.Cut(line, "  |"); ok {
 				shown += len(strings.TrimSuffix(text, "|\n"))

@@ -100,7 +100,7 @@ updated (Unix seconds).`,
 				}
 				t = append(t, []string{id(d.ID), d.Name, parent, id(d.Priority), fmt.Sprint(d.People), d.Status})
 			}
-			return t.writeWithin(c.OutOrStdout(), lineWidth(c.OutOrStdout()), 1)
+			return t.writeWithin(c.OutOrStdout(), columns(c.OutOrStdout()), 1)
 		})
 	}
 	return c

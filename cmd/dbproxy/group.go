@@ -129,7 +129,7 @@ func listGroups(c *cobra.Command, store *records.Store, groups []chat.GroupSumma
 	for _, g := range groups {
 		t = append(t, []string{id(g.ID), g.Name, groupType(g.Type), people.name(g.Creator), id(g.Size), id(g.Messages), clock(g.LastTalk)})
 	}
-	return t.writeWithin(out, lineWidth(out), 1, 3)
+	return t.writeWithin(out, columns(out), 1, 3)
 }
 
 // userNames are the login names of users, by id.
@@ -241,5 +241,5 @@ func showGroup(c *cobra.Command, store *records.Store, g chat.GroupSummary, memb
 		t = append(t, []string{id(m.ID), m.Name, m.Nick, m.Status, clock(m.Joined)})
 	}
 	fmt.Fprintln(out)
-	return t.writeWithin(out, lineWidth(out), 1, 2)
+	return t.writeWithin(out, columns(out), 1, 2)
 }

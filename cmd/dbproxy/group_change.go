@@ -34,7 +34,7 @@ member only when listed. To a temporary group any user may add members.`,
 	creator := f.String("creator", "", "the `user` who makes it, by id or login name; required")
 	members := f.StringSlice("members", nil, "its `users`, by id or login name, with commas; required")
 	avatar := f.String("avatar", "", "the `URL` of a picture")
-	kind := f.String("type", "normal", "the `kind` of group: normal or temporary")
+	kind := f.String("type", "normal", "the `kind`: normal or temporary")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		g := chat.NewGroup{Name: args[0], Avatar: *avatar, Type: chat.NormalGroup}
 		switch {

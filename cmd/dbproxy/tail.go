@@ -28,10 +28,10 @@ changes nothing. Ctrl-C ends it.`,
 	data := dataFlag(c)
 	opt := tail.Options{Every: 250 * time.Millisecond}
 	f := c.Flags()
-	f.IntVar(&opt.Last, "lines", 10, "begin with so many of the messages there are")
+	f.IntVar(&opt.Last, "lines", 10, "begin with the last `n` messages there are")
 	since := f.String("since", "", "begin with those since a `time`: 90m, 24h, 2006-01-02")
 	f.BoolVar(&opt.Once, "once", false, "end after those; do not wait for new ones")
-	f.IntVar(&opt.Count, "count", 0, "end after so many messages (default: never)")
+	f.IntVar(&opt.Count, "count", 0, "end after `n` messages (default: never)")
 	f.BoolVar(&opt.Content, "content", false, "show what people wrote")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		if opt.Last < 0 || opt.Count < 0 {

@@ -31,7 +31,7 @@ new name from now on.`,
 	f.StringVar(&u.Nick, "nick", "", "the `name` that others see")
 	f.StringVar(&u.Domain, "domain", "", "the `name` in Latin letters")
 	department := f.String("department", "", "the id or `name` of a department (0: none)")
-	sex := f.String("sex", "", "the new `sex`: male, female or unknown")
+	sex := f.String("sex", "", "the `sex`: male, female or unknown")
 	f.StringVar(&u.Phone, "phone", "", "the phone `number`, at most 11 characters")
 	f.StringVar(&u.Email, "email", "", "the e-mail `address`")
 	f.StringVar(&u.Avatar, "avatar", "", "the `URL` of a picture")

@@ -114,7 +114,7 @@ func listUsers(c *cobra.Command, store *records.Store, users []chat.User, depart
 	for _, u := range users {
 		t = append(t, []string{id(u.ID), u.Name, u.Nick, departments.name(u.Department), userStatus(u.Status)})
 	}
-	return t.writeWithin(out, lineWidth(out), 1, 2, 3)
+	return t.writeWithin(out, columns(out), 1, 2, 3)
 }
 
 func userShowCommand() *cobra.Command {

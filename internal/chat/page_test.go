@@ -184,14 +184,14 @@ func TestAnAnswerIsCutAt4MiBAndTakesBoundedMemory(t *testing.T) {
 	})
 }
 
-func TestAnOldMessageOfAClockFarAheadStandsFirstHoweverDeepThePage(t *testing.T) {
+func TestAnOldMessageOfAClockFarAheadStandsFirstAThousandMessagesDeep(t *testing.T) {
 	rule(t, func(w *world) {
 		w.oldRelation(1, 1, 2, 0, 1)
 		w.oldGroup(4, 1, 1, 1, 2)
 		w.exec("BEGIN")
 		for id := range 1500 {
 			created := 1000 + id + 1
-			if id+1 == 5 {
+			if id+1 == 600 {
 				created = 1_000_000
 			}
 			w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: int64(id + 1), created: created, content: "x"})
@@ -199,7 +199,7 @@ func TestAnOldMessageOfAClockFarAheadStandsFirstHoweverDeepThePage(t *testing.T)
 		}
 		w.exec("COMMIT")
 		for _, talk := range []chat.Talk{chat.PairTalk(1, 2), chat.GroupTalk(4)} {
-			for upTo, want := range map[uint32]string{0: "5:x 1500:x 1499:x", 1400: "5:x 1400:x 1399:x", 700: "5:x 700:x 699:x", 5: "5:x 4:x 3:x", 4: "4:x 3:x 2:x"} {
+			for upTo, want := range map[uint32]string{0: "600:x 1500:x 1499:x", 1400: "600:x 1400:x 1399:x", 700: "600:x 700:x 699:x", 600: "600:x 599:x 598:x", 599: "599:x 598:x 597:x"} {
 				wantSame(w, fmt.Sprintf("%s up to %d", talk, upTo), brief(w.page(2, talk, upTo, 3)), want)
 			}
 		}

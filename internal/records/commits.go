@@ -26,9 +26,10 @@ func (s *Store) Settle(ctx context.Context, id chat.CommitID) (stored bool, err 
 		if err == nil || !s.dialect.duplicate(err) {
 			return err
 		}
-		n, err := count(ctx, tx, "SELECT COUNT(*) FROM IMProxyCommit WHERE id=? AND changes IS NOT NULL", id.String())
-		stored = n > 0
-		return err
+		return each(ctx, tx, "SELECT 1 FROM IMProxyCommit WHERE id=? AND changes IS NOT NULL", []any{id.String()}, func(scan scanner) error {
+			stored = true
+			return nil
+		})
 	})
 	return stored, err
 }
