@@ -1,3 +1,5 @@
+//go:build !race
+
 package test
 
 import (
@@ -26,11 +28,8 @@ const defaultAddr = "127.0.0.1:10600"
 // say more about it:
 //
 //	<!-- test: prints 18 01 -->      its output must match this regular expression
-//	<!-- test: skip needs MySQL -->  it cannot be run here, and why
+//	<!-- test: by hand it asks -->   only a person can run it, and why
 func TestReadme(t *testing.T) {
-	if underRace {
-		t.Skip("the README's commands build without the race detector")
-	}
 	blocks := readBlocks(t, filepath.Join("..", "README.md"))
 	for _, b := range blocks {
 		if b.serves() {
@@ -40,6 +39,9 @@ func TestReadme(t *testing.T) {
 	r := &newcomer{t: t, dir: checkout(t)}
 	defer r.stop()
 	for _, b := range blocks {
+		if b.byHand != "" {
+			continue
+		}
 		t.Run(fmt.Sprintf("line %d", b.line), func(t *testing.T) { r.do(t, b) })
 	}
 	t.Run("targets", r.lookUpTargets)
@@ -52,14 +54,14 @@ func TestReadme(t *testing.T) {
 type shellBlock struct {
 	line   int // of the README; 0: printed by a program
 	script string
-	skip   string         // why it is not run, "" if it is
+	byHand string         // why only a person can run it, "" if the test can
 	prints *regexp.Regexp // what its output must match, or nil
 }
 
 // The lines that matter to the test.
 var (
 	fenceBegin = regexp.MustCompile("^```sh$")
-	remark     = regexp.MustCompile(`^<!-- test: (skip|prints) (.+) -->$`)
+	remark     = regexp.MustCompile(`^<!-- test: (by hand|prints) (.+) -->$`)
 	// stays is a command that does not end by itself, unless it is sent to the background.
 	stays      = regexp.MustCompile(`(?m)^\s*(make run\b|(\S*/)?dbproxy (serve|tail)\b)[^&\n]*$`)
 	serves     = regexp.MustCompile(`(?m)^\s*(make run\b|(\S*/)?dbproxy serve\b)`)
@@ -92,8 +94,8 @@ func readBlocks(t *testing.T, file string) (blocks []shellBlock) {
 			if m == nil {
 				break
 			}
-			if m[1] == "skip" {
-				b.skip = m[2]
+			if m[1] == "by hand" {
+				b.byHand = m[2]
 			} else {
 				b.prints = regexp.MustCompile(m[2])
 			}
@@ -109,7 +111,7 @@ func readBlocks(t *testing.T, file string) (blocks []shellBlock) {
 	return blocks
 }
 
-func (b shellBlock) serves() bool { return b.skip == "" && serves.MatchString(b.script) }
+func (b shellBlock) serves() bool { return b.byHand == "" && serves.MatchString(b.script) }
 
 // origin says where the block stands, for messages.
 func (b shellBlock) origin() string {
@@ -147,7 +149,7 @@ func checkout(t *testing.T) string {
 	t.Helper()
 	list, err := exec.CommandContext(t.Context(), "git", "-C", "..", "ls-files", "-z").Output()
 	if err != nil || len(list) == 0 {
-		t.Skipf("not in a git repository, so nobody says which files belong to it: %v", err)
+		t.Fatalf("not in a git repository, so nobody says which files belong to it: %v", err)
 	}
 	dir := filepath.Join(t.TempDir(), "dbproxy")
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
@@ -182,9 +184,6 @@ type newcomer struct {
 
 // do runs a block, or starts it if it stays.
 func (r *newcomer) do(t *testing.T, b shellBlock) {
-	if b.skip != "" {
-		t.Skip(b.skip)
-	}
 	staying := stays.MatchString(b.script)
 	for _, s := range r.started {
 		if staying && s.script == b.script {
