@@ -97,11 +97,11 @@ func (im *importing) run(ctx context.Context, store *records.Store) error {
 		return err
 	}
 	total := len(plan.Add) + len(plan.Change)
-	var so atomic.Int64
+	var at atomic.Int64 // how many are done
 	stop := progress(im.errs, "importing", func() string {
-		return fmt.Sprintf("%s of %s", admin.Digits(int(so.Load())), admin.Count(total, "person"))
+		return admin.Digits(int(at.Load())) + " of " + admin.Count(total, "person")
 	})
-	done, err := plan.Run(ctx, func(n int) { so.Store(int64(n)) })
+	done, err := plan.Run(ctx, func(done int) { at.Store(int64(done)) })
 	stop()
 	if err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {

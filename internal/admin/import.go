@@ -108,7 +108,7 @@ func (p *Plan) findDepartment(all []chat.Department, r Row) (wrong []string) {
 
 // fill brings a user, new or not, to what the row says.
 func (p *Plan) fill(u *chat.User, r Row) error {
-	isNew := u.ID == 0
+	isNew, old := u.ID == 0, *u
 	if isNew {
 		*u = chat.User{Name: r.Name(), Nick: r.Name(), Domain: r.Name()}
 	}
@@ -134,7 +134,10 @@ func (p *Plan) fill(u *chat.User, r Row) error {
 	if typed := r.cells["password"]; typed != "" && (isNew || !u.HasPassword(typed)) {
 		u.SetPassword(typed)
 	}
-	return chat.CheckUser(*u)
+	if isNew {
+		return chat.CheckUser(*u)
+	}
+	return chat.CheckUserChange(old, *u)
 }
 
 // Done is what an import did.

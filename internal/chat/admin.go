@@ -23,7 +23,6 @@ func CheckUser(u User) error {
 		{"phone", u.Phone, 11},
 		{"email", u.Email, 64},
 		{"avatar", u.Avatar, MaxAvatar},
-		{"signature", u.Signature, MaxSignature},
 	} {
 		if err := checkLine(f.what, f.text, f.max); err != nil {
 			return err
@@ -32,7 +31,24 @@ func CheckUser(u User) error {
 	if len(u.Signature) > MaxSignature {
 		return Errorf(Invalid, "signature is longer than %d bytes", MaxSignature)
 	}
-	return nil
+	return checkText("signature", u.Signature, MaxSignature)
+}
+
+// CheckUserChange is CheckUser for what is new: what somebody else has written before is no reason to refuse a change of
+// something else.
+func CheckUserChange(old, u User) error {
+	for _, f := range []struct{ old, now *string }{
+		{&old.Nick, &u.Nick}, {&old.Domain, &u.Domain}, {&old.Phone, &u.Phone}, {&old.Email, &u.Email},
+		{&old.Avatar, &u.Avatar}, {&old.Signature, &u.Signature},
+	} {
+		if *f.now == *f.old {
+			*f.now = ""
+		}
+	}
+	if u.Name == old.Name {
+		u.Name = "as before"
+	}
+	return CheckUser(u)
 }
 
 // checkLine is checkText for what stands in tables and lists.
@@ -52,6 +68,17 @@ func CheckDepartment(d Department) error {
 		return Errorf(Invalid, "priority %d is above %d", d.Priority, math.MaxInt32)
 	}
 	return checkLine("name", d.Name, 64)
+}
+
+// CheckDepartmentChange is CheckDepartment for what is new.
+func CheckDepartmentChange(old, d Department) error {
+	if d.Name == old.Name {
+		d.Name = "as before"
+	}
+	if d.Priority == old.Priority {
+		d.Priority = 0
+	}
+	return CheckDepartment(d)
 }
 
 // GroupSummary is a group as an administrator sees it in a list.

@@ -74,7 +74,11 @@ type userChecks struct {
 
 // note looks at a user to be stored in the place of old, who cannot log in when the user is new.
 func (c *userChecks) note(old, u chat.User) error {
-	if err := chat.CheckUser(u); err != nil {
+	check := chat.CheckUser
+	if u.ID != 0 {
+		check = func(u chat.User) error { return chat.CheckUserChange(old, u) }
+	}
+	if err := check(u); err != nil {
 		return err
 	}
 	if c.names == nil {

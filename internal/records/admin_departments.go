@@ -13,7 +13,7 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32
 	if err := chat.CheckDepartment(d); err != nil {
 		return 0, err
 	}
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *sql.Tx) error {
 		if err := departmentExists(ctx, tx, d.Parent); err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32
 // was anything. change may be called again, when the transaction has to be repeated. Kind NotFound when the department
 // or its parent does not exist, kind Invalid when it would stand above itself.
 func (s *Store) ChangeDepartment(ctx context.Context, id uint32, change func(*chat.Department) error) (changed bool, err error) {
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *sql.Tx) error {
 		all, err := departments(ctx, tx, s.dialect.lock())
 		if err != nil {
 			return err
@@ -68,7 +68,7 @@ func (s *Store) ChangeDepartment(ctx context.Context, id uint32, change func(*ch
 			return err
 		}
 		_, err = exec(ctx, tx, "UPDATE IMDepart SET departName=?,priority=?,parentId=?,status=?,updated=? WHERE id=?",
-			d.Name, d.Priority, d.Parent, d.Status, at, id)
+			d.Name, int32(d.Priority), int32(d.Parent), int32(d.Status), at, id)
 		return err
 	})
 	return changed && err == nil, err
@@ -76,7 +76,7 @@ func (s *Store) ChangeDepartment(ctx context.Context, id uint32, change func(*ch
 
 // mayBe refuses a department that cannot take the place of old, given the parent of each.
 func mayBe(d, old chat.Department, parents map[uint32]uint32) error {
-	if err := chat.CheckDepartment(d); err != nil || d.Parent == old.Parent {
+	if err := chat.CheckDepartmentChange(old, d); err != nil || d.Parent == old.Parent {
 		return err
 	}
 	if _, exists := parents[d.Parent]; d.Parent != 0 && !exists {
@@ -146,13 +146,14 @@ func departmentExists(ctx context.Context, q querier, id uint32) error {
 	if id == 0 {
 		return nil
 	}
-	found := false
-	err := each(ctx, q, "SELECT 1 FROM IMDepart WHERE id=?", []any{id}, func(scanner) error {
-		found = true
-		return errEnough
-	})
-	if err == nil && !found {
+	n, err := count(ctx, q, "SELECT COUNT(*) FROM IMDepart WHERE id=?", id)
+	if err == nil && n == 0 {
 		err = chat.Errorf(chat.NotFound, "there is no department %d", id)
 	}
 	return err
+}
+
+func count(ctx context.Context, q querier, query string, args ...any) (n int, err error) {
+	err = each(ctx, q, query, args, func(scan scanner) error { return scan(&n) })
+	return n, err
 }

@@ -233,3 +233,24 @@ func TestGroupsAsAnAdministratorSeesThem(t *testing.T) {
 		t.Errorf("a group without members is listed: %+v, %v", groups, err)
 	}
 }
+
+func TestWhatOthersWroteBeforeRefusesNoChange(t *testing.T) {
+	old := chat.User{ID: 1, Name: "a\tb", Nick: "two\nlines", Phone: "much too long a number", Status: 1}
+	left := old
+	left.Status = chat.Left
+	if err := chat.CheckUserChange(old, left); err != nil {
+		t.Error(err)
+	}
+	left.Nick = "two\nothers"
+	wantRefusal(t, chat.CheckUserChange(old, left), chat.Invalid, "nick has a control character")
+	left.Nick, left.Name = "", ""
+	wantRefusal(t, chat.CheckUserChange(old, left), chat.Invalid, "the name is empty")
+	department := chat.Department{ID: 1, Name: "a\tb", Priority: 1<<32 - 1}
+	closed := department
+	closed.Status = 1
+	if err := chat.CheckDepartmentChange(department, closed); err != nil {
+		t.Error(err)
+	}
+	closed.Name = ""
+	wantRefusal(t, chat.CheckDepartmentChange(department, closed), chat.Invalid, "the name is empty")
+}
