@@ -2,11 +2,13 @@ package test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -179,4 +181,31 @@ func countPages(t *testing.T, w *wire) (n int) {
 		}
 		n++
 	}
+}
+
+// TestFileListsNotTaken does the same with a request that waits for changes of its user before it reads.
+func TestFileListsNotTaken(t *testing.T) {
+	const files, requests = 300, 1000 // answers of 1.2 MB each
+	p := start(t, newStore(t))
+	other := dial(t, p)
+	for i := range files {
+		req := &impb.IMFileAddOfflineReq{
+			FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(2), TaskId: proto.String(strconv.Itoa(i)),
+			FileName: proto.String(strings.Repeat("x", 4096)), FileSize: proto.Uint32(1),
+		}
+		if err := other.Post(within(t), req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := &impb.IMFileHasOfflineReq{UserId: proto.Uint32(2)}
+	if got := call[*impb.IMFileHasOfflineRsp](t, other, list); len(got.GetOfflineFileList()) != files {
+		t.Fatalf("%d files are listed, %d were added before", len(got.GetOfflineFileList()), files)
+	}
+	w := connect(t, p)
+	frame := frameOf(t, list, 1).Append(nil)
+	w.put(t, bytes.Repeat(frame, requests))
+	for range 200 {
+		checkServed(t, other)
+	}
+	checkMemory(t, p, 400<<20)
 }

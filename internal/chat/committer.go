@@ -151,6 +151,7 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	if len(todo) == 0 {
 		return nil, nil
 	}
+	begun := time.Now()
 	drafts := make([]Draft, len(todo))
 	first, last := commitTimeout, time.Duration(0)
 	for i, k := range todo {
@@ -164,7 +165,7 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	id := NewCommitID()
 	receipt, err := c.ledger.Append(ctx, Batch{ID: id, Now: unix(c.now()), Drafts: drafts}, c.seq)
 	if err != nil && KindOf(err) == UnknownOutcome {
-		err = c.settle(id, err, time.Now().Add(last))
+		err = c.settle(id, err, begun.Add(last))
 	}
 	if err != nil {
 		return nil, err

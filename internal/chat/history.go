@@ -9,7 +9,9 @@ import (
 // Archive reads stored messages. Messages that were removed (status 1) are never returned. The first message "in
 // paging order" is the one with the greatest created time, then the greatest row id.
 type Archive interface {
-	// Page returns messages of a talk in paging order. A talk that does not exist has none.
+	// Page returns messages of a talk in paging order. A talk that does not exist has none. Messages from before a
+	// talk was this proxy's may have times that do not rise with their ids; one whose time is ahead of that of a
+	// thousand later ones may be missing from pages that begin (UpTo) after those.
 	Page(ctx context.Context, talk Talk, q PageQuery) ([]Message, error)
 	// Last returns the first message in paging order of each talk that has one.
 	Last(ctx context.Context, talks []Talk) (map[Talk]Message, error)

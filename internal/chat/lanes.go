@@ -47,6 +47,7 @@ type job struct {
 	draft   Draft
 	refused error               // the draft was refused before it came to the ledger: only its turn to be answered is awaited
 	pending bool                // the draft's sound is still being stored
+	upload  func()              // stores the sound and says settled, nil when there is none
 	done    func(Stored, error) // called once, for a draft; an error means that the batch failed
 }
 
@@ -107,6 +108,9 @@ func (l *lanes) submit(key Lane, j *job) error {
 	l.seq++
 	j.seq, j.lane = l.seq, q
 	q.jobs = append(q.jobs, j)
+	if j.pending {
+		l.tasks.Go(j.upload)
+	}
 	l.advance(q)
 	return nil
 }

@@ -241,3 +241,32 @@ func TestAFullQueueHoldsSendersUntilTheirDeadline(t *testing.T) {
 		wantSame(w, "messages to 100", w.unreadTotal(100), room-1)
 	})
 }
+
+// TestReadsGoOnWhileChangesWaitForTheDatabase has more changes wait than may run at once.
+func TestReadsGoOnWhileChangesWaitForTheDatabase(t *testing.T) {
+	rule(t, func(w *world) {
+		w.exec("BEGIN IMMEDIATE") // as another process that writes for long
+		const changes = 40
+		told := make(chan error, changes)
+		for i := range uint32(changes) {
+			w.svc.Ordered(w.ctx, chat.UserLane(100+i), func(err error) {
+				if err == nil {
+					err = w.svc.RemoveFile(w.ctx, 1, 2, "task")
+				}
+				told <- err
+			})
+		}
+		read := make(chan error, 1)
+		w.svc.Limited(w.ctx, func(err error) {
+			if err == nil {
+				_, err = w.svc.WaitingFiles(w.ctx, 2)
+			}
+			read <- err
+		})
+		w.must(await(w, read))
+		w.exec("COMMIT")
+		for range changes {
+			w.must(await(w, told))
+		}
+	})
+}

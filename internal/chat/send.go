@@ -63,13 +63,9 @@ func (s *Service) Send(ctx context.Context, m NewMessage, done func(id uint32, e
 			j.draft.Content = string(m.Data)
 		}
 	}
-	voice := j.pending // the job is the committer's once it is submitted
+	j.upload = func() { s.saveVoice(ctx, j, m.Data) }
 	if err := s.committer.submit(TalkLane(talk), j); err != nil {
 		done(0, err)
-		return
-	}
-	if voice {
-		s.committer.tasks.Go(func() { s.saveVoice(ctx, j, m.Data) })
 	}
 }
 

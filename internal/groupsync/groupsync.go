@@ -4,6 +4,8 @@ package groupsync
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -75,10 +77,14 @@ func (s *Syncer) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for group, at := range groups {
 		if err := s.sync(ctx, group, at); err != nil {
-			return err
+			failed = append(failed, fmt.Errorf("group %d: %w", group, err)) // the others have their turn
 		}
+	}
+	if len(failed) > 0 {
+		return errors.Join(failed...)
 	}
 	return s.Store.SetMark(ctx, mark, now)
 }
