@@ -38,8 +38,10 @@ type Store struct {
 	applied []chat.CommitID // records to delete with the next commit
 }
 
-// readTimeout bounds one read.
-const readTimeout = 3 * time.Second
+const (
+	readTimeout  = 3 * time.Second // of one read
+	closeTimeout = time.Second     // of the last tidying up
+)
 
 func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 	if opt.Now == nil {
@@ -51,8 +53,17 @@ func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 	return &Store{write: write, read: read, dialect: d, now: opt.Now, log: opt.Log, changes: semaphore.NewWeighted(1)}
 }
 
-// Close closes the connections. Nothing may be under way.
-func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+// Close deletes the commit records that are done with and closes the connections. Nothing may be under way.
+func (s *Store) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if done := s.takeApplied(); len(done) > 0 {
+		if err := s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, done) }); err != nil {
+			s.log.Warn("records of applied commits stay until the next start", "commits", len(done), "err", err)
+		}
+	}
+	return errors.Join(s.read.Close(), s.write.Close())
+}
 
 // txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had).
 const txTries = 3
