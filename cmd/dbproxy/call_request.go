@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,16 +17,20 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
 // request makes a request of kind e from JSON, which args has or points to, the data given by flags, and defaults.
-func (c *calling) request(e catalog.Entry, args []string) (proto.Message, error) {
+func (c *calling) request(ctx context.Context, e catalog.Entry, args []string) (proto.Message, error) {
 	text := "{}"
 	if len(args) > 0 {
 		text = args[0]
 	}
 	if text == "-" {
-		b, err := io.ReadAll(c.in)
+		if terminal.Is(c.in) {
+			fmt.Fprintln(c.notes, "Type the JSON of the request; Ctrl-D ends it.")
+		}
+		b, err := interruptible(ctx, func() ([]byte, error) { return io.ReadAll(c.in) })
 		if err != nil {
 			return nil, fmt.Errorf("reading JSON from standard input: %w", err)
 		}

@@ -21,7 +21,7 @@ import (
 
 // run sends a request of kind e and prints its answer.
 func (c *calling) run(ctx context.Context, e catalog.Entry, args []string) error {
-	req, err := c.request(e, args)
+	req, err := c.request(ctx, e, args)
 	if err != nil {
 		return err
 	}

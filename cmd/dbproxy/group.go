@@ -110,7 +110,7 @@ func findGroups(ctx context.Context, store *records.Store, member string) ([]cha
 func listGroups(c *cobra.Command, store *records.Store, groups []chat.GroupSummary, member string) error {
 	out := c.OutOrStdout()
 	if len(groups) == 0 {
-		text := `There are no groups yet; "dbproxy group create NAME" makes one.`
+		text := `There are no groups yet; "dbproxy group create --help" shows how to make one.`
 		if member != "" {
 			text = printable(member) + " is in no group."
 		}

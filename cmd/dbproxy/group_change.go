@@ -43,7 +43,7 @@ member only when listed. To a temporary group any user may add members.`,
 		case *kind != "normal":
 			return fmt.Errorf("--type %s: choose normal or temporary", *kind)
 		case *creator == "" || len(*members) == 0:
-			return fmt.Errorf("a group needs --creator and --members; for example:\n%s", c.Example)
+			return fmt.Errorf("a group needs both --creator and --members; for example:\n%s", c.Example)
 		}
 		return withRecords(c.Context(), *data, func(store *records.Store) error {
 			said, err := createGroup(c.Context(), store, g, *creator, *members)
@@ -62,7 +62,7 @@ func createGroup(ctx context.Context, store *records.Store, g chat.NewGroup, cre
 	if err != nil {
 		return "", err
 	}
-	users, err := findJoiners(ctx, store, members)
+	users, err := findJoiners(ctx, store, trimmed(members))
 	if err != nil {
 		return "", err
 	}
@@ -255,4 +255,13 @@ func removeMembers(ctx context.Context, store *records.Store, arg string, who []
 		said += "; " + all(others, "was", "were") + " not in it"
 	}
 	return said, nil
+}
+
+// trimmed is names without the spaces around them.
+func trimmed(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = strings.TrimSpace(n)
+	}
+	return out
 }

@@ -87,6 +87,9 @@ func newLog(w io.Writer, level string) (*slog.Logger, error) {
 
 // run serves until ctx ends and everything under way is finished.
 func (s serving) run(ctx context.Context) (err error) {
+	if _, err := net.ResolveTCPAddr("tcp", s.listen); err != nil {
+		return fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", s.listen, err)
+	}
 	dir, err := datadir.Open(s.data)
 	if err != nil {
 		return fmt.Errorf("cannot use the data directory: %w", err)

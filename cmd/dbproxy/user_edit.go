@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -39,6 +40,9 @@ new name from now on.`,
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if !given(c, "name", "nick", "domain", "department", "sex", "phone", "email", "avatar", "signature") {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
+		}
+		if f.Changed("nick") && u.Nick == "" {
+			return errors.New("user not changed: the nick is what others see, and cannot be empty")
 		}
 		var err error
 		if f.Changed("sex") {

@@ -88,8 +88,7 @@ func (im *importing) run(ctx context.Context, store *records.Store) error {
 		return fmt.Errorf("nothing imported: %s; mend what is named above, or import the others with --skip-bad", badOf(len(plan.Bad), plan.Lines()))
 	}
 	if plan.Lines() == 0 {
-		_, err := fmt.Fprintf(im.out, "nothing imported: there is nobody in %s\n", im.file)
-		return err
+		return fmt.Errorf("nothing imported: there is nobody in %s", im.file)
 	}
 	if im.dryRun {
 		text := im.said("would be ", len(plan.Add), len(plan.Change), plan.Same, len(plan.Bad))

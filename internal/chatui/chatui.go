@@ -101,7 +101,7 @@ func (c *chat) login(ctx context.Context) error {
 		c.me = answer.GetUserInfo()
 		return nil
 	case 1:
-		return fmt.Errorf("%s cannot log in: wrong name or password (with the demo company, the password is demo)", c.Name)
+		return fmt.Errorf("%s cannot log in: wrong name or password, or disabled; \"dbproxy user show %[1]s\" tells", c.Name)
 	case 6:
 		return fmt.Errorf("%s cannot log in: too many wrong passwords; try again in half an hour", c.Name)
 	default:
