@@ -150,9 +150,13 @@ func (s serving) serve(ctx context.Context, ln net.Listener, svc *chat.Service, 
 	sync := groupsync.Syncer{Store: store, Now: svc.Now, Log: s.log}
 	tasks.Go(func() error { return sync.Run(syncing) })
 	handler := command.New(svc, s.log)
-	silent := context.AfterFunc(ctx, func() { s.log.Info("stopping: finishing what is under way, 4 seconds at the most") })
-	defer silent()
-	err := server.New(server.DefaultConfig(), handler, s.log).Serve(ctx, ln)
+	said := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		s.log.Info("stopping: finishing what is under way, 4 seconds at the most")
+		close(said)
+	})
+	err := server.New(server.DefaultConfig(), handler, s.log).Serve(ctx, ln) // until ctx ends
+	<-said
 	stopSync()
 	handler.Wait()
 	stop()

@@ -21,6 +21,10 @@ var synonyms = map[string][]string{
 	"passwd": {"password"},
 	"remove": {"rm", "delete"},
 	"tail":   {"follow", "watch"},
+
+	// People and departments are never deleted.
+	"disable": {"remove", "rm", "delete"},
+	"close":   {"remove", "rm", "delete"},
 }
 
 // unknownCommand says that c has no command of that name, and which one may have been meant.
