@@ -150,14 +150,7 @@ func addMembers(ctx context.Context, store *records.Store, arg string, who []str
 	if err != nil {
 		return "", err
 	}
-	var joined, before []chat.User
-	for _, u := range users {
-		if slices.Contains(added, u.ID) {
-			joined = append(joined, u)
-		} else {
-			before = append(before, u)
-		}
-	}
+	joined, before := partition(users, added)
 	said := fmt.Sprintf("group %d (%s): %s added, %s now", g.ID, printable(g.Name), all(joined, "", ""), admin.Count(len(members), "member"))
 	if len(before) > 0 {
 		said += "; " + all(before, "was", "were") + " in it already"
@@ -223,14 +216,7 @@ func removeMembers(ctx context.Context, store *records.Store, arg string, who []
 	if err != nil {
 		return "", err
 	}
-	var out, others []chat.User
-	for _, u := range users {
-		if slices.Contains(before, u.ID) {
-			out = append(out, u)
-		} else {
-			others = append(others, u)
-		}
-	}
+	out, others := partition(users, before)
 	switch {
 	case len(out) == 0:
 		return "", fmt.Errorf("%s not in group %d (%s)", all(users, "is", "are"), g.ID, printable(g.Name))
@@ -255,6 +241,18 @@ func removeMembers(ctx context.Context, store *records.Store, arg string, who []
 		said += "; " + all(others, "was", "were") + " not in it"
 	}
 	return said, nil
+}
+
+// partition parts users by whether their ids are among ids.
+func partition(users []chat.User, ids []uint32) (among, others []chat.User) {
+	for _, u := range users {
+		if slices.Contains(ids, u.ID) {
+			among = append(among, u)
+		} else {
+			others = append(others, u)
+		}
+	}
+	return among, others
 }
 
 // trimmed is names without the spaces around them.

@@ -133,9 +133,7 @@ func (s serving) run(ctx context.Context) (err error) {
 	if s.ready != nil {
 		s.ready(ln.Addr().String(), filled)
 	}
-	err = s.serve(ctx, ln, svc, store)
-	s.log.Info("stopped")
-	return err
+	return s.serve(ctx, ln, svc, store)
 }
 
 // serve runs the server, the committer and the group sync. When ctx ends the server drains first; the others stop when
@@ -160,7 +158,10 @@ func (s serving) serve(ctx context.Context, ln net.Listener, svc *chat.Service, 
 	stopSync()
 	handler.Wait()
 	stop()
-	return errors.Join(err, tasks.Wait())
+	err = errors.Join(err, tasks.Wait())
+	refused, failed := handler.Counts()
+	s.log.Info("stopped", "refused", refused, "failed", failed)
+	return err
 }
 
 // embedded is the store of a data directory.

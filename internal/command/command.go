@@ -30,6 +30,8 @@ type Handler struct {
 
 	lines    *rate.Limiter // of the log: a peer gone wild must not fill the disk with it
 	unlogged atomic.Int64  // since the last line
+	refused  atomic.Int64  // requests that were refused, broken and unknown ones included
+	failed   atomic.Int64  // requests that the storage, or a fault of ours, kept from being served
 }
 
 // The log gets at most this many lines about refused and failed requests per second, after a burst of logBurst.
@@ -68,6 +70,9 @@ func New(svc *chat.Service, log *slog.Logger) *Handler {
 	}
 	return h
 }
+
+// Counts returns how many requests were refused, broken and unknown ones included, and how many failed.
+func (h *Handler) Counts() (refused, failed int64) { return h.refused.Load(), h.failed.Load() }
 
 // Wait returns when nothing that was started is under way any more.
 func (h *Handler) Wait() { h.tasks.Wait() }
@@ -117,8 +122,13 @@ func (h *Handler) fail(e *entry, c *call, err error) proto.Message {
 	return answer
 }
 
-// note logs what became of a request that was not served, or counts it when there is too much of that.
+// note counts and logs what became of a request that was not served; where there is too much of that, it only counts.
 func (h *Handler) note(level slog.Level, what string, args ...any) {
+	if level == slog.LevelError {
+		h.failed.Add(1)
+	} else {
+		h.refused.Add(1)
+	}
 	if !h.lines.Allow() {
 		h.unlogged.Add(1)
 		return

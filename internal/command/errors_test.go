@@ -11,6 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
 // outcome is what an answer says: its result_code, or -1 when there is no answer. The id of a message stands for its
@@ -179,6 +180,21 @@ func TestRefusedChangesEchoWhatWasAsked(t *testing.T) {
 			if answer := w.ask(test.req); !proto.Equal(answer, test.want) {
 				w.Errorf("%v\nanswered %v\nwant %v", test.req, answer, test.want)
 			}
+		}
+	})
+}
+
+func TestWhatIsNotServedIsCounted(t *testing.T) {
+	rule(t, func(w *world) {
+		for _, f := range []pdu.Frame{{Command: 0x7777}, {Command: 0x0204, Body: []byte{0xff}}} {
+			answered := make(chan bool, 1)
+			w.h.Start(w.ctx, peer{}, f, func(_ pdu.Frame, ok bool) { answered <- ok })
+			if <-answered {
+				w.Errorf("command %#x is answered", f.Command)
+			}
+		}
+		if refused, failed := w.h.Counts(); refused != 2 || failed != 0 {
+			w.Errorf("%d refused and %d failed, want 2 and 0", refused, failed)
 		}
 	})
 }
