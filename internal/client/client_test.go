@@ -46,10 +46,10 @@ func serve(t *testing.T, script func(r *pdu.Reader, w io.Writer) error) *Client 
 	}
 	t.Cleanup(func() {
 		c.Close()
-		ln.Close()
-		if err := <-served; err != nil {
+		if err := <-served; err != nil { // before the listener goes: a dialed connection may not have been accepted yet
 			t.Errorf("server's side: %v", err)
 		}
+		ln.Close()
 	})
 	return c
 }
