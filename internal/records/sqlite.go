@@ -68,6 +68,8 @@ func openSQLiteMode(path, mode, txlock string, conns int, pragma string) (*sql.D
 // sqliteDialect is SQLite's. A write transaction has the database for itself, so nothing needs locking.
 type sqliteDialect struct{}
 
+func (sqliteDialect) shared() bool { return false }
+
 func (sqliteDialect) lock() string { return "" }
 
 // insertRows: powers of two, so that few statements are ever compiled.
@@ -107,7 +109,7 @@ func (d sqliteDialect) create(t table) []string {
 func (sqliteDialect) column(c column) string {
 	typ, def := "INTEGER", c.def
 	switch {
-	case c.typ == varchar || c.typ == text:
+	case c.typ == varchar || c.typ == text || c.typ == binary:
 		typ, def = "TEXT", "''"
 	case def == "":
 		def = "0"
