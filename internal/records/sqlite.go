@@ -182,6 +182,8 @@ func (sqliteDialect) explain(err error) error {
 
 func (sqliteDialect) duplicate(err error) bool { return sqliteCode(err) == lib.SQLITE_CONSTRAINT }
 
+func (sqliteDialect) exists(error) bool { return false } // tables are made in a transaction
+
 // undone: a full disk is met while the log is written, before its entry for the commit is.
 func (d sqliteDialect) undone(err error) bool {
 	return d.retry(err) || sqliteCode(err) == lib.SQLITE_FULL
