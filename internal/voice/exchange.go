@@ -19,8 +19,8 @@ type answer struct {
 // exchange sends req on a connection of its own, as msfs wants it, and reads the answer, a body of at most limit bytes.
 // It returns when ctx ends, or after m's timeout. It follows no redirect.
 //
-// The 404 of msfs is malformed, and which part of it Go's client finds fault with is not to be relied upon. So what came
-// in is looked at here, too: whatever begins like a 404 is one.
+// The 404 of msfs is malformed, and what Go's client finds wrong with it is not to be relied upon. So the first bytes
+// that came in are looked at here, too: whatever begins like a 404 is one.
 func (m *Msfs) exchange(ctx context.Context, req *http.Request, limit int64) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()

@@ -212,7 +212,8 @@ func (m *Msfs) Check(ctx context.Context) (answered string, err error) {
 	case http.StatusOK:
 		return "200", nil
 	default:
-		return "", m.failed("asking", fmt.Errorf("it answers %d, which msfs does not; is MsfsSite right?", answer.status))
+		err := fmt.Errorf("it answers %d, which msfs does not; is MsfsSite right?", answer.status)
+		return "", m.failed("asking", err)
 	}
 }
 

@@ -175,7 +175,8 @@ func (s *Server) serve(c *net.TCPConn) {
 	in := bufio.NewReader(c)
 	req, err := readHead(in)
 	if err != nil {
-		return // no request, so no answer
+		hangUp(c, in) // no request, so no answer
+		return
 	}
 	s.mu.Lock()
 	s.requests++
@@ -200,10 +201,14 @@ func (s *Server) serve(c *net.TCPConn) {
 		c.SetLinger(0)
 		return
 	}
-	if _, err := c.Write(answer); err != nil {
-		return
+	if _, err := c.Write(answer); err == nil {
+		hangUp(c, in)
 	}
-	// Closing with something unread would reset the connection, and the client might miss the answer.
+}
+
+// hangUp ends a connection and waits for the client to do so, too. Closing with something unread would reset it, and
+// the client might miss the answer.
+func hangUp(c *net.TCPConn, in io.Reader) {
 	if c.CloseWrite() == nil {
 		io.Copy(io.Discard, in)
 	}

@@ -83,8 +83,8 @@ func (s *Server) answer(req request, in io.Reader) []byte {
 }
 
 func ok(contentType string, body []byte) []byte {
-	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", contentType,
-		len(body))
+	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n",
+		contentType, len(body))
 	return append([]byte(head), body...)
 }
 
