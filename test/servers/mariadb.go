@@ -90,6 +90,10 @@ func (d *DatabaseServer) fill(dir string) error {
 	if err != nil {
 		return err
 	}
+	// A starting server removes temporary tables that it finds, also those of others: it needs a place of its own.
+	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
+		return err
+	}
 	if err := os.CopyFS(filepath.Join(dir, "data"), os.DirFS(template)); err != nil {
 		return err
 	}
@@ -115,7 +119,11 @@ func (s *sandbox) initialised() (string, error) {
 		return "", err
 	}
 	// With --rpm it does not touch the owner of the system's own PAM plugin, which it otherwise does for root.
-	args := append([]string{"--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
+	tmp, err := s.dirLocked("tmp")
+	if err != nil {
+		return "", err
+	}
+	args := append([]string{"--no-defaults", "--tmpdir=" + tmp, "--auth-root-authentication-method=normal", "--skip-test-db",
 		"--skip-name-resolve", "--rpm", "--cross-bootstrap", "--datadir=" + dir}, small...)
 	out, err := exec.Command(binary, append(args, asUser()...)...).CombinedOutput()
 	if err != nil {
@@ -144,7 +152,7 @@ func (d *DatabaseServer) commandLine(e *Engine) ([]string, error) {
 		return nil, err
 	}
 	argv := append([]string{binary, "--no-defaults", "--datadir=" + filepath.Join(e.dir, "data"),
-		"--init-file=" + filepath.Join(e.dir, "init.sql"), "--socket=mariadb.sock", "--pid-file=mariadb.pid",
+		"--tmpdir=" + filepath.Join(e.dir, "tmp"), "--init-file=" + filepath.Join(e.dir, "init.sql"), "--socket=mariadb.sock", "--pid-file=mariadb.pid",
 		"--bind-address=" + host, fmt.Sprintf("--port=%d", e.port.number), "--skip-name-resolve",
 		"--performance-schema=0", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--max-connections=1000",
 		"--innodb-buffer-pool-load-at-startup=0", "--innodb-buffer-pool-dump-at-shutdown=0",

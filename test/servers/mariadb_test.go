@@ -2,6 +2,7 @@ package servers_test
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"testing"
 	"time"
@@ -55,12 +56,12 @@ func TestSharedDatabases(t *testing.T) {
 
 func TestFilled(t *testing.T) {
 	t.Parallel()
-	server, calls := servers.MariaDB(t), 0
+	server, key, calls := servers.MariaDB(t), rand.Text(), 0
 	fill := func(b *servers.Database) {
 		calls++
 		run(t, b.Admin, "CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY); INSERT INTO a VALUES (7); CREATE TABLE b (c int)")
 	}
-	one, two := server.Filled(t, "test", fill), server.Filled(t, "test", fill)
+	one, two := server.Filled(t, key, fill), server.Filled(t, key, fill)
 	run(t, asUser(t, one), "INSERT INTO a VALUES ()")
 	if got := query(t, one.Admin, "SELECT group_concat(id ORDER BY id) FROM a"); got != "7,8" {
 		t.Errorf("the first has %s", got)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // MasterName is the name by which the sentinels know their master.
@@ -114,14 +115,22 @@ func (g *SentinelGroup) KillMaster(t testing.TB) *Redis {
 func (g *SentinelGroup) Failover(t testing.TB) *Redis {
 	t.Helper()
 	old := g.Master(t)
-	must(t, await("a replica to promote", func() error {
-		_, err := g.Sentinels[0].do("SENTINEL", "FAILOVER", MasterName)
-		if err != nil && strings.HasPrefix(err.Error(), "INPROG") {
-			return nil
+	var asked time.Time
+	must(t, await("another master", func() error {
+		master, err := g.agreed()
+		if err != nil || master != old {
+			return err
 		}
-		return err // NOGOODSLAVE, until the sentinel has heard of it
+		if time.Since(asked) < 10*time.Second { // a failover may fail, as on a busy machine: then once more
+			return errors.New("the master is the old one")
+		}
+		if _, err = g.Sentinels[0].do("SENTINEL", "FAILOVER", MasterName); err != nil {
+			return err // it has no replica to promote yet
+		}
+		asked = time.Now()
+		return errors.New("the failover has begun")
 	}))
-	return g.awaitMaster(t, old)
+	return g.Master(t)
 }
 
 // awaitMaster waits until there is one master, other than not.
