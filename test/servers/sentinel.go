@@ -15,8 +15,8 @@ import (
 // MasterName is the name by which the sentinels know their master.
 const MasterName = "mymaster"
 
-// SentinelGroup is a master with a replica under three sentinels. Which of the two is the master may change at any time:
-// the sentinels give it a second of silence only, and a busy machine may be silent for so long.
+// SentinelGroup is a master with a replica under three sentinels. Which of the two is the master may change at any
+// time: the sentinels give it a second of silence only, and a busy machine may be silent for so long.
 type SentinelGroup struct {
 	Nodes     []*Redis // the first one was the master at the start
 	Sentinels []*Redis
@@ -96,7 +96,8 @@ func (g *SentinelGroup) settled() error {
 	return nil
 }
 
-// Master is the server that all running sentinels take for the master and that says so itself; waits until there is one.
+// Master is the server that all running sentinels take for the master and that says so itself; waits until there is
+// one.
 func (g *SentinelGroup) Master(t testing.TB) *Redis {
 	t.Helper()
 	return g.awaitMaster(t, nil)
@@ -111,7 +112,8 @@ func (g *SentinelGroup) KillMaster(t testing.TB) *Redis {
 	return g.awaitMaster(t, old)
 }
 
-// Failover has the sentinels make the replica the master, while both run, and waits for that. It returns the new master.
+// Failover has the sentinels make the replica the master, while both run, and waits for that. It returns the new
+// master.
 func (g *SentinelGroup) Failover(t testing.TB) *Redis {
 	t.Helper()
 	old := g.Master(t)
