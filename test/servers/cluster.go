@@ -61,7 +61,8 @@ func (c *Cluster) complete() error {
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d", slots)) ||
+		if !strings.Contains(info, "cluster_state:ok") ||
+			!strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d", slots)) ||
 			strings.Count(nodes, " connected ") != len(c.Nodes) || strings.Contains(nodes, "handshake") {
 			return fmt.Errorf("%s says:\n%s\n%s", r.Addr(), info, nodes)
 		}

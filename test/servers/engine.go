@@ -45,8 +45,8 @@ func (e *Engine) current() *process {
 	return e.proc
 }
 
-// begin gives the engine a directory and a port and starts it; another port, if that was taken meanwhile. fill puts into
-// the directory what must be there before; it may be nil. What belongs to a test ends with it.
+// begin gives the engine a directory and a port and starts it; another port, if that was taken meanwhile. fill puts
+// into the directory what must be there before; it may be nil. What belongs to a test ends with it.
 func (e *Engine) begin(t testing.TB, bus bool, fill func(dir string) error) {
 	t.Helper()
 	dir, err := ours.dir(e.name)

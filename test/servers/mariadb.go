@@ -67,9 +67,9 @@ func (s *sandbox) sharedMariaDB() (*DatabaseServer, error) {
 // sharedMu is held while the shared server is started.
 var sharedMu sync.Mutex
 
-// StartMariaDB starts a server for this test alone. args are more arguments of mariadbd, after ours, such as --server-id
-// or --log-bin. What was committed survives a Kill. For speed nothing is synced to the disk; the settings that operators
-// look at are innodb_flush_log_at_trx_commit=2 and sync_binlog=0, unless args say otherwise.
+// StartMariaDB starts a server for this test alone. args are more arguments of mariadbd, after ours, such as
+// --server-id or --log-bin. What was committed survives a Kill. For speed nothing is synced to the disk; the settings
+// that operators look at are innodb_flush_log_at_trx_commit=2 and sync_binlog=0, unless args say otherwise.
 func StartMariaDB(t testing.TB, args ...string) *DatabaseServer {
 	t.Helper()
 	d := newMariaDB(args)
@@ -88,6 +88,10 @@ func newMariaDB(args []string) *DatabaseServer {
 func (d *DatabaseServer) fill(dir string) error {
 	template, err := ours.initialised()
 	if err != nil {
+		return err
+	}
+	// A starting server removes temporary tables that it finds, also those of others: it needs a place of its own.
+	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		return err
 	}
 	if err := os.CopyFS(filepath.Join(dir, "data"), os.DirFS(template)); err != nil {
@@ -115,8 +119,12 @@ func (s *sandbox) initialised() (string, error) {
 		return "", err
 	}
 	// With --rpm it does not touch the owner of the system's own PAM plugin, which it otherwise does for root.
+	tmp, err := s.dirLocked("tmp")
+	if err != nil {
+		return "", err
+	}
 	args := append([]string{"--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
-		"--skip-name-resolve", "--rpm", "--cross-bootstrap", "--datadir=" + dir}, small...)
+		"--skip-name-resolve", "--rpm", "--cross-bootstrap", "--datadir=" + dir, "--tmpdir=" + tmp}, small...)
 	out, err := exec.Command(binary, append(args, asUser()...)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w\n%s", binary, err, out)
@@ -125,8 +133,8 @@ func (s *sandbox) initialised() (string, error) {
 	return dir, nil
 }
 
-// small is what makes the server's files small and quick. An unset sync of InnoDB's files costs nothing but what a crash
-// of the whole machine loses.
+// small is what makes the server's files small and quick. InnoDB's files without sync lose nothing but by a crash of
+// the whole machine.
 var small = []string{"--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M", "--innodb-flush-method=nosync",
 	"--loose-aria-log-file-size=8M", "--loose-sync-frm=0"}
 
@@ -144,7 +152,8 @@ func (d *DatabaseServer) commandLine(e *Engine) ([]string, error) {
 		return nil, err
 	}
 	argv := append([]string{binary, "--no-defaults", "--datadir=" + filepath.Join(e.dir, "data"),
-		"--init-file=" + filepath.Join(e.dir, "init.sql"), "--socket=mariadb.sock", "--pid-file=mariadb.pid",
+		"--tmpdir=" + filepath.Join(e.dir, "tmp"), "--init-file=" + filepath.Join(e.dir, "init.sql"),
+		"--socket=mariadb.sock", "--pid-file=mariadb.pid",
 		"--bind-address=" + host, fmt.Sprintf("--port=%d", e.port.number), "--skip-name-resolve",
 		"--performance-schema=0", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--max-connections=1000",
 		"--innodb-buffer-pool-load-at-startup=0", "--innodb-buffer-pool-dump-at-shutdown=0",

@@ -2,9 +2,12 @@ package servers_test
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"testing"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/teamtalk-go/dbproxy/test/servers"
 )
@@ -19,10 +22,16 @@ func run(t *testing.T, db *sql.DB, query string) {
 // asUser opens a database as its user.
 func asUser(t *testing.T, b *servers.Database) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("mysql", b.DSN("timeout=30s"))
+	c, err := mysql.ParseDSN(b.DSN("timeout=30s"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Logger = &mysql.NopLogger{} // killed connections are meant
+	connector, err := mysql.NewConnector(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
 	t.Cleanup(func() { db.Close() })
 	return db
 }
@@ -55,12 +64,13 @@ func TestSharedDatabases(t *testing.T) {
 
 func TestFilled(t *testing.T) {
 	t.Parallel()
-	server, calls := servers.MariaDB(t), 0
+	server, key, calls := servers.MariaDB(t), rand.Text(), 0
 	fill := func(b *servers.Database) {
 		calls++
-		run(t, b.Admin, "CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY); INSERT INTO a VALUES (7); CREATE TABLE b (c int)")
+		run(t, b.Admin, "CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY); INSERT INTO a VALUES (7);"+
+			"CREATE TABLE b (c int)")
 	}
-	one, two := server.Filled(t, "test", fill), server.Filled(t, "test", fill)
+	one, two := server.Filled(t, key, fill), server.Filled(t, key, fill)
 	run(t, asUser(t, one), "INSERT INTO a VALUES ()")
 	if got := query(t, one.Admin, "SELECT group_concat(id ORDER BY id) FROM a"); got != "7,8" {
 		t.Errorf("the first has %s", got)

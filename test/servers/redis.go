@@ -12,8 +12,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Redis is a running redis-server, or a sentinel. It stores nothing on the disk unless it is told to: a Restart is empty,
-// or has what the last SAVE stored.
+// Redis is a running redis-server, or a sentinel. It stores nothing on the disk unless it is told to: a Restart is
+// empty, or has what the last SAVE stored.
 type Redis struct {
 	Engine
 	Password string // of the default user, from a --requirepass among its arguments; empty: none
@@ -66,8 +66,8 @@ func (r *Redis) serves(e *Engine) error {
 	return nil
 }
 
-// Do executes one command in database 0, on a connection of its own, and returns its answer, which may be Redis's nil but
-// no error. Answers are those of RESP2. It is for a test's own looks and changes, not for speed.
+// Do executes one command in database 0, on a connection of its own, and returns its answer, which may be Redis's nil
+// but no error. Answers are those of RESP2. It is for a test's own looks and changes, not for speed.
 func (r *Redis) Do(t testing.TB, args ...string) rueidis.RedisMessage {
 	t.Helper()
 	answer, err := r.do(args...)

@@ -87,7 +87,8 @@ func TestRedisCluster(t *testing.T) {
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	g := servers.Sentinel(t)
-	c := client(t, rueidis.ClientOption{InitAddress: g.Addrs(), Sentinel: rueidis.SentinelOption{MasterSet: servers.MasterName}})
+	c := client(t, rueidis.ClientOption{InitAddress: g.Addrs(),
+		Sentinel: rueidis.SentinelOption{MasterSet: servers.MasterName}})
 	roundTrip(t, c, "a")
 	old := g.Master(t)
 	if master := g.KillMaster(t); master == old {

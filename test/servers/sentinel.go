@@ -9,13 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // MasterName is the name by which the sentinels know their master.
 const MasterName = "mymaster"
 
-// SentinelGroup is a master with a replica under three sentinels. Which of the two is the master may change at any time:
-// the sentinels give it a second of silence only, and a busy machine may be silent for so long.
+// SentinelGroup is a master with a replica under three sentinels. Which of the two is the master may change at any
+// time: the sentinels give it a second of silence only, and a busy machine may be silent for so long.
 type SentinelGroup struct {
 	Nodes     []*Redis // the first one was the master at the start
 	Sentinels []*Redis
@@ -95,7 +96,8 @@ func (g *SentinelGroup) settled() error {
 	return nil
 }
 
-// Master is the server that all running sentinels take for the master and that says so itself; waits until there is one.
+// Master is the server that all running sentinels take for the master and that says so itself; waits until there is
+// one.
 func (g *SentinelGroup) Master(t testing.TB) *Redis {
 	t.Helper()
 	return g.awaitMaster(t, nil)
@@ -110,18 +112,27 @@ func (g *SentinelGroup) KillMaster(t testing.TB) *Redis {
 	return g.awaitMaster(t, old)
 }
 
-// Failover has the sentinels make the replica the master, while both run, and waits for that. It returns the new master.
+// Failover has the sentinels make the replica the master, while both run, and waits for that. It returns the new
+// master.
 func (g *SentinelGroup) Failover(t testing.TB) *Redis {
 	t.Helper()
 	old := g.Master(t)
-	must(t, await("a replica to promote", func() error {
-		_, err := g.Sentinels[0].do("SENTINEL", "FAILOVER", MasterName)
-		if err != nil && strings.HasPrefix(err.Error(), "INPROG") {
-			return nil
+	var asked time.Time
+	must(t, await("another master", func() error {
+		master, err := g.agreed()
+		if err != nil || master != old {
+			return err
 		}
-		return err // NOGOODSLAVE, until the sentinel has heard of it
+		if time.Since(asked) < 10*time.Second { // a failover may fail, as on a busy machine: then once more
+			return errors.New("the master is the old one")
+		}
+		if _, err = g.Sentinels[0].do("SENTINEL", "FAILOVER", MasterName); err != nil {
+			return err // it has no replica to promote yet
+		}
+		asked = time.Now()
+		return errors.New("the failover has begun")
 	}))
-	return g.awaitMaster(t, old)
+	return g.Master(t)
 }
 
 // awaitMaster waits until there is one master, other than not.

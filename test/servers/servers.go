@@ -1,14 +1,14 @@
-// Package servers starts real engines for tests: MariaDB, Redis, a Redis Cluster, Redis under Sentinel. They are private:
-// made from the installed binaries, on free ports of 127.0.0.1, in one temporary directory per test process. All of it
-// goes when the process ends: a package's TestMain says
+// Package servers starts real engines for tests: MariaDB, Redis, a Redis Cluster, Redis under Sentinel. They are
+// private: made from the installed binaries, on free ports of 127.0.0.1, in one temporary directory per test process.
+// All of it goes when the process ends: a package's TestMain says
 //
 //	func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
 //
-// or goleak.VerifyTestMain(servers.Around(m)). When the process is killed, or has no such TestMain, the kernel ends the
-// engines (on Linux) and a shell that waits for our end removes the directory.
+// or goleak.VerifyTestMain(servers.Around(m)). When the process is killed, or has no such TestMain, the kernel ends
+// the engines (on Linux) and a shell that waits for our end removes the directory.
 //
-// A server that is shared by a test process (MariaDB) must stay up. A test that kills, freezes or replicates starts one
-// of its own (StartMariaDB, StartRedis, …). Functions that take a testing.TB end the test when something fails.
+// A server that is shared by a test process (MariaDB) must stay up. A test that kills, freezes or replicates starts
+// one of its own (StartMariaDB, StartRedis, …). Functions that take a testing.TB end the test when something fails.
 package servers
 
 import (
@@ -68,8 +68,8 @@ func IgnoreGoroutines() goleak.Option {
 	return goleak.IgnoreAnyFunction("github.com/teamtalk-go/dbproxy/test/servers.(*process).run")
 }
 
-// sweep waits until its input ends, which is when our process does, and removes the directory $0. The servers end at the
-// same time and may still write: so it tries for a while.
+// sweep waits until its input ends, which is when our process does, and removes the directory $0. The servers end at
+// the same time and may still write: so it tries for a while.
 const sweep = `trap '' HUP INT TERM; read -r _; for i in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0" && exit; sleep 1; done`
 
 // dir makes a new directory.

@@ -61,7 +61,9 @@ func TestNothingStays(t *testing.T) {
 			var root string
 			lines := bufio.NewScanner(out)
 			for root == "" && lines.Scan() {
-				_, _ = fmt.Sscanf(lines.Text(), "CHILD %d %d %s", &pids[0], &pids[1], &root)
+				if n, _ := fmt.Sscanf(lines.Text(), "CHILD %d %d %s", &pids[0], &pids[1], &root); n == 0 {
+					t.Log(lines.Text())
+				}
 			}
 			if _, err := os.Stat(root); err != nil || !running(pids[0]) || !running(pids[1]) {
 				t.Errorf("processes %v, directory %q: %v", pids, root, err)
