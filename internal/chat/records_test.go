@@ -175,7 +175,7 @@ func TestCommitsLeftByACrashAreAppliedAtTheNextStart(t *testing.T) {
 func TestABatchThatWasNotStoredKeepsTheRecordsItWouldHaveDeleted(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
 		w := start(t, e, nil)
-		w.exec(e.refuseRow("IMMessage_1", "bad"))
+		w.refuseRows("bad")
 		w.says(1, 2, "x")
 		before := w.recorded()
 		if _, err := w.send(w.pairText(1, 2, "bad")); err == nil {

@@ -2,7 +2,13 @@
 
 package servers
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
+
+// scratch is where servers store.
+func scratch() string { return os.TempDir() }
 
 // attributes are those of a server's process. Nothing ends it here when we are killed: Ctrl-C must reach it.
 func attributes() *syscall.SysProcAttr { return nil }

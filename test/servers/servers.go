@@ -81,7 +81,7 @@ func (s *sandbox) dir(name string) (string, error) {
 
 func (s *sandbox) dirLocked(name string) (string, error) {
 	if s.root == "" {
-		root, err := os.MkdirTemp("", "dbproxy-servers-")
+		root, err := os.MkdirTemp(scratch(), "dbproxy-servers-")
 		if err != nil {
 			return "", err
 		}
