@@ -34,7 +34,7 @@ func (s *Store) Members(ctx context.Context, group uint32) (users []uint32, err 
 // SyncSessions brings the sessions of some members of a group up to at (Unix seconds): those in the list move to it,
 // who has none gets one, and one that was removed stays removed. New ones are made in the order of users.
 func (s *Store) SyncSessions(ctx context.Context, group uint32, users []uint32, at uint32) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		if _, err := s.talking(tx).lockOne(ctx, chat.GroupTalk(group), at); err != nil {
 			return err
 		}
@@ -68,11 +68,19 @@ func (s *Store) SyncSessions(ctx context.Context, group uint32, users []uint32, 
 			return err
 		})
 	})
+	return s.wrote(err, aboutEach(users, aboutUser)...)
 }
 
 // Mark returns a stored value by its name; ok is false when it was never set.
 func (s *Store) Mark(ctx context.Context, name string) (value uint32, ok bool, err error) {
-	err = s.query(ctx, "a mark", "SELECT value FROM IMProxyMark WHERE name=?", []any{name}, func(scan scanner) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	value, ok, err = readMark(ctx, s.read, name)
+	return value, ok, s.failed("reading a mark", err)
+}
+
+func readMark(ctx context.Context, q querier, name string) (value uint32, ok bool, err error) {
+	err = each(ctx, q, "SELECT value FROM IMProxyMark WHERE name=?", []any{name}, func(scan scanner) error {
 		ok = true
 		return scan(&value)
 	})
