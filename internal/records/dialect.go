@@ -22,6 +22,8 @@ type dialect interface {
 	shared() bool
 	// lock is appended to a SELECT in a transaction whose rows are to stay as they are until its end.
 	lock() string
+	// byPrimary is put after a table's name to have its rows read, and locked, in the order of its primary key.
+	byPrimary() string
 	// rows is a list of n row constructors of the given width, for (a, b) IN ….
 	rows(n, width int) string
 	// insertRows is how many of the rows left (at least one) the next INSERT takes.

@@ -64,6 +64,27 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 func openMySQL(m MySQL) (*sql.DB, error) {
+	connector, err := m.connector()
+	if err != nil {
+		return nil, err
+	}
+	return m.pool(connector), nil
+}
+
+// pool is the connections to the server, made by a connector.
+func (m MySQL) pool(connector driver.Connector) *sql.DB {
+	db := sql.OpenDB(connector)
+	conns := m.MaxConns
+	if conns <= 0 {
+		conns = defaultConns
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	db.SetConnMaxLifetime(m.MaxLifetime)
+	return db
+}
+
+func (m MySQL) connector() (driver.Connector, error) {
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr = "tcp", m.Addr
 	if strings.HasPrefix(m.Addr, "/") {
@@ -87,15 +108,7 @@ func openMySQL(m MySQL) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
 	}
-	db := sql.OpenDB(mysqlConnector{inner})
-	conns := m.MaxConns
-	if conns <= 0 {
-		conns = defaultConns
-	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	db.SetConnMaxLifetime(m.MaxLifetime)
-	return db, nil
+	return mysqlConnector{inner}, nil
 }
 
 // mysqlConnector prepares every connection.

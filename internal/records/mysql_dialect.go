@@ -19,6 +19,8 @@ func (mysqlDialect) shared() bool { return true }
 
 func (mysqlDialect) lock() string { return " FOR UPDATE" }
 
+func (mysqlDialect) byPrimary() string { return " FORCE INDEX (PRIMARY)" }
+
 // insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least.
 func (mysqlDialect) insertRows(left int) int { return min(left, 1000) }
 

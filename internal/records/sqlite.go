@@ -72,6 +72,8 @@ func (sqliteDialect) shared() bool { return false }
 
 func (sqliteDialect) lock() string { return "" }
 
+func (sqliteDialect) byPrimary() string { return "" }
+
 // insertRows: powers of two, so that few statements are ever compiled.
 func (sqliteDialect) insertRows(left int) int { return 1 << min(bits.Len(uint(left))-1, 6) }
 
