@@ -19,6 +19,14 @@ import (
 type statements struct {
 	mu  sync.Mutex
 	ran map[string][]any
+	n   int // how many
+}
+
+// count is how many statements ran until now.
+func (s *statements) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
 }
 
 func (s *statements) note(query string, args []driver.NamedValue) {
@@ -32,6 +40,7 @@ func (s *statements) note(query string, args []driver.NamedValue) {
 		s.ran = make(map[string][]any)
 	}
 	s.ran[query] = values
+	s.n++
 }
 
 // everything has a store do all that it can do, with one or a few of everything.
