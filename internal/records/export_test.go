@@ -98,6 +98,9 @@ func (c notingMySQLConn) QueryContext(ctx context.Context, query string, args []
 	return c.mysqlDriverConn.QueryContext(ctx, query, args)
 }
 
+// Unheard are statements that are not run through what OpenNotingMySQL listens to.
+var Unheard = []string{session, raiseMark}
+
 // SetMaxLag sets how far behind a store's replica may be.
 func SetMaxLag(s *Store, lag time.Duration) {
 	s.replica.mu.Lock()

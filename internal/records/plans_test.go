@@ -134,20 +134,26 @@ const theGroup = oldGroup + 8*19 + 1
 // oldGroup and every eighth after it are groups that no proxy has seen before.
 const oldGroup = 10000
 
-// ranOn is every statement that a store on a database runs; before is done before.
-func ranOn(t *testing.T, p place, before func(*records.Store)) map[string][]any {
-	t.Helper()
-	var s statements
-	store := p.listening(&s)
+// oldGroups makes the groups that everything needs.
+func (p place) oldGroups(store *records.Store) {
+	p.Helper()
 	for i := range 20 {
 		p.exec(fmt.Sprintf("INSERT INTO IMGroup (id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created)"+
 			" VALUES (%d,'old','',1,1,1,0,1,0,1,1)", oldGroup+8*i))
 		p.exec(fmt.Sprintf("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (%d,1,0,1,1)", oldGroup+8*i))
 	}
 	group := chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x", Members: []uint32{1, 2, 3}}
-	if _, err := store.Create(t.Context(), group, 1); err != nil {
-		t.Fatal(err)
+	if _, err := store.Create(p.Context(), group, 1); err != nil {
+		p.Fatal(err)
 	}
+}
+
+// ranOn is every statement that a store on a database runs; before is done before.
+func ranOn(t *testing.T, p place, before func(*records.Store)) map[string][]any {
+	t.Helper()
+	var s statements
+	store := p.listening(&s)
+	p.oldGroups(store)
 	if before != nil {
 		before(store)
 	}
