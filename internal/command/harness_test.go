@@ -105,7 +105,7 @@ func start(tb testing.TB, engine int, wrap func(*chat.Store), logs slog.Handler)
 	life, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- svc.Run(life) }()
-	h := command.New(svc, log)
+	h := command.New(svc, command.Options{Log: log})
 	tb.Cleanup(func() {
 		h.Wait()
 		stop()
