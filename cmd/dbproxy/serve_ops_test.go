@@ -64,7 +64,12 @@ func TestADrainingProxyIsNotReady(t *testing.T) {
 	s := serving{data: t.TempDir(), listen: "127.0.0.1:0", admin: "127.0.0.1:0", log: slog.New(log)}
 	ran := make(chan error, 1)
 	go func() { ran <- s.run(ctx) }()
-	admin := <-log.admin
+	var admin string
+	select {
+	case admin = <-log.admin:
+	case err := <-ran:
+		t.Fatal("it did not start: ", err)
+	}
 	ready := func() (status int, states map[string]string) {
 		t.Helper()
 		client := http.Client{Timeout: time.Minute}
@@ -74,7 +79,9 @@ func TestADrainingProxyIsNotReady(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		var v struct{ Checks []struct{ Name, State string } }
+		var v struct {
+			Checks []struct{ Name, State string }
+		}
 		if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
 			t.Error(err)
 		}
