@@ -17,10 +17,12 @@ build: ## Build bin/dbproxy, one static binary
 run: build ## Build and serve a demo company on 127.0.0.1:10600, data in ./data
 	bin/dbproxy serve --demo --data $(DATA)
 
-test: ## Run all tests
+test: ## Run all tests; installs MariaDB and Redis for them by apt-get where they are missing
+	@test/install-servers
 	$(GO) test ./...
 
 race: ## Run all tests with the race detector (needs gcc)
+	@test/install-servers
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 lint: generate-check ## Check format, vet, staticcheck, generated code, go.mod

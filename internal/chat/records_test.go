@@ -17,9 +17,13 @@ type counted struct {
 
 	mu   sync.Mutex
 	away bool
+
+	revs map[chat.Talk]uint32 // the last seen by moved
 }
 
-func newCounted() *counted { return &counted{came: make(chan chat.Commit, 1000)} }
+func newCounted() *counted {
+	return &counted{came: make(chan chat.Commit, 1000), revs: make(map[chat.Talk]uint32)}
+}
 
 func (c *counted) wrap(s *chat.Store) { c.Counters, s.Counters = s.Counters, c }
 
@@ -42,15 +46,18 @@ func (c *counted) Apply(ctx context.Context, commits []chat.Commit) error {
 	return c.Counters.Apply(ctx, commits)
 }
 
-// moved is how the next commit applied moved the counters, in order of the users. Added is for groups only.
+// moved is how the next commit applied moved the counters, in order of the users. Revisions must rise; they are left out.
 func (c *counted) moved(w *world) []chat.Change {
 	w.Helper()
 	changes := await(w, c.came).Changes
 	for i := range changes {
 		slices.SortFunc(changes[i].Users, func(a, b chat.Moved) int { return cmp.Compare(a.User, b.User) })
-		if changes[i].Talk.Kind == chat.Pair {
-			changes[i].Added = 0
+		if talk := changes[i].Talk; changes[i].Rev <= c.revs[talk] {
+			w.Errorf("%s: revision %d after %d", talk, changes[i].Rev, c.revs[talk])
+		} else {
+			c.revs[talk] = changes[i].Rev
 		}
+		changes[i].Rev = 0
 	}
 	return changes
 }
@@ -71,13 +78,13 @@ func TestACommitSaysHowItMovedTheCounters(t *testing.T) {
 			[]chat.Change{{Talk: chat.PairTalk(1, 2), Relation: 1, LastID: 1, Users: []chat.Moved{{User: 1, Unread: 1}}}})
 		w.saysIn(g, 2, "b")
 		wantSame(w, "a message of a group", c.moved(w),
-			[]chat.Change{{Talk: chat.GroupTalk(g), LastID: 1, Added: 1, Users: []chat.Moved{{User: 2, Clear: true}}}})
+			[]chat.Change{{Talk: chat.GroupTalk(g), LastID: 1, Count: 1, Users: []chat.Moved{{User: 2, Clear: true}}}})
 		w.reads(1, chat.PairTalk(1, 2))
 		wantSame(w, "a read ack of a pair", c.moved(w),
-			[]chat.Change{{Talk: chat.PairTalk(1, 2), Relation: 1, LastID: 1, Users: []chat.Moved{{User: 1, Clear: true}}}})
+			[]chat.Change{{Talk: chat.PairTalk(1, 2), Relation: 1, LastID: 1, Users: []chat.Moved{{User: 1, Clear: true, Before: 1}}}})
 		w.reads(1, chat.GroupTalk(g))
 		wantSame(w, "a read ack of a group", c.moved(w),
-			[]chat.Change{{Talk: chat.GroupTalk(g), LastID: 1, Users: []chat.Moved{{User: 1, Clear: true}}}})
+			[]chat.Change{{Talk: chat.GroupTalk(g), LastID: 1, Before: 1, Count: 1, Users: []chat.Moved{{User: 1, Clear: true}}}})
 	})
 }
 
@@ -102,7 +109,7 @@ func TestACommitOfManyMovesEachTalkOnce(t *testing.T) {
 		await(w, c.came) // the one that held the rest up
 		wantSame(w, "changes", c.moved(w), []chat.Change{
 			{Talk: chat.PairTalk(1, 2), Relation: 2, LastID: 4, Users: []chat.Moved{{User: 1, Unread: 1}, {User: 2, Clear: true, Unread: 1}}},
-			{Talk: chat.GroupTalk(g), LastID: 4, Added: 4, Users: []chat.Moved{{User: 1, Clear: true, Unread: 1}, {User: 2, Clear: true, Unread: 2}, {User: 3, Clear: true}}},
+			{Talk: chat.GroupTalk(g), LastID: 4, Count: 4, Users: []chat.Moved{{User: 1, Clear: true, Unread: 1}, {User: 2, Clear: true, Unread: 2}, {User: 3, Clear: true}}},
 		})
 	})
 }
@@ -168,7 +175,7 @@ func TestCommitsLeftByACrashAreAppliedAtTheNextStart(t *testing.T) {
 func TestABatchThatWasNotStoredKeepsTheRecordsItWouldHaveDeleted(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
 		w := start(t, e, nil)
-		w.exec(e.refuseRow("IMMessage_1", "bad"))
+		w.refuseRows("bad")
 		w.says(1, 2, "x")
 		before := w.recorded()
 		if _, err := w.send(w.pairText(1, 2, "bad")); err == nil {
