@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"terminal":  {},
 	"tail":      {"records"},
 	"datadir":   {},
+	"ops":       {},
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

@@ -36,11 +36,12 @@ var retryPauses = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 2
 // goes at once. See docs/architecture.md, "The write path".
 type committer struct {
 	*lanes
-	ledger   Ledger
-	seq      Sequencer
-	counters Counters
-	log      *slog.Logger
-	now      func() time.Time
+	ledger    Ledger
+	seq       Sequencer
+	counters  Counters
+	log       *slog.Logger
+	now       func() time.Time
+	committed func(rows, bytes int, took time.Duration, err error) // see Options
 
 	behind   atomic.Bool // counters could not be applied since the last sweep began
 	away     atomic.Bool // the log says that they could not, and not yet that they have caught up
@@ -122,7 +123,7 @@ func (c *committer) store(batch []*job, todo []int, outcomes []outcome) {
 		todo = slices.DeleteFunc(todo, func(k int) bool {
 			late := batch[k].ctx.Err() != nil || timeLeft(batch[k]) < lastMoment
 			if late && outcomes[k].err == nil {
-				outcomes[k].err = Errorf(Unavailable, "dropped from the queue: %w", context.DeadlineExceeded)
+				outcomes[k].err = Errorf(Unavailable, "%w from the queue: %w", ErrDropped, context.DeadlineExceeded)
 			}
 			return late
 		})
@@ -164,11 +165,12 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	if len(todo) == 0 {
 		return nil, nil
 	}
-	begun := time.Now()
+	begun, bytes := time.Now(), 0
 	drafts := make([]Draft, len(todo))
 	first, last := commitTimeout, time.Duration(0)
 	for i, k := range todo {
 		drafts[i] = batch[k].draft
+		bytes += batch[k].bytes()
 		first, last = min(first, timeLeft(batch[k])-lastMoment/2), max(last, timeLeft(batch[k]))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), first)
@@ -180,6 +182,7 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	if err != nil && KindOf(err) == UnknownOutcome {
 		err = c.settle(id, err, begun.Add(last))
 	}
+	c.committed(len(drafts), bytes, time.Since(begun), err)
 	if err != nil {
 		return nil, err
 	}
