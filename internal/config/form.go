@@ -32,7 +32,7 @@ var forms = map[string]form{
 
 // hostName is a name by its letters. One that is all digits and dots is an address that was mistyped.
 var (
-	hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
+	hostName = regexp.MustCompile(`^\w([\w-]*\w)?(\.\w([\w-]*\w)?)*\.?$`)
 	numeric  = regexp.MustCompile(`^[0-9.]+$`)
 )
 
