@@ -17,10 +17,12 @@ build: ## Build bin/dbproxy, one static binary
 run: build ## Build and serve a demo company on 127.0.0.1:10600, data in ./data
 	bin/dbproxy serve --demo --data $(DATA)
 
-test: ## Run all tests
+test: ## Run all tests; installs MariaDB and Redis for them by apt-get where they are missing
+	@test/install-servers
 	$(GO) test ./...
 
 race: ## Run all tests with the race detector (needs gcc)
+	@test/install-servers
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 lint: generate-check ## Check format, vet, staticcheck, generated code, go.mod
@@ -34,7 +36,7 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 	$(GO) test ./internal/pdu -run '^$$' -fuzz FuzzReader -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 	$(GO) test ./internal/command -run '^$$' -fuzz FuzzRequest -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./internal/admin -run '^$$' -fuzz FuzzReadCSV -fuzztime $(or $(FUZZTIME),1m)
-	$(GO) test ./internal/config -run '^$$' -fuzz FuzzParse -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./internal/config -run '^$$' -fuzz FuzzParse -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 
 bench: build ## Measure messages per second, on a store of its own
 	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10

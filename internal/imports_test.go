@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"datadir":   {},
 	"config":    {"spelling"},
 	"spelling":  {},
+	"ops":       {},
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

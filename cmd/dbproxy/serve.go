@@ -15,11 +15,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/command"
 	"github.com/teamtalk-go/dbproxy/internal/company"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
+	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/server"
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
@@ -29,6 +29,7 @@ import (
 // serving is what "dbproxy serve" is asked for.
 type serving struct {
 	data, listen string
+	admin        string // where to show metrics and health; "" or "off" for nowhere
 	log          *slog.Logger
 	demo         bool                                    // fill an empty directory with the demo company
 	ready        func(addr string, filled company.State) // may be nil; called when it listens
@@ -42,14 +43,20 @@ func serveCommand() *cobra.Command {
 Stop it with Ctrl-C or SIGTERM: it tells its peers, finishes what it has, and
 exits within 4 seconds.
 
-Logs go to standard error, as text on a terminal and as JSON otherwise.`,
+Logs go to standard error, as text on a terminal and as JSON otherwise.
+
+With --admin it shows how it does over HTTP, at an address of its own: /metrics
+for Prometheus, /livez, /readyz with reasons as JSON, and /debug/pprof. Whoever
+reaches that address sees all of it: keep it to operators.`,
 		Example: `  dbproxy serve
   dbproxy serve --data /var/lib/dbproxy --listen 10.0.0.5:10600
+  dbproxy serve --admin 127.0.0.1:10601
   dbproxy serve --demo --data /tmp/demo # a made-up company to try things on`,
 		Args: cobra.NoArgs,
 	}
 	data := dataFlag(c)
 	listen := c.Flags().String("listen", "127.0.0.1:10600", "the `address` to listen on")
+	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off")
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -57,7 +64,7 @@ Logs go to standard error, as text on a terminal and as JSON otherwise.`,
 		if err != nil {
 			return err
 		}
-		s := serving{data: *data, listen: *listen, log: log, demo: *demo}
+		s := serving{data: *data, listen: *listen, admin: *admin, log: log, demo: *demo}
 		if *demo {
 			s.ready = func(addr string, filled company.State) { sayWhatToTry(c.OutOrStdout(), *data, addr, filled) }
 		}
@@ -111,49 +118,62 @@ func (s serving) run(ctx context.Context) (err error) {
 		return fmt.Errorf("opening the directory for voice messages: %w", dir.Explain(err))
 	}
 	defer func() { err = errors.Join(err, sounds.Close()) }()
-	ln, err := listen(s.listen)
+	door, err := s.open()
 	if err != nil {
 		return err
 	}
-	if err := dir.Announce(ln.Addr().String()); err != nil {
-		return errors.Join(err, ln.Close())
+	defer door.close()
+	if err := dir.Announce(door.public.Addr().String()); err != nil {
+		return err
 	}
-	rules, opt := embedded(store, sounds), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: s.log}
+	watch := newRecorder()
+	rules := embedded(store, sounds)
+	opt := chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: s.log, Committed: watch.Commit}
 	svc, err := chat.New(rules, opt)
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return err
 	}
 	var filled company.State
 	if s.demo {
 		if filled, err = company.Ensure(ctx, store, rules, opt); err != nil {
-			return errors.Join(err, ln.Close())
+			return err
 		}
 	}
-	s.log.Info("listening", "addr", ln.Addr().String(), "data", dir.Path(), "pid", os.Getpid(), "version", version())
+	s.log.Info("listening", "addr", door.public.Addr().String(), "admin", door.adminAddr(), "data", dir.Path(),
+		"pid", os.Getpid(), "version", version())
 	if s.ready != nil {
-		s.ready(ln.Addr().String(), filled)
+		s.ready(door.public.Addr().String(), filled)
 	}
-	return s.serve(ctx, ln, svc, store)
+	return s.serve(ctx, door, svc, store, watch)
 }
 
-// serve runs the server, the committer and the group sync. When ctx ends the server drains first; the others stop when
-// nobody needs them any more.
-func (s serving) serve(ctx context.Context, ln net.Listener, svc *chat.Service, store *records.Store) error {
+// serve runs the server, the committer, the group sync and the admin address. When ctx ends the server drains first; the
+// others stop when nobody needs them any more.
+func (s serving) serve(ctx context.Context, at door, svc *chat.Service, store *records.Store, watch *ops.Recorder) error {
+	handler := newHandler(svc, s.log, watch)
+	cfg := server.DefaultConfig()
+	srv := server.New(cfg, handler, s.log)
+	site, err := newSite(watched{ctx, at.public.Addr(), srv, cfg, svc, store}, watch, s.log)
+	if err != nil {
+		return err
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	syncing, stopSync := context.WithCancel(background)
 	defer stopSync()
 	var tasks errgroup.Group
 	tasks.Go(func() error { return svc.Run(background) })
-	sync := groupsync.Syncer{Store: store, Now: svc.Now, Log: s.log}
+	sync := groupsync.Syncer{Store: store, Now: svc.Now, Log: s.log, Observe: watch.GroupSync}
 	tasks.Go(func() error { return sync.Run(syncing) })
-	handler := command.New(svc, s.log)
+	if at.admin != nil {
+		tasks.Go(func() error { return site.Serve(background, at.admin) })
+	}
 	said := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		s.log.Info("stopping: finishing what is under way, 4 seconds at the most")
 		close(said)
 	})
-	err := server.New(server.DefaultConfig(), handler, s.log).Serve(ctx, ln) // until ctx ends
+	err = srv.Serve(ctx, at.public) // until ctx ends
 	<-said
 	stopSync()
 	handler.Wait()
@@ -184,18 +204,19 @@ func embedded(store *records.Store, sounds chat.Voice) chat.Store {
 	}
 }
 
-func listen(addr string) (net.Listener, error) {
+// listen opens an address that was given by a flag.
+func listen(flag, addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: another program has that port; stop it, or choose another address with --listen", addr)
+		return nil, fmt.Errorf("cannot listen on %s: another program has that port; stop it, or choose another address with %s", addr, flag)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with --listen", addr)
+		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with %s", addr, flag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with --listen", addr)
+		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with %s", addr, flag)
 	default:
-		return nil, fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", addr, err)
+		return nil, fmt.Errorf("cannot listen on %s (%s wants HOST:PORT): %w", addr, flag, err)
 	}
 }

@@ -177,8 +177,7 @@ func TestARowThatTheDatabaseRefusesDoesNotFailItsNeighbours(t *testing.T) {
 		var l ledger
 		w := start(t, e, l.wrap)
 		g := w.group(1, 2) // group 1
-		w.exec(e.refuseRow("IMMessage_2", "bad"))
-		w.exec(e.refuseRow("IMGroupMessage_1", "bad"))
+		w.refuseRows("bad")
 		w.says(901, 902, "has relation 1")
 		type sent struct {
 			answer <-chan answer
@@ -226,7 +225,7 @@ func TestAnswersComeInTheOrderSentThoughABatchIsSplit(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
 		var l ledger
 		w := start(t, e, l.wrap)
-		w.exec(e.refuseRow("IMMessage_2", "bad"))
+		w.refuseRows("bad")
 		order := make(chan int, 40)
 		l.together(w, func() {
 			for i := range 40 {

@@ -20,6 +20,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
+	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
 // patience is how long a test waits for what must come. No test passes by waiting this long.
@@ -35,6 +36,8 @@ type engine struct {
 	open func(t *testing.T, dir string, opt records.Options) backend
 	// refuseRow is a statement that makes the database refuse rows with a content in a message table.
 	refuseRow func(table, content string) string
+	// holdFiles keeps others from changing the table of offline files, which they can read, until letGo.
+	holdFiles, letGo string
 }
 
 // backend is an open store.
@@ -51,7 +54,20 @@ var engines = []engine{{
 		return fmt.Sprintf("CREATE TRIGGER refuse_%[1]s BEFORE INSERT ON %[1]s WHEN NEW.content='%[2]s' "+
 			"BEGIN SELECT RAISE(ABORT, 'refused by the test'); END", table, content)
 	},
+	holdFiles: "BEGIN IMMEDIATE",
+	letGo:     "COMMIT",
+}, {
+	name: "mysql",
+	open: openMySQL,
+	refuseRow: func(table, content string) string {
+		return fmt.Sprintf("CREATE TRIGGER refuse_%[1]s BEFORE INSERT ON %[1]s FOR EACH ROW IF NEW.content='%[2]s' "+
+			"THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='refused by the test'; END IF", table, content)
+	},
+	holdFiles: "LOCK TABLES IMTransmitFile READ",
+	letGo:     "UNLOCK TABLES",
 }}
+
+func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
 
 // emptySQLite is a database with its tables, to be copied: making them takes longer than most tests.
 var emptySQLite = sync.OnceValues(func() ([]byte, error) {
@@ -109,6 +125,58 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) backend {
 	}
 }
 
+// openMySQL keeps the database of a directory by a file in it.
+func openMySQL(t *testing.T, dir string, opt records.Options) backend {
+	t.Helper()
+	db := databaseOf(t, dir)
+	store, err := records.OpenMySQL(mysqlOf(db), nil, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := counters.Embedded{Records: store}
+	return backend{
+		Store: chat.Store{
+			Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store, Archive: store,
+			Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store, Voice: sounds,
+			Failures: &counters.Failures{},
+		},
+		raw:   db.Admin,
+		close: func() error { return errors.Join(store.Close(), sounds.Close()) },
+	}
+}
+
+func mysqlOf(db *servers.Database) records.MySQL {
+	return records.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name, User: db.User, Password: db.Password}
+}
+
+var databases sync.Map // by directory, each a *servers.Database
+
+// databaseOf is the database that belongs to a directory; the first call makes it, with its tables.
+func databaseOf(t *testing.T, dir string) *servers.Database {
+	t.Helper()
+	if db, ok := databases.Load(dir); ok {
+		return db.(*servers.Database)
+	}
+	db := servers.MariaDB(t).Filled(t, "tables", func(db *servers.Database) {
+		store, err := records.OpenMySQL(mysqlOf(db), nil, records.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = store.Migrate(t.Context())
+		if err := errors.Join(err, store.Close()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	db.Admin.SetMaxOpenConns(1) // so that BEGIN and COMMIT may be said
+	databases.Store(dir, db)
+	t.Cleanup(func() { databases.Delete(dir) })
+	return db
+}
+
 // clock is set by the test.
 type clock struct {
 	mu sync.Mutex
@@ -141,6 +209,7 @@ type world struct {
 	cancel context.CancelFunc // ends Run
 	ran    chan error         // closed when Run has returned
 	end    func()             // ends everything; to be called once or more
+	tries  chan string        // the first commits that were told of
 }
 
 // rule tests a rule on every engine.
@@ -162,10 +231,10 @@ func onEngines(t *testing.T, test func(t *testing.T, e engine)) {
 func start(t *testing.T, e engine, wrap func(*chat.Store)) *world {
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
+	t.Cleanup(func() { goleak.VerifyNone(t, leaks, servers.IgnoreGoroutines()) })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	w := &world{T: t, clock: &clock{at: noon}, ctx: ctx, dir: t.TempDir(), engine: e, wrap: wrap}
+	w := &world{T: t, clock: &clock{at: noon}, ctx: ctx, dir: t.TempDir(), engine: e, wrap: wrap, tries: make(chan string, 100)}
 	w.begin()
 	t.Cleanup(func() { w.end() })
 	return w
@@ -178,7 +247,7 @@ func (w *world) begin() {
 	if w.wrap != nil {
 		w.wrap(&b.Store)
 	}
-	svc, err := chat.New(b.Store, chat.Options{VoiceKey: chat.DefaultVoiceKey, Now: w.clock.now, Log: log})
+	svc, err := chat.New(b.Store, chat.Options{VoiceKey: chat.DefaultVoiceKey, Now: w.clock.now, Log: log, Committed: w.committed})
 	if err != nil {
 		w.Fatal(err)
 	}

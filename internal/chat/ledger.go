@@ -38,7 +38,9 @@ type Ledger interface {
 // Sequencer hands out message ids. The ledger calls it inside Append, with the talks locked.
 type Sequencer interface {
 	// Next reserves want[i].Count consecutive ids for each i and returns the first of each block, always above
-	// want[i].Floor. It has no error: a sequencer whose store is away goes on from the floors.
+	// want[i].Floor. It has no error: a sequencer whose store is away goes on from the floors. 0 instead of an id says
+	// that nothing was reserved because the store's own counter is behind the floor or was lost: then Next is asked
+	// again, Checked, and does not answer 0.
 	Next(ctx context.Context, want []Reserve) (first []uint32)
 }
 
@@ -47,7 +49,8 @@ type Reserve struct {
 	Talk     Talk
 	Relation uint32 // the relation's id, 0 in a group
 	Count    uint32 // how many ids, at least 1
-	Floor    uint32 // the last id in use
+	Floor    uint32 // the last id that the ledger gave out
+	Checked  bool   // Floor is also the largest id in the message tables, whoever wrote it
 }
 
 // Batch is what one commit stores.
@@ -80,7 +83,7 @@ type Stored struct {
 // Receipt is what an Append did.
 type Receipt struct {
 	Stored  []Stored // as the drafts of the batch
-	Changes []Change // how the counters moved, one per talk
+	Changes []Change // how the counters moved, one per talk, in the order of their keys
 }
 
 // CommitID names a commit: random, unique for all time.
@@ -95,28 +98,72 @@ func NewCommitID() (id CommitID) {
 // String is the id in hex, as it stands in the table.
 func (id CommitID) String() string { return hex.EncodeToString(id[:]) }
 
-// Commit is the record of a commit and of the counters it moved.
+// Commit is the record of a transaction and of what it moved that is also kept elsewhere (Redis).
 type Commit struct {
-	ID      CommitID
-	Changes []Change
+	ID      CommitID `json:"-"`
+	Changes []Change `json:",omitempty"`
+	Devices []Device `json:",omitempty"`
 }
 
-// Change is how a commit moved the counters of one talk. Counters elsewhere (Redis) follow by it.
+// Change is how a transaction moved the counters, members and mutes of one talk. Counters elsewhere follow by it: it
+// says what the counts were and have become, and Rev tells which of two changes of a talk is the later one, so that
+// changes may be applied twice, or in another order.
 type Change struct {
 	Talk     Talk
-	Relation uint32  `json:",omitempty"` // a pair's
-	LastID   uint32  `json:",omitempty"`
-	Added    uint32  `json:",omitempty"` // messages in a group
-	Users    []Moved `json:",omitempty"`
+	Relation uint32 `json:",omitempty"` // a pair's
+	// Rev counts the changes of the talk's counters, from 1. It is 0 where the records know nothing of the talk yet: then
+	// what Users have unread is cleared, and nothing else is known.
+	Rev    uint32 `json:",omitempty"`
+	LastID uint32 `json:",omitempty"`
+	New    bool   `json:",omitempty"` // the group was made by this transaction
+	// Before and Count are how many messages were ever sent in a group, before the transaction and after it.
+	Before  uint32   `json:",omitempty"`
+	Count   uint32   `json:",omitempty"`
+	Users   []Moved  `json:",omitempty"`
+	Members []Member `json:",omitempty"`
+	Mutes   []Mute   `json:",omitempty"`
 }
 
 // Moved is how the unread counter of one user in one talk moved.
 type Moved struct {
 	User uint32
-	// Clear: the user had read everything that came before the messages counted here.
+	// Clear: the user had read everything there was at some time in the transaction.
 	Clear bool `json:",omitempty"`
-	// Unread is how many messages came after: since the clearing, or on top of what was unread.
+	// Before and Unread are how many messages the user had not read, before the transaction and after it.
+	Before uint32 `json:",omitempty"`
 	Unread uint32 `json:",omitempty"`
+}
+
+// Member is somebody who joined or left a group.
+type Member struct {
+	User   uint32
+	Joined uint32 `json:",omitempty"` // Unix seconds; 0: the user has left
+}
+
+// Mute is the mute value that a member has set for a group.
+type Mute struct{ User, Value uint32 }
+
+// Device is a user's push token as it was set: see Tokens.
+type Device struct {
+	User uint32
+	// Rev counts how often the user's token was set, from 1.
+	Rev    uint32
+	Device string `json:",omitempty"`
+	Token  string `json:",omitempty"`
+}
+
+// Known is a talk that the records begin to count.
+type Known struct {
+	Talk    Talk
+	Members []uint32 // of a group
+}
+
+// Counted is what was counted of a talk elsewhere before the records did.
+type Counted struct {
+	UnreadA, UnreadB uint32            // of a pair, how many messages each user had not read
+	Count            uint32            // of a group, how many messages were ever sent
+	Levels           map[uint32]uint32 // of those, how many members have seen
+	Mutes            map[uint32]uint32 // members' mute values
 }
 
 // maxAhead is how far a client's clock may run before ours, in seconds.

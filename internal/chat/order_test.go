@@ -245,7 +245,7 @@ func TestAFullQueueHoldsSendersUntilTheirDeadline(t *testing.T) {
 // TestReadsGoOnWhileChangesWaitForTheDatabase has more changes wait than may run at once.
 func TestReadsGoOnWhileChangesWaitForTheDatabase(t *testing.T) {
 	rule(t, func(w *world) {
-		w.exec("BEGIN IMMEDIATE") // as another process that writes for long
+		w.exec(w.engine.holdFiles) // as another process that writes for long
 		const changes = 40
 		told := make(chan error, changes)
 		for i := range uint32(changes) {
@@ -264,7 +264,7 @@ func TestReadsGoOnWhileChangesWaitForTheDatabase(t *testing.T) {
 			read <- err
 		})
 		w.must(await(w, read))
-		w.exec("COMMIT")
+		w.exec(w.engine.letGo)
 		for range changes {
 			w.must(await(w, told))
 		}

@@ -3,7 +3,6 @@ package records
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"slices"
 	"strconv"
 
@@ -15,7 +14,7 @@ func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (c
 	var a *appending
 	purge := s.takeApplied()
 	err := s.tx(ctx, func(tx *sql.Tx) error {
-		a = &appending{Batch: b, q: tx, d: s.dialect, stored: make([]chat.Stored, len(b.Drafts))}
+		a = &appending{Batch: b, talking: s.talking(tx), stored: make([]chat.Stored, len(b.Drafts))}
 		if err := a.run(ctx, seq); err != nil {
 			return err
 		}
@@ -33,8 +32,7 @@ func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (c
 // appending is one Append at work, inside its transaction.
 type appending struct {
 	chat.Batch
-	q querier
-	d dialect
+	talking
 
 	talks    map[chat.Talk]*talkRow
 	members  map[member]bool   // of the groups written to, as far as drafts ask
@@ -42,8 +40,8 @@ type appending struct {
 	stored   []chat.Stored
 	contents []string // of messages as they go to the table
 
-	moved  map[chat.Talk][]chat.Moved // by Changes
-	levels map[member]uint32          // groups: how far users have seen
+	read   map[chat.Talk][]uint32 // who had read all there was of a talk at some time, a sender in a group included
+	levels map[member]uint32      // groups: how far users have seen
 }
 
 func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
@@ -80,7 +78,7 @@ func (a *appending) lockTalks(ctx context.Context) (err error) {
 		}
 	}
 	slices.SortFunc(talks, compareTalks)
-	a.talks, err = lockTalks(ctx, a.q, a.d, talks)
+	a.talks, err = a.lock(ctx, talks)
 	return err
 }
 
@@ -130,7 +128,14 @@ func (a *appending) adoptMissing(ctx context.Context) error {
 			missing = append(missing, d.Talk)
 		}
 	})
-	return adopt(ctx, a.q, a.d, missing, a.Now, a.talks)
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := a.adopt(ctx, missing, a.Now, a.talks); err != nil {
+		return err
+	}
+	// Until now nobody was kept from changing the members of these groups.
+	return a.checkMembers(ctx)
 }
 
 // number gives every message its id and time, and every talk its new counters, in the order of the drafts.
@@ -147,15 +152,15 @@ func (a *appending) number(ctx context.Context, seq chat.Sequencer) error {
 			want[n].Count++
 		default:
 			at[d.Talk] = len(want)
-			want = append(want, chat.Reserve{Talk: d.Talk, Relation: t.relation, Count: 1, Floor: t.lastID})
+			want = append(want, chat.Reserve{Talk: d.Talk, Relation: t.relation, Count: 1, Floor: t.lastID, Checked: t.checked})
 		}
 	})
 	if len(want) > 0 {
-		for i, first := range seq.Next(ctx, want) {
-			a.talks[want[i].Talk].lastID = first - 1
+		if err := a.reserve(ctx, seq, want); err != nil {
+			return err
 		}
 	}
-	a.moved = make(map[chat.Talk][]chat.Moved)
+	a.read = make(map[chat.Talk][]uint32)
 	a.levels = make(map[member]uint32)
 	a.contents = make([]string, len(a.Drafts))
 	for i := range a.Drafts {
@@ -167,6 +172,40 @@ func (a *appending) number(ctx context.Context, seq chat.Sequencer) error {
 			a.stored[i] = a.place(d)
 			a.contents[i] = d.Content
 		}
+	}
+	return nil
+}
+
+// reserve gets the ids. Where others than proxies may have written to a talk (its counter is behind, was lost, or has
+// moved on), the message table is looked at first: ids and times go on from what is there.
+func (a *appending) reserve(ctx context.Context, seq chat.Sequencer, want []chat.Reserve) error {
+	first := seq.Next(ctx, want)
+	var again []chat.Reserve
+	var doubtful []chat.Talk
+	for i, r := range want {
+		if first[i] == 0 {
+			again = append(again, r)
+		}
+		if first[i] != r.Floor+1 {
+			doubtful = append(doubtful, r.Talk)
+		}
+	}
+	if err := a.lastStored(ctx, doubtful, a.talks); err != nil {
+		return err
+	}
+	for i := range again {
+		again[i].Floor, again[i].Checked = a.talks[again[i].Talk].lastID, true
+	}
+	var next []uint32
+	if len(again) > 0 {
+		next = seq.Next(ctx, again)
+	}
+	for i, r := range want {
+		id := first[i]
+		if id == 0 {
+			id, next = next[0], next[1:]
+		}
+		a.talks[r.Talk].lastID = id - 1
 	}
 	return nil
 }
@@ -184,16 +223,11 @@ func (a *appending) place(d *chat.Draft) chat.Stored {
 	switch {
 	case d.Talk.Kind == chat.Group:
 		t.sentA++
-		for i := range a.moved[d.Talk] {
-			a.moved[d.Talk][i].Unread++
-		}
 		a.readAll(d.Talk, d.From)
 	case d.From == d.Talk.A:
 		t.sentA++
-		a.addUnread(d.Talk, d.Talk.B)
 	default:
 		t.sentB++
-		a.addUnread(d.Talk, d.Talk.A)
 	}
 	return chat.Stored{ID: t.lastID, Created: t.lastCreated}
 }
@@ -211,34 +245,26 @@ func (a *appending) readAll(talk chat.Talk, user uint32) {
 			t.readB = t.sentA
 		}
 	}
-	*a.movedOf(talk, user) = chat.Moved{User: user, Clear: true}
-}
-
-func (a *appending) addUnread(talk chat.Talk, user uint32) { a.movedOf(talk, user).Unread++ }
-
-// movedOf is the entry of a user among the changes of a talk.
-func (a *appending) movedOf(talk chat.Talk, user uint32) *chat.Moved {
-	list := a.moved[talk]
-	for i := range list {
-		if list[i].User == user {
-			return &list[i]
-		}
+	if !slices.Contains(a.read[talk], user) {
+		a.read[talk] = append(a.read[talk], user)
 	}
-	a.moved[talk] = append(list, chat.Moved{User: user})
-	return &a.moved[talk][len(list)]
 }
 
 // changes is how the batch moved the counters, in the order of the talks' keys.
 func (a *appending) changes() []chat.Change {
-	added := make(map[chat.Talk]uint32)
-	a.messages(func(_ int, d *chat.Draft) { added[d.Talk]++ })
-	var changes []chat.Change
-	for talk, users := range a.moved {
-		c := chat.Change{Talk: talk, Added: added[talk], Users: users}
-		if t := a.talks[talk]; t != nil {
-			c.Relation, c.LastID = t.relation, t.lastID
+	touched := make(map[chat.Talk]bool)
+	for i, d := range a.Drafts {
+		if a.stored[i].Err == nil {
+			touched[d.Talk] = true
 		}
-		changes = append(changes, c)
+	}
+	var changes []chat.Change
+	for talk := range touched {
+		t := a.talks[talk]
+		if t == nil {
+			t = new(talkRow) // nothing was ever counted
+		}
+		changes = append(changes, t.change(talk, a.read[talk], a.levels))
 	}
 	slices.SortFunc(changes, func(x, y chat.Change) int { return compareTalks(x.Talk, y.Talk) })
 	return changes
@@ -321,14 +347,17 @@ func (a *appending) touchSessions(ctx context.Context) error {
 	return reviveRelations(ctx, a.q, keysOf(relations), a.Now)
 }
 
+// saveTalks saves the talks whose counts moved, as their next revision.
 func (a *appending) saveTalks(ctx context.Context) error {
-	var rows []any
-	for _, talk := range keysOf(a.talks) {
-		if t := a.talks[talk]; t.dirty {
-			rows = append(rows, t.values(talk)...)
+	var talks []chat.Talk
+	for talk, t := range a.talks {
+		if t.dirty {
+			t.rev++
+			talks = append(talks, talk)
 		}
 	}
-	return insert(ctx, a.q, a.d, "IMProxyTalk", talkColumns, rows, a.d.upsert(talkKey, talkCounters))
+	slices.SortFunc(talks, compareTalks)
+	return a.save(ctx, talks, a.talks)
 }
 
 func (a *appending) saveLevels(ctx context.Context) error {
@@ -355,10 +384,5 @@ func (a *appending) touchGroups(ctx context.Context) error {
 
 // record writes the commit record: by it Settle finds out whether this transaction was committed.
 func (a *appending) record(ctx context.Context) error {
-	changes, err := json.Marshal(a.changes())
-	if err != nil {
-		return err
-	}
-	_, err = exec(ctx, a.q, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,?)", a.ID.String(), a.Now, string(changes))
-	return err
+	return record(ctx, a.q, chat.Commit{ID: a.ID, Changes: a.changes()}, a.Now)
 }

@@ -42,7 +42,7 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 	now := s.unix()
 	before := now - uint32(olderThan/time.Second)
 	err = s.query(ctx, "commit records",
-		"SELECT id,COALESCE(changes,'[]') FROM IMProxyCommit WHERE created<=? AND (changes IS NOT NULL OR created<?) ORDER BY created LIMIT ?",
+		"SELECT id,COALESCE(changes,'{}') FROM IMProxyCommit WHERE created<=? AND (changes IS NOT NULL OR created<?) ORDER BY created LIMIT ?",
 		[]any{before, now - tombstoneAge, max}, func(scan scanner) error {
 			var id, changes string
 			if err := scan(&id, &changes); err != nil {
@@ -56,7 +56,7 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 			if copy(c.ID[:], raw); slices.Contains(applied, c.ID) {
 				return nil
 			}
-			if err := json.Unmarshal([]byte(changes), &c.Changes); err != nil {
+			if err := json.Unmarshal([]byte(changes), &c); err != nil {
 				return fmt.Errorf("IMProxyCommit row %s: %w", id, err)
 			}
 			commits = append(commits, c)
@@ -65,10 +65,27 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 	return commits, err
 }
 
-// Applied implements chat.Ledger: the records go with the next Append. Those that a crash leaves are found by Unapplied.
-func (s *Store) Applied(_ context.Context, ids []chat.CommitID) error {
-	s.putApplied(ids)
-	return nil
+// Applied implements chat.Ledger: a few records go with the next Append, many at once. Those that a crash leaves are
+// found by Unapplied.
+func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
+	if len(ids) <= fewApplied {
+		s.putApplied(ids)
+		return nil
+	}
+	return s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, ids) })
+}
+
+// fewApplied is how many records are left for the next Append to delete.
+const fewApplied = 32
+
+// record writes the record of a commit.
+func record(ctx context.Context, q querier, c chat.Commit, now uint32) error {
+	changes, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	_, err = exec(ctx, q, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,?)", c.ID.String(), now, string(changes))
+	return err
 }
 
 func (s *Store) putApplied(ids []chat.CommitID) {

@@ -18,6 +18,8 @@ type dialect interface {
 	// inspect returns the columns and key names that a table has; none when it does not exist.
 	inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error)
 
+	// shared reports whether other processes change talks at the same time, so that rows must be claimed and locked.
+	shared() bool
 	// lock is appended to a SELECT in a transaction whose rows are to stay as they are until its end.
 	lock() string
 	// rows is a list of n row constructors of the given width, for (a, b) IN ….
@@ -26,11 +28,12 @@ type dialect interface {
 	insertRows(left int) int
 	// upsert is appended to an INSERT: where a row with these keys is there, the columns set are overwritten.
 	upsert(keys, set []string) string
-	// classify says what an error of the driver means, explain adds what can be done about it, and duplicate says
-	// whether it is a second row for a unique key.
+	// classify says what an error of the driver means, explain adds what can be done about it, duplicate says whether
+	// it is a second row for a unique key, and exists whether a table, column or key is there already.
 	classify(err error) chat.Kind
 	explain(err error) error
 	duplicate(err error) bool
+	exists(err error) bool
 	// undone reports whether a COMMIT that met err has certainly stored nothing, and retry, moreover, whether the
 	// transaction may succeed when it is run again at once.
 	undone(err error) bool

@@ -11,7 +11,7 @@ import (
 
 // Create implements chat.Groups.
 func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uint32, err error) {
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
 		res, err := tx.ExecContext(ctx,
 			"INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES (?,?,?,?,?,0,1,0,?,?)",
 			g.Name, g.Avatar, g.Creator, uint32(g.Type), len(g.Members), now, now)
@@ -31,7 +31,8 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 			return err
 		}
 		talk := chat.GroupTalk(id)
-		return insert(ctx, tx, s.dialect, "IMProxyTalk", talkColumns, (&talkRow{}).values(talk), "")
+		c.Changes = []chat.Change{{Talk: talk, Rev: 1, New: true, Members: joined(g.Members, now)}}
+		return insert(ctx, tx, s.dialect, "IMProxyTalk", talkColumns, (&talkRow{rev: 1}).values(talk), "")
 	})
 	return id, err
 }
@@ -133,19 +134,29 @@ func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok b
 
 // SetMute implements chat.Mutes.
 func (s *Store) SetMute(ctx context.Context, group, user, value uint32) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
-		rows, err := memberRows(ctx, tx, group)
-		switch {
-		case err != nil:
+	now := s.unix()
+	return s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
+		t, rows, err := s.lockGroup(ctx, tx, group, now)
+		if err != nil {
 			return err
-		case len(current(rows)) == 0:
-			return chat.ErrNoGroup
-		case !rows[user].in:
+		}
+		if !rows[user].in {
 			return chat.Errorf(chat.NotAllowed, "user %d is no member of group %d", user, group)
 		}
-		return insert(ctx, tx, s.dialect, "IMProxyMute", "groupId,userId,value", []any{group, user, value},
-			s.dialect.upsert([]string{"groupId", "userId"}, []string{"value"}))
+		talk := chat.GroupTalk(group)
+		if err := s.bump(ctx, tx, talk, t); err != nil {
+			return err
+		}
+		moved := t.change(talk, nil, nil)
+		moved.Mutes = []chat.Mute{{User: user, Value: value}}
+		c.Changes = append(c.Changes, moved)
+		return saveMutes(ctx, tx, s.dialect, []any{group, user, value})
 	})
+}
+
+// saveMutes stores mute values: rows of group, user, value.
+func saveMutes(ctx context.Context, q querier, d dialect, rows []any) error {
+	return insert(ctx, q, d, "IMProxyMute", "groupId,userId,value", rows, d.upsert([]string{"groupId", "userId"}, []string{"value"}))
 }
 
 // Mutes implements chat.Mutes.

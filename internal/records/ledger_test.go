@@ -123,7 +123,8 @@ func TestUnappliedReturnsTheOldestCommitsFirst(t *testing.T) {
 		ages := []int{}
 		for _, c := range commits {
 			ages = append(ages, names[c.ID])
-			if len(c.Changes) != 1 || c.Changes[0].Talk != chat.PairTalk(1, 2) || c.Changes[0].Users[0] != (chat.Moved{User: 2, Unread: 1}) {
+			if len(c.Changes) != 1 || c.Changes[0].Talk != chat.PairTalk(1, 2) || c.Changes[0].Users[0].User != 2 ||
+				c.Changes[0].Users[0].Unread != c.Changes[0].LastID {
 				t.Errorf("changes %+v", c.Changes)
 			}
 		}

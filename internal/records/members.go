@@ -75,7 +75,7 @@ func current(rows map[uint32]memberRow) (users []uint32) {
 
 // AddMembers implements chat.Groups.
 func (s *Store) AddMembers(ctx context.Context, group uint32, users []uint32, now uint32) (added, members []uint32, err error) {
-	err = s.changeMembers(ctx, group, now, func(tx *sql.Tx, rows map[uint32]memberRow) (changed []uint32, err error) {
+	err = s.changeMembers(ctx, group, now, func(tx *sql.Tx, rows map[uint32]memberRow) (changed []chat.Member, err error) {
 		added = nil
 		var back []uint32 // rows of those who come back
 		var fresh []any
@@ -103,19 +103,19 @@ func (s *Store) AddMembers(ctx context.Context, group uint32, users []uint32, no
 		if err != nil {
 			return nil, err
 		}
-		return added, insert(ctx, tx, s.dialect, "IMGroupMember", memberColumns, fresh, "")
+		return joined(added, now), insert(ctx, tx, s.dialect, "IMGroupMember", memberColumns, fresh, "")
 	})
 	return added, members, err
 }
 
 // RemoveMembers implements chat.Groups.
 func (s *Store) RemoveMembers(ctx context.Context, group uint32, users []uint32, now uint32) (members []uint32, err error) {
-	err = s.changeMembers(ctx, group, now, func(tx *sql.Tx, rows map[uint32]memberRow) (changed []uint32, err error) {
+	err = s.changeMembers(ctx, group, now, func(tx *sql.Tx, rows map[uint32]memberRow) (changed []chat.Member, err error) {
 		for _, user := range users {
 			delete(rows, user)
 		}
 		members = current(rows)
-		return users, chunked(users, func(users []uint32) error {
+		return joined(users, 0), chunked(users, func(users []uint32) error {
 			in := " IN (" + marks(len(users)) + ")"
 			if _, err := exec(ctx, tx, "UPDATE IMGroupMember SET status=1 WHERE groupId=? AND status=0 AND userId"+in,
 				append([]any{group}, args(users)...)...); err != nil {
@@ -134,18 +134,36 @@ const memberColumns = "groupId,userId,status,created,updated"
 // errNothing says that there is nothing to change; it stays within this file.
 var errNothing = chat.Errorf(chat.Invalid, "nothing to change")
 
+// joined are users who joined at a time, or left when it is 0.
+func joined(users []uint32, at uint32) []chat.Member {
+	members := make([]chat.Member, len(users))
+	for i, user := range users {
+		members[i] = chat.Member{User: user, Joined: at}
+	}
+	return members
+}
+
+// lockGroup locks the talk of a group that exists, and reads who is or was in it.
+func (s *Store) lockGroup(ctx context.Context, tx *sql.Tx, group, now uint32) (*talkRow, map[uint32]memberRow, error) {
+	rows, err := memberRows(ctx, tx, group)
+	if err == nil && len(current(rows)) == 0 {
+		err = chat.ErrNoGroup
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := s.talking(tx).lockOne(ctx, chat.GroupTalk(group), now)
+	if err == nil && s.dialect.shared() {
+		rows, err = memberRows(ctx, tx, group) // as they are now that nobody else can change them
+	}
+	return t, rows, err
+}
+
 // changeMembers holds the talk of a group while change does its work on the rows of its members, which it updates, then
 // raises the version and sets the levels of all whom change names, so that who comes back starts with nothing unread.
-func (s *Store) changeMembers(ctx context.Context, group, now uint32, change func(tx *sql.Tx, rows map[uint32]memberRow) ([]uint32, error)) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
-		rows, err := memberRows(ctx, tx, group)
-		if err != nil {
-			return err
-		}
-		if len(current(rows)) == 0 {
-			return chat.ErrNoGroup
-		}
-		t, err := lockTalk(ctx, tx, s.dialect, chat.GroupTalk(group), now)
+func (s *Store) changeMembers(ctx context.Context, group, now uint32, change func(tx *sql.Tx, rows map[uint32]memberRow) ([]chat.Member, error)) error {
+	err := s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
+		t, rows, err := s.lockGroup(ctx, tx, group, now)
 		if err != nil {
 			return err
 		}
@@ -153,15 +171,16 @@ func (s *Store) changeMembers(ctx context.Context, group, now uint32, change fun
 		if err != nil {
 			return err
 		}
-		if t.sentA > 0 {
-			var levels []any
-			for _, user := range changed {
-				levels = append(levels, user, group, t.sentA)
-			}
-			if err := saveLevels(ctx, tx, s.dialect, levels); err != nil {
-				return err
-			}
+		users := make([]uint32, len(changed))
+		for i, m := range changed {
+			users[i] = m.User
 		}
+		moved, err := s.readGroup(ctx, tx, group, users, t)
+		if err != nil {
+			return err
+		}
+		moved.Members = changed
+		c.Changes = append(c.Changes, moved)
 		_, err = exec(ctx, tx, "UPDATE IMGroup SET version=version+1, userCnt=? WHERE id=?", len(current(rows)), group)
 		return err
 	})
@@ -169,6 +188,25 @@ func (s *Store) changeMembers(ctx context.Context, group, now uint32, change fun
 		return nil
 	}
 	return err
+}
+
+// readGroup notes that users have seen all there is of a group whose talk is locked. Nothing is written while there is
+// nothing.
+func (s *Store) readGroup(ctx context.Context, tx *sql.Tx, group uint32, users []uint32, t *talkRow) (chat.Change, error) {
+	talk := chat.GroupTalk(group)
+	levels := make(map[member]uint32, len(users))
+	var rows []any
+	for _, user := range users {
+		levels[member{group, user}] = t.sentA
+		if t.sentA > 0 {
+			rows = append(rows, user, group, t.sentA)
+		}
+	}
+	if err := saveLevels(ctx, tx, s.dialect, rows); err != nil {
+		return chat.Change{}, err
+	}
+	err := s.bump(ctx, tx, talk, t)
+	return t.change(talk, users, levels), err
 }
 
 // saveLevels stores how much of groups users have seen: rows of user, group, level.

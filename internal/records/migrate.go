@@ -3,32 +3,40 @@ package records
 import (
 	"context"
 	"database/sql"
+	"strings"
 )
 
-// Migrate creates the tables that are missing and completes those that lack columns or keys. It never touches data and
-// is safe to repeat. It returns the statements it ran, none when all was there.
-func (s *Store) Migrate(ctx context.Context) (ran []string, err error) {
-	err = s.change(ctx, func(tx *sql.Tx) error {
-		ran = nil
-		for _, t := range schema() {
-			columns, keys, err := s.dialect.inspect(ctx, tx, t)
-			if err != nil {
-				return err
-			}
-			for _, stmt := range missing(s.dialect, t, columns, keys) {
-				if _, err := tx.ExecContext(ctx, stmt); err != nil {
-					return err
-				}
-				ran = append(ran, stmt)
-			}
-		}
-		return nil
-	})
-	return ran, err
+// Missing returns the statements that create the tables that are missing and complete those that lack columns or keys;
+// none when all is there. They only add.
+func (s *Store) Missing(ctx context.Context) (stmts []string, err error) {
+	return missing(ctx, s.write, s.dialect, schema(), s.failed)
 }
 
-// missing returns the statements that bring a table to its declared form, additions only.
-func missing(d dialect, t table, columns, keys map[string]bool) (stmts []string) {
+// MissingOwn is Missing for the tables of the proxy's own, which no other server knows, and for IMTransmitFile, which old
+// databases do not have.
+func (s *Store) MissingOwn(ctx context.Context) (stmts []string, err error) {
+	var own []table
+	for _, t := range schema() {
+		if strings.HasPrefix(t.name, "IMProxy") || t.name == "IMTransmitFile" {
+			own = append(own, t)
+		}
+	}
+	return missing(ctx, s.write, s.dialect, own, s.failed)
+}
+
+func missing(ctx context.Context, q querier, d dialect, tables []table, failed func(string, error) error) (stmts []string, err error) {
+	for _, t := range tables {
+		columns, keys, err := d.inspect(ctx, q, t)
+		if err != nil {
+			return nil, failed("looking at table "+t.name, err)
+		}
+		stmts = append(stmts, lacking(d, t, columns, keys)...)
+	}
+	return stmts, nil
+}
+
+// lacking returns the statements that bring a table to its declared form, additions only.
+func lacking(d dialect, t table, columns, keys map[string]bool) (stmts []string) {
 	if len(columns) == 0 {
 		return d.create(t)
 	}
@@ -43,4 +51,46 @@ func missing(d dialect, t table, columns, keys map[string]bool) (stmts []string)
 		}
 	}
 	return stmts
+}
+
+// Migrate runs what Missing returns, and returns it. It never touches data and is safe to repeat, and to run by several
+// processes at once.
+func (s *Store) Migrate(ctx context.Context) (ran []string, err error) {
+	if s.dialect.shared() { // a statement that defines tables is its own transaction there
+		stmts, err := s.Missing(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.Run(ctx, stmts, nil)
+	}
+	err = s.change(ctx, func(tx *sql.Tx) error {
+		ran, err = missing(ctx, tx, s.dialect, schema(), s.failed)
+		for _, stmt := range ran {
+			if _, err := tx.ExecContext(ctx, stmt); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+	return ran, err
+}
+
+// Run executes statements that Missing returned, one by one; begin is called before each, unless it is nil. What
+// somebody else has added meanwhile is no error. It returns those that were executed.
+func (s *Store) Run(ctx context.Context, stmts []string, begin func(stmt string)) (ran []string, err error) {
+	for _, stmt := range stmts {
+		if begin != nil {
+			begin(stmt)
+		}
+		if _, err := exec(ctx, s.write, stmt); err != nil && !s.dialect.exists(err) {
+			return ran, s.failed(firstLine(stmt), err)
+		}
+		ran = append(ran, stmt)
+	}
+	return ran, nil
+}
+
+func firstLine(stmt string) string {
+	line, _, _ := strings.Cut(stmt, "\n")
+	return strings.TrimSuffix(line, " (")
 }

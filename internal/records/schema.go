@@ -3,6 +3,8 @@ package records
 import (
 	"fmt"
 	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
 // The declared schema. Names and types of the suite's own tables are the original server's, so that an existing
@@ -16,6 +18,7 @@ const (
 	tiny                       // tinyint unsigned
 	varchar                    // varchar(size)
 	text                       // longer than a varchar may be
+	binary                     // text of size bytes that is compared byte by byte, trailing spaces included
 )
 
 type column struct {
@@ -86,23 +89,23 @@ func schema() []table {
 			name: "IMUser", unsignedID: true,
 			columns: join(tinys("sex"), chars("name", 32), chars("domain", 32), chars("nick", 32), chars("password", 32),
 				chars("salt", 4), chars("phone", 11), chars("email", 64), chars("avatar", 255).nullable(),
-				unsigneds("departId"), number(tiny, "status", "").nullable(), ints("created"), unsigneds("updated"),
+				unsigneds("departId"), number(tiny, "status", "").nullable(), unsigneds("created", "updated"),
 				tinys("push_shield_status"), chars("sign_info", 128)),
 			keys: []string{"domain", "name", "phone"},
 		},
 		{
 			name: "IMDepart", unsignedID: true,
-			columns: join(chars("departName", 64), ints("priority", "parentId", "status", "created"), unsigneds("updated")),
+			columns: join(chars("departName", 64), unsigneds("priority", "parentId", "status", "created", "updated")),
 			keys:    []string{"departName", "priority,status"},
 		},
 		{
 			name: "IMRelationShip", utf8: true,
-			columns: join(ints("smallId"), unsigneds("bigId"), number(tiny, "status", "").nullable(), ints("created", "updated")),
+			columns: join(unsigneds("smallId", "bigId"), number(tiny, "status", "").nullable(), ints("created", "updated")),
 			keys:    []string{"smallId,bigId,status,updated"},
 		},
 		{
 			name: "IMRecentSession", utf8: true,
-			columns: join(ints("userId"), unsigneds("peerId"), number(tiny, "type", "").nullable(),
+			columns: join(unsigneds("userId", "peerId"), number(tiny, "type", "").nullable(),
 				number(tiny, "status", "").nullable(), ints("created", "updated")),
 			keys: []string{"userId,peerId,status,updated", "userId,peerId,type"},
 		},
@@ -153,7 +156,7 @@ func ownTables() []table {
 			// One row per talk: its lock, what it consists of, its last id, and what was sent and read.
 			name: "IMProxyTalk",
 			columns: join(tinys("kind"), unsigneds("a", "b", "relateId", "sessionA", "sessionB", "lastId", "lastCreated",
-				"sentA", "sentB", "readA", "readB", "epoch")),
+				"sentA", "sentB", "readA", "readB", "rev")),
 			primary: []string{"kind", "a", "b"},
 			keys:    []string{"b,kind"},
 		},
@@ -178,13 +181,13 @@ func ownTables() []table {
 		{
 			// device is "platform:token", a bare token, or empty.
 			name:    "IMProxyDevice",
-			columns: join(unsigneds("userId"), chars("device", 520)),
+			columns: join(unsigneds("userId"), chars("device", 520), unsigneds("rev")),
 			primary: []string{"userId"},
 		},
 		{
 			// The user whom a token was last given to; 0 when it was unlinked.
 			name:    "IMProxyToken",
-			columns: join(chars("token", 512), unsigneds("userId")),
+			columns: join(column{name: "token", typ: binary, size: 4 * chat.MaxToken}, unsigneds("userId")),
 			primary: []string{"token"},
 		},
 		{

@@ -27,8 +27,8 @@ func (s *Store) Recent(ctx context.Context, user, since uint32, max int) (sessio
 
 // Remove implements chat.Sessions.
 func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uint32) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
-		talks, err := lockTalks(ctx, tx, s.dialect, []chat.Talk{talk})
+	return s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
+		talks, err := s.talking(tx).lock(ctx, []chat.Talk{talk})
 		if err != nil {
 			return err
 		}
@@ -39,22 +39,31 @@ func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uin
 			return err
 		case n == 0:
 			return chat.Errorf(chat.NotFound, "user %d has no session of %s", user, talk)
-		case talks[talk] == nil:
-			return nil // nothing was ever counted
 		}
-		return s.clearUnread(ctx, tx, user, talk, talks[talk])
+		moved, err := s.clearUnread(ctx, tx, user, talk, talks[talk])
+		c.Changes = append(c.Changes, moved)
+		return err
 	})
 }
 
-// clearUnread notes that user has seen all of a talk whose row is locked.
-func (s *Store) clearUnread(ctx context.Context, tx *sql.Tx, user uint32, talk chat.Talk, t *talkRow) error {
-	if talk.Kind == chat.Group {
-		return saveLevels(ctx, tx, s.dialect, []any{user, talk.A, t.sentA})
+// clearUnread notes that user has seen all of a talk whose row is locked; nil when the records count nothing of it.
+func (s *Store) clearUnread(ctx context.Context, tx *sql.Tx, user uint32, talk chat.Talk, t *talkRow) (chat.Change, error) {
+	switch {
+	case t == nil:
+		return new(talkRow).change(talk, []uint32{user}, nil), nil
+	case talk.Kind == chat.Group:
+		return s.readGroup(ctx, tx, talk.A, []uint32{user}, t)
+	case user == talk.A:
+		t.readA = t.sentB
+	default:
+		t.readB = t.sentA
 	}
-	set := "readA=sentB"
-	if user == talk.B {
-		set = "readB=sentA"
-	}
-	_, err := exec(ctx, tx, "UPDATE IMProxyTalk SET "+set+" WHERE kind=1 AND a=? AND b=?", talk.A, talk.B)
-	return err
+	err := s.bump(ctx, tx, talk, t)
+	return t.change(talk, []uint32{user}, nil), err
+}
+
+// bump saves a talk's counts as their next revision.
+func (s *Store) bump(ctx context.Context, tx *sql.Tx, talk chat.Talk, t *talkRow) error {
+	t.rev, t.dirty = t.rev+1, true
+	return s.talking(tx).save(ctx, []chat.Talk{talk}, map[chat.Talk]*talkRow{talk: t})
 }

@@ -68,6 +68,8 @@ func openSQLiteMode(path, mode, txlock string, conns int, pragma string) (*sql.D
 // sqliteDialect is SQLite's. A write transaction has the database for itself, so nothing needs locking.
 type sqliteDialect struct{}
 
+func (sqliteDialect) shared() bool { return false }
+
 func (sqliteDialect) lock() string { return "" }
 
 // insertRows: powers of two, so that few statements are ever compiled.
@@ -107,7 +109,7 @@ func (d sqliteDialect) create(t table) []string {
 func (sqliteDialect) column(c column) string {
 	typ, def := "INTEGER", c.def
 	switch {
-	case c.typ == varchar || c.typ == text:
+	case c.typ == varchar || c.typ == text || c.typ == binary:
 		typ, def = "TEXT", "''"
 	case def == "":
 		def = "0"
@@ -179,6 +181,8 @@ func (sqliteDialect) explain(err error) error {
 }
 
 func (sqliteDialect) duplicate(err error) bool { return sqliteCode(err) == lib.SQLITE_CONSTRAINT }
+
+func (sqliteDialect) exists(error) bool { return false } // tables are made in a transaction
 
 // undone: a full disk is met while the log is written, before its entry for the commit is.
 func (d sqliteDialect) undone(err error) bool {

@@ -21,6 +21,8 @@ import (
 type Options struct {
 	Now func() time.Time // the clock; nil means time.Now
 	Log *slog.Logger     // nil means slog.Default()
+	// Follower is told of everything that is copied elsewhere, but for what Append returns in its receipt. Nil: there is no copy.
+	Follower Follower
 }
 
 // Store is the records. It is safe for concurrent use. Errors have the kinds that the interfaces of chat promise.
@@ -29,9 +31,10 @@ type Store struct {
 	dialect     dialect
 	now         func() time.Time
 	log         *slog.Logger
+	follower    Follower
 
-	// changes is held by whoever writes, but for Append. Where one connection writes, an Append so waits for one other
-	// transaction at most, however many there are.
+	// changes is held by whoever writes, but for Append. So an Append waits for few other transactions at most, however many
+	// there are: for one where only one connection can write.
 	changes *semaphore.Weighted
 
 	mu      sync.Mutex
@@ -41,6 +44,8 @@ type Store struct {
 const (
 	readTimeout  = 3 * time.Second // of one read
 	closeTimeout = time.Second     // of the last tidying up
+
+	sharedWriters = 8 // how many changes run side by side where the engine can do that
 )
 
 func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
@@ -50,7 +55,11 @@ func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 	if opt.Log == nil {
 		opt.Log = slog.Default()
 	}
-	return &Store{write: write, read: read, dialect: d, now: opt.Now, log: opt.Log, changes: semaphore.NewWeighted(1)}
+	writers := int64(1)
+	if d.shared() {
+		writers = sharedWriters
+	}
+	return &Store{write: write, read: read, dialect: d, now: opt.Now, log: opt.Log, follower: opt.Follower, changes: semaphore.NewWeighted(writers)}
 }
 
 // Close deletes the commit records that are done with and closes the connections. Nothing may be under way.

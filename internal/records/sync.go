@@ -35,7 +35,7 @@ func (s *Store) Members(ctx context.Context, group uint32) (users []uint32, err 
 // who has none gets one, and one that was removed stays removed. New ones are made in the order of users.
 func (s *Store) SyncSessions(ctx context.Context, group uint32, users []uint32, at uint32) error {
 	return s.change(ctx, func(tx *sql.Tx) error {
-		if _, err := lockTalk(ctx, tx, s.dialect, chat.GroupTalk(group), at); err != nil {
+		if _, err := s.talking(tx).lockOne(ctx, chat.GroupTalk(group), at); err != nil {
 			return err
 		}
 		asked := make([]member, len(users))

@@ -3,6 +3,8 @@ package records
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -14,41 +16,92 @@ type talkRow struct {
 	sessionA, sessionB uint32 // a pair's sessions: of A and of B
 	lastID             uint32 // the largest message id given out
 	lastCreated        uint32 // the greatest created time given out
-	sentA, sentB       uint32 // messages sent by A and by B; in a group sentA counts all
-	readA, readB       uint32 // of sentB, how many A has seen; of sentA, how many B has
-	dirty              bool   // changed since it was read
+	talkCounts
+	rev uint32 // how often the counts were changed; 0: the row was made in this transaction, and says nothing yet
+
+	before  talkCounts // as they were when the transaction began
+	dirty   bool       // changed since it was read
+	checked bool       // lastID is also the largest in the message table
+}
+
+// talkCounts are the counters in a row of IMProxyTalk.
+type talkCounts struct {
+	sentA, sentB uint32 // messages sent by A and by B; in a group sentA counts all
+	readA, readB uint32 // of sentB, how many A has seen; of sentA, how many B has
+}
+
+// unread is how many messages a user has not seen of a pair.
+func (c talkCounts) unread(talk chat.Talk, user uint32) uint32 {
+	if user == talk.A {
+		return c.sentB - c.readA
+	}
+	return c.sentA - c.readB
 }
 
 var (
 	talkKey      = []string{"kind", "a", "b"}
-	talkCounters = []string{"lastId", "lastCreated", "sentA", "sentB", "readA", "readB"}
+	talkCounters = []string{"relateId", "sessionA", "sessionB", "lastId", "lastCreated", "sentA", "sentB", "readA", "readB", "rev"}
 )
 
-const talkColumns = "kind,a,b,relateId,sessionA,sessionB,lastId,lastCreated,sentA,sentB,readA,readB"
+const talkColumns = "kind,a,b,relateId,sessionA,sessionB,lastId,lastCreated,sentA,sentB,readA,readB,rev"
 
 func (t *talkRow) values(talk chat.Talk) []any {
 	return []any{uint32(talk.Kind), talk.A, talk.B, t.relation, t.sessionA, t.sessionB, t.lastID, t.lastCreated,
-		t.sentA, t.sentB, t.readA, t.readB}
+		t.sentA, t.sentB, t.readA, t.readB, t.rev}
 }
 
 func compareTalks(x, y chat.Talk) int {
 	return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.A, y.A), cmp.Compare(x.B, y.B))
 }
 
-// lockTalks reads those of the talks (sorted) that have a row and locks them until the end of the transaction.
-func lockTalks(ctx context.Context, q querier, d dialect, talks []chat.Talk) (map[chat.Talk]*talkRow, error) {
+// change is how the counts of a talk moved in the transaction; read are users who had read everything at some time,
+// levels how much members of groups have seen.
+func (t *talkRow) change(talk chat.Talk, read []uint32, levels map[member]uint32) chat.Change {
+	c := chat.Change{Talk: talk, Relation: t.relation, Rev: t.rev, LastID: t.lastID}
+	if talk.Kind == chat.Group {
+		c.Before, c.Count = t.before.sentA, t.sentA
+		for _, user := range read {
+			m := chat.Moved{User: user, Clear: true}
+			if level, known := levels[member{talk.A, user}]; known {
+				m.Unread = t.sentA - level
+			}
+			c.Users = append(c.Users, m)
+		}
+		return c
+	}
+	for _, user := range []uint32{talk.A, talk.B} {
+		m := chat.Moved{User: user, Clear: slices.Contains(read, user), Before: t.before.unread(talk, user), Unread: t.unread(talk, user)}
+		if m.Clear || m.Before != m.Unread {
+			c.Users = append(c.Users, m)
+		}
+	}
+	return c
+}
+
+// talking is the work on talks within one transaction.
+type talking struct {
+	q        querier
+	d        dialect
+	follower Follower
+}
+
+func (s *Store) talking(q querier) talking { return talking{q, s.dialect, s.follower} }
+
+// lock reads those of the talks (sorted) that have a row and locks them until the end of the transaction.
+func (w talking) lock(ctx context.Context, talks []chat.Talk) (map[chat.Talk]*talkRow, error) {
 	found := make(map[chat.Talk]*talkRow, len(talks))
 	err := chunked(talks, func(talks []chat.Talk) error {
 		keys := make([]any, 0, 3*len(talks))
 		for _, t := range talks {
 			keys = append(keys, uint32(t.Kind), t.A, t.B)
 		}
-		query := "SELECT " + talkColumns + " FROM IMProxyTalk WHERE (kind,a,b) IN " + d.rows(len(talks), 3) + " ORDER BY kind,a,b" + d.lock()
-		return each(ctx, q, query, keys, func(scan scanner) error {
+		query := "SELECT " + talkColumns + " FROM IMProxyTalk WHERE (kind,a,b) IN " + w.d.rows(len(talks), 3) + " ORDER BY kind,a,b" + w.d.lock()
+		return each(ctx, w.q, query, keys, func(scan scanner) error {
 			var talk chat.Talk
 			t := new(talkRow)
 			err := scan(&talk.Kind, &talk.A, &talk.B, &t.relation, &t.sessionA, &t.sessionB, &t.lastID, &t.lastCreated,
-				&t.sentA, &t.sentB, &t.readA, &t.readB)
+				&t.sentA, &t.sentB, &t.readA, &t.readB, &t.rev)
+			t.before = t.talkCounts
 			found[talk] = t
 			return err
 		})
@@ -56,59 +109,88 @@ func lockTalks(ctx context.Context, q querier, d dialect, talks []chat.Talk) (ma
 	return found, err
 }
 
-// lockTalk locks one talk, making its row when it is missing.
-func lockTalk(ctx context.Context, q querier, d dialect, talk chat.Talk, now uint32) (*talkRow, error) {
-	rows, err := lockTalks(ctx, q, d, []chat.Talk{talk})
+// lockOne locks one talk, making its row when it is missing.
+func (w talking) lockOne(ctx context.Context, talk chat.Talk, now uint32) (*talkRow, error) {
+	rows, err := w.lock(ctx, []chat.Talk{talk})
 	if err != nil || rows[talk] != nil {
 		return rows[talk], err
 	}
-	if err := adopt(ctx, q, d, []chat.Talk{talk}, now, rows); err != nil {
+	if err := w.adopt(ctx, []chat.Talk{talk}, now, rows); err != nil {
 		return nil, err
 	}
-	return rows[talk], insert(ctx, q, d, "IMProxyTalk", talkColumns, rows[talk].values(talk), "")
+	return rows[talk], w.save(ctx, []chat.Talk{talk}, rows)
 }
 
-// adopt makes the rows of talks that have none, from what the original server's tables say of them; what is missing
-// there (a pair's relation and sessions) is created. The rows are put into talks, to be saved by the caller.
-func adopt(ctx context.Context, q querier, d dialect, missing []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
-	var pairs, groups []chat.Talk
-	for _, t := range missing {
-		talks[t] = &talkRow{dirty: true}
-		if t.Kind == chat.Pair {
-			pairs = append(pairs, t)
-		} else {
-			groups = append(groups, t)
+// save writes the rows of talks (sorted) that were changed.
+func (w talking) save(ctx context.Context, talks []chat.Talk, rows map[chat.Talk]*talkRow) error {
+	var values []any
+	for _, talk := range talks {
+		if t := rows[talk]; t.dirty {
+			values = append(values, t.values(talk)...)
 		}
 	}
-	if err := adoptPairs(ctx, q, d, pairs, now, talks); err != nil {
-		return err
-	}
-	byTable := make(map[string][]uint32)
-	rows := make(map[string]map[uint32]*talkRow)
-	note := func(table string, id uint32, t *talkRow) {
-		byTable[table] = append(byTable[table], id)
-		if rows[table] == nil {
-			rows[table] = make(map[uint32]*talkRow)
-		}
-		rows[table][id] = t
-	}
-	for _, t := range pairs {
-		note(pairTable(talks[t].relation), talks[t].relation, talks[t])
-	}
-	for _, t := range groups {
-		note(groupTable(t.A), t.A, talks[t])
-	}
-	for table, ids := range byTable {
-		if err := lastStored(ctx, q, table, ids, rows[table]); err != nil {
+	return insert(ctx, w.q, w.d, "IMProxyTalk", talkColumns, values, w.d.upsert(talkKey, talkCounters))
+}
+
+// adopt makes and locks the rows of talks that had none, from what the original server's tables say of them; what is
+// missing there (a pair's relation and sessions) is created, in the order given. The rows are put into talks, to be saved by the
+// caller, with those that somebody else made meanwhile.
+func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
+	if w.d.shared() {
+		if err := w.claim(ctx, missing, talks); err != nil {
 			return err
 		}
 	}
-	return nil
+	var pairs, groups []chat.Talk
+	for _, t := range missing {
+		if talks[t] == nil {
+			talks[t] = new(talkRow)
+		}
+		switch {
+		case talks[t].rev > 0: // adopted by another process while we waited for the lock
+		case t.Kind == chat.Pair:
+			pairs = append(pairs, t)
+		default:
+			groups = append(groups, t)
+		}
+	}
+	adopted := slices.Concat(pairs, groups)
+	if len(adopted) == 0 {
+		return nil
+	}
+	if err := w.adoptPairs(ctx, pairs, now, talks); err != nil {
+		return err
+	}
+	if err := w.lastStored(ctx, adopted, talks); err != nil {
+		return err
+	}
+	for _, talk := range adopted {
+		talks[talk].dirty, talks[talk].checked = true, true
+	}
+	return w.takeOver(ctx, adopted, talks)
+}
+
+// claim makes empty rows for talks, those that exist now aside, and locks them all. Whoever comes second waits here until
+// the first has committed.
+func (w talking) claim(ctx context.Context, missing []chat.Talk, talks map[chat.Talk]*talkRow) error {
+	missing = slices.SortedFunc(slices.Values(missing), compareTalks)
+	var values []any
+	for _, t := range missing {
+		values = append(values, new(talkRow).values(t)...)
+	}
+	if err := insert(ctx, w.q, w.d, "IMProxyTalk", talkColumns, values, w.d.upsert(talkKey, talkKey[:1])); err != nil {
+		return err
+	}
+	rows, err := w.lock(ctx, missing)
+	for t, row := range rows {
+		talks[t] = row
+	}
+	return err
 }
 
 // adoptPairs finds or makes the relation and both sessions of pairs.
-func adoptPairs(ctx context.Context, q querier, d dialect, pairs []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
-	relations, err := findOrMakeRelations(ctx, q, d, pairs, now)
+func (w talking) adoptPairs(ctx context.Context, pairs []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
+	relations, err := findOrMakeRelations(ctx, w.q, w.d, pairs, now)
 	if err != nil {
 		return err
 	}
@@ -116,7 +198,7 @@ func adoptPairs(ctx context.Context, q querier, d dialect, pairs []chat.Talk, no
 	for _, p := range pairs {
 		keys = append(keys, sessionKey{p.A, p.B, chat.Pair}, sessionKey{p.B, p.A, chat.Pair})
 	}
-	sessions, err := findOrMakeSessions(ctx, q, d, keys, now)
+	sessions, err := findOrMakeSessions(ctx, w.q, w.d, keys, now)
 	if err != nil {
 		return err
 	}
@@ -129,9 +211,71 @@ func adoptPairs(ctx context.Context, q querier, d dialect, pairs []chat.Talk, no
 	return nil
 }
 
-// lastStored fills in the last id and the last created time from a message table. Ids above chat.MaxMsgID are what the
-// original server left where it failed, and are ignored.
-func lastStored(ctx context.Context, q querier, table string, ids []uint32, rows map[uint32]*talkRow) error {
+// takeOver begins the counts of talks with what is counted of them elsewhere, and the mutes of groups likewise.
+func (w talking) takeOver(ctx context.Context, adopted []chat.Talk, talks map[chat.Talk]*talkRow) error {
+	for _, talk := range adopted {
+		talks[talk].rev = 1
+	}
+	if w.follower == nil {
+		return nil
+	}
+	known := make([]chat.Known, len(adopted))
+	for i, talk := range adopted {
+		known[i].Talk = talk
+		if talk.Kind == chat.Group {
+			rows, err := memberRows(ctx, w.q, talk.A)
+			if err != nil {
+				return err
+			}
+			known[i].Members = current(rows)
+		}
+	}
+	var levels, mutes []any
+	for i, c := range w.follower.Counted(ctx, known) {
+		talk, t := adopted[i], talks[adopted[i]]
+		t.sentA, t.sentB = c.UnreadB, c.UnreadA
+		if talk.Kind == chat.Group {
+			t.sentA = c.Count
+		}
+		t.before = t.talkCounts
+		for _, user := range sortedKeys(c.Levels) {
+			levels = append(levels, user, talk.A, min(c.Levels[user], c.Count))
+		}
+		for _, user := range sortedKeys(c.Mutes) {
+			mutes = append(mutes, talk.A, user, c.Mutes[user])
+		}
+	}
+	if err := saveLevels(ctx, w.q, w.d, levels); err != nil {
+		return err
+	}
+	return saveMutes(ctx, w.q, w.d, mutes)
+}
+
+// lastStored brings the last ids and created times of talks up to what the message tables have.
+func (w talking) lastStored(ctx context.Context, talks []chat.Talk, rows map[chat.Talk]*talkRow) error {
+	byTable := make(map[string]map[uint32]*talkRow)
+	for _, t := range talks {
+		table, id := groupTable(t.A), t.A
+		if t.Kind == chat.Pair {
+			id = rows[t].relation
+			table = pairTable(id)
+		}
+		if byTable[table] == nil {
+			byTable[table] = make(map[uint32]*talkRow)
+		}
+		byTable[table][id] = rows[t]
+	}
+	for _, table := range sortedKeys(byTable) {
+		if err := lastStored(ctx, w.q, table, byTable[table]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastStored is for the talks of one table, by relation or group. Ids above chat.MaxMsgID are what the original server
+// left where it failed, and are ignored.
+func lastStored(ctx context.Context, q querier, table string, rows map[uint32]*talkRow) error {
 	key := "relateId"
 	owner := "IMRelationShip"
 	if strings.HasPrefix(table, "IMGroup") {
@@ -139,16 +283,16 @@ func lastStored(ctx context.Context, q querier, table string, ids []uint32, rows
 	}
 	// Each subquery reads one entry of an index: the status is fixed, so its end is where the largest id stands.
 	last := func(status string) string {
-		return "COALESCE((SELECT MAX(m.msgId) FROM " + table + " m WHERE m." + key + "=o.id AND m.status=" + status + " AND m.msgId<=?),0)"
+		return fmt.Sprintf("COALESCE((SELECT MAX(m.msgId) FROM %s m WHERE m.%s=o.id AND m.status=%s AND m.msgId<=?),0)", table, key, status)
 	}
-	created := "COALESCE((SELECT MAX(m.created) FROM " + table + " m WHERE m." + key + "=o.id AND m.status=0),0)"
-	return chunked(ids, func(ids []uint32) error {
+	created := fmt.Sprintf("COALESCE((SELECT MAX(m.created) FROM %s m WHERE m.%s=o.id AND m.status=0),0)", table, key)
+	return chunked(sortedKeys(rows), func(ids []uint32) error {
 		query := "SELECT o.id," + last("0") + "," + last("1") + "," + created + " FROM " + owner + " o WHERE o.id IN (" + marks(len(ids)) + ")"
 		return each(ctx, q, query, append([]any{chat.MaxMsgID, chat.MaxMsgID}, args(ids)...), func(scan scanner) error {
 			var id, live, removed, created uint32
 			err := scan(&id, &live, &removed, &created)
 			if t := rows[id]; t != nil {
-				t.lastID, t.lastCreated = max(live, removed), created
+				t.lastID, t.lastCreated = max(t.lastID, live, removed), max(t.lastCreated, created)
 			}
 			return err
 		})

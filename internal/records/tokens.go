@@ -9,10 +9,10 @@ import (
 
 // SetToken implements chat.Tokens.
 func (s *Store) SetToken(ctx context.Context, user uint32, device, token string) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
-		before := ""
-		err := each(ctx, tx, "SELECT device FROM IMProxyDevice WHERE userId=?"+s.dialect.lock(), []any{user}, func(scan scanner) error {
-			return scan(&before)
+	return s.changeFollowed(ctx, s.unix(), func(tx *sql.Tx, c *chat.Commit) error {
+		before, rev := "", uint32(0)
+		err := each(ctx, tx, "SELECT device,rev FROM IMProxyDevice WHERE userId=?"+s.dialect.lock(), []any{user}, func(scan scanner) error {
+			return scan(&before, &rev)
 		})
 		if err != nil {
 			return err
@@ -28,7 +28,9 @@ func (s *Store) SetToken(ctx context.Context, user uint32, device, token string)
 				return err
 			}
 		}
-		return insert(ctx, tx, s.dialect, "IMProxyDevice", "userId,device", []any{user, device}, s.dialect.upsert([]string{"userId"}, []string{"device"}))
+		c.Devices = []chat.Device{{User: user, Rev: rev + 1, Device: device, Token: token}}
+		return insert(ctx, tx, s.dialect, "IMProxyDevice", "userId,device,rev", []any{user, device, rev + 1},
+			s.dialect.upsert([]string{"userId"}, []string{"device", "rev"}))
 	})
 }
 

@@ -1,4 +1,4 @@
-// Package voice keeps the sound of voice messages as files.
+// Package voice keeps the sound of voice messages as files, in a directory or on the suite's file server, msfs.
 package voice
 
 import (

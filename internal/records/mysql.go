@@ -1,0 +1,114 @@
+package records
+
+import (
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// MySQL says how to reach one MySQL-compatible server. Zero durations and numbers mean the defaults of Defaults.
+type MySQL struct {
+	Addr           string // host:port, or the path of a socket
+	Database       string
+	User, Password string
+	TLS            *tls.Config // nil: none
+	MaxConns       int         // connections at most
+	ConnectTimeout time.Duration
+	// StatementTimeout is how long the server may take for an answer. 0: as long as the context of the call allows.
+	StatementTimeout time.Duration
+	// MaxLifetime is how long a connection is used; 0: without end.
+	MaxLifetime time.Duration
+	Log         mysql.Logger // of what the driver has to say; nil: nothing
+}
+
+// defaultConns is how many connections to one server there are at most, where MaxConns is 0.
+const defaultConns = 16
+
+// session is said at the begin of every connection: how strict the server is with us does not depend on its
+// configuration, and a wait for a lock ends before the request that waits.
+const session = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
+// OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where replica is nil or the same server as
+// master, all is read from the master. It does not connect yet: see Ping. Tables are made by Migrate.
+func OpenMySQL(master MySQL, replica *MySQL, opt Options) (*Store, error) {
+	write, err := openMySQL(master)
+	if err != nil {
+		return nil, err
+	}
+	return newStore(write, write, mysqlDialect{}, opt), nil
+}
+
+// Ping reports whether the master answers, and the replica where there is one of its own.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.failed("", s.dialect.explain(s.write.PingContext(ctx)))
+}
+
+func openMySQL(m MySQL) (*sql.DB, error) {
+	cfg := mysql.NewConfig()
+	cfg.Net, cfg.Addr = "tcp", m.Addr
+	if strings.HasPrefix(m.Addr, "/") {
+		cfg.Net = "unix"
+	}
+	cfg.DBName, cfg.User, cfg.Passwd, cfg.TLS = m.Database, m.User, m.Password, m.TLS
+	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = m.ConnectTimeout, m.StatementTimeout, m.StatementTimeout
+	cfg.ClientFoundRows = true   // an update that finds its row has found it, changed or not
+	cfg.InterpolateParams = true // one round trip; the driver binds the values
+	cfg.MultiStatements = true   // for texts that are constants of ours
+	cfg.RejectReadOnly = true    // after a failover the connection goes, and with it the old master
+	cfg.Collation = "utf8mb4_bin"
+	cfg.Params = map[string]string{
+		"sql_mode":                 "'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+		"innodb_lock_wait_timeout": "3",
+	}
+	if cfg.Logger = m.Log; m.Log == nil {
+		cfg.Logger = &mysql.NopLogger{}
+	}
+	inner, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
+	}
+	db := sql.OpenDB(mysqlConnector{inner})
+	conns := m.MaxConns
+	if conns <= 0 {
+		conns = defaultConns
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	db.SetConnMaxLifetime(m.MaxLifetime)
+	return db, nil
+}
+
+// mysqlConnector prepares every connection.
+type mysqlConnector struct{ driver.Connector }
+
+// Connect implements driver.Connector.
+func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	exec, ok := conn.(driver.ExecerContext)
+	if !ok {
+		err = fmt.Errorf("the MySQL driver's connection (%T) runs no statements", conn)
+	} else {
+		_, err = exec.ExecContext(ctx, session, nil)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// isNetwork reports whether an error is one of the connection, not of the server.
+func isNetwork(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn)
+}

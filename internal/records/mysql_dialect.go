@@ -1,0 +1,209 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// mysqlDialect is that of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
+type mysqlDialect struct{}
+
+func (mysqlDialect) shared() bool { return true }
+
+func (mysqlDialect) lock() string { return " FOR UPDATE" }
+
+// insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least.
+func (mysqlDialect) insertRows(left int) int { return min(left, 1000) }
+
+func (mysqlDialect) rows(n, width int) string { return "(" + tuples(n, width) + ")" }
+
+func (mysqlDialect) upsert(_, set []string) string {
+	assign := make([]string, len(set))
+	for i, c := range set {
+		assign[i] = c + "=VALUES(" + c + ")"
+	}
+	return " ON DUPLICATE KEY UPDATE " + strings.Join(assign, ",")
+}
+
+func (d mysqlDialect) create(t table) []string {
+	var lines []string
+	if t.primary == nil {
+		id := "id int NOT NULL AUTO_INCREMENT"
+		if t.unsignedID {
+			id = "id int unsigned NOT NULL AUTO_INCREMENT"
+		}
+		lines = append(lines, id)
+	}
+	for _, c := range t.columns {
+		lines = append(lines, d.column(c))
+	}
+	primary := t.primary
+	if primary == nil {
+		primary = []string{"id"}
+	}
+	lines = append(lines, "PRIMARY KEY ("+strings.Join(primary, ",")+")")
+	for _, k := range slices.Concat(t.keys, t.unused) {
+		lines = append(lines, fmt.Sprintf("KEY %s (%s)", keyName(k), k))
+	}
+	charset := "utf8mb4 COLLATE=utf8mb4_bin"
+	if t.utf8 {
+		charset = "utf8"
+	}
+	return []string{fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n  %s\n) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=%s",
+		t.name, strings.Join(lines, ",\n  "), charset)}
+}
+
+func (mysqlDialect) column(c column) string {
+	typ, def := "int", c.def
+	switch c.typ {
+	case unsigned:
+		typ = "int unsigned"
+	case tiny:
+		typ = "tinyint unsigned"
+	case varchar:
+		typ, def = fmt.Sprintf("varchar(%d)", c.size), "''"
+	case binary:
+		typ, def = fmt.Sprintf("varbinary(%d)", c.size), "''"
+	case text:
+		typ = "mediumtext" // which has no default
+	}
+	switch {
+	case c.null:
+		return fmt.Sprintf("%s %s DEFAULT NULL", c.name, typ)
+	case def == "":
+		def = "0"
+	}
+	return fmt.Sprintf("%s %s NOT NULL DEFAULT %s", c.name, typ, def)
+}
+
+func (d mysqlDialect) addColumn(t table, c column) string {
+	return fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s", t.name, d.column(c))
+}
+
+func (mysqlDialect) addKey(t table, key string) string {
+	return fmt.Sprintf("ALTER TABLE %s ADD KEY %s (%s)", t.name, keyName(key), key)
+}
+
+func (mysqlDialect) inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error) {
+	names := func(query string) (map[string]bool, error) {
+		found := make(map[string]bool)
+		err := each(ctx, q, query, []any{t.name}, func(scan scanner) error {
+			var name string
+			err := scan(&name)
+			found[name] = true
+			return err
+		})
+		return found, err
+	}
+	if columns, err = names("SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME=?"); err != nil {
+		return nil, nil, err
+	}
+	keys, err = names("SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME=?")
+	return columns, keys, err
+}
+
+// Error codes of MySQL's that are treated in a way of their own.
+const (
+	errAccessDenied  = 1045
+	errNoDatabase    = 1049
+	errDBDenied      = 1044
+	errNull          = 1048
+	errColumnThere   = 1060
+	errKeyThere      = 1061
+	errDuplicate     = 1062
+	errTableDenied   = 1142
+	errNoTable       = 1146
+	errNoColumn      = 1054
+	errTooManyConns  = 1040
+	errPacket        = 1153
+	errLockWait      = 1205
+	errDeadlock      = 1213
+	errTruncatedText = 1265
+	errRange         = 1264
+	errReadOnly      = 1290
+	errBadDate       = 1292
+	errNoDefault     = 1364
+	errBadText       = 1366
+	errTooLong       = 1406
+	errReadOnlyTx    = 1792
+	errReadOnlyMode  = 1836
+	errSignal        = 1644 // of a trigger
+	errTableFull     = 1114
+	errDiskFull      = 1021
+	errWriteFile     = 3
+)
+
+func mysqlCode(err error) uint16 {
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}
+
+func (mysqlDialect) classify(err error) chat.Kind {
+	switch mysqlCode(err) {
+	case errNull, errDuplicate, errPacket, errTruncatedText, errRange, errBadDate, errNoDefault, errBadText, errTooLong, errSignal:
+		return chat.Invalid
+	}
+	if errors.Is(err, mysql.ErrPktTooLarge) {
+		return chat.Invalid
+	}
+	return chat.Unavailable
+}
+
+func (mysqlDialect) explain(err error) error {
+	mend := ""
+	switch mysqlCode(err) {
+	case errAccessDenied:
+		mend = "check the user name and the password"
+	case errNoDatabase, errDBDenied:
+		mend = "the database must exist, and the user have rights on it"
+	case errNoTable, errNoColumn:
+		mend = "create what is missing with \"dbproxy migrate\""
+	case errTableDenied:
+		mend = "the user needs SELECT, INSERT, UPDATE and DELETE on all tables of the database"
+	case errTooManyConns:
+		mend = "raise max_connections of the server, or lower maxconncnt here"
+	case errPacket:
+		mend = "raise max_allowed_packet of the server to 4 MiB or more"
+	case errReadOnly, errReadOnlyTx, errReadOnlyMode:
+		mend = "the server takes no writes; it must be the master"
+	case errTableFull, errDiskFull, errWriteFile:
+		mend = "the server's disk is full; free some space on it"
+	case errLockWait:
+		mend = "another transaction holds these rows for too long"
+	}
+	if mend == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, mend)
+}
+
+func (mysqlDialect) duplicate(err error) bool { return mysqlCode(err) == errDuplicate }
+
+func (mysqlDialect) exists(err error) bool {
+	code := mysqlCode(err)
+	return code == errColumnThere || code == errKeyThere
+}
+
+// undone: the server said that it did not commit. Of a connection that broke nothing is known.
+func (d mysqlDialect) undone(err error) bool {
+	switch mysqlCode(err) {
+	case errReadOnly, errReadOnlyTx, errReadOnlyMode:
+		return true
+	}
+	return d.retry(err)
+}
+
+func (mysqlDialect) retry(err error) bool {
+	code := mysqlCode(err)
+	return code == errDeadlock || code == errLockWait
+}
