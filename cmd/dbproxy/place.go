@@ -58,15 +58,6 @@ func (p *place) configured() (path, why string, err error) {
 	}
 }
 
-// loadConfig reads a configuration and logs its warnings.
-func loadConfig(path string, log *slog.Logger) (*config.Config, error) {
-	cfg, warnings, err := config.Load(path, os.Environ())
-	for _, w := range warnings {
-		log.Warn("configuration", "at", w.Where, "what", w.Text)
-	}
-	return cfg, err
-}
-
 // withRecords runs work on the records of an existing store, for commands that do their work and end.
 func (p *place) withRecords(ctx context.Context, work func(*records.Store) error) error {
 	path, _, err := p.configured()
@@ -84,7 +75,7 @@ func (p *place) withRecords(ctx context.Context, work func(*records.Store) error
 		}
 		return errors.Join(work(store), store.Close())
 	}
-	cfg, err := loadConfig(path, slog.Default())
+	cfg, err := loadConfig(p.cmd, path)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,10 @@ func (s serving) configured(c *cobra.Command, path, why, level string) (serving,
 	if s.demo {
 		return s, errors.New("--demo is for a data directory: it fills no MySQL")
 	}
-	cfg, err := loadConfig(path, s.log)
+	cfg, warnings, err := config.Load(path, os.Environ())
+	for _, w := range warnings {
+		s.log.Warn("configuration", "at", w.Where, "what", w.Text)
+	}
 	if err != nil {
 		return s, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,7 +71,7 @@ func (p *place) openFeed(ctx context.Context) (*records.Feed, error) {
 		}
 		return feed, nil
 	}
-	cfg, err := loadConfig(path, slog.Default())
+	cfg, err := loadConfig(p.cmd, path)
 	if err != nil {
 		return nil, err
 	}
