@@ -118,14 +118,15 @@ func (s *Store) SwapMark(ctx context.Context, name string, old, value uint32) (s
 	return swapped && err == nil, err
 }
 
-// RaiseMarks sets those of the named marks to value that are below it. It makes none.
-func (s *Store) RaiseMarks(ctx context.Context, names []string, value uint32) error {
+// RaiseMarks sets those marks that are below these values. It makes none.
+func (s *Store) RaiseMarks(ctx context.Context, values map[string]uint32) error {
 	return s.change(ctx, func(tx *sql.Tx) error {
-		return chunked(names, func(names []string) error {
-			_, err := exec(ctx, tx, "UPDATE IMProxyMark SET value=? WHERE value<? AND name IN ("+marks(len(names))+")",
-				append([]any{value, value}, anys(names)...)...)
-			return err
-		})
+		for _, name := range sortedKeys(values) {
+			if _, err := exec(ctx, tx, "UPDATE IMProxyMark SET value=? WHERE name=? AND value<?", values[name], name, values[name]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
