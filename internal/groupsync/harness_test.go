@@ -17,9 +17,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/tables"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 
 // patience is how long a test waits for what must come. No test passes by waiting this long.
 const patience = 60 * time.Second
@@ -28,7 +30,7 @@ const patience = 60 * time.Second
 var engines = []struct {
 	name string
 	open func(t *testing.T, dir string, opt records.Options) (*records.Store, *sql.DB)
-}{{"embedded", openEmbedded}}
+}{{"embedded", openEmbedded}, {"mysql", openMySQL}}
 
 func openEmbedded(t *testing.T, dir string, opt records.Options) (*records.Store, *sql.DB) {
 	t.Helper()
@@ -54,6 +56,21 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) (*records.Store
 	})
 	raw.SetMaxOpenConns(1)
 	return store, raw
+}
+
+func openMySQL(t *testing.T, _ string, opt records.Options) (*records.Store, *sql.DB) {
+	t.Helper()
+	db := tables.New(t)
+	store, err := records.OpenMySQL(tables.At(db), nil, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store, db.Admin
 }
 
 // world is a store and a clock; at is Unix seconds.
