@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// HoldLease gives holder (at most 64 bytes) the lease of a name for a while, whole seconds by the clock of the database:
+// HoldLease gives holder (at most 64 bytes) the lease of a name for whole seconds by the clock of the database:
 // when nobody else has it, or what somebody had has expired. A holder that asks again renews it. held is false while
 // somebody else has it. A lease saves work and protects nothing: its holder may be paused for longer than it lasts.
 //

@@ -7,7 +7,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// ChangedGroups returns the groups in use in which there was talk at or after since (Unix seconds), ascending by id.
+// ChangedGroups returns the groups in use with talk at or after since (Unix seconds), ascending by id.
 //
 // IMGroup has no index of lastChated, so all of it is read: of 100,000 groups that takes 25 ms (MariaDB 10.11), and one
 // proxy does it every few seconds. With an index it would take nothing, but each message to a group would move an entry.
