@@ -33,6 +33,8 @@ var allowed = map[string][]string{
 	"terminal":  {},
 	"tail":      {"records"},
 	"datadir":   {},
+	"config":    {"spelling"},
+	"spelling":  {},
 	"ops":       {},
 }
 
