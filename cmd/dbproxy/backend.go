@@ -110,8 +110,13 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	if err != nil {
 		return nil, err
 	}
-	complete := func(store *records.Store) error { return s.completeOwn(ctx, store) }
-	servers, err := openServers(ctx, cfg, complete, watch, s.log)
+	prepare := func(on *servers) error {
+		if away := on.redis.Away(); len(away) > 0 {
+			return chat.Errorf(chat.Unavailable, "%w: start it, or mend its host and port in the configuration", away[0])
+		}
+		return s.completeOwn(ctx, on.store)
+	}
+	servers, err := openServers(ctx, cfg, prepare, watch, s.log)
 	if err != nil {
 		return nil, err
 	}

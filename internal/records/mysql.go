@@ -66,7 +66,7 @@ func sameServer(a, b MySQL) bool {
 
 // Ping reports whether the master answers. The replica need not: see RunReplica.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.failed("", s.dialect.explain(s.write.PingContext(ctx)))
+	return s.failed("", s.write.PingContext(ctx))
 }
 
 func openMySQL(m MySQL) (*sql.DB, error) {
