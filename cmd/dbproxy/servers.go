@@ -21,7 +21,7 @@ type servers struct {
 
 // openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare, if not nil, is done
 // before anything uses its tables. Redis need not: the records tell what Redis would, until it does.
-func openServers(ctx context.Context, cfg *config.Config, prepare func(*records.Store) error, watch *ops.Recorder, log *slog.Logger) (*servers, error) {
+func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder, log *slog.Logger) (*servers, error) {
 	redis, err := openRedis(cfg, watch, log)
 	if err != nil {
 		return nil, err
@@ -32,9 +32,8 @@ func openServers(ctx context.Context, cfg *config.Config, prepare func(*records.
 		return nil, err
 	}
 	s := &servers{store: store, redis: redis}
-	err = s.connect(ctx, cfg)
-	if err == nil && prepare != nil {
-		err = prepare(store)
+	if err = s.connect(ctx, cfg); err == nil && prepare != nil {
+		err = prepare(s)
 	}
 	if err != nil {
 		s.abandon()
