@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -57,6 +58,15 @@ func everything(ctx context.Context, s *records.Store) error {
 		return err
 	}
 	for name, do := range map[string]func() error{
+		"counts of pairs":    func() error { return one(s.PairsNow(ctx, []uint32{1, 2})) },
+		"counts of groups":   func() error { return one(s.InGroups(ctx, []uint32{1, 2})) },
+		"groups as they are": func() error { return one(s.GroupsNow(ctx, []uint32{1, 2})) },
+		"devices now":        func() error { return one(s.DevicesNow(ctx, []uint32{1, 2})) },
+		"marks":              func() error { return one(s.Marks(ctx, []string{"a", "b"})) },
+		"mark, swap": func() error {
+			return errors.Join(one(s.SwapMark(ctx, "a", 0, 1)), one(s.SwapMark(ctx, "a", 1, 2)))
+		},
+		"mark, raise":      func() error { return s.RaiseMarks(ctx, map[string]uint32{"a": 3}) },
 		"departments":      func() error { return one(s.DepartmentsChanged(ctx, 1)) },
 		"devices":          func() error { return one(s.Devices(ctx, []uint32{1, 2})) },
 		"file, add":        func() error { return s.AddFile(ctx, file, now) },
