@@ -31,6 +31,14 @@ func (m mixed) say(msg *impb.IMMsgData) uint32 {
 	return call[*impb.IMMsgData](m.t, m.Client, msg).GetMsgId()
 }
 
+// post sends what has no answer.
+func (m mixed) post(msg proto.Message) {
+	m.t.Helper()
+	if err := m.Post(within(m.t), msg); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
 // wantUnread checks what the proxy says a user has not read.
 func (m mixed) wantUnread(user, peer uint32, kind impb.SessionType, want int) {
 	m.t.Helper()
@@ -205,9 +213,7 @@ func playReadPairs(t *testing.T, m mixed) {
 	wantEqual(t, "the key", m.number("HGET", "unread_2", "1"), 1)
 
 	m.send(1, 1, 2, "z")
-	if err := m.Post(within(t), readAck(2, pair, 1)); err != nil {
-		t.Fatal(err)
-	}
+	m.post(readAck(2, pair, 1))
 	m.wantUnread(2, 1, pair, 0)
 	wantEqual(t, "the key", m.number("HGET", "unread_2", "1"), 0)
 	m.send(1, 1, 2, "z")
@@ -267,9 +273,7 @@ func playGroupTalk(t *testing.T, m mixed) {
 	m.wantPage(4, group, g, "4 d", "3 c", "2 b", "1 a")
 	wantEqual(t, "the count", m.number("HGET", fmt.Sprint(g, "_im_group_msg"), "count"), 4)
 	wantEqual(t, "the level", m.number("HGET", fmt.Sprintf("5_%d_im_user_group", g), "count"), 4)
-	if err := m.Post(within(t), readAck(6, group, g)); err != nil {
-		t.Fatal(err)
-	}
+	m.post(readAck(6, group, g))
 	m.wantUnread(6, g, group, 0)
 	m.sendGroup(g, 4, "e")
 	m.wantUnread(6, g, group, 1)
