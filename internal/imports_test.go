@@ -34,6 +34,8 @@ var allowed = map[string][]string{
 	"terminal":  {},
 	"tail":      {"records"},
 	"datadir":   {},
+	"config":    {"spelling"},
+	"spelling":  {},
 	"ops":       {},
 }
 

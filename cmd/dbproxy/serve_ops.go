@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +14,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/command"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
-	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/server"
 )
 
@@ -23,30 +22,55 @@ const off = "off"
 
 // door is where a server listens.
 type door struct {
-	public net.Listener // for message servers
-	admin  net.Listener // for operators; nil for nowhere
+	public []net.Listener // for message servers
+	admin  net.Listener   // for operators; nil for nowhere
 }
 
 // open listens where s says.
 func (s serving) open() (d door, err error) {
-	if d.public, err = listen("--listen", s.listen); err != nil {
-		return door{}, err
+	flag := "--listen"
+	if s.conf != nil {
+		flag = "ListenIP and ListenPort"
+	}
+	for _, addr := range s.listen {
+		ln, err := listen(flag, addr)
+		if err != nil {
+			d.close()
+			return door{}, err
+		}
+		d.public = append(d.public, ln)
 	}
 	if s.admin == "" || s.admin == off {
 		return d, nil
 	}
-	if d.admin, err = listen("--admin", s.admin); err != nil {
-		return door{}, errors.Join(err, d.public.Close())
+	flag = "--admin"
+	if s.conf != nil {
+		flag = "AdminListen"
+	}
+	if d.admin, err = listen(flag, s.admin); err != nil {
+		d.close()
+		return door{}, err
 	}
 	return d, nil
 }
 
 // close closes what nobody served; what was served is closed already.
 func (d door) close() {
-	_ = d.public.Close()
+	for _, ln := range d.public {
+		_ = ln.Close()
+	}
 	if d.admin != nil {
 		_ = d.admin.Close()
 	}
+}
+
+// addr is where it listens, several addresses separated by commas.
+func (d door) addr() string {
+	addrs := make([]string, len(d.public))
+	for i, ln := range d.public {
+		addrs[i] = ln.Addr().String()
+	}
+	return strings.Join(addrs, ",")
 }
 
 // adminAddr is the admin address for the log.
@@ -76,11 +100,11 @@ func newHandler(svc *chat.Service, log *slog.Logger, watch *ops.Recorder) *comma
 // watched is what the admin address shows the state of.
 type watched struct {
 	running context.Context // ends when the server is to stop
-	addr    net.Addr
+	addr    string
 	srv     *server.Server
 	cfg     server.Config // of srv
 	svc     *chat.Service
-	store   *records.Store
+	backend *backend
 }
 
 // newSite is what the admin address shows.
@@ -89,13 +113,15 @@ func newSite(w watched, watch *ops.Recorder, log *slog.Logger) (ops.Site, error)
 	err := ops.Register(reg, watch, ops.NewCollector(ops.Sources{
 		Network: w.network,
 		Queue:   func() ops.Queue { return ops.Queue(w.svc.Queue()) },
-		Pools:   w.store.Stats,
+		Pools:   w.backend.store.Stats,
+
+		Degraded: w.backend.degraded,
 	}))
-	checks := []ops.Check{
+	checks := append([]ops.Check{
 		{Name: "listening", Look: w.listening},
 		{Name: "draining", Look: w.draining},
 		{Name: "store", Look: w.reachable},
-	}
+	}, w.backend.checks...)
 	return ops.Site{Metrics: reg, Checks: checks, Log: log}, err
 }
 
@@ -133,7 +159,7 @@ func (w watched) draining(context.Context) (ops.State, string) {
 // reachable checks that the records can be read through the connections that read and through those that write.
 func (w watched) reachable(ctx context.Context) (ops.State, string) {
 	begun := time.Now()
-	if err := w.store.Reachable(ctx); err != nil {
+	if err := w.backend.store.Reachable(ctx); err != nil {
 		return ops.Wrong, err.Error()
 	}
 	return ops.Good, fmt.Sprintf("answered in %.1f ms", time.Since(begun).Seconds()*1000)

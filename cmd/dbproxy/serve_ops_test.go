@@ -61,7 +61,7 @@ func (s *stopping) Handle(_ context.Context, r slog.Record) error {
 func TestADrainingProxyIsNotReady(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	log := &stopping{slog.DiscardHandler, make(chan string, 1), make(chan struct{}), make(chan struct{})}
-	s := serving{data: t.TempDir(), listen: "127.0.0.1:0", admin: "127.0.0.1:0", log: slog.New(log)}
+	s := serving{data: t.TempDir(), listen: []string{"127.0.0.1:0"}, admin: "127.0.0.1:0", log: slog.New(log)}
 	ran := make(chan error, 1)
 	go func() { ran <- s.run(ctx) }()
 	var admin string

@@ -2,7 +2,11 @@
 // file server.
 package checkup
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Grade says how good what was found is. The worse, the larger.
 type Grade uint8
@@ -49,6 +53,30 @@ func Fault(item, text, mend string) Finding { return Finding{item, Wrong, text, 
 // Unseen reports something that could not be looked at.
 func Unseen(item string, err error) Finding {
 	return Finding{item, Doubtful, fmt.Sprintf("cannot be seen: %v", err), "look at it by hand"}
+}
+
+// Clock reports by how much the clock of a server is ahead of ours, which is known to within a bound. More than limit is
+// doubtful.
+func Clock(ahead, within, limit time.Duration) Finding {
+	const item = "clock"
+	round := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+	switch {
+	case ahead-within > limit:
+		return Doubt(item, fmt.Sprintf("%v ahead of ours", round(ahead)), "have both machines set their clocks by NTP")
+	case ahead+within < -limit:
+		return Doubt(item, fmt.Sprintf("%v behind ours", round(-ahead)), "have both machines set their clocks by NTP")
+	default:
+		return Goodf(item, "as ours, to within %v", round(ahead.Abs()+within)+time.Millisecond)
+	}
+}
+
+// List is names for a sentence, of many only the first: "a, b and 7 more".
+func List(names []string) string {
+	const most = 4
+	if len(names) <= most+1 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // Subject is one thing that was checked: a server, the file.

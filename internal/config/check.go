@@ -43,8 +43,8 @@ func suggestion(word string, names []string) string {
 func (l *loader) check() {
 	c := l.config
 	if limits := c.Limits; limits.MaxFrame > limits.MaxPending && limits.MaxPending > 0 {
-		l.mistake(l.place("MaxFrame"), "MaxFrame (%s) is above MaxPending (%s), so such a frame would never fit; raise MaxPending",
-			limits.MaxFrame, limits.MaxPending)
+		l.mistake(l.place("MaxFrame"), "MaxFrame (%s) is above MaxPending (%s), so such a frame would never fit; "+
+			"raise MaxPending", limits.MaxFrame, limits.MaxPending)
 	}
 	l.checkDatabase(master, c.Master)
 	l.checkDatabase(slave, c.Slave)
@@ -56,7 +56,8 @@ func (l *loader) check() {
 
 func (l *loader) checkDatabase(name string, d Database) {
 	if d.MaxIdle > d.MaxConns && d.MaxConns > 0 {
-		l.mistake(l.place(name+"_maxidlecnt"), "%s_maxidlecnt (%d) is above %s_maxconncnt (%d); lower it", name, d.MaxIdle, name, d.MaxConns)
+		l.mistake(l.place(name+"_maxidlecnt"), "%s_maxidlecnt (%d) is above %s_maxconncnt (%d); lower it",
+			name, d.MaxIdle, name, d.MaxConns)
 	}
 	l.checkTLS(name, d.TLS)
 }
@@ -68,18 +69,21 @@ func (l *loader) checkCache(name string, c Cache) {
 	case sentinels && cluster:
 		l.mistake(l.place(key("cluster")), "%s and %s are both set; remove one", key("sentinels"), key("cluster"))
 	case sentinels && !l.given(key("sentinel_master")):
-		l.mistake(l.place(key("sentinels")), "%s is missing; add the name that the Sentinels have for the server", key("sentinel_master"))
+		l.mistake(l.place(key("sentinels")), "%s is missing; add the name that the Sentinels have for the server",
+			key("sentinel_master"))
 	}
 	for _, rest := range []string{"sentinel_master", "sentinel_username", "sentinel_password"} {
 		if l.given(key(rest)) && !sentinels {
-			l.mistake(l.place(key(rest)), "%s is set without %s; add the Sentinels' HOST:PORT there, or remove it", key(rest), key("sentinels"))
+			l.mistake(l.place(key(rest)), "%s is set without %s; add the Sentinels' HOST:PORT there, or remove it",
+				key(rest), key("sentinels"))
 		}
 	}
 	if cluster && c.DB != 0 {
 		l.warn(l.place(key("db")), "%s is ignored: a Redis Cluster has only database 0", key("db"))
 	}
 	if c.TLS.Mode == tlsPreferred {
-		l.mistake(l.place(key("tls")), "%s cannot be preferred: Redis has no way to ask for it; write off, required or verify", key("tls"))
+		l.mistake(l.place(key("tls")), "%s cannot be preferred: Redis has no way to ask for it; "+
+			"write off, required or verify", key("tls"))
 	}
 	l.checkTLS(name, c.TLS)
 }
@@ -97,7 +101,8 @@ func (l *loader) checkTLS(name string, t TLS) {
 	}
 	for _, rest := range slices.Sorted(maps.Keys(idle)) {
 		if l.given(key(rest)) {
-			l.warn(l.place(key(rest)), "%s is not looked at, as %s is %s; write %s=%s", key(rest), key("tls"), t.Mode, key("tls"), tlsVerify)
+			l.warn(l.place(key(rest)), "%s is not looked at, as %s is %s; write %s=%s",
+				key(rest), key("tls"), t.Mode, key("tls"), tlsVerify)
 		}
 	}
 	have, lack := "tls_cert", "tls_key"
@@ -156,8 +161,8 @@ func (l *loader) warnOfUnknown(entries []entry) {
 	}
 	note := func(name string, from source) {
 		if k := l.keys[name]; !l.used(k) {
-			if _, told := unused[k.instance]; !told {
-				unused[k.instance] = from
+			if _, told := unused[k.instance.name]; !told {
+				unused[k.instance.name] = from
 			}
 		}
 	}

@@ -3,7 +3,8 @@
 // error, each with its line and its mend.
 //
 // The doc comments and tags of Config's fields are the one place where a key is described. The parser follows the tags;
-// docs/configuration.md and dbproxyserver.conf.example are made of both, by "go generate". Tags:
+// docs/configuration.md and dbproxyserver.conf.example are made of both, by "go generate". A comment begins with "NAME
+// is", which the documents leave out. Tags:
 //
 //	key       the name in the file; in Database, Cache and TLS what follows the instance's name and "_"
 //	required  "true": must be given
@@ -25,6 +26,8 @@ import (
 	"time"
 	_ "time/tzdata" // ShieldTimeZone must not depend on what the system has installed
 )
+
+//go:generate go test -count=1 -run TestDocumentsAreCurrent . -update
 
 // File is the name of the configuration in the working directory, as the original has it.
 const File = "dbproxyserver.conf"
@@ -48,8 +51,8 @@ type Config struct {
 	// ShieldTimeZone is the time zone of the night, 22:00 to 07:59, in which who asked for it gets no push: an IANA name
 	// such as Asia/Shanghai, UTC, or Local for the zone of the process. All proxies should have the same.
 	ShieldTimeZone *time.Location `key:"ShieldTimeZone" default:"Local"`
-	// AdminListen is HOST:PORT of the administration over HTTP: metrics, health, profiles. It asks nobody for a password,
-	// so keep it away from other networks. "off" disables it.
+	// AdminListen is HOST:PORT of the administration over HTTP: metrics, health, profiles; without HOST, on all
+	// addresses. It asks nobody for a password, so keep it away from other networks. "off" disables it.
 	AdminListen string `key:"AdminListen" default:"127.0.0.1:10601" form:"listen"`
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level `key:"LogLevel" default:"info" oneof:"debug info warn error"`
@@ -61,7 +64,7 @@ type Config struct {
 	DBInstances []string `key:"DBInstances" required:"true" sep:"," example:"teamtalk_master,teamtalk_slave"`
 	// Master is the database that is written.
 	Master Database `instance:"teamtalk_master"`
-	// Slave is the replica that is read where a moment's delay does no harm. Without one it equals Master.
+	// Slave is the replica that is read where a moment's delay does no harm. It may be left out: then the master is read.
 	Slave Database `instance:"teamtalk_slave"`
 
 	// CacheInstances is the names of the Redis instances, separated by ",": unread, group_set, token, group_member and
@@ -203,7 +206,9 @@ type NamedCache struct {
 
 // Caches are the instances that are used, in the order of the fields; Sync is not.
 func (c *Config) Caches() []NamedCache {
-	return []NamedCache{{"unread", c.Unread}, {"group_set", c.GroupSet}, {"token", c.Token}, {"group_member", c.GroupMember}}
+	return []NamedCache{
+		{"unread", c.Unread}, {"group_set", c.GroupSet}, {"token", c.Token}, {"group_member", c.GroupMember},
+	}
 }
 
 // Addr is HOST:PORT of the server.

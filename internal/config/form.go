@@ -32,7 +32,7 @@ var forms = map[string]form{
 
 // hostName is a name by its letters. One that is all digits and dots is an address that was mistyped.
 var (
-	hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
+	hostName = regexp.MustCompile(`^\w([\w-]*\w)?(\.\w([\w-]*\w)?)*\.?$`)
 	numeric  = regexp.MustCompile(`^[0-9.]+$`)
 )
 
@@ -53,7 +53,7 @@ func readAddress(text string) (string, bool) {
 	return net.JoinHostPort(host, port), ok && err == nil && n > 0
 }
 
-// readListen is an address to listen on, where port 0 is a free one. "off" becomes empty.
+// readListen is an address to listen on, where no host is all addresses and port 0 a free one. "off" becomes empty.
 func readListen(text string) (string, bool) {
 	if strings.EqualFold(text, off) {
 		return "", true
@@ -62,7 +62,10 @@ func readListen(text string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	host, ok := readHost(host)
+	ok := host == ""
+	if !ok {
+		host, ok = readHost(host)
+	}
 	_, err = strconv.ParseUint(port, 10, 16)
 	return net.JoinHostPort(host, port), ok && err == nil
 }

@@ -5,17 +5,25 @@ import (
 	"strings"
 )
 
-// What the names of environment variables begin with, and what the names of keys and variables end with that name a file
-// instead of a secret.
+// What the names of environment variables begin with, and what ends the names of keys and variables that have the file
+// of a secret.
 const (
 	envPrefix  = "DBPROXY_"
 	fileSuffix = "_FILE"
 )
 
+// instance is a database or Redis with keys of its own; the zero instance is the proxy as a whole.
+type instance struct {
+	name    string // "unread"
+	field   string // "Config.Unread"
+	kind    string // "Cache"
+	example string // what it has, in an example, for one of its keys: "db=1"
+}
+
 // key is a key of the file, with the field that takes its value.
 type key struct {
 	name     string // in the file: "unread_host"
-	instance string // "unread"; empty for keys of no instance
+	instance instance
 	field    string // "Cache.Host"
 	tag      reflect.StructTag
 	example  string // what an example has; empty: nothing but the default
@@ -30,33 +38,33 @@ func (k key) env() string { return envPrefix + strings.ToUpper(k.name) }
 
 // keysOf are all keys, in the order of their declarations, with their values in c.
 func keysOf(c *Config) (keys []key) {
-	walk(reflect.ValueOf(c).Elem(), "", "", func(k key) { keys = append(keys, k) })
+	walk(reflect.ValueOf(c).Elem(), instance{}, func(k key) { keys = append(keys, k) })
 	return keys
 }
 
-// walk calls visit for every key of a struct and those within it. The example is what an instance has for one of its
-// keys: "db=1".
-func walk(s reflect.Value, instance, example string, visit func(key)) {
+// walk calls visit for every key of a struct and those within it.
+func walk(s reflect.Value, in instance, visit func(key)) {
 	for i := range s.NumField() {
 		f := s.Type().Field(i)
 		name, isKey := f.Tag.Lookup("key")
 		switch {
 		case isKey:
 			k := key{
-				name: name, instance: instance, field: s.Type().Name() + "." + f.Name,
+				name: name, instance: in, field: s.Type().Name() + "." + f.Name,
 				tag: f.Tag, example: f.Tag.Get("example"), value: s.Field(i),
 			}
-			if of, value, _ := strings.Cut(example, "="); of == name {
+			if of, value, _ := strings.Cut(in.example, "="); of == name {
 				k.example = value
 			}
-			if instance != "" {
-				k.name = instance + "_" + name
+			if in.name != "" {
+				k.name = in.name + "_" + name
 			}
 			visit(k)
 		case f.Tag.Get("instance") != "":
-			walk(s.Field(i), f.Tag.Get("instance"), f.Tag.Get("example"), visit)
+			of := instance{f.Tag.Get("instance"), s.Type().Name() + "." + f.Name, f.Type.Name(), f.Tag.Get("example")}
+			walk(s.Field(i), of, visit)
 		case f.IsExported() && f.Type.Kind() == reflect.Struct:
-			walk(s.Field(i), instance, example, visit)
+			walk(s.Field(i), in, visit)
 		}
 	}
 }

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 )
 
-// Load reads a configuration file and the environment, which is as os.Environ returns it and overrides the file. Without
-// a path the environment is all there is.
+// Load reads a configuration file and the environment, which is as os.Environ returns it and overrides the file.
+// Without a path the environment is all there is.
 //
-// The warnings are by line; they are complete also when there is an error. The error is an *Error with every mistake, or
-// says why the file cannot be read.
+// The warnings are by line; they are complete also when there is an error. The error is an *Error with every mistake,
+// or says why the file cannot be read.
 func Load(path string, env []string) (*Config, []Warning, error) {
 	var text []byte
 	if path != "" {
@@ -96,7 +97,7 @@ func (l *loader) named(instance string) bool {
 }
 
 // used is whether a key is of no instance, or of one that is named.
-func (l *loader) used(k key) bool { return k.instance == "" || l.named(k.instance) }
+func (l *loader) used(k key) bool { return k.instance.name == "" || l.named(k.instance.name) }
 
 // given is whether a key has a value, be it a wrong one. Its place is where that was said, else the whole.
 func (l *loader) given(name string) bool {
@@ -134,12 +135,13 @@ func (l *loader) read(k key) {
 	}
 }
 
-// suchAs names a good value, where there is one to name.
+// suchAs names a good value, where wanted does not.
 func (k key) suchAs() string {
-	if good := cmp.Or(k.example, k.tag.Get("default")); good != "" && good != off && k.tag.Get("oneof") == "" {
-		return ", such as " + good
+	good := cmp.Or(k.example, k.tag.Get("default"))
+	if good == "" || k.tag.Get("oneof") != "" || k.tag.Get("sep") != "" || strings.Contains(k.wanted(), "such as") {
+		return ""
 	}
-	return ""
+	return ", such as " + good
 }
 
 // absent is read for a key without a value.
@@ -150,7 +152,7 @@ func (l *loader) absent(k key) {
 		}
 		return
 	}
-	if key := k.tag.Get("key"); (key == "host" || key == "port") && l.elsewhere(k.instance) {
+	if key := k.tag.Get("key"); (key == "host" || key == "port") && l.elsewhere(k.instance.name) {
 		return
 	}
 	good := k.example

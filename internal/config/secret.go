@@ -9,8 +9,8 @@ import (
 // hidden is what stands for a secret wherever it would be shown.
 const hidden = "(hidden)"
 
-// Secret is a password or key. Printing, logging and encoding it, or what has it in an exported field, shows "(hidden)",
-// or nothing when it is empty; only Reveal gives it away.
+// Secret is a password or key. Printing, logging and encoding it, or what has it in an exported field, shows
+// "(hidden)", or nothing when it is empty; only Reveal gives it away.
 type Secret string
 
 // Reveal returns the secret itself, for the one place that needs it.

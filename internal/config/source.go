@@ -35,7 +35,8 @@ type sources struct {
 	env  map[string]string // by variable; only ours, without empty ones
 }
 
-// variables picks ours out of an environment as os.Environ returns it. Of equal ones the first counts, as for os.Getenv.
+// variables picks ours out of an environment as os.Environ returns it. Of equal ones the first counts, as for
+// os.Getenv.
 func variables(env []string) map[string]string {
 	found := make(map[string]string)
 	for _, e := range env {
@@ -78,9 +79,9 @@ func (s sources) get(k key) (value raw, found bool, err error) {
 		value, found = place.get(place.name)
 		if k.secret() {
 			if file, named := place.get(place.name + fileSuffix); named && found {
-				return file, true, fmt.Errorf("%s%s and %s are both set: remove one", place.name, fileSuffix, place.name)
+				return file, true, fmt.Errorf("%s is given twice; remove %s or %s%s", k.name, place.name, place.name, fileSuffix)
 			} else if named {
-				return readSecret(place.name+fileSuffix, file)
+				return readSecret(k.name, file)
 			}
 		}
 		if found {
@@ -90,15 +91,15 @@ func (s sources) get(k key) (value raw, found bool, err error) {
 	return raw{}, false, nil
 }
 
-// readSecret reads the file that a key ending with _FILE names. Its trailing newline does not belong to the secret.
+// readSecret reads the file that a key's _FILE names. Its trailing newline does not belong to the secret.
 func readSecret(name string, file raw) (value raw, found bool, err error) {
 	text, err := readSmall(file.text, maxSecret)
 	secret := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	switch {
 	case err != nil:
-		return file, true, fmt.Errorf("%s: %w; name a file that the proxy may read", name, err)
+		return file, true, fmt.Errorf("%s cannot be read: %w; name a file that the proxy may read", name, err)
 	case secret == "":
-		return file, true, fmt.Errorf("%s: %s is empty; write the secret into it", name, file.text)
+		return file, true, fmt.Errorf("%s cannot be read: %s is empty; write the secret into it", name, file.text)
 	}
 	file.text, file.from.short = secret, file.from.short+", "+file.text
 	return file, true, nil

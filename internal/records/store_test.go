@@ -8,9 +8,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 
 var discard = slog.New(slog.DiscardHandler)
 

@@ -3,9 +3,15 @@ package spelling
 
 import "strings"
 
+// maxWord is how long, in bytes, a word may be that is near to anything: no name is longer.
+const maxWord = 128
+
 // Nearest are those of the names that are nearest to a word, case aside: they begin with it, or are at most two slips of
 // the finger away from it.
 func Nearest(word string, names []string) (near []string) {
+	if len(word) > maxWord {
+		return nil
+	}
 	word = strings.ToLower(word)
 	best := 2
 	for _, name := range names {
