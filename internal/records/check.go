@@ -15,8 +15,7 @@ import (
 
 // CheckOptions are what a check of a MySQL server needs to know beside how to reach it.
 type CheckOptions struct {
-	Name     string        // the instance in the configuration, "teamtalk_master": the mends name its keys
-	IdleTime time.Duration // how long a connection of ours may be idle; 0: as long as it likes
+	Name string // the instance in the configuration, "teamtalk_master": the mends name its keys
 	// MakesOwn is whether our own tables are made, where they are missing, before they are needed: then only that the
 	// user may not make them is wrong.
 	MakesOwn bool
@@ -30,12 +29,10 @@ const (
 	leastPacket     = 4 << 20
 	largeOffset     = 2 * time.Second // between clocks
 	defaultPatience = 10 * time.Second
-	defaultConnect  = 2 * time.Second
-	defaultAnswer   = 3 * time.Second
 )
 
 // CheckMaster connects to the server that is written, and reports how fit it is. It changes nothing. Connecting is
-// bounded by m.ConnectTimeout (0: 2 s), every statement by m.StatementTimeout (0: 3 s). When the server cannot be reached,
+// bounded by m.ConnectTimeout, every statement by m.StatementTimeout. When the server cannot be reached,
 // that is all there is to report.
 func CheckMaster(ctx context.Context, m MySQL, opt CheckOptions) []checkup.Finding {
 	c, reached := inspect(ctx, m, opt)
@@ -72,11 +69,11 @@ func inspect(ctx context.Context, m MySQL, opt CheckOptions) (c *inspection, rea
 		opt.Now = time.Now
 	}
 	opt.Patience = cmp.Or(opt.Patience, defaultPatience)
-	m.ConnectTimeout = cmp.Or(m.ConnectTimeout, defaultConnect)
-	m.StatementTimeout = cmp.Or(m.StatementTimeout, defaultAnswer)
+	m.ConnectTimeout = cmp.Or(m.ConnectTimeout, connectTimeout)
+	m.StatementTimeout = cmp.Or(m.StatementTimeout, readTimeout)
 	c = &inspection{MySQL: m, opt: opt}
 	configured := m.MaxConns
-	m.MaxConns = 2
+	m.MaxConns, m.MaxIdle = 2, 0
 	db, err := openMySQL(m)
 	if err != nil {
 		c.add(checkup.Fault("reachable", err.Error(), "mend the keys of "+opt.Name))
@@ -274,14 +271,14 @@ func (c *inspection) idle() {
 	limit, key := time.Duration(seconds)*time.Second, c.opt.Name+"_conn_idle_time"
 	switch {
 	case !ok || seconds == 0:
-	case c.opt.IdleTime == 0:
+	case c.MaxIdleTime == 0:
 		c.add(checkup.Doubt("wait_timeout", fmt.Sprintf("the server closes connections after %v without work, and we never do", limit),
 			"set "+key+" below that"))
-	case c.opt.IdleTime >= limit:
+	case c.MaxIdleTime >= limit:
 		c.add(checkup.Doubt("wait_timeout", fmt.Sprintf("the server closes connections after %v without work, before we do (%v)",
-			limit, c.opt.IdleTime), "set "+key+" below that"))
+			limit, c.MaxIdleTime), "set "+key+" below that"))
 	default:
-		c.add(checkup.Goodf("wait_timeout", "%v, we close idle connections after %v", limit, c.opt.IdleTime))
+		c.add(checkup.Goodf("wait_timeout", "%v, we close idle connections after %v", limit, c.MaxIdleTime))
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 func at(b *servers.Database) records.MySQL {
 	return records.MySQL{
 		Addr: net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), Database: b.Name, User: b.User, Password: b.Password,
-		ConnectTimeout: time.Minute, StatementTimeout: time.Minute,
+		ConnectTimeout: time.Minute, StatementTimeout: time.Minute, MaxIdleTime: 5 * time.Minute,
 	}
 }
 
@@ -45,7 +45,7 @@ func durable(t *testing.T, args ...string) *servers.DatabaseServer {
 
 func ofMaster(t *testing.T, m records.MySQL) []checkup.Finding {
 	t.Helper()
-	return records.CheckMaster(t.Context(), m, records.CheckOptions{Name: "teamtalk_master", IdleTime: 5 * time.Minute})
+	return records.CheckMaster(t.Context(), m, records.CheckOptions{Name: "teamtalk_master"})
 }
 
 // want fails the test unless what was found of an item has that grade and says those words, in its text or its mend.
@@ -108,7 +108,9 @@ func TestCheckOfAMasterFindsEachSetting(t *testing.T) {
 	}
 	ahead := func() time.Time { return time.Now().Add(time.Hour) }
 	want(t, records.CheckMaster(t.Context(), at(b), records.CheckOptions{Now: ahead}), "clock", checkup.Doubtful, "1h0m0s behind", "NTP")
-	want(t, records.CheckMaster(t.Context(), at(b), records.CheckOptions{Name: "x"}), "wait_timeout", checkup.Doubtful, "x_conn_idle_time")
+	endless := at(b)
+	endless.MaxIdleTime = 0
+	want(t, records.CheckMaster(t.Context(), endless, records.CheckOptions{Name: "x"}), "wait_timeout", checkup.Doubtful, "x_conn_idle_time")
 	wantAllGood(t, ofMaster(t, at(b)))
 }
 
@@ -229,7 +231,7 @@ func TestCheckOfAReplica(t *testing.T) {
 	withTables(t, b)
 	server := servers.Replica(t, master, 0)
 	r := b.On(t, server)
-	opt := records.CheckOptions{Name: "teamtalk_slave", IdleTime: time.Minute, Patience: time.Minute}
+	opt := records.CheckOptions{Name: "teamtalk_slave", Patience: time.Minute}
 	check := func() []checkup.Finding {
 		t.Helper()
 		found := records.CheckReplica(t.Context(), at(b), at(r), opt)
@@ -286,4 +288,3 @@ func wantGrades(t *testing.T, findings []checkup.Finding, most checkup.Grade) {
 		}
 	}
 }
-
