@@ -60,7 +60,7 @@ func CheckRedis(ctx context.Context, instances []Named, now func() time.Time) []
 
 // place is equal for instances that are the same server and database for the same user.
 func (i Instance) place() string {
-	i.MaxConns, i.ConnectTimeout, i.CallTimeout = 0, 0, 0
+	i.ConnectTimeout, i.CallTimeout = 0, 0
 	return i.identity()
 }
 
@@ -85,7 +85,7 @@ func (c *redisCheck) run(ctx context.Context) {
 		c.sentinels(ctx)
 	}
 	opt := c.options()
-	opt.PipelineMultiplex, opt.ConnWriteTimeout = 0, c.CallTimeout // which also bounds the greeting
+	opt.ConnWriteTimeout = c.CallTimeout // which also bounds the greeting
 	begun := c.now()
 	client, err := rueidis.NewClient(opt)
 	if err != nil {

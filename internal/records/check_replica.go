@@ -12,8 +12,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 )
 
-// lookEvery is how long to wait before looking again whether something arrived.
-const lookEvery = 20 * time.Millisecond
+// arrivalPause is how long to wait before looking again whether something arrived.
+const arrivalPause = 20 * time.Millisecond
 
 // CheckReplica connects to the server that is read, and reports how fit it is beside its master, which is reached as
 // CheckMaster does. It changes nothing but one row of IMProxyMark on the master, for as long as that takes to reach the
@@ -88,7 +88,7 @@ func (c *inspection) arrival(ctx context.Context, m *inspection) {
 		case <-waiting.Done():
 			c.noArrival(ctx, item)
 			return
-		case <-time.After(lookEvery):
+		case <-time.After(arrivalPause):
 		}
 	}
 }

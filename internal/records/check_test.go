@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,14 +12,14 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/tables"
 )
 
 // at is how records reach a database of a test.
 func at(b *servers.Database) records.MySQL {
-	return records.MySQL{
-		Addr: net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), Database: b.Name, User: b.User, Password: b.Password,
-		ConnectTimeout: time.Minute, StatementTimeout: time.Minute, MaxIdleTime: 5 * time.Minute,
-	}
+	m := tables.At(b)
+	m.ConnectTimeout, m.StatementTimeout, m.MaxIdleTime = time.Minute, time.Minute, 5*time.Minute
+	return m
 }
 
 // withTables makes the tables in a database.
