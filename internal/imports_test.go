@@ -33,6 +33,9 @@ var allowed = map[string][]string{
 	"terminal":  {},
 	"tail":      {"records"},
 	"datadir":   {},
+	"config":    {"spelling"},
+	"spelling":  {},
+	"ops":       {},
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

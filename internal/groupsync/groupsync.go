@@ -43,6 +43,8 @@ type Syncer struct {
 	Store Store
 	Now   func() time.Time
 	Log   *slog.Logger
+	// Observe is told of every look: how long it took, and why it failed. Nil means nobody wants to know.
+	Observe func(took time.Duration, err error)
 }
 
 // Run looks at once and then every Every, until ctx ends. What fails is logged and looked at again next time.
@@ -50,7 +52,12 @@ func (s *Syncer) Run(ctx context.Context) error {
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
 	for {
-		if err := s.look(ctx); err != nil && ctx.Err() == nil {
+		begun := time.Now()
+		err := s.look(ctx)
+		if s.Observe != nil && ctx.Err() == nil {
+			s.Observe(time.Since(begun), err)
+		}
+		if err != nil && ctx.Err() == nil {
 			s.Log.Warn("group sync failed; the next look does it again", "err", err)
 		}
 		select {

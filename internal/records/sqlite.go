@@ -68,6 +68,8 @@ func openSQLiteMode(path, mode, txlock string, conns int, pragma string) (*sql.D
 // sqliteDialect is SQLite's. A write transaction has the database for itself, so nothing needs locking.
 type sqliteDialect struct{}
 
+func (sqliteDialect) together(tx *sql.Tx) batched { return atOnce{tx} }
+
 func (sqliteDialect) shared() bool { return false }
 
 func (sqliteDialect) lock() string { return "" }

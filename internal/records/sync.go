@@ -85,3 +85,54 @@ func (s *Store) SetMark(ctx context.Context, name string, value uint32) error {
 		return insert(ctx, tx, s.dialect, "IMProxyMark", "name,value", []any{name, value}, s.dialect.upsert([]string{"name"}, []string{"value"}))
 	})
 }
+
+// Marks returns those of the named marks that were ever set.
+func (s *Store) Marks(ctx context.Context, names []string) (map[string]uint32, error) {
+	found := make(map[string]uint32, len(names))
+	err := chunked(names, func(names []string) error {
+		return s.query(ctx, "marks", "SELECT name,value FROM IMProxyMark WHERE name IN ("+marks(len(names))+")", anys(names), func(scan scanner) error {
+			var name string
+			var value uint32
+			err := scan(&name, &value)
+			found[name] = value
+			return err
+		})
+	})
+	return found, err
+}
+
+// SwapMark sets a mark to value if it is old, or was never set and old is 0, and says whether it did.
+func (s *Store) SwapMark(ctx context.Context, name string, old, value uint32) (swapped bool, err error) {
+	err = s.change(ctx, func(tx *sql.Tx) error {
+		if old != 0 {
+			n, err := exec(ctx, tx, "UPDATE IMProxyMark SET value=? WHERE name=? AND value=?", value, name, old)
+			swapped = n == 1
+			return err
+		}
+		_, err := exec(ctx, tx, "INSERT INTO IMProxyMark (name,value) VALUES (?,?)", name, value)
+		if swapped = err == nil; err != nil && s.dialect.duplicate(err) {
+			return nil
+		}
+		return err
+	})
+	return swapped && err == nil, err
+}
+
+// RaiseMarks sets those of the named marks to value that are below it. It makes none.
+func (s *Store) RaiseMarks(ctx context.Context, names []string, value uint32) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		return chunked(names, func(names []string) error {
+			_, err := exec(ctx, tx, "UPDATE IMProxyMark SET value=? WHERE value<? AND name IN ("+marks(len(names))+")",
+				append([]any{value, value}, anys(names)...)...)
+			return err
+		})
+	})
+}
+
+func anys(names []string) []any {
+	out := make([]any, len(names))
+	for i, name := range names {
+		out[i] = name
+	}
+	return out
+}

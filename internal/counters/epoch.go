@@ -1,0 +1,230 @@
+package counters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// An instance of Redis may lose what it had: it is flushed, comes back empty, or comes back with an old snapshot. So each
+// role has an epoch: an id, and a beat that is raised every second, both in Redis and, after that, in the records. An
+// instance without them, with another id or an older beat than the records' has lost something. Then a new epoch begins,
+// and every key counts as incomplete until its companion says that it was filled from the records in that epoch.
+//
+// The epochs are kept by role, not by address: an instance that was moved elsewhere without its keys has lost them, too.
+// The first epoch is special: what was there before it are the counters of original servers, which are taken over.
+const firstEpoch = 1
+
+const (
+	beatEvery   = time.Second
+	lookTimeout = 2 * time.Second
+	// ahead is how far the beat may be before the clock, in seconds, before it goes on by ones.
+	ahead = 5
+	// lookTries is how often a look begins again because another process was faster.
+	lookTries = 10
+)
+
+func epochKey(role string) string  { return "dbproxy:epoch:" + role }
+func epochMark(role string) string { return "epoch:" + role }
+func beatMark(role string) string  { return "beat:" + role }
+
+// role is what an instance is used for.
+type role struct {
+	*link
+	name string
+
+	looking sync.Mutex // held while epochs are compared
+
+	mu    sync.Mutex
+	epoch uint32 // the current one as far as we know; 0: nobody has looked yet
+	beat  uint32 // the greatest seen of it
+}
+
+// known returns the epoch; 0 is unknown.
+func (ro *role) known() uint32 {
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
+	return ro.epoch
+}
+
+// matches compares what stands in Redis with what we know, and whether that was at when the question was put together.
+func (ro *role) matches(value string, at uint32) bool {
+	id, beat := parseEpoch(value)
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
+	if at == 0 || at != ro.epoch || id != at || beat < ro.beat {
+		return false
+	}
+	ro.beat = beat
+	return true
+}
+
+// seen is the greatest beat that was seen of an epoch.
+func (ro *role) seen(epoch uint32) uint32 {
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
+	if epoch != ro.epoch {
+		return 0
+	}
+	return ro.beat
+}
+
+func (ro *role) learn(id, beat uint32) {
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
+	switch {
+	case id > ro.epoch:
+		ro.epoch, ro.beat = id, beat
+	case id == ro.epoch:
+		ro.beat = max(ro.beat, beat)
+	}
+}
+
+func parseEpoch(value string) (id, beat uint32) {
+	if _, err := fmt.Sscanf(value, "%d %d", &id, &beat); err != nil {
+		return 0, 0
+	}
+	return id, beat
+}
+
+// Run watches over the epochs until ctx ends.
+func (r *Redis) Run(ctx context.Context) error {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for failed := false; ; {
+		err := r.beat(ctx)
+		if err != nil && !failed && ctx.Err() == nil {
+			r.log.Warn("cannot compare Redis with the records; going on", "err", err)
+		}
+		failed = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// lookAll compares all instances that are there with the records.
+func (r *Redis) lookAll(ctx context.Context) error {
+	errs := make([]error, len(r.roles))
+	for i, ro := range r.roles {
+		if _, why := ro.away(); why == nil {
+			errs[i] = r.compare(ctx, ro)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// settled returns the epoch after a fresh look.
+func (r *Redis) settled(ctx context.Context, ro *role) (uint32, error) {
+	if err := r.compare(ctx, ro); err != nil {
+		return 0, err
+	}
+	return ro.known(), nil
+}
+
+// compare compares an instance with the records, and begins a new epoch if it has lost something. The records are read
+// first: their beat is never ahead of Redis' unless Redis has lost it.
+func (r *Redis) compare(ctx context.Context, ro *role) error {
+	ro.looking.Lock()
+	defer ro.looking.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	for range lookTries {
+		marks, err := r.books.Marks(ctx, []string{epochMark(ro.name), beatMark(ro.name)})
+		if err != nil {
+			return err
+		}
+		id, beat := marks[epochMark(ro.name)], marks[beatMark(ro.name)]
+		seen := ro.seen(id)
+		results, err := ro.do(ctx, []command{plain("GET", epochKey(ro.name))})
+		if err != nil {
+			return err
+		}
+		value := text(results[0])
+		inRedis, beatInRedis := parseEpoch(value)
+		switch {
+		case id != 0 && inRedis == id && beatInRedis >= max(beat, seen):
+			if beat == 0 { // whoever began it did not get so far
+				_, err = r.books.SwapMark(ctx, beatMark(ro.name), 0, 1)
+			}
+			if err == nil {
+				ro.learn(id, beatInRedis)
+			}
+			return err
+		case value == "" && beat == 0: // nobody ever was here, or did not get far
+			err = r.begin(ctx, ro, id, firstEpoch, 0)
+		default:
+			again, err := r.books.Marks(ctx, []string{epochMark(ro.name)})
+			if err != nil {
+				return err
+			}
+			if again[epochMark(ro.name)] != id {
+				continue // another process has just begun one
+			}
+			r.log.Warn("Redis has lost what it had; it gets it back from the records as it is needed",
+				"instance", ro.name, "addr", ro.String(), "epoch", value, "recorded", fmt.Sprint(id, " ", beat))
+			if err := r.begin(ctx, ro, id, max(id, inRedis)+1, max(beat, beatInRedis)); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("Redis %s (%s) loses what it has again and again", ro.name, ro.Instance)
+}
+
+// begin begins an epoch, unless another process was faster.
+func (r *Redis) begin(ctx context.Context, ro *role, old, id, beat uint32) error {
+	swapped, err := r.books.SwapMark(ctx, epochMark(ro.name), old, id)
+	if err != nil || !swapped {
+		return err
+	}
+	_, err = ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(max(beat, r.unix())))})
+	return err
+}
+
+// beat compares and then raises the beats: in Redis first, so that the records are never ahead of it.
+func (r *Redis) beat(ctx context.Context) error {
+	if err := r.lookAll(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	next := r.unix()
+	for _, ro := range r.roles {
+		ro.mu.Lock()
+		if ro.beat > next+ahead { // the clock was set back
+			next = ro.beat + 1
+		}
+		ro.mu.Unlock()
+	}
+	var raised []string
+	for _, ro := range r.roles {
+		ro.mu.Lock()
+		id, beat := ro.epoch, ro.beat
+		ro.mu.Unlock()
+		if _, why := ro.away(); why != nil || id == 0 || beat >= next {
+			continue
+		}
+		results, err := ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(next))})
+		if err != nil {
+			continue // it is away, and known to be
+		}
+		if nowID, nowBeat := parseEpoch(text(results[0])); nowID == id && nowBeat >= next {
+			ro.learn(id, nowBeat)
+			raised = append(raised, beatMark(ro.name))
+		}
+	}
+	if len(raised) == 0 {
+		return nil
+	}
+	return r.books.RaiseMarks(ctx, raised, next)
+}
+
+func (r *Redis) unix() uint32 { return uint32(r.now().Unix()) }
