@@ -26,7 +26,8 @@ const (
 	LostMessage      FaultKind = "lost-message"      // a message where no reader looks for it
 	MissingSound     FaultKind = "missing-sound"     // a voice message without its row in IMAudio
 	OrphanSound      FaultKind = "orphan-sound"      // a row in IMAudio that no message refers to
-	StrayTalk        FaultKind = "stray-talk"        // a talk row of ours without its relation or group
+	StrayTalk        FaultKind = "stray-talk"        // a talk row of ours without its relation
+	StrayGroup       FaultKind = "stray-group"       // a talk row of ours without its group
 	LevelAhead       FaultKind = "level-ahead"       // a user has seen more of a group than there is
 )
 

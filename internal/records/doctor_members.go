@@ -96,11 +96,12 @@ func (c *Checkup) talks(kind chat.TalkKind) func(context.Context, Cursor) (Look,
 			err := scan(&t.A, &t.B, &relation, &stray)
 			look.Rows, look.Next = look.Rows+1, Cursor{int64(t.A), int64(t.B)}
 			if stray {
-				text := fmt.Sprintf("%s is counted, but there is no such group", t)
+				f := Fault{Kind: StrayGroup, Talk: t, Text: fmt.Sprintf("%s is counted, but there is no such group", t)}
 				if kind == chat.Pair {
-					text = fmt.Sprintf("%s is counted under relation %d, which is not theirs, or not there", t, relation)
+					f.Kind = StrayTalk
+					f.Text = fmt.Sprintf("%s is counted under relation %d, which is not theirs, or not there", t, relation)
 				}
-				look.Faults = append(look.Faults, Fault{Kind: StrayTalk, Talk: t, Text: text})
+				look.Faults = append(look.Faults, f)
 			}
 			return err
 		})
@@ -122,11 +123,8 @@ func (c *Checkup) top(ctx context.Context, what, query string, args ...any) erro
 }
 
 // mendTalk gives a pair whose relation is not there the one that is, or makes it, as the first message does. Nothing of the
-// pair is unread then. A group that is not there is left.
+// pair is unread then.
 func (c *Checkup) mendTalk(ctx context.Context, f Fault) (why string, err error) {
-	if f.Talk.Kind != chat.Pair {
-		return "it does no harm", nil
-	}
 	err = c.holding(ctx, f.Talk, func(tx *sql.Tx, h held) error {
 		rs, err := c.relationsOf(ctx, tx, []chat.Talk{f.Talk})
 		if err != nil || !h.ours || slices.ContainsFunc(rs[f.Talk], func(r relation) bool { return r.id == h.relation }) {
