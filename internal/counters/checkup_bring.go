@@ -115,7 +115,7 @@ func (c Checkup) BringMembers(ctx context.Context, state chat.Change) error {
 	}
 	f := membersOf(state)
 	var q question
-	q.add(run(fillFields, f.key, append([]string{decimal(at), decimal(state.Rev), f.suffix}, f.pairs...)...), nothing)
+	q.add(run(fillFields, f.key, append([]string{decimal(at), revision(at, state.Rev), f.suffix}, f.pairs...)...), nothing)
 	return q.ask(ctx, c.groupMember)
 }
 

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
 // An instance of Redis may lose what it had: it is flushed, comes back empty, or comes back with an old snapshot. So each
 // role has an epoch: an id, and a beat that is raised every second, both in Redis and, after that, in the records. An
-// instance without them, with another id or an older beat than the records' has lost something. Then a new epoch begins,
+// instance without them, with another id or an older beat than the records' has lost something; so have the records when
+// their beat is far behind. Then a new epoch begins,
 // and every key counts as incomplete until its companion says that it was filled from the records in that epoch.
 //
 // The epochs are kept by role, not by address: an instance that was moved elsewhere without its keys has lost them, too.
@@ -20,8 +23,9 @@ const firstEpoch = 1
 const (
 	beatEvery   = time.Second
 	lookTimeout = 2 * time.Second
-	// ahead is how far the beat may be before the clock, in seconds, before it goes on by ones.
-	ahead = 5
+	// restored is how far the records' beat is behind that of Redis only when they come from a backup: it is raised to one
+	// more than is recorded, so that it is no clock, but is never further ahead than that.
+	restored = 60
 	// lookTries is how often a look begins again because another process was faster.
 	lookTries = 10
 )
@@ -40,6 +44,8 @@ type role struct {
 	mu    sync.Mutex
 	epoch uint32 // the current one as far as we know; 0: nobody has looked yet
 	beat  uint32 // the greatest seen of it
+
+	recorded uint32 // the beat in the records, when they were last looked at
 }
 
 // known returns the epoch; 0 is unknown.
@@ -59,6 +65,12 @@ func (ro *role) matches(value string, at uint32) bool {
 	}
 	ro.beat = beat
 	return true
+}
+
+func (ro *role) record(beat uint32) {
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
+	ro.recorded = beat
 }
 
 // seen is the greatest beat that was seen of an epoch.
@@ -83,11 +95,12 @@ func (ro *role) learn(id, beat uint32) {
 }
 
 func parseEpoch(value string) (id, beat uint32) {
-	if _, err := fmt.Sscanf(value, "%d %d", &id, &beat); err != nil {
-		return 0, 0
-	}
-	return id, beat
+	first, second, _ := strings.Cut(value, " ")
+	return count(first), count(second)
 }
+
+// revision orders the records' revisions of a talk across epochs: see scripts.go.
+func revision(epoch, rev uint32) string { return strconv.FormatUint(uint64(epoch)<<32|uint64(rev), 10) }
 
 // Run watches over the epochs until ctx ends.
 func (r *Redis) Run(ctx context.Context) error {
@@ -148,12 +161,14 @@ func (r *Redis) compare(ctx context.Context, ro *role) error {
 		value := text(results[0])
 		inRedis, beatInRedis := parseEpoch(value)
 		switch {
-		case id != 0 && inRedis == id && beatInRedis >= max(beat, seen):
+		case id != 0 && inRedis == id && beatInRedis >= max(beat, seen) && (beat == 0 || beatInRedis <= beat+restored):
 			if beat == 0 { // whoever began it did not get so far
-				_, err = r.books.SwapMark(ctx, beatMark(ro.name), 0, 1)
+				_, err = r.books.SwapMark(ctx, beatMark(ro.name), 0, beatInRedis)
+				beat = beatInRedis
 			}
 			if err == nil {
 				ro.learn(id, beatInRedis)
+				ro.record(beat)
 			}
 			return err
 		case value == "" && beat == 0: // nobody ever was here, or did not get far
@@ -166,7 +181,7 @@ func (r *Redis) compare(ctx context.Context, ro *role) error {
 			if again[epochMark(ro.name)] != id {
 				continue // another process has just begun one
 			}
-			r.log.Warn("Redis has lost what it had; it gets it back from the records as it is needed",
+			r.log.Warn("Redis and the records disagree, so one was lost or set back; Redis is filled again as it is needed",
 				"instance", ro.name, "addr", ro.String(), "epoch", value, "recorded", fmt.Sprint(id, " ", beat))
 			if err := r.begin(ctx, ro, id, max(id, inRedis)+1, max(beat, beatInRedis)); err != nil {
 				return err
@@ -185,8 +200,11 @@ func (r *Redis) begin(ctx context.Context, ro *role, old, id, beat uint32) error
 	if err != nil || !swapped {
 		return err
 	}
-	_, err = ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(max(beat, r.unix())))})
-	return err
+	beat++
+	if _, err = ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(beat))}); err != nil {
+		return err
+	}
+	return r.books.RaiseMarks(ctx, map[string]uint32{beatMark(ro.name): beat})
 }
 
 // beat compares and then raises the beats: in Redis first, so that the records are never ahead of it.
@@ -194,37 +212,39 @@ func (r *Redis) beat(ctx context.Context) error {
 	if err := r.lookAll(ctx); err != nil {
 		return err
 	}
+	_ = r.noteStart(ctx) // or at the next beat
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	next := r.unix()
+	raised := make(map[string]uint32)
 	for _, ro := range r.roles {
-		ro.mu.Lock()
-		if ro.beat > next+ahead { // the clock was set back
-			next = ro.beat + 1
-		}
-		ro.mu.Unlock()
-	}
-	var raised []string
-	for _, ro := range r.roles {
-		ro.mu.Lock()
-		id, beat := ro.epoch, ro.beat
-		ro.mu.Unlock()
-		if _, why := ro.away(); why != nil || id == 0 || beat >= next {
-			continue
-		}
-		results, err := ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(next))})
-		if err != nil {
-			continue // it is away, and known to be
-		}
-		if nowID, nowBeat := parseEpoch(text(results[0])); nowID == id && nowBeat >= next {
-			ro.learn(id, nowBeat)
-			raised = append(raised, beatMark(ro.name))
+		if beat, ok := r.raiseBeat(ctx, ro); ok {
+			raised[beatMark(ro.name)] = beat
 		}
 	}
 	if len(raised) == 0 {
 		return nil
 	}
-	return r.books.RaiseMarks(ctx, raised, next)
+	return r.books.RaiseMarks(ctx, raised)
+}
+
+// raiseBeat raises the beat in Redis to one more than is recorded, and says whether it did.
+func (r *Redis) raiseBeat(ctx context.Context, ro *role) (beat uint32, ok bool) {
+	ro.mu.Lock()
+	id, beat := ro.epoch, ro.recorded+1
+	ro.mu.Unlock()
+	if _, why := ro.away(); why != nil || id == 0 {
+		return 0, false
+	}
+	results, err := ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(beat))})
+	if err != nil {
+		return 0, false // it is away, and known to be
+	}
+	nowID, nowBeat := parseEpoch(text(results[0]))
+	if nowID != id || nowBeat < beat {
+		return 0, false
+	}
+	ro.learn(id, nowBeat)
+	return beat, true
 }
 
 func (r *Redis) unix() uint32 { return uint32(r.now().Unix()) }

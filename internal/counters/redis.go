@@ -58,8 +58,8 @@ type Marks interface {
 	Marks(ctx context.Context, names []string) (map[string]uint32, error)
 	// SwapMark sets a mark to value if it is old (0: if it is not there), and says whether it did.
 	SwapMark(ctx context.Context, name string, old, value uint32) (swapped bool, err error)
-	// RaiseMarks sets those of the marks to value that are below it; none is made.
-	RaiseMarks(ctx context.Context, names []string, value uint32) error
+	// RaiseMarks sets those of the marks that are below these values; none is made.
+	RaiseMarks(ctx context.Context, values map[string]uint32) error
 }
 
 // Groups is what a Redis needs of chat.Groups and chat.Mutes.
@@ -82,12 +82,13 @@ type Redis struct {
 	roles                                []*role
 
 	wake     chan struct{} // has room for one
+	noted    bool          // total_user_update was seen to; owned by Use, then Run
 	failures SharedFailures
 }
 
 // OpenRedis connects to all instances. Those that cannot be reached are tried again in the background: see Away. An error
 // says that the options are wrong.
-func OpenRedis(ctx context.Context, opt RedisOptions) (*Redis, error) {
+func OpenRedis(opt RedisOptions) (*Redis, error) {
 	r := &Redis{now: opt.Now, log: opt.Log, wake: make(chan struct{}, 1)}
 	if r.now == nil {
 		r.now = time.Now
@@ -138,10 +139,9 @@ func OpenRedis(ctx context.Context, opt RedisOptions) (*Redis, error) {
 // once, before anything else.
 func (r *Redis) Use(ctx context.Context, books Books) {
 	r.books = books
-	if err := r.lookAll(ctx); err != nil {
+	if err := errors.Join(r.lookAll(ctx), r.noteStart(ctx)); err != nil {
 		r.log.Warn("cannot tell yet whether Redis still has what it had; asking the records meanwhile", "err", err)
 	}
-	r.noteStart(ctx)
 }
 
 // Close ends the connections. Nothing may be under way.

@@ -22,8 +22,9 @@ type dialect interface {
 	shared() bool
 	// lock is appended to a SELECT in a transaction whose rows are to stay as they are until its end.
 	lock() string
-	// rows is a list of n row constructors of the given width, for (a, b) IN ….
-	rows(n, width int) string
+	// lookup begins a query for the rows of a table, named t, whose keys are one of n lists of parameters; a WHERE and more
+	// may follow. A list that is given twice may find its row twice.
+	lookup(columns, table string, keys []string, n int) string
 	// insertRows is how many of the rows left (at least one) the next INSERT takes.
 	insertRows(left int) int
 	// upsert is appended to an INSERT: where a row with these keys is there, the columns set are overwritten.

@@ -79,13 +79,13 @@ func splitTalk(p chat.Talk, rs []relation, used uint32, full map[uint32]bool) (F
 // relationsOf returns all relations of pairs, the one in use by the original's tables last.
 func (c *Checkup) relationsOf(ctx context.Context, q querier, pairs []chat.Talk) (map[chat.Talk][]relation, error) {
 	all := make(map[chat.Talk][]relation)
-	// Not chunked, which repeats keys; there are lookRows pairs at most.
+	// Not chunked, which may repeat a key, and find its rows twice; there are lookRows pairs at most.
 	keys := make([]any, 0, 2*len(pairs))
 	for _, p := range pairs {
 		keys = append(keys, p.A, p.B)
 	}
-	query := "SELECT id,smallId,bigId,CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END AS live FROM IMRelationShip WHERE (smallId,bigId) IN " +
-		c.s.dialect.rows(len(pairs), 2) + " ORDER BY live, updated, id"
+	query := c.s.dialect.lookup("id,smallId,bigId,CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END AS live", "IMRelationShip",
+		[]string{"smallId", "bigId"}, len(pairs)) + " ORDER BY live, updated, id"
 	err := each(ctx, q, query, keys, func(scan scanner) error {
 		t := chat.Talk{Kind: chat.Pair}
 		var r relation
@@ -103,11 +103,11 @@ func (c *Checkup) used(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]ui
 		return found, nil
 	}
 	err := chunked(pairs, func(pairs []chat.Talk) error {
-		keys := make([]any, 0, 2*len(pairs))
+		keys := make([]any, 0, 3*len(pairs))
 		for _, p := range pairs {
-			keys = append(keys, p.A, p.B)
+			keys = append(keys, uint32(p.Kind), p.A, p.B)
 		}
-		query := "SELECT a,b,relateId FROM IMProxyTalk WHERE kind=1 AND (a,b) IN " + c.s.dialect.rows(len(pairs), 2)
+		query := c.s.dialect.lookup("a,b,relateId", "IMProxyTalk", talkKey, len(pairs))
 		return c.query(ctx, "talks", query, keys, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id uint32

@@ -15,7 +15,7 @@ func membersAmong(ctx context.Context, q querier, d dialect, asked []member) (ma
 		for _, m := range asked {
 			keys = append(keys, m.group, m.user)
 		}
-		query := "SELECT groupId,userId FROM IMGroupMember WHERE status=0 AND (groupId,userId) IN " + d.rows(len(asked), 2)
+		query := d.lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
 		return each(ctx, q, query, keys, func(scan scanner) error {
 			var m member
 			err := scan(&m.group, &m.user)

@@ -204,5 +204,11 @@ func ownTables() []table {
 				chars("newTable", 32), unsigneds("newRow", "newOwner", "newId", "newCreated", "at")),
 			keys: []string{"kind,a,b,newId", "oldTable,oldRow"},
 		},
+		{
+			// Who does what one process is enough for, and until when by the clock of the database, Unix seconds.
+			name:    "IMProxyLease",
+			columns: join(chars("name", 64), chars("holder", 64), unsigneds("expires")),
+			primary: []string{"name"},
+		},
 	}
 }
