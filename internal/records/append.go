@@ -30,7 +30,24 @@ func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (c
 			return chat.Receipt{}, err
 		}
 	}
-	return chat.Receipt{Stored: a.stored, Changes: a.changes()}, err
+	return chat.Receipt{Stored: a.stored, Changes: a.changes()}, s.wrote(err, a.subjects()...)
+}
+
+// subjects is what the batch wrote about.
+func (a *appending) subjects() (all []subject) {
+	for i, d := range a.Drafts {
+		if a.stored[i].Err != nil {
+			continue
+		}
+		all = append(all, aboutTalk(d.Talk), aboutUser(d.From))
+		if d.Talk.Kind == chat.Pair {
+			all = append(all, aboutUser(d.Talk.Peer(d.From)))
+		}
+		if id, err := strconv.ParseUint(a.contents[i], 10, 32); err == nil && d.Sound != nil {
+			all = append(all, aboutSound(uint32(id)))
+		}
+	}
+	return all
 }
 
 // appending is one Append at work, inside its transaction.

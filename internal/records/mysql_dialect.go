@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -194,7 +195,11 @@ func (mysqlDialect) explain(err error) error {
 	case errLockWait:
 		mend = "another transaction holds these rows for too long"
 	}
-	if mend == "" {
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &dial) && dial.Op == "dial":
+		mend = "start the server, or mend its host and port in the configuration"
+	case mend == "":
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, mend)

@@ -52,7 +52,7 @@ func (s *Store) Behind(ctx context.Context, group, at uint32) (users []uint32, e
 // It holds the talk's lock, as everybody does who makes sessions of a group or changes its members. So what is found
 // here stays true until the commit, and many may do this at the same time: each sees what the one before has made.
 func (s *Store) SyncSessions(ctx context.Context, group uint32, users []uint32, at uint32) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		if _, err := s.talking(tx).lockOne(ctx, chat.GroupTalk(group), at); err != nil {
 			return err
 		}
@@ -84,6 +84,7 @@ func (s *Store) SyncSessions(ctx context.Context, group uint32, users []uint32, 
 			return err
 		})
 	})
+	return s.wrote(err, aboutEach(users, aboutUser)...)
 }
 
 // memberSession is a member's session with the group: of several the one in use.
@@ -131,7 +132,14 @@ func (s *Store) latest(ctx context.Context, what, query string, args []any, row 
 
 // Mark returns a stored value by its name; ok is false when it was never set.
 func (s *Store) Mark(ctx context.Context, name string) (value uint32, ok bool, err error) {
-	err = s.query(ctx, "a mark", "SELECT value FROM IMProxyMark WHERE name=?", []any{name}, func(scan scanner) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	value, ok, err = readMark(ctx, s.read, name)
+	return value, ok, s.failed("reading a mark", err)
+}
+
+func readMark(ctx context.Context, q querier, name string) (value uint32, ok bool, err error) {
+	err = each(ctx, q, "SELECT value FROM IMProxyMark WHERE name=?", []any{name}, func(scan scanner) error {
 		ok = true
 		return scan(&value)
 	})
