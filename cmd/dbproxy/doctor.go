@@ -147,10 +147,10 @@ func (e *examining) openServers(ctx context.Context, path string) (*servers, err
 	}
 	log := slog.Default()
 	if e.repair {
-		complete := func(store *records.Store) error { return serving{log: log}.completeOwn(ctx, store) }
+		complete := func(s *servers) error { return serving{log: log}.completeOwn(ctx, s.store) }
 		return openServers(ctx, cfg, complete, nil, log)
 	}
-	redis, err := openRedis(ctx, cfg, nil, log)
+	redis, err := openRedis(cfg, nil, log)
 	if err != nil {
 		return nil, err
 	}

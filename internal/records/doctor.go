@@ -86,7 +86,7 @@ const (
 func (s *Store) Checkup(ctx context.Context) (*Checkup, error) {
 	c := &Checkup{s: s, began: s.unix(), tables: make(map[string]map[string]bool), tops: make(map[string]int64)}
 	for _, t := range schema() {
-		columns, _, err := s.dialect.inspect(ctx, c.db(), t)
+		columns, _, err := s.dialect.inspect(ctx, c.s.read, t)
 		if err != nil {
 			return nil, s.failed("looking at table "+t.name, err)
 		}
@@ -162,19 +162,11 @@ func (c *Checkup) Mend(ctx context.Context, faults []Fault, seq chat.Sequencer) 
 	return mended, left, nil
 }
 
-// db is what reads: the master, beside whoever writes.
-func (c *Checkup) db() *sql.DB {
-	if c.s.dialect.shared() {
-		return c.s.write
-	}
-	return c.s.read
-}
-
 // query is each on the master, bounded in time, with the error classified.
 func (c *Checkup) query(ctx context.Context, what, query string, args []any, row func(scanner) error) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	return c.s.failed("looking at "+what, each(ctx, c.db(), query, args, row))
+	return c.s.failed("looking at "+what, each(ctx, c.s.read, query, args, row))
 }
 
 // chunk returns the id up to which the next rows of a table reach; the look it begins has no faults yet.

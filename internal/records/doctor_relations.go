@@ -36,7 +36,7 @@ func (c *Checkup) relations(ctx context.Context, after Cursor) (Look, error) {
 	if err != nil || len(pairs) == 0 {
 		return look, err
 	}
-	all, err := c.relationsOf(ctx, c.db(), pairs)
+	all, err := c.relationsOf(ctx, c.s.read, pairs)
 	if err != nil {
 		return look, err
 	}

@@ -64,7 +64,7 @@ func (c *Checkup) lastStored(ctx context.Context, byTable map[string]map[uint32]
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	for _, table := range sortedKeys(byTable) {
-		if err := lastStored(ctx, c.db(), table, byTable[table]); err != nil {
+		if err := lastStored(ctx, c.s.read, table, byTable[table]); err != nil {
 			return c.s.failed("looking at "+table, err)
 		}
 	}
@@ -87,7 +87,7 @@ func (c *Checkup) GroupStates(ctx context.Context, after Cursor) (states []chat.
 	if err != nil || len(groups) == 0 {
 		return nil, look, err
 	}
-	byID, err := c.groupStates(ctx, c.db(), groups)
+	byID, err := c.groupStates(ctx, c.s.read, groups)
 	for _, group := range groups {
 		states = append(states, *byID[group])
 	}
@@ -210,7 +210,7 @@ func (c *Checkup) Known(ctx context.Context, talks []chat.Talk) (map[chat.Talk]b
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	relations, err := findRelations(ctx, c.db(), c.s.dialect, pairs)
+	relations, err := findRelations(ctx, c.s.read, c.s.dialect, pairs)
 	if err != nil {
 		return nil, c.s.failed("looking at relations", err)
 	}
