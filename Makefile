@@ -37,14 +37,16 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 	$(GO) test ./internal/pdu -run '^$$' -fuzz FuzzReader -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 	$(GO) test ./internal/command -run '^$$' -fuzz FuzzRequest -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./internal/admin -run '^$$' -fuzz FuzzReadCSV -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./internal/config -run '^$$' -fuzz FuzzParse -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 
 bench: build ## Measure messages per second, on a store of its own
 	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10
 
-generate: ## Make internal/impb anew from proto/
+generate: ## Make internal/impb anew from proto/, docs/configuration.md from internal/config
 	$(GOTOOL) buf format -w
 	$(GOTOOL) buf lint
 	$(GOTOOL) buf generate
+	$(GO) generate ./...
 
 generate-check:
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \

@@ -22,10 +22,11 @@ var allowed = map[string][]string{
 	"server":    {"pdu"},
 	"command":   {"catalog", "chat", "impb", "pdu", "server"},
 	"chat":      {},
-	"records":   {"chat"},
+	"checkup":   {},
+	"records":   {"chat", "checkup"},
 	"admin":     {"chat"},
-	"counters":  {"chat"},
-	"voice":     {"chat"},
+	"counters":  {"chat", "checkup"},
+	"voice":     {"chat", "checkup"},
 	"groupsync": {"chat"},
 	"company":   {"chat"},
 	"demo":      {"client", "company", "impb"},
@@ -33,6 +34,9 @@ var allowed = map[string][]string{
 	"terminal":  {},
 	"tail":      {"records"},
 	"datadir":   {},
+	"config":    {"spelling"},
+	"spelling":  {},
+	"ops":       {},
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

@@ -71,7 +71,7 @@ func serveHere(t *testing.T, data string) (addr string) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		err := serving{data: data, listen: "127.0.0.1:0", log: slog.New(slog.NewJSONHandler(log, nil))}.run(ctx)
+		err := serving{data: data, listen: []string{"127.0.0.1:0"}, log: slog.New(slog.NewJSONHandler(log, nil))}.run(ctx)
 		log.Close()
 		ended <- err
 	}()

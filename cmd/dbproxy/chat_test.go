@@ -124,7 +124,7 @@ func demoProxy(t *testing.T) (addr string, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	listening, ended := make(chan string, 1), make(chan error, 1)
 	s := serving{
-		data: t.TempDir(), listen: "127.0.0.1:0", demo: true, log: slog.New(slog.DiscardHandler),
+		data: t.TempDir(), listen: []string{"127.0.0.1:0"}, demo: true, log: slog.New(slog.DiscardHandler),
 		ready: func(addr string, _ company.State) { listening <- addr },
 	}
 	go func() { ended <- s.run(ctx) }()

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/spelling"
 )
 
 // shells are those that completions exist for.
@@ -60,8 +62,8 @@ bash needs the package bash-completion; zsh needs "compinit" to have been run.`,
 			return c.Root().GenPowerShellCompletionWithDesc(out)
 		}
 		hint := "choose " + strings.Join(shells, ", ")
-		if meant := nearest(args[0], shells); len(meant) > 0 {
-			hint = didYouMean(meant)
+		if meant := spelling.Nearest(args[0], shells); len(meant) > 0 {
+			hint = spelling.DidYouMean(meant)
 		}
 		return fmt.Errorf("there is no completion for %q; %s", args[0], hint)
 	}

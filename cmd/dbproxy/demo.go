@@ -53,7 +53,7 @@ func startSecond(ctx context.Context, dir string) (addr string, stop func() erro
 	listening := make(chan string, 1)
 	ended := make(chan error, 1)
 	s := serving{
-		data: dir, listen: "127.0.0.1:0", log: slog.New(slog.DiscardHandler),
+		data: dir, listen: []string{"127.0.0.1:0"}, log: slog.New(slog.DiscardHandler),
 		ready: func(addr string, _ company.State) { listening <- addr },
 	}
 	go func() { ended <- s.run(ctx) }()

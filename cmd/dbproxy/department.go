@@ -32,13 +32,13 @@ func departmentAddCommand() *cobra.Command {
   dbproxy department add 后端 --parent Engineering --priority 2`,
 		Args: oneArg("the department's name"),
 	}
-	data := dataFlag(c)
+	data := placeFlags(c)
 	var d chat.Department
 	parent := c.Flags().String("parent", "", "the department above it, by id or `name` (default: none)")
 	c.Flags().Uint32Var(&d.Priority, "priority", 0, "the `place` among its neighbours in clients' lists")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		d.Name = args[0]
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			var err error
 			if d.Parent, err = departmentID(c.Context(), store, *parent); err != nil {
 				return fmt.Errorf("department not added: %w", err)
@@ -78,9 +78,9 @@ updated (Unix seconds).`,
 		Example: "  dbproxy department list\n  dbproxy department list --json",
 		Args:    cobra.NoArgs,
 	}
-	data, asJSON := dataFlag(c), jsonFlag(c)
+	data, asJSON := placeFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			list, err := listDepartments(c, store)
 			if err != nil || *asJSON {
 				if err == nil {

@@ -22,7 +22,7 @@ People stay in it; it keeps its id.`,
   dbproxy department edit 3 --name 产品部`,
 		Args: oneArg("the id or name of a department"),
 	}
-	data := dataFlag(c)
+	data := placeFlags(c)
 	f := c.Flags()
 	name := f.String("name", "", "the new `name`")
 	parent := f.String("parent", "", "the department above it, by id or `name` (0: none)")
@@ -31,7 +31,7 @@ People stay in it; it keeps its id.`,
 		if !given(c, "name", "parent", "priority") {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
 		}
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			above, err := departmentID(c.Context(), store, *parent)
 			if err != nil {
 				return fmt.Errorf("department not changed: %w", err)
@@ -72,9 +72,9 @@ reopen" takes it back.`,
 		Example: "  dbproxy department close Engineering",
 		Args:    oneArg("the id or name of a department"),
 	}
-	data := dataFlag(c)
+	data := placeFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			list, err := listDepartments(c, store)
 			if err != nil {
 				return err
@@ -123,9 +123,9 @@ func departmentReopenCommand() *cobra.Command {
 		Example: "  dbproxy department reopen Engineering",
 		Args:    oneArg("the id or name of a department"),
 	}
-	data := dataFlag(c)
+	data := placeFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			return changeDepartment(c, store, args[0], func(d *chat.Department) string {
 				if d.Status == 0 {
 					return ""

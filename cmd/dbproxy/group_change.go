@@ -29,7 +29,7 @@ member only when listed. To a temporary group any user may add members.`,
   dbproxy group create 值班 --creator 1 --members 1,2 --type temporary`,
 		Args: oneArg("the group's name"),
 	}
-	data := dataFlag(c)
+	data := placeFlags(c)
 	f := c.Flags()
 	creator := f.String("creator", "", "the `user` who makes it, by id or login name; required")
 	members := f.StringSlice("members", nil, "its `users`, by id or login name, with commas; required")
@@ -45,7 +45,7 @@ member only when listed. To a temporary group any user may add members.`,
 		case *creator == "" || len(*members) == 0:
 			return fmt.Errorf("a group needs both --creator and --members; for example:\n%s", c.Example)
 		}
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			said, err := createGroup(c.Context(), store, g, *creator, *members)
 			if err != nil {
 				return fmt.Errorf("group not created: %w", err)
@@ -109,9 +109,9 @@ what is said in it from now on.`,
 		Example: "  dbproxy group add engineering carol\n  dbproxy group add 2 carol 4",
 	}
 	c.Args = groupAndUsers
-	data := dataFlag(c)
+	data := placeFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			said, err := addMembers(c.Context(), store, args[0], args[1:])
 			if err != nil {
 				return fmt.Errorf("nobody added: %w", err)
@@ -188,10 +188,10 @@ cannot be brought back, so removing all members needs --dissolve.`,
 		Example: "  dbproxy group remove engineering carol\n  dbproxy group remove 2 carol 4",
 	}
 	c.Args = groupAndUsers
-	data := dataFlag(c)
+	data := placeFlags(c)
 	dissolve := c.Flags().Bool("dissolve", false, "end the group if nobody is left")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			said, err := removeMembers(c.Context(), store, args[0], args[1:], *dissolve)
 			if err != nil {
 				return fmt.Errorf("nobody removed: %w", err)

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestCommands runs the scripts in testdata/script, each in an empty directory, against the real commands. In them
-// "proxy ARGS" starts "dbproxy serve ARGS" on a free port, sets $ADDR to it, and stops it when the script ends, or at
-// "stopproxy", after which proxy.out has what it printed.
+// "proxy ARGS" starts "dbproxy serve ARGS" on a free port, sets $ADDR to it and $ADMIN to its admin address, and stops
+// it when the script ends, or at "stopproxy", after which proxy.out has what it printed.
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
@@ -31,6 +31,7 @@ func TestCommands(t *testing.T) {
 			"proxy":     startProxy,
 			"stopproxy": stopProxy,
 			"ask":       ask,
+			"fetch":     fetch,
 			"login":     login,
 		},
 	})
@@ -74,9 +75,10 @@ func startProxy(ts *testscript.TestScript, neg bool, args []string) {
 	running.Store(ts.Getenv("WORK"), stop)
 	ts.Defer(stop)
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		var line struct{ Msg, Addr string }
+		var line struct{ Msg, Addr, Admin string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
 			ts.Setenv("ADDR", line.Addr)
+			ts.Setenv("ADMIN", line.Admin)
 			go func() { // what else it logs is of no interest, but must not fill the pipe
 				for lines.Scan() {
 				}

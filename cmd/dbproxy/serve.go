@@ -15,55 +15,104 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/command"
 	"github.com/teamtalk-go/dbproxy/internal/company"
-	"github.com/teamtalk-go/dbproxy/internal/counters"
-	"github.com/teamtalk-go/dbproxy/internal/datadir"
+	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/server"
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
-	"github.com/teamtalk-go/dbproxy/internal/voice"
 )
 
 // serving is what "dbproxy serve" is asked for.
 type serving struct {
-	data, listen string
-	log          *slog.Logger
-	demo         bool                                    // fill an empty directory with the demo company
-	ready        func(addr string, filled company.State) // may be nil; called when it listens
+	data   string         // the directory of the embedded store; not used with conf
+	conf   *config.Config // nil: the embedded store
+	wait   bool           // wait for the servers of conf
+	listen []string
+	admin  string // where to show metrics and health; "" or "off" for nowhere
+	log    *slog.Logger
+	demo   bool                                    // fill an empty directory with the demo company
+	ready  func(addr string, filled company.State) // may be nil; called when it listens
 }
 
 func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve message servers",
-		Long: `Serve message servers from a data directory, which is made when it is missing.
+		Long: `Serve message servers, from a data directory, which is made when it is missing,
+or from the MySQL and Redis that an original dbproxyserver.conf names: see
+"dbproxy config". Without --data and --config it takes ./dbproxyserver.conf if
+there is one, else ./data.
+
 Stop it with Ctrl-C or SIGTERM: it tells its peers, finishes what it has, and
 exits within 4 seconds.
 
-Logs go to standard error, as text on a terminal and as JSON otherwise.`,
+Logs go to standard error, as text on a terminal and as JSON otherwise.
+
+With --admin it shows how it does over HTTP, at an address of its own: /metrics
+for Prometheus, /livez, /readyz with reasons as JSON, and /debug/pprof. Whoever
+reaches that address sees all of it: keep it to operators.`,
 		Example: `  dbproxy serve
   dbproxy serve --data /var/lib/dbproxy --listen 10.0.0.5:10600
+  dbproxy serve --config /etc/dbproxyserver.conf
   dbproxy serve --demo --data /tmp/demo # a made-up company to try things on`,
 		Args: cobra.NoArgs,
 	}
-	data := dataFlag(c)
-	listen := c.Flags().String("listen", "127.0.0.1:10600", "the `address` to listen on")
+	where := placeFlags(c)
+	listen := c.Flags().String("listen", defaultAddr, "the `address` to listen on")
+	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off")
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
+	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL can be reached")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		path, why, err := where.configured()
+		if err != nil {
+			return err
+		}
 		log, err := newLog(c.ErrOrStderr(), *level)
 		if err != nil {
 			return err
 		}
-		s := serving{data: *data, listen: *listen, log: log, demo: *demo}
+		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, log: log, demo: *demo, wait: *wait}
+		if path == "" {
+			log.Info("serving from a data directory", "data", where.data, "why", why)
+		} else if s, err = s.configured(c, path, why, *level); err != nil {
+			return err
+		}
 		if *demo {
-			s.ready = func(addr string, filled company.State) { sayWhatToTry(c.OutOrStdout(), *data, addr, filled) }
+			s.ready = func(addr string, filled company.State) { sayWhatToTry(c.OutOrStdout(), where.data, addr, filled) }
 		}
 		return s.run(c.Context())
 	}
 	return c
+}
+
+// configured is s with what a configuration says where no flag does.
+func (s serving) configured(c *cobra.Command, path, why, level string) (serving, error) {
+	if s.demo {
+		return s, errors.New("--demo is for a data directory: it fills no MySQL")
+	}
+	cfg, warnings, err := config.Load(path, os.Environ())
+	for _, w := range warnings {
+		s.log.Warn("configuration", "at", w.Where, "what", w.Text)
+	}
+	if err != nil {
+		return s, err
+	}
+	if !c.Flags().Changed("log-level") {
+		level = cfg.LogLevel.String()
+	}
+	if s.log, err = newLog(c.ErrOrStderr(), level); err != nil {
+		return s, err
+	}
+	s.log.Info("serving from MySQL and Redis", "config", path, "why", why)
+	if s.conf = cfg; !c.Flags().Changed("listen") {
+		s.listen = cfg.Listen()
+	}
+	if !c.Flags().Changed("admin") {
+		s.admin = cfg.AdminListen
+	}
+	return s, nil
 }
 
 // newLog logs as text on a terminal and as JSON otherwise.
@@ -87,73 +136,115 @@ func newLog(w io.Writer, level string) (*slog.Logger, error) {
 
 // run serves until ctx ends and everything under way is finished.
 func (s serving) run(ctx context.Context) (err error) {
-	if _, err := net.ResolveTCPAddr("tcp", s.listen); err != nil {
-		return fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", s.listen, err)
+	for _, addr := range s.listen {
+		if _, err := net.ResolveTCPAddr("tcp", addr); err != nil {
+			return fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", addr, err)
+		}
 	}
-	dir, err := datadir.Open(s.data)
-	if err != nil {
-		return fmt.Errorf("cannot use the data directory: %w", err)
-	}
-	if err := dir.Own(s.listen); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dir.Release()) }()
-	store, ran, err := openRecords(ctx, dir, s.log)
+	watch := newRecorder()
+	b, err := s.openBackend(ctx, watch)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	if len(ran) > 0 {
-		s.log.Info("tables created or completed", "statements", len(ran))
-	}
-	sounds, err := voice.OpenDir(dir.Voice())
-	if err != nil {
-		return fmt.Errorf("opening the directory for voice messages: %w", dir.Explain(err))
-	}
-	defer func() { err = errors.Join(err, sounds.Close()) }()
-	ln, err := listen(s.listen)
+	defer func() { err = errors.Join(err, b.close()) }()
+	door, err := s.open()
 	if err != nil {
 		return err
 	}
-	if err := dir.Announce(ln.Addr().String()); err != nil {
-		return errors.Join(err, ln.Close())
+	defer door.close()
+	if b.announce != nil {
+		if err := b.announce(door.addr()); err != nil {
+			return err
+		}
 	}
-	rules, opt := embedded(store, sounds), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: s.log}
-	svc, err := chat.New(rules, opt)
+	opt := chat.Options{VoiceKey: b.voiceKey, Log: s.log, Committed: watch.Commit, Concurrency: b.reads,
+		Now: func() time.Time { return time.Now().In(b.zone) }}
+	svc, err := chat.New(b.rules, opt)
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return err
 	}
 	var filled company.State
 	if s.demo {
-		if filled, err = company.Ensure(ctx, store, rules, opt); err != nil {
-			return errors.Join(err, ln.Close())
+		if filled, err = b.fill(ctx, opt); err != nil {
+			return err
 		}
 	}
-	s.log.Info("listening", "addr", ln.Addr().String(), "data", dir.Path(), "pid", os.Getpid(), "version", version())
+	s.log.Info("listening", append([]any{"addr", door.addr(), "admin", door.adminAddr(), "pid", os.Getpid(), "version", version()}, b.where...)...)
 	if s.ready != nil {
-		s.ready(ln.Addr().String(), filled)
+		s.ready(door.addr(), filled)
 	}
-	return s.serve(ctx, ln, svc, store)
+	return s.serve(ctx, door, svc, b, watch)
 }
 
-// serve runs the server, the committer and the group sync. When ctx ends the server drains first; the others stop when
-// nobody needs them any more.
-func (s serving) serve(ctx context.Context, ln net.Listener, svc *chat.Service, store *records.Store) error {
+// openBackend opens what s serves from.
+func (s serving) openBackend(ctx context.Context, watch *ops.Recorder) (*backend, error) {
+	if s.conf == nil {
+		return s.openEmbedded(ctx)
+	}
+	last := ""
+	for {
+		b, err := s.openConfigured(ctx, s.conf, watch)
+		if err == nil || !s.wait || chat.KindOf(err) != chat.Unavailable {
+			return b, err
+		}
+		if now := err.Error(); now != last {
+			s.log.Warn("waiting, as --wait says", "for", err)
+			last = now
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(waitPause):
+		}
+	}
+}
+
+// waitPause is between two tries with --wait.
+const waitPause = time.Second
+
+// limits are those of the server.
+func (s serving) limits() server.Config {
+	cfg := server.DefaultConfig()
+	if s.conf == nil {
+		return cfg
+	}
+	l := s.conf.Limits
+	cfg.RequestTimeout, cfg.DrainTimeout = l.RequestTimeout, l.DrainTimeout
+	cfg.MaxFrame, cfg.MaxPending = uint32(l.MaxFrame), int64(l.MaxPending)
+	cfg.MaxConns, cfg.MaxInFlight = l.MaxConnections, l.MaxInFlight
+	return cfg
+}
+
+// serve runs the server, the committer, the group sync and the admin address. When ctx ends the server drains first; the
+// others stop when nobody needs them any more.
+func (s serving) serve(ctx context.Context, at door, svc *chat.Service, b *backend, watch *ops.Recorder) error {
+	handler := newHandler(svc, s.log, watch)
+	cfg := s.limits()
+	srv := server.New(cfg, handler, s.log)
+	site, err := newSite(watched{ctx, at.addr(), srv, cfg, svc, b}, watch, s.log)
+	if err != nil {
+		return err
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	syncing, stopSync := context.WithCancel(background)
 	defer stopSync()
 	var tasks errgroup.Group
 	tasks.Go(func() error { return svc.Run(background) })
-	sync := groupsync.Syncer{Store: store, Now: svc.Now, Log: s.log}
+	for _, loop := range b.loops {
+		tasks.Go(func() error { return loop(background) })
+	}
+	sync := groupsync.Syncer{Store: b.sync, Now: svc.Now, Log: s.log, Observe: watch.GroupSync}
 	tasks.Go(func() error { return sync.Run(syncing) })
-	handler := command.New(svc, s.log)
+	if at.admin != nil {
+		tasks.Go(func() error { return site.Serve(background, at.admin) })
+	}
 	said := make(chan struct{})
 	context.AfterFunc(ctx, func() {
-		s.log.Info("stopping: finishing what is under way, 4 seconds at the most")
+		s.log.Info(fmt.Sprintf("stopping: finishing what is under way, %v at the most", cfg.DrainTimeout))
 		close(said)
 	})
-	err := server.New(server.DefaultConfig(), handler, s.log).Serve(ctx, ln) // until ctx ends
+	err = srv.Serve(ctx, at.public...) // until ctx ends
 	<-said
 	stopSync()
 	handler.Wait()
@@ -164,38 +255,19 @@ func (s serving) serve(ctx context.Context, ln net.Listener, svc *chat.Service, 
 	return err
 }
 
-// embedded is the store of a data directory.
-func embedded(store *records.Store, sounds chat.Voice) chat.Store {
-	counted := counters.Embedded{Records: store}
-	return chat.Store{
-		Ledger:    store,
-		Sequencer: counted,
-		Counters:  counted,
-		Directory: store,
-		Profiles:  store,
-		Archive:   store,
-		Sessions:  store,
-		Groups:    store,
-		Mutes:     store,
-		Tokens:    store,
-		Files:     store,
-		Voice:     sounds,
-		Failures:  &counters.Failures{},
-	}
-}
-
-func listen(addr string) (net.Listener, error) {
+// listen opens an address that was given by a flag.
+func listen(flag, addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: another program has that port; stop it, or choose another address with --listen", addr)
+		return nil, fmt.Errorf("cannot listen on %s: another program has that port; stop it, or choose another address with %s", addr, flag)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with --listen", addr)
+		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with %s", addr, flag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with --listen", addr)
+		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with %s", addr, flag)
 	default:
-		return nil, fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", addr, err)
+		return nil, fmt.Errorf("cannot listen on %s (%s wants HOST:PORT): %w", addr, flag, err)
 	}
 }

@@ -25,16 +25,3 @@ func openRecords(ctx context.Context, dir *datadir.Dir, log *slog.Logger) (store
 	}
 	return store, ran, nil
 }
-
-// withRecords runs work on the records of an existing store, for commands that do their work and end.
-func withRecords(ctx context.Context, path string, work func(*records.Store) error) error {
-	dir, err := datadir.Existing(path)
-	if err != nil {
-		return err
-	}
-	store, _, err := openRecords(ctx, dir, slog.Default())
-	if err != nil {
-		return err
-	}
-	return errors.Join(work(store), store.Close())
-}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/teamtalk-go/dbproxy/internal/spelling"
 )
 
 // synonyms are words that people type for commands, because other programs call them so.
@@ -40,7 +42,7 @@ func unknownCommand(c *cobra.Command, name string) error {
 		}
 	}
 	var meant []string
-	for _, n := range nearest(name, names) {
+	for _, n := range spelling.Nearest(name, names) {
 		if !slices.Contains(meant, paths[n]) {
 			meant = append(meant, paths[n])
 		}
@@ -50,7 +52,7 @@ func unknownCommand(c *cobra.Command, name string) error {
 	}
 	hint := fmt.Sprintf("%q lists the commands", c.CommandPath()+" --help")
 	if len(meant) > 0 {
-		hint = didYouMean(meant)
+		hint = spelling.DidYouMean(meant)
 	}
 	return fmt.Errorf("unknown command %q for %q; %s", name, c.CommandPath(), hint)
 }
@@ -106,11 +108,11 @@ func unknownFlag(c *cobra.Command, e *pflag.NotExistError) error {
 		}
 	}
 	hint := fmt.Sprintf("%q lists the flags", c.CommandPath()+" --help")
-	if meant := nearest(word, names); len(meant) > 0 {
+	if meant := spelling.Nearest(word, names); len(meant) > 0 {
 		for i := range meant {
 			meant[i] = "--" + meant[i]
 		}
-		hint = didYouMean(meant)
+		hint = spelling.DidYouMean(meant)
 	}
 	return fmt.Errorf("unknown flag: %s; %s", typed, hint)
 }
@@ -130,55 +132,4 @@ func wanted(f *pflag.Flag) string {
 		return "true or false"
 	}
 	return ""
-}
-
-// didYouMean asks whether one of these was meant; at most three are named.
-func didYouMean(meant []string) string {
-	quoted := make([]string, 0, 3)
-	for _, m := range meant[:min(3, len(meant))] {
-		quoted = append(quoted, `"`+m+`"`)
-	}
-	return "did you mean " + strings.Join(quoted, " or ") + "?"
-}
-
-// nearest are those of the names that are nearest to a word: they begin with it, or are at most two slips of the finger
-// away from it.
-func nearest(word string, names []string) (near []string) {
-	best := 2
-	for _, name := range names {
-		d := slips(strings.ToLower(word), name)
-		if word != "" && strings.HasPrefix(name, word) {
-			d = min(d, 1)
-		}
-		if d > best || d >= len(name) {
-			continue
-		}
-		if d < best {
-			best, near = d, nil
-		}
-		near = append(near, name)
-	}
-	return near
-}
-
-// slips is how many letters must be put in, left out or replaced to make b of a: their Levenshtein distance.
-func slips(a, b string) int {
-	from, to := []rune(a), []rune(b)
-	row := make([]int, len(to)+1) // row[j]: from what of a was seen to the first j letters of b
-	for j := range row {
-		row[j] = j
-	}
-	for i, r := range from {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j, s := range to {
-			replaced := diagonal
-			if r != s {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(to)]
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -15,17 +16,18 @@ import (
 func tailCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "tail",
-		Short: "Print each new message of a data directory as it is stored",
-		Long: `Print each new message of a data directory as it is stored, one line each: its
-time, talk, id, sender, kind and size. What people wrote is shown only with
---content. It reads the store directly, beside a running "dbproxy serve", and
-changes nothing. Ctrl-C ends it.`,
+		Short: "Print each new message as it is stored",
+		Long: `Print each new message of a data directory, or of the MySQL of a configuration,
+as it is stored, one line each: its time, talk, id, sender, kind and size. What
+people wrote is shown only with --content. It reads the store directly, beside
+a running "dbproxy serve" or original servers, and changes nothing. Ctrl-C ends
+it.`,
 		Example: `  dbproxy tail
   dbproxy tail --since 24h --once
   dbproxy tail --lines 0 --count 1 --content # wait for the next message`,
 		Args: cobra.NoArgs,
 	}
-	data := dataFlag(c)
+	where := placeFlags(c)
 	opt := tail.Options{Every: 250 * time.Millisecond}
 	f := c.Flags()
 	f.IntVar(&opt.Last, "lines", 10, "begin with the last `n` messages there are")
@@ -42,16 +44,44 @@ changes nothing. Ctrl-C ends it.`,
 				return fmt.Errorf("--since: %w", err)
 			}
 		}
-		dir, err := datadir.Existing(*data)
+		feed, err := where.openFeed(c.Context())
 		if err != nil {
 			return err
-		}
-		feed, err := records.OpenFeed(dir.Database())
-		if err != nil {
-			return fmt.Errorf("opening %s: %w", dir.Database(), err)
 		}
 		opt.Out = c.OutOrStdout()
 		return errors.Join(tail.Run(c.Context(), feed, opt), feed.Close())
 	}
 	return c
+}
+
+// openFeed opens the store for reading alone.
+func (p *place) openFeed(ctx context.Context) (*records.Feed, error) {
+	path, _, err := p.configured()
+	if err != nil {
+		return nil, err
+	}
+	if path == "" {
+		dir, err := datadir.Existing(p.data)
+		if err != nil {
+			return nil, err
+		}
+		feed, err := records.OpenFeed(dir.Database())
+		if err != nil {
+			return nil, fmt.Errorf("opening %s: %w", dir.Database(), err)
+		}
+		return feed, nil
+	}
+	cfg, err := loadConfig(p.cmd, path)
+	if err != nil {
+		return nil, err
+	}
+	master, err := mysqlOf(cfg.Master)
+	if err != nil {
+		return nil, err
+	}
+	feed, err := records.OpenMySQLFeed(ctx, master)
+	if err != nil {
+		return nil, cannotUse(cfg.Master, err)
+	}
+	return feed, nil
 }

@@ -43,7 +43,7 @@ input (its first line); it is never an argument, where others could see it.`,
   echo secret | dbproxy user add 赵敏 --nick 敏敏 --sex female`,
 		Args: oneArg("the name to log in with"),
 	}
-	data := dataFlag(c)
+	data := placeFlags(c)
 	var u chat.User
 	f := c.Flags()
 	f.StringVar(&u.Nick, "nick", "", "the `name` that others see (default: the same)")
@@ -72,7 +72,7 @@ input (its first line); it is never an argument, where others could see it.`,
 			return err
 		}
 		u.SetPassword(typed)
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
 				return fmt.Errorf("user not added: %w", err)
 			}

@@ -25,7 +25,7 @@ new name from now on.`,
   dbproxy user edit 3 --name caroline`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data := dataFlag(c)
+	data := placeFlags(c)
 	var u chat.User
 	f := c.Flags()
 	f.StringVar(&u.Name, "name", "", "the new `name` to log in with")
@@ -50,7 +50,7 @@ new name from now on.`,
 				return fmt.Errorf("--sex %w", err)
 			}
 		}
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			old, err := admin.FindUser(c.Context(), store, args[0])
 			if err != nil {
 				return fmt.Errorf("user not changed: %w", err)
@@ -172,9 +172,9 @@ is started again.`,
   echo secret | dbproxy user passwd 2`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data := dataFlag(c)
+	data := placeFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			u, err := admin.FindUser(c.Context(), store, args[0])
 			if err != nil {
 				return fmt.Errorf("password not set: %w", err)
@@ -228,9 +228,9 @@ with which one can log in, whatever it was before. The password is the old one.`
 // userStatusCommand makes a command that gives a person a status; done and already are what it says then.
 func userStatusCommand(c *cobra.Command, status uint32, done, already string) *cobra.Command {
 	c.Args = oneArg("the id or login name of a person")
-	data := dataFlag(c)
+	data := placeFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			text, err := setStatus(c.Context(), store, args[0], status, done, already)
 			if err != nil {
 				return fmt.Errorf("user not changed: %w", err)

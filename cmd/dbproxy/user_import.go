@@ -56,7 +56,7 @@ get what their line says; empty cells leave what is there.`,
   dbproxy user import - --update < people.csv`,
 		Args: oneArg("a CSV file, or - for standard input"),
 	}
-	data := dataFlag(c)
+	data := placeFlags(c)
 	var im importing
 	f := c.Flags()
 	f.BoolVar(&im.dryRun, "dry-run", false, "say what would happen, and change nothing")
@@ -67,7 +67,7 @@ get what their line says; empty cells leave what is there.`,
 		if im.file == "-" {
 			im.file = stdin
 		}
-		return withRecords(c.Context(), *data, func(store *records.Store) error { return im.run(c.Context(), store) })
+		return data.withRecords(c.Context(), func(store *records.Store) error { return im.run(c.Context(), store) })
 	}
 	return c
 }

@@ -65,10 +65,10 @@ The JSON is an array of objects with the fields
   dbproxy user list --json`,
 		Args: cobra.NoArgs,
 	}
-	data, asJSON := dataFlag(c), jsonFlag(c)
+	data, asJSON := placeFlags(c), jsonFlag(c)
 	department := c.Flags().String("department", "", "only those of this department (id or `name`; 0: none)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			wanted, err := departmentID(c.Context(), store, *department)
 			if err != nil {
 				return err
@@ -131,9 +131,9 @@ and groups, an array of objects with the fields
   dbproxy user show 2 --json`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data, asJSON := dataFlag(c), jsonFlag(c)
+	data, asJSON := placeFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withRecords(c.Context(), *data, func(store *records.Store) error {
+		return data.withRecords(c.Context(), func(store *records.Store) error {
 			u, err := admin.FindUser(c.Context(), store, args[0])
 			if err != nil {
 				return err

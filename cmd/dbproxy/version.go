@@ -12,15 +12,23 @@ import (
 var release = "dev"
 
 func version() string {
-	revision := ""
+	built := release
+	if r := revision(); r != "" {
+		built += " " + r
+	}
+	return fmt.Sprintf("%s (%s %s/%s)", built, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// revision is the commit the program was built from, shortened; empty when it is not known.
+func revision() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				revision = " " + s.Value[:12]
+				return s.Value[:12]
 			}
 		}
 	}
-	return fmt.Sprintf("%s%s (%s %s/%s)", release, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return ""
 }
 
 func versionCommand() *cobra.Command {

@@ -41,6 +41,9 @@ type Options struct {
 	// Concurrency is how many reads, and how many single changes, may run at once; 0 means 32.
 	Concurrency int
 	Log         *slog.Logger
+	// Committed is told of every try to store a batch: how many drafts it has, and bytes of theirs, how long it took until
+	// the outcome was known, and that outcome (nil: stored). The committer waits for it. Nil means nobody wants to know.
+	Committed func(rows, bytes int, took time.Duration, err error)
 }
 
 // DefaultVoiceKey is the aesKey that the suite's own configuration files come with.
@@ -72,15 +75,19 @@ func New(store Store, opt Options) (*Service, error) {
 	if opt.Concurrency == 0 {
 		opt.Concurrency = 32
 	}
+	if opt.Committed == nil {
+		opt.Committed = func(int, int, time.Duration, error) {}
+	}
 	return &Service{
 		Store: store,
 		committer: &committer{
-			lanes:    newLanes(maxQueued),
-			ledger:   store.Ledger,
-			seq:      store.Sequencer,
-			counters: store.Counters,
-			log:      opt.Log,
-			now:      opt.Now,
+			lanes:     newLanes(maxQueued),
+			ledger:    store.Ledger,
+			seq:       store.Sequencer,
+			counters:  store.Counters,
+			log:       opt.Log,
+			now:       opt.Now,
+			committed: opt.Committed,
 		},
 		reads:   semaphore.NewWeighted(int64(opt.Concurrency)),
 		changes: semaphore.NewWeighted(int64(opt.Concurrency)),
@@ -93,6 +100,20 @@ func New(store Store, opt Options) (*Service, error) {
 
 // Run stores what is sent, until ctx ends. What is queued then is refused; Run returns when nothing is under way.
 func (s *Service) Run(ctx context.Context) error { return s.committer.run(ctx) }
+
+// Queue is how much waits in a service.
+type Queue struct {
+	Waiting int // changes and messages whose turn has not come
+	Lanes   int // lanes with something waiting or under way
+	Limit   int // how many may wait and be under way before those who ask for more wait themselves
+}
+
+// Queue returns how much waits now.
+func (s *Service) Queue() Queue {
+	q := Queue{Limit: maxQueued}
+	q.Waiting, q.Lanes = s.committer.length()
+	return q
+}
 
 // Ordered runs change when everything asked for before it in its lane is done, and before anything asked for later.
 // It does not wait for that, only for room in the queue; change is called exactly once, with an error when it must not
@@ -113,7 +134,7 @@ func (s *Service) Limited(ctx context.Context, work func(error)) { limited(ctx, 
 
 func limited(ctx context.Context, slots *semaphore.Weighted, work func(error)) {
 	if err := slots.Acquire(ctx, 1); err != nil {
-		work(Errorf(Unavailable, "waiting for a turn: %w", err))
+		work(Errorf(Unavailable, "%w waiting for a turn: %w", ErrDropped, err))
 		return
 	}
 	defer slots.Release(1)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,10 +21,13 @@ const (
 	lastMoment   = 100 * time.Millisecond
 	settlePause  = 100 * time.Millisecond
 	applyTimeout = 500 * time.Millisecond
-	// sweepEvery is how often commits that nobody applied are looked for, sweepAge how old they must be.
-	sweepEvery = time.Minute
-	sweepAge   = 30 * time.Second
-	sweepMax   = 1000
+	// sweepEvery is how often commits that nobody applied are looked for, sweepAge how old they must be, and sweepMax how
+	// many are applied at a time. While the counters are behind they are looked for every catchUpEvery.
+	sweepEvery   = time.Minute
+	sweepAge     = 30 * time.Second
+	sweepMax     = 200
+	sweepTimeout = 3 * time.Second // of so many
+	catchUpEvery = time.Second
 )
 
 // retryPauses are the waits before a batch that was certainly not stored is tried again.
@@ -33,11 +37,16 @@ var retryPauses = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 2
 // goes at once. See docs/architecture.md, "The write path".
 type committer struct {
 	*lanes
-	ledger   Ledger
-	seq      Sequencer
-	counters Counters
-	log      *slog.Logger
-	now      func() time.Time
+	ledger    Ledger
+	seq       Sequencer
+	counters  Counters
+	log       *slog.Logger
+	now       func() time.Time
+	committed func(rows, bytes int, took time.Duration, err error) // see Options
+
+	behind   atomic.Bool // counters could not be applied since the last sweep began
+	away     atomic.Bool // the log says that they could not, and not yet that they have caught up
+	sweeping atomic.Bool // one sweep at a time
 }
 
 // run commits until ctx ends. It returns when nothing is under way any more.
@@ -46,12 +55,18 @@ func (c *committer) run(ctx context.Context) error {
 	c.sweep(ctx, 0)
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	catchUp := time.NewTicker(catchUpEvery)
+	defer catchUp.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			c.sweep(ctx, sweepAge)
+			c.startSweep(ctx, sweepAge)
+		case <-catchUp.C:
+			if c.behind.Load() {
+				c.startSweep(ctx, 0)
+			}
 		case <-c.wake:
 			for ctx.Err() == nil {
 				batch := c.gather(maxBatchRows, maxBatchBytes)
@@ -109,7 +124,7 @@ func (c *committer) store(batch []*job, todo []int, outcomes []outcome) {
 		todo = slices.DeleteFunc(todo, func(k int) bool {
 			late := batch[k].ctx.Err() != nil || timeLeft(batch[k]) < lastMoment
 			if late && outcomes[k].err == nil {
-				outcomes[k].err = Errorf(Unavailable, "dropped from the queue: %w", context.DeadlineExceeded)
+				outcomes[k].err = Errorf(Unavailable, "%w from the queue: %w", ErrDropped, context.DeadlineExceeded)
 			}
 			return late
 		})
@@ -151,11 +166,12 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	if len(todo) == 0 {
 		return nil, nil
 	}
-	begun := time.Now()
+	begun, bytes := time.Now(), 0
 	drafts := make([]Draft, len(todo))
 	first, last := commitTimeout, time.Duration(0)
 	for i, k := range todo {
 		drafts[i] = batch[k].draft
+		bytes += batch[k].bytes()
 		first, last = min(first, timeLeft(batch[k])-lastMoment/2), max(last, timeLeft(batch[k]))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), first)
@@ -167,10 +183,11 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	if err != nil && KindOf(err) == UnknownOutcome {
 		err = c.settle(id, err, begun.Add(last))
 	}
+	c.committed(len(drafts), bytes, time.Since(begun), err)
 	if err != nil {
 		return nil, err
 	}
-	c.apply(context.Background(), []Commit{{ID: id, Changes: receipt.Changes}})
+	_ = c.apply(context.Background(), []Commit{{ID: id, Changes: receipt.Changes}}, applyTimeout) // it has told, and will be done by a sweep
 	return receipt.Stored, nil
 }
 
@@ -197,12 +214,15 @@ func (c *committer) settle(id CommitID, cause error, deadline time.Time) error {
 }
 
 // apply brings the counters up to date with commits. What fails is left for sweep.
-func (c *committer) apply(ctx context.Context, commits []Commit) {
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+func (c *committer) apply(ctx context.Context, commits []Commit, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := c.counters.Apply(ctx, commits); err != nil {
-		c.log.Warn("counters will follow later", "commits", len(commits), "err", err)
-		return
+		c.behind.Store(true)
+		if !c.away.Swap(true) {
+			c.log.Warn("the counters' store is away; they will follow", "commits", len(commits), "err", err)
+		}
+		return err
 	}
 	ids := make([]CommitID, len(commits))
 	for i := range commits {
@@ -210,23 +230,49 @@ func (c *committer) apply(ctx context.Context, commits []Commit) {
 	}
 	if err := c.ledger.Applied(ctx, ids); err != nil {
 		c.log.Warn("applied commits stay recorded for now", "commits", len(commits), "err", err)
+		return err
+	}
+	return nil
+}
+
+// startSweep sweeps beside the committing, unless that is under way already.
+func (c *committer) startSweep(ctx context.Context, olderThan time.Duration) {
+	if c.sweeping.CompareAndSwap(false, true) {
+		c.tasks.Go(func() {
+			defer c.sweeping.Store(false)
+			c.sweep(ctx, olderThan)
+		})
 	}
 }
 
-// sweep applies commits that were left behind: by a crash, or while the counters' store was away.
+// sweep applies all commits that were left behind: by a crash, or while the counters' store was away.
 func (c *committer) sweep(ctx context.Context, olderThan time.Duration) {
+	applied := 0
+	c.behind.Store(false)
+	for ctx.Err() == nil {
+		left, err := c.unapplied(ctx, olderThan)
+		if err != nil {
+			if ctx.Err() == nil {
+				c.log.Warn("cannot look for commits left behind", "err", err)
+			}
+			return
+		}
+		if len(left) > 0 && c.apply(ctx, left, sweepTimeout) != nil {
+			return
+		}
+		if applied += len(left); len(left) < sweepMax {
+			break
+		}
+	}
+	if c.away.Swap(false) || applied > 0 {
+		c.log.Info("applied the commits left behind", "commits", applied)
+	}
+}
+
+func (c *committer) unapplied(ctx context.Context, olderThan time.Duration) ([]Commit, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	left, err := c.ledger.Unapplied(ctx, olderThan, sweepMax)
-	switch {
-	case err != nil:
-		if ctx.Err() == nil {
-			c.log.Warn("cannot look for commits left behind", "err", err)
-		}
-	case len(left) > 0:
-		c.log.Info("applying commits left behind", "commits", len(left))
-		c.apply(ctx, left)
-	}
+	return c.ledger.Unapplied(ctx, olderThan, sweepMax)
 }
 
 func unix(t time.Time) uint32 { return uint32(t.Unix()) }

@@ -59,6 +59,10 @@ func Errorf(kind Kind, format string, args ...any) error {
 	return &Error{Kind: kind, Err: fmt.Errorf(format, args...)}
 }
 
+// ErrDropped is in the chain of errors, of kind Unavailable, of requests that were given up before their work began: their
+// time was over while they waited for their turn, or the service is shutting down.
+var ErrDropped = errors.New("dropped")
+
 // KindOf returns the kind of the outermost classified error in err's chain, Unexpected when there is none.
 func KindOf(err error) Kind {
 	var e *Error

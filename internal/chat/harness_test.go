@@ -197,6 +197,7 @@ type world struct {
 	cancel context.CancelFunc // ends Run
 	ran    chan error         // closed when Run has returned
 	end    func()             // ends everything; to be called once or more
+	tries  chan string        // the first commits that were told of
 }
 
 // rule tests a rule on every engine.
@@ -221,7 +222,7 @@ func start(t *testing.T, e engine, wrap func(*chat.Store)) *world {
 	t.Cleanup(func() { goleak.VerifyNone(t, leaks, servers.IgnoreGoroutines()) })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	w := &world{T: t, clock: &clock{at: noon}, ctx: ctx, dir: t.TempDir(), engine: e, wrap: wrap}
+	w := &world{T: t, clock: &clock{at: noon}, ctx: ctx, dir: t.TempDir(), engine: e, wrap: wrap, tries: make(chan string, 100)}
 	w.begin()
 	t.Cleanup(func() { w.end() })
 	return w
@@ -234,7 +235,7 @@ func (w *world) begin() {
 	if w.wrap != nil {
 		w.wrap(&b.Store)
 	}
-	svc, err := chat.New(b.Store, chat.Options{VoiceKey: chat.DefaultVoiceKey, Now: w.clock.now, Log: log})
+	svc, err := chat.New(b.Store, chat.Options{VoiceKey: chat.DefaultVoiceKey, Now: w.clock.now, Log: log, Committed: w.committed})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func newLanes(max int64) *lanes {
 func (l *lanes) submit(key Lane, j *job) error {
 	j.room = 1
 	if err := l.room.Acquire(j.ctx, 1); err != nil {
-		err = Errorf(Unavailable, "queue full: %w", err)
+		err = Errorf(Unavailable, "%w, the queue is full: %w", ErrDropped, err)
 		if j.run != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (l *lanes) submit(key Lane, j *job) error {
 	defer l.mu.Unlock()
 	if l.closed {
 		l.room.Release(j.room)
-		return Errorf(Unavailable, "shutting down")
+		return Errorf(Unavailable, "%w: shutting down", ErrDropped)
 	}
 	q := l.queues[key]
 	if q == nil {
@@ -185,6 +185,16 @@ func (l *lanes) gather(maxRows, maxBytes int) (batch []*job) {
 	return batch
 }
 
+// length is how many jobs wait, and in use are how many lanes.
+func (l *lanes) length() (waiting, inUse int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, q := range l.queues {
+		waiting += len(q.jobs)
+	}
+	return waiting, len(l.queues)
+}
+
 // close refuses what still waits and waits for what is under way.
 func (l *lanes) close() {
 	l.mu.Lock()
@@ -197,7 +207,7 @@ func (l *lanes) close() {
 	l.ready = nil
 	l.mu.Unlock()
 	for _, j := range left {
-		j.done(Stored{}, Errorf(Unavailable, "shutting down"))
+		j.done(Stored{}, Errorf(Unavailable, "%w: shutting down", ErrDropped))
 	}
 	l.tasks.Wait()
 }

@@ -87,7 +87,7 @@ func checkMessage(m NewMessage) error {
 // saveVoice stores the sound of a queued message; its lane waits for that, no other does.
 func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
 	if err := s.sounds.Acquire(ctx, 1); err != nil {
-		s.committer.settled(j, nil, Errorf(Unavailable, "waiting to store the sound: %w", err))
+		s.committer.settled(j, nil, Errorf(Unavailable, "%w waiting to store the sound: %w", ErrDropped, err))
 		return
 	}
 	defer s.sounds.Release(1)
@@ -174,7 +174,7 @@ func (s *Service) Settled(ctx context.Context, users []uint32) error {
 		select {
 		case <-c:
 		case <-ctx.Done():
-			return Errorf(Unavailable, "waiting for read acks: %w", ctx.Err())
+			return Errorf(Unavailable, "%w waiting for read acks: %w", ErrDropped, ctx.Err())
 		}
 	}
 	return nil

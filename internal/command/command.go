@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
@@ -32,6 +33,17 @@ type Handler struct {
 	unlogged atomic.Int64  // since the last line
 	refused  atomic.Int64  // requests that were refused, broken and unknown ones included
 	failed   atomic.Int64  // requests that the storage, or a fault of ours, kept from being served
+
+	observe func(request string, what Outcome, took time.Duration)
+}
+
+// Options of a Handler.
+type Options struct {
+	Log *slog.Logger
+	// Observe is told of every request, just before it is finished: its message's name (UnknownName when there is no such
+	// request), what became of it, and how long that took since Start. It is called from many goroutines and must be
+	// quick. Nil means nobody wants to know.
+	Observe func(request string, what Outcome, took time.Duration)
 }
 
 // The log gets at most this many lines about refused and failed requests per second, after a burst of logBurst.
@@ -44,6 +56,7 @@ const (
 type entry struct {
 	catalog.Entry
 	action
+	name string // of the request
 }
 
 // action is what a command does.
@@ -62,11 +75,17 @@ type call struct {
 }
 
 // New makes a handler on a service.
-func New(svc *chat.Service, log *slog.Logger) *Handler {
-	h := &Handler{chat: svc, log: log, commands: make(map[uint16]*entry), lines: rate.NewLimiter(logRate, logBurst)}
+func New(svc *chat.Service, opt Options) *Handler {
+	h := &Handler{
+		chat: svc, log: opt.Log, commands: make(map[uint16]*entry), lines: rate.NewLimiter(logRate, logBurst),
+		observe: opt.Observe,
+	}
+	if h.observe == nil {
+		h.observe = func(string, Outcome, time.Duration) {}
+	}
 	table := actions()
 	for _, e := range catalog.Entries() {
-		h.commands[e.Command] = &entry{Entry: e, action: table[e.Name()]}
+		h.commands[e.Command] = &entry{Entry: e, action: table[e.Name()], name: e.Name()}
 	}
 	return h
 }
@@ -79,17 +98,20 @@ func (h *Handler) Wait() { h.tasks.Wait() }
 
 // Start implements server.Handler.
 func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish func(answer pdu.Frame, ok bool)) {
+	begun := time.Now()
 	e := h.commands[f.Command]
 	if e == nil {
 		h.note(slog.LevelWarn, "refused", "peer", p.String(), "command", hex(f.Command), "reason", "unknown command", "bytes", len(f.Body))
+		h.observe(UnknownName, Unknown, time.Since(begun))
 		finish(pdu.Frame{}, false)
 		return
 	}
+	r := reply{entry: e, seq: f.Seq, begun: begun, finish: finish}
 	req, err := decode(e.Request, f.Body)
 	if err != nil {
 		h.note(slog.LevelWarn, "refused", "peer", p.String(), "command", hex(f.Command), "message", e.Name(),
 			"reason", "the body does not parse: "+err.Error(), "bytes", len(f.Body))
-		h.send(e, f.Seq, unparsable(e), finish)
+		h.send(r, Unparsable, unparsable(e))
 		return
 	}
 	c := &call{ctx: ctx, peer: p, req: req}
@@ -100,7 +122,7 @@ func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish 
 		if answer != nil && answer != req {
 			attach(answer, req)
 		}
-		h.send(e, f.Seq, answer, finish)
+		h.send(r, outcomeOf(err), answer)
 	})
 }
 
@@ -139,20 +161,31 @@ func (h *Handler) note(level slog.Level, what string, args ...any) {
 	h.log.Log(context.Background(), level, what, args...)
 }
 
-// send encodes an answer; nil means none.
-func (h *Handler) send(e *entry, seq uint16, answer proto.Message, finish func(pdu.Frame, bool)) {
+// reply is how a request ends.
+type reply struct {
+	entry  *entry
+	seq    uint16
+	begun  time.Time
+	finish func(pdu.Frame, bool)
+}
+
+// send encodes an answer, nil means none, and finishes the request.
+func (h *Handler) send(r reply, what Outcome, answer proto.Message) {
 	if answer == nil {
-		finish(pdu.Frame{}, false)
+		h.observe(r.entry.name, what, time.Since(r.begun))
+		r.finish(pdu.Frame{}, false)
 		return
 	}
 	// The one answer that lacks required fields on purpose is that to an unparsable login.
 	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(answer)
 	if err != nil {
 		h.log.Error("an answer cannot be encoded", "message", catalog.Name(answer), "err", err)
-		finish(pdu.Frame{}, false)
+		h.observe(r.entry.name, Failed, time.Since(r.begun))
+		r.finish(pdu.Frame{}, false)
 		return
 	}
-	finish(pdu.Frame{Service: e.Service, Command: e.AnswerCommand, Seq: seq, Body: body}, true)
+	h.observe(r.entry.name, what, time.Since(r.begun))
+	r.finish(pdu.Frame{Service: r.entry.Service, Command: r.entry.AnswerCommand, Seq: r.seq, Body: body}, true)
 }
 
 // attachData is the field of the caller's opaque routing data, in every message that has one.
@@ -186,7 +219,7 @@ func readAfter[Q proto.Message](users func(Q) []uint32, do func(ctx context.Cont
 			req := c.req.(Q)
 			leave, err := c.peer.Room(c.ctx)
 			if err != nil {
-				done(nil, chat.Errorf(chat.Unavailable, "the peer does not take its answers: %w", err))
+				done(nil, chat.Errorf(chat.Unavailable, "%w, the peer does not take its answers: %w", chat.ErrDropped, err))
 				return
 			}
 			defer leave()
@@ -214,7 +247,7 @@ func (a action) bulky() action {
 	a.start = func(h *Handler, c *call, done func(proto.Message, error)) {
 		leave, err := c.peer.Room(c.ctx)
 		if err != nil {
-			done(nil, chat.Errorf(chat.Unavailable, "the peer does not take its answers: %w", err))
+			done(nil, chat.Errorf(chat.Unavailable, "%w, the peer does not take its answers: %w", chat.ErrDropped, err))
 			return
 		}
 		start(h, c, func(answer proto.Message, err error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -101,6 +102,8 @@ type world struct {
 	store io.Closer
 	ctx   context.Context // of requests
 	peer  peer
+
+	outcomes *outcomes
 }
 
 // rule tests a rule on every engine.
@@ -132,9 +135,10 @@ func start(tb testing.TB, engine int, wrap func(*chat.Store), logs slog.Handler)
 	life, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- svc.Run(life) }()
-	h := command.New(svc, log)
+	w := &world{TB: tb, raw: raw, store: closer, outcomes: new(outcomes)}
+	w.h = command.New(svc, command.Options{Log: log, Observe: w.outcomes.add})
 	tb.Cleanup(func() {
-		h.Wait()
+		w.h.Wait()
 		stop()
 		if err := <-ran; err != nil {
 			tb.Error(err)
@@ -142,7 +146,32 @@ func start(tb testing.TB, engine int, wrap func(*chat.Store), logs slog.Handler)
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	tb.Cleanup(cancel)
-	return &world{TB: tb, h: h, raw: raw, store: closer, ctx: ctx}
+	w.ctx = ctx
+	return w
+}
+
+// outcomes has what the handler observed, in order, such as "IMMsgData answered".
+type outcomes struct {
+	mu   sync.Mutex
+	seen []string // guarded by mu
+}
+
+func (o *outcomes) add(request string, what command.Outcome, took time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if took < 0 {
+		request = "before it began: " + request
+	}
+	o.seen = append(o.seen, request+" "+string(what))
+}
+
+// take returns what was observed since the last time.
+func (o *outcomes) take() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	seen := o.seen
+	o.seen = nil
+	return seen
 }
 
 // peer is who asks; its answers do not wait unless it is told so.

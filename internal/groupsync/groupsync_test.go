@@ -217,14 +217,14 @@ func TestThoseWhoLeaveDuringALookGetNoSession(t *testing.T) {
 	})
 }
 
-// meanwhile is a store where something happens after the members of a group have been read.
+// meanwhile is a store where something happens after the sessions of a group's members have been read.
 type meanwhile struct {
 	marking
 	happens func(group uint32)
 }
 
-func (m meanwhile) Members(ctx context.Context, group uint32) ([]uint32, error) {
-	users, err := m.marking.Members(ctx, group)
+func (m meanwhile) Behind(ctx context.Context, group, at uint32) ([]uint32, error) {
+	users, err := m.marking.Behind(ctx, group, at)
 	m.happens(group)
 	return users, err
 }

@@ -82,13 +82,18 @@ type world struct {
 	log *slog.Logger
 }
 
+func newWorld(t *testing.T) *world {
+	w := &world{T: t, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	w.at.Store(100_000)
+	return w
+}
+
 // rule tests a rule on every engine. It begins at second 100,000.
 func rule(t *testing.T, test func(w *world)) {
 	t.Helper()
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			w := &world{T: t, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-			w.at.Store(100_000)
+			w := newWorld(t)
 			w.Store, w.raw = e.open(t, t.TempDir(), records.Options{Now: w.now, Log: w.log})
 			test(w)
 		})

@@ -106,11 +106,11 @@ func (r reader) locate(ctx context.Context, talk chat.Talk) (table, where string
 func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32, len(pairs))
 	err := chunked(pairs, func(pairs []chat.Talk) error {
-		params := make([]any, 0, 2*len(pairs))
+		params := make([]any, 0, 3*len(pairs))
 		for _, p := range pairs {
-			params = append(params, p.A, p.B)
+			params = append(params, uint32(chat.Pair), p.A, p.B)
 		}
-		query := "SELECT a,b,relateId FROM IMProxyTalk WHERE kind=1 AND (a,b) IN " + r.dialect.rows(len(pairs), 2)
+		query := r.dialect.lookup("a,b,relateId", "IMProxyTalk", talkKey, len(pairs))
 		return r.query(ctx, "talks", query, params, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id uint32

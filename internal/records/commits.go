@@ -68,11 +68,18 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 	return commits, err
 }
 
-// Applied implements chat.Ledger: the records go with the next Append. Those that a crash leaves are found by Unapplied.
-func (s *Store) Applied(_ context.Context, ids []chat.CommitID) error {
-	s.putApplied(ids)
-	return nil
+// Applied implements chat.Ledger: a few records go with the next Append, many at once. Those that a crash leaves are
+// found by Unapplied.
+func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
+	if len(ids) <= fewApplied {
+		s.putApplied(ids)
+		return nil
+	}
+	return s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, ids) })
 }
+
+// fewApplied is how many records are left for the next Append to delete.
+const fewApplied = 32
 
 // record writes the record of a commit.
 func record(ctx context.Context, q querier, c chat.Commit, now uint32) error {

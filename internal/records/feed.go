@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 // each table for what is above the last id seen, which costs one step in its primary key. A Feed is for one goroutine.
 type Feed struct {
 	db   *sql.DB
+	d    dialect
 	seen [2 * shards]int64 // the last id of each table, see feedTable
 }
 
@@ -34,7 +36,21 @@ func OpenFeed(path string) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Feed{db: db}, nil
+	return &Feed{db: db, d: sqliteDialect{}}, nil
+}
+
+// OpenMySQLFeed opens the records in a MySQL for reading alone. The feed begins before the first message.
+func OpenMySQLFeed(ctx context.Context, m MySQL) (*Feed, error) {
+	m.MaxConns = 1
+	db, err := openMySQL(m)
+	if err != nil {
+		return nil, err
+	}
+	f := &Feed{db: db, d: mysqlDialect{}}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(f.d.explain(err), db.Close())
+	}
+	return f, nil
 }
 
 // Close closes the store.
@@ -101,7 +117,7 @@ func (f *Feed) read(ctx context.Context, condition func(place int) (string, []an
 		}
 		where, args := condition(place)
 		selects = append(selects, fmt.Sprintf(`SELECT * FROM (SELECT %d AS place,m.id AS id,%s,m.msgId,m.type,m.created,COALESCE(m.content,''),COALESCE(s.size,0)
- FROM %s m LEFT JOIN IMAudio s ON m.type IN (2,18) AND s.id=CAST(m.content AS INTEGER) WHERE m.status=0 AND %s) x`,
+ FROM %s m LEFT JOIN IMAudio s ON m.type IN (2,18) AND s.id=CAST(m.content AS UNSIGNED) WHERE m.status=0 AND %s) x`,
 			place, talk, feedTable(place), where))
 		params = append(params, args...)
 	}
@@ -138,5 +154,5 @@ func (f *Feed) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("reading messages: %w", sqliteDialect{}.explain(err))
+	return fmt.Errorf("reading messages: %w", f.d.explain(err))
 }

@@ -175,7 +175,7 @@ func (r reader) joined(ctx context.Context, group, user uint32) (at uint32, ok b
 func (r reader) findJoins(ctx context.Context, asked []member) (map[member]uint32, error) {
 	joins := make(map[member]uint32, len(asked))
 	err := chunked(asked, func(asked []member) error {
-		query := "SELECT groupId,userId,updated FROM IMGroupMember WHERE status=0 AND (groupId,userId) IN " + r.dialect.rows(len(asked), 2)
+		query := r.dialect.lookup("groupId,userId,updated", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
 		return r.query(ctx, "members", query, memberArgs(asked), func(scan scanner) error {
 			var m member
 			var at uint32

@@ -11,7 +11,7 @@ import (
 func membersAmong(ctx context.Context, q querier, d dialect, asked []member) (map[member]bool, error) {
 	found := make(map[member]bool, len(asked))
 	err := chunked(asked, func(asked []member) error {
-		query := "SELECT groupId,userId FROM IMGroupMember WHERE status=0 AND (groupId,userId) IN " + d.rows(len(asked), 2)
+		query := d.lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
 		return each(ctx, q, query, memberArgs(asked), func(scan scanner) error {
 			var m member
 			err := scan(&m.group, &m.user)

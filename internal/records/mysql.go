@@ -1,36 +1,42 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
 
-// MySQL says how to reach one MySQL-compatible server. Zero durations and numbers mean the defaults of Defaults.
+// MySQL says how to reach one MySQL-compatible server.
 type MySQL struct {
 	Addr           string // host:port, or the path of a socket
 	Database       string
 	User, Password string
 	TLS            *tls.Config // nil: none
-	MaxConns       int         // connections at most
-	ConnectTimeout time.Duration
-	// StatementTimeout is how long the server may take for an answer. 0: as long as the context of the call allows.
-	StatementTimeout time.Duration
-	// MaxLifetime is how long a connection is used; 0: without end.
-	MaxLifetime time.Duration
-	Log         mysql.Logger // of what the driver has to say; nil: nothing
+	PlainAllowed   bool        // a server that has no TLS is taken without it
+	// MaxConns is how many connections are open at most (0: 16), MaxIdle how many stay open unused (0: all).
+	MaxConns, MaxIdle int
+	// MaxLifetime is how long a connection is used, MaxIdleTime how long it stays open unused; 0: without end.
+	MaxLifetime, MaxIdleTime time.Duration
+	ConnectTimeout           time.Duration // 0: 2 s
+	// StatementTimeout is how long a read may take; 0: 3 s. ReadTimeout and WriteTimeout are how long the server may be
+	// silent, or take nothing, before a connection is given up; 0: as StatementTimeout.
+	StatementTimeout, ReadTimeout, WriteTimeout time.Duration
+	Log                                         mysql.Logger // of what the driver has to say; nil: nothing
 }
 
-// defaultConns is how many connections to one server there are at most, where MaxConns is 0.
-const defaultConns = 16
+// Defaults of a MySQL.
+const (
+	defaultConns   = 16
+	connectTimeout = 2 * time.Second
+)
 
 // session is said at the begin of every connection: how strict the server is with us does not depend on its
 // configuration, and a wait for a lock ends before the request that waits.
@@ -60,7 +66,7 @@ func sameServer(a, b MySQL) bool {
 
 // Ping reports whether the master answers. The replica need not: see RunReplica.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.failed("", s.dialect.explain(s.write.PingContext(ctx)))
+	return s.failed("", s.write.PingContext(ctx))
 }
 
 func openMySQL(m MySQL) (*sql.DB, error) {
@@ -74,13 +80,11 @@ func openMySQL(m MySQL) (*sql.DB, error) {
 // pool is the connections to the server, made by a connector.
 func (m MySQL) pool(connector driver.Connector) *sql.DB {
 	db := sql.OpenDB(connector)
-	conns := m.MaxConns
-	if conns <= 0 {
-		conns = defaultConns
-	}
+	conns := cmp.Or(m.MaxConns, defaultConns)
 	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
+	db.SetMaxIdleConns(cmp.Or(m.MaxIdle, conns))
 	db.SetConnMaxLifetime(m.MaxLifetime)
+	db.SetConnMaxIdleTime(m.MaxIdleTime)
 	return db
 }
 
@@ -91,7 +95,11 @@ func (m MySQL) connector() (driver.Connector, error) {
 		cfg.Net = "unix"
 	}
 	cfg.DBName, cfg.User, cfg.Passwd, cfg.TLS = m.Database, m.User, m.Password, m.TLS
-	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = m.ConnectTimeout, m.StatementTimeout, m.StatementTimeout
+	cfg.AllowFallbackToPlaintext = m.PlainAllowed
+	statement := cmp.Or(m.StatementTimeout, readTimeout)
+	cfg.Timeout = cmp.Or(m.ConnectTimeout, connectTimeout)
+	// A COMMIT has no other bound.
+	cfg.ReadTimeout, cfg.WriteTimeout = cmp.Or(m.ReadTimeout, statement), cmp.Or(m.WriteTimeout, statement)
 	cfg.ClientFoundRows = true   // an update that finds its row has found it, changed or not
 	cfg.InterpolateParams = true // one round trip; the driver binds the values
 	cfg.MultiStatements = true   // for texts that are constants of ours
@@ -130,10 +138,4 @@ func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
-}
-
-// isNetwork reports whether an error is one of the connection, not of the server.
-func isNetwork(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -39,7 +40,10 @@ func (s *statements) note(query string, args []driver.NamedValue) {
 	if s.ran == nil {
 		s.ran = make(map[string][]any)
 	}
-	s.ran[query] = values
+	for single := range strings.SplitSeq(query, ";\n") { // of a batch
+		n := strings.Count(single, "?")
+		s.ran[single], values = values[:n], values[n:]
+	}
 	s.n++
 }
 
@@ -72,6 +76,15 @@ func everything(ctx context.Context, s *records.Store) error {
 		return err
 	}
 	for name, do := range map[string]func() error{
+		"counts of pairs":    func() error { return one(s.PairsNow(ctx, []uint32{1, 2})) },
+		"counts of groups":   func() error { return one(s.InGroups(ctx, []uint32{1, 2})) },
+		"groups as they are": func() error { return one(s.GroupsNow(ctx, []uint32{1, 2})) },
+		"devices now":        func() error { return one(s.DevicesNow(ctx, []uint32{1, 2})) },
+		"marks":              func() error { return one(s.Marks(ctx, []string{"a", "b"})) },
+		"mark, swap": func() error {
+			return errors.Join(one(s.SwapMark(ctx, "a", 0, 1)), one(s.SwapMark(ctx, "a", 1, 2)))
+		},
+		"mark, raise":      func() error { return s.RaiseMarks(ctx, map[string]uint32{"a": 3}) },
 		"departments":      func() error { return one(s.DepartmentsChanged(ctx, 1)) },
 		"devices":          func() error { return one(s.Devices(ctx, []uint32{1, 2})) },
 		"file, add":        func() error { return s.AddFile(ctx, file, now) },
@@ -100,6 +113,7 @@ func everything(ctx context.Context, s *records.Store) error {
 		"shields":         func() error { return one(s.PushShields(ctx, []uint32{1, 2})) },
 		"sounds":          func() error { return one(s.Sounds(ctx, []uint32{1, 2})) },
 		"sync":            func() error { return s.SyncSessions(ctx, theGroup, []uint32{1, 2, 3}, now) },
+		"sync, behind":    func() error { return one(s.Behind(ctx, theGroup, now+1)) },
 		"synced members":  func() error { return one(s.Members(ctx, theGroup)) },
 		"token":           func() error { return s.SetToken(ctx, 1, "ios:x", "x") },
 		"unapplied":       func() error { return one(s.Unapplied(ctx, 0, 10)) },

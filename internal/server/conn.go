@@ -156,9 +156,10 @@ func (c *conn) linger() {
 	}
 }
 
-// logEnd writes the connection's one line of totals.
+// logEnd writes the connection's one line of totals, and counts its end.
 func (c *conn) logEnd() {
 	reason := context.Cause(c.reading)
+	c.srv.closed[c.srv.closeReason(reason)].Add(1)
 	words := reason.Error()
 	switch {
 	case errors.Is(reason, io.EOF):

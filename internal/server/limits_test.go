@@ -53,6 +53,7 @@ func TestFrameLengths(t *testing.T) {
 	if got := s.Stats().BadFrames; got != 5 {
 		t.Errorf("%d bad frames counted", got)
 	}
+	s.counted(map[string]int64{"bad_frame": 5})
 }
 
 func TestMaxConns(t *testing.T) {

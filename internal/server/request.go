@@ -49,6 +49,7 @@ func (r *request) end(answer pdu.Frame, ok bool) (first bool) {
 		return false
 	}
 	r.cancel()
+	r.conn.srv.finished.Add(1)
 	if ok {
 		r.conn.send(answer, r.share)
 	} else {

@@ -58,9 +58,12 @@ type Server struct {
 	// Reasons to close a connection, with their times.
 	idle, slowFrame, notTaken error
 
+	opened    atomic.Int64
+	closed    [closeReasons]atomic.Int64 // by closeReason
 	refused   atomic.Int64
 	badFrames atomic.Int64
 	panics    atomic.Int64
+	finished  atomic.Int64 // requests the handler is done with
 
 	// life is the parent of every request's context; it ends when Serve does, at the latest at the drain's deadline.
 	life context.Context
@@ -151,6 +154,7 @@ func (s *Server) open(nc net.Conn) {
 		_ = nc.Close()
 		return
 	}
+	s.opened.Add(1)
 	c.log.Info("connection opened", "connections", open)
 	s.running.Go(func() {
 		c.run()

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/company"
+	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/datadir"
+	"github.com/teamtalk-go/dbproxy/internal/groupsync"
+	"github.com/teamtalk-go/dbproxy/internal/ops"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/voice"
+)
+
+// backend is what a server works on.
+type backend struct {
+	rules    chat.Store
+	store    *records.Store
+	sync     groupsync.Store
+	voiceKey string
+	zone     *time.Location                // of the nightly shield
+	reads    int                           // at once; 0: the rules' own bound
+	loops    []func(context.Context) error // to run while it serves
+	checks   []ops.Check                   // beside those of every server
+	degraded map[string]func() bool        // by part, whether it does without it now
+	where    []any                         // for the log
+	closers  []func() error                // in the order of opening
+
+	announce func(addr string) error                                    // called when it listens; may be nil
+	fill     func(context.Context, chat.Options) (company.State, error) // for --demo; nil: it cannot be filled
+}
+
+// close undoes the opening. Nothing may be under way.
+func (b *backend) close() (err error) {
+	for i := range b.closers {
+		err = errors.Join(err, b.closers[len(b.closers)-1-i]())
+	}
+	return err
+}
+
+// openEmbedded opens a data directory, which is made when it is missing, for the server that will listen on addr.
+func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
+	b = &backend{voiceKey: chat.DefaultVoiceKey, zone: time.Local}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
+	dir, err := datadir.Open(s.data)
+	if err != nil {
+		return b, fmt.Errorf("cannot use the data directory: %w", err)
+	}
+	if err := dir.Own(s.listen[0]); err != nil {
+		return b, err
+	}
+	b.closers = append(b.closers, dir.Release)
+	store, ran, err := openRecords(ctx, dir, s.log)
+	if err != nil {
+		return b, err
+	}
+	b.closers = append(b.closers, store.Close)
+	if len(ran) > 0 {
+		s.log.Info("tables created or completed", "statements", len(ran))
+	}
+	sounds, err := voice.OpenDir(dir.Voice())
+	if err != nil {
+		return b, fmt.Errorf("opening the directory for voice messages: %w", dir.Explain(err))
+	}
+	b.closers = append(b.closers, sounds.Close)
+	b.store, b.sync, b.rules = store, store, embedded(store, sounds)
+	b.where = []any{"data", dir.Path()}
+	b.announce = dir.Announce
+	b.fill = func(ctx context.Context, opt chat.Options) (company.State, error) {
+		return company.Ensure(ctx, store, b.rules, opt)
+	}
+	return b, nil
+}
+
+// embedded is the store of a data directory.
+func embedded(store *records.Store, sounds chat.Voice) chat.Store {
+	rules, counted := rulesOf(store), counters.Embedded{Records: store}
+	rules.Sequencer, rules.Counters = counted, counted
+	rules.Voice, rules.Failures = sounds, &counters.Failures{}
+	return rules
+}
+
+// rulesOf are the parts of a chat.Store that the records are themselves.
+func rulesOf(store *records.Store) chat.Store {
+	return chat.Store{
+		Ledger:    store,
+		Directory: store,
+		Profiles:  store,
+		Archive:   store,
+		Sessions:  store,
+		Groups:    store,
+		Mutes:     store,
+		Tokens:    store,
+		Files:     store,
+	}
+}
+
+// openConfigured opens the MySQL and Redis of a configuration.
+func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *ops.Recorder) (*backend, error) {
+	sounds, err := voice.OpenMsfs(cfg.MsfsSite, cfg.Limits.MsfsTimeout)
+	if err != nil {
+		return nil, err
+	}
+	prepare := func(on *servers) error {
+		if away := on.redis.Away(); len(away) > 0 {
+			return chat.Errorf(chat.Unavailable, "%w: start it, or mend its host and port in the configuration", away[0])
+		}
+		return s.completeOwn(ctx, on.store)
+	}
+	servers, err := openServers(ctx, cfg, prepare, watch, s.log)
+	if err != nil {
+		return nil, err
+	}
+	b := &backend{
+		store: servers.store, rules: rulesOf(servers.store),
+		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
+		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica},
+		degraded: map[string]func() bool{
+			"redis":   func() bool { return len(servers.redis.Away()) > 0 },
+			"replica": func() bool { return servers.store.ReplicaTrouble() != "" },
+		},
+		checks:  []ops.Check{{Name: "redis", Look: servers.redisCheck}, {Name: "replica", Look: servers.replicaCheck}},
+		where:   []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis", cfg.Unread.Addrs()},
+		closers: []func() error{servers.close},
+	}
+	redis := servers.redis
+	b.rules.Sequencer, b.rules.Counters = redis, redis
+	b.rules.Mutes, b.rules.Tokens, b.rules.Profiles = redis, redis, redis
+	b.rules.Voice, b.rules.Failures = sounds, redis.Failures()
+	b.sync = markedSync{servers.store, redis}
+	return b, nil
+}
+
+// markedSync is the records with the group sync's mark where original servers look for it, too.
+type markedSync struct {
+	*records.Store
+	redis *counters.Redis
+}
+
+// Mark implements groupsync.Store.
+func (m markedSync) Mark(ctx context.Context, name string) (uint32, bool, error) {
+	return m.redis.Mark(ctx, name)
+}
+
+// SetMark implements groupsync.Store.
+func (m markedSync) SetMark(ctx context.Context, name string, value uint32) error {
+	return m.redis.SetMark(ctx, name, value)
+}
+
+// completeOwn makes the tables that only proxies know, so that a proxy can take an original's place. The originals' own
+// are left alone: that is for "dbproxy migrate", which asks.
+func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
+	stmts, err := store.MissingOwn(ctx)
+	if err != nil {
+		return err
+	}
+	ran, err := store.Run(ctx, stmts, nil)
+	if len(ran) > 0 {
+		s.log.Info("tables of our own created or completed", "statements", len(ran))
+	}
+	if err != nil {
+		return fmt.Errorf("making tables of our own (\"dbproxy migrate --config\" shows them all): %w", err)
+	}
+	missing, err := store.Missing(ctx)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the database lacks %d tables, columns or keys: \"dbproxy migrate --config\" shows them and adds them", len(missing))
+	}
+	return nil
+}
+
+// redisCheck is doubtful while a Redis is away: everything goes on, but original servers beside us see old counters.
+func (s *servers) redisCheck(context.Context) (ops.State, string) {
+	away := s.redis.Away()
+	if len(away) == 0 {
+		return ops.Good, "reachable"
+	}
+	return ops.Doubtful, fmt.Sprintf("%v; everything goes on from MySQL, and Redis will follow", away[0])
+}
+
+// replicaCheck is doubtful while the replica cannot be used: then all is read from the master.
+func (s *servers) replicaCheck(context.Context) (ops.State, string) {
+	lag, known := s.store.ReplicaLag()
+	switch trouble := s.store.ReplicaTrouble(); {
+	case trouble != "":
+		return ops.Doubtful, trouble + "; all is read from the master"
+	case known:
+		return ops.Good, fmt.Sprintf("%v behind at most", lag.Round(time.Millisecond))
+	default:
+		return ops.Good, "there is none: all is read from the master"
+	}
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
+)
+
+func configCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Look at the configuration for MySQL and Redis",
+		Long: `Look at the configuration for MySQL and Redis, the original's
+dbproxyserver.conf: docs/configuration.md explains it.`,
+		Example: `  dbproxy config example > dbproxyserver.conf
+  dbproxy config show`,
+	}
+	c.AddCommand(configExampleCommand(), configShowCommand())
+	return c
+}
+
+func configExampleCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "example",
+		Short: "Print a configuration with every key, explained",
+		Long: `Print a configuration to begin with. It has every key, what it is for, and its
+default.`,
+		Example: "  dbproxy config example > dbproxyserver.conf",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			text, err := config.Example()
+			if err == nil {
+				_, err = fmt.Fprint(c.OutOrStdout(), text)
+			}
+			return err
+		},
+	}
+}
+
+func configShowCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "show [FILE]",
+		Short: "Print what holds for every key, and where it comes from",
+		Long: `Print what holds for every key that is used, and whether it comes from the file
+(default dbproxyserver.conf), from an environment variable or is the default.
+Secrets are not shown. Mistakes are listed, all at once.`,
+		Example: `  dbproxy config show
+  dbproxy config show /etc/dbproxy/dbproxyserver.conf --json`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	asJSON := jsonFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		path := config.File
+		if len(args) > 0 {
+			path = args[0]
+		}
+		cfg, err := loadConfig(c, path)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return showJSON(c.OutOrStdout(), settingsJSON(cfg))
+		}
+		t := table{{"KEY", "VALUE", "FROM"}}
+		for _, s := range cfg.Settings() {
+			t = append(t, []string{s.Key, orDash(s.Value), fromOf(s)})
+		}
+		return t.write(c.OutOrStdout())
+	}
+	return c
+}
+
+// loadConfig loads a configuration, with the environment above it, and prints the warnings to standard error.
+func loadConfig(c *cobra.Command, path string) (*config.Config, error) {
+	cfg, warnings, err := config.Load(path, os.Environ())
+	style := terminal.NewStyle(c.ErrOrStderr())
+	for _, w := range warnings {
+		fmt.Fprintln(c.ErrOrStderr(), style.Bold("warning:"), printable(w.String()))
+	}
+	return cfg, err
+}
+
+// fromOf is where a setting comes from, for people.
+func fromOf(s config.Setting) string {
+	if s.From == "" {
+		return "default"
+	}
+	return s.From
+}
+
+// settingJSON is a setting for programs.
+type settingJSON struct {
+	Key     string `json:"key"`
+	Value   string `json:"value"`
+	Default bool   `json:"default"`
+	From    string `json:"from"`
+}
+
+func settingsJSON(cfg *config.Config) (list []settingJSON) {
+	for _, s := range cfg.Settings() {
+		list = append(list, settingJSON{Key: s.Key, Value: s.Value, Default: s.From == "", From: fromOf(s)})
+	}
+	return list
+}

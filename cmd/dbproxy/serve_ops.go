@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/command"
+	"github.com/teamtalk-go/dbproxy/internal/ops"
+	"github.com/teamtalk-go/dbproxy/internal/server"
+)
+
+// off is an address that means: none.
+const off = "off"
+
+// door is where a server listens.
+type door struct {
+	public []net.Listener // for message servers
+	admin  net.Listener   // for operators; nil for nowhere
+}
+
+// open listens where s says.
+func (s serving) open() (d door, err error) {
+	flag := "--listen"
+	if s.conf != nil {
+		flag = "ListenIP and ListenPort"
+	}
+	for _, addr := range s.listen {
+		ln, err := listen(flag, addr)
+		if err != nil {
+			d.close()
+			return door{}, err
+		}
+		d.public = append(d.public, ln)
+	}
+	if s.admin == "" || s.admin == off {
+		return d, nil
+	}
+	flag = "--admin"
+	if s.conf != nil {
+		flag = "AdminListen"
+	}
+	if d.admin, err = listen(flag, s.admin); err != nil {
+		d.close()
+		return door{}, err
+	}
+	return d, nil
+}
+
+// close closes what nobody served; what was served is closed already.
+func (d door) close() {
+	for _, ln := range d.public {
+		_ = ln.Close()
+	}
+	if d.admin != nil {
+		_ = d.admin.Close()
+	}
+}
+
+// addr is where it listens, several addresses separated by commas.
+func (d door) addr() string {
+	addrs := make([]string, len(d.public))
+	for i, ln := range d.public {
+		addrs[i] = ln.Addr().String()
+	}
+	return strings.Join(addrs, ",")
+}
+
+// adminAddr is the admin address for the log.
+func (d door) adminAddr() string {
+	if d.admin == nil {
+		return off
+	}
+	return d.admin.Addr().String()
+}
+
+// newRecorder counts for this program.
+func newRecorder() *ops.Recorder {
+	expected := ops.Expected{Commands: command.Names()}
+	for _, o := range command.Outcomes() {
+		expected.Outcomes = append(expected.Outcomes, string(o))
+	}
+	return ops.NewRecorder(time.Now, ops.Build{Version: release, Revision: revision(), Go: runtime.Version()}, expected)
+}
+
+// newHandler is a handler whose requests are counted.
+func newHandler(svc *chat.Service, log *slog.Logger, watch *ops.Recorder) *command.Handler {
+	return command.New(svc, command.Options{Log: log, Observe: func(request string, what command.Outcome, took time.Duration) {
+		watch.Request(request, string(what), took)
+	}})
+}
+
+// watched is what the admin address shows the state of.
+type watched struct {
+	running context.Context // ends when the server is to stop
+	addr    string
+	srv     *server.Server
+	cfg     server.Config // of srv
+	svc     *chat.Service
+	backend *backend
+}
+
+// newSite is what the admin address shows.
+func newSite(w watched, watch *ops.Recorder, log *slog.Logger) (ops.Site, error) {
+	reg := prometheus.NewRegistry()
+	err := ops.Register(reg, watch, ops.NewCollector(ops.Sources{
+		Network: w.network,
+		Queue:   func() ops.Queue { return ops.Queue(w.svc.Queue()) },
+		Pools:   w.backend.store.Stats,
+
+		ReplicaLag: w.backend.store.ReplicaLag,
+		Degraded:   w.backend.degraded,
+	}))
+	checks := append([]ops.Check{
+		{Name: "listening", Look: w.listening},
+		{Name: "draining", Look: w.draining},
+		{Name: "store", Look: w.reachable},
+	}, w.backend.checks...)
+	return ops.Site{Metrics: reg, Checks: checks, Log: log}, err
+}
+
+func (w watched) network() ops.Network {
+	s := w.srv.Stats()
+	return ops.Network{
+		Open: s.Connections, Opened: s.Opened, Refused: s.Refused, Closed: s.Closed,
+		BytesIn: s.BytesIn, BytesOut: s.BytesOut, InFlight: s.InFlight, Panics: s.Panics,
+		Pending: s.Pending, Unsent: s.Unsent, MaxPending: w.cfg.MaxPending,
+	}
+}
+
+// listening checks that message servers can connect.
+func (w watched) listening(context.Context) (ops.State, string) {
+	open := w.srv.Stats().Connections
+	text := fmt.Sprintf("on %s, %d of %d connections", w.addr, open, w.cfg.MaxConns)
+	switch {
+	case w.running.Err() != nil:
+		return ops.Wrong, "not any more"
+	case open >= w.cfg.MaxConns:
+		return ops.Doubtful, text + ": more are refused; run another proxy"
+	default:
+		return ops.Good, text
+	}
+}
+
+// draining checks that the server is not stopping.
+func (w watched) draining(context.Context) (ops.State, string) {
+	if w.running.Err() != nil {
+		return ops.Wrong, "stopping: finishing what is under way"
+	}
+	return ops.Good, "no"
+}
+
+// reachable checks that the records can be read through the connections that read and through those that write.
+func (w watched) reachable(ctx context.Context) (ops.State, string) {
+	begun := time.Now()
+	if err := w.backend.store.Reachable(ctx); err != nil {
+		return ops.Wrong, err.Error()
+	}
+	return ops.Good, fmt.Sprintf("answered in %.1f ms", time.Since(begun).Seconds()*1000)
+}

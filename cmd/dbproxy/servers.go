@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/ops"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+)
+
+// servers are the MySQL and Redis of a configuration.
+type servers struct {
+	store *records.Store
+	redis *counters.Redis
+}
+
+// openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare, if not nil, is done
+// before anything uses its tables. Redis need not: the records tell what Redis would, until it does.
+func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder, log *slog.Logger) (*servers, error) {
+	redis, err := openRedis(cfg, watch, log)
+	if err != nil {
+		return nil, err
+	}
+	store, err := openMySQL(cfg, redis, log)
+	if err != nil {
+		redis.Close()
+		return nil, err
+	}
+	s := &servers{store: store, redis: redis}
+	if err = s.connect(ctx, cfg); err == nil && prepare != nil {
+		err = prepare(s)
+	}
+	if err != nil {
+		s.abandon()
+		return nil, err
+	}
+	redis.Use(ctx, store)
+	return s, nil
+}
+
+// connect waits for MySQL.
+func (s *servers) connect(ctx context.Context, cfg *config.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, cfg.Master.ConnectTimeout+time.Second)
+	defer cancel()
+	if err := s.store.Ping(ctx); err != nil {
+		return cannotUse(cfg.Master, err)
+	}
+	return nil
+}
+
+// cannotUse says which database cannot be used, where, and as whom.
+func cannotUse(d config.Database, err error) error {
+	return fmt.Errorf("cannot use MySQL teamtalk_master, database %s at %s as user %s: %w", d.Name, d.Addr(), d.User, err)
+}
+
+// close ends all connections. Nothing may be under way.
+func (s *servers) close() error {
+	err := s.store.Close()
+	s.redis.Close()
+	return err
+}
+
+// abandon is close for servers that were never used.
+func (s *servers) abandon() {
+	_ = s.store.Close() // there is an error already
+	s.redis.Close()
+}
+
+func openMySQL(cfg *config.Config, redis *counters.Redis, log *slog.Logger) (*records.Store, error) {
+	master, err := mysqlOf(cfg.Master)
+	if err != nil {
+		return nil, fmt.Errorf("teamtalk_master: %w", err)
+	}
+	var replica *records.MySQL
+	if cfg.Slave.Host != "" && !cfg.SameDatabase() {
+		r, err := mysqlOf(cfg.Slave)
+		if err != nil {
+			return nil, fmt.Errorf("teamtalk_slave: %w", err)
+		}
+		replica = &r
+	}
+	return records.OpenMySQL(master, replica, records.Options{Log: log, Follower: redis})
+}
+
+func mysqlOf(d config.Database) (records.MySQL, error) {
+	secure, err := d.TLS.Client()
+	return records.MySQL{
+		Addr: d.Addr(), Database: d.Name, User: d.User, Password: d.Password.Reveal(),
+		TLS: secure, PlainAllowed: d.TLS.Optional(),
+		MaxConns: d.MaxConns, MaxIdle: d.MaxIdle, MaxLifetime: d.ConnLifetime, MaxIdleTime: d.ConnIdleTime,
+		ConnectTimeout: d.ConnectTimeout, StatementTimeout: d.StatementTimeout,
+		ReadTimeout: d.ReadTimeout, WriteTimeout: d.WriteTimeout,
+	}, err
+}
+
+func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
+	opt := counters.RedisOptions{Log: log}
+	if watch != nil {
+		calls := watch.Calls("redis")
+		opt.Observe = func(instance string, _ int, took time.Duration, err error) { calls.Observe(instance, took, err) }
+	}
+	clients := make(map[config.TLS]*tls.Config) // equal setups are one, so that instances can share connections
+	for _, c := range []struct {
+		config.Cache
+		name string
+		to   *counters.Instance
+	}{
+		{cfg.Unread, "unread", &opt.Unread},
+		{cfg.GroupSet, "group_set", &opt.GroupSet},
+		{cfg.Token, "token", &opt.Token},
+		{cfg.GroupMember, "group_member", &opt.GroupMember},
+	} {
+		secure, known := clients[c.TLS]
+		if !known {
+			var err error
+			if secure, err = c.TLS.Client(); err != nil {
+				return nil, fmt.Errorf("cache instance %s: %w", c.name, err)
+			}
+			clients[c.TLS] = secure
+		}
+		*c.to = instanceOf(c.Cache, secure)
+	}
+	return counters.OpenRedis(opt)
+}
+
+func instanceOf(c config.Cache, secure *tls.Config) counters.Instance {
+	i := counters.Instance{
+		DB: c.DB, Username: c.Username, Password: c.Password.Reveal(), TLS: secure,
+		ConnectTimeout: c.ConnectTimeout, CallTimeout: c.CallTimeout,
+	}
+	switch {
+	case len(c.Cluster) > 0:
+		i.Cluster, i.DB = c.Cluster, 0
+	case len(c.Sentinels) > 0:
+		i.Sentinels, i.SentinelMaster = c.Sentinels, c.SentinelMaster
+		i.SentinelUsername, i.SentinelPassword = c.SentinelUsername, c.SentinelPassword.Reveal()
+	default:
+		i.Addr = c.Addrs()[0]
+	}
+	return i
+}

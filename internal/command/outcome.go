@@ -1,0 +1,61 @@
+package command
+
+import (
+	"errors"
+
+	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// Outcome is what became of a request, in one word, for those who count.
+type Outcome string
+
+// The outcomes.
+const (
+	// Answered: it was done, and answered where it has an answer.
+	Answered Outcome = "answered"
+	// Refused: the rules forbid it, or what it speaks of does not exist.
+	Refused Outcome = "refused"
+	// Failed: the storage, or a fault of ours, kept it from being done.
+	Failed Outcome = "failed"
+	// Uncertain: it may have been stored or not; nobody could tell in time.
+	Uncertain Outcome = "uncertain"
+	// Dropped: its time was over before its turn came, or the proxy was stopping. Nothing was done.
+	Dropped Outcome = "dropped"
+	// Unparsable: its body is no such message.
+	Unparsable Outcome = "unparsable"
+	// Unknown: there is no request of that number.
+	Unknown Outcome = "unknown"
+)
+
+// UnknownName stands for the name of requests that do not exist; Unknown is their only outcome.
+const UnknownName = "unknown"
+
+// Outcomes are the outcomes that a request of the protocol can have: all but Unknown.
+func Outcomes() []Outcome {
+	return []Outcome{Answered, Refused, Failed, Uncertain, Dropped, Unparsable}
+}
+
+// Names are the names of all requests of the protocol.
+func Names() (names []string) {
+	for _, e := range catalog.Entries() {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// outcomeOf is what became of a request that was begun, or was to be.
+func outcomeOf(err error) Outcome {
+	switch {
+	case err == nil:
+		return Answered
+	case errors.Is(err, chat.ErrDropped):
+		return Dropped
+	case chat.Refused(err):
+		return Refused
+	case chat.KindOf(err) == chat.UnknownOutcome:
+		return Uncertain
+	default:
+		return Failed
+	}
+}

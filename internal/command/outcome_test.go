@@ -1,0 +1,81 @@
+package command_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
+)
+
+// observed compares what was observed since the last time.
+func (w *world) observed(want ...string) {
+	w.Helper()
+	if diff := cmp.Diff(want, w.outcomes.take()); diff != "" {
+		w.Errorf("observed (-want +got):\n%s", diff)
+	}
+}
+
+func TestOutcomesAreObservedBeforeTheAnswer(t *testing.T) {
+	rule(t, func(w *world) {
+		w.people()
+		for _, test := range []struct {
+			req  proto.Message
+			want string
+		}{
+			{text(1, 2, "x"), "IMMsgData answered"},
+			{&impb.IMMsgDataReadAck{UserId: new(uint32(2)), SessionId: new(uint32(1)), SessionType: impb.SessionType(1).Enum(), MsgId: new(uint32(1))},
+				"IMMsgDataReadAck answered"}, // what has no answer, too
+			{filled(&impb.IMUsersInfoReq{}), "IMUsersInfoReq answered"},
+			{text(1, 2, "a\xff"), "IMMsgData refused"},
+			{groupText(1, 9, "x"), "IMMsgData refused"},
+			{&impb.IMChangeSignInfoReq{UserId: new(uint32(9)), SignInfo: new("x")}, "IMChangeSignInfoReq refused"},
+		} {
+			w.ask(test.req)
+			w.observed(test.want)
+		}
+		w.await(w.begin(pdu.Frame{Command: 0x7777}))
+		w.observed("unknown unknown")
+		w.await(w.begin(pdu.Frame{Command: 0x0204, Body: []byte{0xff}}))
+		w.observed("IMUsersInfoReq unparsable")
+
+		over, cancel := context.WithCancel(w.ctx)
+		cancel()
+		alive := w.ctx
+		w.ctx = over
+		w.ask(text(1, 2, "too late"))
+		w.observed("IMMsgData dropped")
+		w.ask(filled(&impb.IMUsersInfoReq{}))
+		w.observed("IMUsersInfoReq dropped")
+		w.ctx = alive
+
+		if err := w.store.Close(); err != nil {
+			w.Fatal(err)
+		}
+		for _, e := range catalog.Entries() {
+			w.ask(filled(e.Request))
+			w.observed(e.Name() + " failed")
+		}
+	})
+}
+
+func TestAnOutcomeThatNobodyKnowsIsUncertain(t *testing.T) {
+	ruleWith(t, func(s *chat.Store) { s.Ledger = doubtful{s.Ledger} }, func(w *world) {
+		w.ctx = dueAt{context.Background(), time.Now().Add(800 * time.Millisecond)}
+		w.ask(text(1, 2, "x"))
+		w.observed("IMMsgData uncertain")
+	})
+}
+
+func TestAPanicIsObservedAsAFailure(t *testing.T) {
+	ruleWith(t, func(s *chat.Store) { s.Directory = panicking{s.Directory} }, func(w *world) {
+		w.ask(&impb.IMUsersInfoReq{UserId: new(uint32(1)), UserIdList: []uint32{1}})
+		w.observed("IMUsersInfoReq failed")
+	})
+}

@@ -1,0 +1,205 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/spelling"
+)
+
+// checkInstances compares the names in DBInstances and CacheInstances with those that there are.
+func (l *loader) checkInstances() {
+	l.checkNames("DBInstances", l.config.DBInstances, instancesOf[Database](), []string{master})
+	needed := slices.DeleteFunc(instancesOf[Cache](), func(name string) bool { return name == "sync" })
+	l.checkNames("CacheInstances", l.config.CacheInstances, instancesOf[Cache](), needed)
+}
+
+func (l *loader) checkNames(list string, names, known, needed []string) {
+	if len(names) == 0 {
+		return // told already
+	}
+	for _, name := range needed {
+		if !slices.Contains(names, name) {
+			l.mistake(l.place(list), "%s does not name %s; add it, and its keys %s_host, ...", list, name, name)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			l.warn(l.place(list), "%s names %q, which is not used%s", list, name, suggestion(name, known))
+		}
+	}
+}
+
+// suggestion asks whether one of the names was meant; empty when none is near.
+func suggestion(word string, names []string) string {
+	if near := spelling.Nearest(word, names); len(near) > 0 {
+		return "; " + spelling.DidYouMean(near)
+	}
+	return ""
+}
+
+// check looks at what several keys say together.
+func (l *loader) check() {
+	c := l.config
+	if limits := c.Limits; limits.MaxFrame > limits.MaxPending && limits.MaxPending > 0 {
+		l.mistake(l.place("MaxFrame"), "MaxFrame (%s) is above MaxPending (%s), so such a frame would never fit; "+
+			"raise MaxPending", limits.MaxFrame, limits.MaxPending)
+	}
+	l.checkDatabase(master, c.Master)
+	l.checkDatabase(slave, c.Slave)
+	for _, named := range c.Caches() {
+		l.checkCache(named.Name, named.Cache)
+	}
+	l.checkCache("sync", c.Sync)
+}
+
+func (l *loader) checkDatabase(name string, d Database) {
+	if d.MaxIdle > d.MaxConns && d.MaxConns > 0 {
+		l.mistake(l.place(name+"_maxidlecnt"), "%s_maxidlecnt (%d) is above %s_maxconncnt (%d); lower it",
+			name, d.MaxIdle, name, d.MaxConns)
+	}
+	l.checkTLS(name, d.TLS)
+}
+
+func (l *loader) checkCache(name string, c Cache) {
+	key := func(rest string) string { return name + "_" + rest }
+	sentinels, cluster := l.given(key("sentinels")), l.given(key("cluster"))
+	switch {
+	case sentinels && cluster:
+		l.mistake(l.place(key("cluster")), "%s and %s are both set; remove one", key("sentinels"), key("cluster"))
+	case sentinels && !l.given(key("sentinel_master")):
+		l.mistake(l.place(key("sentinels")), "%s is missing; add the name that the Sentinels have for the server",
+			key("sentinel_master"))
+	}
+	for _, rest := range []string{"sentinel_master", "sentinel_username", "sentinel_password"} {
+		if l.given(key(rest)) && !sentinels {
+			l.mistake(l.place(key(rest)), "%s is set without %s; add the Sentinels' HOST:PORT there, or remove it",
+				key(rest), key("sentinels"))
+		}
+	}
+	if cluster && c.DB != 0 {
+		l.warn(l.place(key("db")), "%s is ignored: a Redis Cluster has only database 0", key("db"))
+	}
+	if c.TLS.Mode == tlsPreferred {
+		l.mistake(l.place(key("tls")), "%s cannot be preferred: Redis has no way to ask for it; "+
+			"write off, required or verify", key("tls"))
+	}
+	l.checkTLS(name, c.TLS)
+}
+
+func (l *loader) checkTLS(name string, t TLS) {
+	key := func(rest string) string { return name + "_" + rest }
+	idle := map[string]bool{} // what nobody looks at in this mode
+	switch t.Mode {
+	case "":
+		return // a mistake, or an instance that is not used
+	case tlsOff:
+		idle = map[string]bool{"tls_ca": true, "tls_servername": true, "tls_cert": true, "tls_key": true}
+	case tlsPreferred, tlsRequired:
+		idle = map[string]bool{"tls_ca": true, "tls_servername": true}
+	}
+	for _, rest := range slices.Sorted(maps.Keys(idle)) {
+		if l.given(key(rest)) {
+			l.warn(l.place(key(rest)), "%s is not looked at, as %s is %s; write %s=%s",
+				key(rest), key("tls"), t.Mode, key("tls"), tlsVerify)
+		}
+	}
+	have, lack := "tls_cert", "tls_key"
+	if t.Cert == "" {
+		have, lack = lack, have
+	}
+	if (t.Cert == "") != (t.Key == "") {
+		l.mistake(l.place(key(have)), "%s is set without %s; add it, or remove this one", key(have), key(lack))
+	} else if _, err := t.certificates(); err != nil {
+		l.mistake(l.place(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"), err)
+	}
+	if _, err := t.authorities(); err != nil {
+		l.mistake(l.place(key("tls_ca")), "%s: %v", key("tls_ca"), err)
+	}
+}
+
+// warnOfLines tells of lines that do not do what they seem to.
+func (l *loader) warnOfLines(file parsed) {
+	at := func(line int) source { return source{where: l.at(line), line: line} }
+	for _, e := range file.repeated {
+		l.warn(at(e.line), "%s is set in line %d already, which counts; remove one", e.key, l.file[e.key].line)
+	}
+	for _, e := range file.hashed {
+		if k, known := l.known(e.key); known && k.secret() {
+			l.warn(at(e.line), "%s is empty, as # starts a comment everywhere; a secret with # in it goes into %s or %s",
+				e.key, k.name+fileSuffix, k.env())
+		}
+	}
+	for _, line := range file.skipped {
+		l.warn(at(line), "skipped, as it has no =")
+	}
+}
+
+// known is the key of that name, or the secret whose file it names.
+func (l *loader) known(name string) (key, bool) {
+	if k, ok := l.keys[name]; ok {
+		return k, true
+	}
+	of, cut := strings.CutSuffix(name, fileSuffix)
+	k, ok := l.keys[of]
+	return k, cut && ok && k.secret()
+}
+
+// warnOfUnknown tells of keys and variables that nothing reads. Forks have keys of their own, so these are no mistakes.
+func (l *loader) warnOfUnknown(entries []entry) {
+	unused := make(map[string]source) // by instance: where the first of its keys is
+	var names, vars []string
+	byVar := make(map[string]string)
+	for _, k := range l.order {
+		names = append(names, k.name)
+		vars = append(vars, k.env())
+		byVar[k.env()] = k.name
+		if k.secret() {
+			byVar[k.env()+fileSuffix] = k.name
+		}
+	}
+	note := func(name string, from source) {
+		if k := l.keys[name]; !l.used(k) {
+			if _, told := unused[k.instance.name]; !told {
+				unused[k.instance.name] = from
+			}
+		}
+	}
+	for _, e := range entries {
+		from := source{where: l.at(e.line), line: e.line}
+		if k, known := l.known(e.key); known {
+			note(k.name, from)
+		} else if !l.ofForeign(e.key) {
+			l.warn(from, "%s is no key of dbproxy and does nothing%s", e.key, suggestion(e.key, names))
+		}
+	}
+	for _, v := range slices.Sorted(maps.Keys(l.env)) {
+		if name, known := byVar[v]; known {
+			note(name, source{where: v})
+		} else {
+			l.warn(source{where: v}, "this variable belongs to no key of dbproxy and does nothing%s", suggestion(v, vars))
+		}
+	}
+	for _, instance := range slices.Concat(instancesOf[Database](), instancesOf[Cache]()) {
+		if from, ok := unused[instance]; ok {
+			l.warn(from, "the keys of %s are not used, as %s does not name it", instance, l.listOf(instance))
+		}
+	}
+}
+
+// listOf is the key that would name an instance.
+func (l *loader) listOf(instance string) string {
+	if slices.Contains(instancesOf[Database](), instance) {
+		return "DBInstances"
+	}
+	return "CacheInstances"
+}
+
+// ofForeign is whether a key belongs to an instance that is named and not used: that was told already.
+func (l *loader) ofForeign(name string) bool {
+	known := slices.Concat(instancesOf[Database](), instancesOf[Cache]())
+	return slices.ContainsFunc(slices.Concat(l.config.DBInstances, l.config.CacheInstances), func(instance string) bool {
+		return strings.HasPrefix(name, instance+"_") && !slices.Contains(known, instance)
+	})
+}

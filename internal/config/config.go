@@ -1,0 +1,258 @@
+// Package config reads the configuration of a dbproxy that works on MySQL and Redis: the original's dbproxyserver.conf
+// as it is, keys of our own beside the original's, and environment variables above both. Every mistake is told in one
+// error, each with its line and its mend.
+//
+// The doc comments and tags of Config's fields are the one place where a key is described. The parser follows the tags;
+// docs/configuration.md and dbproxyserver.conf.example are made of both, by "go generate". A comment begins with "NAME
+// is", which the documents leave out. Tags:
+//
+//	key       the name in the file; in Database, Cache and TLS what follows the instance's name and "_"
+//	required  "true": must be given
+//	default   what holds when it is absent, written as in the file
+//	min, max  bounds of a number, size or time, inclusive
+//	oneof     the values that are allowed, separated by blanks
+//	form      what else a text must be: see forms
+//	sep       what separates the values of a list
+//	example   what the example file has instead of the default
+//	instance  on a Database or Cache: the name of the instance
+package config
+
+import (
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // ShieldTimeZone must not depend on what the system has installed
+)
+
+//go:generate go test -count=1 -run TestDocumentsAreCurrent . -update
+
+// File is the name of the configuration in the working directory, as the original has it.
+const File = "dbproxyserver.conf"
+
+// Config is the whole configuration. Load makes it; it is not changed afterwards.
+type Config struct {
+	// ListenIP is the addresses to listen on, separated by ";": IP addresses of this machine, or names of it.
+	// 0.0.0.0 is all of IPv4, :: all there is. The protocol trusts its callers, so let only TeamTalk's servers reach it.
+	ListenIP []string `key:"ListenIP" required:"true" sep:";" form:"host" example:"127.0.0.1"`
+	// ListenPort is the port to listen on, the same for every address. 0 takes a free one, for tests.
+	ListenPort int `key:"ListenPort" required:"true" min:"0" max:"65535" example:"10600"`
+	// ThreadNum is how many reads run at once, at the most; more of them wait. (The original's worker threads; writes
+	// need none here, as many of them share a commit.) More than the master's and replica's connections helps little.
+	ThreadNum int `key:"ThreadNum" required:"true" min:"1" max:"10000" example:"48"`
+	// MsfsSite is the address of the file server that keeps the sound of voice messages. A bare host, with or without
+	// a port, means http://HOST/.
+	MsfsSite string `key:"MsfsSite" required:"true" form:"site" example:"127.0.0.1"`
+	// AESKey is the key, exactly 32 characters, of the label that stands for a voice message in lists. It must be the one
+	// that the clients have; the example's is that of TeamTalk's own clients.
+	AESKey Secret `key:"aesKey" required:"true" form:"aes" example:"12345678901234567890123456789012"`
+	// ShieldTimeZone is the time zone of the night, 22:00 to 07:59, in which who asked for it gets no push: an IANA name
+	// such as Asia/Shanghai, UTC, or Local for the zone of the process. All proxies should have the same.
+	ShieldTimeZone *time.Location `key:"ShieldTimeZone" default:"Local"`
+	// AdminListen is HOST:PORT of the administration over HTTP: metrics, health, profiles; without HOST, on all
+	// addresses. It asks nobody for a password, so keep it away from other networks. "off" disables it.
+	AdminListen string `key:"AdminListen" default:"127.0.0.1:10601" form:"listen"`
+	// LogLevel is the least level that is logged.
+	LogLevel slog.Level `key:"LogLevel" default:"info" oneof:"debug info warn error"`
+
+	Limits Limits
+
+	// DBInstances is the names of the databases, separated by ",": teamtalk_master, and teamtalk_slave when there is a
+	// replica to read from. Other names are passed over.
+	DBInstances []string `key:"DBInstances" required:"true" sep:"," example:"teamtalk_master,teamtalk_slave"`
+	// Master is the database that is written.
+	Master Database `instance:"teamtalk_master"`
+	// Slave is the replica that is read where a moment's delay does no harm. It may be left out: then the master is read.
+	Slave Database `instance:"teamtalk_slave"`
+
+	// CacheInstances is the names of the Redis instances, separated by ",": unread, group_set, token, group_member and
+	// sync, which nothing uses and which may be left out. Other names are passed over.
+	CacheInstances []string `key:"CacheInstances" required:"true" sep:"," example:"unread,group_set,token,sync,group_member"`
+	// Unread is message ids and unread counters.
+	Unread Cache `instance:"unread" example:"db=1"`
+	// GroupSet is who muted a group.
+	GroupSet Cache `instance:"group_set" example:"db=1"`
+	// Token is push tokens.
+	Token Cache `instance:"token" example:"db=1"`
+	// Sync is used by nothing, in the original neither. No connection is made to it.
+	Sync Cache `instance:"sync" example:"db=2"`
+	// GroupMember is members of groups.
+	GroupMember Cache `instance:"group_member" example:"db=1"`
+
+	settings []Setting // every key's value and where it comes from, in the order of the declarations
+}
+
+// Limits bound what a request, the process and its stop may take.
+type Limits struct {
+	// RequestTimeout is how long a request may take. One that waited longer is not executed any more.
+	RequestTimeout time.Duration `key:"RequestTimeout" default:"5s" min:"100ms" max:"5m"`
+	// DrainTimeout is how long the proxy may take, once it is told to stop, to finish what it has.
+	DrainTimeout time.Duration `key:"DrainTimeout" default:"4s" min:"100ms" max:"5m"`
+	// MsfsTimeout is how long a call of the file server may take.
+	MsfsTimeout time.Duration `key:"MsfsTimeout" default:"2s" min:"10ms" max:"5m"`
+	// MaxFrame is how long a frame may be, its header included. A longer one ends its connection.
+	MaxFrame Size `key:"MaxFrame" default:"16MiB" min:"64KiB" max:"1GiB"`
+	// MaxPending is how many bytes of requests and answers the process holds before it stops reading.
+	MaxPending Size `key:"MaxPending" default:"256MiB" min:"1MiB" max:"1TiB"`
+	// MaxConnections is how many connections are served at once. One more is closed at once.
+	MaxConnections int `key:"MaxConnections" default:"1024" min:"1" max:"1000000"`
+	// MaxInFlight is how many requests of one connection may be under way. While there are as many, it is not read.
+	MaxInFlight int `key:"MaxInFlight" default:"1024" min:"1" max:"1000000"`
+}
+
+// Database is one of the MySQL databases.
+type Database struct {
+	// Host is the name or IP address of the server.
+	Host string `key:"host" required:"true" form:"host" example:"127.0.0.1"`
+	// Port is its port.
+	Port int `key:"port" required:"true" min:"1" max:"65535" example:"3306"`
+	// Name is the name of the database on it.
+	Name string `key:"dbname" required:"true" example:"teamtalk"`
+	// User is who logs in.
+	User string `key:"username" required:"true" example:"teamtalk"`
+	// Password is the password of that user.
+	Password Secret `key:"password" required:"true" example:"CHANGE-ME"`
+	// MaxConns is how many connections are open at once, at the most.
+	MaxConns int `key:"maxconncnt" required:"true" min:"1" max:"10000" example:"16"`
+	// MaxIdle is how many connections are kept open while nothing needs them; 0: all of NAME_maxconncnt.
+	MaxIdle int `key:"maxidlecnt" default:"0" min:"0" max:"10000"`
+	// ConnLifetime is how old a connection gets before it is replaced; 0s: as old as it likes.
+	ConnLifetime time.Duration `key:"conn_lifetime" default:"30m" min:"0s" max:"240h"`
+	// ConnIdleTime is how long a connection may be idle before it is closed; 0s: as long as it likes. It must be below
+	// the server's wait_timeout.
+	ConnIdleTime time.Duration `key:"conn_idle_time" default:"5m" min:"0s" max:"240h"`
+	// ConnectTimeout is how long connecting may take, login included.
+	ConnectTimeout time.Duration `key:"connect_timeout" default:"2s" min:"10ms" max:"5m"`
+	// StatementTimeout is how long one statement may take.
+	StatementTimeout time.Duration `key:"statement_timeout" default:"3s" min:"10ms" max:"5m"`
+	// ReadTimeout is how long the server may be silent within a statement before the connection is given up; 0s: no bound
+	// but NAME_statement_timeout.
+	ReadTimeout time.Duration `key:"read_timeout" default:"0s" min:"0s" max:"5m"`
+	// WriteTimeout is how long the server may take to accept what is sent; 0s: no bound but NAME_statement_timeout.
+	WriteTimeout time.Duration `key:"write_timeout" default:"0s" min:"0s" max:"5m"`
+	TLS          TLS
+}
+
+// Cache is one of the Redis instances.
+type Cache struct {
+	// Host is the name or IP address of the server. Not needed with NAME_sentinels or NAME_cluster, and then not used.
+	Host string `key:"host" required:"true" form:"host" example:"127.0.0.1"`
+	// Port is its port. Not needed with NAME_sentinels or NAME_cluster, and then not used.
+	Port int `key:"port" required:"true" min:"1" max:"65535" example:"6379"`
+	// DB is the number of the Redis database. A Cluster has only 0: there it is ignored.
+	DB int `key:"db" required:"true" min:"0" max:"65535"`
+	// MaxConns is how many connections are open at once, at the most, for calls that cannot share one. Of instances with
+	// the same address, database and user, which share their connections, the largest counts.
+	MaxConns int `key:"maxconncnt" required:"true" min:"1" max:"10000" example:"16"`
+	// Username is who logs in, since Redis 6. Not needed for the default user.
+	Username string `key:"username"`
+	// Password is the password of that user.
+	Password Secret `key:"password"`
+	// ConnectTimeout is how long connecting may take.
+	ConnectTimeout time.Duration `key:"connect_timeout" default:"200ms" min:"10ms" max:"5m"`
+	// CallTimeout is how long a call may take, and waiting for others that go before it.
+	CallTimeout time.Duration `key:"call_timeout" default:"500ms" min:"10ms" max:"5m"`
+	// Sentinels is HOST:PORT of the Sentinels that know the server, separated by ";".
+	Sentinels []string `key:"sentinels" sep:";" form:"address"`
+	// SentinelMaster is the name that the Sentinels have for the server.
+	SentinelMaster string `key:"sentinel_master"`
+	// SentinelUsername is who logs in at the Sentinels.
+	SentinelUsername string `key:"sentinel_username"`
+	// SentinelPassword is the password at the Sentinels, when they have one. It is not NAME_password.
+	SentinelPassword Secret `key:"sentinel_password"`
+	// Cluster is HOST:PORT of some nodes of a Redis Cluster, separated by ";". The others are found.
+	Cluster []string `key:"cluster" sep:";" form:"address"`
+	TLS     TLS
+}
+
+// TLS is how connections to a server are encrypted.
+type TLS struct {
+	// Mode is whether connections are encrypted. "off": never. "preferred": when the server can (databases only).
+	// "required": always, with whoever answers. "verify": always, and the server must prove by its certificate that it
+	// is the one that was meant.
+	Mode string `key:"tls" default:"off" oneof:"off preferred required verify"`
+	// CA is a PEM file with the authorities that "verify" trusts instead of the system's.
+	CA string `key:"tls_ca"`
+	// Cert is a PEM file with our own certificate, for servers that want one. It needs NAME_tls_key.
+	Cert string `key:"tls_cert"`
+	// Key is a PEM file with the private key of NAME_tls_cert.
+	Key string `key:"tls_key"`
+	// ServerName is the name that "verify" looks for in the server's certificate instead of its host.
+	ServerName string `key:"tls_servername" form:"host"`
+}
+
+// Listen are the addresses to listen on, as HOST:PORT.
+func (c *Config) Listen() []string {
+	addrs := make([]string, len(c.ListenIP))
+	for i, ip := range c.ListenIP {
+		addrs[i] = net.JoinHostPort(ip, strconv.Itoa(c.ListenPort))
+	}
+	return addrs
+}
+
+// SameDatabase is whether master and replica are one database: then one pool, the master's, serves both.
+func (c *Config) SameDatabase() bool {
+	m, s := c.Master, c.Slave
+	return strings.EqualFold(m.Host, s.Host) && m.Port == s.Port && m.Name == s.Name
+}
+
+// NamedCache is a cache instance that is used, with its name.
+type NamedCache struct {
+	Name string // as in the file: "unread"
+	Cache
+}
+
+// Caches are the instances that are used, in the order of the fields; Sync is not.
+func (c *Config) Caches() []NamedCache {
+	return []NamedCache{
+		{"unread", c.Unread}, {"group_set", c.GroupSet}, {"token", c.Token}, {"group_member", c.GroupMember},
+	}
+}
+
+// Addr is HOST:PORT of the server.
+func (d Database) Addr() string { return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) }
+
+// Addrs are HOST:PORT of what to connect to first: the nodes of the Cluster, the Sentinels, or the server itself.
+func (c Cache) Addrs() []string {
+	switch {
+	case len(c.Cluster) > 0:
+		return c.Cluster
+	case len(c.Sentinels) > 0:
+		return c.Sentinels
+	default:
+		return []string{net.JoinHostPort(c.Host, strconv.Itoa(c.Port))}
+	}
+}
+
+// CacheID says which server and database a Cache is, and as whom it is used. Those of instances that may share a client
+// are equal; it can be the key of a map.
+type CacheID struct {
+	kind, addrs, master        string
+	db                         int
+	username, sentinelUsername string
+	password, sentinelPassword Secret
+	tls                        TLS
+}
+
+// ID returns the identity of an instance. Pool sizes and timeouts do not count: who shares a client takes the largest.
+func (c Cache) ID() CacheID {
+	addrs := slices.Clone(c.Addrs())
+	for i := range addrs {
+		addrs[i] = strings.ToLower(addrs[i])
+	}
+	slices.Sort(addrs)
+	id := CacheID{
+		kind: "single", addrs: strings.Join(addrs, ";"), db: c.DB,
+		username: c.Username, password: c.Password, tls: c.TLS,
+	}
+	switch {
+	case len(c.Cluster) > 0:
+		id.kind, id.db = "cluster", 0
+	case len(c.Sentinels) > 0:
+		id.kind, id.master = "sentinel", c.SentinelMaster
+		id.sentinelUsername, id.sentinelPassword = c.SentinelUsername, c.SentinelPassword
+	}
+	return id
+}

@@ -1,0 +1,59 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Error is every mistake of a configuration.
+type Error struct {
+	Path     string // of the file, as given to Load; empty without one
+	Mistakes []Mistake
+}
+
+// Mistake is one thing that must be mended before the configuration can be used.
+type Mistake struct {
+	Where string // "dbproxyserver.conf:7", "DBPROXY_LISTENPORT", or the file alone for what is missing
+	Line  int    // of the file; 0: of none
+	Text  string // what is wrong and how to mend it; secrets are never shown
+}
+
+// Warning is what is probably not meant, but does not keep anything from working.
+type Warning Mistake
+
+// String is the warning as a line of text.
+func (w Warning) String() string { return w.Where + ": " + w.Text }
+
+// Error lists the mistakes, one a line: first those of the file, by line, then those of the environment and what is
+// missing.
+func (e *Error) Error() string {
+	where := "the environment"
+	if e.Path != "" {
+		where = e.Path
+	}
+	count := "a mistake"
+	if n := len(e.Mistakes); n > 1 {
+		count = fmt.Sprintf("%d mistakes", n)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s has %s:", where, count)
+	for _, m := range e.Mistakes {
+		fmt.Fprintf(&b, "\n  %s: %s", m.Where, m.Text)
+	}
+	return b.String()
+}
+
+// byLine puts what has a line first, and leaves the order as it is otherwise.
+func byLine[M Mistake | Warning](list []M) {
+	slices.SortStableFunc(list, func(a, b M) int {
+		l, m := Mistake(a).Line, Mistake(b).Line
+		switch {
+		case l == 0 || m == 0:
+			return cmp.Compare(m, l) // at most one of them has a line
+		default:
+			return cmp.Compare(l, m)
+		}
+	})
+}

@@ -1,0 +1,22 @@
+package config
+
+import "strings"
+
+// Setting is a key that is used, and what holds for it.
+type Setting struct {
+	Key   string
+	Value string // as it would stand in the file; "(hidden)" for secrets
+	From  string // "line 7", "DBPROXY_LISTENPORT", with a secret's file behind it; empty: the default
+}
+
+// Settings are all keys that are used, in the order of docs/configuration.md. They have no secrets.
+func (c *Config) Settings() []Setting { return append([]Setting(nil), c.settings...) }
+
+// String is the settings as lines of a file, without secrets.
+func (c *Config) String() string {
+	var b strings.Builder
+	for _, s := range c.settings {
+		b.WriteString(s.Key + "=" + s.Value + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,120 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// How large a configuration, and a file with a secret, may be, in bytes: larger ones are something else.
+const (
+	maxFile   = 1 << 20
+	maxSecret = 64 << 10
+)
+
+// source is where a value comes from.
+type source struct {
+	where string // for messages: "dbproxyserver.conf:7", "DBPROXY_LISTENPORT"
+	line  int    // of the file; 0: of none
+	short string // for tables: "line 7", "DBPROXY_LISTENPORT"; behind it the secret's file
+	cut   bool   // the value ends at a "#"
+}
+
+// raw is what the file and the environment say about a key.
+type raw struct {
+	text string
+	from source
+}
+
+// sources are the file and the environment.
+type sources struct {
+	path string
+	file map[string]entry  // by key
+	env  map[string]string // by variable; only ours, without empty ones
+}
+
+// variables picks ours out of an environment as os.Environ returns it. Of equal ones the first counts, as for
+// os.Getenv.
+func variables(env []string) map[string]string {
+	found := make(map[string]string)
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		if _, twice := found[name]; !twice && strings.HasPrefix(name, envPrefix) && value != "" {
+			found[name] = value
+		}
+	}
+	return found
+}
+
+// ofFile is what the file says of a key, ofEnv what the environment says of a variable.
+func (s sources) ofFile(name string) (raw, bool) {
+	e, ok := s.file[name]
+	return raw{e.value, source{s.at(e.line), e.line, fmt.Sprintf("line %d", e.line), e.cut}}, ok
+}
+
+func (s sources) ofEnv(name string) (raw, bool) {
+	v, ok := s.env[name]
+	return raw{v, source{where: name, short: name}}, ok
+}
+
+// at is a line of the file, for messages.
+func (s sources) at(line int) string { return fmt.Sprintf("%s:%d", s.path, line) }
+
+// whole is where something is missing, for messages.
+func (s sources) whole() string {
+	if s.path == "" {
+		return "the environment"
+	}
+	return s.path
+}
+
+// get is what counts for a key: the environment before the file. A secret may stand in a file of its own.
+func (s sources) get(k key) (value raw, found bool, err error) {
+	for _, place := range []struct {
+		get  func(string) (raw, bool)
+		name string
+	}{{s.ofEnv, k.env()}, {s.ofFile, k.name}} {
+		value, found = place.get(place.name)
+		if k.secret() {
+			if file, named := place.get(place.name + fileSuffix); named && found {
+				return file, true, fmt.Errorf("%s is given twice; remove %s or %s%s", k.name, place.name, place.name, fileSuffix)
+			} else if named {
+				return readSecret(k.name, file)
+			}
+		}
+		if found {
+			return value, true, nil
+		}
+	}
+	return raw{}, false, nil
+}
+
+// readSecret reads the file that a key's _FILE names. Its trailing newline does not belong to the secret.
+func readSecret(name string, file raw) (value raw, found bool, err error) {
+	text, err := readSmall(file.text, maxSecret)
+	secret := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	switch {
+	case err != nil:
+		return file, true, fmt.Errorf("%s cannot be read: %w; name a file that the proxy may read", name, err)
+	case secret == "":
+		return file, true, fmt.Errorf("%s cannot be read: %s is empty; write the secret into it", name, file.text)
+	}
+	file.text, file.from.short = secret, file.from.short+", "+file.text
+	return file, true, nil
+}
+
+// readSmall reads a file that must not be larger than limit.
+func readSmall(path string, limit int64) (text []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	text, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		return nil, fmt.Errorf("%s is larger than %s", path, Size(limit))
+	}
+	return text, err
+}

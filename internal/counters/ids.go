@@ -1,0 +1,108 @@
+package counters
+
+import (
+	"context"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+func idKey(r chat.Reserve) string {
+	if r.Talk.Kind == chat.Group {
+		return groupIDKey(r.Talk.A)
+	}
+	return pairIDKey(r.Relation)
+}
+
+func pairIDKey(relation uint32) string { return "msg_id_" + decimal(relation) }
+func groupIDKey(group uint32) string   { return "group_msg_id_" + decimal(group) }
+
+// Next implements chat.Sequencer: in one pipeline, from the keys that original servers count in. It asks nothing of the
+// records, as it is called within a transaction of theirs. An id is given out only if the key is where it was when it
+// was last checked against the message tables: not below the floor, and nothing was lost since. Otherwise, and while
+// Redis is away, the answer is 0, which has the tables looked at: original servers may have written there meanwhile.
+func (r *Redis) Next(ctx context.Context, want []chat.Reserve) []uint32 {
+	first := make([]uint32, len(want))
+	at := r.unread.known()
+	commands := make([]command, len(want))
+	for i, w := range want {
+		commands[i] = run(nextIDs, idKey(w), decimal(at), decimal(w.Count), decimal(w.Floor), flag(w.Checked), decimal(uint32(chat.MaxMsgID)))
+	}
+	got, err := r.ask(ctx, r.unread, at, commands)
+	var unsure []command
+	for i, w := range want {
+		if err == nil {
+			if n, ok := number(got.results[i]); ok {
+				first[i] = uint32(n)
+			}
+		}
+		switch {
+		case w.Checked:
+			if first[i] <= w.Floor {
+				first[i] = w.Floor + 1
+			}
+		case first[i] != 0 && !got.sound:
+			unsure = append(unsure, run(giveBack, idKey(w), decimal(first[i]+w.Count-1), decimal(w.Count)))
+			first[i] = 0
+		}
+	}
+	if len(unsure) > 0 {
+		// If it fails there is a gap in the ids, and no harm.
+		_, _ = r.unread.do(ctx, unsure)
+	}
+	return first
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// Counted implements records.Follower: what original servers have counted of talks.
+func (r *Redis) Counted(ctx context.Context, talks []chat.Known) []chat.Counted {
+	counted := make([]chat.Counted, len(talks))
+	var unread, mutes []command
+	for _, k := range talks {
+		if k.Talk.Kind == chat.Pair {
+			unread = append(unread, plain("HGET", unreadKey(k.Talk.A), decimal(k.Talk.B)), plain("HGET", unreadKey(k.Talk.B), decimal(k.Talk.A)))
+			continue
+		}
+		unread = append(unread, plain("HGET", countKey(k.Talk.A), "count"))
+		for _, user := range k.Members {
+			unread = append(unread, plain("HGET", levelKey(user, k.Talk.A), "count"))
+		}
+		mutes = append(mutes, plain("HGETALL", mutesKey(k.Talk.A)))
+	}
+	if results, err := r.unread.do(ctx, unread); err == nil {
+		next := func() (n uint32) {
+			n, results = count(text(results[0])), results[1:]
+			return n
+		}
+		for i, k := range talks {
+			if k.Talk.Kind == chat.Pair {
+				counted[i].UnreadA, counted[i].UnreadB = next(), next()
+				continue
+			}
+			counted[i].Count = next()
+			counted[i].Levels = make(map[uint32]uint32, len(k.Members))
+			for _, user := range k.Members {
+				if level := next(); level > 0 {
+					counted[i].Levels[user] = level
+				}
+			}
+		}
+	}
+	if len(mutes) == 0 {
+		return counted
+	}
+	if results, err := r.groupSet.do(ctx, mutes); err == nil {
+		for i, k := range talks {
+			if k.Talk.Kind == chat.Group {
+				counted[i].Mutes = parseMutes(results[0])
+				results = results[1:]
+			}
+		}
+	}
+	return counted
+}

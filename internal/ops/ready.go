@@ -1,0 +1,92 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// State is how a checked thing does.
+type State string
+
+// The states.
+const (
+	Good     State = "good"
+	Doubtful State = "doubtful" // it works, but somebody should look at it: still ready
+	Wrong    State = "wrong"    // requests fail: not ready
+)
+
+// Check is one thing that must be in order for the process to serve.
+type Check struct {
+	Name string // in lower case, unique
+	// Look says how it does, in a state and a few words for people, which say what to do if it is not good. It heeds
+	// ctx, which ends after a second. It is called when somebody asks, never twice at once.
+	Look func(ctx context.Context) (State, string)
+}
+
+// checkTimeout is how long one check may take; who does not answer in time is wrong.
+const checkTimeout = time.Second
+
+// readiness answers /readyz.
+type readiness struct {
+	base   context.Context // a look outlives the requests that asked for it: the next one may share it
+	checks []Check
+	looks  singleflight.Group // by name: those who ask at the same time share a look
+}
+
+// verdict is the answer of /readyz.
+type verdict struct {
+	Ready  bool      `json:"ready"`
+	Checks []finding `json:"checks"`
+}
+
+// finding is what a check found.
+type finding struct {
+	Name  string `json:"name"`
+	State State  `json:"state"`
+	Text  string `json:"text"`
+}
+
+func (r *readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	v := verdict{Ready: true, Checks: make([]finding, len(r.checks))}
+	var looking sync.WaitGroup
+	for i, c := range r.checks {
+		looking.Go(func() { v.Checks[i] = r.look(c) })
+	}
+	looking.Wait()
+	status := http.StatusOK
+	for _, f := range v.Checks {
+		if f.State == Wrong {
+			v.Ready, status = false, http.StatusServiceUnavailable
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // whoever asked may have left
+}
+
+// look runs a check, or waits for the look under way, but not for longer than a check may take.
+func (r *readiness) look(c Check) finding {
+	timeout := time.NewTimer(checkTimeout + checkTimeout/2) // the half is for a check that answers as its time ends
+	defer timeout.Stop()
+	found := r.looks.DoChan(c.Name, func() (any, error) {
+		ctx, cancel := context.WithTimeout(r.base, checkTimeout)
+		defer cancel()
+		state, text := c.Look(ctx)
+		return finding{c.Name, state, text}, nil
+	})
+	select {
+	case f := <-found:
+		return f.Val.(finding)
+	case <-timeout.C:
+		return finding{c.Name, Wrong, "no answer within " + checkTimeout.String()}
+	}
+}

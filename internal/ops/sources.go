@@ -1,0 +1,171 @@
+package ops
+
+import (
+	"database/sql"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Sources are asked at each scrape; a nil function has nothing to say, and its metrics are not there. They are called
+// from any goroutine, must be quick, and must not wait for a store.
+type Sources struct {
+	Network func() Network
+	Queue   func() Queue
+	// Pools is what database/sql counts, by the pool's name.
+	Pools func() map[string]sql.DBStats
+	// ReplicaLag is how far the replica is behind, as far as that is known.
+	ReplicaLag func() (lag time.Duration, known bool)
+	// Degraded says, by the name of a part, whether the proxy does without that part now.
+	Degraded map[string]func() bool
+}
+
+// Network is what the server has counted.
+type Network struct {
+	Open            int // connections
+	Opened, Refused int64
+	Closed          map[string]int64 // by reason
+	BytesIn         int64
+	BytesOut        int64
+	InFlight        int64 // requests
+	Panics          int64
+	Pending, Unsent int64 // bytes of requests under way and unsent answers; of the latter alone
+	MaxPending      int64 // bytes
+}
+
+// Queue is what waits for its turn.
+type Queue struct {
+	Waiting, Lanes, Limit int
+}
+
+// metric is the description of a metric that is made at each scrape.
+type metric struct {
+	*prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func countMetric(name, help string, labels ...string) metric {
+	return metric{prometheus.NewDesc(prefix+name, help, labels, nil), prometheus.CounterValue}
+}
+
+func gaugeMetric(name, help string, labels ...string) metric {
+	return metric{prometheus.NewDesc(prefix+name, help, labels, nil), prometheus.GaugeValue}
+}
+
+// sources is the collector of Sources.
+type sources struct {
+	from Sources
+
+	inFlight, open, opened, refused, closed, received, sent, panics metric
+	budgetUsed, budgetUnsent, budgetLimit                           metric
+	waiting, lanes, limit                                           metric
+	connections, maxConnections, waits, waited, connectionsClosed   metric
+	lag, degraded                                                   metric
+}
+
+// NewCollector returns a collector that asks s.
+func NewCollector(s Sources) prometheus.Collector {
+	return &sources{
+		from:     s,
+		inFlight: gaugeMetric("requests_in_flight", "Requests that are not finished yet."),
+		open:     gaugeMetric("connections_open", "Connections open now."),
+		opened:   countMetric("connections_opened_total", "Connections served."),
+		refused:  countMetric("connections_refused_total", "Connections closed at once because there were too many."),
+		closed:   countMetric("connections_closed_total", "Connections served that have ended, by why.", "reason"),
+		received: countMetric("received_bytes_total", "Bytes read from peers."),
+		sent:     countMetric("sent_bytes_total", "Bytes written to peers."),
+		panics:   countMetric("handler_panics_total", "Requests whose handler panicked: a fault of dbproxy."),
+
+		budgetUsed:   gaugeMetric("budget_used_bytes", "Bytes of requests under way and of answers not sent yet."),
+		budgetUnsent: gaugeMetric("budget_unsent_bytes", "Bytes of answers not sent yet."),
+		budgetLimit:  gaugeMetric("budget_limit_bytes", "Bytes in use above which nothing more is read from peers."),
+
+		waiting: gaugeMetric("queue_length", "Messages and other changes that wait for their turn."),
+		lanes:   gaugeMetric("queue_lanes", "Talks, users and the like with a change waiting or under way."),
+		limit:   gaugeMetric("queue_limit", "Changes waiting or under way above which those who ask for more must wait."),
+
+		connections:       gaugeMetric("pool_connections", "Database connections, by pool and state.", "pool", "state"),
+		maxConnections:    gaugeMetric("pool_connections_max", "Connections that a pool may have; 0: any number.", "pool"),
+		waits:             countMetric("pool_waits_total", "Times that somebody waited for a connection of a pool.", "pool"),
+		waited:            countMetric("pool_wait_seconds_total", "Time spent waiting for a connection of a pool.", "pool"),
+		connectionsClosed: countMetric("pool_connections_closed_total", "Connections that a pool closed, by why.", "pool", "reason"),
+
+		lag:      gaugeMetric("replica_lag_seconds", "How far the replica is behind; not there while it is unknown."),
+		degraded: gaugeMetric("degraded", "1 while the proxy does without a part, else 0.", "part"),
+	}
+}
+
+func (s *sources) all() []metric {
+	return []metric{
+		s.inFlight, s.open, s.opened, s.refused, s.closed, s.received, s.sent, s.panics,
+		s.budgetUsed, s.budgetUnsent, s.budgetLimit, s.waiting, s.lanes, s.limit,
+		s.connections, s.maxConnections, s.waits, s.waited, s.connectionsClosed, s.lag, s.degraded,
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (s *sources) Describe(to chan<- *prometheus.Desc) {
+	for _, m := range s.all() {
+		to <- m.Desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *sources) Collect(to chan<- prometheus.Metric) {
+	send := func(m metric, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(m.Desc, m.kind, value, labels...)
+	}
+	if s.from.Network != nil {
+		s.network(s.from.Network(), send)
+	}
+	if s.from.Queue != nil {
+		q := s.from.Queue()
+		send(s.waiting, float64(q.Waiting))
+		send(s.lanes, float64(q.Lanes))
+		send(s.limit, float64(q.Limit))
+	}
+	if s.from.Pools != nil {
+		for name, stats := range s.from.Pools() {
+			s.pool(name, stats, send)
+		}
+	}
+	if s.from.ReplicaLag != nil {
+		if lag, known := s.from.ReplicaLag(); known {
+			send(s.lag, lag.Seconds())
+		}
+	}
+	for part, without := range s.from.Degraded {
+		value := 0.0
+		if without() {
+			value = 1
+		}
+		send(s.degraded, value, part)
+	}
+}
+
+func (s *sources) network(n Network, send func(m metric, value float64, labels ...string)) {
+	send(s.inFlight, float64(n.InFlight))
+	send(s.open, float64(n.Open))
+	send(s.opened, float64(n.Opened))
+	send(s.refused, float64(n.Refused))
+	for reason, count := range n.Closed {
+		send(s.closed, float64(count), reason)
+	}
+	send(s.received, float64(n.BytesIn))
+	send(s.sent, float64(n.BytesOut))
+	send(s.panics, float64(n.Panics))
+	send(s.budgetUsed, float64(n.Pending))
+	send(s.budgetUnsent, float64(n.Unsent))
+	send(s.budgetLimit, float64(n.MaxPending))
+}
+
+func (s *sources) pool(name string, p sql.DBStats, send func(m metric, value float64, labels ...string)) {
+	send(s.connections, float64(p.InUse), name, "in_use")
+	send(s.connections, float64(p.Idle), name, "idle")
+	send(s.maxConnections, float64(p.MaxOpenConnections), name)
+	send(s.waits, float64(p.WaitCount), name)
+	send(s.waited, p.WaitDuration.Seconds(), name)
+	send(s.connectionsClosed, float64(p.MaxIdleClosed), name, "idle")
+	send(s.connectionsClosed, float64(p.MaxIdleTimeClosed), name, "idle_time")
+	send(s.connectionsClosed, float64(p.MaxLifetimeClosed), name, "lifetime")
+}

@@ -1,0 +1,36 @@
+package records_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+)
+
+func TestReachable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dbproxy.db")
+	store := openAt(t, path)
+	if err := store.Reachable(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if stats := store.Stats(); stats["write"].MaxOpenConnections != 1 || stats["read"].MaxOpenConnections == 0 || len(stats) != 2 {
+		t.Errorf("the pools: %+v", stats)
+	}
+	if _, err := openRaw(t, path).ExecContext(t.Context(), "DROP TABLE IMProxyMark"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Reachable(t.Context()); chat.KindOf(err) != chat.Unavailable {
+		t.Errorf("without its tables: %v", err)
+	}
+	closed, err := records.OpenSQLite(filepath.Join(t.TempDir(), "dbproxy.db"), records.Options{Log: discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Reachable(t.Context()); chat.KindOf(err) != chat.Unavailable {
+		t.Errorf("closed: %v", err)
+	}
+}
