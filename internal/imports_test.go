@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"chatui":    {"client", "impb", "terminal"},
 	"terminal":  {},
 	"tail":      {"records"},
+	"doctor":    {"chat", "records"},
 	"datadir":   {},
 	"config":    {"spelling"},
 	"spelling":  {},
