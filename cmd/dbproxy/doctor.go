@@ -80,6 +80,9 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	stop := progress(os.Stderr, "looking", func() string { return at.Load().(string) })
 	report, err := d.Run(c.Context())
 	stop()
+	if err != nil && c.Context().Err() != nil {
+		err = errors.New("stopped before it was through; what was repaired until then is repaired, and another run goes on")
+	}
 	err = errors.Join(err, closing())
 	if err != nil && len(report.Findings)+len(report.Ranges) == 0 {
 		return err
@@ -87,7 +90,7 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	if e.asJSON {
 		err = errors.Join(err, showJSON(c.OutOrStdout(), reportJSON(report, err)))
 	} else {
-		err = errors.Join(err, writeReport(c.OutOrStdout(), report, e))
+		err = errors.Join(err, writeReport(c.OutOrStdout(), report, e, err == nil))
 	}
 	if err == nil && report.Open() > 0 {
 		err = &exitError{exitFound, fmt.Errorf("something is wrong: %s", kindsOf(report.Open()))}

@@ -11,8 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
-// writeReport prints what was found, for people.
-func writeReport(w io.Writer, report *doctor.Report, e *examining) error {
+// writeReport prints what was found, for people. A report that is not complete draws no conclusion.
+func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool) error {
 	var b strings.Builder
 	style := terminal.NewStyle(w)
 	mendable := false
@@ -39,6 +39,7 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining) error {
 		fmt.Fprintf(&b, "Ids used: at most %.0f %% of what a table can give (%s).\n", math.Ceil(100*r.Share), r.Table)
 	}
 	switch {
+	case !complete:
 	case report.Open() > 0 && mendable && !e.repair:
 		b.WriteString("\"dbproxy doctor --repair\" mends what can be mended without loss.\n")
 	case report.Open() > 0:
