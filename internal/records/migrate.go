@@ -15,13 +15,7 @@ func (s *Store) Missing(ctx context.Context) (stmts []string, err error) {
 // MissingOwn is Missing for the tables of the proxy's own, which no other server knows, and for IMTransmitFile, which old
 // databases do not have.
 func (s *Store) MissingOwn(ctx context.Context) (stmts []string, err error) {
-	var own []table
-	for _, t := range schema() {
-		if strings.HasPrefix(t.name, "IMProxy") || t.name == "IMTransmitFile" {
-			own = append(own, t)
-		}
-	}
-	return missing(ctx, s.write, s.dialect, own, s.failed)
+	return missing(ctx, s.write, s.dialect, newTables(), s.failed)
 }
 
 func missing(ctx context.Context, q querier, d dialect, tables []table, failed func(string, error) error) (stmts []string, err error) {
