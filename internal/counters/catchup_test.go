@@ -53,3 +53,20 @@ func text(o other, key, field string) string {
 	s, _ := o.do("HGET", key, field).ToString() // empty when there is none
 	return s
 }
+
+// TestWhatIsLeftToApplyIsFoundBehindWhatIsNot has more commits that were applied, whose records are still there, than are
+// asked for.
+func TestWhatIsLeftToApplyIsFoundBehindWhatIsNot(t *testing.T) {
+	t.Parallel()
+	p, _ := start(t)
+	_, left := p.append(to(1, 2))
+	p.now -= 10
+	for range 5 {
+		p.group(1, 2)
+	}
+	found, err := p.store.Unapplied(t.Context(), 0, 3)
+	p.must(err)
+	if len(found) != 1 || found[0].ID != left.ID {
+		t.Errorf("found %v, want %v alone", found, left)
+	}
+}
