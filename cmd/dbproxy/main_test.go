@@ -12,12 +12,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	engines "github.com/teamtalk-go/dbproxy/test/servers"
 )
 
 var update = flag.Bool("update", false, "write the texts that the commands print into the scripts that expect them")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"dbproxy": main})
+	testscript.Main(engines.Around(m), map[string]func(){"dbproxy": main})
 }
 
 // TestCommands runs the scripts in testdata/script, each in an empty directory, against the real commands. In them
