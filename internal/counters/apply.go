@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/redis/rueidis"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -49,65 +50,95 @@ func inPieces[T any](ctx context.Context, all []T, apply func(context.Context, [
 	return nil
 }
 
-// applyCounts moves ids and counts, in one pipeline, and in a second one the levels of groups: they go by the counts.
-func (r *Redis) applyCounts(ctx context.Context, changes []chat.Change) error {
-	var commands []command
-	counts := make(map[int]int) // where the count of changes[i] is among the results
-	for i, c := range changes {
-		rev := decimal(c.Rev)
-		if c.Talk.Kind == chat.Group {
-			counts[i] = len(commands)
-			commands = append(commands, run(moveCount, countKey(c.Talk.A), rev, decimal(c.Before), decimal(c.Count)))
-			if c.New || c.LastID > 0 {
-				commands = append(commands, run(raise, groupIDKey(c.Talk.A), decimal(c.LastID)))
+// applyTries is how often commands are sent again because an epoch began meanwhile.
+const applyTries = 5
+
+// inEpoch sends the commands that make returns for an epoch, again when that turns out not to be the current one; doing
+// them twice does no harm. It returns the epoch and the answers; what Redis refused to do is logged.
+func (r *Redis) inEpoch(ctx context.Context, ro *role, make func(at uint32) []command) (at uint32, results []rueidis.RedisResult, err error) {
+	at = ro.known()
+	for range applyTries {
+		if at == 0 {
+			if at, err = r.settled(ctx, ro); err != nil {
+				return 0, nil, err
 			}
-			continue
 		}
-		if c.LastID > 0 && c.Relation > 0 {
-			commands = append(commands, run(raise, pairIDKey(c.Relation), decimal(c.LastID)))
+		commands := make(at)
+		if len(commands) == 0 {
+			return at, nil, nil
 		}
-		for _, u := range c.Users {
-			commands = append(commands, run(movePair, unreadKey(u.User), decimal(c.Talk.Peer(u.User)), rev, flag(u.Clear),
-				decimal(u.Before), decimal(u.Unread)))
+		got, err := r.ask(ctx, ro, at, commands)
+		if err != nil {
+			return 0, nil, err
 		}
+		if got.sound {
+			r.complain(commands, got.results)
+			return at, got.results, nil
+		}
+		at = 0
 	}
-	got, err := r.ask(ctx, r.unread, r.unread.known(), commands)
-	if err != nil {
-		return err
-	}
-	r.complain(commands, got)
-	var levels []command
-	for i, c := range changes {
-		at, group := counts[i]
-		if !group {
-			continue
-		}
-		count, ok := number(got.results[at])
-		if !ok || count <= 0 {
-			continue // nothing is written while there is nothing
-		}
-		for _, u := range c.Users {
-			level := max(0, count-int64(u.Unread))
-			levels = append(levels, run(moveLevel, levelKey(u.User, c.Talk.A), decimal(c.Rev), strconv.FormatInt(level, 10)))
-		}
-	}
-	if len(levels) == 0 {
-		return nil
-	}
-	got, err = r.ask(ctx, r.unread, r.unread.known(), levels)
-	if err == nil {
-		r.complain(levels, got)
-	}
-	return err
+	return 0, nil, chat.Errorf(chat.Unavailable, "Redis %s (%s) loses what it has again and again", ro.name, ro.Instance)
 }
 
 // complain logs what Redis refused to do: a key of the wrong type. Trying again would not help.
-func (r *Redis) complain(commands []command, got answers) {
+func (r *Redis) complain(commands []command, results []rueidis.RedisResult) {
 	for i, c := range commands {
-		if err := failure(got.results[i]); err != nil {
-			r.log.Error("a counter in Redis does not follow", "key", c.keys[0], "err", err)
+		if err := failure(results[i]); err != nil {
+			r.log.Error("a key in Redis does not follow", "key", c.keys[0], "err", err)
 		}
 	}
+}
+
+// applyCounts moves ids and counts, in one pipeline, and in a second one the levels of groups: they go by the counts.
+func (r *Redis) applyCounts(ctx context.Context, changes []chat.Change) error {
+	counts := make(map[int]int) // where the count of changes[i] is among the results
+	_, results, err := r.inEpoch(ctx, r.unread, func(at uint32) (commands []command) {
+		for i, c := range changes {
+			if c.Talk.Kind == chat.Group {
+				counts[i] = len(commands)
+			}
+			commands = append(commands, moveCounts(at, c)...)
+		}
+		return commands
+	})
+	if err != nil {
+		return err
+	}
+	_, _, err = r.inEpoch(ctx, r.unread, func(at uint32) (commands []command) {
+		for i, k := range counts {
+			c := changes[i]
+			count, ok := number(results[k])
+			if !ok || count <= 0 {
+				continue // nothing is written while there is nothing
+			}
+			for _, u := range c.Users {
+				level := strconv.FormatInt(max(0, count-int64(u.Unread)), 10)
+				commands = append(commands, run(moveLevel, levelKey(u.User, c.Talk.A), revision(at, c.Rev), level))
+			}
+		}
+		return commands
+	})
+	return err
+}
+
+// moveCounts moves the counts of a talk, a group's first, and its id, which was given out without Redis if that was away.
+func moveCounts(at uint32, c chat.Change) (commands []command) {
+	rev := revision(at, c.Rev)
+	if c.Talk.Kind == chat.Group {
+		commands = append(commands, run(moveCount, countKey(c.Talk.A), rev, decimal(c.Before), decimal(c.Count)))
+		if c.New || c.LastID > 0 {
+			commands = append(commands, run(raise, groupIDKey(c.Talk.A), decimal(c.LastID)))
+		}
+		return commands
+	}
+	if c.Relation > 0 && c.LastID > 0 {
+		commands = append(commands, run(raise, pairIDKey(c.Relation), decimal(c.LastID)))
+	}
+	for _, u := range c.Users {
+		commands = append(commands, run(movePair, unreadKey(u.User), decimal(c.Talk.Peer(u.User)), rev, flag(u.Clear),
+			decimal(u.Before), decimal(u.Unread)))
+	}
+	return commands
 }
 
 // fields are what a change says of the fields of a hash.
@@ -140,10 +171,9 @@ func mutesOf(c chat.Change) fields {
 // applyFields brings the hashes of the changes' groups up to date. One that lost something is made complete, also where
 // the change says nothing about it: so a group is there again, for original servers, as soon as there is talk in it.
 func (r *Redis) applyFields(ctx context.Context, ro *role, changes []chat.Change, of func(chat.Change) fields) error {
-	at := ro.known()
-	for range 2 {
-		var commands []command
-		var groups []uint32
+	var groups []uint32
+	at, results, err := r.inEpoch(ctx, ro, func(at uint32) (commands []command) {
+		groups = nil
 		for _, c := range changes {
 			if c.Talk.Kind != chat.Group || c.Rev == 0 {
 				continue
@@ -153,30 +183,21 @@ func (r *Redis) applyFields(ctx context.Context, ro *role, changes []chat.Change
 				continue // nothing can be missing
 			}
 			groups = append(groups, c.Talk.A)
-			commands = append(commands, run(moveFields, f.key, append([]string{decimal(at), decimal(c.Rev), flag(c.New), f.suffix}, f.pairs...)...))
+			args := append([]string{decimal(at), revision(at, c.Rev), flag(c.New), f.suffix}, f.pairs...)
+			commands = append(commands, run(moveFields, f.key, args...))
 		}
-		if len(commands) == 0 {
-			return nil
-		}
-		got, err := r.ask(ctx, ro, at, commands)
-		if err != nil {
-			return err
-		}
-		r.complain(commands, got)
-		if got.sound {
-			var lost []uint32
-			for i, group := range groups {
-				if complete, ok := number(got.results[i]); ok && complete == 0 {
-					lost = append(lost, group)
-				}
-			}
-			return r.fillFields(ctx, ro, at, chat.SortedSet(lost), of)
-		}
-		if at, err = r.settled(ctx, ro); err != nil {
-			return err
+		return commands
+	})
+	if err != nil {
+		return err
+	}
+	var lost []uint32
+	for i := range results {
+		if complete, ok := number(results[i]); ok && complete == 0 {
+			lost = append(lost, groups[i])
 		}
 	}
-	return chat.Errorf(chat.Unavailable, "Redis %s (%s) loses what it has again and again", ro.name, ro.Instance)
+	return r.fillFields(ctx, ro, at, chat.SortedSet(lost), of)
 }
 
 // fillFields makes the hashes of groups complete from the records.
@@ -191,14 +212,11 @@ func (r *Redis) fillFields(ctx context.Context, ro *role, at uint32, groups []ui
 	var commands []command
 	for _, c := range now {
 		f := of(c)
-		commands = append(commands, run(fillFields, f.key, append([]string{decimal(at), decimal(c.Rev), f.suffix}, f.pairs...)...))
-	}
-	if len(commands) == 0 {
-		return nil
+		commands = append(commands, run(fillFields, f.key, append([]string{decimal(at), revision(at, c.Rev), f.suffix}, f.pairs...)...))
 	}
 	got, err := r.ask(ctx, ro, at, commands)
 	if err == nil {
-		r.complain(commands, got)
+		r.complain(commands, got.results)
 	}
 	return err
 }

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
 // An instance of Redis may lose what it had: it is flushed, comes back empty, or comes back with an old snapshot. So each
 // role has an epoch: an id, and a beat that is raised every second, both in Redis and, after that, in the records. An
-// instance without them, with another id or an older beat than the records' has lost something. Then a new epoch begins,
+// instance without them, with another id or an older beat than the records' has lost something; so have the records when
+// their beat is far behind. Then a new epoch begins,
 // and every key counts as incomplete until its companion says that it was filled from the records in that epoch.
 //
 // The epochs are kept by role, not by address: an instance that was moved elsewhere without its keys has lost them, too.
@@ -22,6 +25,8 @@ const (
 	lookTimeout = 2 * time.Second
 	// ahead is how far the beat may be before the clock, in seconds, before it goes on by ones.
 	ahead = 5
+	// restored is how far, in seconds, the records' beat is behind that of Redis only when they come from a backup.
+	restored = 60
 	// lookTries is how often a look begins again because another process was faster.
 	lookTries = 10
 )
@@ -83,11 +88,12 @@ func (ro *role) learn(id, beat uint32) {
 }
 
 func parseEpoch(value string) (id, beat uint32) {
-	if _, err := fmt.Sscanf(value, "%d %d", &id, &beat); err != nil {
-		return 0, 0
-	}
-	return id, beat
+	first, second, _ := strings.Cut(value, " ")
+	return count(first), count(second)
 }
+
+// revision orders the records' revisions of a talk across epochs: see scripts.go.
+func revision(epoch, rev uint32) string { return strconv.FormatUint(uint64(epoch)<<32|uint64(rev), 10) }
 
 // Run watches over the epochs until ctx ends.
 func (r *Redis) Run(ctx context.Context) error {
@@ -148,7 +154,7 @@ func (r *Redis) compare(ctx context.Context, ro *role) error {
 		value := text(results[0])
 		inRedis, beatInRedis := parseEpoch(value)
 		switch {
-		case id != 0 && inRedis == id && beatInRedis >= max(beat, seen):
+		case id != 0 && inRedis == id && beatInRedis >= max(beat, seen) && (beat == 0 || beatInRedis <= beat+restored):
 			if beat == 0 { // whoever began it did not get so far
 				_, err = r.books.SwapMark(ctx, beatMark(ro.name), 0, 1)
 			}
@@ -166,7 +172,7 @@ func (r *Redis) compare(ctx context.Context, ro *role) error {
 			if again[epochMark(ro.name)] != id {
 				continue // another process has just begun one
 			}
-			r.log.Warn("Redis has lost what it had; it gets it back from the records as it is needed",
+			r.log.Warn("Redis and the records disagree, so one was lost or set back; Redis is filled again as it is needed",
 				"instance", ro.name, "addr", ro.String(), "epoch", value, "recorded", fmt.Sprint(id, " ", beat))
 			if err := r.begin(ctx, ro, id, max(id, inRedis)+1, max(beat, beatInRedis)); err != nil {
 				return err
@@ -194,37 +200,65 @@ func (r *Redis) beat(ctx context.Context) error {
 	if err := r.lookAll(ctx); err != nil {
 		return err
 	}
+	_ = r.noteStart(ctx) // or at the next beat
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	next := r.unix()
-	for _, ro := range r.roles {
-		ro.mu.Lock()
-		if ro.beat > next+ahead { // the clock was set back
-			next = ro.beat + 1
-		}
-		ro.mu.Unlock()
+	if err := r.raiseMarks(ctx); err != nil { // what could not be done last time: Redis must not get far ahead
+		return err
 	}
-	var raised []string
+	r.owed.beat = r.nextBeat()
 	for _, ro := range r.roles {
-		ro.mu.Lock()
-		id, beat := ro.epoch, ro.beat
-		ro.mu.Unlock()
-		if _, why := ro.away(); why != nil || id == 0 || beat >= next {
-			continue
-		}
-		results, err := ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(next))})
-		if err != nil {
-			continue // it is away, and known to be
-		}
-		if nowID, nowBeat := parseEpoch(text(results[0])); nowID == id && nowBeat >= next {
-			ro.learn(id, nowBeat)
-			raised = append(raised, beatMark(ro.name))
+		if r.raiseBeat(ctx, ro, r.owed.beat) {
+			r.owed.names = append(r.owed.names, beatMark(ro.name))
 		}
 	}
-	if len(raised) == 0 {
+	return r.raiseMarks(ctx)
+}
+
+// owed are beats that stand in Redis, and not yet in the records.
+type owed struct {
+	names []string
+	beat  uint32
+}
+
+func (r *Redis) raiseMarks(ctx context.Context) error {
+	if len(r.owed.names) == 0 {
 		return nil
 	}
-	return r.books.RaiseMarks(ctx, raised, next)
+	if err := r.books.RaiseMarks(ctx, r.owed.names, r.owed.beat); err != nil {
+		return err
+	}
+	r.owed.names = nil
+	return nil
+}
+
+// nextBeat is the clock's, or what comes after the greatest beat when the clock was set back.
+func (r *Redis) nextBeat() uint32 {
+	next := r.unix()
+	for _, ro := range r.roles {
+		if beat := ro.seen(ro.known()); beat > next+ahead {
+			next = beat + 1
+		}
+	}
+	return next
+}
+
+// raiseBeat raises the beat in Redis, and says whether it did.
+func (r *Redis) raiseBeat(ctx context.Context, ro *role, beat uint32) bool {
+	id := ro.known()
+	if _, why := ro.away(); why != nil || id == 0 || ro.seen(id) >= beat {
+		return false
+	}
+	results, err := ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(beat))})
+	if err != nil {
+		return false // it is away, and known to be
+	}
+	nowID, nowBeat := parseEpoch(text(results[0]))
+	if nowID != id || nowBeat < beat {
+		return false
+	}
+	ro.learn(id, nowBeat)
+	return true
 }
 
 func (r *Redis) unix() uint32 { return uint32(r.now().Unix()) }

@@ -24,6 +24,7 @@ const (
 	// refresh is how often it is asked who is the master now, beside being told of it.
 	refresh     = 2 * time.Second
 	connBuffer  = 64 << 10
+	maxConns    = 8       // to a server: more make nothing faster
 	maxPipeline = 1 << 20 // commands; larger ones than the client's own limit would get connections of their own
 )
 
@@ -106,7 +107,7 @@ func (i Instance) options() rueidis.ClientOption {
 	}
 	opt.Dialer.Timeout = i.ConnectTimeout
 	if i.MaxConns > 0 {
-		opt.PipelineMultiplex = bits.Len(uint(min(i.MaxConns, rueidis.MaxPipelineMultiplex))) - 1
+		opt.PipelineMultiplex = bits.Len(uint(min(i.MaxConns, maxConns))) - 1
 		opt.BlockingPoolSize = i.MaxConns
 	}
 	switch {

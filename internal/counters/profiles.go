@@ -9,15 +9,17 @@ const (
 	lastLook     = "last_update_group"  // how far the group sync has looked
 )
 
-// noteStart writes total_user_update when there is neither that nor total_user_updated.
-func (r *Redis) noteStart(ctx context.Context) {
+// noteStart writes total_user_update, once, when there is neither that nor total_user_updated.
+func (r *Redis) noteStart(ctx context.Context) error {
+	if r.noted {
+		return nil
+	}
 	results, err := r.unread.do(ctx, []command{plain("GET", usersChanged), plain("GET", usersRead)})
 	if err == nil && text(results[0]) == "" && text(results[1]) == "" {
 		_, err = r.unread.do(ctx, []command{plain("SETNX", usersChanged, decimal(r.unix()))})
 	}
-	if err != nil {
-		r.log.Warn("cannot note the start in Redis", "err", err)
-	}
+	r.noted = err == nil
+	return err
 }
 
 // SetSignature implements chat.Profiles.

@@ -82,12 +82,14 @@ type Redis struct {
 	roles                                []*role
 
 	wake     chan struct{} // has room for one
+	noted    bool          // total_user_update was seen to; owned by Use, then Run
+	owed     owed          // owned by Run
 	failures SharedFailures
 }
 
 // OpenRedis connects to all instances. Those that cannot be reached are tried again in the background: see Away. An error
 // says that the options are wrong.
-func OpenRedis(ctx context.Context, opt RedisOptions) (*Redis, error) {
+func OpenRedis(opt RedisOptions) (*Redis, error) {
 	r := &Redis{now: opt.Now, log: opt.Log, wake: make(chan struct{}, 1)}
 	if r.now == nil {
 		r.now = time.Now
@@ -138,10 +140,9 @@ func OpenRedis(ctx context.Context, opt RedisOptions) (*Redis, error) {
 // once, before anything else.
 func (r *Redis) Use(ctx context.Context, books Books) {
 	r.books = books
-	if err := r.lookAll(ctx); err != nil {
+	if err := errors.Join(r.lookAll(ctx), r.noteStart(ctx)); err != nil {
 		r.log.Warn("cannot tell yet whether Redis still has what it had; asking the records meanwhile", "err", err)
 	}
-	r.noteStart(ctx)
 }
 
 // Close ends the connections. Nothing may be under way.

@@ -65,7 +65,7 @@ func newProxy(t *testing.T, path string, opt counters.RedisOptions) *proxy {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	opt.Log = log
-	r, err := counters.OpenRedis(t.Context(), opt)
+	r, err := counters.OpenRedis(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,9 @@ func in(from, group uint32) chat.Draft {
 	return chat.Draft{Talk: chat.GroupTalk(group), From: from, Type: chat.GroupText, Content: "x", Time: 1000}
 }
 
-func read(user uint32, talk chat.Talk) chat.Draft { return chat.Draft{Talk: talk, From: user, Read: true} }
+func read(user uint32, talk chat.Talk) chat.Draft {
+	return chat.Draft{Talk: talk, From: user, Read: true}
+}
 
 func (p *proxy) group(users ...uint32) uint32 {
 	p.t.Helper()

@@ -7,9 +7,12 @@ package counters
 //	rev     the revision of which it was complete then; what is older is in it
 //	N       by peer, user or "count": the revision applied last, and where counts are concerned the records' count at it
 //
+// A revision here is the epoch times 2^32 plus the records' revision of the talk: so what was noted in an earlier epoch
+// counts as old, even if the records, too, were set back since. unknown says that the records do not know the talk.
 // Numbers are below 2^53 and exact; num writes them without an exponent.
 const prelude = `
 local function num(n) return string.format('%.0f', n) end
+local function unknown(rev) return rev % 4294967296 == 0 end
 local function get(field) return redis.call('HGET', KEYS[2], field) or nil end
 local function done(field)
   local rev, abs = string.match(get(field) or '', '^(%d+) ?(%d*)$')
@@ -58,7 +61,7 @@ elseif drev and abs then now = (now or 0) + unread - abs
 elseif now then now = now + unread - tonumber(ARGV[4])
 else now = unread end
 if now > 0 then redis.call('HSET', KEYS[1], peer, num(now)) else redis.call('HDEL', KEYS[1], peer) end
-if rev > 0 then redis.call('HSET', KEYS[2], peer, ARGV[2] .. ' ' .. ARGV[5]) end
+if not unknown(rev) then redis.call('HSET', KEYS[2], peer, ARGV[2] .. ' ' .. ARGV[5]) end
 return 0
 `)
 
@@ -66,7 +69,7 @@ return 0
 var moveCount = newScript(prelude + `
 local rev, count = tonumber(ARGV[1]), tonumber(ARGV[3])
 local there = tonumber(redis.call('HGET', KEYS[1], 'count') or '')
-if rev == 0 then return there or 0 end
+if unknown(rev) then return there or 0 end
 local drev, abs = done('count')
 if drev and abs and drev >= rev then return (there or 0) + count - abs end
 local now
@@ -83,7 +86,7 @@ var moveLevel = newScript(prelude + `
 local rev, drev = tonumber(ARGV[1]), (done('count'))
 if drev and drev >= rev then return 0 end
 redis.call('HSET', KEYS[1], 'count', ARGV[2])
-if rev > 0 then redis.call('HSET', KEYS[2], 'count', ARGV[1]) end
+if not unknown(rev) then redis.call('HSET', KEYS[2], 'count', ARGV[1]) end
 return 0
 `)
 
@@ -139,7 +142,7 @@ return 1
 // there is all that is known.
 var fillCount = newScript(prelude + `
 local rev = tonumber(ARGV[3])
-if rev > 0 and ((done('count')) or 0) <= rev then
+if not unknown(rev) and ((done('count')) or 0) <= rev then
   if ARGV[2] == '0' then redis.call('HDEL', KEYS[1], 'count') else redis.call('HSET', KEYS[1], 'count', ARGV[2]) end
   redis.call('HSET', KEYS[2], 'count', ARGV[3] .. ' ' .. ARGV[2])
 end
@@ -151,18 +154,20 @@ return 1
 var moveDevice = newScript(prelude + `
 local rev, drev = tonumber(ARGV[2]), tonumber(get('rev') or '') or 0
 if drev > rev then return false end
-if drev == rev then return get('before') or '' end -- the tokens may not have been linked yet
 local before = redis.call('GET', KEYS[1]) or ''
+if drev % 4294967296 == rev % 4294967296 and before == ARGV[3] then
+  return get('before') or '' -- applied before, but the tokens may not have been linked yet
+end
 redis.call('SET', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], 'rev', ARGV[2], 'before', before)
 if ARGV[1] ~= '0' then redis.call('HSET', KEYS[2], 'epoch', ARGV[1]) end
 return before
 `)
 
-// fillDevice: ARGV epoch, revision (0: nothing is known), text.
+// fillDevice: ARGV epoch, revision, text.
 var fillDevice = newScript(prelude + `
 local rev = tonumber(ARGV[2])
-if rev > 0 and (tonumber(get('rev') or '') or 0) <= rev then
+if not unknown(rev) and (tonumber(get('rev') or '') or 0) <= rev then
   redis.call('SET', KEYS[1], ARGV[3])
   redis.call('HSET', KEYS[2], 'rev', ARGV[2])
 end

@@ -60,13 +60,13 @@ func (r *Redis) fillDevices(ctx context.Context, at uint32, users []uint32, devi
 	var commands []command
 	for _, user := range users {
 		d := byUser[user]
-		commands = append(commands, run(fillDevice, deviceKey(user), decimal(at), decimal(d.Rev), d.Device))
+		commands = append(commands, run(fillDevice, deviceKey(user), decimal(at), revision(at, d.Rev), d.Device))
 		if d.Token != "" {
 			commands = append(commands, plain("SETNX", tokenKey(d.Token), decimal(user)))
 		}
 	}
 	if got, err := r.ask(ctx, r.token, at, commands); err == nil {
-		r.complain(commands, got)
+		r.complain(commands, got.results)
 	}
 	return nil
 }
@@ -74,35 +74,29 @@ func (r *Redis) fillDevices(ctx context.Context, at uint32, users []uint32, devi
 // applyDevices copies tokens: the users' texts in one pipeline, and in a second one whom the tokens belong to. The token
 // that a text with a platform had before loses its owner.
 func (r *Redis) applyDevices(ctx context.Context, devices []chat.Device) error {
-	at := r.token.known()
-	commands := make([]command, len(devices))
-	for i, d := range devices {
-		commands[i] = run(moveDevice, deviceKey(d.User), decimal(at), decimal(d.Rev), d.Device)
-	}
-	got, err := r.ask(ctx, r.token, at, commands)
+	_, before, err := r.inEpoch(ctx, r.token, func(at uint32) (commands []command) {
+		for _, d := range devices {
+			commands = append(commands, run(moveDevice, deviceKey(d.User), decimal(at), revision(at, d.Rev), d.Device))
+		}
+		return commands
+	})
 	if err != nil {
 		return err
 	}
-	r.complain(commands, got)
-	var links []command
-	for i, d := range devices {
-		before, err := got.results[i].ToString()
-		if err != nil {
-			continue // a later one was applied before
+	_, _, err = r.inEpoch(ctx, r.token, func(uint32) (links []command) {
+		for i, d := range devices {
+			device, err := before[i].ToString()
+			if err != nil {
+				continue // a later one was applied before
+			}
+			if _, old, ok := chat.SplitDevice(device); ok && old != "" {
+				links = append(links, run(unlink, tokenKey(old)))
+			}
+			if d.Token != "" {
+				links = append(links, plain("SET", tokenKey(d.Token), decimal(d.User)))
+			}
 		}
-		if _, old, ok := chat.SplitDevice(before); ok && old != "" {
-			links = append(links, run(unlink, tokenKey(old)))
-		}
-		if d.Token != "" {
-			links = append(links, plain("SET", tokenKey(d.Token), decimal(d.User)))
-		}
-	}
-	if len(links) == 0 {
-		return nil
-	}
-	got, err = r.ask(ctx, r.token, at, links)
-	if err == nil {
-		r.complain(links, got)
-	}
+		return links
+	})
 	return err
 }

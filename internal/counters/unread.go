@@ -101,7 +101,7 @@ func (r *Redis) fillPairs(ctx context.Context, at uint32, users []uint32, all ma
 	for _, c := range known {
 		for _, u := range c.Users {
 			peer := c.Talk.Peer(u.User)
-			rows[u.User] = append(rows[u.User], decimal(peer), decimal(u.Unread), decimal(c.Rev))
+			rows[u.User] = append(rows[u.User], decimal(peer), decimal(u.Unread), revision(at, c.Rev))
 			if delete(all[u.User], peer); u.Unread > 0 {
 				all[u.User][peer] = u.Unread
 			}
@@ -118,7 +118,7 @@ func (r *Redis) fillPairs(ctx context.Context, at uint32, users []uint32, all ma
 // fill sends scripts that bring something back. What fails is done again when it is asked for next.
 func (r *Redis) fill(ctx context.Context, at uint32, commands []command) {
 	if got, err := r.ask(ctx, r.unread, at, commands); err == nil {
-		r.complain(commands, got)
+		r.complain(commands, got.results)
 	}
 }
 
@@ -208,7 +208,7 @@ func (q *askedGroups) fills(to []command, at uint32, c chat.Change) []command {
 			q.filled = make(map[string]bool)
 		}
 		q.filled[key] = true
-		to = append(to, run(fillCount, key, decimal(at), decimal(value), decimal(c.Rev)))
+		to = append(to, run(fillCount, key, decimal(at), decimal(value), revision(at, c.Rev)))
 	}
 	add(countKey(c.Talk.A), c.Count)
 	add(levelKey(u.User, c.Talk.A), c.Count-u.Unread)
