@@ -118,11 +118,14 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	b := &backend{
 		store: servers.store, rules: rulesOf(servers.store),
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
-		loops:    []func(context.Context) error{servers.redis.Run},
-		degraded: map[string]func() bool{"redis": func() bool { return len(servers.redis.Away()) > 0 }},
-		checks:   []ops.Check{{Name: "redis", Look: servers.redisCheck}},
-		where:    []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis", cfg.Unread.Addrs()},
-		closers:  []func() error{servers.close},
+		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica},
+		degraded: map[string]func() bool{
+			"redis":   func() bool { return len(servers.redis.Away()) > 0 },
+			"replica": func() bool { return servers.store.ReplicaTrouble() != "" },
+		},
+		checks:  []ops.Check{{Name: "redis", Look: servers.redisCheck}, {Name: "replica", Look: servers.replicaCheck}},
+		where:   []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis", cfg.Unread.Addrs()},
+		closers: []func() error{servers.close},
 	}
 	redis := servers.redis
 	b.rules.Sequencer, b.rules.Counters = redis, redis
@@ -179,4 +182,17 @@ func (s *servers) redisCheck(context.Context) (ops.State, string) {
 		return ops.Good, "reachable"
 	}
 	return ops.Doubtful, fmt.Sprintf("%v; everything goes on from MySQL, and Redis will follow", away[0])
+}
+
+// replicaCheck is doubtful while the replica cannot be used: then all is read from the master.
+func (s *servers) replicaCheck(context.Context) (ops.State, string) {
+	lag, known := s.store.ReplicaLag()
+	switch trouble := s.store.ReplicaTrouble(); {
+	case trouble != "":
+		return ops.Doubtful, trouble + "; all is read from the master"
+	case known:
+		return ops.Good, fmt.Sprintf("%v behind at most", lag.Round(time.Millisecond))
+	default:
+		return ops.Good, "there is none: all is read from the master"
+	}
 }

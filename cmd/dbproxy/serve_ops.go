@@ -115,7 +115,8 @@ func newSite(w watched, watch *ops.Recorder, log *slog.Logger) (ops.Site, error)
 		Queue:   func() ops.Queue { return ops.Queue(w.svc.Queue()) },
 		Pools:   w.backend.store.Stats,
 
-		Degraded: w.backend.degraded,
+		ReplicaLag: w.backend.store.ReplicaLag,
+		Degraded:   w.backend.degraded,
 	}))
 	checks := append([]ops.Check{
 		{Name: "listening", Look: w.listening},

@@ -22,7 +22,7 @@ type servers struct {
 // openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare, if not nil, is done
 // before anything uses its tables. Redis need not: the records tell what Redis would, until it does.
 func openServers(ctx context.Context, cfg *config.Config, prepare func(*records.Store) error, watch *ops.Recorder, log *slog.Logger) (*servers, error) {
-	redis, err := openRedis(ctx, cfg, watch, log)
+	redis, err := openRedis(cfg, watch, log)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func mysqlOf(d config.Database) (records.MySQL, error) {
 	}, err
 }
 
-func openRedis(ctx context.Context, cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
+func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
 	opt := counters.RedisOptions{Log: log}
 	if watch != nil {
 		calls := watch.Calls("redis")
@@ -126,12 +126,12 @@ func openRedis(ctx context.Context, cfg *config.Config, watch *ops.Recorder, log
 		}
 		*c.to = instanceOf(c.Cache, secure)
 	}
-	return counters.OpenRedis(ctx, opt)
+	return counters.OpenRedis(opt)
 }
 
 func instanceOf(c config.Cache, secure *tls.Config) counters.Instance {
 	i := counters.Instance{
-		DB: c.DB, Username: c.Username, Password: c.Password.Reveal(), TLS: secure, MaxConns: c.MaxConns,
+		DB: c.DB, Username: c.Username, Password: c.Password.Reveal(), TLS: secure,
 		ConnectTimeout: c.ConnectTimeout, CallTimeout: c.CallTimeout,
 	}
 	switch {

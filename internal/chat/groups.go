@@ -30,6 +30,11 @@ type GroupVersion struct {
 	ID, Version uint32
 }
 
+// GroupNews is when there was last talk in a group, Unix seconds by the clock of who stored it, and its version.
+type GroupNews struct {
+	Group, At, Version uint32
+}
+
 // NewGroup is a group to be created.
 type NewGroup struct {
 	Creator uint32

@@ -21,6 +21,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/tables"
 )
 
 // patience is how long a test waits for what must come. No test passes by waiting this long.
@@ -129,7 +130,7 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) backend {
 func openMySQL(t *testing.T, dir string, opt records.Options) backend {
 	t.Helper()
 	db := databaseOf(t, dir)
-	store, err := records.OpenMySQL(mysqlOf(db), nil, opt)
+	store, err := records.OpenMySQL(tables.At(db), nil, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,10 +150,6 @@ func openMySQL(t *testing.T, dir string, opt records.Options) backend {
 	}
 }
 
-func mysqlOf(db *servers.Database) records.MySQL {
-	return records.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name, User: db.User, Password: db.Password}
-}
-
 var databases sync.Map // by directory, each a *servers.Database
 
 // databaseOf is the database that belongs to a directory; the first call makes it, with its tables.
@@ -161,16 +158,7 @@ func databaseOf(t *testing.T, dir string) *servers.Database {
 	if db, ok := databases.Load(dir); ok {
 		return db.(*servers.Database)
 	}
-	db := servers.MariaDB(t).Filled(t, "tables", func(db *servers.Database) {
-		store, err := records.OpenMySQL(mysqlOf(db), nil, records.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = store.Migrate(t.Context())
-		if err := errors.Join(err, store.Close()); err != nil {
-			t.Fatal(err)
-		}
-	})
+	db := tables.New(t)
 	db.Admin.SetMaxOpenConns(1) // so that BEGIN and COMMIT may be said
 	databases.Store(dir, db)
 	t.Cleanup(func() { databases.Delete(dir) })

@@ -23,9 +23,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/tables"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 
 // patience is how long a test waits for what must come. No test passes by waiting this long.
 const patience = 60 * time.Second
@@ -34,7 +36,7 @@ const patience = 60 * time.Second
 var engines = []struct {
 	name string
 	open func(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer)
-}{{"embedded", openEmbedded}}
+}{{"embedded", openEmbedded}, {"mysql", openMySQL}}
 
 func openEmbedded(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer) {
 	tb.Helper()
@@ -60,11 +62,36 @@ func openEmbedded(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql
 			tb.Error(err)
 		}
 	})
+	return rules(store, sounds), raw, store
+}
+
+func openMySQL(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer) {
+	tb.Helper()
+	db := tables.New(tb)
+	store, err := records.OpenMySQL(tables.At(db), nil, records.Options{Log: log})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := errors.Join(store.Close(), sounds.Close()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return rules(store, sounds), db.Admin, store
+}
+
+// rules is what the service needs of a store.
+func rules(store *records.Store, sounds chat.Voice) chat.Store {
 	counted := counters.Embedded{Records: store}
 	return chat.Store{
 		Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store, Archive: store,
-		Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store, Voice: sounds, Failures: &counters.Failures{},
-	}, raw, store
+		Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store, Voice: sounds,
+		Failures: &counters.Failures{},
+	}
 }
 
 // world is a handler at work on a store of its own.

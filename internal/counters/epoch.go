@@ -23,9 +23,8 @@ const firstEpoch = 1
 const (
 	beatEvery   = time.Second
 	lookTimeout = 2 * time.Second
-	// ahead is how far the beat may be before the clock, in seconds, before it goes on by ones.
-	ahead = 5
-	// restored is how far, in seconds, the records' beat is behind that of Redis only when they come from a backup.
+	// restored is how far the records' beat is behind that of Redis only when they come from a backup: it is raised to one
+	// more than is recorded, so that it is no clock, but is never further ahead than that.
 	restored = 60
 	// lookTries is how often a look begins again because another process was faster.
 	lookTries = 10
@@ -45,6 +44,8 @@ type role struct {
 	mu    sync.Mutex
 	epoch uint32 // the current one as far as we know; 0: nobody has looked yet
 	beat  uint32 // the greatest seen of it
+
+	recorded uint32 // the beat in the records, when they were last looked at
 }
 
 // known returns the epoch; 0 is unknown.
@@ -64,6 +65,12 @@ func (ro *role) matches(value string, at uint32) bool {
 	}
 	ro.beat = beat
 	return true
+}
+
+func (ro *role) record(beat uint32) {
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
+	ro.recorded = beat
 }
 
 // seen is the greatest beat that was seen of an epoch.
@@ -156,10 +163,12 @@ func (r *Redis) compare(ctx context.Context, ro *role) error {
 		switch {
 		case id != 0 && inRedis == id && beatInRedis >= max(beat, seen) && (beat == 0 || beatInRedis <= beat+restored):
 			if beat == 0 { // whoever began it did not get so far
-				_, err = r.books.SwapMark(ctx, beatMark(ro.name), 0, 1)
+				_, err = r.books.SwapMark(ctx, beatMark(ro.name), 0, beatInRedis)
+				beat = beatInRedis
 			}
 			if err == nil {
 				ro.learn(id, beatInRedis)
+				ro.record(beat)
 			}
 			return err
 		case value == "" && beat == 0: // nobody ever was here, or did not get far
@@ -191,8 +200,11 @@ func (r *Redis) begin(ctx context.Context, ro *role, old, id, beat uint32) error
 	if err != nil || !swapped {
 		return err
 	}
-	_, err = ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(max(beat, r.unix())))})
-	return err
+	beat++
+	if _, err = ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(beat))}); err != nil {
+		return err
+	}
+	return r.books.RaiseMarks(ctx, map[string]uint32{beatMark(ro.name): beat})
 }
 
 // beat compares and then raises the beats: in Redis first, so that the records are never ahead of it.
@@ -203,62 +215,36 @@ func (r *Redis) beat(ctx context.Context) error {
 	_ = r.noteStart(ctx) // or at the next beat
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if err := r.raiseMarks(ctx); err != nil { // what could not be done last time: Redis must not get far ahead
-		return err
-	}
-	r.owed.beat = r.nextBeat()
+	raised := make(map[string]uint32)
 	for _, ro := range r.roles {
-		if r.raiseBeat(ctx, ro, r.owed.beat) {
-			r.owed.names = append(r.owed.names, beatMark(ro.name))
+		if beat, ok := r.raiseBeat(ctx, ro); ok {
+			raised[beatMark(ro.name)] = beat
 		}
 	}
-	return r.raiseMarks(ctx)
-}
-
-// owed are beats that stand in Redis, and not yet in the records.
-type owed struct {
-	names []string
-	beat  uint32
-}
-
-func (r *Redis) raiseMarks(ctx context.Context) error {
-	if len(r.owed.names) == 0 {
+	if len(raised) == 0 {
 		return nil
 	}
-	if err := r.books.RaiseMarks(ctx, r.owed.names, r.owed.beat); err != nil {
-		return err
-	}
-	r.owed.names = nil
-	return nil
+	return r.books.RaiseMarks(ctx, raised)
 }
 
-// nextBeat is the clock's, or what comes after the greatest beat when the clock was set back.
-func (r *Redis) nextBeat() uint32 {
-	next := r.unix()
-	for _, ro := range r.roles {
-		if beat := ro.seen(ro.known()); beat > next+ahead {
-			next = beat + 1
-		}
-	}
-	return next
-}
-
-// raiseBeat raises the beat in Redis, and says whether it did.
-func (r *Redis) raiseBeat(ctx context.Context, ro *role, beat uint32) bool {
-	id := ro.known()
-	if _, why := ro.away(); why != nil || id == 0 || ro.seen(id) >= beat {
-		return false
+// raiseBeat raises the beat in Redis to one more than is recorded, and says whether it did.
+func (r *Redis) raiseBeat(ctx context.Context, ro *role) (beat uint32, ok bool) {
+	ro.mu.Lock()
+	id, beat := ro.epoch, ro.recorded+1
+	ro.mu.Unlock()
+	if _, why := ro.away(); why != nil || id == 0 {
+		return 0, false
 	}
 	results, err := ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(beat))})
 	if err != nil {
-		return false // it is away, and known to be
+		return 0, false // it is away, and known to be
 	}
 	nowID, nowBeat := parseEpoch(text(results[0]))
 	if nowID != id || nowBeat < beat {
-		return false
+		return 0, false
 	}
 	ro.learn(id, nowBeat)
-	return true
+	return beat, true
 }
 
 func (r *Redis) unix() uint32 { return uint32(r.now().Unix()) }

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/bits"
 	"net"
 	"slices"
 	"strings"
@@ -24,12 +23,13 @@ const (
 	// refresh is how often it is asked who is the master now, beside being told of it.
 	refresh     = 2 * time.Second
 	connBuffer  = 64 << 10
-	maxConns    = 8       // to a server: more make nothing faster
 	maxPipeline = 1 << 20 // commands; larger ones than the client's own limit would get connections of their own
 )
 
 // Instance says where a Redis is and how to log in there: one server, a group under Sentinel, or a Cluster. Of Addr,
 // Sentinels and Cluster exactly one is set.
+//
+// There is one connection to each server, on which everything is pipelined.
 type Instance struct {
 	Addr string // host:port of a single server
 	DB   int    // the database; 0 on a Cluster
@@ -42,7 +42,6 @@ type Instance struct {
 
 	Username, Password string
 	TLS                *tls.Config // nil: none
-	MaxConns           int         // connections to each server, at most 8; 0: the client's choice
 
 	ConnectTimeout time.Duration // 0: 200 ms
 	CallTimeout    time.Duration // 0: 500 ms
@@ -62,8 +61,8 @@ func (i Instance) String() string {
 
 // identity is equal for instances that can share connections.
 func (i Instance) identity() string {
-	return fmt.Sprintf("%s %q %q %q %q %p %d %v %v", i, i.Username, i.Password, i.SentinelUsername, i.SentinelPassword,
-		i.TLS, i.MaxConns, i.ConnectTimeout, i.CallTimeout)
+	return fmt.Sprintf("%s %q %q %q %q %p %v %v", i, i.Username, i.Password, i.SentinelUsername, i.SentinelPassword,
+		i.TLS, i.ConnectTimeout, i.CallTimeout)
 }
 
 func (i Instance) check() error {
@@ -102,14 +101,12 @@ func (i Instance) options() rueidis.ClientOption {
 		DisableCache:     true,
 		ClientSetInfo:    rueidis.DisableClientSetInfo,
 		BlockingPipeline: maxPipeline,
+		// One connection to a server, on which all is pipelined. Of several, each would be found dead by itself.
+		PipelineMultiplex: -1,
 
 		ReadBufferEachConn: connBuffer, WriteBufferEachConn: connBuffer,
 	}
 	opt.Dialer.Timeout = i.ConnectTimeout
-	if i.MaxConns > 0 {
-		opt.PipelineMultiplex = bits.Len(uint(min(i.MaxConns, maxConns))) - 1
-		opt.BlockingPoolSize = i.MaxConns
-	}
 	switch {
 	case len(i.Sentinels) > 0:
 		opt.InitAddress, opt.ForceSingleClient = i.Sentinels, false

@@ -22,13 +22,19 @@ func (r *Redis) Mutes(ctx context.Context, group uint32, users []uint32) (map[ui
 		fields[i] = decimal(user) + muteSuffix
 	}
 	got, err := r.ask(ctx, r.groupSet, at, []command{plain("HMGET", key, fields...), plain("HGET", companion(key), "epoch")})
-	if err != nil || !got.sound {
+	if err == nil && !got.complete(at, 1) {
+		if !got.sound {
+			at, err = r.settled(ctx, r.groupSet)
+		}
+		if err == nil {
+			err = r.fillFields(ctx, r.groupSet, at, []uint32{group}, mutesOf)
+		}
+		if err != nil {
+			r.log.Debug("mutes are not back in Redis yet", "group", group, "err", err)
+		}
 		return r.books.Mutes(ctx, group, users)
 	}
-	if !got.complete(at, 1) {
-		if err := r.fillFields(ctx, r.groupSet, at, []uint32{group}, mutesOf); err != nil {
-			r.log.Warn("mutes are not back in Redis yet", "group", group, "err", err)
-		}
+	if err != nil {
 		return r.books.Mutes(ctx, group, users)
 	}
 	values, err := got.results[0].ToArray()

@@ -58,8 +58,8 @@ type Marks interface {
 	Marks(ctx context.Context, names []string) (map[string]uint32, error)
 	// SwapMark sets a mark to value if it is old (0: if it is not there), and says whether it did.
 	SwapMark(ctx context.Context, name string, old, value uint32) (swapped bool, err error)
-	// RaiseMarks sets those of the marks to value that are below it; none is made.
-	RaiseMarks(ctx context.Context, names []string, value uint32) error
+	// RaiseMarks sets those of the marks that are below these values; none is made.
+	RaiseMarks(ctx context.Context, values map[string]uint32) error
 }
 
 // Groups is what a Redis needs of chat.Groups and chat.Mutes.
@@ -83,7 +83,6 @@ type Redis struct {
 
 	wake     chan struct{} // has room for one
 	noted    bool          // total_user_update was seen to; owned by Use, then Run
-	owed     owed          // owned by Run
 	failures SharedFailures
 }
 

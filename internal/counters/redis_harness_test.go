@@ -130,9 +130,16 @@ func (p *proxy) send(drafts ...chat.Draft) (ids []uint32) {
 	return ids
 }
 
+// apply has commits applied, as soon as Redis is there.
 func (p *proxy) apply(commits ...chat.Commit) {
 	p.t.Helper()
-	p.must(p.Apply(p.t.Context(), commits))
+	await(p.t, "Redis", func() bool {
+		err := p.Apply(p.t.Context(), commits)
+		if err != nil && chat.KindOf(err) != chat.Unavailable {
+			p.t.Fatal(err)
+		}
+		return err == nil
+	})
 }
 
 func to(from, user uint32) chat.Draft {

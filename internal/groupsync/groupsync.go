@@ -1,13 +1,14 @@
 // Package groupsync shows talk in groups in the recent sessions of all their members. A send touches the sender's
 // session only; this loop does the others', within seconds.
+//
+// Every process runs it. A lease keeps all but one from looking, but nothing depends on that: SyncSessions makes no
+// session twice and moves none back, however many syncers there are and however long one is paused.
 package groupsync
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"crypto/rand"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -15,27 +16,40 @@ import (
 
 // Store is what the loop needs of the records. Times are Unix seconds.
 type Store interface {
-	// ChangedGroups returns the groups with talk at or after since, and when it was.
-	ChangedGroups(ctx context.Context, since uint32) (map[uint32]uint32, error)
-	// Members returns the members of a group.
-	Members(ctx context.Context, group uint32) ([]uint32, error)
-	// SyncSessions brings the sessions of users up to at; those of former members are left alone.
+	// ChangedGroups returns the groups with talk at or after since, each once.
+	ChangedGroups(ctx context.Context, since uint32) ([]chat.GroupNews, error)
+	// Behind returns, in any order, those members of a group for whom SyncSessions has something to do.
+	Behind(ctx context.Context, group, at uint32) ([]uint32, error)
+	// SyncSessions brings the sessions of users up to at; who has none gets one, in the order given. Sessions that are
+	// removed or ahead stay as they are, and those of former members too. It may be called by many at the same time.
 	SyncSessions(ctx context.Context, group uint32, users []uint32, at uint32) error
 	// Mark and SetMark keep a value under a name.
 	Mark(ctx context.Context, name string) (value uint32, ok bool, err error)
 	SetMark(ctx context.Context, name string, value uint32) error
+	// HoldLease gives the lease of a name to holder (at most 64 bytes) for whole seconds from now, by one clock for all
+	// processes, or renews it; held is false while somebody else has it.
+	HoldLease(ctx context.Context, name, holder string, lasts time.Duration) (held bool, err error)
+	// ReleaseLease lets others have it at once.
+	ReleaseLease(ctx context.Context, name, holder string) error
 }
 
-// Every is how often the loop looks.
-const Every = 5 * time.Second
+const (
+	// Every is how often the loop looks.
+	Every = 5 * time.Second
+	// Lease is how long others wait for a process that ended without a word.
+	Lease = 15 * time.Second
+)
 
 const (
-	mark = "last_update_group" // the original server's name for how far the sync has looked
-	// overlap is how far before the mark each look begins, in seconds: a commit may carry a time a little older than
-	// the look that could not see it yet.
-	overlap = 10
+	mark  = "last_update_group" // the original server's name for how far the sync has looked
+	lease = "groupsync"
+	// overlap is how far before the mark each look begins, in seconds. The time of a talk is taken before its commit,
+	// which may come up to 15 s later, and by the clock of the process that stores it. What clocks may differ by is the
+	// rest. It costs little, see loop.done.
+	overlap = 60
 	chunk   = 500 // members per transaction
 	timeout = 30 * time.Second
+	parting = time.Second // for giving up the lease
 )
 
 // Syncer is the loop.
@@ -43,23 +57,28 @@ type Syncer struct {
 	Store Store
 	Now   func() time.Time
 	Log   *slog.Logger
-	// Observe is told of every look: how long it took, and why it failed. Nil means nobody wants to know.
+	// Observe is told of every look: how long it took, and why it failed. While another process has the lease there are
+	// none. Nil means nobody wants to know.
 	Observe func(took time.Duration, err error)
+	// Every and Lease replace the constants of these names where they are not 0.
+	Every, Lease time.Duration
 }
 
-// Run looks at once and then every Every, until ctx ends. What fails is logged and looked at again next time.
+// Run looks at once and then every Every, while it has the lease, until ctx ends. What fails is logged and looked at
+// again next time. When ctx ends it gives up the lease.
 func (s *Syncer) Run(ctx context.Context) error {
-	tick := time.NewTicker(Every)
+	l := &loop{Syncer: *s, holder: rand.Text(), done: make(map[uint32]chat.GroupNews)}
+	if l.Every == 0 {
+		l.Every = Every
+	}
+	if l.Lease == 0 {
+		l.Lease = Lease
+	}
+	defer l.leave(ctx)
+	tick := time.NewTicker(l.Every)
 	defer tick.Stop()
 	for {
-		begun := time.Now()
-		err := s.look(ctx)
-		if s.Observe != nil && ctx.Err() == nil {
-			s.Observe(time.Since(begun), err)
-		}
-		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("group sync failed; the next look does it again", "err", err)
-		}
+		l.round(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -68,44 +87,29 @@ func (s *Syncer) Run(ctx context.Context) error {
 	}
 }
 
-// look brings all members' sessions up to date. The mark moves only when all of it worked.
-func (s *Syncer) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	now := uint32(s.Now().Unix())
-	since, ok, err := s.Store.Mark(ctx, mark)
+// round looks if this process has the lease.
+func (l *loop) round(ctx context.Context) {
+	begun := time.Now()
+	looked, err := l.look(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if l.Observe != nil && (looked || err != nil) {
+		l.Observe(time.Since(begun), err)
+	}
 	if err != nil {
-		return err
+		l.Log.Warn("group sync failed; the next look does it again", "err", err)
 	}
-	if !ok {
-		since = now
-	}
-	groups, err := s.Store.ChangedGroups(ctx, max(since, overlap)-overlap)
-	if err != nil {
-		return err
-	}
-	var failed []error
-	for group, at := range groups {
-		if err := s.sync(ctx, group, at); err != nil {
-			failed = append(failed, fmt.Errorf("group %d: %w", group, err)) // the others have their turn
-		}
-	}
-	if len(failed) > 0 {
-		return errors.Join(failed...)
-	}
-	return s.Store.SetMark(ctx, mark, now)
 }
 
-func (s *Syncer) sync(ctx context.Context, group, at uint32) error {
-	users, err := s.Store.Members(ctx, group)
-	if err != nil {
-		return err
+// leave gives up the lease, so that another process takes over at its next round. ctx has ended.
+func (l *loop) leave(ctx context.Context) {
+	if !l.holds {
+		return
 	}
-	slices.SortFunc(users, chat.CompareAsText)
-	for some := range slices.Chunk(users, chunk) {
-		if err := s.Store.SyncSessions(ctx, group, some, at); err != nil {
-			return err
-		}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), parting)
+	defer cancel()
+	if err := l.Store.ReleaseLease(ctx, lease, l.holder); err != nil {
+		l.Log.Warn("group sync: another process takes over only when the lease expires", "after", l.Lease, "err", err)
 	}
-	return nil
 }

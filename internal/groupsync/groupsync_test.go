@@ -126,7 +126,7 @@ func TestLargeGroupsAreDoneInPartsInTheSameOrder(t *testing.T) {
 		w.look()
 		var wrong int
 		if err := w.raw.QueryRowContext(w.Context(), `SELECT COUNT(*) FROM IMRecentSession a JOIN IMRecentSession b ON b.id=a.id+1
- WHERE a.userId<>1000 AND CAST(a.userId AS TEXT)>=CAST(b.userId AS TEXT)`).Scan(&wrong); err != nil || wrong > 0 {
+ WHERE a.userId<>1000 AND CAST(a.userId AS CHAR)>=CAST(b.userId AS CHAR)`).Scan(&wrong); err != nil || wrong > 0 {
 			w.Errorf("%d sessions stand before those of smaller ids as text; %v", wrong, err)
 		}
 		if err := w.raw.QueryRowContext(w.Context(), "SELECT COUNT(DISTINCT userId) FROM IMRecentSession WHERE updated=100000").Scan(&wrong); err != nil || wrong != 1200 {
@@ -217,14 +217,14 @@ func TestThoseWhoLeaveDuringALookGetNoSession(t *testing.T) {
 	})
 }
 
-// meanwhile is a store where something happens after the members of a group have been read.
+// meanwhile is a store where something happens after the sessions of a group's members have been read.
 type meanwhile struct {
 	marking
 	happens func(group uint32)
 }
 
-func (m meanwhile) Members(ctx context.Context, group uint32) ([]uint32, error) {
-	users, err := m.marking.Members(ctx, group)
+func (m meanwhile) Behind(ctx context.Context, group, at uint32) ([]uint32, error) {
+	users, err := m.marking.Behind(ctx, group, at)
 	m.happens(group)
 	return users, err
 }

@@ -17,9 +17,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/tables"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 
 // patience is how long a test waits for what must come. No test passes by waiting this long.
 const patience = 60 * time.Second
@@ -28,7 +30,7 @@ const patience = 60 * time.Second
 var engines = []struct {
 	name string
 	open func(t *testing.T, dir string, opt records.Options) (*records.Store, *sql.DB)
-}{{"embedded", openEmbedded}}
+}{{"embedded", openEmbedded}, {"mysql", openMySQL}}
 
 func openEmbedded(t *testing.T, dir string, opt records.Options) (*records.Store, *sql.DB) {
 	t.Helper()
@@ -56,6 +58,21 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) (*records.Store
 	return store, raw
 }
 
+func openMySQL(t *testing.T, _ string, opt records.Options) (*records.Store, *sql.DB) {
+	t.Helper()
+	db := tables.New(t)
+	store, err := records.OpenMySQL(tables.At(db), nil, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store, db.Admin
+}
+
 // world is a store and a clock; at is Unix seconds.
 type world struct {
 	*testing.T
@@ -65,13 +82,18 @@ type world struct {
 	log *slog.Logger
 }
 
+func newWorld(t *testing.T) *world {
+	w := &world{T: t, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	w.at.Store(100_000)
+	return w
+}
+
 // rule tests a rule on every engine. It begins at second 100,000.
 func rule(t *testing.T, test func(w *world)) {
 	t.Helper()
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			w := &world{T: t, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-			w.at.Store(100_000)
+			w := newWorld(t)
 			w.Store, w.raw = e.open(t, t.TempDir(), records.Options{Now: w.now, Log: w.log})
 			test(w)
 		})

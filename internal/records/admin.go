@@ -29,13 +29,13 @@ func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 		id = uint32(last)
 		return err
 	})
-	return id, err
+	return id, s.wroteAnything(err)
 }
 
 // AddUsers makes users, all of them or, with an error, none. Kinds as of AddUser; NotAllowed also when two of the users
 // have the same name.
 func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		if err := mayAdd(ctx, tx, users); err != nil {
 			return err
 		}
@@ -46,6 +46,7 @@ func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
 		}
 		return insert(ctx, tx, s.dialect, "IMUser", newUserColumns, rows, "")
 	})
+	return s.wroteAnything(err)
 }
 
 const newUserColumns = "sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,push_shield_status,sign_info"
@@ -152,7 +153,7 @@ func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat
 		changed = len(after)
 		return s.updateUsers(ctx, tx, after)
 	})
-	return changed, err
+	return changed, s.wroteAnything(err)
 }
 
 // lockUsers reads users that all must exist, ascending by id, and keeps them as they are until the transaction ends.

@@ -30,7 +30,7 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32
 		id = uint32(last)
 		return err
 	})
-	return id, err
+	return id, s.wrote(err, subject{kind: allDepartments})
 }
 
 // ChangeDepartment calls change for a department and stores what it changed, with a new updated; it reports whether that
@@ -71,7 +71,7 @@ func (s *Store) ChangeDepartment(ctx context.Context, id uint32, change func(*ch
 			d.Name, int32(d.Priority), int32(d.Parent), int32(d.Status), at, id)
 		return err
 	})
-	return changed && err == nil, err
+	return changed && err == nil, s.wrote(err, subject{kind: allDepartments})
 }
 
 // mayBe refuses a department that cannot take the place of old, given the parent of each.

@@ -2,8 +2,6 @@ package records_test
 
 import (
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,25 +16,6 @@ import (
 type clock struct{ unix int64 }
 
 func (c *clock) now() time.Time { return time.Unix(c.unix, 0) }
-
-// openClocked opens an embedded store with a clock of the test's.
-func openClocked(t *testing.T, c *clock) *records.Store {
-	t.Helper()
-	opt := records.Options{Now: c.now, Log: slog.New(slog.DiscardHandler)}
-	store, err := records.OpenSQLite(filepath.Join(t.TempDir(), "dbproxy.db"), opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return store
-}
 
 // addPeople makes users with the names given, and ids from 1.
 func addPeople(t *testing.T, store *records.Store, names ...string) {
@@ -68,170 +47,178 @@ func userNames(t *testing.T, store *records.Store) (names []string) {
 }
 
 func TestAddUsersMakesAllOrNone(t *testing.T) {
-	store := openClocked(t, &clock{1000})
-	addPeople(t, store, "ann")
-	ctx := t.Context()
-	wantRefusal(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "ann"}}), chat.NotAllowed, `there is a user named "ann" already`)
-	wantRefusal(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "bob"}}), chat.NotAllowed, `there is a user named "bob" already`)
-	wantRefusal(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "cy", Department: 4}}), chat.NotFound, "there is no department 4")
-	wantRefusal(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {}}), chat.Invalid, "the name is empty")
-	if diff := cmp.Diff([]string{"ann"}, userNames(t, store)); diff != "" {
-		t.Error("after what was refused:", diff)
-	}
-	var many []chat.User
-	for i := range 700 {
-		many = append(many, chat.User{Name: fmt.Sprint("user", i), Nick: "N", Password: "p", Salt: "s", Email: "e", Sex: 2})
-	}
-	if err := store.AddUsers(ctx, many); err != nil {
-		t.Fatal(err)
-	}
-	found, err := store.Accounts(ctx, []uint32{1}, []string{"user699", "nobody", "user0", "ANN"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []chat.User{
-		{ID: 1, Name: "ann", Created: 1000, Updated: 1000},
-		{ID: 2, Name: "user0", Nick: "N", Password: "p", Salt: "s", Email: "e", Sex: 2, Created: 1000, Updated: 1000},
-		{ID: 701, Name: "user699", Nick: "N", Password: "p", Salt: "s", Email: "e", Sex: 2, Created: 1000, Updated: 1000},
-	}
-	if diff := cmp.Diff(want, found); diff != "" {
-		t.Error(diff)
-	}
+	rule(t, func(t *testing.T, p place) {
+		store := p.open(records.Options{Now: (&clock{1000}).now})
+		addPeople(t, store, "ann")
+		ctx := t.Context()
+		wantRefusal(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "ann"}}), chat.NotAllowed, `there is a user named "ann" already`)
+		wantRefusal(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "bob"}}), chat.NotAllowed, `there is a user named "bob" already`)
+		wantRefusal(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "cy", Department: 4}}), chat.NotFound, "there is no department 4")
+		wantRefusal(t, store.AddUsers(ctx, []chat.User{{Name: "bob"}, {}}), chat.Invalid, "the name is empty")
+		if diff := cmp.Diff([]string{"ann"}, userNames(t, store)); diff != "" {
+			t.Error("after what was refused:", diff)
+		}
+		var many []chat.User
+		for i := range 700 {
+			many = append(many, chat.User{Name: fmt.Sprint("user", i), Nick: "N", Password: "p", Salt: "s", Email: "e", Sex: 2})
+		}
+		if err := store.AddUsers(ctx, many); err != nil {
+			t.Fatal(err)
+		}
+		found, err := store.Accounts(ctx, []uint32{1}, []string{"user699", "nobody", "user0", "ANN"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []chat.User{
+			{ID: 1, Name: "ann", Created: 1000, Updated: 1000},
+			{ID: 2, Name: "user0", Nick: "N", Password: "p", Salt: "s", Email: "e", Sex: 2, Created: 1000, Updated: 1000},
+			{ID: 701, Name: "user699", Nick: "N", Password: "p", Salt: "s", Email: "e", Sex: 2, Created: 1000, Updated: 1000},
+		}
+		if diff := cmp.Diff(want, found); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestChangeUsers(t *testing.T) {
-	c := &clock{1000}
-	store := openClocked(t, c)
-	addPeople(t, store, "ann", "bob", "cy")
-	c.unix = 2000
-	changed, err := store.ChangeUsers(t.Context(), []uint32{2, 1}, func(u *chat.User) error {
-		if u.ID == 1 {
-			u.Nick = "Annie"
-		}
-		return nil
-	})
-	if changed != 1 || err != nil {
-		t.Errorf("changed %d users (%v), want 1", changed, err)
-	}
-	news, _, err := store.UsersChanged(t.Context(), 2000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(news) != 1 || news[0].Nick != "Annie" || news[0].Updated != 2000 {
-		t.Errorf("clients that ask what changed get %+v, want Annie alone", news)
-	}
-
-	set := func(id uint32, change func(*chat.User)) error {
-		_, err := store.ChangeUsers(t.Context(), []uint32{id}, func(u *chat.User) error {
-			change(u)
+	rule(t, func(t *testing.T, p place) {
+		c := &clock{1000}
+		store := p.open(records.Options{Now: c.now})
+		addPeople(t, store, "ann", "bob", "cy")
+		c.unix = 2000
+		changed, err := store.ChangeUsers(t.Context(), []uint32{2, 1}, func(u *chat.User) error {
+			if u.ID == 1 {
+				u.Nick = "Annie"
+			}
 			return nil
 		})
-		return err
-	}
-	wantRefusal(t, set(9, func(*chat.User) {}), chat.NotFound, "there is no user 9")
-	wantRefusal(t, set(1, func(u *chat.User) { u.Name = "bob" }), chat.NotAllowed, `there is a user named "bob" already`)
-	wantRefusal(t, set(1, func(u *chat.User) { u.Department = 3 }), chat.NotFound, "there is no department 3")
-	wantRefusal(t, set(1, func(u *chat.User) { u.Phone = "123456789012" }), chat.Invalid, "phone is longer than 11 characters")
-	leave := func(u *chat.User) { u.Status = chat.Left }
-	for _, step := range []error{set(2, leave), set(1, func(u *chat.User) { u.Name = "bob" }), set(2, func(u *chat.User) { u.Nick = "old" })} {
-		if step != nil {
-			t.Error("after bob left his name is free:", step)
+		if changed != 1 || err != nil {
+			t.Errorf("changed %d users (%v), want 1", changed, err)
 		}
-	}
-	wantRefusal(t, set(2, func(u *chat.User) { u.Status = chat.InService }), chat.NotAllowed, `there is a user named "bob" already`)
+		news, _, err := store.UsersChanged(t.Context(), 2000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(news) != 1 || news[0].Nick != "Annie" || news[0].Updated != 2000 {
+			t.Errorf("clients that ask what changed get %+v, want Annie alone", news)
+		}
+
+		set := func(id uint32, change func(*chat.User)) error {
+			_, err := store.ChangeUsers(t.Context(), []uint32{id}, func(u *chat.User) error {
+				change(u)
+				return nil
+			})
+			return err
+		}
+		wantRefusal(t, set(9, func(*chat.User) {}), chat.NotFound, "there is no user 9")
+		wantRefusal(t, set(1, func(u *chat.User) { u.Name = "bob" }), chat.NotAllowed, `there is a user named "bob" already`)
+		wantRefusal(t, set(1, func(u *chat.User) { u.Department = 3 }), chat.NotFound, "there is no department 3")
+		wantRefusal(t, set(1, func(u *chat.User) { u.Phone = "123456789012" }), chat.Invalid, "phone is longer than 11 characters")
+		leave := func(u *chat.User) { u.Status = chat.Left }
+		for _, step := range []error{set(2, leave), set(1, func(u *chat.User) { u.Name = "bob" }), set(2, func(u *chat.User) { u.Nick = "old" })} {
+			if step != nil {
+				t.Error("after bob left his name is free:", step)
+			}
+		}
+		wantRefusal(t, set(2, func(u *chat.User) { u.Status = chat.InService }), chat.NotAllowed, `there is a user named "bob" already`)
+	})
 }
 
 func TestDepartmentChangesInOneSecondAreAllSeen(t *testing.T) {
-	store := openClocked(t, &clock{1000})
-	ctx := t.Context()
-	latest := uint32(0)
-	sees := func(what string, id uint32) {
-		t.Helper()
-		news, err := store.DepartmentsChanged(ctx, latest)
-		if err != nil || len(news) != 1 || news[0].ID != id {
-			t.Fatalf("after %s a client that knows all before gets %+v (%v), want department %d", what, news, err, id)
+	rule(t, func(t *testing.T, p place) {
+		store := p.open(records.Options{Now: (&clock{1000}).now})
+		ctx := t.Context()
+		latest := uint32(0)
+		sees := func(what string, id uint32) {
+			t.Helper()
+			news, err := store.DepartmentsChanged(ctx, latest)
+			if err != nil || len(news) != 1 || news[0].ID != id {
+				t.Fatalf("after %s a client that knows all before gets %+v (%v), want department %d", what, news, err, id)
+			}
+			latest = news[0].Updated
 		}
-		latest = news[0].Updated
-	}
-	for id := uint32(1); id <= 3; id++ {
-		if _, err := store.AddDepartment(ctx, chat.Department{Name: "d", Parent: id - 1}); err != nil {
-			t.Fatal(err)
+		for id := uint32(1); id <= 3; id++ {
+			if _, err := store.AddDepartment(ctx, chat.Department{Name: "d", Parent: id - 1}); err != nil {
+				t.Fatal(err)
+			}
+			sees("adding", id)
 		}
-		sees("adding", id)
-	}
-	changed, err := store.ChangeDepartment(ctx, 1, func(d *chat.Department) error { d.Status = 1; return nil })
-	if !changed || err != nil {
-		t.Error("closing:", changed, err)
-	}
-	sees("closing", 1)
-	changed, err = store.ChangeDepartment(ctx, 1, func(*chat.Department) error { return nil })
-	if changed || err != nil {
-		t.Error("changing nothing:", changed, err)
-	}
+		changed, err := store.ChangeDepartment(ctx, 1, func(d *chat.Department) error { d.Status = 1; return nil })
+		if !changed || err != nil {
+			t.Error("closing:", changed, err)
+		}
+		sees("closing", 1)
+		changed, err = store.ChangeDepartment(ctx, 1, func(*chat.Department) error { return nil })
+		if changed || err != nil {
+			t.Error("changing nothing:", changed, err)
+		}
 
-	under := func(parent uint32) error {
-		_, err := store.ChangeDepartment(ctx, 1, func(d *chat.Department) error { d.Parent = parent; return nil })
-		return err
-	}
-	wantRefusal(t, under(1), chat.Invalid, "department 1 would stand above itself: 1 is at or below it")
-	wantRefusal(t, under(3), chat.Invalid, "department 1 would stand above itself: 3 is at or below it")
-	wantRefusal(t, under(4), chat.NotFound, "there is no department 4")
-	_, err = store.ChangeDepartment(ctx, 4, func(*chat.Department) error { return nil })
-	wantRefusal(t, err, chat.NotFound, "there is no department 4")
+		under := func(parent uint32) error {
+			_, err := store.ChangeDepartment(ctx, 1, func(d *chat.Department) error { d.Parent = parent; return nil })
+			return err
+		}
+		wantRefusal(t, under(1), chat.Invalid, "department 1 would stand above itself: 1 is at or below it")
+		wantRefusal(t, under(3), chat.Invalid, "department 1 would stand above itself: 3 is at or below it")
+		wantRefusal(t, under(4), chat.NotFound, "there is no department 4")
+		_, err = store.ChangeDepartment(ctx, 4, func(*chat.Department) error { return nil })
+		wantRefusal(t, err, chat.NotFound, "there is no department 4")
+	})
 }
 
 // TestGroupsAsAnAdministratorSeesThem changes groups as user 0, by the rules of the protocol.
 func TestGroupsAsAnAdministratorSeesThem(t *testing.T) {
-	c := &clock{1000}
-	store := openClocked(t, c)
-	ctx := t.Context()
-	svc, err := chat.New(chat.Store{Groups: store}, chat.Options{VoiceKey: chat.DefaultVoiceKey, Now: c.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := svc.CreateGroup(ctx, chat.NewGroup{Name: "Lunch", Creator: 7, Type: chat.NormalGroup, Members: []uint32{2, 1, 2}}); err != nil {
-		t.Fatal(err)
-	}
-	c.unix = 2000
-	batch := chat.Batch{ID: chat.NewCommitID(), Now: 2000, Drafts: []chat.Draft{
-		{Talk: chat.GroupTalk(1), From: 1, Type: chat.GroupText, Content: "soup?", Time: 2000},
-	}}
-	if _, err := store.Append(ctx, batch, counters.Embedded{}); err != nil {
-		t.Fatal(err)
-	}
-	c.unix = 3000
-	if _, _, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: 1, Users: []uint32{3}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: 1, Users: []uint32{2}, Remove: true}); err != nil {
-		t.Fatal(err)
-	}
-	want := []chat.GroupSummary{{
-		GroupInfo: chat.GroupInfo{ID: 1, Name: "Lunch", Creator: 7, Type: chat.NormalGroup, Version: 3},
-		Size:      2, Messages: 1, Created: 1000, LastTalk: 2000,
-	}}
-	groups, err := store.AllGroups(ctx)
-	if diff := cmp.Diff(want, groups); diff != "" || err != nil {
-		t.Error(err, diff)
-	}
-	members, err := store.Memberships(ctx, 1)
-	if diff := cmp.Diff([]chat.Membership{{User: 1, Joined: 1000}, {User: 3, Joined: 3000}}, members); diff != "" || err != nil {
-		t.Error(err, diff)
-	}
-	for user, in := range map[uint32]int{1: 1, 2: 0, 3: 1} {
-		if groups, err := store.GroupsOf(ctx, user); len(groups) != in || err != nil {
-			t.Errorf("user %d is in %d groups (%v), want %d", user, len(groups), err, in)
+	rule(t, func(t *testing.T, p place) {
+		c := &clock{1000}
+		store := p.open(records.Options{Now: c.now})
+		ctx := t.Context()
+		svc, err := chat.New(chat.Store{Groups: store}, chat.Options{VoiceKey: chat.DefaultVoiceKey, Now: c.now})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if unread, err := store.UnreadGroups(ctx, user); user != 1 && (len(unread) != 0 || err != nil) {
-			t.Errorf("user %d has %v unread (%v), want none", user, unread, err)
+		if _, _, err := svc.CreateGroup(ctx, chat.NewGroup{Name: "Lunch", Creator: 7, Type: chat.NormalGroup, Members: []uint32{2, 1, 2}}); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if _, _, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: 1, Users: []uint32{1, 3}, Remove: true}); err != nil {
-		t.Fatal(err)
-	}
-	if groups, err := store.AllGroups(ctx); len(groups) != 0 || err != nil {
-		t.Errorf("a group without members is listed: %+v, %v", groups, err)
-	}
+		c.unix = 2000
+		batch := chat.Batch{ID: chat.NewCommitID(), Now: 2000, Drafts: []chat.Draft{
+			{Talk: chat.GroupTalk(1), From: 1, Type: chat.GroupText, Content: "soup?", Time: 2000},
+		}}
+		if _, err := store.Append(ctx, batch, counters.Embedded{}); err != nil {
+			t.Fatal(err)
+		}
+		c.unix = 3000
+		if _, _, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: 1, Users: []uint32{3}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: 1, Users: []uint32{2}, Remove: true}); err != nil {
+			t.Fatal(err)
+		}
+		want := []chat.GroupSummary{{
+			GroupInfo: chat.GroupInfo{ID: 1, Name: "Lunch", Creator: 7, Type: chat.NormalGroup, Version: 3},
+			Size:      2, Messages: 1, Created: 1000, LastTalk: 2000,
+		}}
+		groups, err := store.AllGroups(ctx)
+		if diff := cmp.Diff(want, groups); diff != "" || err != nil {
+			t.Error(err, diff)
+		}
+		members, err := store.Memberships(ctx, 1)
+		if diff := cmp.Diff([]chat.Membership{{User: 1, Joined: 1000}, {User: 3, Joined: 3000}}, members); diff != "" || err != nil {
+			t.Error(err, diff)
+		}
+		for user, in := range map[uint32]int{1: 1, 2: 0, 3: 1} {
+			if groups, err := store.GroupsOf(ctx, user); len(groups) != in || err != nil {
+				t.Errorf("user %d is in %d groups (%v), want %d", user, len(groups), err, in)
+			}
+			if unread, err := store.UnreadGroups(ctx, user); user != 1 && (len(unread) != 0 || err != nil) {
+				t.Errorf("user %d has %v unread (%v), want none", user, unread, err)
+			}
+		}
+		if _, _, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: 1, Users: []uint32{1, 3}, Remove: true}); err != nil {
+			t.Fatal(err)
+		}
+		if groups, err := store.AllGroups(ctx); len(groups) != 0 || err != nil {
+			t.Errorf("a group without members is listed: %+v, %v", groups, err)
+		}
+	})
 }
 
 func TestWhatOthersWroteBeforeRefusesNoChange(t *testing.T) {

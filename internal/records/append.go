@@ -14,11 +14,15 @@ func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (c
 	var a *appending
 	purge := s.takeApplied()
 	err := s.tx(ctx, func(tx *sql.Tx) error {
-		a = &appending{Batch: b, talking: s.talking(tx), stored: make([]chat.Stored, len(b.Drafts))}
+		q := s.dialect.together(tx)
+		a = &appending{Batch: b, talking: s.talking(q), tx: q, stored: make([]chat.Stored, len(b.Drafts))}
 		if err := a.run(ctx, seq); err != nil {
 			return err
 		}
-		return deleteCommits(ctx, tx, purge)
+		if err := deleteCommits(ctx, q, purge); err != nil {
+			return err
+		}
+		return q.flush(ctx)
 	})
 	if err != nil {
 		s.putApplied(purge)
@@ -26,19 +30,38 @@ func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (c
 			return chat.Receipt{}, err
 		}
 	}
-	return chat.Receipt{Stored: a.stored, Changes: a.changes()}, err
+	return chat.Receipt{Stored: a.stored, Changes: a.changes()}, s.wrote(err, a.subjects()...)
+}
+
+// subjects is what the batch wrote about.
+func (a *appending) subjects() (all []subject) {
+	for i, d := range a.Drafts {
+		if a.stored[i].Err != nil {
+			continue
+		}
+		all = append(all, aboutTalk(d.Talk), aboutUser(d.From))
+		if d.Talk.Kind == chat.Pair {
+			all = append(all, aboutUser(d.Talk.Peer(d.From)))
+		}
+		if id, err := strconv.ParseUint(a.contents[i], 10, 32); err == nil && d.Sound != nil {
+			all = append(all, aboutSound(uint32(id)))
+		}
+	}
+	return all
 }
 
 // appending is one Append at work, inside its transaction.
 type appending struct {
 	chat.Batch
 	talking
+	tx batched // is talking's q
 
 	talks    map[chat.Talk]*talkRow
 	members  map[member]bool   // of the groups written to, as far as drafts ask
 	joins    map[uint32]uint32 // the latest join of each of these groups
 	stored   []chat.Stored
 	contents []string // of messages as they go to the table
+	sessions []uint32 // of the senders in groups
 
 	read   map[chat.Talk][]uint32 // who had read all there was of a talk at some time, a sender in a group included
 	levels map[member]uint32      // groups: how far users have seen
@@ -49,6 +72,7 @@ func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
 		a.lockTalks,
 		a.checkMembers,
 		a.adoptMissing,
+		a.findSessions,
 		func(ctx context.Context) error { return a.number(ctx, seq) },
 		a.addSounds,
 		a.addMessages,
@@ -276,14 +300,10 @@ func (a *appending) addSounds(ctx context.Context) (err error) {
 		if d.Sound == nil || err != nil {
 			return
 		}
-		var res sql.Result
-		res, err = a.q.ExecContext(ctx, "INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)",
+		var id int64
+		id, err = a.tx.insertID(ctx, "INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)",
 			d.From, d.Talk.Peer(d.From), d.Sound.Path, d.Sound.Size, d.Sound.Duration, d.Time)
-		if err == nil {
-			var id int64
-			id, err = res.LastInsertId()
-			a.contents[i] = strconv.FormatInt(id, 10)
-		}
+		a.contents[i] = strconv.FormatInt(id, 10)
 	})
 	return err
 }
@@ -318,33 +338,36 @@ func (a *appending) addMessages(ctx context.Context) error {
 	return nil
 }
 
-// touchSessions brings the sessions of the talks to life: of both users of a pair, of the sender in a group.
-func (a *appending) touchSessions(ctx context.Context) error {
-	var ids []uint32
-	var inGroups []sessionKey
-	relations := make(map[uint32]bool)
+// findSessions finds or makes the sessions of those who send in groups.
+func (a *appending) findSessions(ctx context.Context) error {
+	var keys []sessionKey
 	a.messages(func(_ int, d *chat.Draft) {
 		if d.Talk.Kind == chat.Group {
-			inGroups = append(inGroups, sessionKey{d.From, d.Talk.A, chat.Group})
-			return
+			keys = append(keys, sessionKey{d.From, d.Talk.A, chat.Group})
 		}
-		t := a.talks[d.Talk]
-		ids = append(ids, t.sessionA, t.sessionB)
-		relations[t.relation] = true
 	})
-	if len(inGroups) > 0 {
-		sessions, err := findOrMakeSessions(ctx, a.q, a.d, inGroups, a.Now)
-		if err != nil {
-			return err
-		}
-		for _, id := range sessions {
-			ids = append(ids, id)
-		}
+	sessions, err := findOrMakeSessions(ctx, a.q, a.d, keys, a.Now)
+	for _, id := range sessions {
+		a.sessions = append(a.sessions, id)
 	}
+	return err
+}
+
+// touchSessions brings the sessions of the talks to life: of both users of a pair, of the sender in a group.
+func (a *appending) touchSessions(ctx context.Context) error {
+	ids := a.sessions
+	relations := make(map[uint32]bool)
+	a.messages(func(_ int, d *chat.Draft) {
+		if t := a.talks[d.Talk]; d.Talk.Kind == chat.Pair && !relations[t.relation] {
+			ids = append(ids, t.sessionA, t.sessionB)
+			relations[t.relation] = true
+		}
+	})
+	slices.Sort(ids)
 	if err := reviveSessions(ctx, a.q, ids, a.Now); err != nil {
 		return err
 	}
-	return reviveRelations(ctx, a.q, keysOf(relations), a.Now)
+	return reviveRelations(ctx, a.q, sortedKeys(relations), a.Now)
 }
 
 // saveTalks saves the talks whose counts moved, as their next revision.
@@ -376,7 +399,7 @@ func (a *appending) touchGroups(ctx context.Context) error {
 			groups[d.Talk.A] = true
 		}
 	})
-	return chunked(keysOf(groups), func(ids []uint32) error {
+	return chunked(sortedKeys(groups), func(ids []uint32) error {
 		_, err := exec(ctx, a.q, "UPDATE IMGroup SET lastChated=? WHERE id IN ("+marks(len(ids))+")", append([]any{a.Now}, args(ids)...)...)
 		return err
 	})

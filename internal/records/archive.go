@@ -11,8 +11,14 @@ import (
 )
 
 // Page implements chat.Archive.
-func (s *Store) Page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (messages []chat.Message, err error) {
-	table, where, id, err := s.locate(ctx, talk)
+func (s *Store) Page(ctx context.Context, talk chat.Talk, q chat.PageQuery) ([]chat.Message, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Message, error) {
+		return r.page(ctx, talk, q)
+	}, aboutTalk(talk))
+}
+
+func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (messages []chat.Message, err error) {
+	table, where, id, err := r.locate(ctx, talk)
 	if err != nil || id == 0 {
 		return nil, err
 	}
@@ -31,12 +37,12 @@ func (s *Store) Page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 	}
 	size := 0
 	read := func(where string, params []any) error {
-		return s.query(ctx, "messages", "SELECT msgId,"+sender(talk.Kind)+",type,created,COALESCE(content,'') FROM "+table+
+		return r.query(ctx, "messages", "SELECT msgId,"+sender(talk.Kind)+",type,created,COALESCE(content,'') FROM "+table+
 			" WHERE "+where+" ORDER BY created DESC, id DESC LIMIT ?", append(params, q.Count), func(scan scanner) error {
 			var m chat.Message
 			err := scan(&m.ID, &m.From, &m.Type, &m.Created, &m.Data)
 			if size += len(m.Data) + 32; size > chat.MaxAnswer {
-				s.cut("messages of a talk", len(messages))
+				r.cut("messages of a talk", len(messages))
 				return errEnough
 			}
 			messages = append(messages, m)
@@ -73,26 +79,26 @@ func sender(kind chat.TalkKind) string {
 
 // locate returns where the messages of a talk are: the table, the condition, and the id it takes; 0 when the talk does
 // not exist.
-func (s *Store) locate(ctx context.Context, talk chat.Talk) (table, where string, id uint32, err error) {
+func (r reader) locate(ctx context.Context, talk chat.Talk) (table, where string, id uint32, err error) {
 	if talk.Kind == chat.Group {
 		return groupTable(talk.A), "groupId=? AND status=0", talk.A, nil
 	}
-	relations, err := s.relations(ctx, []chat.Talk{talk})
+	relations, err := r.relations(ctx, []chat.Talk{talk})
 	id = relations[talk]
 	return pairTable(id), "relateId=? AND status=0", id, err
 }
 
 // relations returns the relation of those pairs that have one: what the talk's row says, else what is found in the
 // original's table.
-func (s *Store) relations(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
+func (r reader) relations(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32, len(pairs))
 	err := chunked(pairs, func(pairs []chat.Talk) error {
-		params := make([]any, 0, 2*len(pairs))
+		params := make([]any, 0, 3*len(pairs))
 		for _, p := range pairs {
-			params = append(params, p.A, p.B)
+			params = append(params, uint32(chat.Pair), p.A, p.B)
 		}
-		query := "SELECT a,b,relateId FROM IMProxyTalk WHERE kind=1 AND (a,b) IN " + s.dialect.rows(len(pairs), 2)
-		return s.query(ctx, "talks", query, params, func(scan scanner) error {
+		query := r.dialect.lookup("a,b,relateId", "IMProxyTalk", talkKey, len(pairs))
+		return r.query(ctx, "talks", query, params, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id uint32
 			err := scan(&t.A, &t.B, &id)
@@ -111,15 +117,21 @@ func (s *Store) relations(ctx context.Context, pairs []chat.Talk) (map[chat.Talk
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	others, err := findRelations(ctx, s.read, s.dialect, missing)
+	others, err := findRelations(ctx, r.db, r.dialect, missing)
 	for p, id := range others {
 		found[p] = id
 	}
-	return found, s.failed("reading relations", err)
+	return found, r.failed("reading relations", err)
 }
 
 // Last implements chat.Archive.
 func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Message, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) (map[chat.Talk]chat.Message, error) {
+		return r.last(ctx, talks)
+	}, aboutEach(talks, aboutTalk)...)
+}
+
+func (r reader) last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Message, error) {
 	var pairs []chat.Talk
 	byTable := make(map[string]map[uint32]chat.Talk) // table, then relation or group id
 	place := func(table string, id uint32, t chat.Talk) {
@@ -135,7 +147,7 @@ func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat
 			place(groupTable(t.A), t.A, t)
 		}
 	}
-	relations, err := s.relations(ctx, pairs)
+	relations, err := r.relations(ctx, pairs)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +157,7 @@ func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat
 	last := make(map[chat.Talk]chat.Message, len(talks))
 	for table, ids := range byTable {
 		err := chunked(sortedKeys(ids), func(some []uint32) error {
-			return s.lastOf(ctx, table, some, func(id uint32, m chat.Message) { last[ids[id]] = m })
+			return r.lastOf(ctx, table, some, func(id uint32, m chat.Message) { last[ids[id]] = m })
 		})
 		if err != nil {
 			return nil, err
@@ -156,7 +168,7 @@ func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat
 
 // lastOf finds the last message of each of some talks of one table. The inner query reads one entry of an index for
 // each talk.
-func (s *Store) lastOf(ctx context.Context, table string, ids []uint32, found func(id uint32, m chat.Message)) error {
+func (r reader) lastOf(ctx context.Context, table string, ids []uint32, found func(id uint32, m chat.Message)) error {
 	key, owner, kind := "relateId", "IMRelationShip", chat.Pair
 	if strings.HasPrefix(table, "IMGroup") {
 		key, owner, kind = "groupId", "IMGroup", chat.Group
@@ -164,7 +176,7 @@ func (s *Store) lastOf(ctx context.Context, table string, ids []uint32, found fu
 	query := fmt.Sprintf(`SELECT m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,COALESCE(m.content,'') FROM %[3]s m JOIN (
  SELECT (SELECT l.id FROM %[3]s l WHERE l.%[1]s=o.id AND l.status=0 ORDER BY l.created DESC, l.id DESC LIMIT 1) AS last
  FROM %[4]s o WHERE o.id IN (%[5]s)) x ON m.id=x.last`, key, sender(kind), table, owner, marks(len(ids)))
-	return s.query(ctx, "last messages", query, args(ids), func(scan scanner) error {
+	return r.query(ctx, "last messages", query, args(ids), func(scan scanner) error {
 		var id uint32
 		var m chat.Message
 		err := scan(&id, &m.ID, &m.From, &m.Type, &m.Created, &m.Data)
@@ -175,9 +187,15 @@ func (s *Store) lastOf(ctx context.Context, table string, ids []uint32, found fu
 
 // Sounds implements chat.Archive.
 func (s *Store) Sounds(ctx context.Context, ids []uint32) (map[uint32]chat.Sound, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]chat.Sound, error) {
+		return r.sounds(ctx, ids)
+	}, aboutEach(ids, aboutSound)...)
+}
+
+func (r reader) sounds(ctx context.Context, ids []uint32) (map[uint32]chat.Sound, error) {
 	sounds := make(map[uint32]chat.Sound, len(ids))
 	err := chunked(ids, func(ids []uint32) error {
-		return s.query(ctx, "sounds", "SELECT id,COALESCE(path,''),size,duration FROM IMAudio WHERE id IN ("+marks(len(ids))+")", args(ids),
+		return r.query(ctx, "sounds", "SELECT id,COALESCE(path,''),size,duration FROM IMAudio WHERE id IN ("+marks(len(ids))+")", args(ids),
 			func(scan scanner) error {
 				var id uint32
 				var so chat.Sound

@@ -31,6 +31,9 @@ func (s *Store) Settle(ctx context.Context, id chat.CommitID) (stored bool, err 
 			return nil
 		})
 	})
+	if stored { // perhaps only just now, and nobody knows any more what it was
+		err = s.wroteAnything(err)
+	}
 	return stored, err
 }
 

@@ -22,12 +22,16 @@ type dialect interface {
 	shared() bool
 	// lock is appended to a SELECT in a transaction whose rows are to stay as they are until its end.
 	lock() string
-	// rows is a list of n row constructors of the given width, for (a, b) IN ….
-	rows(n, width int) string
+	// lookup begins a query for the rows of a table, named t, whose keys are one of n lists of parameters; a WHERE and more
+	// may follow. A list that is given twice may find its row twice.
+	lookup(columns, table string, keys []string, n int) string
 	// insertRows is how many of the rows left (at least one) the next INSERT takes.
 	insertRows(left int) int
 	// upsert is appended to an INSERT: where a row with these keys is there, the columns set are overwritten.
 	upsert(keys, set []string) string
+	// together returns a transaction that may keep back what is executed until flush.
+	together(tx *sql.Tx) batched
+
 	// classify says what an error of the driver means, explain adds what can be done about it, duplicate says whether
 	// it is a second row for a unique key, and exists whether a table, column or key is there already.
 	classify(err error) chat.Kind
@@ -45,6 +49,28 @@ type querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
+
+// batched runs statements, if it likes only at the next query or at flush, all that were kept back in one round trip. What
+// an execution affected is not known.
+type batched interface {
+	querier
+	// insertID inserts a row at once and returns its id.
+	insertID(ctx context.Context, query string, args ...any) (int64, error)
+	flush(ctx context.Context) error
+}
+
+// atOnce is a transaction that keeps nothing back.
+type atOnce struct{ *sql.Tx }
+
+func (a atOnce) insertID(ctx context.Context, query string, args ...any) (int64, error) {
+	res, err := a.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+func (atOnce) flush(context.Context) error { return nil }
 
 // marks is a list of n parameters.
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }

@@ -16,11 +16,11 @@ func scanUser(scan scanner, more ...any) (u chat.User, err error) {
 }
 
 // users runs a query for users and stops where they would not fit an answer.
-func (s *Store) users(ctx context.Context, query string, params []any, size int) (users []chat.User, _ int, err error) {
-	err = s.query(ctx, "users", query, params, func(scan scanner) error {
+func (r reader) users(ctx context.Context, query string, params []any, size int) (users []chat.User, _ int, err error) {
+	err = r.query(ctx, "users", query, params, func(scan scanner) error {
 		u, err := scanUser(scan)
 		if size += u.Size(); size > chat.MaxAnswer {
-			s.cut("users", len(users))
+			r.cut("users", len(users))
 			return errEnough
 		}
 		users = append(users, u)
@@ -30,8 +30,20 @@ func (s *Store) users(ctx context.Context, query string, params []any, size int)
 }
 
 // UserByName implements chat.Directory. The names are compared here once more: some engines ignore trailing spaces.
-func (s *Store) UserByName(ctx context.Context, name string) (found chat.User, err error) {
-	err = s.query(ctx, "a user", "SELECT "+userColumns+",password,salt FROM IMUser WHERE name=? AND COALESCE(status,0)=0 ORDER BY id DESC",
+func (s *Store) UserByName(ctx context.Context, name string) (chat.User, error) {
+	var from reader
+	u, err := read(ctx, s, func(ctx context.Context, r reader) (chat.User, error) {
+		from = r
+		return r.userByName(ctx, name)
+	})
+	if from != s.master() && (chat.KindOf(err) == chat.NotFound || err == nil && !s.replica.has([]subject{aboutUser(u.ID)})) {
+		return s.master().userByName(ctx, name) // who has this name may have been written just now
+	}
+	return u, err
+}
+
+func (r reader) userByName(ctx context.Context, name string) (found chat.User, err error) {
+	err = r.query(ctx, "a user", "SELECT "+userColumns+",password,salt FROM IMUser WHERE name=? AND COALESCE(status,0)=0 ORDER BY id DESC",
 		[]any{name}, func(scan scanner) error {
 			var password, salt string
 			u, err := scanUser(scan, &password, &salt)
@@ -48,14 +60,20 @@ func (s *Store) UserByName(ctx context.Context, name string) (found chat.User, e
 }
 
 // UsersByID implements chat.Directory.
-func (s *Store) UsersByID(ctx context.Context, ids []uint32) (users []chat.User, err error) {
+func (s *Store) UsersByID(ctx context.Context, ids []uint32) ([]chat.User, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.User, error) {
+		return r.usersByID(ctx, ids)
+	}, aboutEach(ids, aboutUser)...)
+}
+
+func (r reader) usersByID(ctx context.Context, ids []uint32) (users []chat.User, err error) {
 	size := 0
 	err = chunked(ids, func(ids []uint32) error {
 		if size > chat.MaxAnswer {
 			return nil
 		}
 		var some []chat.User
-		some, size, err = s.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE id IN ("+marks(len(ids))+") ORDER BY id", args(ids), size)
+		some, size, err = r.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE id IN ("+marks(len(ids))+") ORDER BY id", args(ids), size)
 		users = append(users, some...)
 		return err
 	})
@@ -64,22 +82,36 @@ func (s *Store) UsersByID(ctx context.Context, ids []uint32) (users []chat.User,
 
 // UsersChanged implements chat.Directory.
 func (s *Store) UsersChanged(ctx context.Context, since uint32) (users []chat.User, all bool, err error) {
+	_, err = read(ctx, s, func(ctx context.Context, r reader) (struct{}, error) {
+		users, all, err = r.usersChanged(ctx, since)
+		return struct{}{}, err
+	}, subject{kind: everyUser})
+	return users, all, err
+}
+
+func (r reader) usersChanged(ctx context.Context, since uint32) (users []chat.User, all bool, err error) {
 	where, params := "updated>=?", []any{since}
 	if since == 0 {
 		where, params = "COALESCE(status,0)<>3", nil
 	}
-	users, size, err := s.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE "+where+" ORDER BY id", params, 0)
+	users, size, err := r.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE "+where+" ORDER BY id", params, 0)
 	return users, size <= chat.MaxAnswer, err
 }
 
 // DepartmentsChanged implements chat.Directory.
-func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) (departments []chat.Department, err error) {
+func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) ([]chat.Department, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Department, error) {
+		return r.departmentsChanged(ctx, since)
+	}, subject{kind: allDepartments})
+}
+
+func (r reader) departmentsChanged(ctx context.Context, since uint32) (departments []chat.Department, err error) {
 	size := 0
-	err = s.query(ctx, "departments", "SELECT id,departName,parentId,priority,status,updated FROM IMDepart WHERE updated>? ORDER BY id",
+	err = r.query(ctx, "departments", "SELECT id,departName,parentId,priority,status,updated FROM IMDepart WHERE updated>? ORDER BY id",
 		[]any{since}, func(scan scanner) error {
 			d, err := scanDepartment(scan)
 			if size += len(d.Name) + 32; size > chat.MaxAnswer {
-				s.cut("departments", len(departments))
+				r.cut("departments", len(departments))
 				return errEnough
 			}
 			departments = append(departments, d)
@@ -90,9 +122,15 @@ func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) (departmen
 
 // PushShields implements chat.Directory.
 func (s *Store) PushShields(ctx context.Context, users []uint32) (map[uint32]uint32, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]uint32, error) {
+		return r.pushShields(ctx, users)
+	}, aboutEach(users, aboutUser)...)
+}
+
+func (r reader) pushShields(ctx context.Context, users []uint32) (map[uint32]uint32, error) {
 	shields := make(map[uint32]uint32, len(users))
 	err := chunked(users, func(users []uint32) error {
-		return s.query(ctx, "push shields", "SELECT id,push_shield_status FROM IMUser WHERE id IN ("+marks(len(users))+")", args(users),
+		return r.query(ctx, "push shields", "SELECT id,push_shield_status FROM IMUser WHERE id IN ("+marks(len(users))+")", args(users),
 			func(scan scanner) error {
 				var id, shield uint32
 				err := scan(&id, &shield)
@@ -120,11 +158,12 @@ func (s *Store) SetPushShield(ctx context.Context, user uint32, shield uint8, no
 
 // setProfile sets one column of a user; column is a constant of ours.
 func (s *Store) setProfile(ctx context.Context, column string, user uint32, value any, now uint32) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		n, err := exec(ctx, tx, "UPDATE IMUser SET "+column+"=?, updated=? WHERE id=?", value, now, user)
 		if err == nil && n == 0 {
 			err = chat.Errorf(chat.NotFound, "no user %d", user)
 		}
 		return err
 	})
+	return s.wrote(err, aboutUser(user), subject{kind: everyUser})
 }

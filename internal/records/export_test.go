@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"net/url"
+	"time"
 )
 
 // OpenNoting is OpenSQLite for tests of how statements run: note hears every statement of the store before it runs. The
@@ -45,4 +46,18 @@ func (c *notingConn) ExecContext(ctx context.Context, query string, args []drive
 func (c *notingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	c.note(query, args)
 	return c.sqliteConn.QueryContext(ctx, query, args)
+}
+
+// SetMaxLag sets how far behind a store's replica may be.
+func SetMaxLag(s *Store, lag time.Duration) {
+	s.replica.mu.Lock()
+	defer s.replica.mu.Unlock()
+	s.replica.maxLag = lag
+}
+
+// InMind is how many subjects a store keeps away from its replica.
+func InMind(s *Store) int {
+	s.replica.mu.RLock()
+	defer s.replica.mu.RUnlock()
+	return len(s.replica.wrote)
 }

@@ -8,14 +8,20 @@ import (
 )
 
 // Waiting implements chat.Files.
-func (s *Store) Waiting(ctx context.Context, user uint32) (files []chat.OfflineFile, err error) {
+func (s *Store) Waiting(ctx context.Context, user uint32) ([]chat.OfflineFile, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.OfflineFile, error) {
+		return r.waiting(ctx, user)
+	}, aboutUser(user))
+}
+
+func (r reader) waiting(ctx context.Context, user uint32) (files []chat.OfflineFile, err error) {
 	size := 0
-	err = s.query(ctx, "offline files", "SELECT fromId,toId,COALESCE(taskId,''),COALESCE(fileName,''),size FROM IMTransmitFile"+
+	err = r.query(ctx, "offline files", "SELECT fromId,toId,COALESCE(taskId,''),COALESCE(fileName,''),size FROM IMTransmitFile"+
 		" WHERE toId=? AND status=0 ORDER BY created, id", []any{user}, func(scan scanner) error {
 		var f chat.OfflineFile
 		err := scan(&f.From, &f.To, &f.Task, &f.Name, &f.Size)
 		if size += len(f.Task) + len(f.Name) + 32; size > chat.MaxAnswer {
-			s.cut("offline files", len(files))
+			r.cut("offline files", len(files))
 			return errEnough
 		}
 		files = append(files, f)
@@ -26,15 +32,16 @@ func (s *Store) Waiting(ctx context.Context, user uint32) (files []chat.OfflineF
 
 // AddFile implements chat.Files.
 func (s *Store) AddFile(ctx context.Context, f chat.OfflineFile, now uint32) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		return insert(ctx, tx, s.dialect, "IMTransmitFile", "fromId,toId,fileName,taskId,size,status,updated,created",
 			[]any{f.From, f.To, f.Name, f.Task, f.Size, 0, now, now}, "")
 	})
+	return s.wrote(err, aboutUser(f.To))
 }
 
 // RemoveFile implements chat.Files. Task ids are compared here once more: some engines ignore trailing spaces.
 func (s *Store) RemoveFile(ctx context.Context, from, to uint32, task string) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		var ids []uint32
 		err := each(ctx, tx, "SELECT id,COALESCE(taskId,'') FROM IMTransmitFile WHERE fromId=? AND toId=? AND COALESCE(taskId,'')=?"+s.dialect.lock(),
 			[]any{from, to, task}, func(scan scanner) error {
@@ -54,4 +61,5 @@ func (s *Store) RemoveFile(ctx context.Context, from, to uint32, task string) er
 			return err
 		})
 	})
+	return s.wrote(err, aboutUser(to))
 }

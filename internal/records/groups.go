@@ -34,7 +34,7 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 		c.Changes = []chat.Change{{Talk: talk, Rev: 1, New: true, Members: joined(g.Members, now)}}
 		return insert(ctx, tx, s.dialect, "IMProxyTalk", talkColumns, (&talkRow{rev: 1}).values(talk), "")
 	})
-	return id, err
+	return id, s.wrote(err, append(aboutEach(g.Members, aboutUser), aboutGroup(id))...)
 }
 
 const groupColumns = "g.id,g.name,g.avatar,g.creator,g.type,g.version"
@@ -45,9 +45,15 @@ func scanGroup(scan scanner, more ...any) (g chat.GroupInfo, err error) {
 }
 
 // Find implements chat.Groups.
-func (s *Store) Find(ctx context.Context, id uint32) (g chat.GroupInfo, err error) {
+func (s *Store) Find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) (chat.GroupInfo, error) {
+		return r.find(ctx, id)
+	}, aboutGroup(id))
+}
+
+func (r reader) find(ctx context.Context, id uint32) (g chat.GroupInfo, err error) {
 	found := false
-	err = s.query(ctx, "a group", "SELECT "+groupColumns+" FROM IMGroup g WHERE g.id=? AND EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)",
+	err = r.query(ctx, "a group", "SELECT "+groupColumns+" FROM IMGroup g WHERE g.id=? AND EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)",
 		[]any{id}, func(scan scanner) (err error) {
 			found = true
 			g, err = scanGroup(scan)
@@ -60,11 +66,17 @@ func (s *Store) Find(ctx context.Context, id uint32) (g chat.GroupInfo, err erro
 }
 
 // NewerThan implements chat.Groups.
-func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) (groups []chat.GroupInfo, err error) {
+func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) ([]chat.GroupInfo, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.GroupInfo, error) {
+		return r.newerThan(ctx, known)
+	}, aboutEach(keysOf(known), aboutGroup)...)
+}
+
+func (r reader) newerThan(ctx context.Context, known map[uint32]uint32) (groups []chat.GroupInfo, err error) {
 	var newer []chat.GroupInfo
 	updated := make(map[uint32]uint32)
 	err = chunked(sortedKeys(known), func(ids []uint32) error {
-		return s.query(ctx, "groups", "SELECT "+groupColumns+",g.updated FROM IMGroup g WHERE g.id IN ("+marks(len(ids))+")",
+		return r.query(ctx, "groups", "SELECT "+groupColumns+",g.updated FROM IMGroup g WHERE g.id IN ("+marks(len(ids))+")",
 			args(ids), func(scan scanner) error {
 				var at uint32
 				g, err := scanGroup(scan, &at)
@@ -88,7 +100,7 @@ func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) (groups 
 		for i, g := range some {
 			ids[i] = g.ID
 		}
-		return s.query(ctx, "members of groups", "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN ("+marks(len(ids))+")",
+		return r.query(ctx, "members of groups", "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN ("+marks(len(ids))+")",
 			args(ids), func(scan scanner) error {
 				var m member
 				err := scan(&m.group, &m.user)
@@ -101,7 +113,7 @@ func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) (groups 
 			continue // nobody is in: it does not exist
 		}
 		if size += len(g.Name) + len(g.Avatar) + 5*len(g.Members) + 40; size > chat.MaxAnswer {
-			s.cut("groups", len(groups))
+			r.cut("groups", len(groups))
 			break
 		}
 		groups = append(groups, g)
@@ -110,8 +122,14 @@ func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) (groups 
 }
 
 // NormalOf implements chat.Groups.
-func (s *Store) NormalOf(ctx context.Context, user uint32) (groups []chat.GroupVersion, err error) {
-	err = s.query(ctx, "groups of a user", "SELECT g.id,g.version FROM IMGroup g WHERE g.type=1 AND g.id IN"+
+func (s *Store) NormalOf(ctx context.Context, user uint32) ([]chat.GroupVersion, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.GroupVersion, error) {
+		return r.normalOf(ctx, user)
+	}, aboutUser(user))
+}
+
+func (r reader) normalOf(ctx context.Context, user uint32) (groups []chat.GroupVersion, err error) {
+	err = r.query(ctx, "groups of a user", "SELECT g.id,g.version FROM IMGroup g WHERE g.type=1 AND g.id IN"+
 		" (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0) ORDER BY g.updated DESC, g.id DESC",
 		[]any{user}, func(scan scanner) error {
 			var g chat.GroupVersion
@@ -124,7 +142,15 @@ func (s *Store) NormalOf(ctx context.Context, user uint32) (groups []chat.GroupV
 
 // Joined implements chat.Archive.
 func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error) {
-	err = s.query(ctx, "a member", "SELECT updated FROM IMGroupMember WHERE groupId=? AND userId=? AND status=0 ORDER BY updated, id LIMIT 1",
+	_, err = read(ctx, s, func(ctx context.Context, r reader) (struct{}, error) {
+		at, ok, err = r.joined(ctx, group, user)
+		return struct{}{}, err
+	}, aboutGroup(group))
+	return at, ok, err
+}
+
+func (r reader) joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error) {
+	err = r.query(ctx, "a member", "SELECT updated FROM IMGroupMember WHERE groupId=? AND userId=? AND status=0 ORDER BY updated, id LIMIT 1",
 		[]any{group, user}, func(scan scanner) error {
 			ok = true
 			return scan(&at)
@@ -135,7 +161,7 @@ func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok b
 // SetMute implements chat.Mutes.
 func (s *Store) SetMute(ctx context.Context, group, user, value uint32) error {
 	now := s.unix()
-	return s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
+	err := s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
 		t, rows, err := s.lockGroup(ctx, tx, group, now)
 		if err != nil {
 			return err
@@ -152,6 +178,7 @@ func (s *Store) SetMute(ctx context.Context, group, user, value uint32) error {
 		c.Changes = append(c.Changes, moved)
 		return saveMutes(ctx, tx, s.dialect, []any{group, user, value})
 	})
+	return s.wrote(err, aboutGroup(group))
 }
 
 // saveMutes stores mute values: rows of group, user, value.
@@ -161,12 +188,18 @@ func saveMutes(ctx context.Context, q querier, d dialect, rows []any) error {
 
 // Mutes implements chat.Mutes.
 func (s *Store) Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
-	if _, err := s.Find(ctx, group); err != nil {
+	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]uint32, error) {
+		return r.mutes(ctx, group, users)
+	}, aboutGroup(group))
+}
+
+func (r reader) mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
+	if _, err := r.find(ctx, group); err != nil {
 		return nil, err
 	}
 	values := make(map[uint32]uint32)
 	err := chunked(users, func(users []uint32) error {
-		return s.query(ctx, "mutes", "SELECT userId,value FROM IMProxyMute WHERE groupId=? AND userId IN ("+marks(len(users))+")",
+		return r.query(ctx, "mutes", "SELECT userId,value FROM IMProxyMute WHERE groupId=? AND userId IN ("+marks(len(users))+")",
 			append([]any{group}, args(users)...), func(scan scanner) error {
 				var user, value uint32
 				err := scan(&user, &value)

@@ -15,7 +15,7 @@ func membersAmong(ctx context.Context, q querier, d dialect, asked []member) (ma
 		for _, m := range asked {
 			keys = append(keys, m.group, m.user)
 		}
-		query := "SELECT groupId,userId FROM IMGroupMember WHERE status=0 AND (groupId,userId) IN " + d.rows(len(asked), 2)
+		query := d.lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
 		return each(ctx, q, query, keys, func(scan scanner) error {
 			var m member
 			err := scan(&m.group, &m.user)
@@ -162,6 +162,7 @@ func (s *Store) lockGroup(ctx context.Context, tx *sql.Tx, group, now uint32) (*
 // changeMembers holds the talk of a group while change does its work on the rows of its members, which it updates, then
 // raises the version and sets the levels of all whom change names, so that who comes back starts with nothing unread.
 func (s *Store) changeMembers(ctx context.Context, group, now uint32, change func(tx *sql.Tx, rows map[uint32]memberRow) ([]chat.Member, error)) error {
+	var touched []uint32 // whose lists of groups change
 	err := s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
 		t, rows, err := s.lockGroup(ctx, tx, group, now)
 		if err != nil {
@@ -175,6 +176,7 @@ func (s *Store) changeMembers(ctx context.Context, group, now uint32, change fun
 		for i, m := range changed {
 			users[i] = m.User
 		}
+		touched = append(current(rows), users...)
 		moved, err := s.readGroup(ctx, tx, group, users, t)
 		if err != nil {
 			return err
@@ -187,7 +189,7 @@ func (s *Store) changeMembers(ctx context.Context, group, now uint32, change fun
 	if err == errNothing {
 		return nil
 	}
-	return err
+	return s.wrote(err, append(aboutEach(touched, aboutUser), aboutGroup(group))...)
 }
 
 // readGroup notes that users have seen all there is of a group whose talk is locked. Nothing is written while there is

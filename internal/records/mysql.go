@@ -43,16 +43,28 @@ const (
 const session = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 // OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where replica is nil or the same server as
-// master, all is read from the master. It does not connect yet: see Ping. Tables are made by Migrate.
+// master, all is read from the master; else see RunReplica. It does not connect yet: see Ping. Tables are made by Migrate.
 func OpenMySQL(master MySQL, replica *MySQL, opt Options) (*Store, error) {
 	write, err := openMySQL(master)
 	if err != nil {
 		return nil, err
 	}
-	return newStore(write, write, mysqlDialect{}, opt), nil
+	s := newStore(write, write, mysqlDialect{}, opt)
+	if replica != nil && !sameServer(master, *replica) {
+		db, err := openMySQL(*replica)
+		if err != nil {
+			return nil, errors.Join(err, write.Close())
+		}
+		s.replica = newReplica(db, s.log)
+	}
+	return s, nil
 }
 
-// Ping reports whether the master answers, and the replica where there is one of its own.
+func sameServer(a, b MySQL) bool {
+	return strings.EqualFold(a.Addr, b.Addr) && a.Database == b.Database
+}
+
+// Ping reports whether the master answers. The replica need not: see RunReplica.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.failed("", s.dialect.explain(s.write.PingContext(ctx)))
 }

@@ -85,6 +85,7 @@ func everything(ctx context.Context, s *records.Store) error {
 		"shields":         func() error { return one(s.PushShields(ctx, []uint32{1, 2})) },
 		"sounds":          func() error { return one(s.Sounds(ctx, []uint32{1, 2})) },
 		"sync":            func() error { return s.SyncSessions(ctx, 1, []uint32{1, 2, 3}, now) },
+		"sync, behind":    func() error { return one(s.Behind(ctx, 1, now+1)) },
 		"synced members":  func() error { return one(s.Members(ctx, 1)) },
 		"token":           func() error { return s.SetToken(ctx, 1, "ios:x", "x") },
 		"unapplied":       func() error { return one(s.Unapplied(ctx, 0, 10)) },

@@ -50,7 +50,7 @@ func findRelations(ctx context.Context, q querier, d dialect, pairs []chat.Talk)
 		for _, p := range pairs {
 			keys = append(keys, p.A, p.B)
 		}
-		query := "SELECT id,smallId,bigId FROM IMRelationShip WHERE (smallId,bigId) IN " + d.rows(len(pairs), 2) +
+		query := d.lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"}, len(pairs)) +
 			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id" // the last row of a pair wins
 		return each(ctx, q, query, keys, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
@@ -111,7 +111,7 @@ func findSessions(ctx context.Context, q querier, d dialect, keys []sessionKey) 
 		for _, k := range keys {
 			params = append(params, k.user, k.peer, uint32(k.kind))
 		}
-		query := "SELECT id,userId,peerId,type FROM IMRecentSession WHERE (userId,peerId,type) IN " + d.rows(len(keys), 3) +
+		query := d.lookup("id,userId,peerId,type", "IMRecentSession", []string{"userId", "peerId", "type"}, len(keys)) +
 			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, id" // the last row of a key wins
 		return each(ctx, q, query, params, func(scan scanner) error {
 			var k sessionKey

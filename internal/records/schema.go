@@ -196,5 +196,11 @@ func ownTables() []table {
 			columns: join(chars("name", 64), unsigneds("value")),
 			primary: []string{"name"},
 		},
+		{
+			// Who does what one process is enough for, and until when by the clock of the database, Unix seconds.
+			name:    "IMProxyLease",
+			columns: join(chars("name", 64), chars("holder", 64), unsigneds("expires")),
+			primary: []string{"name"},
+		},
 	}
 }

@@ -9,8 +9,14 @@ import (
 
 // Recent implements chat.Sessions. Databases of the original server may have several rows for one session; the one with
 // the greatest id counts.
-func (s *Store) Recent(ctx context.Context, user, since uint32, max int) (sessions []chat.Session, err error) {
-	err = s.query(ctx, "sessions", `SELECT s.peerId,s.type,s.updated FROM IMRecentSession s
+func (s *Store) Recent(ctx context.Context, user, since uint32, max int) ([]chat.Session, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Session, error) {
+		return r.recent(ctx, user, since, max)
+	}, aboutUser(user))
+}
+
+func (r reader) recent(ctx context.Context, user, since uint32, max int) (sessions []chat.Session, err error) {
+	err = r.query(ctx, "sessions", `SELECT s.peerId,s.type,s.updated FROM IMRecentSession s
  WHERE s.userId=? AND COALESCE(s.status,0)=0 AND s.updated>? AND s.type IN (1,2) AND NOT EXISTS (SELECT 1 FROM IMRecentSession d
   WHERE d.userId=s.userId AND d.peerId=s.peerId AND d.type=s.type AND COALESCE(d.status,0)=0 AND d.id>s.id)
  ORDER BY s.updated DESC, s.id DESC LIMIT ?`, []any{user, since, max}, func(scan scanner) error {
@@ -27,7 +33,7 @@ func (s *Store) Recent(ctx context.Context, user, since uint32, max int) (sessio
 
 // Remove implements chat.Sessions.
 func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uint32) error {
-	return s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
+	err := s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
 		talks, err := s.talking(tx).lock(ctx, []chat.Talk{talk})
 		if err != nil {
 			return err
@@ -44,6 +50,7 @@ func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uin
 		c.Changes = append(c.Changes, moved)
 		return err
 	})
+	return s.wrote(err, aboutUser(user), aboutTalk(talk))
 }
 
 // clearUnread notes that user has seen all of a talk whose row is locked; nil when the records count nothing of it.

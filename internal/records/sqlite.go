@@ -68,6 +68,8 @@ func openSQLiteMode(path, mode, txlock string, conns int, pragma string) (*sql.D
 // sqliteDialect is SQLite's. A write transaction has the database for itself, so nothing needs locking.
 type sqliteDialect struct{}
 
+func (sqliteDialect) together(tx *sql.Tx) batched { return atOnce{tx} }
+
 func (sqliteDialect) shared() bool { return false }
 
 func (sqliteDialect) lock() string { return "" }
@@ -75,7 +77,10 @@ func (sqliteDialect) lock() string { return "" }
 // insertRows: powers of two, so that few statements are ever compiled.
 func (sqliteDialect) insertRows(left int) int { return 1 << min(bits.Len(uint(left))-1, 6) }
 
-func (sqliteDialect) rows(n, width int) string { return "(VALUES " + tuples(n, width) + ")" }
+func (sqliteDialect) lookup(columns, table string, keys []string, n int) string {
+	return fmt.Sprintf("SELECT %s FROM (SELECT * FROM %s WHERE (%s) IN (VALUES %s)) t",
+		columns, table, strings.Join(keys, ","), tuples(n, len(keys)))
+}
 
 func (sqliteDialect) upsert(keys, set []string) string {
 	assign := make([]string, len(set))

@@ -7,22 +7,34 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Stats returns what database/sql counts of the connection pools: "write" is the one that changes go through, "read"
-// the one that requests read from.
+// Stats returns what database/sql counts of the connection pools. Of the embedded store "write" is the one that changes
+// go through, "read" the one that requests read from; else there are "master" and, where there is one, "replica".
 func (s *Store) Stats() map[string]sql.DBStats {
-	return map[string]sql.DBStats{"write": s.write.Stats(), "read": s.read.Stats()}
+	stats := make(map[string]sql.DBStats)
+	for name, db := range s.pools() {
+		stats[name] = db.Stats()
+	}
+	if s.replica != nil {
+		stats["replica"] = s.replica.db.Stats()
+	}
+	return stats
 }
 
-// Reachable reads a little through each pool, and so fails when the database does not answer, when its tables are not
-// there, and when no connection becomes free before ctx ends. The error has kind Unavailable.
+// pools are those that must work.
+func (s *Store) pools() map[string]*sql.DB {
+	if s.read == s.write {
+		return map[string]*sql.DB{"master": s.write}
+	}
+	return map[string]*sql.DB{"write": s.write, "read": s.read}
+}
+
+// Reachable reads a little through each pool but the replica's, and so fails when the database does not answer, when its
+// tables are not there, and when no connection becomes free before ctx ends. The error has kind Unavailable.
 func (s *Store) Reachable(ctx context.Context) error {
-	for _, pool := range []struct {
-		name string
-		db   *sql.DB
-	}{{"writing", s.write}, {"reading", s.read}} {
+	for name, db := range s.pools() {
 		var n int
-		if err := pool.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM IMProxyMark").Scan(&n); err != nil {
-			return chat.Errorf(chat.Unavailable, "%s: %w", pool.name, s.dialect.explain(err))
+		if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM IMProxyMark").Scan(&n); err != nil {
+			return chat.Errorf(chat.Unavailable, "%s: %w", name, s.dialect.explain(err))
 		}
 	}
 	return nil

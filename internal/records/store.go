@@ -27,7 +27,8 @@ type Options struct {
 
 // Store is the records. It is safe for concurrent use. Errors have the kinds that the interfaces of chat promise.
 type Store struct {
-	write, read *sql.DB
+	write, read *sql.DB  // the same pool where both may write; read is never late
+	replica     *replica // nil: none
 	dialect     dialect
 	now         func() time.Time
 	log         *slog.Logger
@@ -71,7 +72,11 @@ func (s *Store) Close() error {
 			s.log.Warn("records of applied commits stay until the next start", "commits", len(done), "err", err)
 		}
 	}
-	return errors.Join(s.read.Close(), s.write.Close())
+	err := errors.Join(s.read.Close(), s.write.Close())
+	if s.replica != nil {
+		err = errors.Join(err, s.replica.db.Close())
+	}
+	return err
 }
 
 // txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had).
@@ -154,11 +159,9 @@ func each(ctx context.Context, q querier, query string, args []any, row func(sca
 	return rows.Err()
 }
 
-// query is each on the reading side, bounded in time, with the error classified.
+// query reads what must not be late; see read for what may come from a replica.
 func (s *Store) query(ctx context.Context, what, query string, args []any, row func(scanner) error) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	return s.failed("reading "+what, each(ctx, s.read, query, args, row))
+	return s.master().query(ctx, what, query, args, row)
 }
 
 func exec(ctx context.Context, q querier, query string, args ...any) (affected int64, err error) {

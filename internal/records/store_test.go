@@ -2,47 +2,137 @@ package records_test
 
 import (
 	"database/sql"
+	"fmt"
 	"log/slog"
+	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/tables"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 
 var discard = slog.New(slog.DiscardHandler)
 
-// openAt opens a store with its tables in a file.
-func openAt(t *testing.T, path string) *records.Store {
+// engine is a kind of database. What holds for a store is tested on every engine.
+type engine struct {
+	name string
+	make func(tb testing.TB) place
+	// refuse is a statement that makes the database refuse rows with a content in a message table.
+	refuse func(table, content string) string
+}
+
+// place is a database of a test's own, with its tables.
+type place struct {
+	testing.TB
+	engine engine
+	raw    *sql.DB // of the test's own
+	path   string  // of the file, where it is one
+	at     func(opt records.Options) (*records.Store, error)
+}
+
+var engines = []engine{{
+	name: "embedded",
+	make: func(tb testing.TB) place {
+		path := filepath.Join(tb.TempDir(), "dbproxy.db")
+		openAt(tb, path)
+		at := func(opt records.Options) (*records.Store, error) { return records.OpenSQLite(path, opt) }
+		return place{TB: tb, raw: openRaw(tb, path), path: path, at: at}
+	},
+	refuse: func(table, content string) string {
+		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s WHEN NEW.content='%s' "+
+			"BEGIN SELECT RAISE(ABORT, 'refused by the test'); END", table, content)
+	},
+}, {
+	name: "mysql",
+	make: func(tb testing.TB) place {
+		db := tables.New(tb)
+		at := func(opt records.Options) (*records.Store, error) { return records.OpenMySQL(tables.At(db), nil, opt) }
+		return place{TB: tb, raw: db.Admin, at: at}
+	},
+	refuse: func(table, content string) string {
+		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW IF NEW.content='%s' "+
+			"THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='refused by the test'; END IF", table, content)
+	},
+}}
+
+// rule tests something on every engine.
+func rule(t *testing.T, test func(t *testing.T, p place)) {
 	t.Helper()
-	store, err := records.OpenSQLite(path, records.Options{Log: discard})
-	if err != nil {
-		t.Fatal(err)
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) { test(t, e.place(t)) })
 	}
-	t.Cleanup(func() {
+}
+
+func (e engine) place(tb testing.TB) place {
+	p := e.make(tb)
+	p.engine = e
+	return p
+}
+
+// open opens a store there; it is closed when the test ends.
+func (p place) open(opt records.Options) *records.Store {
+	p.Helper()
+	if opt.Log == nil {
+		opt.Log = discard
+	}
+	store, err := p.at(opt)
+	return closing(p, store, err)
+}
+
+// store opens a store with no particular options.
+func (p place) store() *records.Store {
+	p.Helper()
+	return p.open(records.Options{})
+}
+
+func (p place) exec(query string) {
+	p.Helper()
+	if _, err := p.raw.ExecContext(p.Context(), query); err != nil {
+		p.Fatalf("%s: %v", query, err)
+	}
+}
+
+// closing closes a store that was just opened when the test ends.
+func closing(tb testing.TB, store *records.Store, err error) *records.Store {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
 		if err := store.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
-	if _, err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
+	return store
+}
+
+// openAt opens a store with its tables in a file.
+func openAt(tb testing.TB, path string) *records.Store {
+	tb.Helper()
+	store, err := records.OpenSQLite(path, records.Options{Log: discard})
+	closing(tb, store, err)
+	if _, err := store.Migrate(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 	return store
 }
 
 // openRaw opens a plain connection to a store's file.
-func openRaw(t *testing.T, path string) *sql.DB {
-	t.Helper()
+func openRaw(tb testing.TB, path string) *sql.DB {
+	tb.Helper()
 	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	raw.SetMaxOpenConns(1)
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := raw.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return raw

@@ -95,7 +95,7 @@ func (w talking) lock(ctx context.Context, talks []chat.Talk) (map[chat.Talk]*ta
 		for _, t := range talks {
 			keys = append(keys, uint32(t.Kind), t.A, t.B)
 		}
-		query := "SELECT " + talkColumns + " FROM IMProxyTalk WHERE (kind,a,b) IN " + w.d.rows(len(talks), 3) + " ORDER BY kind,a,b" + w.d.lock()
+		query := w.d.lookup(talkColumns, "IMProxyTalk", talkKey, len(talks)) + " ORDER BY kind,a,b" + w.d.lock()
 		return each(ctx, w.q, query, keys, func(scan scanner) error {
 			var talk chat.Talk
 			t := new(talkRow)

@@ -9,7 +9,7 @@ import (
 
 // SetToken implements chat.Tokens.
 func (s *Store) SetToken(ctx context.Context, user uint32, device, token string) error {
-	return s.changeFollowed(ctx, s.unix(), func(tx *sql.Tx, c *chat.Commit) error {
+	err := s.changeFollowed(ctx, s.unix(), func(tx *sql.Tx, c *chat.Commit) error {
 		before, rev := "", uint32(0)
 		err := each(ctx, tx, "SELECT device,rev FROM IMProxyDevice WHERE userId=?"+s.dialect.lock(), []any{user}, func(scan scanner) error {
 			return scan(&before, &rev)
@@ -32,13 +32,20 @@ func (s *Store) SetToken(ctx context.Context, user uint32, device, token string)
 		return insert(ctx, tx, s.dialect, "IMProxyDevice", "userId,device,rev", []any{user, device, rev + 1},
 			s.dialect.upsert([]string{"userId"}, []string{"device", "rev"}))
 	})
+	return s.wrote(err, aboutUser(user))
 }
 
 // Devices implements chat.Tokens.
 func (s *Store) Devices(ctx context.Context, users []uint32) (map[uint32]string, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]string, error) {
+		return r.devices(ctx, users)
+	}, aboutEach(users, aboutUser)...)
+}
+
+func (r reader) devices(ctx context.Context, users []uint32) (map[uint32]string, error) {
 	devices := make(map[uint32]string, len(users))
 	err := chunked(users, func(users []uint32) error {
-		return s.query(ctx, "push tokens", "SELECT userId,device FROM IMProxyDevice WHERE userId IN ("+marks(len(users))+")", args(users),
+		return r.query(ctx, "push tokens", "SELECT userId,device FROM IMProxyDevice WHERE userId IN ("+marks(len(users))+")", args(users),
 			func(scan scanner) error {
 				var user uint32
 				var device string

@@ -1,0 +1,44 @@
+package records
+
+import (
+	"context"
+	"time"
+)
+
+// HoldLease gives holder (at most 64 bytes) the lease of a name for whole seconds by the clock of the database:
+// when nobody else has it, or what somebody had has expired. A holder that asks again renews it. held is false while
+// somebody else has it. A lease saves work and protects nothing: its holder may be paused for longer than it lasts.
+//
+// The embedded store serves one process only, so everybody has every lease there: after a crash nobody needs to wait.
+func (s *Store) HoldLease(ctx context.Context, name, holder string, lasts time.Duration) (held bool, err error) {
+	if !s.dialect.shared() {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	seconds := max(1, int(lasts/time.Second))
+	n, err := exec(ctx, s.write, "UPDATE IMProxyLease SET holder=?, expires=UNIX_TIMESTAMP()+? WHERE name=? AND (holder=? OR expires<=UNIX_TIMESTAMP())",
+		holder, seconds, name, holder)
+	if err != nil || n > 0 {
+		return n > 0, s.failed("taking the lease "+name, err)
+	}
+	_, err = exec(ctx, s.write, "INSERT INTO IMProxyLease (name,holder,expires) VALUES (?,?,UNIX_TIMESTAMP()+?)", name, holder, seconds)
+	if s.dialect.duplicate(err) {
+		return false, nil // it is somebody else's
+	}
+	return err == nil, s.failed("making the lease "+name, err)
+}
+
+// ReleaseLease lets others have a lease at once; one that somebody else holds stays.
+func (s *Store) ReleaseLease(ctx context.Context, name, holder string) error {
+	if !s.dialect.shared() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	_, err := exec(ctx, s.write, "UPDATE IMProxyLease SET expires=0 WHERE name=? AND holder=?", name, holder)
+	return s.failed("releasing the lease "+name, err)
+}
+
+// leaseTimeout is for one call: soon after it a lease that is being renewed would be somebody else's.
+const leaseTimeout = 3 * time.Second
