@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/redis/rueidis"
@@ -90,7 +91,26 @@ func openMySQL(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.keys.Close)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(w.lastDeadlock())
+		}
+	})
 	return w
+}
+
+// lastDeadlock is what MariaDB remembers of the last circle of transactions that waited for each other, on any database.
+func (w *place) lastDeadlock() string {
+	var kind, name, status string
+	if err := w.db.QueryRow("SHOW ENGINE INNODB STATUS").Scan(&kind, &name, &status); err != nil {
+		return err.Error()
+	}
+	_, after, found := strings.Cut(status, "LATEST DETECTED DEADLOCK")
+	if !found {
+		return "there was no deadlock"
+	}
+	deadlock, _, _ := strings.Cut(after, "\nTRANSACTIONS\n")
+	return deadlock
 }
 
 // fillPeople makes the tables of an original, and its people.
