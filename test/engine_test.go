@@ -63,6 +63,8 @@ type place struct {
 	config string // the file that all proxies are started with
 	redis  *servers.Redis
 	keys   rueidis.Client // the database in which its keys are
+
+	flushed bool // Redis has lost what it had
 }
 
 func openEmbedded(t *testing.T) *place {
