@@ -59,7 +59,7 @@ func TestKilledUnderLoad(t *testing.T) {
 // TestFlushedUnderLoad has Redis lose everything every 0.3 s while three proxies are at work: nothing of that shows in ids,
 // their order, unread counters or members, and what was lost comes back.
 func TestFlushedUnderLoad(t *testing.T) {
-	w := engine{proxies: 3, open: openMySQL}.at(t)
+	w := threeOnMySQL.at(t)
 	w.start(t)
 	load := newCrashLoad(t)
 	stop := w.flush(t)
