@@ -106,12 +106,20 @@ func rulesOf(store *records.Store) chat.Store {
 
 // openConfigured opens the MySQL and Redis of a configuration.
 func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *ops.Recorder) (*backend, error) {
+	if err := startChecks(ctx, cfg, s.log); err != nil {
+		return nil, err
+	}
 	sounds, err := voice.OpenMsfs(cfg.MsfsSite, cfg.Limits.MsfsTimeout)
 	if err != nil {
 		return nil, err
 	}
-	complete := func(store *records.Store) error { return s.completeOwn(ctx, store) }
-	servers, err := openServers(ctx, cfg, complete, watch, s.log)
+	prepare := func(on *servers) error {
+		if away := on.redis.Away(); len(away) > 0 {
+			return chat.Errorf(chat.Unavailable, "%w: start it, or mend its host and port in the configuration", away[0])
+		}
+		return s.completeOwn(ctx, on.store)
+	}
+	servers, err := openServers(ctx, cfg, prepare, watch, s.log)
 	if err != nil {
 		return nil, err
 	}

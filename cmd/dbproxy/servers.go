@@ -21,7 +21,7 @@ type servers struct {
 
 // openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare, if not nil, is done
 // before anything uses its tables. Redis need not: the records tell what Redis would, until it does.
-func openServers(ctx context.Context, cfg *config.Config, prepare func(*records.Store) error, watch *ops.Recorder, log *slog.Logger) (*servers, error) {
+func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder, log *slog.Logger) (*servers, error) {
 	redis, err := openRedis(cfg, watch, log)
 	if err != nil {
 		return nil, err
@@ -32,9 +32,8 @@ func openServers(ctx context.Context, cfg *config.Config, prepare func(*records.
 		return nil, err
 	}
 	s := &servers{store: store, redis: redis}
-	err = s.connect(ctx, cfg)
-	if err == nil && prepare != nil {
-		err = prepare(store)
+	if err = s.connect(ctx, cfg); err == nil && prepare != nil {
+		err = prepare(s)
 	}
 	if err != nil {
 		s.abandon()
@@ -100,11 +99,20 @@ func mysqlOf(d config.Database) (records.MySQL, error) {
 }
 
 func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
-	opt := counters.RedisOptions{Log: log}
+	opt, err := redisOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	opt.Log = log
 	if watch != nil {
 		calls := watch.Calls("redis")
 		opt.Observe = func(instance string, _ int, took time.Duration, err error) { calls.Observe(instance, took, err) }
 	}
+	return counters.OpenRedis(opt)
+}
+
+// redisOptions are the instances of a configuration.
+func redisOptions(cfg *config.Config) (opt counters.RedisOptions, err error) {
 	clients := make(map[config.TLS]*tls.Config) // equal setups are one, so that instances can share connections
 	for _, c := range []struct {
 		config.Cache
@@ -118,15 +126,14 @@ func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*coun
 	} {
 		secure, known := clients[c.TLS]
 		if !known {
-			var err error
 			if secure, err = c.TLS.Client(); err != nil {
-				return nil, fmt.Errorf("cache instance %s: %w", c.name, err)
+				return opt, fmt.Errorf("cache instance %s: %w", c.name, err)
 			}
 			clients[c.TLS] = secure
 		}
 		*c.to = instanceOf(c.Cache, secure)
 	}
-	return counters.OpenRedis(opt)
+	return opt, nil
 }
 
 func instanceOf(c config.Cache, secure *tls.Config) counters.Instance {

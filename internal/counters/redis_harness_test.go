@@ -21,7 +21,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
+func TestMain(m *testing.M) {
+	// A client of a Cluster closes connections to nodes that it does not need five seconds later, also when it is closed.
+	goleak.VerifyTestMain(servers.Around(m), goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+}
 
 // patience is how long anything may take on a machine that has much else to do.
 const patience = time.Minute
@@ -225,8 +228,8 @@ func (o other) do(name, key string, args ...string) rueidis.RedisResult {
 	return r
 }
 
-// keys are all keys that are not the proxy's own, "KEY=VALUE" and "KEY FIELD=VALUE", sorted. Times within a minute of now are
-// shown as NOW.
+// keys are all keys that are not the proxy's own, "KEY=VALUE" and "KEY FIELD=VALUE", sorted. Times within a minute of
+// now are shown as NOW.
 func (o other) keys() string {
 	o.T.Helper()
 	var out []string

@@ -150,6 +150,10 @@ func schema() []table {
 }
 
 // ownTables are the proxy's own. docs/architecture.md says what they are for.
+//
+// Proxies of two neighbouring versions work on them at the same time, while one after the other is replaced. So a version
+// only adds, tables, keys, and columns that have a default (dialects give every column one); what an older one writes
+// must mean the same to it. And statements name their columns: never SELECT *, never an INSERT without a list.
 func ownTables() []table {
 	return []table{
 		{
@@ -195,6 +199,14 @@ func ownTables() []table {
 			name:    "IMProxyMark",
 			columns: join(chars("name", 64), unsigneds("value")),
 			primary: []string{"name"},
+		},
+		{
+			// What "dbproxy doctor" has moved: a message from its old row and id to the end of a talk, or a row of another table
+			// that gave way to newRow.
+			name: "IMProxyJournal",
+			columns: join(tinys("kind"), unsigneds("a", "b"), chars("oldTable", 32), unsigneds("oldRow", "oldOwner", "oldId", "oldCreated"),
+				chars("newTable", 32), unsigneds("newRow", "newOwner", "newId", "newCreated", "at")),
+			keys: []string{"kind,a,b,newId", "oldTable,oldRow"},
 		},
 		{
 			// Who does what one process is enough for, and until when by the clock of the database, Unix seconds.

@@ -1,0 +1,97 @@
+// Package checkup is the words in which rooms report what they find where they store: in a database, in Redis, on the
+// file server.
+package checkup
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Grade says how good what was found is. The worse, the larger.
+type Grade uint8
+
+// The grades.
+const (
+	Good     Grade = iota // as it should be, or of no concern
+	Doubtful              // it works, but may lose, slow down or hide something
+	Wrong                 // it does not work
+)
+
+var grades = [...]string{Good: "good", Doubtful: "doubtful", Wrong: "wrong"}
+
+// String is the grade in a word.
+func (g Grade) String() string {
+	if int(g) < len(grades) {
+		return grades[g]
+	}
+	return fmt.Sprintf("grade %d", uint8(g))
+}
+
+// MarshalText is String, for JSON.
+func (g Grade) MarshalText() ([]byte, error) { return []byte(g.String()), nil }
+
+// Finding is what was found of one thing.
+type Finding struct {
+	Item  string // what was looked at, in a word or two: "sync_binlog"
+	Grade Grade
+	Text  string // what was found and, unless it is good, what comes of it; no full stop at its end
+	Mend  string // what to do about it, likewise; empty when it is good
+}
+
+// Goodf reports something that is as it should be.
+func Goodf(item, format string, args ...any) Finding {
+	return Finding{Item: item, Grade: Good, Text: fmt.Sprintf(format, args...)}
+}
+
+// Doubt reports something doubtful.
+func Doubt(item, text, mend string) Finding { return Finding{item, Doubtful, text, mend} }
+
+// Fault reports something wrong.
+func Fault(item, text, mend string) Finding { return Finding{item, Wrong, text, mend} }
+
+// Unseen reports something that could not be looked at.
+func Unseen(item string, err error) Finding {
+	return Finding{item, Doubtful, fmt.Sprintf("cannot be seen: %v", err), "look at it by hand"}
+}
+
+// Clock reports by how much the clock of a server is ahead of ours, which is known to within a bound. More than limit is
+// doubtful.
+func Clock(ahead, within, limit time.Duration) Finding {
+	const item = "clock"
+	round := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+	switch {
+	case ahead-within > limit:
+		return Doubt(item, fmt.Sprintf("%v ahead of ours", round(ahead)), "have both machines set their clocks by NTP")
+	case ahead+within < -limit:
+		return Doubt(item, fmt.Sprintf("%v behind ours", round(-ahead)), "have both machines set their clocks by NTP")
+	default:
+		return Goodf(item, "as ours, to within %v", round(ahead.Abs()+within)+time.Millisecond)
+	}
+}
+
+// List is names for a sentence, of many only the first: "a, b and 7 more".
+func List(names []string) string {
+	const most = 4
+	if len(names) <= most+1 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// Subject is one thing that was checked: a server, the file.
+type Subject struct {
+	Name     string // "MySQL master"
+	Where    string // "teamtalk at 127.0.0.1:3306"
+	Findings []Finding
+}
+
+// Worst is the worst grade among the findings.
+func Worst(subjects []Subject) (worst Grade) {
+	for _, s := range subjects {
+		for _, f := range s.Findings {
+			worst = max(worst, f.Grade)
+		}
+	}
+	return worst
+}
