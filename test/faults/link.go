@@ -254,10 +254,8 @@ func (l *link) deliver(p piece) {
 		}
 	}
 	_, err := l.server.Write(p.data)
-	if err == nil && errors.Is(p.end, io.EOF) {
-		err = l.server.CloseWrite()
-	} else if err == nil {
-		err = p.end
+	if err == nil && p.end != nil {
+		err = l.server.CloseWrite() // after a reset, too: it could overtake what was held
 	}
 	if err != nil && (!l.abandoned.Load() || p.end != nil) {
 		l.cut(true)
