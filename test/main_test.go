@@ -97,9 +97,19 @@ func start(t *testing.T, data string, args ...string) *harness.Proxy {
 // startWith is start with more to say; the binary is filled in.
 func startWith(t *testing.T, o harness.Options) *harness.Proxy {
 	t.Helper()
+	p := launch(t, o)
+	if err := p.AwaitListening(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// launch is startWith for a binary that need not listen yet.
+func launch(t *testing.T, o harness.Options) *harness.Proxy {
+	t.Helper()
 	noteSources()
 	o.Binary = dbproxy
-	p, err := harness.Start(t.Context(), o)
+	p, err := harness.Launch(o)
 	if err != nil {
 		t.Fatal(err)
 	}
