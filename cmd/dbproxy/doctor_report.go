@@ -67,8 +67,8 @@ func fate(f doctor.Finding, repaired bool) string {
 // kindsOf is how many findings there are.
 func kindsOf(n int) string { return admin.Count(n, "finding") }
 
-// findingJSON and the others are a report as programs get it. The names of the fields stay as they are.
-type findingJSON struct {
+// reportedJSON and the others are a report as programs get it. The names of the fields stay as they are.
+type reportedJSON struct {
 	Kind     string   `json:"kind"`
 	Severity string   `json:"severity"`
 	What     string   `json:"what"`
@@ -88,15 +88,15 @@ type rangeJSON struct {
 }
 
 type doctorJSON struct {
-	Findings []findingJSON `json:"findings"`
+	Findings []reportedJSON `json:"findings"`
 	Ranges   []rangeJSON   `json:"ranges"`
 	Complete bool          `json:"complete"`
 }
 
 func reportJSON(report *doctor.Report, err error) doctorJSON {
-	out := doctorJSON{Findings: []findingJSON{}, Ranges: []rangeJSON{}, Complete: err == nil}
+	out := doctorJSON{Findings: []reportedJSON{}, Ranges: []rangeJSON{}, Complete: err == nil}
 	for _, f := range report.Findings {
-		out.Findings = append(out.Findings, findingJSON{f.Kind, string(f.Severity), f.What, f.Count, notNil(f.Examples), f.Mend, f.Mended,
+		out.Findings = append(out.Findings, reportedJSON{f.Kind, string(f.Severity), f.What, f.Count, notNil(f.Examples), f.Mend, f.Mended,
 			notNil(f.Left), f.Open()})
 	}
 	for _, r := range report.Ranges {
