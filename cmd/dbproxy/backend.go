@@ -106,6 +106,9 @@ func rulesOf(store *records.Store) chat.Store {
 
 // openConfigured opens the MySQL and Redis of a configuration.
 func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *ops.Recorder) (*backend, error) {
+	if err := startChecks(ctx, cfg, s.log); err != nil {
+		return nil, err
+	}
 	sounds, err := voice.OpenMsfs(cfg.MsfsSite, cfg.Limits.MsfsTimeout)
 	if err != nil {
 		return nil, err

@@ -17,9 +17,10 @@ func configCommand() *cobra.Command {
 		Long: `Look at the configuration for MySQL and Redis, the original's
 dbproxyserver.conf: docs/configuration.md explains it.`,
 		Example: `  dbproxy config example > dbproxyserver.conf
-  dbproxy config show`,
+  dbproxy config show
+  dbproxy config check`,
 	}
-	c.AddCommand(configExampleCommand(), configShowCommand())
+	c.AddCommand(configExampleCommand(), configShowCommand(), configCheckCommand())
 	return c
 }
 

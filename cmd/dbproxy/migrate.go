@@ -13,29 +13,59 @@ import (
 func migrateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "migrate",
-		Short: "Create or complete the tables of a data directory",
-		Long: `Create the tables of a data directory, or complete them after an update of
-dbproxy. It only adds, touches no data, and is safe to repeat. "dbproxy serve"
-does it by itself.`,
-		Example: "  dbproxy migrate --data ./data",
-		Args:    cobra.NoArgs,
+		Short: "Create or complete the tables",
+		Long: `Create the tables of a data directory or a MySQL database, or complete them
+after an update of dbproxy. It only adds, touches no data, and is safe to
+repeat, beside running servers, too.
+
+In a data directory "dbproxy serve" does it by itself. In a MySQL database it
+makes nothing but tables of its own: this command shows the statements for the
+others, and runs them when you say yes. A large table may take a while.
+
+Without --data and --config it takes ./dbproxyserver.conf if there is one, else
+./data.`,
+		Example: `  dbproxy migrate --data ./data
+  dbproxy migrate --config dbproxyserver.conf --dry-run`,
+		Args: cobra.NoArgs,
 	}
-	data := dataFlag(c)
+	where := placeFlags(c)
+	m := migration{cmd: c}
+	c.Flags().BoolVar(&m.yes, "yes", false, "with --config: do not ask")
+	c.Flags().BoolVar(&m.dryRun, "dry-run", false, "with --config: show the statements, and run none")
+	c.Flags().BoolVar(&m.userIndex, "user-index", false, "with --config: add an index on IMUser.updated, too")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		dir, err := datadir.Open(*data)
-		if err != nil {
-			return fmt.Errorf("cannot use the data directory: %w", err)
-		}
-		store, ran, err := openRecords(c.Context(), dir, slog.Default())
+		path, _, err := where.configured()
 		if err != nil {
 			return err
 		}
-		result := "nothing to do, all tables are there"
-		if len(ran) > 0 {
-			result = fmt.Sprintf("%d statements run, all tables are there now", len(ran))
+		if path != "" {
+			return m.run(c.Context(), path)
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", dir.Database(), result)
-		return errors.Join(err, store.Close())
+		if m.yes || m.dryRun || m.userIndex {
+			return errors.New("--yes, --dry-run and --user-index are for --config: a data directory needs none of them")
+		}
+		return migrateDirectory(c, where.data)
 	}
 	return c
+}
+
+func migrateDirectory(c *cobra.Command, data string) error {
+	dir, err := datadir.Open(data)
+	if err != nil {
+		return fmt.Errorf("cannot use the data directory: %w", err)
+	}
+	store, ran, err := openRecords(c.Context(), dir, slog.Default())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", dir.Database(), migrated(len(ran)))
+	return errors.Join(err, store.Close())
+}
+
+// migrated says what a migration did.
+func migrated(statements int) string {
+	if statements == 0 {
+		return "nothing to do, all tables are there"
+	}
+	return fmt.Sprintf("%d statements run, all tables are there now", statements)
 }

@@ -99,11 +99,20 @@ func mysqlOf(d config.Database) (records.MySQL, error) {
 }
 
 func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
-	opt := counters.RedisOptions{Log: log}
+	opt, err := redisOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	opt.Log = log
 	if watch != nil {
 		calls := watch.Calls("redis")
 		opt.Observe = func(instance string, _ int, took time.Duration, err error) { calls.Observe(instance, took, err) }
 	}
+	return counters.OpenRedis(opt)
+}
+
+// redisOptions are the instances of a configuration.
+func redisOptions(cfg *config.Config) (opt counters.RedisOptions, err error) {
 	clients := make(map[config.TLS]*tls.Config) // equal setups are one, so that instances can share connections
 	for _, c := range []struct {
 		config.Cache
@@ -117,15 +126,14 @@ func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*coun
 	} {
 		secure, known := clients[c.TLS]
 		if !known {
-			var err error
 			if secure, err = c.TLS.Client(); err != nil {
-				return nil, fmt.Errorf("cache instance %s: %w", c.name, err)
+				return opt, fmt.Errorf("cache instance %s: %w", c.name, err)
 			}
 			clients[c.TLS] = secure
 		}
 		*c.to = instanceOf(c.Cache, secure)
 	}
-	return counters.OpenRedis(opt)
+	return opt, nil
 }
 
 func instanceOf(c config.Cache, secure *tls.Config) counters.Instance {

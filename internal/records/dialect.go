@@ -18,6 +18,10 @@ type dialect interface {
 	// inspect returns the columns and key names that a table has; none when it does not exist.
 	inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error)
 
+	// waitForTables has statements of a connection that define tables wait for those who use the tables not longer than
+	// these would bear; or as long as usual again.
+	waitForTables(ctx context.Context, q querier, briefly bool) error
+
 	// shared reports whether other processes change talks at the same time, so that rows must be claimed and locked.
 	shared() bool
 	// lock is appended to a SELECT in a transaction whose rows are to stay as they are until its end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 )
 
 // Missing returns the statements that create the tables that are missing and complete those that lack columns or keys;
@@ -69,19 +70,70 @@ func (s *Store) Migrate(ctx context.Context) (ran []string, err error) {
 	return ran, err
 }
 
-// Run executes statements that Missing returned, one by one; begin is called before each, unless it is nil. What
-// somebody else has added meanwhile is no error. It returns those that were executed.
+// UserIndex returns the statement that adds an index on IMUser.updated, empty when it is there. Originals' databases have
+// none, and so read all people to find those who changed; they work with it as without.
+func (s *Store) UserIndex(ctx context.Context) (stmt string, err error) {
+	users, key := table{name: "IMUser"}, "updated"
+	_, keys, err := s.dialect.inspect(ctx, s.write, users)
+	if err != nil || keys[keyName(key)] {
+		return "", s.failed("looking at the keys of IMUser", err)
+	}
+	return s.dialect.addKey(users, key), nil
+}
+
+// lockTries is how often a statement that defines tables is tried while others use the table all the time.
+const lockTries = 20
+
+// Run executes statements that Missing and UserIndex returned, one by one; begin is called before each, unless it is nil.
+// What somebody else has added meanwhile is no error. It returns those that were executed.
+//
+// A statement that must wait for a table until nobody uses it has everybody else wait behind it. So it waits for two
+// seconds at most, lets the others go on, and tries again, for a minute.
 func (s *Store) Run(ctx context.Context, stmts []string, begin func(stmt string)) (ran []string, err error) {
+	if len(stmts) == 0 {
+		return nil, nil
+	}
+	conn, err := s.write.Conn(ctx)
+	if err != nil {
+		return nil, s.failed("connecting", err)
+	}
+	defer conn.Close() // back to the pool, where it came from
+	if err := s.dialect.waitForTables(ctx, conn, true); err != nil {
+		return nil, s.failed("beginning", err)
+	}
+	defer func() {
+		if undo := s.dialect.waitForTables(context.WithoutCancel(ctx), conn, false); undo != nil && err == nil {
+			err = s.failed("ending", undo)
+		}
+	}()
 	for _, stmt := range stmts {
 		if begin != nil {
 			begin(stmt)
 		}
-		if _, err := exec(ctx, s.write, stmt); err != nil && !s.dialect.exists(err) {
+		if err := s.define(ctx, conn, stmt); err != nil {
 			return ran, s.failed(firstLine(stmt), err)
 		}
 		ran = append(ran, stmt)
 	}
 	return ran, nil
+}
+
+// define runs a statement that defines a table, several times if it must.
+func (s *Store) define(ctx context.Context, conn *sql.Conn, stmt string) error {
+	for try := 1; ; try++ {
+		_, err := exec(ctx, conn, stmt)
+		switch {
+		case err == nil, s.dialect.exists(err):
+			return nil
+		case !s.dialect.retry(err), try == lockTries:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 func firstLine(stmt string) string {

@@ -105,6 +105,15 @@ func (mysqlDialect) addKey(t table, key string) string {
 	return fmt.Sprintf("ALTER TABLE %s ADD KEY %s (%s)", t.name, keyName(key), key)
 }
 
+func (mysqlDialect) waitForTables(ctx context.Context, q querier, briefly bool) error {
+	seconds := "DEFAULT"
+	if briefly {
+		seconds = "2"
+	}
+	_, err := exec(ctx, q, "SET SESSION lock_wait_timeout="+seconds)
+	return err
+}
+
 func (mysqlDialect) inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error) {
 	names := func(query string) (map[string]bool, error) {
 		found := make(map[string]bool)

@@ -150,6 +150,10 @@ func schema() []table {
 }
 
 // ownTables are the proxy's own. docs/architecture.md says what they are for.
+//
+// Proxies of two neighbouring versions work on them at the same time, while one after the other is replaced. So a version
+// only adds, tables, keys, and columns that have a default (dialects give every column one); what an older one writes
+// must mean the same to it. And statements name their columns: never SELECT *, never an INSERT without a list.
 func ownTables() []table {
 	return []table{
 		{

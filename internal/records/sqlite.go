@@ -135,6 +135,9 @@ func (sqliteDialect) addKey(t table, key string) string {
 		strings.ReplaceAll(key, "(191)", ""))
 }
 
+// waitForTables: busy_timeout bounds all waiting, and migrations run in one transaction.
+func (sqliteDialect) waitForTables(context.Context, querier, bool) error { return nil }
+
 func (sqliteDialect) inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error) {
 	names := func(query string) (map[string]bool, error) {
 		found := make(map[string]bool)

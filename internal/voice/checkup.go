@@ -10,7 +10,7 @@ import (
 func (m *Msfs) Checkup(ctx context.Context) checkup.Finding {
 	answered, err := m.Check(ctx)
 	if err != nil {
-		return checkup.Doubt("reachable", err.Error()+"; voice messages are refused, and old ones have no sound", "start it, or mend MsfsSite")
+		return checkup.Doubt("reachable", "voice messages are refused, and old ones have no sound: "+err.Error(), "start it, or mend MsfsSite")
 	}
 	return checkup.Goodf("reachable", "it answers %s", answered)
 }

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/checkup"
+	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/voice"
+)
+
+// Names of subjects.
+const (
+	theMaster  = "MySQL master"
+	theReplica = "MySQL replica"
+)
+
+// examine looks at all servers that a configuration names, side by side. patience is how long a row may take from the
+// master to the replica; makesOwn is whether tables of our own will be made where they are missing.
+func examine(ctx context.Context, cfg *config.Config, patience time.Duration, makesOwn bool) []checkup.Subject {
+	var mysql, files []checkup.Subject
+	var redis []checkup.Subject
+	var all sync.WaitGroup
+	all.Go(func() { mysql = examineMySQL(ctx, cfg, patience, makesOwn) })
+	all.Go(func() { redis = examineRedis(ctx, cfg) })
+	all.Go(func() { files = []checkup.Subject{examineMsfs(ctx, cfg)} })
+	all.Wait()
+	return append(append(mysql, redis...), files...)
+}
+
+// unusable is the subject of what cannot even be tried: its files for TLS are gone, since the configuration was read.
+func unusable(name, where string, err error) checkup.Subject {
+	return checkup.Subject{Name: name, Where: where, Findings: []checkup.Finding{
+		checkup.Fault("configuration", err.Error(), "mend its keys"),
+	}}
+}
+
+func examineMySQL(ctx context.Context, cfg *config.Config, patience time.Duration, makesOwn bool) []checkup.Subject {
+	where := func(d config.Database) string { return d.Name + " at " + d.Addr() }
+	master, err := mysqlOf(cfg.Master)
+	if err != nil {
+		return []checkup.Subject{unusable(theMaster, where(cfg.Master), err)}
+	}
+	subjects := []checkup.Subject{{Name: theMaster, Where: where(cfg.Master)}}
+	var both sync.WaitGroup
+	both.Go(func() {
+		subjects[0].Findings = records.CheckMaster(ctx, master, records.CheckOptions{Name: "teamtalk_master", MakesOwn: makesOwn})
+	})
+	if cfg.Slave.Host != "" && !cfg.SameDatabase() {
+		subjects = append(subjects, checkup.Subject{Name: theReplica, Where: where(cfg.Slave)})
+		both.Go(func() {
+			subjects[1] = examineReplica(ctx, cfg, master, subjects[1], patience)
+		})
+	}
+	both.Wait()
+	return subjects
+}
+
+func examineReplica(ctx context.Context, cfg *config.Config, master records.MySQL, s checkup.Subject, patience time.Duration) checkup.Subject {
+	replica, err := mysqlOf(cfg.Slave)
+	if err != nil {
+		return unusable(s.Name, s.Where, err)
+	}
+	s.Findings = records.CheckReplica(ctx, master, replica, records.CheckOptions{Name: "teamtalk_slave", Patience: patience})
+	return s
+}
+
+func examineRedis(ctx context.Context, cfg *config.Config) []checkup.Subject {
+	var instances []counters.Named
+	opt, err := redisOptions(cfg)
+	if err != nil {
+		return []checkup.Subject{unusable("Redis", "", err)}
+	}
+	for _, i := range []struct {
+		name string
+		at   counters.Instance
+	}{{"unread", opt.Unread}, {"group_set", opt.GroupSet}, {"token", opt.Token}, {"group_member", opt.GroupMember}} {
+		instances = append(instances, counters.Named{Name: i.name, Instance: i.at})
+	}
+	return counters.CheckRedis(ctx, instances, nil)
+}
+
+func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
+	s := checkup.Subject{Name: "File server", Where: cfg.MsfsSite}
+	site, err := voice.OpenMsfs(cfg.MsfsSite, cfg.Limits.MsfsTimeout)
+	if err != nil {
+		return unusable(s.Name, s.Where, err)
+	}
+	s.Findings = []checkup.Finding{site.Checkup(ctx)}
+	return s
+}
+
+// startChecks looks at all servers before a proxy works on them. What is doubtful is logged; so is what is wrong with the
+// replica, as the master answers in its place. Anything else that is wrong is in the error, all of it. Its kind is
+// Unavailable when it may become right by waiting.
+func startChecks(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+	var wrong []string
+	mayPass := true
+	for _, s := range examine(ctx, cfg, cfg.Slave.ConnectTimeout, true) {
+		for _, f := range s.Findings {
+			switch {
+			case f.Grade == checkup.Wrong && s.Name != theReplica:
+				wrong = append(wrong, fmt.Sprintf("%s (%s): %s: %s; %s", s.Name, s.Where, f.Item, f.Text, f.Mend))
+				mayPass = mayPass && f.Item == "reachable"
+			case f.Grade > checkup.Good:
+				log.Warn(f.Grade.String(), "of", s.Name, "at", s.Where, "item", f.Item, "what", f.Text, "mend", f.Mend)
+			}
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	err := errors.New("cannot start:\n  " + strings.Join(wrong, "\n  "))
+	if mayPass {
+		return chat.Errorf(chat.Unavailable, "%w", err)
+	}
+	return err
+}

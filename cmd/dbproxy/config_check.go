@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/checkup"
+	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
+)
+
+// exitDoubtful is what "config check --strict" ends with when something is doubtful and nothing wrong.
+const exitDoubtful = 2
+
+// replicaPatience is how long "config check" waits for a row on the replica: further behind, a replica is not used.
+const replicaPatience = 10 * time.Second
+
+func configCheckCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Connect to everything, and say what is good, doubtful or wrong",
+		Long: `Read a configuration (default dbproxyserver.conf), connect to the MySQL, Redis
+and file server that it names, and say of each item whether it is good, doubtful
+or wrong, and how to mend it. Nothing is changed; a row and some keys of
+dbproxy's own are there for a moment.
+
+It ends with 0 when nothing is wrong, with 1 when something is; with --strict
+also with 2 when something is doubtful.`,
+		Example: `  dbproxy config check
+  dbproxy config check /etc/dbproxyserver.conf --strict --json`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	asJSON := jsonFlag(c)
+	strict := c.Flags().Bool("strict", false, "end with 2 when something is doubtful")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		path := config.File
+		if len(args) > 0 {
+			path = args[0]
+		}
+		cfg, warnings, err := config.Load(path, os.Environ())
+		if err != nil {
+			return err
+		}
+		stop := progress(os.Stderr, "looking at the servers", nil)
+		subjects := append([]checkup.Subject{read(path, cfg, warnings)}, examine(c.Context(), cfg, replicaPatience, false)...)
+		stop()
+		if *asJSON {
+			err = showJSON(c.OutOrStdout(), findingsJSON(subjects))
+		} else {
+			err = writeFindings(c.OutOrStdout(), subjects)
+		}
+		return errors.Join(err, verdict(subjects, *strict))
+	}
+	return c
+}
+
+// read is what reading the file found.
+func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Subject {
+	s := checkup.Subject{Name: "Configuration", Where: path}
+	given := 0
+	for _, setting := range cfg.Settings() {
+		if setting.From != "" {
+			given++
+		}
+	}
+	s.Findings = append(s.Findings, checkup.Goodf("keys", "%d of %d are given, the others have their defaults", given, len(cfg.Settings())))
+	for _, w := range warnings {
+		item := w.Where
+		if w.Line > 0 {
+			item = fmt.Sprintf("line %d", w.Line)
+		}
+		s.Findings = append(s.Findings, checkup.Doubt(item, w.Text, ""))
+	}
+	return s
+}
+
+// count is how many findings have a grade.
+func count(subjects []checkup.Subject, g checkup.Grade) (n int) {
+	for _, s := range subjects {
+		for _, f := range s.Findings {
+			if f.Grade == g {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// verdict is the error that the command ends with; nil for none.
+func verdict(subjects []checkup.Subject, strict bool) error {
+	switch worst := checkup.Worst(subjects); {
+	case worst == checkup.Wrong:
+		return errors.New(plural(count(subjects, checkup.Wrong), "item") + " wrong")
+	case worst == checkup.Doubtful && strict:
+		return &exitError{exitDoubtful, errors.New(plural(count(subjects, checkup.Doubtful), "item") + " doubtful")}
+	default:
+		return nil
+	}
+}
+
+// findingJSON is a finding for programs.
+type findingJSON struct {
+	Subject string        `json:"subject"`
+	Where   string        `json:"where"`
+	Item    string        `json:"item"`
+	Grade   checkup.Grade `json:"grade"`
+	Text    string        `json:"text"`
+	Mend    string        `json:"mend"`
+}
+
+func findingsJSON(subjects []checkup.Subject) (list []findingJSON) {
+	for _, s := range subjects {
+		for _, f := range s.Findings {
+			list = append(list, findingJSON{s.Name, s.Where, f.Item, f.Grade, f.Text, f.Mend})
+		}
+	}
+	return list
+}
+
+// minText is how narrow the texts become at most, in places.
+const minText = 30
+
+// writeFindings prints findings for people, wrapped to the width of w.
+func writeFindings(w io.Writer, subjects []checkup.Subject) error {
+	style, out := terminal.NewStyle(w), bufio.NewWriter(w)
+	paint := map[checkup.Grade]func(string) string{checkup.Good: style.Dim, checkup.Doubtful: style.Bold, checkup.Wrong: style.Red}
+	grade, item := len("doubtful"), 0
+	for _, s := range subjects {
+		for _, f := range s.Findings {
+			item = max(item, terminal.Width(printable(f.Item)))
+		}
+	}
+	indent := 2 + grade + 2 + item + 2
+	width := max(columns(w)-indent, minText)
+	for _, s := range subjects {
+		fmt.Fprintf(out, "%s  %s\n", style.Bold(s.Name), printable(s.Where))
+		for _, f := range s.Findings {
+			lines := wrapped(printable(f.Text), width)
+			if f.Mend != "" {
+				lines = append(lines, wrapped("Mend: "+printable(f.Mend), width)...)
+			}
+			for i, line := range lines {
+				if i > 0 {
+					fmt.Fprintf(out, "%*s%s\n", indent, "", line)
+					continue
+				}
+				fmt.Fprintf(out, "  %s  %s  %s\n", paint[f.Grade](terminal.Pad(f.Grade.String(), grade)), terminal.Pad(printable(f.Item), item), line)
+			}
+		}
+		fmt.Fprintln(out)
+	}
+	fmt.Fprintf(out, "%d good, %d doubtful, %d wrong\n", count(subjects, checkup.Good), count(subjects, checkup.Doubtful), count(subjects, checkup.Wrong))
+	return out.Flush()
+}
+
+// wrapped is text in lines of at most width places; only a word that is longer has one of its own. At least one line.
+func wrapped(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case terminal.Width(line)+1+terminal.Width(word) > width:
+			lines, line = append(lines, line), word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/teamtalk-go/dbproxy/test/msfs"
+	engines "github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// TestCommandsOnServers runs the scripts in testdata/servers against real servers, each with an empty database of its own
+// and a dbproxyserver.conf for it in its directory. In them "sql STATEMENT" runs a statement there as one who may do
+// everything, and prints the rows that it returns, and how many they are; "shape FILE" compares the last output with a file, in which what differs from
+// run to run stands as DATABASE, ADDR, MSFS, VERSION and N. $USER is the database's user.
+func TestCommandsOnServers(t *testing.T) {
+	t.Parallel()
+	mariadb := engines.StartMariaDB(t, "--innodb-flush-log-at-trx-commit=1")
+	redis := engines.StartRedis(t, "--appendonly", "yes")
+	files, err := msfs.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(files.Close)
+	var databases sync.Map // by the scripts' directories
+	database := func(ts *testscript.TestScript) *engines.Database {
+		b, _ := databases.Load(ts.Getenv("WORK"))
+		return b.(*engines.Database)
+	}
+	t.Run("scripts", func(t *testing.T) {
+		testscript.Run(t, testscript.Params{
+			Dir:           "testdata/servers",
+			UpdateScripts: *update,
+			Setup: func(env *testscript.Env) error {
+				b := mariadb.New(t)
+				databases.Store(env.WorkDir, b)
+				env.Setenv("USER", b.User)
+				return os.WriteFile(filepath.Join(env.WorkDir, "dbproxyserver.conf"), []byte(conf(b, redis, files.URL())), 0o600)
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"sql": func(ts *testscript.TestScript, neg bool, args []string) {
+					err := printRows(ts, database(ts).Admin, strings.Join(args, " "))
+					if (err != nil) != neg {
+						ts.Fatalf("%v", err)
+					}
+				},
+				"shape": func(ts *testscript.TestScript, neg bool, args []string) {
+					shape(ts, args[0], strings.NewReplacer(database(ts).Name, "DATABASE", files.URL(), "MSFS"))
+				},
+			},
+		})
+	})
+}
+
+// conf is a configuration for servers of a test, with timeouts that a busy machine does not exceed.
+func conf(b *engines.Database, redis *engines.Redis, files string) string {
+	var c strings.Builder
+	fmt.Fprintf(&c, "ListenIP=127.0.0.1\nListenPort=0\nAdminListen=off\nThreadNum=8\nMsfsSite=%s\nMsfsTimeout=1m\n"+
+		"aesKey=12345678901234567890123456789012\nDBInstances=teamtalk_master\nteamtalk_master_host=%s\n"+
+		"teamtalk_master_port=%d\nteamtalk_master_dbname=%s\nteamtalk_master_username=%s\nteamtalk_master_password=%s\n"+
+		"teamtalk_master_maxconncnt=8\nteamtalk_master_connect_timeout=1m\nteamtalk_master_statement_timeout=1m\n"+
+		"CacheInstances=unread,group_set,token,group_member\n", files, b.Host, b.Port, b.Name, b.User, b.Password)
+	for _, name := range []string{"unread", "group_set", "token", "group_member"} {
+		fmt.Fprintf(&c, "%s_host=%s\n%[1]s_port=%[3]d\n%[1]s_db=1\n%[1]s_maxconncnt=4\n%[1]s_connect_timeout=1m\n%[1]s_call_timeout=1m\n",
+			name, redis.Host(), redis.Port())
+	}
+	return c.String()
+}
+
+func printRows(ts *testscript.TestScript, db *sql.DB, statement string) error {
+	rows, err := db.Query(statement)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	cells, into := make([]sql.NullString, len(names)), make([]any, len(names))
+	for i := range cells {
+		into[i] = &cells[i]
+	}
+	n := 0
+	for ; rows.Next(); n++ {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		for _, c := range cells {
+			fmt.Fprint(ts.Stdout(), c.String, "\t")
+		}
+		fmt.Fprintln(ts.Stdout())
+	}
+	fmt.Fprintln(ts.Stdout(), n, "rows")
+	return rows.Err()
+}
+
+var (
+	address  = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	measured = regexp.MustCompile(`\b\d+ ?ms\b`)
+	keys     = regexp.MustCompile(`(none|\d+) in database 1`)
+	engine   = regexp.MustCompile(`(MariaDB|Redis) \d+\.\d+\.\d+`)
+)
+
+func shape(ts *testscript.TestScript, file string, names *strings.Replacer) {
+	got := names.Replace(ts.ReadFile("stdout"))
+	got = engine.ReplaceAllString(address.ReplaceAllString(got, "ADDR"), "$1 VERSION")
+	got = keys.ReplaceAllString(measured.ReplaceAllString(got, "N ms"), "N in database 1")
+	if want := ts.ReadFile(file); got != want {
+		ts.Fatalf("it is\n%s\nand not\n%s", got, want)
+	}
+}
