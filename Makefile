@@ -31,6 +31,7 @@ lint: generate-check ## Check format, vet, staticcheck, generated code, go.mod
 	$(GO) vet ./...
 	$(GOTOOL) staticcheck ./...
 	$(GO) mod tidy -diff
+	$(GO) -C test/grammar vet ./... && $(GO) -C test/grammar mod tidy -diff
 
 fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 	$(GO) test ./internal/pdu -run '^$$' -fuzz FuzzReader -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x

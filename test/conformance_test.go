@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -19,32 +20,83 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// difference is an answer that is not the original's, on purpose.
+// difference is something that is not the original's, on purpose.
 type difference struct {
 	scenario string
-	step     int
+	place    string // "step 3", "table IMGroup" or "key unread_1"
 	reason   string
 }
 
 // differences is all of them. None is left out silently: what does not differ any more fails as well.
 var differences = []difference{}
 
+// writers are the ways in which requests are written.
+var writers = map[string]func(io.Writer, []byte) error{
+	"glued":        func(w io.Writer, b []byte) error { _, err := w.Write(b); return err },
+	"byte by byte": writeBytes,
+}
+
 // TestConformance replays the recordings of the original server, each on a store of its own.
 func TestConformance(t *testing.T) {
-	writers := map[string]func(io.Writer, []byte) error{
-		"glued":        func(w io.Writer, b []byte) error { _, err := w.Write(b); return err },
-		"byte by byte": writeBytes,
-	}
 	for _, r := range readRecordings(t) {
 		for name, write := range writers {
 			t.Run(r.Scenario+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				p := start(t, newStore(t))
-				if err := (&replay{recording: r, addr: p.Addr, write: write}).run(t.Context()); err != nil {
-					t.Errorf("%s: %v", r.About, err)
-				}
+				run := &replay{recording: r, addr: p.Addr, write: write}
+				diffs, err := run.run(t.Context())
+				r.judge(t, diffs, err, "step ")
 			})
 		}
+	}
+}
+
+// TestConformanceOnServers does the same on MySQL and Redis, where rows and keys must be the original's, too.
+func TestConformanceOnServers(t *testing.T) {
+	for _, r := range readRecordings(t) {
+		for name, write := range writers {
+			if underRace && name != "glued" {
+				continue // the engines are slow enough as it is
+			}
+			t.Run(r.Scenario+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				f, redis := newRedisFleet(t)
+				before := f.readTables(t, nil)
+				p := f.start(t)
+				run := &replay{recording: r, addr: p.Addr, write: write}
+				diffs, err := run.run(t.Context())
+				await(t, "a look of the group sync", func() bool { return f.redis.text(t, "GET", "last_update_group") != "" })
+				if err := p.Stop(within(t)); err != nil { // now all counters are in Redis
+					t.Error(err)
+				}
+				got := leftover{tables: f.readTables(t, before), keys: readKeys(t, f.redis)}
+				maps.Copy(got.keys, readKeys(t, dialRedis(t, redis, 2)))
+				want, bad := r.leftover()
+				maps.Copy(diffs, compareLeftover(t, marks{run.start, f.files.URL()}, want, got))
+				r.judge(t, diffs, errors.Join(err, bad), "")
+			})
+		}
+	}
+}
+
+// judge fails the test for every difference that is not meant, and for what is meant to differ and does not; of these
+// only places that begin with prefix are looked at.
+func (r recording) judge(t *testing.T, diffs map[string]string, err error, prefix string) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%s: %v", r.About, err)
+	}
+	for _, d := range differences {
+		if d.scenario != r.Scenario || !strings.HasPrefix(d.place, prefix) {
+			continue
+		}
+		if diffs[d.place] == "" {
+			t.Errorf("%s does not differ, as it should: %s", d.place, d.reason)
+		}
+		delete(diffs, d.place)
+	}
+	for _, place := range slices.Sorted(maps.Keys(diffs)) {
+		t.Errorf("%s: %s (-recorded +got):\n%s", r.About, place, diffs[place])
 	}
 }
 
@@ -68,32 +120,25 @@ type replay struct {
 	wire  *wire
 }
 
-// run replays all steps; the error says every difference.
-func (r *replay) run(ctx context.Context) (err error) {
+// run replays all steps and returns the differences, by step. An error says that it could not go on, or that something
+// came which was not recorded.
+func (r *replay) run(ctx context.Context) (diffs map[string]string, err error) {
 	r.start = time.Now()
 	defer func() {
 		if r.wire != nil {
 			err = errors.Join(err, r.wire.Close())
 		}
 	}()
-	var wrong []error
+	diffs = make(map[string]string)
 	for i, s := range r.Steps {
+		place := fmt.Sprintf("step %d", i)
 		diff, err := r.step(ctx, s)
 		if err != nil {
-			return errors.Join(append(wrong, fmt.Errorf("step %d: %w", i, err))...)
+			return diffs, fmt.Errorf("%s: %w", place, err)
 		}
-		meant := slices.IndexFunc(differences, func(d difference) bool { return d.scenario == r.Scenario && d.step == i })
-		switch {
-		case diff != "" && meant < 0:
-			wrong = append(wrong, fmt.Errorf("step %d (-recorded +got):\n%s", i, diff))
-		case diff == "" && meant >= 0:
-			wrong = append(wrong, fmt.Errorf("step %d does not differ, as it should: %s", i, differences[meant].reason))
-		}
+		note(diffs, place, diff)
 	}
-	if err := r.fence(ctx); err != nil {
-		wrong = append(wrong, err)
-	}
-	return errors.Join(wrong...)
+	return diffs, r.fence(ctx)
 }
 
 // step replays one step and compares what comes. An error means that there is no sense in going on.

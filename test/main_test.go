@@ -20,6 +20,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
 // patience is how long a test waits for what must come. It is no measure of speed: a busy machine needs it.
@@ -44,7 +45,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	return servers.Around(m).Run()
 }
 
 // prepare makes in dir what all tests use.

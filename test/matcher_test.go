@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -115,13 +116,73 @@ func TestReplayNotices(t *testing.T) {
 	}{
 		{"an answer that was not recorded", []step{{Send: single.Steps[0].Send}, single.Steps[1]}, "seq"},
 		{"one at the end", []step{{Send: single.Steps[0].Send}}, "after all steps"},
-		{"a wrong field", []step{{Send: single.Steps[0].Send, Recv: single.Steps[1].Recv}}, "-recorded +got"},
+		{"a wrong field", []step{{Send: single.Steps[0].Send, Recv: single.Steps[1].Recv}}, "map[step 0:"},
 		{"a connection that is to be closed", []step{{Send: single.Steps[0].Send, Closed: true}}, "instead of closing"},
 		{"a connection that is not to be closed", []step{{Raw: framing.Steps[8].Raw}, single.Steps[3]}, "ended"},
 	} {
 		r := replay{recording: recording{Scenario: tt.what, Steps: tt.steps}, addr: p.Addr, write: writeBytes}
-		if err := r.run(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: got %v", tt.what, err)
+		diffs, err := r.run(t.Context())
+		if got := fmt.Sprint(diffs, err); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: got %v", tt.what, got)
+		}
+	}
+}
+
+// left is a leftover with every kind of value, to be spoilt: a time of the run as JSON, the same as text, a userCnt, and
+// a file's URL are to be filled in.
+const left = `{"database": {
+	"IMGroup": [{"id": 1, "name": "g", "userCnt": %[3]s, "updated": %[1]s}, {"id": 2, "name": "h", "updated": 5}],
+	"IMRecentSession": [{"userId": 1, "status": null, "updated": %[1]s}, {"userId": 2, "status": 0, "updated": %[1]s}],
+	"IMAudio": [{"id": 1, "path": "%[4]s"}]},
+	"redis": {"msg_id_1": "3", "group_member_1": {"1": "%[2]s", "2": "%[2]s"}, "device_x": ""}}`
+
+// TestLeftoverNotices spoils a leftover in every way and sees that each is found, and the leftover itself is not.
+func TestLeftoverNotices(t *testing.T) {
+	start := time.Now()
+	read := func(text string) leftover {
+		t.Helper()
+		var r recording
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			t.Fatal(err)
+		}
+		l, err := r.leftover()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	late := fmt.Sprint(start.Unix() + 2)
+	recorded, got := fmt.Sprintf(left, `"$now"`, "$now", "4", "$url"), fmt.Sprintf(left, late, late, "2", "http://files/1.audio")
+	diff := func(got string) map[string]string {
+		return compareLeftover(t, marks{start, "http://files/"}, read(recorded), read(got))
+	}
+	if d := diff(got); len(d) > 0 {
+		t.Errorf("the leftover itself differs: %v", d)
+	}
+	for _, tt := range []struct{ place, old, with string }{
+		{"table IMGroup", `"id": 2`, `"id": 3`},
+		{"table IMGroup", `{"id": 2,`, `{"id": 1, "name": "g", "updated": ` + late + `}, {"id": 2,`},
+		{"table IMGroup", `"updated": ` + late, `"updated": 5`},
+		{"table IMGroup", `"updated": 5`, `"updated": ` + late},
+		{"table IMRecentSession", `null`, `0`},
+		{"table IMRecentSession", `"userId": 1,`, ``},
+		{"table IMRecentSession", `"IMRecentSession"`, `"IMRecentSessions"`},
+		{"table IMDepart (changed)", `"IMGroup"`, `"IMDepart (changed)": [{"id": 1}], "IMGroup"`},
+		{"table IMAudio", `http://files/`, `http://other/`},
+		{"key msg_id_1", `"3"`, `"4"`},
+		{"key msg_id_1", `"3"`, `{"3": "3"}`},
+		{"key msg_id_1", `"msg_id_1": "3", `, ``},
+		{"key device_x", `, "device_x": ""`, ``},
+		{"key unread_1", `"msg_id_1"`, `"unread_1": {"2": "1"}, "msg_id_1"`},
+		{"key group_member_1", `"2": "` + late + `"`, `"3": "` + late + `"`},
+		{"key group_member_1", `"2": "` + late + `"`, `"2": "5"`},
+	} {
+		spoilt := strings.Replace(got, tt.old, tt.with, 1)
+		if spoilt == got {
+			t.Fatalf("there is no %s", tt.old)
+		}
+		if d := diff(spoilt); d[tt.place] == "" {
+			t.Errorf("%s instead of %s: found %v", tt.with, tt.old, d)
 		}
 	}
 }

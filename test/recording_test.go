@@ -28,7 +28,7 @@ type recording struct {
 	About    string          `json:"about"`
 	Seed     string          `json:"seed"`
 	Steps    []step          `json:"steps"`
-	Database json.RawMessage `json:"database"` // of the original's engines; not compared here
+	Database json.RawMessage `json:"database"` // what it left, see leftover; for MySQL and Redis only
 	Redis    json.RawMessage `json:"redis"`
 }
 
@@ -229,11 +229,17 @@ func markTimes(want, got any, start time.Time) any {
 		}
 		return marked
 	case float64:
-		if since := g - float64(start.Unix()); want == "$now" && since >= -60 && since <= 300 {
+		if want == "$now" && withinRun(g, start) {
 			return "$now"
 		}
 	}
 	return got
+}
+
+// withinRun reports whether a number is a time (Unix seconds) within a run.
+func withinRun(n float64, start time.Time) bool {
+	since := n - float64(start.Unix())
+	return since >= -60 && since <= 300
 }
 
 // unordered names the lists whose order is not compared, with the fields they are sorted by instead.

@@ -21,7 +21,7 @@ var areas = []struct {
 	title    string
 	commands []string
 }{
-	{"Serve", []string{"serve", "config", "migrate"}},
+	{"Serve", []string{"serve", "config", "migrate", "doctor"}},
 	{"People and groups", []string{"user", "department", "group"}},
 	{"Try it and look inside", []string{"demo", "call", "chat", "tail"}},
 }

@@ -38,7 +38,7 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	}
 	root.SetVersionTemplate("dbproxy {{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
-	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), departmentCommand(), groupCommand(), callCommand(), versionCommand())
+	root.AddCommand(serveCommand(), migrateCommand(), doctorCommand(), userCommand(), departmentCommand(), groupCommand(), callCommand(), versionCommand())
 	root.AddCommand(configCommand())
 	root.AddCommand(demoCommand(), chatCommand(), tailCommand())
 	root.AddCommand(completionCommand(), manCommand())

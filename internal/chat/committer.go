@@ -25,7 +25,8 @@ const (
 	// many are applied at a time. While the counters are behind they are looked for every catchUpEvery.
 	sweepEvery   = time.Minute
 	sweepAge     = 30 * time.Second
-	sweepMax     = 1000
+	sweepMax     = 200
+	sweepTimeout = 3 * time.Second // of so many
 	catchUpEvery = time.Second
 )
 
@@ -186,7 +187,7 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.apply(context.Background(), []Commit{{ID: id, Changes: receipt.Changes}}) // it has told, and will be done by a sweep
+	_ = c.apply(context.Background(), []Commit{{ID: id, Changes: receipt.Changes}}, applyTimeout) // it has told, and will be done by a sweep
 	return receipt.Stored, nil
 }
 
@@ -213,8 +214,8 @@ func (c *committer) settle(id CommitID, cause error, deadline time.Time) error {
 }
 
 // apply brings the counters up to date with commits. What fails is left for sweep.
-func (c *committer) apply(ctx context.Context, commits []Commit) error {
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+func (c *committer) apply(ctx context.Context, commits []Commit, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := c.counters.Apply(ctx, commits); err != nil {
 		c.behind.Store(true)
@@ -256,7 +257,7 @@ func (c *committer) sweep(ctx context.Context, olderThan time.Duration) {
 			}
 			return
 		}
-		if len(left) > 0 && c.apply(ctx, left) != nil {
+		if len(left) > 0 && c.apply(ctx, left, sweepTimeout) != nil {
 			return
 		}
 		if applied += len(left); len(left) < sweepMax {

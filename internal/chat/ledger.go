@@ -39,8 +39,8 @@ type Ledger interface {
 type Sequencer interface {
 	// Next reserves want[i].Count consecutive ids for each i and returns the first of each block, always above
 	// want[i].Floor. It has no error: a sequencer whose store is away goes on from the floors. 0 instead of an id says
-	// that nothing was reserved because the store's own counter is behind the floor or was lost: then Next is asked
-	// again, Checked, and does not answer 0.
+	// that nothing was reserved because the store's own counter is behind the floor, was lost or cannot be asked: then
+	// Next is asked again, Checked, and does not answer 0.
 	Next(ctx context.Context, want []Reserve) (first []uint32)
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Apply implements chat.Counters and records.Follower. Changes carry the counts of the records and their revision, so the
-// scripts add what is missing to what stands there: increments of original servers stay, and what was applied before, or
-// is older than that, changes nothing.
+// Apply implements chat.Counters and records.Follower. Changes carry the counts of the records and their revision, so
+// the scripts add what is missing to what stands there: increments of original servers stay, and what was applied
+// before, or is older than that, changes nothing.
 func (r *Redis) Apply(ctx context.Context, commits []chat.Commit) error {
 	var changes []chat.Change
 	var devices []chat.Device
@@ -53,9 +53,11 @@ func inPieces[T any](ctx context.Context, all []T, apply func(context.Context, [
 // applyTries is how often commands are sent again because an epoch began meanwhile.
 const applyTries = 5
 
-// inEpoch sends the commands that make returns for an epoch, again when that turns out not to be the current one; doing
+// inEpoch sends the commands that build returns for an epoch, again when that turns out not to be the current one; doing
 // them twice does no harm. It returns the epoch and the answers; what Redis refused to do is logged.
-func (r *Redis) inEpoch(ctx context.Context, ro *role, make func(at uint32) []command) (at uint32, results []rueidis.RedisResult, err error) {
+func (r *Redis) inEpoch(ctx context.Context, ro *role, build func(at uint32) []command) (
+	at uint32, results []rueidis.RedisResult, err error,
+) {
 	at = ro.known()
 	for range applyTries {
 		if at == 0 {
@@ -63,7 +65,7 @@ func (r *Redis) inEpoch(ctx context.Context, ro *role, make func(at uint32) []co
 				return 0, nil, err
 			}
 		}
-		commands := make(at)
+		commands := build(at)
 		if len(commands) == 0 {
 			return at, nil, nil
 		}
@@ -121,7 +123,8 @@ func (r *Redis) applyCounts(ctx context.Context, changes []chat.Change) error {
 	return err
 }
 
-// moveCounts moves the counts of a talk, a group's first, and its id, which was given out without Redis if that was away.
+// moveCounts moves the counts of a talk, a group's first, and its id, which was given out without Redis if that was
+// away.
 func moveCounts(at uint32, c chat.Change) (commands []command) {
 	rev := revision(at, c.Rev)
 	if c.Talk.Kind == chat.Group {

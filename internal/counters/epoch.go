@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// An instance of Redis may lose what it had: it is flushed, comes back empty, or comes back with an old snapshot. So each
-// role has an epoch: an id, and a beat that is raised every second, both in Redis and, after that, in the records. An
-// instance without them, with another id or an older beat than the records' has lost something; so have the records when
-// their beat is far behind. Then a new epoch begins,
-// and every key counts as incomplete until its companion says that it was filled from the records in that epoch.
+// An instance of Redis may lose what it had: it is flushed, comes back empty, or comes back with an old snapshot. So
+// each role has an epoch: an id, and a beat that is raised every second, both in Redis and, after that, in the records.
+// An instance without them, with another id or an older beat than the records' has lost something; so have the records
+// when their beat is far behind. Then a new epoch begins, and every key counts as incomplete until its companion says
+// that it was filled from the records in that epoch.
 //
-// The epochs are kept by role, not by address: an instance that was moved elsewhere without its keys has lost them, too.
-// The first epoch is special: what was there before it are the counters of original servers, which are taken over.
+// The epochs are kept by role, not by address: an instance that was moved elsewhere without its keys has lost them,
+// too. The first epoch is special: what was there before it are the counters of original servers, which are taken over.
 const firstEpoch = 1
 
 const (

@@ -158,16 +158,17 @@ func (l *link) probeUntilBack() {
 		}
 		err := l.probe()
 		l.mu.Lock()
-		if err == nil {
-			l.probing = false
-			l.mu.Unlock()
-			l.log.Info("Redis is back", "instance", strings.Join(l.roles, ","), "addr", l.String(), "after", time.Since(l.since).Round(time.Millisecond))
-			return
-		}
-		if l.why != nil {
+		if err != nil && l.why != nil {
 			l.why = err
 		}
+		back, after := l.why == nil, time.Since(l.since) // it may have failed again since it answered
+		l.probing = !back
 		l.mu.Unlock()
+		if back {
+			l.log.Info("Redis is back", "instance", strings.Join(l.roles, ","), "addr", l.String(),
+				"after", after.Round(time.Millisecond))
+			return
+		}
 	}
 }
 
@@ -212,7 +213,9 @@ func (l *link) do(ctx context.Context, commands []command) (results []rueidis.Re
 
 // again sends the scripts that the server did not know, this time with their text, and after them once more whatever
 // only reads, so that it sees what they did.
-func (l *link) again(ctx context.Context, client rueidis.Client, commands []command, results []rueidis.RedisResult) ([]rueidis.RedisResult, error) {
+func (l *link) again(
+	ctx context.Context, client rueidis.Client, commands []command, results []rueidis.RedisResult,
+) ([]rueidis.RedisResult, error) {
 	var at []int
 	var all []rueidis.Completed
 	for i, c := range commands {

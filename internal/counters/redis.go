@@ -36,8 +36,8 @@ type Books interface {
 	Groups
 }
 
-// Standings says how things stand in the records, with revisions, as changes would. What is returned is never older than
-// what this process has been told of.
+// Standings says how things stand in the records, with revisions, as changes would. What is returned is never older
+// than what this process has been told of.
 type Standings interface {
 	// PairsNow returns all pairs of these users that the records count, Users naming those of them who were asked for.
 	PairsNow(ctx context.Context, users []uint32) ([]chat.Change, error)
@@ -68,10 +68,10 @@ type Groups interface {
 	Find(ctx context.Context, id uint32) (chat.GroupInfo, error)
 }
 
-// Redis keeps a copy of ids, counters, members, mutes and push tokens in Redis, where original servers look for them and
-// count on. The records are the truth: what the copy loses, and what could not be written while Redis was away, comes
-// back from them. It implements chat.Sequencer, chat.Counters, chat.Mutes, chat.Tokens, chat.Profiles and records.Follower.
-// It is safe for concurrent use.
+// Redis keeps a copy of ids, counters, members, mutes and push tokens in Redis, where original servers look for them
+// and count on. The records are the truth: what the copy loses, and what could not be written while Redis was away,
+// comes back from them. It implements chat.Sequencer, chat.Counters, chat.Mutes, chat.Tokens, chat.Profiles and
+// records.Follower. It is safe for concurrent use.
 type Redis struct {
 	now   func() time.Time
 	log   *slog.Logger
@@ -86,8 +86,8 @@ type Redis struct {
 	failures SharedFailures
 }
 
-// OpenRedis connects to all instances. Those that cannot be reached are tried again in the background: see Away. An error
-// says that the options are wrong.
+// OpenRedis connects to all instances. Those that cannot be reached are tried again in the background: see Away. An
+// error says that the options are wrong.
 func OpenRedis(opt RedisOptions) (*Redis, error) {
 	r := &Redis{now: opt.Now, log: opt.Log, wake: make(chan struct{}, 1)}
 	if r.now == nil {

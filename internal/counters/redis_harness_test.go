@@ -228,8 +228,8 @@ func (o other) do(name, key string, args ...string) rueidis.RedisResult {
 	return r
 }
 
-// keys are all keys that are not the proxy's own, "KEY=VALUE" and "KEY FIELD=VALUE", sorted. Times within a minute of now are
-// shown as NOW.
+// keys are all keys that are not the proxy's own, "KEY=VALUE" and "KEY FIELD=VALUE", sorted. Times within a minute of
+// now are shown as NOW.
 func (o other) keys() string {
 	o.T.Helper()
 	var out []string

@@ -121,7 +121,7 @@ end
 for user, value in pairs(wanted) do
   if old(user) then redis.call('HSET', KEYS[1], user .. ARGV[3], value) end
 end
-redis.call('HSET', KEYS[2], 'rev', ARGV[2], 'epoch', ARGV[1])
+redis.call('HMSET', KEYS[2], 'rev', ARGV[2], 'epoch', ARGV[1])
 return 1
 `)
 
@@ -159,7 +159,7 @@ if drev % 4294967296 == rev % 4294967296 and before == ARGV[3] then
   return get('before') or '' -- applied before, but the tokens may not have been linked yet
 end
 redis.call('SET', KEYS[1], ARGV[3])
-redis.call('HSET', KEYS[2], 'rev', ARGV[2], 'before', before)
+redis.call('HMSET', KEYS[2], 'rev', ARGV[2], 'before', before)
 if ARGV[1] ~= '0' then redis.call('HSET', KEYS[2], 'epoch', ARGV[1]) end
 return before
 `)

@@ -71,8 +71,8 @@ func (r *Redis) fillDevices(ctx context.Context, at uint32, users []uint32, devi
 	return nil
 }
 
-// applyDevices copies tokens: the users' texts in one pipeline, and in a second one whom the tokens belong to. The token
-// that a text with a platform had before loses its owner.
+// applyDevices copies tokens: the users' texts in one pipeline, and in a second one whom the tokens belong to. The
+// token that a text with a platform had before loses its owner.
 func (r *Redis) applyDevices(ctx context.Context, devices []chat.Device) error {
 	_, before, err := r.inEpoch(ctx, r.token, func(at uint32) (commands []command) {
 		for _, d := range devices {

@@ -48,8 +48,8 @@ func (r *Redis) UnreadTotals(ctx context.Context, users []uint32) (map[uint32]ui
 	return totals, err
 }
 
-// pairs returns what users have unread of their peers, zeros left out: from Redis in one pipeline, or, for those of whom
-// it lost something, from the records, filling it again. An error says that it must be asked of the records.
+// pairs returns what users have unread of their peers, zeros left out: from Redis in one pipeline, or, for those of
+// whom it lost something, from the records, filling it again. An error says that it must be asked of the records.
 func (r *Redis) pairs(ctx context.Context, users []uint32) (map[uint32]map[uint32]uint32, error) {
 	at := r.unread.known()
 	var commands []command

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,12 +29,12 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 		params = append(params, q.Since)
 	}
 	if q.UpTo > 0 {
-		// The page begins at the latest time among the ids below: there the key on created is entered, and read in
-		// order. Times rise with ids, but for those that original servers stored under several clocks, which disagree
-		// over skewWindow messages at most. +0 keeps engines from the key on msgId, which has another order.
-		where += " AND msgId+0<=? AND created<=(SELECT MAX(created) FROM (SELECT created FROM " + table + " WHERE " + where +
-			" AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w)"
-		params = append(params, slices.Concat([]any{q.UpTo}, params, []any{q.UpTo, skewWindow})...)
+		latest, err := r.latest(ctx, table, where, append(params, q.UpTo))
+		if err != nil || latest < 0 {
+			return nil, err
+		}
+		where += " AND msgId+0<=? AND created<=?" // +0 keeps engines from the key on msgId, which has another order
+		params = append(params, q.UpTo, latest)
 	}
 	size := 0
 	read := func(where string, params []any) error {
@@ -64,6 +65,18 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 	})
 	slices.SortStableFunc(messages, func(a, b chat.Message) int { return cmp.Compare(b.Created, a.Created) })
 	return messages[:min(len(messages), int(q.Count))], err
+}
+
+// latest returns the time at which a page begins that is to end with some id: the latest among the ids below; -1 when
+// there are none. With it the key on created is entered in the right place and read in order: a query of its own, as not
+// every engine enters a key at what a subquery returns. Times rise with ids, but for those that original servers stored
+// under several clocks, which disagree over skewWindow messages at most.
+func (r reader) latest(ctx context.Context, table, where string, params []any) (at int64, err error) {
+	at = -1
+	query := "SELECT COALESCE(MAX(created),-1) FROM (SELECT created FROM " + table + " WHERE " + where +
+		" AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
+	err = r.query(ctx, "the time of a message", query, append(params, skewWindow), func(scan scanner) error { return scan(&at) })
+	return at, err
 }
 
 // skewWindow is over how many messages of a talk the order of times may differ from that of ids.
@@ -133,18 +146,12 @@ func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat
 
 func (r reader) last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Message, error) {
 	var pairs []chat.Talk
-	byTable := make(map[string]map[uint32]chat.Talk) // table, then relation or group id
-	place := func(table string, id uint32, t chat.Talk) {
-		if byTable[table] == nil {
-			byTable[table] = make(map[uint32]chat.Talk)
-		}
-		byTable[table][id] = t
-	}
+	places := make(map[place]chat.Talk, len(talks))
 	for _, t := range talks {
 		if t.Kind == chat.Pair {
 			pairs = append(pairs, t)
 		} else {
-			place(groupTable(t.A), t.A, t)
+			places[place{chat.Group, t.A}] = t
 		}
 	}
 	relations, err := r.relations(ctx, pairs)
@@ -152,13 +159,11 @@ func (r reader) last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat
 		return nil, err
 	}
 	for t, id := range relations {
-		place(pairTable(id), id, t)
+		places[place{chat.Pair, id}] = t
 	}
 	last := make(map[chat.Talk]chat.Message, len(talks))
-	for table, ids := range byTable {
-		err := chunked(sortedKeys(ids), func(some []uint32) error {
-			return r.lastOf(ctx, table, some, func(id uint32, m chat.Message) { last[ids[id]] = m })
-		})
+	for some := range slices.Chunk(slices.SortedFunc(maps.Keys(places), comparePlaces), idsPerStatement) {
+		err := r.lastAt(ctx, some, func(at place, m chat.Message) { last[places[at]] = m })
 		if err != nil {
 			return nil, err
 		}
@@ -166,23 +171,76 @@ func (r reader) last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat
 	return last, nil
 }
 
-// lastOf finds the last message of each of some talks of one table. The inner query reads one entry of an index for
-// each talk.
-func (r reader) lastOf(ctx context.Context, table string, ids []uint32, found func(id uint32, m chat.Message)) error {
-	key, owner, kind := "relateId", "IMRelationShip", chat.Pair
-	if strings.HasPrefix(table, "IMGroup") {
-		key, owner, kind = "groupId", "IMGroup", chat.Group
+// place is where messages of a talk are: the kind chooses the tables, id (a relation or a group) the table and the rows.
+type place struct {
+	kind chat.TalkKind
+	id   uint32
+}
+
+func (p place) table() string {
+	if p.kind == chat.Group {
+		return groupTable(p.id)
 	}
-	query := fmt.Sprintf(`SELECT m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,COALESCE(m.content,'') FROM %[3]s m JOIN (
+	return pairTable(p.id)
+}
+
+func comparePlaces(a, b place) int {
+	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id%shards, b.id%shards), cmp.Compare(a.id, b.id))
+}
+
+// lastAt finds the last message at each of some places, which are in the order of comparePlaces. There is one SELECT for
+// each table; where an answer is some way off they are one statement.
+func (r reader) lastAt(ctx context.Context, places []place, found func(place, chat.Message)) error {
+	var selects []string
+	var ids [][]any
+	for len(places) > 0 {
+		n := slices.IndexFunc(places, func(p place) bool { return p.table() != places[0].table() })
+		if n < 0 {
+			n = len(places)
+		}
+		table := places[0]
+		err := chunked(places[:n], func(some []place) error {
+			selects = append(selects, lastSelect(table.kind, table.table(), len(some)))
+			var params []any
+			for _, p := range some {
+				params = append(params, p.id)
+			}
+			ids = append(ids, params)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		places = places[n:]
+	}
+	if r.dialect.shared() && len(selects) > 0 {
+		selects, ids = []string{strings.Join(selects, " UNION ALL ")}, [][]any{slices.Concat(ids...)}
+	}
+	for i, query := range selects {
+		err := r.query(ctx, "last messages", query, ids[i], func(scan scanner) error {
+			var at place
+			var m chat.Message
+			err := scan(&at.kind, &at.id, &m.ID, &m.From, &m.Type, &m.Created, &m.Data)
+			found(at, m)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastSelect finds the last message of each of n talks of one table. The inner query reads one entry of an index for
+// each talk.
+func lastSelect(kind chat.TalkKind, table string, n int) string {
+	key, owner := "relateId", "IMRelationShip"
+	if kind == chat.Group {
+		key, owner = "groupId", "IMGroup"
+	}
+	return fmt.Sprintf(`SELECT %[6]d,m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,COALESCE(m.content,'') FROM %[3]s m JOIN (
  SELECT (SELECT l.id FROM %[3]s l WHERE l.%[1]s=o.id AND l.status=0 ORDER BY l.created DESC, l.id DESC LIMIT 1) AS last
- FROM %[4]s o WHERE o.id IN (%[5]s)) x ON m.id=x.last`, key, sender(kind), table, owner, marks(len(ids)))
-	return r.query(ctx, "last messages", query, args(ids), func(scan scanner) error {
-		var id uint32
-		var m chat.Message
-		err := scan(&id, &m.ID, &m.From, &m.Type, &m.Created, &m.Data)
-		found(id, m)
-		return err
-	})
+ FROM %[4]s o WHERE o.id IN (%[5]s)) x ON m.id=x.last`, key, sender(kind), table, owner, marks(n), kind)
 }
 
 // Sounds implements chat.Archive.

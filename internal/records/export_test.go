@@ -48,6 +48,59 @@ func (c *notingConn) QueryContext(ctx context.Context, query string, args []driv
 	return c.sqliteConn.QueryContext(ctx, query, args)
 }
 
+// OpenNotingMySQL is OpenMySQL without a replica; note hears every statement of the store before it runs.
+func OpenNotingMySQL(m MySQL, opt Options, note func(query string, args []driver.NamedValue)) (*Store, error) {
+	connector, err := m.connector()
+	if err != nil {
+		return nil, err
+	}
+	db := m.pool(notingMySQL{connector, note})
+	return newStore(db, db, mysqlDialect{}, opt), nil
+}
+
+type notingMySQL struct {
+	driver.Connector
+	note func(string, []driver.NamedValue)
+}
+
+func (c notingMySQL) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return notingMySQLConn{conn.(mysqlDriverConn), c.note}, nil
+}
+
+// mysqlDriverConn is what database/sql uses of the driver's connection.
+type mysqlDriverConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.NamedValueChecker
+	driver.SessionResetter
+	driver.Validator
+}
+
+type notingMySQLConn struct {
+	mysqlDriverConn
+	note func(string, []driver.NamedValue)
+}
+
+func (c notingMySQLConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	c.note(query, args)
+	return c.mysqlDriverConn.ExecContext(ctx, query, args)
+}
+
+func (c notingMySQLConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.note(query, args)
+	return c.mysqlDriverConn.QueryContext(ctx, query, args)
+}
+
+// Unheard are statements that are not run through what OpenNotingMySQL listens to.
+var Unheard = []string{session, raiseMark}
+
 // SetMaxLag sets how far behind a store's replica may be.
 func SetMaxLag(s *Store, lag time.Duration) {
 	s.replica.mu.Lock()

@@ -11,14 +11,14 @@ import (
 type member struct{ group, user uint32 }
 
 // idsPerStatement is how many ids one statement names at most.
-const idsPerStatement = 512
+const idsPerStatement = 1000
 
 // chunked calls f with the keys for one statement at a time, and not at all when there are none. The last key is
-// repeated until there are a power of two of them, which changes nothing where keys are looked up, and leaves few
+// repeated until there are a power of two of them, or a thousand, which changes nothing where keys are looked up, and leaves few
 // different statements.
 func chunked[K any](keys []K, f func([]K) error) error {
 	for chunk := range slices.Chunk(keys, idsPerStatement) {
-		if want := 1 << bits.Len(uint(len(chunk)-1)); len(chunk) < want {
+		if want := min(1<<bits.Len(uint(len(chunk)-1)), idsPerStatement); len(chunk) < want {
 			chunk = slices.Concat(chunk, slices.Repeat(chunk[len(chunk)-1:], want-len(chunk)))
 		}
 		if err := f(chunk); err != nil {

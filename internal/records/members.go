@@ -26,11 +26,12 @@ func membersAmong(ctx context.Context, q querier, d dialect, asked []member) (ma
 	return found, err
 }
 
-// latestJoins returns when somebody last joined each group.
+// latestJoins returns when somebody last joined each group. The subquery reads one entry of an index; MAX would read all.
 func latestJoins(ctx context.Context, q querier, groups []uint32) (map[uint32]uint32, error) {
 	joins := make(map[uint32]uint32, len(groups))
 	err := chunked(groups, func(groups []uint32) error {
-		query := "SELECT g.id,COALESCE((SELECT MAX(m.updated) FROM IMGroupMember m WHERE m.groupId=g.id),0) FROM IMGroup g WHERE g.id IN (" +
+		query := "SELECT g.id,COALESCE((SELECT m.updated FROM IMGroupMember m WHERE m.groupId=g.id ORDER BY m.updated DESC LIMIT 1),0)" +
+			" FROM IMGroup g WHERE g.id IN (" +
 			marks(len(groups)) + ")"
 		return each(ctx, q, query, args(groups), func(scan scanner) error {
 			var id, at uint32

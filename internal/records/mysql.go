@@ -70,6 +70,25 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 func openMySQL(m MySQL) (*sql.DB, error) {
+	connector, err := m.connector()
+	if err != nil {
+		return nil, err
+	}
+	return m.pool(connector), nil
+}
+
+// pool is the connections to the server, made by a connector.
+func (m MySQL) pool(connector driver.Connector) *sql.DB {
+	db := sql.OpenDB(connector)
+	conns := cmp.Or(m.MaxConns, defaultConns)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(cmp.Or(m.MaxIdle, conns))
+	db.SetConnMaxLifetime(m.MaxLifetime)
+	db.SetConnMaxIdleTime(m.MaxIdleTime)
+	return db
+}
+
+func (m MySQL) connector() (driver.Connector, error) {
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr = "tcp", m.Addr
 	if strings.HasPrefix(m.Addr, "/") {
@@ -97,13 +116,7 @@ func openMySQL(m MySQL) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
 	}
-	db := sql.OpenDB(mysqlConnector{inner})
-	conns := cmp.Or(m.MaxConns, defaultConns)
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(cmp.Or(m.MaxIdle, conns))
-	db.SetConnMaxLifetime(m.MaxLifetime)
-	db.SetConnMaxIdleTime(m.MaxIdleTime)
-	return db, nil
+	return mysqlConnector{inner}, nil
 }
 
 // mysqlConnector prepares every connection.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -20,6 +20,14 @@ import (
 type statements struct {
 	mu  sync.Mutex
 	ran map[string][]any
+	n   int // how many
+}
+
+// count is how many statements ran until now.
+func (s *statements) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
 }
 
 func (s *statements) note(query string, args []driver.NamedValue) {
@@ -32,14 +40,25 @@ func (s *statements) note(query string, args []driver.NamedValue) {
 	if s.ran == nil {
 		s.ran = make(map[string][]any)
 	}
-	s.ran[query] = values
+	for single := range strings.SplitSeq(query, ";\n") { // of a batch
+		n := strings.Count(single, "?")
+		s.ran[single], values = values[:n], values[n:]
+	}
+	s.n++
 }
 
 // everything has a store do all that it can do, with one or a few of everything.
 func everything(ctx context.Context, s *records.Store) error {
 	const now, user = 1000, 1
-	pair, voice, group := chat.PairTalk(1, 2), chat.PairTalk(1, 3), chat.GroupTalk(1)
+	pair, voice, group := chat.PairTalk(1, 2), chat.PairTalk(1, 3), chat.GroupTalk(theGroup)
 	talks := []chat.Talk{pair, voice, chat.PairTalk(2, 3), group}
+	var many []chat.Draft // so that each table of messages has several talks
+	for i := range uint32(20) {
+		pair, group := chat.PairTalk(1, 100+i), chat.GroupTalk(oldGroup+8*i)
+		talks = append(talks, pair, group)
+		many = append(many, chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "x"},
+			chat.Draft{Talk: group, From: 1, Type: chat.GroupText, Content: "x"})
+	}
 	file := chat.OfflineFile{From: 1, To: 2, Task: "task", Name: "name"}
 	one := func(_ any, err error) error { return err }
 	batch := func(drafts ...chat.Draft) error {
@@ -50,25 +69,34 @@ func everything(ctx context.Context, s *records.Store) error {
 		return s.Applied(ctx, []chat.CommitID{b.ID})
 	}
 	changeMembers := func(users ...uint32) error {
-		if _, err := s.RemoveMembers(ctx, 1, users, now); err != nil {
+		if _, err := s.RemoveMembers(ctx, theGroup, users, now); err != nil {
 			return err
 		}
-		_, _, err := s.AddMembers(ctx, 1, users, now)
+		_, _, err := s.AddMembers(ctx, theGroup, users, now)
 		return err
 	}
 	for name, do := range map[string]func() error{
+		"counts of pairs":    func() error { return one(s.PairsNow(ctx, []uint32{1, 2})) },
+		"counts of groups":   func() error { return one(s.InGroups(ctx, []uint32{1, 2})) },
+		"groups as they are": func() error { return one(s.GroupsNow(ctx, []uint32{1, 2})) },
+		"devices now":        func() error { return one(s.DevicesNow(ctx, []uint32{1, 2})) },
+		"marks":              func() error { return one(s.Marks(ctx, []string{"a", "b"})) },
+		"mark, swap": func() error {
+			return errors.Join(one(s.SwapMark(ctx, "a", 0, 1)), one(s.SwapMark(ctx, "a", 1, 2)))
+		},
+		"mark, raise":      func() error { return s.RaiseMarks(ctx, map[string]uint32{"a": 3}) },
 		"departments":      func() error { return one(s.DepartmentsChanged(ctx, 1)) },
 		"devices":          func() error { return one(s.Devices(ctx, []uint32{1, 2})) },
 		"file, add":        func() error { return s.AddFile(ctx, file, now) },
 		"file, remove":     func() error { return s.RemoveFile(ctx, 1, 2, "task") },
 		"files":            func() error { return one(s.Waiting(ctx, user)) },
 		"groups of a user": func() error { return one(s.NormalOf(ctx, user)) },
-		"groups, newer":    func() error { return one(s.NewerThan(ctx, map[uint32]uint32{1: 0, 2: 0})) },
+		"groups, newer":    func() error { return one(s.NewerThan(ctx, map[uint32]uint32{theGroup: 0, 2: 0})) },
 		"last messages":    func() error { return one(s.Last(ctx, talks)) },
 		"login":            func() error { return ignoreNotFound(one(s.UserByName(ctx, "x"))) },
 		"members":          func() error { return changeMembers(2) },
-		"mute":             func() error { return s.SetMute(ctx, 1, 1, 1) },
-		"mutes":            func() error { return one(s.Mutes(ctx, 1, []uint32{1, 2})) },
+		"mute":             func() error { return s.SetMute(ctx, theGroup, 1, 1) },
+		"mutes":            func() error { return one(s.Mutes(ctx, theGroup, []uint32{1, 2})) },
 		"page by id":       func() error { return one(s.Page(ctx, pair, chat.PageQuery{IDs: []uint32{1, 2}, Count: 10})) },
 		"page of a group":  func() error { return one(s.Page(ctx, group, chat.PageQuery{UpTo: 10, Since: 5, Count: 10})) },
 		"page up to":       func() error { return one(s.Page(ctx, pair, chat.PageQuery{UpTo: 10, Count: 10})) },
@@ -84,16 +112,17 @@ func everything(ctx context.Context, s *records.Store) error {
 		"settle":          func() error { return one(s.Settle(ctx, chat.NewCommitID())) },
 		"shields":         func() error { return one(s.PushShields(ctx, []uint32{1, 2})) },
 		"sounds":          func() error { return one(s.Sounds(ctx, []uint32{1, 2})) },
-		"sync":            func() error { return s.SyncSessions(ctx, 1, []uint32{1, 2, 3}, now) },
-		"sync, behind":    func() error { return one(s.Behind(ctx, 1, now+1)) },
-		"synced members":  func() error { return one(s.Members(ctx, 1)) },
+		"sync":            func() error { return s.SyncSessions(ctx, theGroup, []uint32{1, 2, 3}, now) },
+		"sync, behind":    func() error { return one(s.Behind(ctx, theGroup, now+1)) },
+		"synced members":  func() error { return one(s.Members(ctx, theGroup)) },
 		"token":           func() error { return s.SetToken(ctx, 1, "ios:x", "x") },
 		"unapplied":       func() error { return one(s.Unapplied(ctx, 0, 10)) },
 		"unread groups":   func() error { return one(s.UnreadGroups(ctx, user)) },
 		"unread pairs":    func() error { return one(s.UnreadPairs(ctx, user)) },
 		"unread totals":   func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
 		"users":           func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
-		"joined":          func() error { _, _, err := s.Joined(ctx, 1, 1); return err },
+		"joined":          func() error { _, _, err := s.Joined(ctx, theGroup, 1); return err },
+		"send much":       func() error { return batch(many...) },
 		"send": func() error {
 			return batch(chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "x"}, chat.Draft{Talk: chat.PairTalk(2, 3), From: 2, Type: chat.PairText, Content: "x"},
 				chat.Draft{Talk: voice, From: 1, Type: chat.PairVoice, Sound: &chat.Sound{Path: "x", Size: 1}}, chat.Draft{Talk: group, From: 1, Type: chat.GroupText, Content: "x"})
@@ -113,25 +142,52 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-var scan = regexp.MustCompile(`^SCAN (\w+)`)
+// theGroup is the group that all is tried on; it is made after the old ones.
+const theGroup = oldGroup + 8*19 + 1
 
-func TestNoStatementReadsATableFromEndToEnd(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dbproxy.db")
-	openAt(t, path)
+// oldGroup and every eighth after it are groups that no proxy has seen before.
+const oldGroup = 10000
+
+// oldGroups makes the groups that everything needs.
+func (p place) oldGroups(store *records.Store) {
+	p.Helper()
+	for i := range 20 {
+		p.exec(fmt.Sprintf("INSERT INTO IMGroup (id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created)"+
+			" VALUES (%d,'old','',1,1,1,0,1,0,1,1)", oldGroup+8*i))
+		p.exec(fmt.Sprintf("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (%d,1,0,1,1)", oldGroup+8*i))
+	}
+	group := chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x", Members: []uint32{1, 2, 3}}
+	if _, err := store.Create(p.Context(), group, 1); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// ranOn is every statement that a store on a database runs; before is done before.
+func ranOn(t *testing.T, p place, before func(*records.Store)) map[string][]any {
+	t.Helper()
 	var s statements
-	store := records.OpenNoting(path, records.Options{Log: discard}, s.note)
-	defer store.Close()
-	if _, err := store.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x", Members: []uint32{1, 2, 3}}, 1); err != nil {
-		t.Fatal(err)
+	store := p.listening(&s)
+	p.oldGroups(store)
+	if before != nil {
+		before(store)
 	}
 	for range 3 { // so that there is something to find
 		if err := everything(t.Context(), store); err != nil {
 			t.Fatal(err)
 		}
 	}
-	raw := openRaw(t, path)
-	for query, args := range s.ran {
-		for _, step := range plan(t, raw, query, args) {
+	if len(s.ran) < 60 {
+		t.Errorf("only %d statements were seen", len(s.ran))
+	}
+	return s.ran
+}
+
+var scan = regexp.MustCompile(`^SCAN (\w+)`)
+
+func TestNoStatementReadsATableFromEndToEnd(t *testing.T) {
+	p := engines[0].place(t)
+	for query, args := range ranOn(t, p, nil) {
+		for _, step := range plan(t, p.raw, query, args) {
 			if m := scan.FindStringSubmatch(step); m != nil && mayNotScan(query, m[1]) {
 				t.Errorf("%s\n  in %.500s", step, query)
 			}
@@ -139,9 +195,6 @@ func TestNoStatementReadsATableFromEndToEnd(t *testing.T) {
 				t.Errorf("messages are sorted, not read in order:\n  %.500s", query)
 			}
 		}
-	}
-	if len(s.ran) < 60 {
-		t.Errorf("only %d statements were seen", len(s.ran))
 	}
 }
 

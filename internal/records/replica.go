@@ -22,6 +22,7 @@ const (
 	maxWrote       = 1 << 18                // subjects kept in mind
 	maxSent        = 3600                   // beats kept in mind
 	beatMark       = "replica_beat"         // the mark that beats: a number that each beat of any proxy raises by one
+	raiseMark      = "INSERT INTO IMProxyMark (name,value) VALUES (?,1) ON DUPLICATE KEY UPDATE value=(value+1)&4294967295"
 )
 
 // subject is what reads and writes are about.
@@ -185,8 +186,7 @@ func (r *replica) beat(ctx context.Context, master *sql.DB) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing, once it is committed
-	if _, err := exec(ctx, tx, "INSERT INTO IMProxyMark (name,value) VALUES (?,1) ON DUPLICATE KEY UPDATE value=(value+1)&4294967295",
-		beatMark); err != nil {
+	if _, err := exec(ctx, tx, raiseMark, beatMark); err != nil {
 		return err
 	}
 	if b.value, _, err = readMark(ctx, tx, beatMark); err != nil {

@@ -201,6 +201,14 @@ func ownTables() []table {
 			primary: []string{"name"},
 		},
 		{
+			// What "dbproxy doctor" has moved: a message from its old row and id to the end of a talk, or a row of another table
+			// that gave way to newRow.
+			name: "IMProxyJournal",
+			columns: join(tinys("kind"), unsigneds("a", "b"), chars("oldTable", 32), unsigneds("oldRow", "oldOwner", "oldId", "oldCreated"),
+				chars("newTable", 32), unsigneds("newRow", "newOwner", "newId", "newCreated", "at")),
+			keys: []string{"kind,a,b,newId", "oldTable,oldRow"},
+		},
+		{
 			// Who does what one process is enough for, and until when by the clock of the database, Unix seconds.
 			name:    "IMProxyLease",
 			columns: join(chars("name", 64), chars("holder", 64), unsigneds("expires")),

@@ -2,6 +2,7 @@ package records_test
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -31,8 +32,9 @@ type place struct {
 	testing.TB
 	engine engine
 	raw    *sql.DB // of the test's own
-	path   string  // of the file, where it is one
 	at     func(opt records.Options) (*records.Store, error)
+	// noting is at; note hears every statement before it runs.
+	noting func(opt records.Options, note func(string, []driver.NamedValue)) (*records.Store, error)
 }
 
 var engines = []engine{{
@@ -41,7 +43,10 @@ var engines = []engine{{
 		path := filepath.Join(tb.TempDir(), "dbproxy.db")
 		openAt(tb, path)
 		at := func(opt records.Options) (*records.Store, error) { return records.OpenSQLite(path, opt) }
-		return place{TB: tb, raw: openRaw(tb, path), path: path, at: at}
+		noting := func(opt records.Options, note func(string, []driver.NamedValue)) (*records.Store, error) {
+			return records.OpenNoting(path, opt, note), nil
+		}
+		return place{TB: tb, raw: openRaw(tb, path), at: at, noting: noting}
 	},
 	refuse: func(table, content string) string {
 		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s WHEN NEW.content='%s' "+
@@ -52,7 +57,10 @@ var engines = []engine{{
 	make: func(tb testing.TB) place {
 		db := tables.New(tb)
 		at := func(opt records.Options) (*records.Store, error) { return records.OpenMySQL(tables.At(db), nil, opt) }
-		return place{TB: tb, raw: db.Admin, at: at}
+		noting := func(opt records.Options, note func(string, []driver.NamedValue)) (*records.Store, error) {
+			return records.OpenNotingMySQL(tables.At(db), opt, note)
+		}
+		return place{TB: tb, raw: db.Admin, at: at, noting: noting}
 	},
 	refuse: func(table, content string) string {
 		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW IF NEW.content='%s' "+
@@ -81,6 +89,13 @@ func (p place) open(opt records.Options) *records.Store {
 		opt.Log = discard
 	}
 	store, err := p.at(opt)
+	return closing(p, store, err)
+}
+
+// listening opens a store whose statements are noted.
+func (p place) listening(heard *statements) *records.Store {
+	p.Helper()
+	store, err := p.noting(records.Options{Log: discard}, heard.note)
 	return closing(p, store, err)
 }
 

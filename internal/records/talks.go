@@ -281,13 +281,19 @@ func lastStored(ctx context.Context, q querier, table string, rows map[uint32]*t
 	if strings.HasPrefix(table, "IMGroup") {
 		key, owner = "groupId", "IMGroup"
 	}
-	// Each subquery reads one entry of an index: the status is fixed, so its end is where the largest id stands.
-	last := func(status string) string {
-		return fmt.Sprintf("COALESCE((SELECT MAX(m.msgId) FROM %s m WHERE m.%s=o.id AND m.status=%s AND m.msgId<=?),0)", table, key, status)
+	// Each subquery reads one entry of an index, where the largest stands: MAX would read all of them. In the key of
+	// pairs the status stands before the id, so it is looked for under both; in that of groups it stands after.
+	largest := func(column, where string) string {
+		return fmt.Sprintf("COALESCE((SELECT m.%[1]s FROM %[2]s m WHERE m.%[3]s=o.id%[4]s ORDER BY m.%[1]s DESC LIMIT 1),0)",
+			column, table, key, where)
 	}
-	created := fmt.Sprintf("COALESCE((SELECT MAX(m.created) FROM %s m WHERE m.%s=o.id AND m.status=0),0)", table, key)
+	live, removed := largest("msgId", " AND m.status=0 AND m.msgId<=?"), largest("msgId", " AND m.status=1 AND m.msgId<=?")
+	if owner == "IMGroup" {
+		live, removed = largest("msgId", " AND m.msgId<=?"), "?*0"
+	}
 	return chunked(sortedKeys(rows), func(ids []uint32) error {
-		query := "SELECT o.id," + last("0") + "," + last("1") + "," + created + " FROM " + owner + " o WHERE o.id IN (" + marks(len(ids)) + ")"
+		query := "SELECT o.id," + live + "," + removed + "," + largest("created", " AND m.status=0") + " FROM " + owner +
+			" o WHERE o.id IN (" + marks(len(ids)) + ")"
 		return each(ctx, q, query, append([]any{chat.MaxMsgID, chat.MaxMsgID}, args(ids)...), func(scan scanner) error {
 			var id, live, removed, created uint32
 			err := scan(&id, &live, &removed, &created)

@@ -51,7 +51,9 @@ func Run(ctx context.Context, binary, stdin string, args ...string) (string, err
 type Options struct {
 	Binary string
 	Data   string   // the directory for --data
-	Listen string   // empty: a free port of the loopback address
+	Config string   // the file for --config
+	Dir    string   // the working directory; empty: ours. Without Data and Config the binary looks there what to serve
+	Listen string   // empty: a free port of the loopback address; without Data and Config: not said
 	Args   []string // more arguments of serve
 	// Wrap is a command, with arguments, that is to become the binary: it gets the binary and its arguments as its own
 	// last arguments. Attr is how that process is made. Both may be nil.
@@ -62,8 +64,8 @@ type Options struct {
 
 // Proxy is a running binary. Its methods are safe for concurrent use.
 type Proxy struct {
-	Addr string // where it listens
-	Data string // its directory
+	Addr string // where it listens; several addresses are separated by commas
+	Data string // its directory, empty with a configuration
 	Log  *Log
 	cmd  *exec.Cmd
 
@@ -73,14 +75,12 @@ type Proxy struct {
 
 // Start starts the binary and waits until it listens. An error of its own carries its log.
 func Start(ctx context.Context, o Options) (*Proxy, error) {
-	if o.Listen == "" {
-		o.Listen = "127.0.0.1:0"
-	}
-	argv := append(append([]string{}, o.Wrap...), o.Binary, "serve", "--data", o.Data, "--listen", o.Listen)
+	argv := append(append([]string{}, o.Wrap...), o.Binary, "serve")
+	argv = append(argv, o.where()...)
 	argv = append(argv, o.Args...)
 	p := &Proxy{Data: o.Data, Log: newLog(o.Tee), cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Log
-	p.cmd.SysProcAttr = o.Attr
+	p.cmd.SysProcAttr, p.cmd.Dir = o.Attr, o.Dir
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %v: %w", argv, err)
 	}
@@ -98,6 +98,20 @@ func Start(ctx context.Context, o Options) (*Proxy, error) {
 	}
 	p.Addr = line.Text("addr")
 	return p, nil
+}
+
+// where is what to serve, and on which address, as flags.
+func (o Options) where() (flags []string) {
+	listen := o.Listen
+	if listen == "" && o.Data+o.Config != "" {
+		listen = "127.0.0.1:0"
+	}
+	for _, f := range [][2]string{{"--data", o.Data}, {"--config", o.Config}, {"--listen", listen}} {
+		if f[1] != "" {
+			flags = append(flags, f[0], f[1])
+		}
+	}
+	return flags
 }
 
 // Pid is the process's id.

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/datadir"
+	"github.com/teamtalk-go/dbproxy/internal/doctor"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
+)
+
+// exitFound is what "dbproxy doctor" exits with when something is wrong, and is still.
+const exitFound = 2
+
+// examining is what "dbproxy doctor" is asked for.
+type examining struct {
+	where                          *place
+	repair, original, asJSON, sure bool
+}
+
+func doctorCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find and repair what races and crashes have left behind",
+		Long: `Look through a data directory, or the MySQL and Redis of a configuration, for
+what races and crashes of original servers left behind: split talks, duplicate
+sessions and members, impossible message ids, counters that disagree. It says
+what there is, how many, with examples, and what a repair does about it.
+Servers may be at work meanwhile. It changes nothing unless told to.
+
+--repair mends what can be mended without loss, a little at a time. It can be
+stopped with Ctrl-C, and goes on when it is run again. Make a backup first.
+
+--before-original looks only at what an original server needs in Redis to take
+over from dbproxy.
+
+The exit code says what became of it:
+  0  nothing is wrong, or not any more
+  1  it could not look: see the error
+  2  something is wrong
+
+docs/doctor.md explains every finding.`,
+		Example: `  dbproxy doctor
+  dbproxy doctor --config dbproxyserver.conf --repair
+  dbproxy doctor --config dbproxyserver.conf --before-original`,
+		Args: cobra.NoArgs,
+	}
+	e := examining{where: placeFlags(c)}
+	f := c.Flags()
+	f.BoolVar(&e.repair, "repair", false, "mend what can be mended without loss")
+	f.BoolVar(&e.original, "before-original", false, "look whether an original server may take over; with --repair, make it so")
+	f.BoolVar(&e.sure, "yes", false, "with --repair: do not ask")
+	f.BoolVar(&e.asJSON, "json", false, "print JSON, for programs")
+	c.RunE = func(c *cobra.Command, _ []string) error { return e.run(c) }
+	return c
+}
+
+func (e *examining) run(c *cobra.Command) (err error) {
+	if err := e.ask(c); err != nil {
+		return err
+	}
+	d, closing, err := e.open(c.Context())
+	if err != nil {
+		return err
+	}
+	var at atomic.Value
+	at.Store("")
+	d.Repair, d.BeforeOriginal = e.repair, e.original
+	d.Progress = func(what string, share float64) { at.Store(fmt.Sprintf("%s %.0f %%", what, 100*share)) }
+	stop := progress(os.Stderr, "looking", func() string { return at.Load().(string) })
+	report, err := d.Run(c.Context())
+	stop()
+	err = errors.Join(err, closing())
+	if e.asJSON {
+		err = errors.Join(err, showJSON(c.OutOrStdout(), reportJSON(report, err)))
+	} else {
+		err = errors.Join(err, writeReport(c.OutOrStdout(), report, e))
+	}
+	if err == nil && report.Open() > 0 {
+		err = &exitError{exitFound, fmt.Errorf("something is wrong: %s", kindsOf(report.Open()))}
+	}
+	return err
+}
+
+// ask asks whether to repair.
+func (e *examining) ask(c *cobra.Command) error {
+	if !e.repair || e.sure {
+		return nil
+	}
+	if !terminal.Is(c.InOrStdin()) {
+		return errors.New("--repair changes data: say --yes when nobody is there to be asked")
+	}
+	fmt.Fprint(c.ErrOrStderr(), "A repair changes data; \"dbproxy doctor\" alone shows what it would do.\nIs there a backup, and shall it begin? [y/N] ")
+	answer, err := bufio.NewReader(c.InOrStdin()).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); err == nil && answer != "y" && answer != "yes" {
+		err = errors.New("nothing was changed")
+	}
+	return err
+}
+
+// open opens the store. Without a repair nothing is written to MySQL and Redis.
+func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() error, err error) {
+	path, _, err := e.where.configured()
+	if err != nil {
+		return nil, nil, err
+	}
+	d = &doctor.Doctor{}
+	var store *records.Store
+	if path == "" {
+		dir, err := datadir.Existing(e.where.data)
+		if err != nil {
+			return nil, nil, err
+		}
+		if store, _, err = openRecords(ctx, dir, slog.Default()); err != nil {
+			return nil, nil, err
+		}
+		d.Sequencer, closing = counters.Embedded{Records: store}, store.Close
+	} else {
+		servers, err := e.openServers(ctx, path)
+		if err != nil {
+			return nil, nil, err
+		}
+		d.Sequencer, d.Copy = servers.redis, counters.Checkup{Redis: servers.redis}
+		store, closing = servers.store, servers.close
+	}
+	if d.Records, err = store.Checkup(ctx); err != nil {
+		return nil, nil, errors.Join(err, closing())
+	}
+	return d, closing, nil
+}
+
+// openServers is openServers for who only looks, or repairs.
+func (e *examining) openServers(ctx context.Context, path string) (*servers, error) {
+	cfg, err := loadConfig(e.where.cmd, path)
+	if err != nil {
+		return nil, err
+	}
+	log := slog.Default()
+	if e.repair {
+		complete := func(s *servers) error { return serving{log: log}.completeOwn(ctx, s.store) }
+		return openServers(ctx, cfg, complete, nil, log)
+	}
+	redis, err := openRedis(cfg, nil, log)
+	if err != nil {
+		return nil, err
+	}
+	store, err := openMySQL(cfg, redis, log)
+	if err != nil {
+		redis.Close()
+		return nil, err
+	}
+	s := &servers{store: store, redis: redis}
+	if err := s.connect(ctx, cfg); err != nil {
+		s.abandon()
+		return nil, err
+	}
+	return s, nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/admin"
+	"github.com/teamtalk-go/dbproxy/internal/doctor"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
+)
+
+// writeReport prints what was found, for people.
+func writeReport(w io.Writer, report *doctor.Report, e *examining) error {
+	var b strings.Builder
+	style := terminal.NewStyle(w)
+	mendable := false
+	for _, f := range report.Findings {
+		head := fmt.Sprintf("%s: %d %s", f.Severity, f.Count, f.What)
+		if f.Kind == "redis-away" {
+			head = fmt.Sprintf("%s: %s", f.Severity, f.What)
+		}
+		if f.Severity == doctor.Wrong {
+			head = style.Red(fold(head, "", lineWidth))
+		} else {
+			head = fold(head, "", lineWidth)
+		}
+		b.WriteString(head + "\n")
+		for _, example := range f.Examples {
+			b.WriteString(fold(printable(example), "    ", lineWidth) + "\n")
+		}
+		if more := f.Count - len(f.Examples); more > 0 {
+			fmt.Fprintf(&b, "    … and %d more\n", more)
+		}
+		switch {
+		case e.repair && f.Mended > 0:
+			fmt.Fprintf(&b, "  repaired: %d\n", f.Mended)
+		case e.repair || f.Mend == "":
+			b.WriteString("  nothing was changed\n")
+		default:
+			mendable = true
+			b.WriteString(fold("--repair: "+f.Mend, "  ", lineWidth) + "\n")
+		}
+		for _, left := range f.Left {
+			b.WriteString(fold("left: "+printable(left), "  ", lineWidth) + "\n")
+		}
+	}
+	if len(report.Ranges) > 0 {
+		r := report.Ranges[0]
+		fmt.Fprintf(&b, "Ids used: at most %.1f %%, in %s.\n", 100*r.Share, r.Table)
+	}
+	switch {
+	case report.Open() > 0 && mendable:
+		b.WriteString("\"dbproxy doctor --repair\" mends what can be mended without loss.\n")
+	case report.Open() == 0 && e.original:
+		b.WriteString("An original server may take over.\n")
+	case report.Open() == 0:
+		b.WriteString("Nothing is wrong.\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// kindsOf is how many findings there are.
+func kindsOf(n int) string { return admin.Count(n, "finding") }
+
+// reportedJSON and the others are a report as programs get it. The names of the fields stay as they are.
+type reportedJSON struct {
+	Kind     string   `json:"kind"`
+	Severity string   `json:"severity"`
+	What     string   `json:"what"`
+	Count    int      `json:"count"`
+	Examples []string `json:"examples"`
+	Repair   string   `json:"repair"`
+	Repaired int      `json:"repaired"`
+	Left     []string `json:"left"`
+	Open     bool     `json:"open"`
+}
+
+type rangeJSON struct {
+	Table string  `json:"table"`
+	Last  int64   `json:"last"`
+	Max   int64   `json:"max"`
+	Share float64 `json:"share"`
+}
+
+type doctorJSON struct {
+	Findings []reportedJSON `json:"findings"`
+	Ranges   []rangeJSON   `json:"ranges"`
+	Complete bool          `json:"complete"`
+}
+
+func reportJSON(report *doctor.Report, err error) doctorJSON {
+	out := doctorJSON{Findings: []reportedJSON{}, Ranges: []rangeJSON{}, Complete: err == nil}
+	for _, f := range report.Findings {
+		out.Findings = append(out.Findings, reportedJSON{f.Kind, string(f.Severity), f.What, f.Count, notNil(f.Examples), f.Mend, f.Mended,
+			notNil(f.Left), f.Open()})
+	}
+	for _, r := range report.Ranges {
+		out.Ranges = append(out.Ranges, rangeJSON(r))
+	}
+	return out
+}
+
+func notNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

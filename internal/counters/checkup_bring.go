@@ -1,0 +1,231 @@
+package counters
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/redis/rueidis"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// mendID: ARGV the last id there is, the largest there can be. What is below or above is set, nothing else.
+var mendID = newScript(prelude + `
+local now = tonumber(redis.call('GET', KEYS[1]) or '')
+if not now or now < tonumber(ARGV[1]) or now > tonumber(ARGV[2]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return 0
+`)
+
+// mendCount brings a counter up to the records', in a field that is its own in the companion: ARGV the field, revision, the
+// records' value. A counter that is larger is an original's.
+var mendCount = newScript(prelude + `
+local rev = tonumber(ARGV[2])
+if ((done(ARGV[1])) or 0) > rev then return 0 end
+local now = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '') or 0
+if now < tonumber(ARGV[3]) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+  redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+end
+return 0
+`)
+
+// mendLevel: ARGV the least and the most that a user can have seen of a group.
+var mendLevel = newScript(prelude + `
+local now = tonumber(redis.call('HGET', KEYS[1], 'count') or '') or 0
+if now < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'count', ARGV[1])
+elseif now > tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], 'count', ARGV[2]) end
+return 0
+`)
+
+// dropField removes a field with what is noted of it: ARGV pairs of the field and the value it must have for that.
+var dropField = newScript(prelude + `
+for i = 1, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+    redis.call('HDEL', KEYS[2], ARGV[i])
+  end
+end
+return 0
+`)
+
+func nothing(rueidis.RedisResult) {}
+
+// Bring raises ids to those of the state, and counters, levels and mutes to where the records have more. Levels are lowered
+// to what there is.
+func (c Checkup) Bring(ctx context.Context, states []chat.Change) error {
+	at := c.unread.known()
+	var unread, mutes question
+	for _, s := range states {
+		if s.LastID > 0 {
+			unread.add(run(mendID, idKey(reserveOf(s)), decimal(s.LastID), decimal(uint32(chat.MaxMsgID))), nothing)
+		}
+		if s.Talk.Kind == chat.Pair {
+			for _, u := range s.Users {
+				if u.Unread > 0 {
+					unread.add(run(mendCount, unreadKey(u.User), decimal(s.Talk.Peer(u.User)), revision(at, s.Rev), decimal(u.Unread)), nothing)
+				}
+			}
+			continue
+		}
+		if s.Count > 0 {
+			unread.add(run(mendCount, countKey(s.Talk.A), "count", revision(at, s.Rev), decimal(s.Count)), nothing)
+		}
+		for _, m := range s.Mutes {
+			mutes.add(plain("HSETNX", mutesKey(s.Talk.A), decimal(m.User)+muteSuffix, decimal(m.Value)), nothing)
+		}
+	}
+	if err := unread.ask(ctx, c.unread); err != nil {
+		return err
+	}
+	if err := mutes.ask(ctx, c.groupSet); err != nil {
+		return err
+	}
+	return c.bringLevels(ctx, states)
+}
+
+// bringLevels brings the levels of members between the records' and the counts.
+func (c Checkup) bringLevels(ctx context.Context, states []chat.Change) error {
+	var counts, levels question
+	for _, s := range states {
+		if s.Talk.Kind != chat.Group {
+			continue
+		}
+		counts.add(plain("HGET", countKey(s.Talk.A), "count"), func(r rueidis.RedisResult) {
+			least := make(map[uint32]uint32, len(s.Users))
+			for _, u := range s.Users {
+				least[u.User] = s.Count - min(u.Unread, s.Count)
+			}
+			for _, m := range s.Members {
+				levels.add(run(mendLevel, levelKey(m.User, s.Talk.A), decimal(least[m.User]), decimal(count(text(r)))), nothing)
+			}
+		})
+	}
+	if err := counts.ask(ctx, c.unread); err != nil {
+		return err
+	}
+	return levels.ask(ctx, c.unread)
+}
+
+// BringMembers makes the members of a group in Redis those of the state, which is current: the group is locked.
+func (c Checkup) BringMembers(ctx context.Context, state chat.Change) error {
+	at := c.groupMember.known()
+	if at == 0 {
+		return chat.Errorf(chat.Unavailable, "it is not known yet whether Redis still has what it had; try again")
+	}
+	f := membersOf(state)
+	var q question
+	q.add(run(fillFields, f.key, append([]string{decimal(at), revision(at, state.Rev), f.suffix}, f.pairs...)...), nothing)
+	return q.ask(ctx, c.groupMember)
+}
+
+// BringDevices gives push tokens back that Redis has lost.
+func (c Checkup) BringDevices(ctx context.Context, devices []chat.Device) error {
+	users := make([]uint32, len(devices))
+	for i, d := range devices {
+		users[i] = d.User
+	}
+	now, err := c.books.DevicesNow(ctx, users)
+	if err != nil {
+		return err
+	}
+	var q question
+	for _, d := range now {
+		q.add(plain("SETNX", deviceKey(d.User), d.Device), nothing)
+		if d.Token != "" {
+			q.add(plain("SETNX", tokenKey(d.Token), decimal(d.User)), nothing)
+		}
+	}
+	return q.ask(ctx, c.token)
+}
+
+// scanned is how many keys are asked for at once.
+const scanned = 500
+
+// Keys goes through the keys of unread counters and of members of groups. It calls back between pipelines.
+func (c Checkup) Keys(ctx context.Context, unread func(ctx context.Context, user uint32, peers []uint32) error,
+	members func(ctx context.Context, groups []uint32) error) error {
+	err := c.scan(ctx, c.unread, "unread_", func(users []uint32) error {
+		for _, user := range users {
+			var peers []uint32
+			var q question
+			q.add(plain("HKEYS", unreadKey(user)), func(r rueidis.RedisResult) {
+				names, _ := r.AsStrSlice()
+				for _, name := range names {
+					if peer, err := strconv.ParseUint(name, 10, 32); err == nil {
+						peers = append(peers, uint32(peer))
+					}
+				}
+			})
+			if err := q.ask(ctx, c.unread); err != nil {
+				return err
+			}
+			if len(peers) == 0 {
+				continue
+			}
+			if err := unread(ctx, user, peers); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.scan(ctx, c.groupMember, "group_member_", func(groups []uint32) error { return members(ctx, groups) })
+}
+
+// scan calls f with the numbers of the keys that are a prefix and a number.
+func (c Checkup) scan(ctx context.Context, ro *role, prefix string, f func([]uint32) error) error {
+	ro.link.mu.Lock()
+	client := ro.client
+	ro.link.mu.Unlock()
+	if client == nil {
+		return ro.errAway(errors.New("not connected yet"))
+	}
+	for _, node := range client.Nodes() {
+		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
+		if err != nil {
+			return ro.errAway(err)
+		}
+		if kind, _ := role[0].ToString(); kind != "master" {
+			continue
+		}
+		for cursor := uint64(0); ; {
+			entry, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(prefix+"*").Count(scanned).Build()).AsScanEntry()
+			if err != nil {
+				return ro.errAway(err)
+			}
+			var numbers []uint32
+			for _, key := range entry.Elements {
+				if n, err := strconv.ParseUint(key[len(prefix):], 10, 32); err == nil {
+					numbers = append(numbers, uint32(n))
+				}
+			}
+			if len(numbers) > 0 {
+				if err := f(numbers); err != nil {
+					return err
+				}
+			}
+			if cursor = entry.Cursor; cursor == 0 {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// DropUnread removes unread counters, unless they move meanwhile.
+func (c Checkup) DropUnread(ctx context.Context, user uint32, peers []uint32) error {
+	key := unreadKey(user)
+	var q, drops question
+	for _, peer := range peers {
+		q.add(plain("HGET", key, decimal(peer)), func(r rueidis.RedisResult) {
+			drops.add(run(dropField, key, decimal(peer), text(r)), nothing)
+		})
+	}
+	if err := q.ask(ctx, c.unread); err != nil {
+		return err
+	}
+	return drops.ask(ctx, c.unread)
+}

@@ -1,0 +1,170 @@
+package doctor
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+)
+
+// What is under way when two stores are compared looks like a difference. So few differences are looked at again after a
+// while; many are none of that kind.
+const (
+	secondLook = time.Second
+	fewDiffer  = 20
+)
+
+// difference is one between the records and their copy.
+type difference struct {
+	talk       chat.Talk
+	user       uint32
+	kind, text string
+}
+
+// copy compares the records with their copy.
+func (d *Doctor) copy(ctx context.Context) error {
+	if d.Copy == nil {
+		return nil
+	}
+	if err := d.Copy.Reachable(ctx); err != nil {
+		d.report.add("redis-away", err.Error())
+		return nil
+	}
+	for _, step := range []struct {
+		what string
+		page func(context.Context, records.Cursor) (page, error)
+	}{
+		{"Redis: pairs", d.pairs},
+		{"Redis: groups", d.groups},
+		{"Redis: push tokens", d.devices},
+	} {
+		if step.what == "Redis: push tokens" && !d.BeforeOriginal {
+			continue
+		}
+		if err := d.pages(ctx, step.what, step.page); err != nil {
+			return err
+		}
+	}
+	d.Progress("Redis: keys", 0)
+	return d.Copy.Keys(ctx, d.strayUnread, d.strayMembers)
+}
+
+// page is a part of the records with how the copy differs from it.
+type page struct {
+	look    records.Look
+	differ  []difference
+	bringUp func(context.Context, []difference) error
+}
+
+// pages goes through one part of the state.
+func (d *Doctor) pages(ctx context.Context, what string, read func(context.Context, records.Cursor) (page, error)) error {
+	var at records.Cursor
+	for {
+		p, err := read(ctx, at)
+		if err != nil {
+			return err
+		}
+		if len(p.differ) > 0 && len(p.differ) <= fewDiffer {
+			if p, err = d.again(ctx, at, p, read); err != nil {
+				return err
+			}
+		}
+		for _, x := range p.differ {
+			d.report.add(x.kind, x.text)
+		}
+		if d.Repair && len(p.differ) > 0 {
+			if err := p.bringUp(ctx, p.differ); err != nil {
+				return err
+			}
+			for _, x := range p.differ {
+				d.report.mended(x.kind, 1, nil)
+			}
+		}
+		d.Progress(what, p.look.Share)
+		if p.look.Done {
+			return nil
+		}
+		at = p.look.Next
+	}
+}
+
+// again reads a page once more, and keeps what still differs.
+func (d *Doctor) again(ctx context.Context, at records.Cursor, first page, read func(context.Context, records.Cursor) (page, error)) (page, error) {
+	select {
+	case <-ctx.Done():
+		return page{}, ctx.Err()
+	case <-time.After(secondLook):
+	}
+	p, err := read(ctx, at)
+	p.look = first.look // rows that have come since are another look's
+	p.differ = slices.DeleteFunc(p.differ, func(x difference) bool {
+		return !slices.ContainsFunc(first.differ, func(y difference) bool { return x.kind == y.kind && x.talk == y.talk && x.user == y.user })
+	})
+	return p, err
+}
+
+// compare compares a page of talks.
+func (d *Doctor) compare(ctx context.Context, states []chat.Change, look records.Look) (page, error) {
+	p := page{look: look}
+	byTalk := make(map[chat.Talk]chat.Change)
+	err := d.Copy.Compare(ctx, states, d.BeforeOriginal, func(i int, kind, text string) {
+		byTalk[states[i].Talk] = states[i]
+		p.differ = append(p.differ, difference{talk: states[i].Talk, kind: kind, text: text})
+	})
+	p.bringUp = func(ctx context.Context, differ []difference) error {
+		var some []chat.Change
+		members := make(map[chat.Talk]bool)
+		for _, x := range differ {
+			switch {
+			case x.kind == "member-missing" || x.kind == "member-extra":
+				members[x.talk] = true
+			case !slices.ContainsFunc(some, func(c chat.Change) bool { return c.Talk == x.talk }):
+				some = append(some, byTalk[x.talk])
+			}
+		}
+		if err := d.Copy.Bring(ctx, some); err != nil {
+			return err
+		}
+		for talk := range members {
+			err := d.Records.HoldGroup(ctx, talk.A, func(state chat.Change) error { return d.Copy.BringMembers(ctx, state) })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return p, err
+}
+
+func (d *Doctor) pairs(ctx context.Context, at records.Cursor) (page, error) {
+	states, look, err := d.Records.PairStates(ctx, at)
+	if err != nil {
+		return page{}, err
+	}
+	return d.compare(ctx, states, look)
+}
+
+func (d *Doctor) groups(ctx context.Context, at records.Cursor) (page, error) {
+	states, look, err := d.Records.GroupStates(ctx, at)
+	if err != nil {
+		return page{}, err
+	}
+	return d.compare(ctx, states, look)
+}
+
+func (d *Doctor) devices(ctx context.Context, at records.Cursor) (page, error) {
+	devices, look, err := d.Records.Devices(ctx, at)
+	p := page{look: look}
+	if err != nil {
+		return p, err
+	}
+	var lost []chat.Device
+	err = d.Copy.CompareDevices(ctx, devices, func(i int, kind, text string) {
+		lost = append(lost, devices[i])
+		p.differ = append(p.differ, difference{user: devices[i].User, kind: kind, text: text})
+	})
+	p.bringUp = func(ctx context.Context, _ []difference) error { return d.Copy.BringDevices(ctx, lost) }
+	return p, err
+}

@@ -1,0 +1,256 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// FaultKind names what can be wrong in the records; docs/doctor.md explains each.
+type FaultKind string
+
+// The kinds of fault.
+const (
+	SplitTalk        FaultKind = "split-talk"        // a pair has several relations
+	DuplicateSession FaultKind = "duplicate-session" // a user has several sessions of one talk in the list
+	StraySession     FaultKind = "stray-session"     // a session of a group that the user is not in
+	DuplicateMember  FaultKind = "duplicate-member"  // a user is in a group several times
+	WrongUserCount   FaultKind = "user-count"        // IMGroup.userCnt is not the number of members
+	ImpossibleID     FaultKind = "impossible-id"     // a message id above chat.MaxMsgID
+	DuplicateID      FaultKind = "duplicate-id"      // several messages of a talk have one id
+	LostMessage      FaultKind = "lost-message"      // a message where no reader looks for it
+	MissingSound     FaultKind = "missing-sound"     // a voice message without its row in IMAudio
+	OrphanSound      FaultKind = "orphan-sound"      // a row in IMAudio that no message refers to
+	StrayTalk        FaultKind = "stray-talk"        // a talk row of ours without its relation
+	StrayGroup       FaultKind = "stray-group"       // a talk row of ours without its group
+	LevelAhead       FaultKind = "level-ahead"       // a user has seen more of a group than there is
+)
+
+// Fault is one thing that is wrong. Its text names what and where, and holds no content of messages.
+type Fault struct {
+	Kind  FaultKind
+	Talk  chat.Talk // whose lock its repair holds; zero: of none
+	User  uint32    // 0: it is about no user
+	Table string    // of a message or sound
+	Row   int64     // its row there
+	Text  string
+}
+
+// Cursor is how far a survey has come; the zero value is its beginning.
+type Cursor struct{ a, b int64 }
+
+// Survey goes through one table, some rows at a time.
+type Survey struct {
+	Table string
+	look  func(ctx context.Context, after Cursor) (Look, error)
+}
+
+// Look is what a survey has found in some rows.
+type Look struct {
+	Faults []Fault
+	Rows   int // how many were looked at
+	Next   Cursor
+	Done   bool    // that were the last
+	Share  float64 // of the table, how much has been looked at
+}
+
+// Look looks at the next rows. It takes no locks, and one statement reads a bounded number of rows.
+func (v Survey) Look(ctx context.Context, after Cursor) (Look, error) { return v.look(ctx, after) }
+
+// Checkup looks through the records for what races and crashes have left behind, and mends what can be mended without
+// loss, while others read and write. All is read from the master. A Checkup is for one goroutine.
+type Checkup struct {
+	s      *Store
+	began  uint32
+	tables map[string]map[string]bool // the columns of those tables that are there
+	tops   map[string]int64           // the last id of tables when they were first looked at
+	heard  idSet                      // ids of sounds that messages refer to
+	sounds int64                      // the last of them at the beginning
+}
+
+// Limits of what one statement looks at, and of what one transaction changes.
+const (
+	lookRows    = 1000
+	lookGroups  = 50 // groups, with all of their members
+	moveRows    = 200
+	lookTimeout = 30 * time.Second
+	soundGrace  = 60 // seconds after which the message of a sound must be there
+)
+
+// Checkup begins a check-up.
+func (s *Store) Checkup(ctx context.Context) (*Checkup, error) {
+	c := &Checkup{s: s, began: s.unix(), tables: make(map[string]map[string]bool), tops: make(map[string]int64)}
+	for _, t := range schema() {
+		columns, _, err := s.dialect.inspect(ctx, c.s.read, t)
+		if err != nil {
+			return nil, s.failed("looking at table "+t.name, err)
+		}
+		if len(columns) > 0 {
+			c.tables[t.name] = columns
+		}
+	}
+	for _, t := range schema() {
+		if !strings.HasPrefix(t.name, "IMProxy") && t.name != "IMTransmitFile" && c.tables[t.name] == nil {
+			return nil, chat.Errorf(chat.NotFound, "there is no table %s: create what is missing with \"dbproxy migrate\"", t.name)
+		}
+	}
+	err := c.query(ctx, "sounds", "SELECT COALESCE(MAX(id),0) FROM IMAudio", nil, func(scan scanner) error { return scan(&c.sounds) })
+	return c, err
+}
+
+// Surveys are all surveys, in the order in which they are to be made: repairs of the first make the later ones simpler.
+func (c *Checkup) Surveys() []Survey {
+	surveys := []Survey{
+		{"IMRelationShip", c.relations}, {"IMRecentSession", c.sessions}, {"IMGroupMember", c.members}, {"IMGroup", c.userCounts},
+	}
+	for i := range uint32(shards) {
+		surveys = append(surveys, Survey{pairTable(i), c.messages(chat.Pair, i)}, Survey{groupTable(i), c.messages(chat.Group, i)})
+	}
+	surveys = append(surveys, Survey{"IMAudio", c.orphans})
+	if c.Ready() {
+		surveys = append(surveys, Survey{"IMProxyTalk (pairs)", c.talks(chat.Pair)}, Survey{"IMProxyTalk (groups)", c.talks(chat.Group)},
+			Survey{"IMProxyLevel", c.levels})
+	}
+	return surveys
+}
+
+// Ready reports whether all tables of our own are there. Without them nothing can be mended.
+func (c *Checkup) Ready() bool {
+	return !slices.ContainsFunc(ownTables(), func(t table) bool { return c.tables[t.name] == nil })
+}
+
+// Mend mends faults, all of one kind, as a survey found them; each is looked at again under its talk's lock first. Ids for
+// messages come from seq. It returns how many were mended, or were gone, and why others were left as they are. After an
+// error, all that was done is done whole, and the same call goes on where it stopped.
+func (c *Checkup) Mend(ctx context.Context, faults []Fault, seq chat.Sequencer) (mended int, left []string, err error) {
+	if !c.Ready() {
+		return 0, nil, chat.Errorf(chat.NotFound, "tables of dbproxy's own are missing: create them with \"dbproxy migrate\"")
+	}
+	if len(faults) > 0 && (faults[0].Kind == ImpossibleID || faults[0].Kind == DuplicateID) {
+		return c.renumber(ctx, faults, seq)
+	}
+	for _, f := range faults {
+		why := "it cannot be mended without loss"
+		switch f.Kind {
+		case SplitTalk:
+			why, err = c.merge(ctx, f.Talk, seq)
+		case DuplicateSession:
+			why, err = c.mendSession(ctx, f)
+		case StraySession:
+			why, err = c.mendStraySession(ctx, f)
+		case DuplicateMember, WrongUserCount:
+			why, err = c.mendMembers(ctx, f)
+		case StrayTalk:
+			why, err = c.mendTalk(ctx, f)
+		case LevelAhead:
+			why, err = c.mendLevel(ctx, f)
+		}
+		switch {
+		case err != nil:
+			return mended, left, fmt.Errorf("%s: %w", f.Text, err)
+		case why != "":
+			left = append(left, f.Text+": "+why)
+		default:
+			mended++
+		}
+	}
+	return mended, left, nil
+}
+
+// query is each on the master, bounded in time, with the error classified.
+func (c *Checkup) query(ctx context.Context, what, query string, args []any, row func(scanner) error) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return c.s.failed("looking at "+what, each(ctx, c.s.read, query, args, row))
+}
+
+// chunk returns the id up to which the next rows of a table reach; the look it begins has no faults yet.
+func (c *Checkup) chunk(ctx context.Context, table string, after Cursor, max int) (look Look, err error) {
+	if _, known := c.tops[table]; !known {
+		var top int64
+		if err := c.query(ctx, table, "SELECT COALESCE(MAX(id),0) FROM "+table, nil, func(scan scanner) error { return scan(&top) }); err != nil {
+			return Look{}, err
+		}
+		c.tops[table] = top
+	}
+	query := "SELECT COALESCE(MAX(id),0),COUNT(*) FROM (SELECT id FROM " + table + " WHERE id>? ORDER BY id LIMIT ?) x"
+	err = c.query(ctx, table, query, []any{after.a, max}, func(scan scanner) error { return scan(&look.Next.a, &look.Rows) })
+	look.Done = look.Rows < max
+	look.Share = share(look, c.tops[table])
+	return look, err
+}
+
+func share(look Look, top int64) float64 {
+	if look.Done || top <= 0 {
+		return 1
+	}
+	return min(1, float64(look.Next.a)/float64(top))
+}
+
+// held is a talk under its lock.
+type held struct {
+	*talkRow
+	talk chat.Talk
+	ours bool // it has a row; else its talkRow only says what the original's tables do
+}
+
+// hold locks a talk until the end of the transaction. A talk that has no row gets none: to adopt it is for those who send.
+func (c *Checkup) hold(ctx context.Context, tx *sql.Tx, talk chat.Talk) (h held, err error) {
+	w := c.s.talking(tx)
+	rows, err := w.lock(ctx, []chat.Talk{talk})
+	if err == nil && rows[talk] == nil && w.d.shared() {
+		err = w.claim(ctx, []chat.Talk{talk}, rows)
+	}
+	if err != nil {
+		return held{}, err
+	}
+	h = held{talkRow: rows[talk], talk: talk}
+	if h.talkRow == nil {
+		h.talkRow = new(talkRow)
+	}
+	if h.ours = h.rev > 0; !h.ours && talk.Kind == chat.Pair {
+		found, err := findRelations(ctx, tx, w.d, []chat.Talk{talk})
+		if err != nil {
+			return held{}, err
+		}
+		h.relation = found[talk]
+	}
+	h.checked = true
+	return h, w.lastStored(ctx, []chat.Talk{talk}, map[chat.Talk]*talkRow{talk: h.talkRow})
+}
+
+// owner is the id under which a talk's messages are stored: its relation's, or the group's.
+func (h held) owner() uint32 {
+	if h.talk.Kind == chat.Group {
+		return h.talk.A
+	}
+	return h.relation
+}
+
+// letGo saves a held talk, or takes back the row by which it was locked. The lock stays until the end of the transaction.
+func (c *Checkup) letGo(ctx context.Context, tx *sql.Tx, h held) error {
+	if h.ours {
+		return c.s.talking(tx).save(ctx, []chat.Talk{h.talk}, map[chat.Talk]*talkRow{h.talk: h.talkRow})
+	}
+	_, err := exec(ctx, tx, "DELETE FROM IMProxyTalk WHERE kind=? AND a=? AND b=? AND rev=0", uint32(h.talk.Kind), h.talk.A, h.talk.B)
+	return err
+}
+
+// holding runs work with a talk held.
+func (c *Checkup) holding(ctx context.Context, talk chat.Talk, work func(tx *sql.Tx, h held) error) error {
+	return c.s.change(ctx, func(tx *sql.Tx) error {
+		h, err := c.hold(ctx, tx, talk)
+		if err == nil {
+			err = work(tx, h)
+		}
+		if err == nil {
+			err = c.letGo(ctx, tx, h)
+		}
+		return err
+	})
+}

@@ -1,0 +1,175 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// moving is a message that is to be appended to its talk anew.
+type moving struct {
+	table   string
+	row     int64
+	owner   uint32 // the relation or group it is stored under
+	id      uint32
+	created uint32
+}
+
+func scanMoving(scan scanner, table string) (m moving, err error) {
+	m.table = table
+	err = scan(&m.row, &m.owner, &m.id, &m.created)
+	return m, err
+}
+
+const journalColumns = "kind,a,b,oldTable,oldRow,oldOwner,oldId,oldCreated,newTable,newRow,newOwner,newId,newCreated,at"
+
+// move appends messages to the talk held, in the order given: each gets the next id, and a time that is not before that of
+// the message with the largest id, so that paging by id and sorting by time agree. Nothing else in its row changes, and
+// nobody's unread count does. In one transaction the journal gets what it was and is, the row is copied and the old one
+// deleted.
+//
+// In a group those messages are left that a member would see by this who has joined since they were written.
+func (c *Checkup) move(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequencer, rows []moving) (moved int, why string, err error) {
+	last, err := c.lastTime(ctx, tx, h)
+	if err != nil {
+		return 0, "", err
+	}
+	var joins []uint32
+	if h.talk.Kind == chat.Group {
+		if joins, err = c.joins(ctx, tx, h.talk.A); err != nil {
+			return 0, "", err
+		}
+	}
+	now := c.s.unix()
+	times := make([]uint32, 0, len(rows))
+	rows = slices.DeleteFunc(slices.Clone(rows), func(m moving) bool {
+		at := chat.BoundCreated(m.created, now, last, 0)
+		if slices.ContainsFunc(joins, func(j uint32) bool { return m.created < j && j <= at }) {
+			why = "somebody has joined since it was written, who would see it"
+			return true
+		}
+		last = at
+		times = append(times, at)
+		return false
+	})
+	if len(rows) == 0 {
+		return 0, why, nil
+	}
+	if uint64(h.lastID)+uint64(len(rows)) > chat.MaxMsgID {
+		return 0, "the talk has used up its message ids", nil
+	}
+	first, err := c.reserve(ctx, tx, h, seq, len(rows))
+	if err != nil {
+		return 0, "", err
+	}
+	if err := c.copyRows(ctx, tx, h, rows, times, first, now); err != nil {
+		return 0, "", err
+	}
+	h.lastID, h.lastCreated, h.dirty = first+uint32(len(rows))-1, max(h.lastCreated, last), true
+	return len(rows), why, nil
+}
+
+// lastTime is when the message with the talk's largest id was created; of several with that id, the first.
+func (c *Checkup) lastTime(ctx context.Context, tx *sql.Tx, h held) (at uint32, err error) {
+	table, key := tableOf(h)
+	var last uint32
+	err = each(ctx, tx, "SELECT COALESCE(MAX(msgId),0) FROM "+table+" WHERE "+key+"=? AND status=0 AND msgId<=?",
+		[]any{h.owner(), chat.MaxMsgID}, func(scan scanner) error { return scan(&last) })
+	if err != nil {
+		return 0, err
+	}
+	err = each(ctx, tx, "SELECT created FROM "+table+" WHERE "+key+"=? AND status=0 AND msgId=? ORDER BY id LIMIT 1",
+		[]any{h.owner(), last}, func(scan scanner) error { return scan(&at) })
+	return at, err
+}
+
+// joins returns when those who are in a group have joined it.
+func (c *Checkup) joins(ctx context.Context, tx *sql.Tx, group uint32) (at []uint32, err error) {
+	err = each(ctx, tx, "SELECT DISTINCT updated FROM IMGroupMember WHERE groupId=? AND status=0", []any{group}, func(scan scanner) error {
+		var t uint32
+		err := scan(&t)
+		at = append(at, t)
+		return err
+	})
+	return at, err
+}
+
+// reserve gets n consecutive ids for the talk held, as for messages that are sent.
+func (c *Checkup) reserve(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequencer, n int) (first uint32, err error) {
+	a := &appending{talking: c.s.talking(tx), talks: map[chat.Talk]*talkRow{h.talk: h.talkRow}}
+	err = a.reserve(ctx, seq, []chat.Reserve{
+		{Talk: h.talk, Relation: h.relation, Count: uint32(n), Floor: h.lastID, Checked: h.checked}})
+	return h.lastID + 1, err
+}
+
+// copyRows writes the journal, the new rows and deletes the old ones.
+func (c *Checkup) copyRows(ctx context.Context, tx *sql.Tx, h held, rows []moving, times []uint32, first, now uint32) error {
+	target, key := tableOf(h)
+	sources := make(map[string][]uint32)
+	var journal []any
+	for i, m := range rows {
+		sources[m.table] = append(sources[m.table], uint32(m.row))
+		journal = append(journal, uint32(h.talk.Kind), h.talk.A, h.talk.B, m.table, m.row, m.owner, m.id, m.created,
+			target, 0, h.owner(), first+uint32(i), times[i], now)
+	}
+	if err := insert(ctx, tx, c.s.dialect, "IMProxyJournal", journalColumns, journal, ""); err != nil {
+		return err
+	}
+	columns, err := c.copied(target, key, sortedKeys(sources))
+	if err != nil {
+		return err
+	}
+	var selects []string
+	var params []any
+	for _, source := range sortedKeys(sources) {
+		selects = append(selects, "SELECT j.newOwner,j.newId,j.newCreated,m."+strings.Join(columns, ",m.")+" FROM IMProxyJournal j JOIN "+source+
+			" m ON m.id=j.oldRow WHERE j.kind=? AND j.a=? AND j.b=? AND j.newId>=? AND j.newId<=? AND j.oldTable=?")
+		params = append(params, uint32(h.talk.Kind), h.talk.A, h.talk.B, first, first+uint32(len(rows))-1, source)
+	}
+	names := strings.Join(columns, ",")
+	copied, err := exec(ctx, tx, fmt.Sprintf("INSERT INTO %s (%s,msgId,created,%s) SELECT newOwner,newId,newCreated,%s FROM (%s) x ORDER BY newId",
+		target, key, names, names, strings.Join(selects, " UNION ALL ")), params...)
+	if err != nil {
+		return err
+	}
+	deleted := int64(0)
+	for _, source := range sortedKeys(sources) {
+		n, err := exec(ctx, tx, "DELETE FROM "+source+" WHERE id IN ("+marks(len(sources[source]))+")", args(sources[source])...)
+		if err != nil {
+			return err
+		}
+		deleted += n
+	}
+	if want := int64(len(rows)); copied != want || deleted != want {
+		return fmt.Errorf("%d messages were to be moved, %d were copied and %d deleted; nothing of it is kept", want, copied, deleted)
+	}
+	return nil
+}
+
+// copied returns the columns of the messages that a move takes over as they are, those that forks have added included.
+func (c *Checkup) copied(target, key string, sources []string) ([]string, error) {
+	all := c.tables[target]
+	for _, source := range sources {
+		for column := range c.tables[source] {
+			if !all[column] {
+				return nil, chat.Errorf(chat.Invalid, "%s has a column %s that %s has not: it would be lost", source, column, target)
+			}
+		}
+	}
+	columns := sortedKeys(c.tables[sources[0]])
+	return slices.DeleteFunc(columns, func(name string) bool {
+		return name == "id" || name == key || name == "msgId" || name == "created"
+	}), nil
+}
+
+// tableOf is where the messages of a talk are, and the column with their owner.
+func tableOf(h held) (table, key string) {
+	if h.talk.Kind == chat.Group {
+		return groupTable(h.talk.A), "groupId"
+	}
+	return pairTable(h.relation), "relateId"
+}

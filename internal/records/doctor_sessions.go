@@ -1,0 +1,117 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// alive is the condition that a row of IMRecentSession, by the name it has in a query, is in its user's list.
+func alive(row string) string { return "(" + row + ".status=0 OR " + row + ".status IS NULL)" }
+
+// sessions finds users with several sessions of one talk, and with sessions of groups that they are not in.
+func (c *Checkup) sessions(ctx context.Context, after Cursor) (Look, error) {
+	look, err := c.chunk(ctx, "IMRecentSession", after, lookRows)
+	if err != nil || look.Rows == 0 {
+		return look, err
+	}
+	other := "EXISTS (SELECT 1 FROM IMRecentSession d WHERE d.userId=s.userId AND d.peerId=s.peerId AND d.type=s.type AND " + alive("d") + " AND d.id"
+	duplicate := "(" + other + "<s.id) AND NOT " + other + ">s.id))"
+	stray := "(s.type=2 AND NOT EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=s.peerId AND m.userId=s.userId AND m.status=0))"
+	query := "SELECT s.id,s.userId,s.peerId,s.type,CASE WHEN " + duplicate + " THEN 1 ELSE 0 END,CASE WHEN " + stray + " THEN 1 ELSE 0 END" +
+		" FROM IMRecentSession s WHERE s.id>? AND s.id<=? AND s.type IN (1,2) AND " + alive("s") + " AND (" + duplicate + " OR " + stray + ") ORDER BY s.id"
+	err = c.query(ctx, "sessions", query, []any{after.a, look.Next.a}, func(scan scanner) error {
+		var f Fault
+		var peer uint32
+		var kind chat.TalkKind
+		var twice, stray bool
+		if err := scan(&f.Row, &f.User, &peer, &kind, &twice, &stray); err != nil {
+			return err
+		}
+		f.Table, f.Talk = "IMRecentSession", chat.TalkOf(f.User, kind, peer)
+		if twice {
+			f.Kind, f.Text = DuplicateSession, fmt.Sprintf("user %d has several sessions of %s", f.User, f.Talk)
+			look.Faults = append(look.Faults, f)
+		}
+		if stray {
+			f.Kind, f.Text = StraySession, fmt.Sprintf("user %d has a session of %s and is not in it", f.User, f.Talk)
+			look.Faults = append(look.Faults, f)
+		}
+		return nil
+	})
+	return look, err
+}
+
+// mendSession leaves of a user's sessions of a talk the one in use, at the place in the list of the latest, and gives the
+// others status 1.
+func (c *Checkup) mendSession(ctx context.Context, f Fault) (why string, err error) {
+	err = c.holding(ctx, f.Talk, func(tx *sql.Tx, h held) error {
+		var rows []int64
+		var updated int64
+		err := each(ctx, tx, "SELECT id,updated FROM IMRecentSession WHERE userId=? AND peerId=? AND type=? AND COALESCE(status,0)=0 ORDER BY id",
+			[]any{f.User, f.Talk.Peer(f.User), uint32(f.Talk.Kind)}, func(scan scanner) error {
+				var id, at int64
+				err := scan(&id, &at)
+				rows, updated = append(rows, id), max(updated, at)
+				return err
+			})
+		if err != nil || len(rows) < 2 {
+			return err
+		}
+		kept := rows[len(rows)-1]
+		if err := c.retire(ctx, tx, h, "IMRecentSession", rows[:len(rows)-1], kept); err != nil {
+			return err
+		}
+		if _, err := exec(ctx, tx, "UPDATE IMRecentSession SET updated=? WHERE id=?", updated, kept); err != nil {
+			return err
+		}
+		if h.ours && f.Talk.Kind == chat.Pair {
+			if f.User == f.Talk.A {
+				h.sessionA = uint32(kept)
+			} else {
+				h.sessionB = uint32(kept)
+			}
+			h.dirty = true
+		}
+		return nil
+	})
+	return "", err
+}
+
+// retire gives rows status 1 for which another one is kept (0: none), and notes it in the journal.
+func (c *Checkup) retire(ctx context.Context, tx *sql.Tx, h held, table string, rows []int64, kept int64) error {
+	now := c.s.unix()
+	var journal []any
+	for _, row := range rows {
+		if _, err := exec(ctx, tx, "UPDATE "+table+" SET status=1 WHERE id=?", row); err != nil {
+			return err
+		}
+		journal = append(journal, uint32(h.talk.Kind), h.talk.A, h.talk.B, table, row, 0, 0, 0, table, kept, 0, 0, 0, now)
+	}
+	return insert(ctx, tx, c.s.dialect, "IMProxyJournal", journalColumns, journal, "")
+}
+
+// mendStraySession takes a group out of the list of a user who is not in it, as leaving it does.
+func (c *Checkup) mendStraySession(ctx context.Context, f Fault) (why string, err error) {
+	err = c.holding(ctx, f.Talk, func(tx *sql.Tx, h held) error {
+		in, err := membersAmong(ctx, tx, c.s.dialect, []member{{f.Talk.A, f.User}})
+		if err != nil || len(in) > 0 {
+			return err
+		}
+		var rows []int64
+		err = each(ctx, tx, "SELECT id FROM IMRecentSession WHERE userId=? AND peerId=? AND type=2 AND COALESCE(status,0)=0",
+			[]any{f.User, f.Talk.A}, func(scan scanner) error {
+				var id int64
+				err := scan(&id)
+				rows = append(rows, id)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		return c.retire(ctx, tx, h, "IMRecentSession", rows, 0)
+	})
+	return "", err
+}

@@ -1,0 +1,150 @@
+package test
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/msfs"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// fleet is what proxies of one configuration share: a MySQL database of their own with the tables and the people of
+// seed.sql, a Redis, and a file server.
+type fleet struct {
+	db    *servers.Database
+	redis redisClient // the database that all instances are in; empty when the test has a Redis of another kind
+	files *msfs.Server
+	conf  harness.Config // to be changed before the first start
+}
+
+// newFleet makes one that has everything but a Redis.
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	db := servers.MariaDB(t).Filled(t, "people", func(db *servers.Database) { makePeople(t, db) })
+	files, err := msfs.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(files.Close)
+	return &fleet{db: db, files: files, conf: harness.Config{MySQL: mysqlOf(db), Msfs: files.URL()}}
+}
+
+// newRedisFleet makes one with a Redis of its own.
+func newRedisFleet(t *testing.T) (*fleet, *servers.Redis) {
+	t.Helper()
+	f, redis := newFleet(t), servers.StartRedis(t)
+	f.conf.Redis = hostAndPort(redis)
+	f.redis = dialRedis(t, redis, 1)
+	return f, redis
+}
+
+func mysqlOf(db *servers.Database) harness.MySQL {
+	return harness.MySQL{Host: db.Host, Port: db.Port, Database: db.Name, User: db.User, Password: db.Password}
+}
+
+func hostAndPort(redis *servers.Redis) map[string]string {
+	return map[string]string{"host": redis.Host(), "port": strconv.Itoa(redis.Port())}
+}
+
+// makePeople makes the tables, and the people of seed.sql.
+func makePeople(t *testing.T, db *servers.Database) {
+	t.Helper()
+	addr := net.JoinHostPort(db.Host, strconv.Itoa(db.Port))
+	store, err := records.OpenMySQL(records.MySQL{Addr: addr, Database: db.Name, User: db.User, Password: db.Password},
+		nil, records.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if _, err := store.Migrate(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	seed, err := os.ReadFile(filepath.Join("testdata", "conformance", "seed.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Admin.ExecContext(within(t), string(seed)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// config writes the configuration into a directory of its own, under the name that a proxy looks for.
+func (f *fleet) config(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "dbproxyserver.conf")
+	if err := os.WriteFile(path, []byte(f.conf.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// start starts a proxy.
+func (f *fleet) start(t *testing.T, args ...string) *harness.Proxy {
+	t.Helper()
+	return startWith(t, harness.Options{Config: f.config(t), Args: args})
+}
+
+// exec changes the database as somebody else does who writes there.
+func (f *fleet) exec(t *testing.T, query string, args ...any) {
+	t.Helper()
+	if _, err := f.db.Admin.ExecContext(within(t), query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// redisClient is a client of one Redis database.
+type redisClient struct{ rueidis.Client }
+
+// dialRedis connects to a database of a server.
+func dialRedis(t *testing.T, redis *servers.Redis, db int) redisClient {
+	t.Helper()
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{redis.Addr()}, SelectDB: db,
+		ForceSingleClient: true, DisableCache: true, ClientSetInfo: rueidis.DisableClientSetInfo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return redisClient{c}
+}
+
+// do executes a command; its answer may be Redis's nil but no error.
+func (c redisClient) do(t *testing.T, args ...string) *rueidis.RedisMessage {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	answer, err := c.Do(ctx, c.B().Arbitrary(args...).Build()).ToMessage()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		t.Fatalf("redis %v: %v", args, err)
+	}
+	return &answer
+}
+
+// text is do for an answer that is text; empty when there is none.
+func (c redisClient) text(t *testing.T, args ...string) string {
+	t.Helper()
+	answer := c.do(t, args...)
+	s, err := answer.ToString()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		t.Fatalf("redis %v: %v", args, err)
+	}
+	return s
+}
+
+// await calls done until it says so.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come in %v", what, patience)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/client"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// checkAll has a proxy do what it needs Redis for: logins, messages of pairs and groups, what is unread of them, and
+// push tokens. user is a number of which there is no user; with those that follow it is used up.
+func checkAll(t *testing.T, c *client.Client, user uint32) {
+	t.Helper()
+	m := mixed{original{t: t}, c}
+	login := call[*impb.IMValidateRsp](t, c, &impb.IMValidateReq{UserName: proto.String("bob"),
+		Password: proto.String(client.WirePassword("bob-secret"))})
+	wantEqual(t, "login", login.GetResultCode(), 0)
+
+	a, b := user, user+1
+	for i := range uint32(3) {
+		wantEqual(t, "id", m.say(pairText(a, b, fmt.Sprintf("%d of %d", i, user))), i+1)
+	}
+	m.wantUnread(b, a, pair, 3)
+	m.post(readAck(b, pair, a))
+	m.wantUnread(b, a, pair, 0)
+	wantEqual(t, "id", m.say(pairText(b, a, fmt.Sprint("back from ", b))), 4)
+	m.wantUnread(a, b, pair, 1)
+
+	g := call[*impb.IMGroupCreateRsp](t, c, newGroup(a, a, b)).GetGroupId()
+	for i := range uint32(3) {
+		wantEqual(t, "id", m.say(groupText(a, g, fmt.Sprintf("%d of %d in group", i, user))), i+1)
+	}
+	m.wantUnread(b, g, group, 3)
+	m.post(readAck(b, group, g))
+	m.wantUnread(b, g, group, 0)
+	wantList(t, "members", m.groupInfo(g).GetGroupMemberList(), a, b)
+	call[*impb.IMGroupShieldRsp](t, c, &impb.IMGroupShieldReq{UserId: &b, GroupId: &g, ShieldStatus: proto.Uint32(1)})
+	mutes := call[*impb.IMGroupGetShieldRsp](t, c, &impb.IMGroupGetShieldReq{GroupId: &g, UserId: []uint32{a, b}})
+	wantEqual(t, "mutes", fmt.Sprint(mutes.GetShieldStatusList()[0].GetShieldStatus(), mutes.GetShieldStatusList()[1].GetShieldStatus()), "0 1")
+
+	for _, token := range []string{"first", "second"} {
+		call[*impb.IMDeviceTokenRsp](t, c, &impb.IMDeviceTokenReq{UserId: &a, DeviceToken: proto.String(fmt.Sprint(token, user)),
+			ClientType: impb.ClientType_CLIENT_TYPE_ANDROID.Enum()})
+	}
+	tokens := call[*impb.IMGetDeviceTokenRsp](t, c, &impb.IMGetDeviceTokenReq{UserId: []uint32{a, b}}).GetUserTokenInfo()
+	if len(tokens) != 1 || tokens[0].GetToken() != fmt.Sprint("second", user) || tokens[0].GetPushCount() != 1 {
+		t.Errorf("tokens: %v", tokens)
+	}
+}
+
+// TestRedisCluster has two proxies work on a Redis Cluster of three masters.
+func TestRedisCluster(t *testing.T) {
+	t.Parallel()
+	f, cluster := newFleet(t), servers.RedisCluster(t)
+	f.conf.Redis = map[string]string{"cluster": strings.Join(cluster.Addrs(), ";")}
+	for i := range uint32(2) {
+		checkAll(t, dial(t, f.start(t)), 1000+10*i)
+	}
+	keys := 0
+	for _, node := range cluster.Nodes {
+		n := len(readKeys(t, dialRedis(t, node, 0)))
+		if n == 0 {
+			t.Errorf("node %s has no keys", node.Addr())
+		}
+		keys += n
+	}
+	if keys < 20 {
+		t.Errorf("the cluster has %d keys", keys)
+	}
+}
+
+// TestRedisFailover kills the master of a Redis under Sentinel while two proxies work on it. What was acknowledged is
+// there once, nothing is refused, and what is unread is right before, during and after.
+func TestRedisFailover(t *testing.T) {
+	t.Parallel()
+	const inFlight = 8
+	f, sentinel := newFleet(t), servers.Sentinel(t)
+	f.conf.Redis = map[string]string{"sentinels": strings.Join(sentinel.Addrs(), ";"), "sentinel_master": servers.MasterName}
+	clients := []*client.Client{dial(t, f.start(t)), dial(t, f.start(t))}
+	m := mixed{original{f, t}, clients[0]}
+	checkAll(t, clients[0], 1000)
+	g := call[*impb.IMGroupCreateRsp](t, clients[1], newGroup(1, 1, 2, 3)).GetGroupId()
+
+	sent := newLedger()
+	ctx, stop := context.WithCancel(within(t))
+	var proxies sync.WaitGroup
+	var serial atomic.Uint32
+	for _, c := range clients {
+		for k, req := range map[talk]func(string) *impb.IMMsgData{
+			pairTalk(1, 2): func(text string) *impb.IMMsgData { return pairText(1, 2, text) },
+			groupTalk(g):   func(text string) *impb.IMMsgData { return groupText(2, g, text) },
+		} {
+			proxies.Go(func() {
+				keepSending(ctx, t, c, inFlight, sent, k, func() *impb.IMMsgData { return req(fmt.Sprint("load ", serial.Add(1))) })
+			})
+		}
+	}
+	acknowledged := func(more int) {
+		t.Helper()
+		begun := sent.acknowledged()
+		await(t, "more acknowledged messages", func() bool { return sent.acknowledged() >= begun+more })
+	}
+	acknowledged(200)
+	old := sentinel.Master(t)
+	old.Kill(t)
+	acknowledged(200)
+	checkAll(t, dial(t, f.start(t)), 2000) // a proxy that starts without Redis
+	await(t, "another master", func() bool { return sentinel.Master(t) != old })
+	acknowledged(200)
+	stop()
+	proxies.Wait()
+
+	check := func() {
+		t.Helper()
+		rows := readRows(t, f.db.Admin)
+		for i, c := range clients {
+			t.Log("proxy", i)
+			m := mixed{m.original, c}
+			m.wantUnread(2, 1, pair, len(rows[pairTalk(1, 2)]))
+			m.wantUnread(3, g, group, len(rows[groupTalk(g)]))
+			m.wantUnread(2, g, group, 0)
+		}
+		sent.audit(t, rows)
+	}
+	check()
+	checkAll(t, clients[1], 3000)
+	old.Restart(t)
+	m.say(pairText(1, 2, "once more"))
+	check()
+}
