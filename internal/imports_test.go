@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"chatui":    {"client", "impb", "terminal"},
 	"terminal":  {},
 	"tail":      {"records"},
+	"doctor":    {"chat", "records"},
 	"datadir":   {},
 	"config":    {"spelling"},
 	"spelling":  {},

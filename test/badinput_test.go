@@ -101,27 +101,29 @@ func TestBrokenLengths(t *testing.T) {
 
 // TestCutFrames ends connections in the middle of frames.
 func TestCutFrames(t *testing.T) {
-	p := start(t, newStore(t))
-	other := dial(t, p)
-	whole := frameOf(t, pairText(1, 2, "never whole"), 1).Append(nil)
-	for _, at := range []int{1, 4, 15, 16, 17, len(whole) - 1} {
-		t.Run(fmt.Sprint(at), func(t *testing.T) {
-			w := connect(t, p)
-			w.fence(t, 9)
-			w.put(t, whole[:at])
-			if err := w.CloseWrite(); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.awaitClosed(within(t)); err != nil {
-				t.Error(err)
-			}
-			w.awaitRefusal(t, p, "inside a frame")
-			checkServed(t, other)
-		})
-	}
-	if n := len(readRows(t, store(t, p.Data))); n != 0 {
-		t.Errorf("%d talks have messages", n)
-	}
+	onStores(t, func(t *testing.T, w *place) {
+		w.start(t)
+		p, other := w.proxy(0), w.dial(t, 0)
+		whole := frameOf(t, pairText(1, 2, "never whole"), 1).Append(nil)
+		for _, at := range []int{1, 4, 15, 16, 17, len(whole) - 1} {
+			t.Run(fmt.Sprint(at), func(t *testing.T) {
+				w := connect(t, p)
+				w.fence(t, 9)
+				w.put(t, whole[:at])
+				if err := w.CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.awaitClosed(within(t)); err != nil {
+					t.Error(err)
+				}
+				w.awaitRefusal(t, p, "inside a frame")
+				checkServed(t, other)
+			})
+		}
+		if n := len(readRows(t, w.db)); n != 0 {
+			t.Errorf("%d talks have messages", n)
+		}
+	})
 }
 
 // TestUnknownCommands sends commands that are none: the connection goes on, nothing comes back.
@@ -138,9 +140,11 @@ func TestUnknownCommands(t *testing.T) {
 
 // TestBrokenBodies sends every request with each required field missing, with every enum out of range, and cut short.
 // None is answered except the login, with no more than code 2 and its words.
-func TestBrokenBodies(t *testing.T) {
-	p := start(t, newStore(t))
-	other := dial(t, p)
+func TestBrokenBodies(t *testing.T) { onStores(t, sendBrokenBodies) }
+
+func sendBrokenBodies(t *testing.T, w *place) {
+	w.start(t)
+	p, other := w.proxy(0), w.dial(t, 0)
 	for _, e := range catalog.Entries() {
 		t.Run(e.Name(), func(t *testing.T) {
 			w := connect(t, p)
@@ -215,17 +219,19 @@ func checkFailedLogin(t *testing.T, w *wire, seq uint16) {
 // TestOptionalEnumOutOfRange sends a token for a platform that there is not: it counts as absent, so the bare token is
 // stored and not pushed to.
 func TestOptionalEnumOutOfRange(t *testing.T) {
-	p := start(t, newStore(t))
-	w := connect(t, p)
-	req := &impb.IMDeviceTokenReq{UserId: proto.Uint32(1), DeviceToken: proto.String("token"), ClientType: new(impb.ClientType(99))}
-	w.put(t, frameOf(t, req, 1).Append(nil))
-	if f, err := w.next(within(t)); err != nil || f.Command != 0x0109 || f.Seq != 1 {
-		t.Fatalf("got %v, %v", f, err)
-	}
-	tokens := call[*impb.IMGetDeviceTokenRsp](t, dial(t, p), &impb.IMGetDeviceTokenReq{UserId: []uint32{1}})
-	if len(tokens.GetUserTokenInfo()) != 0 {
-		t.Errorf("got %v", tokens)
-	}
+	onStores(t, func(t *testing.T, at *place) {
+		at.start(t)
+		w := connect(t, at.proxy(0))
+		req := &impb.IMDeviceTokenReq{UserId: proto.Uint32(1), DeviceToken: proto.String("token"), ClientType: new(impb.ClientType(99))}
+		w.put(t, frameOf(t, req, 1).Append(nil))
+		if f, err := w.next(within(t)); err != nil || f.Command != 0x0109 || f.Seq != 1 {
+			t.Fatalf("got %v, %v", f, err)
+		}
+		tokens := call[*impb.IMGetDeviceTokenRsp](t, at.dial(t, 0), &impb.IMGetDeviceTokenReq{UserId: []uint32{1}})
+		if len(tokens.GetUserTokenInfo()) != 0 {
+			t.Errorf("got %v", tokens)
+		}
+	})
 }
 
 // filled returns a request with every required field set to something plausible: user 1 of seed.sql and group 1, user 2

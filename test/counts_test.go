@@ -13,10 +13,12 @@ import (
 
 // TestAbsurdCounts asks for as much as a request can name: each is answered, or the log says why not, and the others
 // are served meanwhile.
-func TestAbsurdCounts(t *testing.T) {
+func TestAbsurdCounts(t *testing.T) { onStores(t, absurdCounts) }
+
+func absurdCounts(t *testing.T, at *place) {
 	const many = 100_000
-	p := start(t, newStore(t))
-	other := dial(t, p)
+	at.start(t)
+	p, other := at.proxy(0), at.dial(t, 0)
 	const messages = 300
 	for i := range messages {
 		call[*impb.IMMsgData](t, other, pairText(1, 2, fmt.Sprint(i)))

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -37,10 +38,10 @@ type crashLoad struct {
 	groups  []uint32
 	readers []*reader
 
-	serial atomic.Uint64 // makes each text unique
-	failed atomic.Int64  // messages that were not answered
-	left   atomic.Int64  // answers until enough is closed
-	enough chan struct{}
+	serial   atomic.Uint64 // makes each text unique
+	answered atomic.Int64  // messages
+	failed   atomic.Int64  // messages that were not answered
+	halt     chan struct{} // closed when enough was sent in this round
 }
 
 func newCrashLoad(t *testing.T) *crashLoad {
@@ -58,30 +59,59 @@ func newCrashLoad(t *testing.T) *crashLoad {
 
 func (l *crashLoad) text() string { return fmt.Sprintf("%s %d", secret, l.serial.Add(1)) }
 
-// runUntil runs the load until so many messages were answered, then calls stop, and returns when all connections have
-// ended: that, the load leaves to stop.
-func (l *crashLoad) runUntil(t *testing.T, p *harness.Proxy, answers int, stop func()) {
+// line is a connection that is to be made.
+type line struct {
+	addr   string
+	doomed bool // it must go on until it breaks
+}
+
+// run runs the load, its connections spread over all proxies, while meanwhile does whatever it does. Then all finish
+// what they have begun, and everything they sent must be answered; but for those of the victim (nil: none), which
+// meanwhile kills.
+func (l *crashLoad) run(t *testing.T, w *place, victim *harness.Proxy, meanwhile func(ctx context.Context)) {
 	t.Helper()
-	l.left.Store(int64(answers))
-	l.enough = make(chan struct{})
+	l.halt = make(chan struct{})
 	ctx := within(t)
 	var running sync.WaitGroup
+	conns := 0
+	begin := func(work func(at line)) {
+		p := w.proxy(conns)
+		conns++
+		running.Go(func() { work(line{p.Addr, p == victim}) })
+	}
 	for range pairConns {
-		running.Go(func() { l.pipeline(ctx, p.Addr, l.somePair) })
+		begin(func(at line) { l.pipeline(ctx, at, l.somePair) })
 	}
 	for range groupConns {
-		running.Go(func() { l.pipeline(ctx, p.Addr, l.someGroup) })
+		begin(func(at line) { l.pipeline(ctx, at, l.someGroup) })
 	}
 	for _, r := range l.readers {
-		running.Go(func() { l.read(ctx, p.Addr, r) })
+		begin(func(at line) { l.read(ctx, at, r) })
 	}
-	select {
-	case <-l.enough:
-	case <-ctx.Done():
-		t.Errorf("%d more messages should have been answered", l.left.Load())
-	}
-	stop()
+	meanwhile(ctx)
+	close(l.halt)
 	running.Wait()
+	if ctx.Err() != nil {
+		t.Error(context.Cause(ctx))
+	}
+}
+
+// await waits until so many more messages were answered.
+func (l *crashLoad) await(ctx context.Context, answers int) {
+	for enough := l.answered.Load() + int64(answers); l.answered.Load() < enough; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// lost notes that a connection that was not doomed broke, or had no answer.
+func (l *crashLoad) lost(at line, err error) {
+	if !at.doomed {
+		l.sent.fault(fmt.Sprintf("connection to %s: %v", at.addr, err))
+	}
 }
 
 func (l *crashLoad) somePair() (talk, *impb.IMMsgData) {
@@ -100,34 +130,50 @@ func (l *crashLoad) someGroup() (talk, *impb.IMMsgData) {
 
 // pipeline keeps messages in flight on a connection of its own until it ends. Those of one talk must be answered in the
 // order sent.
-func (l *crashLoad) pipeline(ctx context.Context, addr string, some func() (talk, *impb.IMMsgData)) {
-	c, err := client.Dial(ctx, addr)
+func (l *crashLoad) pipeline(ctx context.Context, at line, some func() (talk, *impb.IMMsgData)) {
+	c, err := client.Dial(ctx, at.addr)
 	if err != nil {
-		l.sent.fault(err.Error())
+		l.lost(at, err)
 		return
 	}
 	defer c.Close()
+	halt := l.halt
+	if at.doomed {
+		halt = nil
+	}
 	room := make(chan struct{}, crashInFlight)
 	last := make(map[talk]uint32) // of this connection; the client's reader alone uses it
 	for {
 		select {
 		case room <- struct{}{}:
 		case <-c.Done():
+			l.lost(at, c.Err())
 			return
 		case <-ctx.Done():
 			return
 		}
+		select {
+		case <-halt:
+			<-room
+			for range crashInFlight { // all of the room is free when everything is answered
+				room <- struct{}{}
+			}
+			return
+		default:
+		}
 		k, req := some()
 		above := l.sent.highest(k)
 		err := c.Start(ctx, req, func(m proto.Message, err error) {
-			<-room
+			defer func() { <-room }()
 			if err != nil { // it may be stored or not
 				l.failed.Add(1)
+				l.lost(at, err)
 				return
 			}
 			last[k] = l.note(k, max(above, last[k]), m).GetMsgId()
 		})
 		if err != nil {
+			l.lost(at, err)
 			return
 		}
 	}
@@ -148,42 +194,60 @@ type reader struct {
 
 // read sends a few messages and then an ack, over and over, until the connection ends. What has no answer any more may
 // have taken effect or not.
-func (l *crashLoad) read(ctx context.Context, addr string, r *reader) {
-	c, err := client.Dial(ctx, addr)
+func (l *crashLoad) read(ctx context.Context, at line, r *reader) {
+	c, err := client.Dial(ctx, at.addr)
+	if err == nil {
+		defer c.Close()
+		for first := true; err == nil && (at.doomed || !l.halted()); first = false {
+			err = l.readOnce(ctx, c, r, first)
+		}
+	}
 	if err != nil {
-		l.sent.fault(err.Error())
-		return
+		l.lost(at, err)
 	}
-	defer c.Close()
-	for first := true; ; first = false {
-		var id uint32
-		news := 1 + rand.IntN(5)
-		for range news {
-			above := l.sent.highest(r.talk)
-			m, err := c.Call(ctx, r.send(l.text()))
-			if err != nil {
-				l.failed.Add(1)
-				return
-			}
-			id = l.note(r.talk, above, m).GetMsgId()
-		}
-		// In the first turn, what the round before left is unread as well.
-		if n, err := r.ask(ctx, c); err != nil {
-			return
-		} else if n != news && (!first || n < news) {
-			l.sent.fault(fmt.Sprintf("%v: %d unread after %d new messages", r.talk, n, news))
-		}
-		r.acked = append(r.acked, id)
-		if err := c.Post(ctx, readAck(r.user, r.kind, r.peer)); err != nil {
-			return
-		}
-		if n, err := r.ask(ctx, c); err != nil {
-			return
-		} else if n != 0 {
-			l.sent.fault(fmt.Sprintf("%v: %d unread right after an ack", r.talk, n))
-		}
-		r.confirmed, r.acked = id, nil
+}
+
+func (l *crashLoad) halted() bool {
+	select {
+	case <-l.halt:
+		return true
+	default:
+		return false
 	}
+}
+
+// readOnce is one turn of read.
+func (l *crashLoad) readOnce(ctx context.Context, c *client.Client, r *reader, first bool) error {
+	var id uint32
+	news := 1 + rand.IntN(5)
+	for range news {
+		above := l.sent.highest(r.talk)
+		m, err := c.Call(ctx, r.send(l.text()))
+		if err != nil {
+			l.failed.Add(1)
+			return err
+		}
+		id = l.note(r.talk, above, m).GetMsgId()
+	}
+	// In the first turn, what the round before left is unread as well.
+	if n, err := r.ask(ctx, c); err != nil {
+		return err
+	} else if n != news && (!first || n < news) {
+		l.sent.fault(fmt.Sprintf("%v: %d unread after %d new messages", r.talk, n, news))
+	}
+	r.acked = append(r.acked, id)
+	if err := c.Post(ctx, readAck(r.user, r.kind, r.peer)); err != nil {
+		return err
+	}
+	n, err := r.ask(ctx, c)
+	if err != nil {
+		return err
+	}
+	if n != 0 {
+		l.sent.fault(fmt.Sprintf("%v: %d unread right after an ack", r.talk, n))
+	}
+	r.confirmed, r.acked = id, nil
+	return nil
 }
 
 // ask returns how many messages of the talk are unread.

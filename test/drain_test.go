@@ -12,25 +12,26 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// TestDrain stops the proxy by SIGTERM while many connections send. Each is told (0x0702) and stops sending; everything
-// it sent before is answered and stored; and the proxy exits with code 0 although nobody closes a connection.
-func TestDrain(t *testing.T) {
+// TestDrain stops all proxies by SIGTERM while many connections send. Each is told (0x0702) and stops sending; everything
+// it sent before is answered and stored; and the proxies exit with code 0 although nobody closes a connection.
+func TestDrain(t *testing.T) { onEngines(t, drain) }
+
+func drain(t *testing.T, w *place) {
 	const conns, inFlight, before = 16, 16, 500
-	data := newStore(t)
-	p := start(t, data)
+	w.start(t)
 	sent := newLedger()
 	ctx := within(t)
 	enough := make(chan struct{}, conns*before) // a token per answer
 	var running sync.WaitGroup
-	for i := range uint32(conns) {
-		c := dial(t, p)
+	for i := range conns {
+		c := w.dial(t, i)
 		running.Go(func() {
-			if err := sendUntilToldToStop(ctx, c, 1000+i%5, inFlight, sent, enough); err != nil {
+			if err := sendUntilToldToStop(ctx, c, 1000+uint32(i)%5, inFlight, sent, enough); err != nil {
 				t.Errorf("connection %d: %v", i, err)
 			}
 		})
 	}
-	idle := dial(t, p)
+	idle := w.dial(t, 0)
 	for range before {
 		select {
 		case <-enough:
@@ -38,8 +39,10 @@ func TestDrain(t *testing.T) {
 			t.Fatal("the load did not get going")
 		}
 	}
-	if err := p.Terminate(); err != nil {
-		t.Fatal(err)
+	for _, p := range w.proxies {
+		if err := p.Terminate(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	running.Wait()
 	select {
@@ -47,14 +50,16 @@ func TestDrain(t *testing.T) {
 	case <-ctx.Done():
 		t.Error("the idle connection was not told")
 	}
-	if err := p.Wait(ctx); err != nil {
-		t.Error(err)
+	for _, p := range w.proxies {
+		if err := p.Wait(ctx); err != nil {
+			t.Error(err)
+		}
+		if _, err := client.Dial(ctx, p.Addr); err == nil {
+			t.Error("somebody still listens")
+		}
 	}
 	t.Logf("%d messages were answered", sent.acknowledged())
-	sent.audit(t, readRows(t, store(t, data)))
-	if _, err := client.Dial(ctx, p.Addr); err == nil {
-		t.Error("somebody still listens")
-	}
+	w.audit(t, sent)
 }
 
 // sendUntilToldToStop keeps messages to user to in flight until the server says that it takes no more, and waits for

@@ -29,7 +29,13 @@ type fleet struct {
 // newFleet makes one that has everything but a Redis.
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	db := servers.MariaDB(t).Filled(t, "people", func(db *servers.Database) { makePeople(t, db) })
+	return newFleetOn(t, servers.MariaDB(t))
+}
+
+// newFleetOn does the same on a server of the test's own.
+func newFleetOn(t *testing.T, server *servers.DatabaseServer) *fleet {
+	t.Helper()
+	db := server.Filled(t, "people", func(db *servers.Database) { makePeople(t, db) })
 	files, err := msfs.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -11,9 +11,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
 // buildPatience is how long "make run" may take on a machine that has never built this before.
@@ -24,8 +27,9 @@ const defaultAddr = "127.0.0.1:10600"
 
 // TestReadme does what the README says, as a newcomer would: every code block marked sh is run, in order, by a bash of
 // its own, in a fresh directory that has what git tracks. What serves is left running beside the blocks after it, and
-// stopped with Ctrl-C at the end; commands that it prints to be tried are tried, too. A comment right above a block may
-// say more about it:
+// stopped with Ctrl-C at the end; commands that it prints to be tried are tried, too. The MySQL and Redis that it speaks
+// of are servers of the test's: the environment puts them above what a configuration says. A comment right above a block
+// may say more about it:
 //
 //	<!-- test: prints 18 01 -->      its output must match this regular expression
 //	<!-- test: by hand it asks -->   only a person can run it, and why
@@ -36,7 +40,7 @@ func TestReadme(t *testing.T) {
 			b.awaitFree(t)
 		}
 	}
-	r := &newcomer{t: t, dir: checkout(t)}
+	r := &newcomer{t: t, dir: checkout(t), env: ownServers(t)}
 	defer r.stop()
 	for _, b := range blocks {
 		if b.byHand != "" {
@@ -179,7 +183,29 @@ func checkout(t *testing.T) string {
 type newcomer struct {
 	t       *testing.T
 	dir     string
+	env     []string // beside that of the test
 	started []*shell // what may still run
+}
+
+// ownServers starts MySQL and Redis and returns what has any configuration use them.
+func ownServers(t *testing.T) (env []string) {
+	t.Helper()
+	db, redis := servers.MariaDB(t).New(t), servers.StartRedis(t)
+	set := func(instance, key, value string) {
+		env = append(env, "DBPROXY_"+strings.ToUpper(instance)+"_"+key+"="+value)
+	}
+	for _, name := range []string{"teamtalk_master", "teamtalk_slave"} {
+		set(name, "HOST", db.Host)
+		set(name, "PORT", strconv.Itoa(db.Port))
+		set(name, "DBNAME", db.Name)
+		set(name, "USERNAME", db.User)
+		set(name, "PASSWORD", db.Password)
+	}
+	for _, name := range []string{"unread", "group_set", "token", "group_member"} {
+		set(name, "HOST", redis.Host())
+		set(name, "PORT", strconv.Itoa(redis.Port()))
+	}
+	return append(env, "DBPROXY_ADMINLISTEN=off")
 }
 
 // do runs a block, or starts it if it stays.

@@ -103,6 +103,7 @@ func TestRedisFailover(t *testing.T) {
 			})
 		}
 	}
+	proxies.Go(func() { keepCounting(ctx, t, clients, sent) })
 	acknowledged := func(more int) {
 		t.Helper()
 		begun := sent.acknowledged()
@@ -112,7 +113,7 @@ func TestRedisFailover(t *testing.T) {
 	old := sentinel.Master(t)
 	old.Kill(t)
 	acknowledged(200)
-	checkAll(t, dial(t, f.start(t)), 2000) // a proxy that starts without Redis
+	checkAll(t, dial(t, f.start(t, "--wait")), 2000) // a proxy that comes when there is no master yet
 	await(t, "another master", func() bool { return sentinel.Master(t) != old })
 	acknowledged(200)
 	stop()
@@ -135,4 +136,25 @@ func TestRedisFailover(t *testing.T) {
 	old.Restart(t)
 	m.say(pairText(1, 2, "once more"))
 	check()
+}
+
+// keepCounting sends messages of a pair and to a group one by one, by each client in turn, until ctx ends. What the other
+// client then says is unread must be all of them.
+func keepCounting(ctx context.Context, t *testing.T, clients []*client.Client, sent *ledger) {
+	for n := 1; ctx.Err() == nil; n++ {
+		answer, err := client.Call[*impb.IMMsgData](within(t), clients[n%2], pairText(7, 8, fmt.Sprint("counted ", n)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		sent.answered(pairTalk(7, 8), answer)
+		counted, err := client.Call[*impb.IMUnreadMsgCntRsp](within(t), clients[1-n%2], unread(8))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if got := unreadIn(counted, 7, pair); got != n {
+			t.Errorf("%d of %d messages are unread", got, n)
+		}
+	}
 }

@@ -80,11 +80,17 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	stop := progress(os.Stderr, "looking", func() string { return at.Load().(string) })
 	report, err := d.Run(c.Context())
 	stop()
+	if err != nil && c.Context().Err() != nil {
+		err = errors.New("stopped before it was through; what was repaired until then is repaired, and another run goes on")
+	}
 	err = errors.Join(err, closing())
+	if err != nil && len(report.Findings)+len(report.Ranges) == 0 {
+		return err
+	}
 	if e.asJSON {
 		err = errors.Join(err, showJSON(c.OutOrStdout(), reportJSON(report, err)))
 	} else {
-		err = errors.Join(err, writeReport(c.OutOrStdout(), report, e))
+		err = errors.Join(err, writeReport(c.OutOrStdout(), report, e, err == nil))
 	}
 	if err == nil && report.Open() > 0 {
 		err = &exitError{exitFound, fmt.Errorf("something is wrong: %s", kindsOf(report.Open()))}
@@ -132,11 +138,26 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 		}
 		d.Sequencer, d.Copy = servers.redis, counters.Checkup{Redis: servers.redis}
 		store, closing = servers.store, servers.close
+		if e.repair {
+			stop := watch(servers)
+			closing = func() error { stop(); return servers.close() }
+		}
 	}
 	if d.Records, err = store.Checkup(ctx); err != nil {
 		return nil, nil, errors.Join(err, closing())
 	}
 	return d, closing, nil
+}
+
+// watch has an eye on whether Redis loses what it has, until stop is called.
+func watch(s *servers) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.redis.Run(ctx) // ends with ctx alone
+	}()
+	return func() { cancel(); <-done }
 }
 
 // openServers is openServers for who only looks, or repairs.

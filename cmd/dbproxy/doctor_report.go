@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
@@ -10,55 +11,57 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
-// writeReport prints what was found, for people.
-func writeReport(w io.Writer, report *doctor.Report, e *examining) error {
+// writeReport prints what was found, for people. A report that is not complete draws no conclusion.
+func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool) error {
 	var b strings.Builder
 	style := terminal.NewStyle(w)
 	mendable := false
 	for _, f := range report.Findings {
-		head := fmt.Sprintf("%s: %d %s", f.Severity, f.Count, f.What)
-		if f.Kind == "redis-away" {
-			head = fmt.Sprintf("%s: %s", f.Severity, f.What)
-		}
+		head := fold(fmt.Sprintf("%s: %s: %s", f.Severity, f.What, admin.Digits(f.Count)), "", lineWidth)
 		if f.Severity == doctor.Wrong {
-			head = style.Red(fold(head, "", lineWidth))
-		} else {
-			head = fold(head, "", lineWidth)
+			head = style.Red(head)
 		}
 		b.WriteString(head + "\n")
 		for _, example := range f.Examples {
 			b.WriteString(fold(printable(example), "    ", lineWidth) + "\n")
 		}
 		if more := f.Count - len(f.Examples); more > 0 {
-			fmt.Fprintf(&b, "    … and %d more\n", more)
+			fmt.Fprintf(&b, "    … and %s more\n", admin.Digits(more))
 		}
-		switch {
-		case e.repair && f.Mended > 0:
-			fmt.Fprintf(&b, "  repaired: %d\n", f.Mended)
-		case e.repair || f.Mend == "":
-			b.WriteString("  nothing was changed\n")
-		default:
-			mendable = true
-			b.WriteString(fold("--repair: "+f.Mend, "  ", lineWidth) + "\n")
-		}
+		mendable = mendable || f.Mend != ""
+		b.WriteString(fold(fate(f, e.repair), "  ", lineWidth) + "\n")
 		for _, left := range f.Left {
 			b.WriteString(fold("left: "+printable(left), "  ", lineWidth) + "\n")
 		}
 	}
 	if len(report.Ranges) > 0 {
 		r := report.Ranges[0]
-		fmt.Fprintf(&b, "Ids used: at most %.1f %%, in %s.\n", 100*r.Share, r.Table)
+		fmt.Fprintf(&b, "Ids used: at most %.0f %% of what a table can give (%s).\n", math.Ceil(100*r.Share), r.Table)
 	}
 	switch {
-	case report.Open() > 0 && mendable:
+	case !complete:
+	case report.Open() > 0 && mendable && !e.repair:
 		b.WriteString("\"dbproxy doctor --repair\" mends what can be mended without loss.\n")
-	case report.Open() == 0 && e.original:
+	case report.Open() > 0:
+	case e.original:
 		b.WriteString("An original server may take over.\n")
-	case report.Open() == 0:
+	default:
 		b.WriteString("Nothing is wrong.\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// fate is what a repair does about a finding, or has done.
+func fate(f doctor.Finding, repaired bool) string {
+	switch {
+	case f.Mend == "":
+		return "only reported"
+	case repaired:
+		return "repaired: " + admin.Digits(f.Mended)
+	default:
+		return "--repair: " + f.Mend
+	}
 }
 
 // kindsOf is how many findings there are.

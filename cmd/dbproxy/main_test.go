@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // for what scripts do to a database
 
 	engines "github.com/teamtalk-go/dbproxy/test/servers"
 )
@@ -35,8 +38,17 @@ func TestCommands(t *testing.T) {
 			"ask":       ask,
 			"fetch":     fetch,
 			"login":     login,
+			"sql":       runSQL,
 		},
 	})
+}
+
+// runSQL is "sql DATABASE FILE": it executes statements in the database of a data directory.
+func runSQL(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.Exec(ts.ReadFile(args[1]))
+	ts.Check(errors.Join(err, db.Close()))
 }
 
 // running has the function that stops the proxy of a script, by its directory: scripts run side by side.

@@ -142,32 +142,26 @@ func (c Checkup) BringDevices(ctx context.Context, devices []chat.Device) error 
 // scanned is how many keys are asked for at once.
 const scanned = 500
 
-// Keys goes through the keys of unread counters and of members of groups. It calls back between pipelines.
-func (c Checkup) Keys(ctx context.Context, unread func(ctx context.Context, user uint32, peers []uint32) error,
+// Keys goes through the keys of unread counters, by user and peer, and of members of groups, some at a time.
+func (c Checkup) Keys(ctx context.Context, unread func(ctx context.Context, peers map[uint32][]uint32) error,
 	members func(ctx context.Context, groups []uint32) error) error {
 	err := c.scan(ctx, c.unread, "unread_", func(users []uint32) error {
+		peers := make(map[uint32][]uint32, len(users))
+		var q question
 		for _, user := range users {
-			var peers []uint32
-			var q question
 			q.add(plain("HKEYS", unreadKey(user)), func(r rueidis.RedisResult) {
 				names, _ := r.AsStrSlice()
 				for _, name := range names {
 					if peer, err := strconv.ParseUint(name, 10, 32); err == nil {
-						peers = append(peers, uint32(peer))
+						peers[user] = append(peers[user], uint32(peer))
 					}
 				}
 			})
-			if err := q.ask(ctx, c.unread); err != nil {
-				return err
-			}
-			if len(peers) == 0 {
-				continue
-			}
-			if err := unread(ctx, user, peers); err != nil {
-				return err
-			}
 		}
-		return nil
+		if err := q.ask(ctx, c.unread); err != nil {
+			return err
+		}
+		return unread(ctx, peers)
 	})
 	if err != nil {
 		return err

@@ -221,10 +221,12 @@ func (r *Redis) beat(ctx context.Context) error {
 			raised[beatMark(ro.name)] = beat
 		}
 	}
-	if len(raised) == 0 {
-		return nil
+	if len(raised) > 0 {
+		if err := r.books.RaiseMarks(ctx, raised); err != nil {
+			return err
+		}
 	}
-	return r.books.RaiseMarks(ctx, raised)
+	return r.catchUp(ctx)
 }
 
 // raiseBeat raises the beat in Redis to one more than is recorded, and says whether it did.

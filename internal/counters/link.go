@@ -81,7 +81,9 @@ type link struct {
 	why     error          // why it is away; nil: it is there
 	since   time.Time      // when it went away
 	probing bool
-	woken   func() // called when it is back; may be nil
+	lacking bool      // it may not have what was stored while it was away: see catchUp
+	back    time.Time // when it came back last
+	woken   func()    // called when it is back; may be nil
 }
 
 func newLink(i Instance, log *slog.Logger, observe Observer) *link {
@@ -122,8 +124,8 @@ func (l *link) probe() error {
 	err := broken(client.Do(ctx, client.B().Get().Key(epochKey(l.roles[0])).Build()))
 	l.mu.Lock()
 	l.client = client
-	if err == nil {
-		l.why = nil
+	if err == nil && l.why != nil {
+		l.why, l.back = nil, time.Now()
 	}
 	woken := l.woken
 	l.mu.Unlock()
@@ -141,7 +143,7 @@ func (l *link) fail(err error) {
 		l.since = time.Now()
 		l.log.Warn("Redis is away; going on without it", "instance", strings.Join(l.roles, ","), "addr", l.String(), "err", err)
 	}
-	l.why = err
+	l.why, l.lacking = err, true
 	if l.probing || l.life.Err() != nil {
 		return
 	}

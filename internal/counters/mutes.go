@@ -15,6 +15,9 @@ func (r *Redis) Mutes(ctx context.Context, group uint32, users []uint32) (map[ui
 	if _, err := r.books.Find(ctx, group); err != nil || len(users) == 0 {
 		return nil, err
 	}
+	if r.groupSet.behind() {
+		return r.books.Mutes(ctx, group, users)
+	}
 	at := r.groupSet.known()
 	key := mutesKey(group)
 	fields := make([]string, len(users))

@@ -34,6 +34,7 @@ type Books interface {
 	chat.Tokens
 	chat.Profiles
 	Groups
+	Backlog
 }
 
 // Standings says how things stand in the records, with revisions, as changes would. What is returned is never older

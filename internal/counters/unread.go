@@ -51,6 +51,9 @@ func (r *Redis) UnreadTotals(ctx context.Context, users []uint32) (map[uint32]ui
 // pairs returns what users have unread of their peers, zeros left out: from Redis in one pipeline, or, for those of
 // whom it lost something, from the records, filling it again. An error says that it must be asked of the records.
 func (r *Redis) pairs(ctx context.Context, users []uint32) (map[uint32]map[uint32]uint32, error) {
+	if r.unread.behind() {
+		return nil, errBehind
+	}
 	at := r.unread.known()
 	var commands []command
 	for _, user := range users {
@@ -136,7 +139,9 @@ func (r *Redis) groups(ctx context.Context, users []uint32) (map[uint32][]chat.C
 			q.add(levelKey(c.Users[0].User, c.Talk.A))
 		}
 	}
-	if len(q.commands) > 0 {
+	if r.unread.behind() {
+		err = errBehind
+	} else if len(q.commands) > 0 {
 		q.got, err = r.ask(ctx, r.unread, q.at, q.commands)
 		if err == nil && !q.got.sound {
 			_, _ = r.settled(ctx, r.unread) // to fill in the right epoch

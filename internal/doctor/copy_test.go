@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
@@ -58,8 +56,7 @@ func (w *world) filled() (group uint32) {
 // keys is all that original servers see in Redis.
 func keys(t *testing.T, r *servers.Redis) (all []string) {
 	t.Helper()
-	names, err := new(rueidis.RedisMessage), error(nil)
-	*names = r.Do(t, "KEYS", "*")
+	names := r.Do(t, "KEYS", "*")
 	list, err := names.AsStrSlice()
 	if err != nil {
 		t.Fatal(err)

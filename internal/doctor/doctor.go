@@ -26,8 +26,9 @@ type Copy interface {
 	// CompareDevices and BringDevices are the same for push tokens.
 	CompareDevices(ctx context.Context, devices []chat.Device, differs func(i int, kind, text string)) error
 	BringDevices(ctx context.Context, devices []chat.Device) error
-	// Keys calls unread with users and the peers they have unread counters of, members with groups that have members.
-	Keys(ctx context.Context, unread func(ctx context.Context, user uint32, peers []uint32) error,
+	// Keys goes through what the copy has: it calls unread with users and the peers they have unread counters of, and
+	// members with groups that have members.
+	Keys(ctx context.Context, unread func(ctx context.Context, peers map[uint32][]uint32) error,
 		members func(ctx context.Context, groups []uint32) error) error
 	// DropUnread removes unread counters.
 	DropUnread(ctx context.Context, user uint32, peers []uint32) error

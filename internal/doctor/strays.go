@@ -3,42 +3,49 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// strayUnread looks at the unread counters that Redis has of a user: a pair that never talked has no relation. The
-// counters are read before the relations are, which are there before anything is counted.
-func (d *Doctor) strayUnread(ctx context.Context, user uint32, peers []uint32) error {
-	users, err := d.Records.KnownUsers(ctx, []uint32{user})
+// strayUnread looks at the unread counters that Redis has of users: a pair that never talked has no relation. The counters
+// are read before the relations are, which are there before anything is counted.
+func (d *Doctor) strayUnread(ctx context.Context, peers map[uint32][]uint32) error {
+	var talks []chat.Talk
+	for user, others := range peers {
+		for _, peer := range others {
+			talks = append(talks, chat.PairTalk(user, peer))
+		}
+	}
+	users := slices.Sorted(maps.Keys(peers))
+	there, err := d.Records.KnownUsers(ctx, users)
 	if err != nil {
 		return err
-	}
-	if !users[user] {
-		d.report.add("unread-nobody", fmt.Sprintf("user %d has unread counters of %d others", user, len(peers)))
-	}
-	talks := make([]chat.Talk, len(peers))
-	for i, peer := range peers {
-		talks[i] = chat.PairTalk(user, peer)
 	}
 	known, err := d.Records.Known(ctx, talks)
 	if err != nil {
 		return err
 	}
-	var stray []uint32
-	for i, t := range talks {
-		if !known[t] {
-			stray = append(stray, peers[i])
-			d.report.add("unread-stray", fmt.Sprintf("user %d has unread messages of user %d, with whom there was no talk", user, peers[i]))
+	for _, user := range users {
+		if !there[user] {
+			d.report.add("unread-nobody", fmt.Sprintf("user %d has unread counters of %d others", user, len(peers[user])))
 		}
+		var stray []uint32
+		for _, peer := range peers[user] {
+			if !known[chat.PairTalk(user, peer)] {
+				stray = append(stray, peer)
+				d.report.add("unread-stray", fmt.Sprintf("user %d has unread messages of user %d, with whom there was no talk", user, peer))
+			}
+		}
+		if !d.Repair || len(stray) == 0 {
+			continue
+		}
+		if err := d.Copy.DropUnread(ctx, user, stray); err != nil {
+			return err
+		}
+		d.report.mended("unread-stray", len(stray), nil)
 	}
-	if !d.Repair || len(stray) == 0 {
-		return nil
-	}
-	if err := d.Copy.DropUnread(ctx, user, stray); err != nil {
-		return err
-	}
-	d.report.mended("unread-stray", len(stray), nil)
 	return nil
 }
 

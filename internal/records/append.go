@@ -142,12 +142,12 @@ func (a *appending) checkMembers(ctx context.Context) (err error) {
 	return nil
 }
 
-// adoptMissing makes talk rows for the talks that are written to for the first time.
+// adoptMissing fills the rows of talks that are written to for the first time.
 func (a *appending) adoptMissing(ctx context.Context) error {
 	var missing []chat.Talk
 	seen := make(map[chat.Talk]bool)
 	a.messages(func(_ int, d *chat.Draft) {
-		if a.talks[d.Talk] == nil && !seen[d.Talk] {
+		if !a.talks[d.Talk].counts() && !seen[d.Talk] {
 			seen[d.Talk] = true
 			missing = append(missing, d.Talk)
 		}
@@ -155,11 +155,7 @@ func (a *appending) adoptMissing(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	if err := a.adopt(ctx, missing, a.Now, a.talks); err != nil {
-		return err
-	}
-	// Until now nobody was kept from changing the members of these groups.
-	return a.checkMembers(ctx)
+	return a.adopt(ctx, missing, a.Now, a.talks)
 }
 
 // number gives every message its id and time, and every talk its new counters, in the order of the drafts.
@@ -258,7 +254,7 @@ func (a *appending) place(d *chat.Draft) chat.Stored {
 
 // readAll notes that user has seen all there is of a talk now. In a group a sender has, with its own message.
 func (a *appending) readAll(talk chat.Talk, user uint32) {
-	if t := a.talks[talk]; t != nil {
+	if t := a.talks[talk]; t.counts() {
 		t.dirty = true
 		switch {
 		case talk.Kind == chat.Group:

@@ -46,7 +46,7 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 	before := now - uint32(olderThan/time.Second)
 	err = s.query(ctx, "commit records",
 		"SELECT id,COALESCE(changes,'{}') FROM IMProxyCommit WHERE created<=? AND (changes IS NOT NULL OR created<?) ORDER BY created LIMIT ?",
-		[]any{before, now - tombstoneAge, max}, func(scan scanner) error {
+		[]any{before, now - tombstoneAge, max + len(applied)}, func(scan scanner) error {
 			var id, changes string
 			if err := scan(&id, &changes); err != nil {
 				return err
@@ -58,6 +58,9 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 			}
 			if copy(c.ID[:], raw); slices.Contains(applied, c.ID) {
 				return nil
+			}
+			if len(commits) == max {
+				return errEnough
 			}
 			if err := json.Unmarshal([]byte(changes), &c); err != nil {
 				return fmt.Errorf("IMProxyCommit row %s: %w", id, err)

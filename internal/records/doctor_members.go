@@ -10,13 +10,16 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
+// memberKey is the key by which members are found.
+const memberKey = "groupId,userId,status"
+
 // members finds users who are in a group several times.
 func (c *Checkup) members(ctx context.Context, after Cursor) (Look, error) {
 	look, err := c.chunk(ctx, "IMGroupMember", after, lookRows)
 	if err != nil || look.Rows == 0 {
 		return look, err
 	}
-	other := "EXISTS (SELECT 1 FROM IMGroupMember d WHERE d.groupId=m.groupId AND d.userId=m.userId AND d.status=0 AND d.id"
+	other := "EXISTS (SELECT 1 FROM IMGroupMember d" + c.by("IMGroupMember", memberKey) + " WHERE d.groupId=m.groupId AND d.userId=m.userId AND d.status=0 AND d.id"
 	query := "SELECT m.id,m.groupId,m.userId FROM IMGroupMember m WHERE m.id>? AND m.id<=? AND m.status=0 AND " +
 		other + "<m.id) AND NOT " + other + ">m.id) ORDER BY m.id"
 	err = c.query(ctx, "members", query, []any{after.a, look.Next.a}, func(scan scanner) error {
@@ -35,7 +38,7 @@ func (c *Checkup) userCounts(ctx context.Context, after Cursor) (Look, error) {
 	if err != nil || look.Rows == 0 {
 		return look, err
 	}
-	err = c.query(ctx, "groups", "SELECT g.id,g.userCnt,(SELECT COUNT(DISTINCT m.userId) FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)"+
+	err = c.query(ctx, "groups", "SELECT g.id,g.userCnt,(SELECT COUNT(DISTINCT m.userId) FROM IMGroupMember m"+c.by("IMGroupMember", memberKey)+" WHERE m.groupId=g.id AND m.status=0)"+
 		" FROM IMGroup g WHERE g.id>? AND g.id<=? ORDER BY g.id", []any{after.a, look.Next.a}, func(scan scanner) error {
 		var group, says, has uint32
 		err := scan(&group, &says, &has)

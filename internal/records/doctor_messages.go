@@ -17,7 +17,7 @@ func (c *Checkup) messages(kind chat.TalkKind, shard uint32) func(context.Contex
 	if kind == chat.Group {
 		table = groupTable(shard)
 	}
-	query := messageFaults(kind, table, shard)
+	query := c.messageFaults(kind, table, shard)
 	return func(ctx context.Context, after Cursor) (Look, error) {
 		look, err := c.chunk(ctx, table, after, lookRows)
 		if err != nil || look.Rows == 0 {
@@ -38,7 +38,7 @@ func (c *Checkup) messages(kind chat.TalkKind, shard uint32) func(context.Contex
 }
 
 // messageFaults is the query for messages that are lost, or have an id that is impossible or that an earlier row has.
-func messageFaults(kind chat.TalkKind, table string, shard uint32) string {
+func (c *Checkup) messageFaults(kind chat.TalkKind, table string, shard uint32) string {
 	key, owner, parts, fits := "groupId", "IMGroup", "COALESCE(o.id,0),0", "1=1"
 	if kind == chat.Pair {
 		key, owner, parts = "relateId", "IMRelationShip", "COALESCE(o.smallId,0),COALESCE(o.bigId,0)"
@@ -46,9 +46,19 @@ func messageFaults(kind chat.TalkKind, table string, shard uint32) string {
 	}
 	lost := fmt.Sprintf("(o.id IS NULL OR m.%s%%%d<>%d OR NOT %s)", key, shards, shard, fits)
 	impossible := fmt.Sprintf("m.msgId>%d", chat.MaxMsgID)
-	duplicate := fmt.Sprintf("(m.status=0 AND EXISTS (SELECT 1 FROM %s d WHERE d.%s=m.%s AND d.status=0 AND d.msgId=m.msgId AND d.id<m.id))", table, key, key)
+	duplicate := "(m.status=0 AND " + c.earlier(kind, table) + ")"
 	return fmt.Sprintf("SELECT m.id,m.%s,m.msgId,%s,CASE WHEN %s THEN 1 ELSE 0 END,CASE WHEN o.id IS NULL THEN 1 ELSE 0 END FROM %s m LEFT JOIN %s o ON o.id=m.%s"+
 		" WHERE m.id>? AND m.id<=? AND (%s OR %s OR %s) ORDER BY m.id", key, parts, lost, table, owner, key, lost, impossible, duplicate)
+}
+
+// earlier is the condition that the talk of a message m has an earlier row with its id.
+func (c *Checkup) earlier(kind chat.TalkKind, table string) string {
+	key, index := "groupId", "groupId,msgId,status,created"
+	if kind == chat.Pair {
+		key, index = "relateId", "relateId,status,msgId,created"
+	}
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s d%s WHERE d.%s=m.%s AND d.status=0 AND d.msgId=m.msgId AND d.id<m.id)",
+		table, c.by(table, index), key, key)
 }
 
 func scanMessage(scan scanner, kind chat.TalkKind, table string) (Fault, error) {
@@ -177,8 +187,8 @@ func (c *Checkup) stillFaulty(ctx context.Context, tx *sql.Tx, h held, faults []
 	for _, f := range faults {
 		params = append(params, f.Row)
 	}
-	query := fmt.Sprintf("SELECT m.id,m.%[1]s,m.msgId,m.created FROM %[2]s m WHERE (m.msgId>? OR m.status=0 AND EXISTS (SELECT 1 FROM %[2]s d"+
-		" WHERE d.%[1]s=m.%[1]s AND d.status=0 AND d.msgId=m.msgId AND d.id<m.id)) AND m.id IN (%[3]s)", key, table, marks(len(faults)))
+	query := fmt.Sprintf("SELECT m.id,m.%s,m.msgId,m.created FROM %s m WHERE (m.msgId>? OR m.status=0 AND %s) AND m.id IN (%s)",
+		key, table, c.earlier(h.talk.Kind, table), marks(len(faults)))
 	err = each(ctx, tx, query, params, func(scan scanner) error {
 		m, err := scanMoving(scan, table)
 		if m.owner == h.owner() {

@@ -76,13 +76,14 @@ func (c *Checkup) move(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequenc
 // lastTime is when the message with the talk's largest id was created; of several with that id, the first.
 func (c *Checkup) lastTime(ctx context.Context, tx *sql.Tx, h held) (at uint32, err error) {
 	table, key := tableOf(h)
+	from := table + c.by(table, "relateId,status,msgId,created") + c.by(table, "groupId,msgId,status,created")
 	var last uint32
-	err = each(ctx, tx, "SELECT COALESCE(MAX(msgId),0) FROM "+table+" WHERE "+key+"=? AND status=0 AND msgId<=?",
+	err = each(ctx, tx, "SELECT COALESCE(MAX(msgId),0) FROM "+from+" WHERE "+key+"=? AND status=0 AND msgId<=?",
 		[]any{h.owner(), chat.MaxMsgID}, func(scan scanner) error { return scan(&last) })
 	if err != nil {
 		return 0, err
 	}
-	err = each(ctx, tx, "SELECT created FROM "+table+" WHERE "+key+"=? AND status=0 AND msgId=? ORDER BY id LIMIT 1",
+	err = each(ctx, tx, "SELECT created FROM "+from+" WHERE "+key+"=? AND status=0 AND msgId=? ORDER BY id LIMIT 1",
 		[]any{h.owner(), last}, func(scan scanner) error { return scan(&at) })
 	return at, err
 }

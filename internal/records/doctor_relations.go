@@ -129,7 +129,7 @@ func (c *Checkup) withMessages(ctx context.Context, relations []uint32) (map[uin
 	for _, table := range sortedKeys(byTable) {
 		err := chunked(byTable[table], func(ids []uint32) error {
 			return c.query(ctx, table, "SELECT r.id FROM IMRelationShip r WHERE r.id IN ("+marks(len(ids))+
-				") AND EXISTS (SELECT 1 FROM "+table+" m WHERE m.relateId=r.id)", args(ids), func(scan scanner) error {
+				") AND EXISTS (SELECT 1 FROM "+table+" m"+c.by(table, "relateId,status,created")+" WHERE m.relateId=r.id)", args(ids), func(scan scanner) error {
 				var id uint32
 				err := scan(&id)
 				full[id] = true
@@ -190,9 +190,10 @@ func (c *Checkup) mergeSome(ctx context.Context, tx *sql.Tx, h held, seq chat.Se
 func (c *Checkup) nextToMove(ctx context.Context, tx *sql.Tx, from []relation) (rows []moving, more bool, err error) {
 	for _, which := range []string{"status=0 ORDER BY created, id", "status<>0 ORDER BY id"} {
 		for _, r := range from {
-			query := "SELECT id,relateId,msgId,created FROM " + pairTable(r.id) + " WHERE relateId=? AND " + which + " LIMIT ?"
+			table := pairTable(r.id)
+			query := "SELECT id,relateId,msgId,created FROM " + table + c.by(table, "relateId,status,created") + " WHERE relateId=? AND " + which + " LIMIT ?"
 			err := each(ctx, tx, query, []any{r.id, moveRows + 1}, func(scan scanner) error {
-				m, err := scanMoving(scan, pairTable(r.id))
+				m, err := scanMoving(scan, table)
 				rows = append(rows, m)
 				return err
 			})

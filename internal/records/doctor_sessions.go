@@ -17,9 +17,9 @@ func (c *Checkup) sessions(ctx context.Context, after Cursor) (Look, error) {
 	if err != nil || look.Rows == 0 {
 		return look, err
 	}
-	other := "EXISTS (SELECT 1 FROM IMRecentSession d WHERE d.userId=s.userId AND d.peerId=s.peerId AND d.type=s.type AND " + alive("d") + " AND d.id"
+	other := "EXISTS (SELECT 1 FROM IMRecentSession d" + c.by("IMRecentSession", "userId,peerId,type") + " WHERE d.userId=s.userId AND d.peerId=s.peerId AND d.type=s.type AND " + alive("d") + " AND d.id"
 	duplicate := "(" + other + "<s.id) AND NOT " + other + ">s.id))"
-	stray := "(s.type=2 AND NOT EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=s.peerId AND m.userId=s.userId AND m.status=0))"
+	stray := "(s.type=2 AND NOT EXISTS (SELECT 1 FROM IMGroupMember m" + c.by("IMGroupMember", memberKey) + " WHERE m.groupId=s.peerId AND m.userId=s.userId AND m.status=0))"
 	query := "SELECT s.id,s.userId,s.peerId,s.type,CASE WHEN " + duplicate + " THEN 1 ELSE 0 END,CASE WHEN " + stray + " THEN 1 ELSE 0 END" +
 		" FROM IMRecentSession s WHERE s.id>? AND s.id<=? AND s.type IN (1,2) AND " + alive("s") + " AND (" + duplicate + " OR " + stray + ") ORDER BY s.id"
 	err = c.query(ctx, "sessions", query, []any{after.a, look.Next.a}, func(scan scanner) error {

@@ -56,7 +56,7 @@ func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uin
 // clearUnread notes that user has seen all of a talk whose row is locked; nil when the records count nothing of it.
 func (s *Store) clearUnread(ctx context.Context, tx *sql.Tx, user uint32, talk chat.Talk, t *talkRow) (chat.Change, error) {
 	switch {
-	case t == nil:
+	case !t.counts():
 		return new(talkRow).change(talk, []uint32{user}, nil), nil
 	case talk.Kind == chat.Group:
 		return s.readGroup(ctx, tx, talk.A, []uint32{user}, t)

@@ -79,7 +79,8 @@ func (s *Store) Close() error {
 	return err
 }
 
-// txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had).
+// txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had), or that needed rows of
+// talks: see unclaimed.
 const txTries = 3
 
 // change is tx for everything but Append.
@@ -96,9 +97,16 @@ func (s *Store) change(ctx context.Context, work func(tx *sql.Tx) error) error {
 func (s *Store) tx(ctx context.Context, work func(tx *sql.Tx) error) error {
 	for try := 1; ; try++ {
 		err := s.txOnce(ctx, work)
+		var talks unclaimed
+		if errors.As(err, &talks) && try < txTries {
+			if err = s.txOnce(ctx, func(tx *sql.Tx) error { return s.talking(tx).claim(ctx, talks) }); err == nil {
+				continue
+			}
+		}
 		if err == nil || !s.dialect.retry(err) || try == txTries || ctx.Err() != nil {
 			return err
 		}
+		s.log.Warn("the database undid a transaction; running it again", "try", try, "err", err)
 	}
 }
 

@@ -17,12 +17,15 @@ type talkRow struct {
 	lastID             uint32 // the largest message id given out
 	lastCreated        uint32 // the greatest created time given out
 	talkCounts
-	rev uint32 // how often the counts were changed; 0: the row was made in this transaction, and says nothing yet
+	rev uint32 // how often the counts were changed; 0: the row was only made to be locked, and says nothing yet
 
 	before  talkCounts // as they were when the transaction began
 	dirty   bool       // changed since it was read
 	checked bool       // lastID is also the largest in the message table
 }
+
+// counts reports whether there is a row, and it says something.
+func (t *talkRow) counts() bool { return t != nil && t.rev > 0 }
 
 // talkCounts are the counters in a row of IMProxyTalk.
 type talkCounts struct {
@@ -112,7 +115,7 @@ func (w talking) lock(ctx context.Context, talks []chat.Talk) (map[chat.Talk]*ta
 // lockOne locks one talk, making its row when it is missing.
 func (w talking) lockOne(ctx context.Context, talk chat.Talk, now uint32) (*talkRow, error) {
 	rows, err := w.lock(ctx, []chat.Talk{talk})
-	if err != nil || rows[talk] != nil {
+	if err != nil || rows[talk].counts() {
 		return rows[talk], err
 	}
 	if err := w.adopt(ctx, []chat.Talk{talk}, now, rows); err != nil {
@@ -132,32 +135,27 @@ func (w talking) save(ctx context.Context, talks []chat.Talk, rows map[chat.Talk
 	return insert(ctx, w.q, w.d, "IMProxyTalk", talkColumns, values, w.d.upsert(talkKey, talkCounters))
 }
 
-// adopt makes and locks the rows of talks that had none, from what the original server's tables say of them; what is
-// missing there (a pair's relation and sessions) is created, in the order given. The rows are put into talks, to be saved by the
-// caller, with those that somebody else made meanwhile.
+// adopt fills the rows of talks that say nothing yet with what the original server's tables say of them; what is missing
+// there (a pair's relation and sessions) is created, in the order given. The rows are in talks, to be saved by the caller.
+// Where other processes are at work it needs rows that are locked already: its error is unclaimed otherwise.
 func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
-	if w.d.shared() {
-		if err := w.claim(ctx, missing, talks); err != nil {
-			return err
-		}
-	}
+	var none unclaimed
 	var pairs, groups []chat.Talk
 	for _, t := range missing {
 		if talks[t] == nil {
+			none = append(none, t)
 			talks[t] = new(talkRow)
 		}
-		switch {
-		case talks[t].rev > 0: // adopted by another process while we waited for the lock
-		case t.Kind == chat.Pair:
+		if t.Kind == chat.Pair {
 			pairs = append(pairs, t)
-		default:
+		} else {
 			groups = append(groups, t)
 		}
 	}
-	adopted := slices.Concat(pairs, groups)
-	if len(adopted) == 0 {
-		return nil
+	if len(none) > 0 && w.d.shared() {
+		return none
 	}
+	adopted := slices.Concat(pairs, groups)
 	if err := w.adoptPairs(ctx, pairs, now, talks); err != nil {
 		return err
 	}
@@ -170,22 +168,21 @@ func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, tal
 	return w.takeOver(ctx, adopted, talks)
 }
 
-// claim makes empty rows for talks, those that exist now aside, and locks them all. Whoever comes second waits here until
-// the first has committed.
-func (w talking) claim(ctx context.Context, missing []chat.Talk, talks map[chat.Talk]*talkRow) error {
-	missing = slices.SortedFunc(slices.Values(missing), compareTalks)
+// unclaimed is the error of a transaction that needs rows of talks that are not there. It must hold no locks while it
+// makes them: other talks that it has locked may come after them in the order of keys, and then two transactions could
+// wait for each other in a circle. So Store.tx undoes it, makes the rows, and runs it again.
+type unclaimed []chat.Talk
+
+// Error says that it did not stay within this package.
+func (u unclaimed) Error() string { return fmt.Sprintf("%d talks have no rows to lock", len(u)) }
+
+// claim makes rows that say nothing yet for talks, those that exist aside, in a transaction that does nothing else.
+func (w talking) claim(ctx context.Context, talks []chat.Talk) error {
 	var values []any
-	for _, t := range missing {
+	for _, t := range slices.SortedFunc(slices.Values(talks), compareTalks) {
 		values = append(values, new(talkRow).values(t)...)
 	}
-	if err := insert(ctx, w.q, w.d, "IMProxyTalk", talkColumns, values, w.d.upsert(talkKey, talkKey[:1])); err != nil {
-		return err
-	}
-	rows, err := w.lock(ctx, missing)
-	for t, row := range rows {
-		talks[t] = row
-	}
-	return err
+	return insert(ctx, w.q, w.d, "IMProxyTalk", talkColumns, values, w.d.upsert(talkKey, talkKey[:1]))
 }
 
 // adoptPairs finds or makes the relation and both sessions of pairs.

@@ -75,6 +75,19 @@ type Proxy struct {
 
 // Start starts the binary and waits until it listens. An error of its own carries its log.
 func Start(ctx context.Context, o Options) (*Proxy, error) {
+	p, err := Launch(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.AwaitListening(ctx); err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Launch starts the binary and does not wait for anything: Addr is empty.
+func Launch(o Options) (*Proxy, error) {
 	argv := append(append([]string{}, o.Wrap...), o.Binary, "serve")
 	argv = append(argv, o.where()...)
 	argv = append(argv, o.Args...)
@@ -89,15 +102,19 @@ func Start(ctx context.Context, o Options) (*Proxy, error) {
 		p.Log.close()
 		close(p.exited)
 	}()
+	return p, nil
+}
+
+// AwaitListening waits until a launched binary listens, and sets Addr. An error carries its log.
+func (p *Proxy) AwaitListening(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
 	line, err := p.Log.Await(ctx, func(l Line) bool { return l.Message == "listening" && l.Text("addr") != "" })
 	if err != nil {
-		p.Kill()
-		return nil, fmt.Errorf("the proxy did not listen: %w (%v); its log:\n%s", err, p.status, p.Log)
+		return fmt.Errorf("the proxy does not listen: %w; its log:\n%s", err, p.Log)
 	}
 	p.Addr = line.Text("addr")
-	return p, nil
+	return nil
 }
 
 // where is what to serve, and on which address, as flags.

@@ -1,0 +1,188 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// silent listens and never says a word: what connects there waits.
+func silent(t *testing.T) (port int) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+// TestServersUnreachable starts the binary where MySQL or Redis cannot be used: it says which, where, why and what to do.
+func TestServersUnreachable(t *testing.T) {
+	t.Parallel()
+	f, redis := newRedisFleet(t)
+	guarded := servers.StartRedis(t, "--requirepass", "guarded")
+	stopped := servers.StartRedis(t)
+	stopped.Kill(t)
+	mute := silent(t)
+	master := fmt.Sprintf("127.0.0.1:%d", f.conf.MySQL.Port)
+	for name, tt := range map[string]struct {
+		lines []string
+		want  []string
+	}{
+		"mysql refuses connections": {
+			[]string{fmt.Sprint("teamtalk_master_port=", stopped.Port())},
+			[]string{"teamtalk_master", stopped.Addr(), f.db.Name, f.db.User, "connection refused", "start it"},
+		},
+		"mysql says nothing": {
+			[]string{fmt.Sprint("teamtalk_master_port=", mute)},
+			[]string{"teamtalk_master", fmt.Sprint("127.0.0.1:", mute), f.db.Name, "teamtalk_master_host"},
+		},
+		"no such mysql": {
+			[]string{"teamtalk_master_host=nowhere.invalid"},
+			[]string{"teamtalk_master", "nowhere.invalid", "teamtalk_master_host"},
+		},
+		"wrong password of mysql": {
+			[]string{"teamtalk_master_password=" + secret},
+			[]string{"teamtalk_master", master, f.db.User, "teamtalk_master_password"},
+		},
+		"no such database": {
+			[]string{"teamtalk_master_dbname=nosuch"},
+			[]string{"teamtalk_master", master, "nosuch", "teamtalk_master_dbname"},
+		},
+		"redis refuses connections": {
+			[]string{fmt.Sprint("token_port=", stopped.Port())},
+			[]string{"token", stopped.Addr(), "connection refused", "start it"},
+		},
+		"redis says nothing": {
+			[]string{fmt.Sprint("unread_port=", mute)},
+			[]string{"unread", fmt.Sprint("127.0.0.1:", mute), "unread_host"},
+		},
+		"redis wants a password": {
+			[]string{fmt.Sprint("group_set_port=", guarded.Port())},
+			[]string{"group_set", guarded.Addr(), "NOAUTH", "group_set_password"},
+		},
+		"wrong password of redis": {
+			[]string{fmt.Sprint("group_set_port=", guarded.Port()), "group_set_password=" + secret},
+			[]string{"group_set", guarded.Addr(), "WRONGPASS", "group_set_password"},
+		},
+		"no such redis database": {
+			[]string{"group_member_db=99"},
+			[]string{"group_member", redis.Addr() + "/99", "out of range", "group_member_db"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			other := *f
+			other.conf.More = tt.lines
+			cmd := exec.CommandContext(within(t), dbproxy, "serve", "--config", other.config(t), "--listen", "127.0.0.1:0")
+			refusedStart(t, cmd, tt.want...)
+			if code := cmd.ProcessState.ExitCode(); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// TestWaitForServers starts the binary before MySQL and Redis, which come one after the other.
+func TestWaitForServers(t *testing.T) {
+	t.Parallel()
+	mysql, redis := servers.StartMariaDB(t), servers.StartRedis(t)
+	f := newFleetOn(t, mysql)
+	f.conf.Redis = hostAndPort(redis)
+	mysql.Kill(t)
+	redis.Kill(t)
+	p := launch(t, harness.Options{Config: f.config(t), Args: []string{"--wait"}})
+	waitsFor := func(what string) {
+		t.Helper()
+		_, err := p.Log.Await(within(t), func(l harness.Line) bool {
+			return strings.HasPrefix(l.Message, "waiting") && strings.Contains(l.Text("for"), what)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitsFor(mysql.Addr())
+	mysql.Restart(t)
+	waitsFor(redis.Addr())
+	redis.Restart(t)
+	if err := p.AwaitListening(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	checkAll(t, dial(t, p), 1000)
+}
+
+// TestWaitingEnds stops a binary that waits.
+func TestWaitingEnds(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.conf.Redis = map[string]string{"host": "127.0.0.1", "port": strconv.Itoa(silent(t))}
+	p := launch(t, harness.Options{Config: f.config(t), Args: []string{"--wait"}})
+	_, err := p.Log.Await(within(t), func(l harness.Line) bool { return strings.HasPrefix(l.Message, "waiting") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.Exited():
+	case <-within(t).Done():
+		t.Error("it still waits")
+	}
+}
+
+// TestConfigInWorkingDirectory starts the binary where an original was started: beside its dbproxyserver.conf, which says
+// where to listen.
+func TestConfigInWorkingDirectory(t *testing.T) {
+	t.Parallel()
+	f, _ := newRedisFleet(t)
+	hosts := []string{"127.0.0.1"}
+	if ln, err := net.Listen("tcp", "127.0.0.2:0"); err == nil { // some systems have one loopback address only
+		ln.Close()
+		hosts = append(hosts, "127.0.0.2")
+	}
+	var p *harness.Proxy
+	await(t, "a free port", func() bool {
+		port := strconv.Itoa(freePort(t))
+		f.conf.More = []string{"ListenIP=" + strings.Join(hosts, ";"), "ListenPort=" + port}
+		p = launch(t, harness.Options{Dir: filepath.Dir(f.config(t))})
+		err := p.AwaitListening(within(t))
+		if err != nil && !strings.Contains(err.Error(), "another program has that port") {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	for i, addr := range strings.Split(p.Addr, ",") {
+		if host, _, _ := net.SplitHostPort(addr); host != hosts[i] {
+			t.Errorf("listens on %s instead of %s", addr, hosts[i])
+		}
+		at := *p
+		at.Addr = addr
+		checkAll(t, dial(t, &at), uint32(1000*(i+1)))
+	}
+	_, err := p.Log.Await(within(t), func(l harness.Line) bool {
+		return l.Text("config") == "dbproxyserver.conf" && strings.Contains(l.Text("why"), "working directory")
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// freePort is a port on which nobody listens now.
+func freePort(t *testing.T) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
