@@ -215,7 +215,9 @@ func (c *Checkup) hold(ctx context.Context, tx *sql.Tx, talk chat.Talk) (h held,
 	w := c.s.talking(tx)
 	rows, err := w.lock(ctx, []chat.Talk{talk})
 	if err == nil && rows[talk] == nil && w.d.shared() {
-		err = w.claim(ctx, []chat.Talk{talk}, rows)
+		if err = w.claim(ctx, []chat.Talk{talk}); err == nil {
+			rows, err = w.lock(ctx, []chat.Talk{talk})
+		}
 	}
 	if err != nil {
 		return held{}, err

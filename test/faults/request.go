@@ -1,0 +1,135 @@
+package faults
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+	"strings"
+)
+
+// request is what a client sent: a piece of the stream that is passed on as a whole. Of a handshake, and of commands
+// that nobody asks for, both fields are empty.
+type request struct {
+	query []byte   // MySQL's COM_QUERY: the text
+	args  [][]byte // Redis: a command and its arguments
+}
+
+func matchQuery(match func(query string) bool) func(request) bool {
+	return func(r request) bool { return r.query != nil && match(string(r.query)) }
+}
+
+func matchCommand(match func(args []string) bool) func(request) bool {
+	return func(r request) bool {
+		if len(r.args) == 0 {
+			return false
+		}
+		args := make([]string, len(r.args))
+		for i, a := range r.args {
+			args[i] = string(a)
+		}
+		args[0] = strings.ToUpper(args[0])
+		return match(args)
+	}
+}
+
+// splitter cuts what a client sends into requests. The zero value is for a new connection.
+type splitter struct {
+	next func(stream []byte) (n int, r request) // nil: nothing has come yet
+}
+
+// split returns how many bytes the first request of a stream has, and the request; 0: more must come. What it does not
+// understand is one request, of all that is there, as is all that follows.
+func (s *splitter) split(stream []byte) (n int, r request) {
+	if s.next == nil {
+		s.next = recognised(stream)
+	}
+	n, r = s.next(stream)
+	if n < 0 {
+		s.next = opaque
+		return opaque(stream)
+	}
+	return n, r
+}
+
+// recognised tells the protocol by what a client sends first. No client sends less than the first four bytes at first.
+func recognised(stream []byte) func([]byte) (int, request) {
+	switch {
+	case len(stream) >= 4 && stream[2] == 0 && stream[3] == 1: // number 1: the answer to MySQL's greeting
+		return splitMySQL
+	case len(stream) >= 1 && stream[0] == '*':
+		return splitRedis
+	default:
+		return opaque
+	}
+}
+
+func opaque(stream []byte) (int, request) { return len(stream), request{} }
+
+// splitMySQL is splitter.next for MySQL's packets: three bytes of length, one of number, and the content. Those of
+// number 0 begin a command. Negative: it becomes unreadable.
+func splitMySQL(stream []byte) (int, request) {
+	const (
+		header    = 4
+		query     = 3                    // COM_QUERY
+		encrypted = 1<<11 | 1<<5 | 1<<26 // CLIENT_SSL, CLIENT_COMPRESS, CLIENT_ZSTD_COMPRESSION_ALGORITHM
+	)
+	if len(stream) < header {
+		return 0, request{}
+	}
+	n := header + int(stream[0]) + int(stream[1])<<8 + int(stream[2])<<16
+	if len(stream) < n {
+		return 0, request{}
+	}
+	number, content := stream[3], stream[header:n]
+	switch {
+	case number == 0 && len(content) > 0 && content[0] == query:
+		return n, request{query: content[1:]}
+	case number == 1 && len(content) >= 32 && binary.LittleEndian.Uint32(content)&encrypted != 0:
+		return -1, request{}
+	default:
+		return n, request{}
+	}
+}
+
+// splitRedis is splitter.next for Redis' arrays of strings. Negative: it is something else.
+func splitRedis(stream []byte) (int, request) {
+	count, at := redisLength(stream, '*')
+	if at <= 0 {
+		return at, request{}
+	}
+	var r request
+	for range count {
+		length, n := redisLength(stream[at:], '$')
+		if n <= 0 {
+			return n, request{}
+		}
+		at += n
+		if len(stream)-at < length+2 {
+			return 0, request{}
+		}
+		r.args = append(r.args, stream[at:at+length])
+		at += length + 2
+	}
+	return at, r
+}
+
+// redisLength reads a line of a mark and a number, and returns the number and where the line ends; 0: it is not all
+// there, negative: it is something else.
+func redisLength(stream []byte, mark byte) (length, end int) {
+	const longest = 32 // bytes that such a line has
+	if len(stream) == 0 {
+		return 0, 0
+	}
+	if stream[0] != mark {
+		return 0, -1
+	}
+	line, _, whole := bytes.Cut(stream[:min(len(stream), longest)], []byte("\r\n"))
+	if !whole && len(stream) < longest {
+		return 0, 0
+	}
+	length, err := strconv.Atoi(string(line[1:]))
+	if !whole || err != nil || length < 0 {
+		return 0, -1
+	}
+	return length, len(line) + 2
+}
