@@ -93,7 +93,7 @@ func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 	for _, table := range own {
 		var rows, ours int
 		row := b.Admin.QueryRowContext(ctx, "SELECT COUNT(*),COALESCE(SUM(newer=7 AND newest='x'),0) FROM "+table)
-		if err := row.Scan(&rows, &ours); err != nil || rows == 0 || rows != ours {
+		if err := row.Scan(&rows, &ours); err != nil || (rows == 0) != (table == "IMProxyJournal") || rows != ours { // the journal is the doctor's
 			t.Errorf("%s has %d rows, %d of them with the default of what is newer, %v", table, rows, ours, err)
 		}
 	}
