@@ -152,7 +152,8 @@ func TestLeftoverNotices(t *testing.T) {
 		return l
 	}
 	late := fmt.Sprint(start.Unix() + 2)
-	recorded, got := fmt.Sprintf(left, `"$now"`, "$now", "4", "$url"), fmt.Sprintf(left, late, late, "2", "http://files/1.audio")
+	recorded := fmt.Sprintf(left, `"$now"`, "$now", "4", "$url")
+	got := fmt.Sprintf(left, late, late, "2", "http://files/1.audio")
 	diff := func(got string) map[string]string {
 		return compareLeftover(t, marks{start, "http://files/"}, read(recorded), read(got))
 	}

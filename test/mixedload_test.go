@@ -26,7 +26,9 @@ func TestOriginalAtWork(t *testing.T) {
 		t.Fatalf("answered %v", answer)
 	}
 	sent := newLedger()
-	sent.answered(pairTalk(5, 6), &impb.IMMsgData{FromUserId: proto.Uint32(5), MsgId: proto.Uint32(1), MsgData: []byte("of proxies only")})
+	sent.mixed = true
+	sent.answered(pairTalk(5, 6),
+		&impb.IMMsgData{FromUserId: proto.Uint32(5), MsgId: proto.Uint32(1), MsgData: []byte("of proxies only")})
 
 	ctx, stop := context.WithCancel(within(t))
 	var proxies sync.WaitGroup
@@ -72,7 +74,9 @@ func TestOriginalAtWork(t *testing.T) {
 
 // keepSending keeps messages of a talk in flight on a connection until ctx ends, and then waits for their answers: all
 // must be stored, in the order sent.
-func keepSending(ctx context.Context, t *testing.T, c *client.Client, inFlight int, sent *ledger, k talk, next func() *impb.IMMsgData) {
+func keepSending(
+	ctx context.Context, t *testing.T, c *client.Client, inFlight int, sent *ledger, k talk, next func() *impb.IMMsgData,
+) {
 	room := make(chan struct{}, inFlight)
 	sending, last := within(t), uint32(0)
 	for {

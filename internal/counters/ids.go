@@ -63,12 +63,14 @@ func flag(b bool) string {
 func (r *Redis) Counted(ctx context.Context, talks []chat.Known) []chat.Counted {
 	counted := make([]chat.Counted, len(talks))
 	var unread, mutes []command
+	none := revision(r.unread.known(), 0)
 	for _, k := range talks {
 		if k.Talk.Kind == chat.Pair {
-			unread = append(unread, plain("HGET", unreadKey(k.Talk.A), decimal(k.Talk.B)), plain("HGET", unreadKey(k.Talk.B), decimal(k.Talk.A)))
+			unread = append(unread, run(adopt, unreadKey(k.Talk.A), none, decimal(k.Talk.B)),
+				run(adopt, unreadKey(k.Talk.B), none, decimal(k.Talk.A)))
 			continue
 		}
-		unread = append(unread, plain("HGET", countKey(k.Talk.A), "count"))
+		unread = append(unread, run(adopt, countKey(k.Talk.A), none, "count"))
 		for _, user := range k.Members {
 			unread = append(unread, plain("HGET", levelKey(user, k.Talk.A), "count"))
 		}
