@@ -44,7 +44,8 @@ func checkAll(t *testing.T, c *client.Client, user uint32) {
 	wantList(t, "members", m.groupInfo(g).GetGroupMemberList(), a, b)
 	call[*impb.IMGroupShieldRsp](t, c, &impb.IMGroupShieldReq{UserId: &b, GroupId: &g, ShieldStatus: proto.Uint32(1)})
 	mutes := call[*impb.IMGroupGetShieldRsp](t, c, &impb.IMGroupGetShieldReq{GroupId: &g, UserId: []uint32{a, b}})
-	if list := mutes.GetShieldStatusList(); len(list) != 2 || list[0].GetShieldStatus() != 0 || list[1].GetShieldStatus() != 1 {
+	list := mutes.GetShieldStatusList()
+	if len(list) != 2 || list[0].GetShieldStatus() != 0 || list[1].GetShieldStatus() != 1 {
 		t.Errorf("mutes: %v", list)
 	}
 
