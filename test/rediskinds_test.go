@@ -80,6 +80,37 @@ func TestRedisCluster(t *testing.T) {
 	}
 }
 
+// TestRedisClusterForgets restarts the masters of a Redis Cluster, one after the other, without what they had. Where
+// nothing else tells that a part of the keys is gone, the keys themselves must.
+func TestRedisClusterForgets(t *testing.T) {
+	t.Parallel()
+	const users = 30
+	f, cluster := newFleet(t), servers.RedisCluster(t)
+	f.conf.Redis = map[string]string{"cluster": strings.Join(cluster.Addrs(), ";")}
+	m := mixed{original{f, t}, dial(t, f.start(t))}
+	g := call[*impb.IMGroupCreateRsp](t, m.Client, newGroup(1, 1, 2)).GetGroupId()
+	for round := range 1 + len(cluster.Nodes) {
+		if round > 0 {
+			node := cluster.Nodes[round-1]
+			node.Restart(t)
+			await(t, "the node", func() bool {
+				info := node.Do(t, "CLUSTER", "INFO")
+				text, err := info.ToString()
+				return err == nil && strings.Contains(text, "cluster_state:ok")
+			})
+		}
+		for i := range uint32(users) {
+			m.wantUnread(1000+i, 1, pair, round)
+		}
+		m.wantUnread(2, g, group, round)
+		for i := range uint32(users) {
+			wantEqual(t, "id", m.say(pairText(1, 1000+i, fmt.Sprint("to ", i, " in round ", round))), uint32(round+1))
+			m.wantUnread(1000+i, 1, pair, round+1)
+		}
+		wantEqual(t, "id", m.say(groupText(1, g, fmt.Sprint("to all in round ", round))), uint32(round+1))
+	}
+}
+
 // TestRedisFailover kills the master of a Redis under Sentinel while two proxies work on it. What was acknowledged is
 // there once, nothing is refused, and what is unread is right before, during and after.
 func TestRedisFailover(t *testing.T) {
