@@ -28,6 +28,7 @@ func TestOriginalAtWork(t *testing.T) {
 		t.Fatalf("answered %v", answer)
 	}
 	sent := newLedger()
+	sent.mixed = true
 	sent.answered(pairTalk(5, 6),
 		&impb.IMMsgData{FromUserId: proto.Uint32(5), MsgId: proto.Uint32(1), MsgData: []byte("of proxies only")})
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/redis/rueidis"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
@@ -32,7 +31,7 @@ func (w *place) audit(t *testing.T, sent *ledger) map[talk][]row {
 			t.Errorf("%v has no message, but its last id is %d", k, positions[k].last)
 		}
 	}
-	if w.keys != nil {
+	if w.fleet != nil {
 		w.auditKeys(t, positions, sent.gaps)
 	}
 	return rows
@@ -194,28 +193,20 @@ func (w *place) wantedKeys(t *testing.T, positions map[talk]position) redisKeys 
 // storedKeys are those that Redis has.
 func (w *place) storedKeys(t *testing.T) redisKeys {
 	t.Helper()
-	ask := func(args ...string) rueidis.RedisResult {
-		return w.keys.Do(t.Context(), w.keys.B().Arbitrary(args...).Build())
-	}
-	names, err := ask("KEYS", "*").AsStrSlice()
+	names, err := w.fleet.redis.do(t, "KEYS", "*").AsStrSlice()
 	if err != nil {
 		t.Fatal(err)
 	}
 	keys := make(redisKeys)
 	for _, name := range names {
-		if strings.HasPrefix(name, "dbproxy:") || name == "last_update_group" || strings.HasPrefix(name, "total_user_update") {
-			continue
-		}
-		if strings.Contains(name, "msg_id_") {
-			value, err := ask("GET", name).ToString()
-			if err != nil {
-				t.Fatal(err)
+		switch {
+		case strings.HasPrefix(name, "dbproxy:"), name == "last_update_group", strings.HasPrefix(name, "total_user_update"):
+		case strings.Contains(name, "msg_id_"):
+			keys[name] = map[string]string{"": w.fleet.redis.text(t, "GET", name)}
+		default:
+			if keys[name], err = w.fleet.redis.do(t, "HGETALL", name).AsStrMap(); err != nil {
+				t.Fatalf("%s: %v", name, err)
 			}
-			keys[name] = map[string]string{"": value}
-			continue
-		}
-		if keys[name], err = ask("HGETALL", name).AsStrMap(); err != nil {
-			t.Fatalf("%s: %v", name, err)
 		}
 	}
 	return keys
@@ -260,7 +251,7 @@ func (w *place) flush(t *testing.T) (stop func() int) {
 				return
 			case <-tick.C:
 			}
-			if err := w.keys.Do(t.Context(), w.keys.B().Flushall().Build()).Error(); err != nil {
+			if err := w.fleet.redis.Do(t.Context(), w.fleet.redis.B().Flushall().Build()).Error(); err != nil {
 				t.Error(err)
 			}
 			times++

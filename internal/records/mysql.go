@@ -55,7 +55,7 @@ func OpenMySQL(master MySQL, replica *MySQL, opt Options) (*Store, error) {
 		if err != nil {
 			return nil, errors.Join(err, write.Close())
 		}
-		s.replica = newReplica(db, s.log)
+		s.replica = newReplica(s, db)
 	}
 	return s, nil
 }
