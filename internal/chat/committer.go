@@ -264,6 +264,9 @@ func (c *committer) sweep(ctx context.Context, olderThan time.Duration) {
 			break
 		}
 	}
+	if err := c.ledger.Applied(ctx, nil); err != nil && ctx.Err() == nil {
+		c.log.Warn("applied commits stay recorded for now", "err", err)
+	}
 	if c.away.Swap(false) || applied > 0 {
 		c.log.Info("applied the commits left behind", "commits", applied)
 	}

@@ -31,7 +31,7 @@ type Ledger interface {
 	// applied, oldest first.
 	Unapplied(ctx context.Context, olderThan time.Duration, max int) ([]Commit, error)
 	// Applied says that the counters of these commits need no more work; their records are deleted with a later
-	// commit.
+	// commit. Of none: what waits for a later commit is deleted now.
 	Applied(ctx context.Context, ids []CommitID) error
 }
 

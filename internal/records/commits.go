@@ -74,11 +74,19 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 // Applied implements chat.Ledger: a few records go with the next Append, many at once. Those that a crash leaves are
 // found by Unapplied.
 func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
-	if len(ids) <= fewApplied {
+	if 0 < len(ids) && len(ids) <= fewApplied {
 		s.putApplied(ids)
 		return nil
 	}
-	return s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, ids) })
+	done := append(s.takeApplied(), ids...)
+	if len(done) == 0 {
+		return nil
+	}
+	err := s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, done) })
+	if err != nil {
+		s.putApplied(done)
+	}
+	return err
 }
 
 // fewApplied is how many records are left for the next Append to delete.

@@ -242,7 +242,7 @@ func (c *Examination) KnownUsers(ctx context.Context, users []uint32) (map[uint3
 	return known, err
 }
 
-// Commits returns up to max commits recorded more than a minute ago whose counts have not been applied elsewhere; all counts
+// Commits returns up to max commits recorded more than three minutes ago whose counts have not been applied elsewhere; all counts
 // how many there are.
 func (c *Examination) Commits(ctx context.Context, max int) (commits []chat.Commit, all int, err error) {
 	if c.tables["IMProxyCommit"] == nil {
@@ -258,7 +258,7 @@ func (c *Examination) Commits(ctx context.Context, max int) (commits []chat.Comm
 }
 
 // commitGrace is after how many seconds a commit must have been applied.
-const commitGrace = 60
+const commitGrace = 180
 
 // DeleteCommits deletes the records of commits that have been applied.
 func (c *Examination) DeleteCommits(ctx context.Context, commits []chat.Commit) error {
