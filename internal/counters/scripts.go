@@ -35,7 +35,7 @@ redis.call('SET', KEYS[1], num(last + count))
 return last + 1
 `)
 
-// giveBack: ARGV the last id of a block, its size. The talk is locked, so only an original server can have moved on.
+// giveBack: ARGV the last id of a block, its size. Who has moved on since then keeps what is after it.
 var giveBack = newScript(prelude + `
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('SET', KEYS[1], num(tonumber(ARGV[1]) - tonumber(ARGV[2])))
@@ -202,4 +202,14 @@ if wid > id then id, beat = wid, wbeat
 elseif wid == id then beat = math.max(beat, wbeat) end
 redis.call('SET', KEYS[1], num(id) .. ' ' .. num(beat))
 return num(id) .. ' ' .. num(beat)
+`)
+
+// raiseBeat, for dbproxy:epoch: ARGV id, beat. It never makes the key, nor one of another epoch its own: what was lost
+// since somebody looked must stay noticeable. Returns what is there then.
+var raiseBeat = newScript(prelude + `
+local there = redis.call('GET', KEYS[1]) or ''
+local id, beat = string.match(there, '^(%d+) (%d+)$')
+if id ~= ARGV[1] or tonumber(beat) >= tonumber(ARGV[2]) then return there end
+redis.call('SET', KEYS[1], id .. ' ' .. ARGV[2])
+return id .. ' ' .. ARGV[2]
 `)

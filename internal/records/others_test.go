@@ -83,10 +83,9 @@ func TestAnUnknownOutcomeOfAClaimStoresNothing(t *testing.T) {
 func isCommit(query string) bool { return query == "COMMIT" }
 
 // ahead is a sequencer whose store is ahead of the floor, though not of what others have stored.
-type ahead struct{ asked [][]chat.Reserve }
+type ahead struct{}
 
-func (a *ahead) Next(_ context.Context, want []chat.Reserve) (first []uint32) {
-	a.asked = append(a.asked, want)
+func (*ahead) Next(_ context.Context, want []chat.Reserve) (first []uint32) {
 	for _, w := range want {
 		if w.Checked {
 			first = append(first, w.Floor+1)
@@ -96,6 +95,8 @@ func (a *ahead) Next(_ context.Context, want []chat.Reserve) (first []uint32) {
 	}
 	return first
 }
+
+func (*ahead) GiveBack(context.Context, []chat.Reserve) {}
 
 // TestAnIDIsNeverBelowWhatIsStored: Redis may be ahead of what proxies have stored and yet behind what is in the tables.
 func TestAnIDIsNeverBelowWhatIsStored(t *testing.T) {
