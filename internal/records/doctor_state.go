@@ -248,7 +248,7 @@ func (c *Examination) Commits(ctx context.Context, max int) (commits []chat.Comm
 	if c.tables["IMProxyCommit"] == nil {
 		return nil, 0, nil
 	}
-	err = c.query(ctx, "commit records", "SELECT COUNT(*) FROM IMProxyCommit WHERE created<? AND changes IS NOT NULL",
+	err = c.query(ctx, "commit records", "SELECT COUNT(*) FROM IMProxyCommit WHERE created<? AND changes<>'{}'",
 		[]any{c.s.unix() - commitGrace}, func(scan scanner) error { return scan(&all) })
 	if err != nil || all == 0 {
 		return nil, all, err
@@ -260,11 +260,11 @@ func (c *Examination) Commits(ctx context.Context, max int) (commits []chat.Comm
 // commitGrace is after how many seconds a commit must have been applied.
 const commitGrace = 180
 
-// DeleteCommits deletes the records of commits that have been applied.
-func (c *Examination) DeleteCommits(ctx context.Context, commits []chat.Commit) error {
+// SweptCommits says that commits have been applied: see chat.Ledger.
+func (c *Examination) SweptCommits(ctx context.Context, commits []chat.Commit) error {
 	ids := make([]chat.CommitID, len(commits))
 	for i, commit := range commits {
 		ids[i] = commit.ID
 	}
-	return c.s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, ids) })
+	return c.s.Swept(ctx, ids)
 }
