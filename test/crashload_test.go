@@ -41,6 +41,7 @@ type crashLoad struct {
 	serial   atomic.Uint64 // makes each text unique
 	answered atomic.Int64  // messages
 	failed   atomic.Int64  // messages that were not answered
+	pace     pace          // of all answers
 	halt     chan struct{} // closed when enough was sent in this round
 }
 
@@ -162,9 +163,10 @@ func (l *crashLoad) pipeline(ctx context.Context, at line, some func() (talk, *i
 		default:
 		}
 		k, req := some()
-		above := l.sent.highest(k)
+		above, begun := l.sent.highest(k), time.Now()
 		err := c.Start(ctx, req, func(m proto.Message, err error) {
 			defer func() { <-room }()
+			l.pace.note(begun)
 			if err != nil { // it may be stored or not
 				l.failed.Add(1)
 				l.lost(at, err)
@@ -221,8 +223,9 @@ func (l *crashLoad) readOnce(ctx context.Context, c *client.Client, r *reader, f
 	var id uint32
 	news := 1 + rand.IntN(5)
 	for range news {
-		above := l.sent.highest(r.talk)
+		above, begun := l.sent.highest(r.talk), time.Now()
 		m, err := c.Call(ctx, r.send(l.text()))
+		l.pace.note(begun)
 		if err != nil {
 			l.failed.Add(1)
 			return err
@@ -239,7 +242,9 @@ func (l *crashLoad) readOnce(ctx context.Context, c *client.Client, r *reader, f
 	if err := c.Post(ctx, readAck(r.user, r.kind, r.peer)); err != nil {
 		return err
 	}
+	begun := time.Now()
 	n, err := r.ask(ctx, c)
+	l.pace.note(begun)
 	if err != nil {
 		return err
 	}

@@ -191,31 +191,33 @@ func (w *place) wantedKeys(t *testing.T, positions map[talk]position) redisKeys 
 	return keys
 }
 
-// storedKeys are those that Redis has.
+// storedKeys are those that Redis has; a Cluster's on all of its nodes.
 func (w *place) storedKeys(t *testing.T) redisKeys {
 	t.Helper()
-	ask := func(args ...string) rueidis.RedisResult {
-		return w.keys.Do(t.Context(), w.keys.B().Arbitrary(args...).Build())
-	}
-	names, err := ask("KEYS", "*").AsStrSlice()
-	if err != nil {
-		t.Fatal(err)
-	}
 	keys := make(redisKeys)
-	for _, name := range names {
-		if strings.HasPrefix(name, "dbproxy:") || name == "last_update_group" || strings.HasPrefix(name, "total_user_update") {
-			continue
+	for _, node := range w.keys.Nodes() {
+		ask := func(args ...string) rueidis.RedisResult {
+			return node.Do(t.Context(), node.B().Arbitrary(args...).Build())
 		}
-		if strings.Contains(name, "msg_id_") {
-			value, err := ask("GET", name).ToString()
-			if err != nil {
-				t.Fatal(err)
+		names, err := ask("KEYS", "*").AsStrSlice()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if strings.HasPrefix(name, "dbproxy:") || name == "last_update_group" || strings.HasPrefix(name, "total_user_update") {
+				continue
 			}
-			keys[name] = map[string]string{"": value}
-			continue
-		}
-		if keys[name], err = ask("HGETALL", name).AsStrMap(); err != nil {
-			t.Fatalf("%s: %v", name, err)
+			if strings.Contains(name, "msg_id_") {
+				value, err := ask("GET", name).ToString()
+				if err != nil {
+					t.Fatal(err)
+				}
+				keys[name] = map[string]string{"": value}
+				continue
+			}
+			if keys[name], err = ask("HGETALL", name).AsStrMap(); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
 		}
 	}
 	return keys
