@@ -209,7 +209,7 @@ func (r *Redis) begin(ctx context.Context, ro *role, old, id, beat uint32) error
 
 // beat compares and then raises the beats: in Redis first, so that the records are never ahead of it.
 func (r *Redis) beat(ctx context.Context) error {
-	if err := r.lookAll(ctx); err != nil {
+	if err := errors.Join(r.lookAll(ctx), r.renewEvicted(ctx)); err != nil {
 		return err
 	}
 	_ = r.noteStart(ctx) // or at the next beat

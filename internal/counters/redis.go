@@ -82,15 +82,16 @@ type Redis struct {
 	unread, groupSet, token, groupMember *role
 	roles                                []*role
 
-	wake     chan struct{} // has room for one
-	noted    bool          // total_user_update was seen to; owned by Use, then Run
+	wake     chan struct{}       // has room for one
+	noted    bool                // total_user_update was seen to; owned by Use, then Run
+	evicted  map[*link]evictions // owned by Run
 	failures SharedFailures
 }
 
 // OpenRedis connects to all instances. Those that cannot be reached are tried again in the background: see Away. An
 // error says that the options are wrong.
 func OpenRedis(opt RedisOptions) (*Redis, error) {
-	r := &Redis{now: opt.Now, log: opt.Log, wake: make(chan struct{}, 1)}
+	r := &Redis{now: opt.Now, log: opt.Log, wake: make(chan struct{}, 1), evicted: make(map[*link]evictions)}
 	if r.now == nil {
 		r.now = time.Now
 	}
