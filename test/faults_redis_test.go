@@ -5,6 +5,7 @@ package test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,8 @@ type redisFault struct {
 	gaps bool
 	// loses says that Redis may not have all it had: what was lost comes back as it is touched.
 	loses bool
+	// single says that what is lost is single keys: counters may be wrong until it is noticed, which takes a second.
+	single bool
 	// happen has it happen, and end, while the load goes on.
 	happen func(t *testing.T, s *siege)
 }
@@ -66,6 +69,18 @@ func TestRedisFaults(t *testing.T) {
 			s.redis.Do(t, "CONFIG", "SET", "maxmemory", "1")
 			s.goOn(inFull(10*time.Second, 2*time.Second))
 			s.redis.Do(t, "CONFIG", "SET", "maxmemory", "0")
+		}},
+		{name: "evicting", gaps: true, loses: true, single: true, happen: func(t *testing.T, s *siege) {
+			s.redis.Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+			for range inFull(50, 5) {
+				s.redis.Do(t, "CONFIG", "SET", "maxmemory", strconv.Itoa(s.redisSays(t, "used_memory")-20_000))
+				s.goOn(200 * time.Millisecond)
+			}
+			s.redis.Do(t, "CONFIG", "SET", "maxmemory", "0")
+			s.awaitBeats(t, 5)
+			if s.redisSays(t, "evicted_keys") == 0 {
+				t.Error("nothing was evicted")
+			}
 		}},
 		{name: "its connections cut", gaps: true, happen: func(t *testing.T, s *siege) {
 			for range inFull(50, 5) {
@@ -128,13 +143,40 @@ func (s *siege) goOn(d time.Duration) {
 	}
 }
 
+// redisSays is a number of Redis' INFO.
+func (s *siege) redisSays(t *testing.T, field string) int {
+	t.Helper()
+	info := s.redis.Do(t, "INFO")
+	text, err := info.ToString()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(text, "\n"+field+":")
+	number, _, _ := strings.Cut(after, "\r")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// awaitBeats waits until the proxies have looked at Redis so often: see internal/counters/epoch.go.
+func (s *siege) awaitBeats(t *testing.T, beats int) {
+	t.Helper()
+	beat := func() int {
+		return count(t, s.db, "SELECT coalesce(max(value), 0) FROM IMProxyMark WHERE name = 'beat:unread'")
+	}
+	enough := beat() + beats
+	await(t, "the proxies' look at Redis", func() bool { return beat() >= enough })
+}
+
 // under has a fault happen under load, and audits what it left.
 func (s *siege) under(t *testing.T, f redisFault) {
 	t.Helper()
 	s.start(t)
 	s.load = newCrashLoad(t)
 	s.load.sent.gaps = f.gaps
-	s.flushed = f.loses
+	s.flushed, s.load.unsure = f.loses, f.single
 	s.load.prepare(t, s.proxy(0))
 	var meanwhile, afterwards lap
 	var back time.Duration

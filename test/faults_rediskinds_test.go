@@ -64,7 +64,9 @@ func TestRedisSlotsMoved(t *testing.T) {
 // moveSlot moves the slot of a key to the next node, as redis-cli does, with some load at each step.
 func (s *siege) moveSlot(t *testing.T, c *servers.Cluster, key string) {
 	t.Helper()
-	do := func(r *servers.Redis, args ...string) rueidis.RedisMessage { return r.Do(t, append([]string{"CLUSTER"}, args...)...) }
+	do := func(r *servers.Redis, args ...string) rueidis.RedisMessage {
+		return r.Do(t, append([]string{"CLUSTER"}, args...)...)
+	}
 	slot := asText(t, do(c.Nodes[0], "KEYSLOT", key))
 	ids := make([]string, len(c.Nodes))
 	from := slices.IndexFunc(c.Nodes, func(r *servers.Redis) bool { return owns(t, r, slot) })
@@ -130,4 +132,3 @@ func asText(t *testing.T, m rueidis.RedisMessage) string {
 	}
 	return s
 }
-

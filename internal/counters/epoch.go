@@ -226,6 +226,9 @@ func (r *Redis) beat(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.replay(ctx); err != nil {
+		return err
+	}
 	return r.catchUp(ctx)
 }
 

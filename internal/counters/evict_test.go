@@ -46,7 +46,9 @@ func (p *proxy) evict(look other) {
 	look.do("RESTORE", key, "0", saved, "REPLACE", "IDLETIME", "100000")
 	await(p.t, "an eviction", func() bool {
 		limit := strconv.Itoa(look.used() - 500)
-		set := func(to string) rueidis.Completed { return look.client.B().ConfigSet().ParameterValue().ParameterValue("maxmemory", to).Build() }
+		set := func(to string) rueidis.Completed {
+			return look.client.B().ConfigSet().ParameterValue().ParameterValue("maxmemory", to).Build()
+		}
 		for _, r := range look.client.DoMulti(p.t.Context(), set(limit), set("0")) {
 			p.must(r.Error())
 		}
