@@ -232,20 +232,22 @@ func (r *Redis) beat(ctx context.Context) error {
 	return r.catchUp(ctx)
 }
 
-// raiseBeat raises the beat in Redis to one more than is recorded, and says whether it did.
+// raiseBeat raises the beat in Redis to one more than is recorded, and says whether it did. It does not where Redis has
+// lost something since it was compared.
 func (r *Redis) raiseBeat(ctx context.Context, ro *role) (beat uint32, ok bool) {
 	ro.mu.Lock()
-	id, beat := ro.epoch, ro.recorded+1
+	id, beat, seen := ro.epoch, ro.recorded+1, ro.beat
 	ro.mu.Unlock()
 	if _, why := ro.away(); why != nil || id == 0 {
 		return 0, false
 	}
-	results, err := ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(beat))})
+	results, err := ro.do(ctx, []command{run(raiseBeat, epochKey(ro.name), decimal(id), decimal(beat), decimal(seen))})
 	if err != nil {
 		return 0, false // it is away, and known to be
 	}
 	nowID, nowBeat := parseEpoch(text(results[0]))
-	if nowID != id || nowBeat < beat {
+	if nowID != id || nowBeat < max(beat, seen) {
+		r.look()
 		return 0, false
 	}
 	ro.learn(id, nowBeat)

@@ -21,13 +21,15 @@ func TestWhatWasEvictedComesBack(t *testing.T) {
 	p.run()
 	look := originalAt(t, at(r))
 	for _, key := range []string{"unread_2", "dbproxy:{unread_2}", "1_im_group_msg", "3_1_im_user_group", "group_set_1", "msg_id_1"} {
-		epoch, _, err := p.store.Mark(t.Context(), "epoch:unread")
-		p.must(err)
 		look.do("DEL", key)
 		p.evict(look)
-		p.awaitEpoch("unread", epoch+1)
-		p.awaitEpoch("group_set", epoch+1)
-		p.wantTalk()
+		await(t, "what "+key+" had", func() bool {
+			mutes, err := p.Mutes(t.Context(), 1, []uint32{3})
+			p.must(err)
+			unread, err := p.UnreadTotals(t.Context(), []uint32{1, 2, 3})
+			p.must(err)
+			return mutes[3] == 1 && unread[1] == 1 && unread[2] == 2 && unread[3] == 2
+		})
 	}
 	p.send(to(1, 2), to(2, 1), in(2, 1))
 	p.send(read(1, chat.PairTalk(1, 2)), read(2, chat.PairTalk(1, 2)), read(3, chat.GroupTalk(1)))
