@@ -2,19 +2,11 @@ package test
 
 import (
 	"database/sql"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/redis/rueidis"
-
 	"github.com/teamtalk-go/dbproxy/internal/client"
-	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
 // engine is a kind of store, and how many proxies are at work on it at the same time. What a proxy promises of order,
@@ -62,16 +54,12 @@ func (e engine) at(t *testing.T) *place {
 // place is a store, with the people of seed.sql, and the proxies at work on it.
 type place struct {
 	proxies []*harness.Proxy // nil: not started yet
+	db      *sql.DB
 
-	data string // the directory of the embedded store; empty on MySQL
-	db   *sql.DB
-
-	// On MySQL:
-	config string // the file that all proxies are started with
-	redis  *servers.Redis
-	keys   rueidis.Client // the database in which its keys are
-
-	flushed bool // Redis has lost what it had
+	data    string // the directory of the embedded store; empty on MySQL
+	fleet   *fleet // nil on the embedded store
+	flushed bool   // Redis has lost what it had
+	touched int    // how often touch was called
 }
 
 func openEmbedded(t *testing.T) *place {
@@ -83,23 +71,14 @@ func openEmbedded(t *testing.T) *place {
 // openMySQL makes a database on the server of all tests, and starts a Redis.
 func openMySQL(t *testing.T) *place {
 	t.Helper()
-	db := servers.MariaDB(t).Filled(t, "people", func(db *servers.Database) { fillPeople(t, db) })
-	w := &place{db: db.Admin, redis: servers.StartRedis(t), config: filepath.Join(t.TempDir(), "dbproxyserver.conf")}
-	conf := harness.Config{
-		MySQL: harness.MySQL{Host: db.Host, Port: db.Port, Database: db.Name, User: db.User, Password: db.Password},
-		Redis: map[string]string{"host": w.redis.Host(), "port": fmt.Sprint(w.redis.Port())},
-		Msfs:  "http://127.0.0.1:9/", // nobody speaks
-	}
-	if err := os.WriteFile(w.config, []byte(conf.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	w.keys, err = rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{w.redis.Addr()}, SelectDB: 1,
-		ForceSingleClient: true, DisableCache: true, ClientSetInfo: rueidis.DisableClientSetInfo})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.keys.Close)
+	f, _ := newRedisFleet(t)
+	return openFleet(t, f)
+}
+
+// openFleet makes a place of what proxies are to share.
+func openFleet(t *testing.T, f *fleet) *place {
+	t.Helper()
+	w := &place{db: f.db.Admin, fleet: f}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(w.lastDeadlock())
@@ -122,27 +101,6 @@ func (w *place) lastDeadlock() string {
 	return deadlock
 }
 
-// fillPeople makes the tables of an original, and its people.
-func fillPeople(t *testing.T, db *servers.Database) {
-	t.Helper()
-	records, err := records.OpenMySQL(records.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port),
-		Database: db.Name, User: db.User, Password: db.Password}, nil, records.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = records.Migrate(t.Context())
-	if err = errors.Join(err, records.Close()); err != nil {
-		t.Fatal(err)
-	}
-	seed, err := os.ReadFile(filepath.Join("testdata", "conformance", "seed.sql"))
-	if err == nil {
-		_, err = db.Admin.ExecContext(t.Context(), string(seed))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // start starts all proxies that do not run.
 func (w *place) start(t *testing.T, args ...string) {
 	t.Helper()
@@ -154,7 +112,11 @@ func (w *place) start(t *testing.T, args ...string) {
 				continue
 			}
 		}
-		w.proxies[i] = startWith(t, harness.Options{Data: w.data, Config: w.config, Args: args})
+		if w.fleet != nil {
+			w.proxies[i] = w.fleet.start(t, args...)
+		} else {
+			w.proxies[i] = start(t, w.data, args...)
+		}
 	}
 }
 

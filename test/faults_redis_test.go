@@ -10,11 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/faults"
 	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
 // redisFault is something that happens to Redis under load.
@@ -33,9 +32,10 @@ type redisFault struct {
 // siege is a place whose Redis is in trouble, with its load.
 type siege struct {
 	*place
-	load *crashLoad
-	ctx  context.Context // of the load
-	line *faults.Proxy   // between the proxies and Redis; nil: there is none
+	load  *crashLoad
+	ctx   context.Context // of the load
+	redis *servers.Redis  // nil: a Redis of another kind
+	line  *faults.Proxy   // between the proxies and it
 }
 
 // TestRedisFaults has things happen to Redis while proxies are at work. Nothing of that shows: every message is stored
@@ -117,10 +117,10 @@ func TestRedisFaults(t *testing.T) {
 			t.Parallel()
 			fleet, redis := newRedisFleet(t)
 			line := faults.New(t, redis.Addr())
-			host, port, _ := strings.Cut(line.Addr(), ":")
-			fleet.conf.Redis = map[string]string{"host": host, "port": port}
-			s := &siege{place: fleet.place(t, 2, fleet.redis.Client), line: line}
-			s.redis = redis
+			host, port := hostPort(t, line.Addr())
+			fleet.conf.Redis = map[string]string{"host": host, "port": strconv.Itoa(port)}
+			s := newSiege(t, fleet)
+			s.redis, s.line = redis, line
 			s.under(t, f)
 		})
 	}
@@ -128,10 +128,13 @@ func TestRedisFaults(t *testing.T) {
 
 func isScript(args []string) bool { return args[0] == "EVALSHA" || args[0] == "EVAL" }
 
-// place is the fleet's store with so many proxies, which are not started yet.
-func (f *fleet) place(t *testing.T, proxies int, keys rueidis.Client) *place {
+// newSiege makes one with two proxies, which are not started yet.
+func newSiege(t *testing.T, f *fleet) *siege {
 	t.Helper()
-	return &place{db: f.db.Admin, config: f.config(t), keys: keys, proxies: make([]*harness.Proxy, proxies)}
+	observed(f)
+	s := &siege{place: openFleet(t, f)}
+	s.proxies = make([]*harness.Proxy, 2)
+	return s
 }
 
 // goOn lets the load go on for a while, and do something in any case.
@@ -203,9 +206,7 @@ func (s *siege) under(t *testing.T, f redisFault) {
 	if n := s.load.failed.Load(); n != 0 {
 		t.Errorf("%d messages were not answered", n)
 	}
-	for _, p := range s.proxies {
-		t.Logf("%d lines of log", len(p.Log.Lines()))
-	}
+	s.auditResources(t)
 	t.Logf("afterwards %v", afterwards)
 	guarantee(t, "Redis: "+f.name, fmt.Sprint(meanwhile, "; none refused or unanswered"),
 		fmt.Sprintf("%v (a message answered); Redis agrees with the tables %v after the load", back.Round(time.Millisecond), agreed.Round(time.Millisecond)))

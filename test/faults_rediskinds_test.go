@@ -30,11 +30,11 @@ func TestRedisFailovers(t *testing.T) {
 			t.Parallel()
 			f, group := newFleet(t), servers.Sentinel(t)
 			f.conf.Redis = map[string]string{"sentinels": strings.Join(group.Addrs(), ";"), "sentinel_master": servers.MasterName}
-			s := &siege{place: f.place(t, 2, nil)}
+			s := newSiege(t, f)
 			s.under(t, redisFault{name: name, gaps: true, loses: true, happen: func(t *testing.T, s *siege) {
 				failover(t, group)
 				s.goOn(inFull(10*time.Second, time.Second))
-				s.keys = dialRedis(t, group.Master(t), 1)
+				s.fleet.redis = dialRedis(t, group.Master(t), 1)
 			}})
 		})
 	}
@@ -51,7 +51,8 @@ func TestRedisSlotsMoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(keys.Close)
-	s := &siege{place: f.place(t, 2, keys)}
+	f.redis = redisClient{keys}
+	s := newSiege(t, f)
 	s.under(t, redisFault{name: "slots of a Cluster moved", gaps: true, happen: func(t *testing.T, s *siege) {
 		for range inFull(10, 1) {
 			for _, key := range []string{"msg_id_1", "unread_6001", fmt.Sprint("group_msg_id_", s.load.groups[0]), "dbproxy:epoch:unread"} {

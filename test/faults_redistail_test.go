@@ -16,7 +16,8 @@ func TestRedisLosesItsLast(t *testing.T) {
 	t.Parallel()
 	const pairs = 20
 	f, redis := newRedisFleet(t)
-	w := &place{db: f.db.Admin, config: f.config(t), keys: f.redis.Client, redis: redis, proxies: make([]*harness.Proxy, 2)}
+	w := openFleet(t, f)
+	w.proxies = make([]*harness.Proxy, 2)
 	w.start(t)
 	sent := newLedger()
 	clients := []*client.Client{w.dial(t, 0), w.dial(t, 1)}
@@ -32,7 +33,7 @@ func TestRedisLosesItsLast(t *testing.T) {
 	}
 	begun := time.Now()
 	redis.Restart(t)
-	w.keys = dialRedis(t, redis, 1)
+	f.redis = dialRedis(t, redis, 1)
 	for i := range uint32(pairs) {
 		if n := unreadOf(t, clients[i%2], 501+i, 1+i, pair); n != 2 {
 			t.Errorf("pair %d has %d unread", i, n)

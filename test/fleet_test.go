@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/harness"
 	"github.com/teamtalk-go/dbproxy/test/msfs"
 	"github.com/teamtalk-go/dbproxy/test/servers"
@@ -24,6 +22,8 @@ type fleet struct {
 	redis redisClient // the database that all instances are in; empty when the test has a Redis of another kind
 	files *msfs.Server
 	conf  harness.Config // to be changed before the first start
+
+	expected []string // what logs may have: see startWith
 }
 
 // newFleet makes one that has everything but a Redis.
@@ -47,7 +47,13 @@ func newFleetOn(t *testing.T, server *servers.DatabaseServer) *fleet {
 // newRedisFleet makes one with a Redis of its own.
 func newRedisFleet(t *testing.T) (*fleet, *servers.Redis) {
 	t.Helper()
-	f, redis := newFleet(t), servers.StartRedis(t)
+	return newRedisFleetOn(t, servers.MariaDB(t))
+}
+
+// newRedisFleetOn does the same on a server of the test's own.
+func newRedisFleetOn(t *testing.T, server *servers.DatabaseServer) (*fleet, *servers.Redis) {
+	t.Helper()
+	f, redis := newFleetOn(t, server), servers.StartRedis(t)
 	f.conf.Redis = hostAndPort(redis)
 	f.redis = dialRedis(t, redis, 1)
 	return f, redis
@@ -61,17 +67,13 @@ func hostAndPort(redis *servers.Redis) map[string]string {
 	return map[string]string{"host": redis.Host(), "port": strconv.Itoa(redis.Port())}
 }
 
-// makePeople makes the tables, and the people of seed.sql.
+// makePeople makes the tables, as operators do, and the people of seed.sql.
 func makePeople(t *testing.T, db *servers.Database) {
 	t.Helper()
-	addr := net.JoinHostPort(db.Host, strconv.Itoa(db.Port))
-	store, err := records.OpenMySQL(records.MySQL{Addr: addr, Database: db.Name, User: db.User, Password: db.Password},
-		nil, records.Options{})
+	conf := harness.Config{MySQL: mysqlOf(db), Redis: map[string]string{"host": "127.0.0.1", "port": "1"},
+		Msfs: "127.0.0.1"}
+	_, err := harness.Run(within(t), dbproxy, "", "migrate", "--yes", "--config", writeConfig(t, conf))
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	if _, err := store.Migrate(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	seed, err := os.ReadFile(filepath.Join("testdata", "conformance", "seed.sql"))
@@ -83,11 +85,11 @@ func makePeople(t *testing.T, db *servers.Database) {
 	}
 }
 
-// config writes the configuration into a directory of its own, under the name that a proxy looks for.
-func (f *fleet) config(t *testing.T) string {
+// writeConfig writes a configuration into a directory of its own, under the name that a proxy looks for.
+func writeConfig(t *testing.T, conf harness.Config) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dbproxyserver.conf")
-	if err := os.WriteFile(path, []byte(f.conf.String()), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(conf.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -96,7 +98,7 @@ func (f *fleet) config(t *testing.T) string {
 // start starts a proxy.
 func (f *fleet) start(t *testing.T, args ...string) *harness.Proxy {
 	t.Helper()
-	return startWith(t, harness.Options{Config: f.config(t), Args: args})
+	return startWith(t, harness.Options{Config: writeConfig(t, f.conf), Args: args}, f.expected...)
 }
 
 // exec changes the database as somebody else does who writes there.

@@ -33,7 +33,8 @@ var changedColumns = map[string][]string{"IMUser": {"id", "avatar", "push_shield
 func (f *fleet) readTables(t *testing.T, before map[string][]tableRow) map[string][]tableRow {
 	t.Helper()
 	tables := make(map[string][]tableRow)
-	for _, found := range f.query(t, "SELECT table_name AS name FROM information_schema.tables WHERE table_schema=DATABASE()") {
+	const all = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema=DATABASE()"
+	for _, found := range f.query(t, all) {
 		name := found["name"].(string)
 		if strings.HasPrefix(name, "IMProxy") {
 			continue // our own

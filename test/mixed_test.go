@@ -288,7 +288,8 @@ func playMutes(t *testing.T, m mixed) {
 	m.say(groupText(1, g, "a"))
 	wantMutes := func(want ...uint32) {
 		t.Helper()
-		answer := call[*impb.IMGroupGetShieldRsp](t, m.Client, &impb.IMGroupGetShieldReq{GroupId: &g, UserId: []uint32{1, 2, 3}})
+		answer := call[*impb.IMGroupGetShieldRsp](t, m.Client,
+			&impb.IMGroupGetShieldReq{GroupId: &g, UserId: []uint32{1, 2, 3}})
 		var got []uint32
 		for _, s := range answer.GetShieldStatusList() {
 			got = append(got, s.GetShieldStatus())
@@ -357,8 +358,10 @@ func playPeople(t *testing.T, m mixed) {
 func playDepartments(t *testing.T, m mixed) {
 	since := uint32(m.now())
 	m.exec(t, "UPDATE IMDepart SET departName='R&D', updated=? WHERE id=2", since+1)
-	m.exec(t, "INSERT INTO IMDepart (departName,priority,parentId,status,created,updated) VALUES ('新',1,1,0,?,?)", since, since+2)
-	answer := call[*impb.IMDepartmentRsp](t, m.Client, &impb.IMDepartmentReq{UserId: proto.Uint32(1), LatestUpdateTime: &since})
+	m.exec(t, `INSERT INTO IMDepart (departName,priority,parentId,status,created,updated)
+		VALUES ('新',1,1,0,?,?)`, since, since+2)
+	answer := call[*impb.IMDepartmentRsp](t, m.Client,
+		&impb.IMDepartmentReq{UserId: proto.Uint32(1), LatestUpdateTime: &since})
 	var got []string
 	for _, d := range answer.GetDeptList() {
 		got = append(got, strconv.Itoa(int(d.GetDeptId()))+d.GetDeptName())

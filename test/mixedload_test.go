@@ -1,8 +1,10 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,7 +28,9 @@ func TestOriginalAtWork(t *testing.T) {
 		t.Fatalf("answered %v", answer)
 	}
 	sent := newLedger()
-	sent.answered(pairTalk(5, 6), &impb.IMMsgData{FromUserId: proto.Uint32(5), MsgId: proto.Uint32(1), MsgData: []byte("of proxies only")})
+	sent.mixed = true
+	sent.answered(pairTalk(5, 6),
+		&impb.IMMsgData{FromUserId: proto.Uint32(5), MsgId: proto.Uint32(1), MsgData: []byte("of proxies only")})
 
 	ctx, stop := context.WithCancel(within(t))
 	var proxies sync.WaitGroup
@@ -58,6 +62,9 @@ func TestOriginalAtWork(t *testing.T) {
 	proxies.Wait()
 
 	rows := readRows(t, f.db.Admin)
+	for _, k := range []talk{pairTalk(1, 2), groupTalk(g)} { // an original takes an id before it stores
+		slices.SortFunc(rows[k], func(a, b row) int { return cmp.Compare(a.id, b.id) })
+	}
 	sent.audit(t, rows)
 	m := mixed{o, clients[0]}
 	m.wantUnread(2, 1, pair, len(rows[pairTalk(1, 2)]))
@@ -72,7 +79,9 @@ func TestOriginalAtWork(t *testing.T) {
 
 // keepSending keeps messages of a talk in flight on a connection until ctx ends, and then waits for their answers: all
 // must be stored, in the order sent.
-func keepSending(ctx context.Context, t *testing.T, c *client.Client, inFlight int, sent *ledger, k talk, next func() *impb.IMMsgData) {
+func keepSending(
+	ctx context.Context, t *testing.T, c *client.Client, inFlight int, sent *ledger, k talk, next func() *impb.IMMsgData,
+) {
 	room := make(chan struct{}, inFlight)
 	sending, last := within(t), uint32(0)
 	for {

@@ -9,8 +9,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// original writes rows and keys as an original server does that runs beside the proxies: see the recordings, and SPEC.md,
-// sections 4 and 5. Each of its methods is what one request leaves.
+// original writes rows and keys as an original server does that runs beside the proxies, and as the recordings show
+// them. Each of its methods is what one request leaves.
 type original struct {
 	*fleet
 	t *testing.T
@@ -85,8 +85,10 @@ func (o original) createGroup(creator uint32, members ...uint32) uint32 {
 func (o original) join(group, user uint32) {
 	o.t.Helper()
 	now := o.now()
-	if n := o.update("UPDATE IMGroupMember SET status=0, updated=? WHERE groupId=? AND userId=?", now, group, user); n == 0 {
-		o.insert("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (?,?,0,?,?)", group, user, now, now)
+	back := o.update("UPDATE IMGroupMember SET status=0, updated=? WHERE groupId=? AND userId=?", now, group, user)
+	if back == 0 {
+		o.insert("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (?,?,0,?,?)",
+			group, user, now, now)
 	}
 	o.redis.do(o.t, "HSET", fmt.Sprint("group_member_", group), fmt.Sprint(user), fmt.Sprint(now))
 }

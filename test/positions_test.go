@@ -12,7 +12,6 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/redis/rueidis"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
@@ -32,7 +31,7 @@ func (w *place) audit(t *testing.T, sent *ledger) map[talk][]row {
 			t.Errorf("%v has no message, but its last id is %d", k, positions[k].last)
 		}
 	}
-	if w.keys != nil {
+	if w.fleet != nil {
 		w.auditKeys(t, positions, sent.gaps)
 	}
 	return rows
@@ -195,28 +194,21 @@ func (w *place) wantedKeys(t *testing.T, positions map[talk]position) redisKeys 
 func (w *place) storedKeys(t *testing.T) redisKeys {
 	t.Helper()
 	keys := make(redisKeys)
-	for _, node := range w.keys.Nodes() {
-		ask := func(args ...string) rueidis.RedisResult {
-			return node.Do(t.Context(), node.B().Arbitrary(args...).Build())
-		}
-		names, err := ask("KEYS", "*").AsStrSlice()
+	for _, node := range w.fleet.redis.Nodes() {
+		redis := redisClient{node}
+		names, err := redis.do(t, "KEYS", "*").AsStrSlice()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range names {
-			if strings.HasPrefix(name, "dbproxy:") || name == "last_update_group" || strings.HasPrefix(name, "total_user_update") {
-				continue
-			}
-			if strings.Contains(name, "msg_id_") {
-				value, err := ask("GET", name).ToString()
-				if err != nil {
-					t.Fatal(err)
+			switch {
+			case strings.HasPrefix(name, "dbproxy:"), name == "last_update_group", strings.HasPrefix(name, "total_user_update"):
+			case strings.Contains(name, "msg_id_"):
+				keys[name] = map[string]string{"": redis.text(t, "GET", name)}
+			default:
+				if keys[name], err = redis.do(t, "HGETALL", name).AsStrMap(); err != nil {
+					t.Fatalf("%s: %v", name, err)
 				}
-				keys[name] = map[string]string{"": value}
-				continue
-			}
-			if keys[name], err = ask("HGETALL", name).AsStrMap(); err != nil {
-				t.Fatalf("%s: %v", name, err)
 			}
 		}
 	}
@@ -262,7 +254,7 @@ func (w *place) flush(t *testing.T) (stop func() int) {
 				return
 			case <-tick.C:
 			}
-			if err := w.keys.Do(t.Context(), w.keys.B().Flushall().Build()).Error(); err != nil {
+			if err := w.fleet.redis.Do(t.Context(), w.fleet.redis.B().Flushall().Build()).Error(); err != nil {
 				t.Error(err)
 			}
 			times++
@@ -279,6 +271,7 @@ func (w *place) flush(t *testing.T) (stop func() int) {
 func (w *place) touch(t *testing.T, sent *ledger) {
 	t.Helper()
 	c := w.dial(t, 0)
+	w.touched++
 	users := make(map[uint32]bool)
 	members, err := w.db.QueryContext(t.Context(), "SELECT groupId, userId FROM IMGroupMember WHERE status = 0 ORDER BY id")
 	if err != nil {
@@ -299,9 +292,10 @@ func (w *place) touch(t *testing.T, sent *ledger) {
 		t.Fatal(err)
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(w.positions(t)), func(a, b talk) int { return cmp.Compare(a.String(), b.String()) }) {
-		req := pairText(k.low, k.high, "touch "+k.String())
+		text := fmt.Sprintf("touch %d of %v", w.touched, k)
+		req := pairText(k.low, k.high, text)
 		if k.group != 0 {
-			req = groupText(senders[k.group], k.group, "touch "+k.String())
+			req = groupText(senders[k.group], k.group, text)
 		} else {
 			users[k.low], users[k.high] = true, true
 		}

@@ -24,7 +24,8 @@ func silent(t *testing.T) (port int) {
 	return ln.Addr().(*net.TCPAddr).Port
 }
 
-// TestServersUnreachable starts the binary where MySQL or Redis cannot be used: it says which, where, why and what to do.
+// TestServersUnreachable starts the binary where MySQL or Redis cannot be used: it says which, where, why and what to
+// do.
 func TestServersUnreachable(t *testing.T) {
 	t.Parallel()
 	f, redis := newRedisFleet(t)
@@ -39,53 +40,60 @@ func TestServersUnreachable(t *testing.T) {
 	}{
 		"mysql refuses connections": {
 			[]string{fmt.Sprint("teamtalk_master_port=", stopped.Port())},
-			[]string{"teamtalk_master", stopped.Addr(), f.db.Name, f.db.User, "connection refused", "start it"},
+			[]string{"MySQL master", stopped.Addr(), f.db.Name, "nothing listens", "start MySQL", "teamtalk_master_port"},
 		},
 		"mysql says nothing": {
 			[]string{fmt.Sprint("teamtalk_master_port=", mute)},
-			[]string{"teamtalk_master", fmt.Sprint("127.0.0.1:", mute), f.db.Name, "teamtalk_master_host"},
+			[]string{"MySQL master", fmt.Sprint("127.0.0.1:", mute), "no answer", "teamtalk_master_connect_timeout"},
 		},
 		"no such mysql": {
 			[]string{"teamtalk_master_host=nowhere.invalid"},
-			[]string{"teamtalk_master", "nowhere.invalid", "teamtalk_master_host"},
+			[]string{"MySQL master", "nowhere.invalid", "teamtalk_master_host"},
 		},
 		"wrong password of mysql": {
 			[]string{"teamtalk_master_password=" + secret},
-			[]string{"teamtalk_master", master, f.db.User, "teamtalk_master_password"},
+			[]string{"MySQL master", master, f.db.User, "teamtalk_master_password"},
 		},
 		"no such database": {
 			[]string{"teamtalk_master_dbname=nosuch"},
-			[]string{"teamtalk_master", master, "nosuch", "teamtalk_master_dbname"},
+			[]string{"MySQL master", master, "nosuch", "teamtalk_master_dbname"},
 		},
 		"redis refuses connections": {
 			[]string{fmt.Sprint("token_port=", stopped.Port())},
-			[]string{"token", stopped.Addr(), "connection refused", "start it"},
+			[]string{"Redis token", stopped.Addr(), "nothing listens", "start Redis", "token_port"},
 		},
 		"redis says nothing": {
 			[]string{fmt.Sprint("unread_port=", mute)},
-			[]string{"unread", fmt.Sprint("127.0.0.1:", mute), "unread_host"},
+			[]string{"Redis unread", fmt.Sprint("127.0.0.1:", mute), "no answer", "unread_connect_timeout"},
 		},
 		"redis wants a password": {
 			[]string{fmt.Sprint("group_set_port=", guarded.Port())},
-			[]string{"group_set", guarded.Addr(), "NOAUTH", "group_set_password"},
+			[]string{"Redis group_set", guarded.Addr(), "NOAUTH", "group_set_password"},
 		},
 		"wrong password of redis": {
 			[]string{fmt.Sprint("group_set_port=", guarded.Port()), "group_set_password=" + secret},
-			[]string{"group_set", guarded.Addr(), "WRONGPASS", "group_set_password"},
+			[]string{"Redis group_set", guarded.Addr(), "WRONGPASS", "group_set_password"},
 		},
 		"no such redis database": {
 			[]string{"group_member_db=99"},
-			[]string{"group_member", redis.Addr() + "/99", "out of range", "group_member_db"},
+			[]string{"Redis group_member", redis.Addr() + "/99", "out of range", "group_member_db"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			other := *f
-			other.conf.More = tt.lines
-			cmd := exec.CommandContext(within(t), dbproxy, "serve", "--config", other.config(t), "--listen", "127.0.0.1:0")
-			refusedStart(t, cmd, tt.want...)
-			if code := cmd.ProcessState.ExitCode(); code != 1 {
-				t.Errorf("exit code %d", code)
+			conf := f.conf
+			conf.More = tt.lines
+			cmd := exec.CommandContext(within(t), dbproxy, "serve", "--config", writeConfig(t, conf), "--listen", "127.0.0.1:0")
+			out, _ := cmd.CombinedOutput()
+			_, said, _ := strings.Cut(string(out), "\ndbproxy: ")
+			for _, want := range tt.want {
+				if !strings.Contains(said, want) {
+					t.Errorf("it does not say %q", want)
+				}
+			}
+			one, leaks := strings.Count(said, "reachable: ") == 1, strings.Contains(string(out), secret)
+			if !one || leaks || cmd.ProcessState.ExitCode() != 1 {
+				t.Errorf("it ended with %v and wrote:\n%s", cmd.ProcessState, out)
 			}
 		})
 	}
@@ -99,7 +107,7 @@ func TestWaitForServers(t *testing.T) {
 	f.conf.Redis = hostAndPort(redis)
 	mysql.Kill(t)
 	redis.Kill(t)
-	p := launch(t, harness.Options{Config: f.config(t), Args: []string{"--wait"}})
+	p := launch(t, harness.Options{Config: writeConfig(t, f.conf), Args: []string{"--wait"}})
 	waitsFor := func(what string) {
 		t.Helper()
 		_, err := p.Log.Await(within(t), func(l harness.Line) bool {
@@ -124,7 +132,7 @@ func TestWaitingEnds(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	f.conf.Redis = map[string]string{"host": "127.0.0.1", "port": strconv.Itoa(silent(t))}
-	p := launch(t, harness.Options{Config: f.config(t), Args: []string{"--wait"}})
+	p := launch(t, harness.Options{Config: writeConfig(t, f.conf), Args: []string{"--wait"}})
 	_, err := p.Log.Await(within(t), func(l harness.Line) bool { return strings.HasPrefix(l.Message, "waiting") })
 	if err != nil {
 		t.Fatal(err)
@@ -139,8 +147,8 @@ func TestWaitingEnds(t *testing.T) {
 	}
 }
 
-// TestConfigInWorkingDirectory starts the binary where an original was started: beside its dbproxyserver.conf, which says
-// where to listen.
+// TestConfigInWorkingDirectory starts the binary where an original was started: beside its dbproxyserver.conf, which
+// says where to listen.
 func TestConfigInWorkingDirectory(t *testing.T) {
 	t.Parallel()
 	f, _ := newRedisFleet(t)
@@ -153,7 +161,7 @@ func TestConfigInWorkingDirectory(t *testing.T) {
 	await(t, "a free port", func() bool {
 		port := strconv.Itoa(freePort(t))
 		f.conf.More = []string{"ListenIP=" + strings.Join(hosts, ";"), "ListenPort=" + port}
-		p = launch(t, harness.Options{Dir: filepath.Dir(f.config(t))})
+		p = launch(t, harness.Options{Dir: filepath.Dir(writeConfig(t, f.conf))})
 		err := p.AwaitListening(within(t))
 		if err != nil && !strings.Contains(err.Error(), "another program has that port") {
 			t.Fatal(err)

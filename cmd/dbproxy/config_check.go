@@ -16,8 +16,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
-// exitDoubtful is what "config check --strict" ends with when something is doubtful and nothing wrong.
-const exitDoubtful = 2
+// What "config check" ends with, as "doctor" does, when something is wrong; and with --strict when something is doubtful
+// and nothing wrong. 1 is for what keeps it from looking.
+const (
+	exitWrong    = 2
+	exitDoubtful = 3
+)
 
 // replicaPatience is how long "config check" waits for a row on the replica: further behind, a replica is not used.
 const replicaPatience = 10 * time.Second
@@ -31,14 +35,17 @@ and file server that it names, and say of each item whether it is good, doubtful
 or wrong, and how to mend it. Nothing is changed; a row and some keys of
 dbproxy's own are there for a moment.
 
-It ends with 0 when nothing is wrong, with 1 when something is; with --strict
-also with 2 when something is doubtful.`,
+The exit code says what became of it:
+  0  nothing is wrong
+  1  it could not look, as the configuration has mistakes: see the error
+  2  something is wrong
+  3  with --strict: something is doubtful`,
 		Example: `  dbproxy config check
   dbproxy config check /etc/dbproxyserver.conf --strict --json`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	asJSON := jsonFlag(c)
-	strict := c.Flags().Bool("strict", false, "end with 2 when something is doubtful")
+	strict := c.Flags().Bool("strict", false, "end with 3 when something is doubtful")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		path := config.File
 		if len(args) > 0 {
@@ -97,7 +104,7 @@ func count(subjects []checkup.Subject, g checkup.Grade) (n int) {
 func verdict(subjects []checkup.Subject, strict bool) error {
 	switch worst := checkup.Worst(subjects); {
 	case worst == checkup.Wrong:
-		return errors.New(plural(count(subjects, checkup.Wrong), "item") + " wrong")
+		return &exitError{exitWrong, errors.New(plural(count(subjects, checkup.Wrong), "item") + " wrong")}
 	case worst == checkup.Doubtful && strict:
 		return &exitError{exitDoubtful, errors.New(plural(count(subjects, checkup.Doubtful), "item") + " doubtful")}
 	default:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,9 @@ import (
 
 // exitFound is what "dbproxy doctor" exits with when something is wrong, and is still.
 const exitFound = 2
+
+// secondLook is how long a proxy at work takes at most, in the normal course, to copy to Redis what it stored.
+const secondLook = time.Second
 
 // examining is what "dbproxy doctor" is asked for.
 type examining struct {
@@ -75,7 +79,7 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	}
 	var at atomic.Value
 	at.Store("")
-	d.Repair, d.BeforeOriginal = e.repair, e.original
+	d.Repair, d.BeforeOriginal, d.Pause = e.repair, e.original, secondLook
 	d.Progress = func(what string, share float64) { at.Store(fmt.Sprintf("%s %.0f %%", what, 100*share)) }
 	stop := progress(os.Stderr, "looking", func() string { return at.Load().(string) })
 	report, err := d.Run(c.Context())
@@ -136,14 +140,14 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 		if err != nil {
 			return nil, nil, err
 		}
-		d.Sequencer, d.Copy = servers.redis, counters.Checkup{Redis: servers.redis}
+		d.Sequencer, d.Copy = servers.redis, counters.Comparison{Redis: servers.redis}
 		store, closing = servers.store, servers.close
 		if e.repair {
 			stop := watch(servers)
 			closing = func() error { stop(); return servers.close() }
 		}
 	}
-	if d.Records, err = store.Checkup(ctx); err != nil {
+	if d.Records, err = store.Examine(ctx); err != nil {
 		return nil, nil, errors.Join(err, closing())
 	}
 	return d, closing, nil

@@ -89,8 +89,8 @@ type rangeJSON struct {
 
 type doctorJSON struct {
 	Findings []reportedJSON `json:"findings"`
-	Ranges   []rangeJSON   `json:"ranges"`
-	Complete bool          `json:"complete"`
+	Ranges   []rangeJSON    `json:"ranges"`
+	Complete bool           `json:"complete"`
 }
 
 func reportJSON(report *doctor.Report, err error) doctorJSON {

@@ -58,10 +58,3 @@ func group(c *cobra.Command) *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
 }
-
-// dataFlag gives a command the flag for the data directory.
-func dataFlag(c *cobra.Command) *string {
-	data := c.Flags().String("data", "./data", "the data `directory`")
-	_ = c.MarkFlagDirname("data") // fails only without the flag
-	return data
-}

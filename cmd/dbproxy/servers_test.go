@@ -20,7 +20,8 @@ import (
 // TestCommandsOnServers runs the scripts in testdata/servers against real servers, each with an empty database of its own
 // and a dbproxyserver.conf for it in its directory. In them "sql STATEMENT" runs a statement there as one who may do
 // everything, and prints the rows that it returns, and how many they are; "shape FILE" compares the last output with a file, in which what differs from
-// run to run stands as DATABASE, ADDR, MSFS, VERSION and N. $USER is the database's user.
+// run to run stands as DATABASE, ADDR, MSFS, VERSION and N. $USER is the database's user, and "proxy" and "stopproxy" are as in the
+// other scripts.
 func TestCommandsOnServers(t *testing.T) {
 	t.Parallel()
 	mariadb := engines.StartMariaDB(t, "--innodb-flush-log-at-trx-commit=1")
@@ -46,6 +47,8 @@ func TestCommandsOnServers(t *testing.T) {
 				return os.WriteFile(filepath.Join(env.WorkDir, "dbproxyserver.conf"), []byte(conf(b, redis, files.URL())), 0o600)
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"proxy":     startProxy,
+				"stopproxy": stopProxy,
 				"sql": func(ts *testscript.TestScript, neg bool, args []string) {
 					err := printRows(ts, database(ts).Admin, strings.Join(args, " "))
 					if (err != nil) != neg {
@@ -105,15 +108,15 @@ func printRows(ts *testscript.TestScript, db *sql.DB, statement string) error {
 
 var (
 	address  = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-	measured = regexp.MustCompile(`\b\d+ ?ms\b`)
-	keys     = regexp.MustCompile(`(none|\d+) in database 1`)
+	measured = regexp.MustCompile(`\b(in|within) [\d.m]+ ?m?s\b`)
+	counted  = regexp.MustCompile(`\b(none|\d+|\d+ of \d+)( in database 1| are there| of the suite's| are given)`)
 	engine   = regexp.MustCompile(`(MariaDB|Redis) \d+\.\d+\.\d+`)
 )
 
 func shape(ts *testscript.TestScript, file string, names *strings.Replacer) {
 	got := names.Replace(ts.ReadFile("stdout"))
 	got = engine.ReplaceAllString(address.ReplaceAllString(got, "ADDR"), "$1 VERSION")
-	got = keys.ReplaceAllString(measured.ReplaceAllString(got, "N ms"), "N in database 1")
+	got = counted.ReplaceAllString(measured.ReplaceAllString(got, "$1 N"), "N$2")
 	if want := ts.ReadFile(file); got != want {
 		ts.Fatalf("it is\n%s\nand not\n%s", got, want)
 	}

@@ -23,6 +23,7 @@ var synonyms = map[string][]string{
 	"passwd": {"password"},
 	"remove": {"rm", "delete"},
 	"tail":   {"follow", "watch"},
+	"doctor": {"repair", "fsck"},
 
 	// People and departments are never deleted.
 	"disable": {"remove", "rm", "delete"},

@@ -2,6 +2,7 @@ package counters_test
 
 import (
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -227,5 +228,44 @@ func TestWhatOriginalsCountedIsTakenOver(t *testing.T) {
 	p.must(err)
 	if mutes[2] != 1 {
 		t.Errorf("mutes %v", mutes)
+	}
+}
+
+// TestFirstChangesMayBeAppliedInAnyOrder has the second change of talks applied before the first, while an original
+// counts, too.
+func TestFirstChangesMayBeAppliedInAnyOrder(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]bool{"new talks": false, "talks of an original": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "db")
+			bare := newProxy(t, path, all(at(servers.StartRedis(t)))) // only to have a group in the tables
+			g := bare.group(1, 2)
+			forget(t, path)
+			r := servers.StartRedis(t)
+			o := originalAt(t, at(r))
+			pairs, sent := 0, 0
+			if before {
+				o.beforeProxies("1")
+				pairs, sent = 3, 10
+			}
+			p, q := newProxy(t, path, all(at(r))), newProxy(t, path, all(at(r)))
+			_, first := p.append(to(1, 2), to(1, 2), in(1, g), in(1, g))
+			o.do("HINCRBY", "unread_2", "1", "1")
+			o.do("HINCRBY", "1_im_group_msg", "count", "1")
+			_, second := q.append(to(1, 2), in(1, g))
+			q.apply(second)
+			p.apply(first)
+			p.apply(second)
+			if got, want := text(o, "unread_2", "1"), strconv.Itoa(pairs+4); got != want {
+				t.Errorf("%s unread, want %s", got, want)
+			}
+			if got, want := text(o, "1_im_group_msg", "count"), strconv.Itoa(sent+4); got != want {
+				t.Errorf("%s were sent, want %s", got, want)
+			}
+			if got, want := text(o, "1_1_im_user_group", "count"), strconv.Itoa(sent+4); got != want {
+				t.Errorf("%s were seen, want %s", got, want)
+			}
+		})
 	}
 }

@@ -10,8 +10,7 @@ import (
 
 // An instance that is back after it was away has all it had, as far as the epochs can tell, but not what was stored
 // meanwhile: the commits of every proxy that could not reach it. Until they are applied the records are asked instead.
-// Proxies do not see at the same moment that it is back: so all of them have some time before it is looked for what they
-// left.
+// Proxies do not see at the same moment that it is back: so they have some time before it is looked for what they left.
 const (
 	catchUpAfter = refresh + beatEvery
 	catchUpMost  = 200 // commits at a time

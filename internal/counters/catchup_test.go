@@ -54,8 +54,8 @@ func text(o other, key, field string) string {
 	return s
 }
 
-// TestWhatIsLeftToApplyIsFoundBehindWhatIsNot has more commits that were applied, whose records are still there, than are
-// asked for.
+// TestWhatIsLeftToApplyIsFoundBehindWhatIsNot has more commits that were applied, whose records are still there, than
+// are asked for.
 func TestWhatIsLeftToApplyIsFoundBehindWhatIsNot(t *testing.T) {
 	t.Parallel()
 	p, _ := start(t)

@@ -35,7 +35,7 @@ redis.call('SET', KEYS[1], num(last + count))
 return last + 1
 `)
 
-// giveBack: ARGV the last id of a block, its size. The talk is locked, so only an original server can have moved on.
+// giveBack: ARGV the last id of a block, its size. Who has moved on since then keeps what is after it.
 var giveBack = newScript(prelude + `
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('SET', KEYS[1], num(tonumber(ARGV[1]) - tonumber(ARGV[2])))
@@ -48,6 +48,17 @@ var raise = newScript(prelude + `
 local now = tonumber(redis.call('GET', KEYS[1]) or '')
 if not now or now < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return 0
+`)
+
+// adopt, for unread_U and G_im_group_msg: ARGV revision of nothing, peer or "count". Returns what is counted there, and
+// notes it as the count from which the records begin; so their first changes may come in any order. What they counted
+// before stays noted.
+var adopt = newScript(prelude + `
+local there = redis.call('HGET', KEYS[1], ARGV[2]) or ''
+local from, drev = tonumber(there) or 0, (done(ARGV[2]))
+if from < 0 or from > 4294967295 then from = 0 end
+if not drev or unknown(drev) then redis.call('HSET', KEYS[2], ARGV[2], ARGV[1] .. ' ' .. num(from)) end
+return there
 `)
 
 // movePair, for unread_U: ARGV peer, revision, "1" for cleared, unread before, unread.

@@ -9,12 +9,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
-// What is under way when two stores are compared looks like a difference. So few differences are looked at again after a
-// while; many are none of that kind.
-const (
-	secondLook = time.Second
-	fewDiffer  = 20
-)
+// fewDiffer is up to how many differences of a page are looked at again: what is under way when two stores are compared
+// looks like one. Many are none of that kind.
+const fewDiffer = 20
 
 // difference is one between the records and their copy.
 type difference struct {
@@ -95,7 +92,7 @@ func (d *Doctor) again(ctx context.Context, at records.Cursor, first page, read 
 	select {
 	case <-ctx.Done():
 		return page{}, ctx.Err()
-	case <-time.After(secondLook):
+	case <-time.After(d.Pause):
 	}
 	p, err := read(ctx, at)
 	p.look = first.look // rows that have come since are another look's

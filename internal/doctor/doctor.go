@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
@@ -38,12 +39,15 @@ type Copy interface {
 
 // Doctor examines a store, and repairs it when asked to.
 type Doctor struct {
-	Records   *records.Checkup
+	Records   *records.Examination
 	Sequencer chat.Sequencer // gives messages that are moved their ids
 	Copy      Copy           // nil: there is none, as on the embedded store
 
 	Repair         bool
 	BeforeOriginal bool // look only at what an original server needs that takes over
+	// Pause is how long what is under way when records and copy are compared may take; few differences are looked at
+	// again after it.
+	Pause time.Duration
 	// Progress is told what is looked at, and how much of it has been: 0 to 1.
 	Progress func(what string, share float64)
 

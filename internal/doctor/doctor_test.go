@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -262,51 +263,61 @@ func (s *stopping) Next(ctx context.Context, want []chat.Reserve) []uint32 {
 }
 
 func TestARepairBesideAProxy(t *testing.T) {
-	onEngines(t, func(w *world) {
-		w.relation(1, 1, 2, 0, 100)
-		w.relation(2, 1, 2, 0, 300)
-		for i := range 300 {
-			w.message(1, 1, 2, int64(i+1), 20+i, fmt.Sprint("old ", i))
-			w.message(2, 1, 2, 4294967295, 20+i, fmt.Sprint("away ", i))
-		}
-		sent := 0
-		begun := make(chan struct{})
-		stop := until(func(ctx context.Context) error {
-			for last := uint32(0); ctx.Err() == nil; sent++ {
-				b := chat.Batch{ID: chat.NewCommitID(), Now: uint32(time.Now().Unix()), Drafts: []chat.Draft{text(2, 1, fmt.Sprint("new ", sent))}}
-				receipt, err := w.store.Append(context.WithoutCancel(ctx), b, w.seq)
-				if err != nil {
-					return err
-				}
-				if id := receipt.Stored[0].ID; id <= last {
-					return fmt.Errorf("id %d after %d", id, last)
-				} else if last = id; sent == 0 {
-					close(begun)
-				}
-			}
-			return nil
-		})
-		<-begun
-		got := w.examine(repair)
-		if err := stop(); err != nil {
-			w.Error(err)
-		}
-		if fmt.Sprint(got) != "[split-talk 1/1 impossible-id 300/300]" {
-			w.Errorf("repaired %q", got)
-		}
-		w.want("SELECT COUNT(*),COUNT(DISTINCT msgId),MIN(msgId),MAX(msgId) FROM IMMessage_2", fmt.Sprintf("%[1]d %[1]d 1 %[1]d", 600+sent))
-		w.want("SELECT COUNT(*) FROM IMMessage_2 x JOIN IMMessage_2 y ON y.msgId=x.msgId+1 AND (y.created<x.created OR y.id<x.id)", "0")
-		for _, what := range []string{"old", "away", "new"} { // each in its order
-			rows := w.rows("SELECT content FROM IMMessage_2 WHERE content LIKE '" + what + "%' ORDER BY msgId")
-			for i, content := range rows {
-				if content != fmt.Sprint(what, " ", i) {
-					w.Fatalf("%s stands at place %d", content, i)
-				}
-			}
-		}
-		w.exec("DELETE FROM IMProxyCommit")
-		w.wantFound(nil, nil, nil)
+	onEngines(t, repairBesideAProxy)
+	t.Run("mysql and Redis", func(t *testing.T) {
+		t.Parallel()
+		w, _, _ := openBoth(t)
+		repairBesideAProxy(w)
 	})
+}
+
+func repairBesideAProxy(w *world) {
+	w.relation(1, 1, 2, 0, 100)
+	w.relation(2, 1, 2, 0, 300)
+	for i := range 300 {
+		w.message(1, 1, 2, int64(i+1), 20+i, fmt.Sprint("old ", i))
+		w.message(2, 1, 2, 4294967295, 20+i, fmt.Sprint("away ", i))
+	}
+	sent := 0
+	begun := make(chan struct{})
+	begin := sync.OnceFunc(func() { close(begun) })
+	stop := until(func(ctx context.Context) error {
+		defer begin()
+		for last := uint32(0); ctx.Err() == nil; sent++ {
+			b := chat.Batch{ID: chat.NewCommitID(), Now: uint32(time.Now().Unix()), Drafts: []chat.Draft{text(2, 1, fmt.Sprint("new ", sent))}}
+			receipt, err := w.store.Append(context.WithoutCancel(ctx), b, w.seq)
+			if err != nil {
+				return err
+			}
+			if id := receipt.Stored[0].ID; id <= last {
+				return fmt.Errorf("id %d after %d", id, last)
+			} else {
+				last = id
+			}
+			begin()
+		}
+		return nil
+	})
+	<-begun
+	got := w.examine(repair)
+	if err := stop(); err != nil {
+		w.Error(err)
+	}
+	if fmt.Sprint(got) != "[split-talk 1/1 impossible-id 300/300]" {
+		w.Errorf("repaired %q", got)
+	}
+	w.want("SELECT COUNT(*),COUNT(DISTINCT msgId),MIN(msgId),MAX(msgId) FROM IMMessage_2", fmt.Sprintf("%[1]d %[1]d 1 %[1]d", 600+sent))
+	w.want("SELECT COUNT(*) FROM IMMessage_2 x JOIN IMMessage_2 y ON y.msgId=x.msgId+1 AND (y.created<x.created OR y.id<x.id)", "0")
+	for _, what := range []string{"old", "away", "new"} { // each in its order
+		rows := w.rows("SELECT content FROM IMMessage_2 WHERE content LIKE '" + what + "%' ORDER BY msgId")
+		for i, content := range rows {
+			if content != fmt.Sprint(what, " ", i) {
+				w.Fatalf("%s stands at place %d", content, i)
+			}
+		}
+	}
+	w.exec("DELETE FROM IMProxyCommit")
+	w.wantFound(nil, nil, nil)
 }
 
 func TestAnOriginalNeedsRedis(t *testing.T) {

@@ -96,14 +96,14 @@ func (r reader) locate(ctx context.Context, talk chat.Talk) (table, where string
 	if talk.Kind == chat.Group {
 		return groupTable(talk.A), "groupId=? AND status=0", talk.A, nil
 	}
-	relations, err := r.relations(ctx, []chat.Talk{talk})
+	relations, err := r.pairs.get(ctx, []chat.Talk{talk})
 	id = relations[talk]
 	return pairTable(id), "relateId=? AND status=0", id, err
 }
 
-// relations returns the relation of those pairs that have one: what the talk's row says, else what is found in the
+// findPairs returns the relation of those pairs that have one: what the talk's row says, else what is found in the
 // original's table.
-func (r reader) relations(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
+func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32, len(pairs))
 	err := chunked(pairs, func(pairs []chat.Talk) error {
 		params := make([]any, 0, 3*len(pairs))
@@ -140,11 +140,21 @@ func (r reader) relations(ctx context.Context, pairs []chat.Talk) (map[chat.Talk
 // Last implements chat.Archive.
 func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Message, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) (map[chat.Talk]chat.Message, error) {
-		return r.last(ctx, talks)
+		found, err := r.last.get(ctx, talks)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		last := make(map[chat.Talk]chat.Message, len(talks))
+		for _, t := range talks {
+			if m, ok := found[t]; ok {
+				last[t] = m
+			}
+		}
+		return last, nil
 	}, aboutEach(talks, aboutTalk)...)
 }
 
-func (r reader) last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Message, error) {
+func (r reader) findLast(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Message, error) {
 	var pairs []chat.Talk
 	places := make(map[place]chat.Talk, len(talks))
 	for _, t := range talks {
@@ -154,7 +164,7 @@ func (r reader) last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat
 			places[place{chat.Group, t.A}] = t
 		}
 	}
-	relations, err := r.relations(ctx, pairs)
+	relations, err := r.findPairs(ctx, pairs)
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,8 @@ func scanUser(scan scanner, more ...any) (u chat.User, err error) {
 	return u, err
 }
 
-// users runs a query for users and stops where they would not fit an answer.
-func (r reader) users(ctx context.Context, query string, params []any, size int) (users []chat.User, _ int, err error) {
+// listUsers runs a query for users and stops where they would not fit an answer.
+func (r reader) listUsers(ctx context.Context, query string, params []any, size int) (users []chat.User, _ int, err error) {
 	err = r.query(ctx, "users", query, params, func(scan scanner) error {
 		u, err := scanUser(scan)
 		if size += u.Size(); size > chat.MaxAnswer {
@@ -29,7 +29,7 @@ func (r reader) users(ctx context.Context, query string, params []any, size int)
 	return users, size, err
 }
 
-// UserByName implements chat.Directory. The names are compared here once more: some engines ignore trailing spaces.
+// UserByName implements chat.Directory. Some engines ignore trailing spaces: that is why names are compared here, too.
 func (s *Store) UserByName(ctx context.Context, name string) (chat.User, error) {
 	var from reader
 	u, err := read(ctx, s, func(ctx context.Context, r reader) (chat.User, error) {
@@ -42,20 +42,31 @@ func (s *Store) UserByName(ctx context.Context, name string) (chat.User, error) 
 	return u, err
 }
 
-func (r reader) userByName(ctx context.Context, name string) (found chat.User, err error) {
-	err = r.query(ctx, "a user", "SELECT "+userColumns+",password,salt FROM IMUser WHERE name=? AND COALESCE(status,0)=0 ORDER BY id DESC",
-		[]any{name}, func(scan scanner) error {
+func (r reader) userByName(ctx context.Context, name string) (chat.User, error) {
+	found, err := r.names.get(ctx, []string{name})
+	if err != nil {
+		return chat.User{}, err
+	}
+	u, ok := found[name]
+	if !ok {
+		return u, chat.Errorf(chat.NotFound, "no user of that name")
+	}
+	return u, nil
+}
+
+// findNames returns the users of status 0 with exactly these names, the one with the largest id when several have it.
+func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.User, error) {
+	found := make(map[string]chat.User, len(names))
+	err := chunked(names, func(names []string) error {
+		query := "SELECT " + userColumns + ",password,salt FROM IMUser WHERE name IN (" + marks(len(names)) + ") AND COALESCE(status,0)=0 ORDER BY id"
+		return r.query(ctx, "users by name", query, textArgs(names), func(scan scanner) error {
 			var password, salt string
 			u, err := scanUser(scan, &password, &salt)
-			if err != nil || u.Name != name {
-				return err
-			}
-			found, found.Password, found.Salt = u, password, salt
-			return errEnough
+			u.Password, u.Salt = password, salt
+			found[u.Name] = u
+			return err
 		})
-	if err == nil && found.ID == 0 {
-		err = chat.Errorf(chat.NotFound, "no user of that name")
-	}
+	})
 	return found, err
 }
 
@@ -67,13 +78,35 @@ func (s *Store) UsersByID(ctx context.Context, ids []uint32) ([]chat.User, error
 }
 
 func (r reader) usersByID(ctx context.Context, ids []uint32) (users []chat.User, err error) {
+	if len(ids) > batchSmall {
+		return r.usersIn(ctx, ids)
+	}
+	found, err := r.users.get(ctx, ids)
+	for _, id := range ids {
+		if u, ok := found[id]; ok {
+			users = append(users, u)
+		}
+	}
+	return users, err
+}
+
+func (r reader) findUsers(ctx context.Context, ids []uint32) (map[uint32]chat.User, error) {
+	users, err := r.usersIn(ctx, ids)
+	found := make(map[uint32]chat.User, len(users))
+	for _, u := range users {
+		found[u.ID] = u
+	}
+	return found, err
+}
+
+func (r reader) usersIn(ctx context.Context, ids []uint32) (users []chat.User, err error) {
 	size := 0
 	err = chunked(ids, func(ids []uint32) error {
 		if size > chat.MaxAnswer {
 			return nil
 		}
 		var some []chat.User
-		some, size, err = r.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE id IN ("+marks(len(ids))+") ORDER BY id", args(ids), size)
+		some, size, err = r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE id IN ("+marks(len(ids))+") ORDER BY id", args(ids), size)
 		users = append(users, some...)
 		return err
 	})
@@ -94,7 +127,7 @@ func (r reader) usersChanged(ctx context.Context, since uint32) (users []chat.Us
 	if since == 0 {
 		where, params = "COALESCE(status,0)<>3", nil
 	}
-	users, size, err := r.users(ctx, "SELECT "+userColumns+" FROM IMUser WHERE "+where+" ORDER BY id", params, 0)
+	users, size, err := r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE "+where+" ORDER BY id", params, 0)
 	return users, size <= chat.MaxAnswer, err
 }
 

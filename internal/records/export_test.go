@@ -101,6 +101,9 @@ func (c notingMySQLConn) QueryContext(ctx context.Context, query string, args []
 // Unheard are statements that are not run through what OpenNotingMySQL listens to.
 var Unheard = []string{session, raiseMark}
 
+// Unshared has requests of a store run queries of their own.
+func Unshared(s *Store) { s.reader.batches = newBatches(reader{s, s.read, nil}, 1<<30) }
+
 // SetMaxLag sets how far behind a store's replica may be.
 func SetMaxLag(s *Store, lag time.Duration) {
 	s.replica.mu.Lock()

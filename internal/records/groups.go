@@ -51,18 +51,48 @@ func (s *Store) Find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
 	}, aboutGroup(id))
 }
 
-func (r reader) find(ctx context.Context, id uint32) (g chat.GroupInfo, err error) {
-	found := false
-	err = r.query(ctx, "a group", "SELECT "+groupColumns+" FROM IMGroup g WHERE g.id=? AND EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)",
-		[]any{id}, func(scan scanner) (err error) {
-			found = true
-			g, err = scanGroup(scan)
+func (r reader) find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
+	found, err := r.groups.get(ctx, []uint32{id})
+	if g := found[id]; err != nil || g.exists {
+		return g.GroupInfo, err
+	}
+	return chat.GroupInfo{}, chat.ErrNoGroup
+}
+
+// foundGroup is a group without its members.
+type foundGroup struct {
+	chat.GroupInfo
+	updated uint32
+	exists  bool // somebody is in it
+}
+
+func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundGroup, error) {
+	groups := make(map[uint32]foundGroup, len(ids))
+	err := chunked(ids, func(ids []uint32) error {
+		query := "SELECT " + groupColumns + ",g.updated,EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)" +
+			" FROM IMGroup g WHERE g.id IN (" + marks(len(ids)) + ")"
+		return r.query(ctx, "groups", query, args(ids), func(scan scanner) (err error) {
+			var g foundGroup
+			g.GroupInfo, err = scanGroup(scan, &g.updated, &g.exists)
+			groups[g.ID] = g
 			return err
 		})
-	if err == nil && !found {
-		err = chat.ErrNoGroup
-	}
-	return g, err
+	})
+	return groups, err
+}
+
+func (r reader) findMembers(ctx context.Context, groups []uint32) (map[uint32][]uint32, error) {
+	members := make(map[uint32][]uint32, len(groups))
+	err := chunked(groups, func(ids []uint32) error {
+		query := "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN (" + marks(len(ids)) + ")"
+		return r.query(ctx, "members of groups", query, args(ids), func(scan scanner) error {
+			var m member
+			err := scan(&m.group, &m.user)
+			members[m.group] = append(members[m.group], m.user)
+			return err
+		})
+	})
+	return members, err
 }
 
 // NewerThan implements chat.Groups.
@@ -73,52 +103,37 @@ func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) ([]chat.
 }
 
 func (r reader) newerThan(ctx context.Context, known map[uint32]uint32) (groups []chat.GroupInfo, err error) {
-	var newer []chat.GroupInfo
-	updated := make(map[uint32]uint32)
-	err = chunked(sortedKeys(known), func(ids []uint32) error {
-		return r.query(ctx, "groups", "SELECT "+groupColumns+",g.updated FROM IMGroup g WHERE g.id IN ("+marks(len(ids))+")",
-			args(ids), func(scan scanner) error {
-				var at uint32
-				g, err := scanGroup(scan, &at)
-				if g.Version > known[g.ID] {
-					newer = append(newer, g)
-					updated[g.ID] = at
-				}
-				return err
-			})
-	})
+	found, err := r.groups.get(ctx, sortedKeys(known))
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(newer, func(a, b chat.GroupInfo) int {
-		return cmp.Or(cmp.Compare(updated[b.ID], updated[a.ID]), cmp.Compare(b.ID, a.ID))
-	})
-	members := make(map[uint32][]uint32)
-	size := 0
-	err = chunked(newer, func(some []chat.GroupInfo) error {
-		ids := make([]uint32, len(some))
-		for i, g := range some {
-			ids[i] = g.ID
+	var newer []foundGroup
+	var ids []uint32
+	for id, version := range known {
+		if g := found[id]; g.exists && g.Version > version {
+			newer = append(newer, g)
+			ids = append(ids, id)
 		}
-		return r.query(ctx, "members of groups", "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN ("+marks(len(ids))+")",
-			args(ids), func(scan scanner) error {
-				var m member
-				err := scan(&m.group, &m.user)
-				members[m.group] = append(members[m.group], m.user)
-				return err
-			})
+	}
+	slices.SortFunc(newer, func(a, b foundGroup) int {
+		return cmp.Or(cmp.Compare(b.updated, a.updated), cmp.Compare(b.ID, a.ID))
 	})
+	members, err := r.findMembers(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	size := 0
 	for _, g := range newer {
-		if g.Members = members[g.ID]; len(g.Members) == 0 {
-			continue // nobody is in: it does not exist
+		if g.Members = slices.Clone(members[g.ID]); len(g.Members) == 0 {
+			continue // the last has just left: it does not exist any more
 		}
 		if size += len(g.Name) + len(g.Avatar) + 5*len(g.Members) + 40; size > chat.MaxAnswer {
 			r.cut("groups", len(groups))
 			break
 		}
-		groups = append(groups, g)
+		groups = append(groups, g.GroupInfo)
 	}
-	return groups, err
+	return groups, nil
 }
 
 // NormalOf implements chat.Groups.
@@ -150,12 +165,28 @@ func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok b
 }
 
 func (r reader) joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error) {
-	err = r.query(ctx, "a member", "SELECT updated FROM IMGroupMember WHERE groupId=? AND userId=? AND status=0 ORDER BY updated, id LIMIT 1",
-		[]any{group, user}, func(scan scanner) error {
-			ok = true
-			return scan(&at)
-		})
+	m := member{group, user}
+	found, err := r.joins.get(ctx, []member{m})
+	at, ok = found[m]
 	return at, ok, err
+}
+
+// findJoins returns when members joined; of several rows the earliest counts.
+func (r reader) findJoins(ctx context.Context, asked []member) (map[member]uint32, error) {
+	joins := make(map[member]uint32, len(asked))
+	err := chunked(asked, func(asked []member) error {
+		query := r.dialect.lookup("groupId,userId,updated", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
+		return r.query(ctx, "members", query, memberArgs(asked), func(scan scanner) error {
+			var m member
+			var at uint32
+			err := scan(&m.group, &m.user, &at)
+			if before, twice := joins[m]; !twice || at < before {
+				joins[m] = at
+			}
+			return err
+		})
+	})
+	return joins, err
 }
 
 // SetMute implements chat.Mutes.

@@ -11,12 +11,8 @@ import (
 func membersAmong(ctx context.Context, q querier, d dialect, asked []member) (map[member]bool, error) {
 	found := make(map[member]bool, len(asked))
 	err := chunked(asked, func(asked []member) error {
-		keys := make([]any, 0, 2*len(asked))
-		for _, m := range asked {
-			keys = append(keys, m.group, m.user)
-		}
 		query := d.lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
-		return each(ctx, q, query, keys, func(scan scanner) error {
+		return each(ctx, q, query, memberArgs(asked), func(scan scanner) error {
 			var m member
 			err := scan(&m.group, &m.user)
 			found[m] = true
@@ -24,6 +20,14 @@ func membersAmong(ctx context.Context, q querier, d dialect, asked []member) (ma
 		})
 	})
 	return found, err
+}
+
+func memberArgs(members []member) []any {
+	args := make([]any, 0, 2*len(members))
+	for _, m := range members {
+		args = append(args, m.group, m.user)
+	}
+	return args
 }
 
 // latestJoins returns when somebody last joined each group. The subquery reads one entry of an index; MAX would read all.

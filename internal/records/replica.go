@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -67,6 +68,7 @@ func aboutEach[K any](keys []K, about func(K) subject) []subject {
 // when it has the beat. So what this proxy has written is not read there until it has a beat that was begun later.
 type replica struct {
 	db     *sql.DB
+	reader reader
 	log    *slog.Logger
 	maxLag time.Duration
 
@@ -89,8 +91,8 @@ type beat struct {
 	at     time.Time // when it was begun; elapsed time is measured by it, no time of day
 }
 
-func newReplica(db *sql.DB, log *slog.Logger) *replica {
-	return &replica{db: db, log: log, maxLag: defaultMaxLag, wrote: make(map[subject]uint64), trouble: "not asked yet"}
+func newReplica(s *Store, db *sql.DB) *replica {
+	return &replica{db: db, reader: newReader(s, db), log: s.log, maxLag: defaultMaxLag, wrote: make(map[subject]uint64), trouble: "not asked yet"}
 }
 
 // has reports whether the replica may be asked about subjects.
@@ -305,10 +307,19 @@ func (s *Store) wroteAnything(err error) error {
 type reader struct {
 	*Store
 	db *sql.DB
+	*batches
+}
+
+func newReader(s *Store, db *sql.DB) reader {
+	most := batchQueries
+	if !s.dialect.shared() {
+		most = math.MaxInt // a query costs little more than its rows: waiting for others gains nothing
+	}
+	return reader{s, db, newBatches(reader{s, db, nil}, most)}
 }
 
 // master reads what must not be late.
-func (s *Store) master() reader { return reader{s, s.read} }
+func (s *Store) master() reader { return s.reader }
 
 // read calls f for the replica, if that has what this proxy wrote about subjects, else for the master. What fails on the
 // replica is done again on the master: f begins anew whenever it is called.
@@ -316,7 +327,7 @@ func read[T any](ctx context.Context, s *Store, f func(context.Context, reader) 
 	if s.replica != nil && s.replica.has(subjects) {
 		bounded, cancel := context.WithTimeout(ctx, replicaTimeout)
 		defer cancel()
-		v, err := f(bounded, reader{s, s.replica.db})
+		v, err := f(bounded, s.replica.reader)
 		if err == nil || chat.KindOf(err) != chat.Unavailable || ctx.Err() != nil {
 			return v, err
 		}

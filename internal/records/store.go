@@ -28,6 +28,7 @@ type Options struct {
 // Store is the records. It is safe for concurrent use. Errors have the kinds that the interfaces of chat promise.
 type Store struct {
 	write, read *sql.DB  // the same pool where both may write; read is never late
+	reader      reader   // of read
 	replica     *replica // nil: none
 	dialect     dialect
 	now         func() time.Time
@@ -60,7 +61,12 @@ func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 	if d.shared() {
 		writers = sharedWriters
 	}
-	return &Store{write: write, read: read, dialect: d, now: opt.Now, log: opt.Log, follower: opt.Follower, changes: semaphore.NewWeighted(writers)}
+	s := &Store{
+		write: write, read: read, dialect: d, now: opt.Now, log: opt.Log, follower: opt.Follower,
+		changes: semaphore.NewWeighted(writers),
+	}
+	s.reader = newReader(s, read)
+	return s
 }
 
 // Close deletes the commit records that are done with and closes the connections. Nothing may be under way.
@@ -72,8 +78,10 @@ func (s *Store) Close() error {
 			s.log.Warn("records of applied commits stay until the next start", "commits", len(done), "err", err)
 		}
 	}
+	s.reader.wait()
 	err := errors.Join(s.read.Close(), s.write.Close())
 	if s.replica != nil {
+		s.replica.reader.wait()
 		err = errors.Join(err, s.replica.db.Close())
 	}
 	return err
