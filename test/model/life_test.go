@@ -28,7 +28,7 @@ func TestEveryAnswerIsAsTheModelSays(t *testing.T) {
 		name        string
 		engine      func(*testing.T) engine
 		short, full int // lives
-	}{{"embedded", newEmbedded, 30, 3000}, {"mysql", newShared, 10, 1000}} {
+	}{{"embedded", newEmbedded, 30, 2000}, {"mysql", newShared, 10, 500}} {
 		t.Run(on.name, func(t *testing.T) {
 			lives := on.short
 			if os.Getenv("DBPROXY_FAULTS") == "full" {
@@ -118,7 +118,9 @@ func (l *life) actions() map[string]func(*rapid.T) {
 	for name := range requests {
 		all[name] = func(*rapid.T) { l.ask(l.request(name)) }
 	}
-	for _, name := range []string{"IMMsgData", "IMMsgDataReadAck", "IMGroupChangeMemberReq", "IMUnreadMsgCntReq", "IMRecentContactSessionReq", "IMGetMsgListReq"} {
+	for _, name := range []string{
+		"IMMsgData", "IMMsgDataReadAck", "IMGroupChangeMemberReq", "IMUnreadMsgCntReq", "IMRecentContactSessionReq", "IMGetMsgListReq",
+	} {
 		all[name+", again"] = all[name]
 	}
 	all["IMMsgData, and again"] = all["IMMsgData"]
