@@ -37,9 +37,12 @@ func (d draw) users() []uint32 {
 	return rapid.SliceOfN(rapid.SampledFrom(people), 0, 5).Draw(d.T, "users")
 }
 
-// group is a group that there is, most of the time.
+// group is one that there is, most of the time; all its members may have left.
 func (d draw) group() *uint32 {
-	return new(uint32(rapid.IntRange(1, len(d.m.groups)+1).Draw(d.T, "group")))
+	if n := len(d.m.groups); n > 0 && !d.rarely(12) {
+		return new(uint32(rapid.IntRange(1, n).Draw(d.T, "group")))
+	}
+	return new(uint32(len(d.m.groups) + 1))
 }
 
 func (d draw) kind() *impb.SessionType { return one(d, "kind", inPair, inGroup).Enum() }
