@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -198,12 +199,12 @@ var soakFaults = []struct {
 	}},
 	{"MySQL's connections cut", func(_ *testing.T, s *soak) { s.toMySQL.Cut() }},
 	{"every 5th COMMIT cut before it ran, 5 s", func(_ *testing.T, s *soak) {
-		shot := s.toMySQL.BeforeMySQL(soakCommit, faults.Every(5))
+		shot := s.toMySQL.BeforeMySQL(isCOMMIT, faults.Every(5))
 		s.last(5 * time.Second)
 		shot.Disarm()
 	}},
 	{"every 5th COMMIT cut after it ran, 5 s", func(_ *testing.T, s *soak) {
-		shot := s.toMySQL.AfterMySQL(soakCommit, faults.Every(5))
+		shot := s.toMySQL.AfterMySQL(isCOMMIT, faults.Every(5))
 		s.last(5 * time.Second)
 		shot.Disarm()
 	}},
@@ -226,9 +227,14 @@ var soakFaults = []struct {
 		s.redis.Restart(t)
 	}},
 	{"Redis restarted empty", func(t *testing.T, s *soak) {
-		s.redis.Do(t, "CONFIG", "SET", "dbfilename", fmt.Sprint("empty", s.serial.Add(1), ".rdb"))
-		s.redis.Do(t, "FLUSHALL")
-		s.redis.Do(t, "SAVE")
+		answer := s.redis.Do(t, "CONFIG", "GET", "dir")
+		dir, err := answer.AsStrMap()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(dir["dir"], "dump.rdb")); err != nil { // what another fault has saved
+			t.Fatal(err)
+		}
 		s.redis.Restart(t)
 	}},
 	{"Redis frozen for 5 s", func(t *testing.T, s *soak) {
@@ -246,7 +252,7 @@ var soakFaults = []struct {
 	}},
 }
 
-func soakCommit(query string) bool { return query == "COMMIT" }
+func isCOMMIT(query string) bool { return query == "COMMIT" }
 
 func (s *soak) faraway(p *faults.Proxy) {
 	p.Delay(200 * time.Millisecond)

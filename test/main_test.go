@@ -132,7 +132,7 @@ func launch(t *testing.T, o harness.Options) *harness.Proxy {
 func checkLog(t *testing.T, p *harness.Proxy) {
 	t.Helper()
 	text := p.Log.String()
-	for _, never := range []string{"DATA RACE", "handler panicked", "goroutine 1 [", "fatal error: ", "finished a request twice",
+	for _, never := range []string{"DATA RACE", "handler panicked", "goroutine 1 [", "panic: ", "fatal error: ", "finished a request twice",
 		"the database undid a transaction", secret} {
 		if strings.Contains(text, never) {
 			t.Errorf("the log has %q", never)

@@ -110,6 +110,9 @@ func (s *Store) tx(ctx context.Context, work func(tx *sql.Tx) error) error {
 			if err = s.txOnce(ctx, func(tx *sql.Tx) error { return s.talking(tx).claim(ctx, talks) }); err == nil {
 				continue
 			}
+			if chat.KindOf(err) == chat.UnknownOutcome { // of the claim: of the work, nothing is stored
+				err = chat.Errorf(chat.Unavailable, "claiming talks: %w", err)
+			}
 		}
 		if err == nil || !s.dialect.retry(err) || try == txTries || ctx.Err() != nil {
 			return err
