@@ -68,7 +68,7 @@ func TestSoak(t *testing.T) {
 		t.Parallel()
 	}
 	s := newSoak(t)
-	s.start(t, "--admin", "127.0.0.1:0")
+	s.start(t, "--admin", "127.0.0.1:0", "--wait")
 	s.noteAddrs()
 	s.people(t)
 	ctx, cancel := context.WithTimeout(t.Context(), *soakFor+10*patience)
@@ -164,7 +164,7 @@ func (s *soak) pause(d time.Duration) {
 
 // anew starts the proxy that has ended.
 func (s *soak) anew(t *testing.T) {
-	s.start(t, "--admin", "127.0.0.1:0")
+	s.start(t, "--admin", "127.0.0.1:0", "--wait")
 	s.noteAddrs()
 }
 
