@@ -133,7 +133,7 @@ func checkLog(t *testing.T, p *harness.Proxy) {
 	t.Helper()
 	text := p.Log.String()
 	for _, never := range []string{"DATA RACE", "handler panicked", "goroutine 1 [", "panic: ", "fatal error: ", "finished a request twice",
-		"the database undid a transaction", secret} {
+		"Deadlock found", secret} {
 		if strings.Contains(text, never) {
 			t.Errorf("the log has %q", never)
 		}

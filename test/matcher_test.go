@@ -128,8 +128,8 @@ func TestReplayNotices(t *testing.T) {
 	}
 }
 
-// left is a leftover with every kind of value, to be spoilt: a time of the run as JSON, the same as text, a userCnt, and
-// a file's URL are to be filled in.
+// left is a leftover with every kind of value, to be spoilt: a time of the run as JSON, the same as text, a userCnt,
+// and a file's URL are to be filled in.
 const left = `{"database": {
 	"IMGroup": [{"id": 1, "name": "g", "userCnt": %[3]s, "updated": %[1]s}, {"id": 2, "name": "h", "updated": 5}],
 	"IMRecentSession": [{"userId": 1, "status": null, "updated": %[1]s}, {"userId": 2, "status": 0, "updated": %[1]s}],

@@ -1,8 +1,10 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,6 +62,9 @@ func TestOriginalAtWork(t *testing.T) {
 	proxies.Wait()
 
 	rows := readRows(t, f.db.Admin)
+	for _, k := range []talk{pairTalk(1, 2), groupTalk(g)} { // an original takes an id before it stores
+		slices.SortFunc(rows[k], func(a, b row) int { return cmp.Compare(a.id, b.id) })
+	}
 	sent.audit(t, rows)
 	m := mixed{o, clients[0]}
 	m.wantUnread(2, 1, pair, len(rows[pairTalk(1, 2)]))

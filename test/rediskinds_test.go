@@ -44,7 +44,8 @@ func checkAll(t *testing.T, c *client.Client, user uint32) {
 	wantList(t, "members", m.groupInfo(g).GetGroupMemberList(), a, b)
 	call[*impb.IMGroupShieldRsp](t, c, &impb.IMGroupShieldReq{UserId: &b, GroupId: &g, ShieldStatus: proto.Uint32(1)})
 	mutes := call[*impb.IMGroupGetShieldRsp](t, c, &impb.IMGroupGetShieldReq{GroupId: &g, UserId: []uint32{a, b}})
-	if list := mutes.GetShieldStatusList(); len(list) != 2 || list[0].GetShieldStatus() != 0 || list[1].GetShieldStatus() != 1 {
+	list := mutes.GetShieldStatusList()
+	if len(list) != 2 || list[0].GetShieldStatus() != 0 || list[1].GetShieldStatus() != 1 {
 		t.Errorf("mutes: %v", list)
 	}
 
@@ -76,6 +77,37 @@ func TestRedisCluster(t *testing.T) {
 	}
 	if keys < 20 {
 		t.Errorf("the cluster has %d keys", keys)
+	}
+}
+
+// TestRedisClusterForgets restarts the masters of a Redis Cluster, one after the other, without what they had. Where
+// nothing else tells that a part of the keys is gone, the keys themselves must.
+func TestRedisClusterForgets(t *testing.T) {
+	t.Parallel()
+	const users = 30
+	f, cluster := newFleet(t), servers.RedisCluster(t)
+	f.conf.Redis = map[string]string{"cluster": strings.Join(cluster.Addrs(), ";")}
+	m := mixed{original{f, t}, dial(t, f.start(t))}
+	g := call[*impb.IMGroupCreateRsp](t, m.Client, newGroup(1, 1, 2)).GetGroupId()
+	for round := range 1 + len(cluster.Nodes) {
+		if round > 0 {
+			node := cluster.Nodes[round-1]
+			node.Restart(t)
+			await(t, "the node", func() bool {
+				info := node.Do(t, "CLUSTER", "INFO")
+				text, err := info.ToString()
+				return err == nil && strings.Contains(text, "cluster_state:ok")
+			})
+		}
+		for i := range uint32(users) {
+			m.wantUnread(1000+i, 1, pair, round)
+		}
+		m.wantUnread(2, g, group, round)
+		for i := range uint32(users) {
+			wantEqual(t, "id", m.say(pairText(1, 1000+i, fmt.Sprint("to ", i, " in round ", round))), uint32(round+1))
+			m.wantUnread(1000+i, 1, pair, round+1)
+		}
+		wantEqual(t, "id", m.say(groupText(1, g, fmt.Sprint("to all in round ", round))), uint32(round+1))
 	}
 }
 

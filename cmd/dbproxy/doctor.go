@@ -140,14 +140,14 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 		if err != nil {
 			return nil, nil, err
 		}
-		d.Sequencer, d.Copy = servers.redis, counters.Checkup{Redis: servers.redis}
+		d.Sequencer, d.Copy = servers.redis, counters.Comparison{Redis: servers.redis}
 		store, closing = servers.store, servers.close
 		if e.repair {
 			stop := watch(servers)
 			closing = func() error { stop(); return servers.close() }
 		}
 	}
-	if d.Records, err = store.Checkup(ctx); err != nil {
+	if d.Records, err = store.Examine(ctx); err != nil {
 		return nil, nil, errors.Join(err, closing())
 	}
 	return d, closing, nil

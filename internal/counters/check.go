@@ -25,11 +25,15 @@ const (
 	largeOffset = 2 * time.Second // between clocks
 	leastMajor  = 6               // version of Redis
 	almostFull  = 90              // percent of the memory allowed
+
+	// leastCallTimeout bounds a call of a check: longer than those of requests, since one that is slow for once is no
+	// reason not to start.
+	leastCallTimeout = 2 * time.Second
 )
 
 // CheckRedis connects to the instances, side by side, and reports how fit each is; those that are one server and
-// database are one subject. It leaves nothing behind. Connecting and every call are bounded by the timeouts of the
-// Instance. When an instance cannot be reached, that is all there is to report of it.
+// database are one subject. It leaves nothing behind. Connecting is bounded by the timeout of the Instance, every call by
+// two seconds, or the Instance's timeout if that is longer. When an instance cannot be reached, that is all there is to report of it.
 func CheckRedis(ctx context.Context, instances []Named, now func() time.Time) []checkup.Subject {
 	if now == nil {
 		now = time.Now
@@ -37,7 +41,7 @@ func CheckRedis(ctx context.Context, instances []Named, now func() time.Time) []
 	var all []*redisCheck
 	for _, n := range instances {
 		n.ConnectTimeout = cmp.Or(n.ConnectTimeout, defaultConnectTimeout)
-		n.CallTimeout = cmp.Or(n.CallTimeout, defaultCallTimeout)
+		n.CallTimeout = max(n.CallTimeout, leastCallTimeout)
 		same := slices.IndexFunc(all, func(c *redisCheck) bool { return c.place() == n.place() })
 		if same < 0 {
 			all = append(all, &redisCheck{Instance: n.Instance, names: []string{n.Name}, now: now})

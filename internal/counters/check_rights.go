@@ -54,6 +54,10 @@ func (c *redisCheck) rights(ctx context.Context) {
 	var broke error
 	for _, cmd := range commands {
 		err := c.try(ctx, cmd)
+		if _, said := rueidis.IsRedisErr(err); err != nil && !said && !rueidis.IsRedisNil(err) {
+			c.add(c.unreachable(err))
+			return
+		}
 		switch {
 		case err == nil, rueidis.IsRedisNil(err):
 		case isDenied(err):

@@ -162,7 +162,7 @@ func TestCheckSaysWhyARedisCannotBeReached(t *testing.T) {
 	r.Freeze(t)
 	frozen := at(r)
 	frozen.ConnectTimeout, frozen.CallTimeout = 50*time.Millisecond, 50*time.Millisecond
-	unreachable(frozen, "no answer", "100ms", "unread_call_timeout")
+	unreachable(frozen, "no answer", "2.05s", "unread_call_timeout")
 }
 
 func TestCheckOfACluster(t *testing.T) {

@@ -30,3 +30,6 @@ func (Embedded) Next(_ context.Context, want []chat.Reserve) []uint32 {
 	}
 	return first
 }
+
+// GiveBack has nothing to do: the floors are where they were.
+func (Embedded) GiveBack(context.Context, []chat.Reserve) {}

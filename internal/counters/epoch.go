@@ -20,6 +20,15 @@ import (
 // too. The first epoch is special: what was there before it are the counters of original servers, which are taken over.
 const firstEpoch = 1
 
+// begins is the epoch that an instance begins with. A Cluster may lose a node's keys and keep that of the epoch, which
+// is on another: there, only what was filled is ever believed. Original servers do not work on a Cluster.
+func (i Instance) begins() uint32 {
+	if len(i.Cluster) > 0 {
+		return firstEpoch + 1
+	}
+	return firstEpoch
+}
+
 const (
 	beatEvery   = time.Second
 	lookTimeout = 2 * time.Second
@@ -172,7 +181,7 @@ func (r *Redis) compare(ctx context.Context, ro *role) error {
 			}
 			return err
 		case value == "" && beat == 0: // nobody ever was here, or did not get far
-			err = r.begin(ctx, ro, id, firstEpoch, 0)
+			err = r.begin(ctx, ro, id, ro.begins(), 0)
 		default:
 			again, err := r.books.Marks(ctx, []string{epochMark(ro.name)})
 			if err != nil {

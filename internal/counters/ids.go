@@ -28,7 +28,7 @@ func (r *Redis) Next(ctx context.Context, want []chat.Reserve) []uint32 {
 		commands[i] = run(nextIDs, idKey(w), decimal(at), decimal(w.Count), decimal(w.Floor), flag(w.Checked), decimal(uint32(chat.MaxMsgID)))
 	}
 	got, err := r.ask(ctx, r.unread, at, commands)
-	var unsure []command
+	var unsure []chat.Reserve
 	for i, w := range want {
 		if err == nil {
 			if n, ok := number(got.results[i]); ok {
@@ -41,15 +41,24 @@ func (r *Redis) Next(ctx context.Context, want []chat.Reserve) []uint32 {
 				first[i] = w.Floor + 1
 			}
 		case first[i] != 0 && !got.sound:
-			unsure = append(unsure, run(giveBack, idKey(w), decimal(first[i]+w.Count-1), decimal(w.Count)))
+			w.Floor = first[i] - 1
+			unsure = append(unsure, w)
 			first[i] = 0
 		}
 	}
 	if len(unsure) > 0 {
-		// If it fails there is a gap in the ids, and no harm.
-		_, _ = r.unread.do(ctx, unsure)
+		r.GiveBack(ctx, unsure)
 	}
 	return first
+}
+
+// GiveBack implements chat.Sequencer: the keys go back if they are still where Next left them.
+func (r *Redis) GiveBack(ctx context.Context, unused []chat.Reserve) {
+	commands := make([]command, len(unused))
+	for i, u := range unused {
+		commands[i] = run(giveBack, idKey(u), decimal(u.Floor+u.Count), decimal(u.Count))
+	}
+	_, _ = r.unread.do(ctx, commands) // if it fails there is a gap in the ids, and no harm
 }
 
 func flag(b bool) string {

@@ -233,3 +233,19 @@ func forget(t *testing.T, path string) {
 		}
 	}
 }
+
+// TestIDsOfWhatIsNotStoredComeBack has a commit refused by the database after its ids were reserved.
+func TestIDsOfWhatIsNotStoredComeBack(t *testing.T) {
+	t.Parallel()
+	p, r := start(t)
+	p.group(1, 2)
+	_, commit := p.append(to(1, 2), in(1, 1))
+	again := chat.Batch{ID: commit.ID, Now: p.now, Drafts: []chat.Draft{to(1, 2), in(1, 1), to(2, 1), to(3, 4)}}
+	if _, err := p.store.Append(t.Context(), again, p.Redis); err == nil {
+		t.Error("two commits have the same id")
+	}
+	p.wantIDs(p.send(to(1, 2), in(1, 1), to(3, 4)), "[2 2 1]")
+	if id, group := say(t, r, "GET", "msg_id_1"), say(t, r, "GET", "group_msg_id_1"); id != "2" || group != "2" {
+		t.Errorf("the last ids are %s and %s", id, group)
+	}
+}

@@ -35,7 +35,7 @@ redis.call('SET', KEYS[1], num(last + count))
 return last + 1
 `)
 
-// giveBack: ARGV the last id of a block, its size. The talk is locked, so only an original server can have moved on.
+// giveBack: ARGV the last id of a block, its size. Who has moved on since then keeps what is after it.
 var giveBack = newScript(prelude + `
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('SET', KEYS[1], num(tonumber(ARGV[1]) - tonumber(ARGV[2])))

@@ -32,7 +32,7 @@ func openBoth(t *testing.T) (*world, *servers.Redis, *counters.Redis) {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	redis.Use(t.Context(), store)
-	w := &world{T: t, store: store, raw: db.Admin, seq: redis, copy: counters.Checkup{Redis: redis}}
+	w := &world{T: t, store: store, raw: db.Admin, seq: redis, copy: counters.Comparison{Redis: redis}}
 	w.apply = func(commits ...chat.Commit) error { return redis.Apply(t.Context(), commits) }
 	return w, server, redis
 }

@@ -39,7 +39,7 @@ type Copy interface {
 
 // Doctor examines a store, and repairs it when asked to.
 type Doctor struct {
-	Records   *records.Checkup
+	Records   *records.Examination
 	Sequencer chat.Sequencer // gives messages that are moved their ids
 	Copy      Copy           // nil: there is none, as on the embedded store
 

@@ -156,9 +156,9 @@ func (w *world) want(query string, want ...string) {
 // doctor is a doctor for the world.
 func (w *world) doctor() *doctor.Doctor {
 	w.Helper()
-	checkup, err := w.store.Checkup(w.Context())
+	examination, err := w.store.Examine(w.Context())
 	w.must(err)
-	return &doctor.Doctor{Records: checkup, Sequencer: w.seq, Copy: w.copy}
+	return &doctor.Doctor{Records: examination, Sequencer: w.seq, Copy: w.copy}
 }
 
 // examine is what a doctor finds, as "kind count" or, repaired, "kind count/mended".

@@ -16,13 +16,17 @@ func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (c
 	err := s.tx(ctx, func(tx *sql.Tx) error {
 		q := s.dialect.together(tx)
 		a = &appending{Batch: b, talking: s.talking(q), tx: q, stored: make([]chat.Stored, len(b.Drafts))}
-		if err := a.run(ctx, seq); err != nil {
-			return err
+		err := a.run(ctx, seq)
+		if err == nil {
+			err = deleteCommits(ctx, q, purge)
 		}
-		if err := deleteCommits(ctx, q, purge); err != nil {
-			return err
+		if err == nil {
+			err = q.flush(ctx)
 		}
-		return q.flush(ctx)
+		if err != nil {
+			a.giveBack(ctx, seq)
+		}
+		return err
 	})
 	if err != nil {
 		s.putApplied(purge)
@@ -60,8 +64,9 @@ type appending struct {
 	members  map[member]bool   // of the groups written to, as far as drafts ask
 	joins    map[uint32]uint32 // the latest join of each of these groups
 	stored   []chat.Stored
-	contents []string // of messages as they go to the table
-	sessions []uint32 // of the senders in groups
+	reserved []chat.Reserve // from the sequencer; Floor is the id before the first
+	contents []string       // of messages as they go to the table
+	sessions []uint32       // of the senders in groups
 
 	read   map[chat.Talk][]uint32 // who had read all there was of a talk at some time, a sender in a group included
 	levels map[member]uint32      // groups: how far users have seen
@@ -192,40 +197,6 @@ func (a *appending) number(ctx context.Context, seq chat.Sequencer) error {
 			a.stored[i] = a.place(d)
 			a.contents[i] = d.Content
 		}
-	}
-	return nil
-}
-
-// reserve gets the ids. Where others than proxies may have written to a talk (its counter is behind, was lost, or has
-// moved on), the message table is looked at first: ids and times go on from what is there.
-func (a *appending) reserve(ctx context.Context, seq chat.Sequencer, want []chat.Reserve) error {
-	first := seq.Next(ctx, want)
-	var again []chat.Reserve
-	var doubtful []chat.Talk
-	for i, r := range want {
-		if first[i] == 0 {
-			again = append(again, r)
-		}
-		if first[i] != r.Floor+1 {
-			doubtful = append(doubtful, r.Talk)
-		}
-	}
-	if err := a.lastStored(ctx, doubtful, a.talks); err != nil {
-		return err
-	}
-	for i := range again {
-		again[i].Floor, again[i].Checked = a.talks[again[i].Talk].lastID, true
-	}
-	var next []uint32
-	if len(again) > 0 {
-		next = seq.Next(ctx, again)
-	}
-	for i, r := range want {
-		id := first[i]
-		if id == 0 {
-			id, next = next[0], next[1:]
-		}
-		a.talks[r.Talk].lastID = id - 1
 	}
 	return nil
 }

@@ -62,9 +62,9 @@ type Look struct {
 // Look looks at the next rows. It takes no locks, and one statement reads a bounded number of rows.
 func (v Survey) Look(ctx context.Context, after Cursor) (Look, error) { return v.look(ctx, after) }
 
-// Checkup looks through the records for what races and crashes have left behind, and mends what can be mended without
-// loss, while others read and write. All is read from the master. A Checkup is for one goroutine.
-type Checkup struct {
+// Examination looks through the records for what races and crashes have left behind, and mends what can be mended without
+// loss, while others read and write. All is read from the master. An Examination is for one goroutine.
+type Examination struct {
 	s      *Store
 	began  uint32
 	tables map[string]map[string]bool // the columns of those tables that are there
@@ -83,9 +83,9 @@ const (
 	soundGrace  = 60 // seconds after which the message of a sound must be there
 )
 
-// Checkup begins a check-up.
-func (s *Store) Checkup(ctx context.Context) (*Checkup, error) {
-	c := &Checkup{s: s, began: s.unix(), tables: make(map[string]map[string]bool), keys: make(map[string]map[string]bool),
+// Examine begins an examination.
+func (s *Store) Examine(ctx context.Context) (*Examination, error) {
+	c := &Examination{s: s, began: s.unix(), tables: make(map[string]map[string]bool), keys: make(map[string]map[string]bool),
 		tops: make(map[string]int64)}
 	for _, t := range schema() {
 		columns, keys, err := s.dialect.inspect(ctx, s.read, t)
@@ -106,7 +106,7 @@ func (s *Store) Checkup(ctx context.Context) (*Checkup, error) {
 }
 
 // Surveys are all surveys, in the order in which they are to be made: repairs of the first make the later ones simpler.
-func (c *Checkup) Surveys() []Survey {
+func (c *Examination) Surveys() []Survey {
 	surveys := []Survey{
 		{"IMRelationShip", c.relations}, {"IMRecentSession", c.sessions}, {"IMGroupMember", c.members}, {"IMGroup", c.userCounts},
 	}
@@ -122,14 +122,14 @@ func (c *Checkup) Surveys() []Survey {
 }
 
 // Ready reports whether all tables of our own are there. Without them nothing can be mended.
-func (c *Checkup) Ready() bool {
+func (c *Examination) Ready() bool {
 	return !slices.ContainsFunc(ownTables(), func(t table) bool { return c.tables[t.name] == nil })
 }
 
 // Mend mends faults, all of one kind, as a survey found them; each is looked at again under its talk's lock first. Ids for
 // messages come from seq. It returns how many were mended, or were gone, and why others were left as they are. After an
 // error, all that was done is done whole, and the same call goes on where it stopped.
-func (c *Checkup) Mend(ctx context.Context, faults []Fault, seq chat.Sequencer) (mended int, left []string, err error) {
+func (c *Examination) Mend(ctx context.Context, faults []Fault, seq chat.Sequencer) (mended int, left []string, err error) {
 	if !c.Ready() {
 		return 0, nil, chat.Errorf(chat.NotFound, "tables of dbproxy's own are missing: create them with \"dbproxy migrate\"")
 	}
@@ -166,7 +166,7 @@ func (c *Checkup) Mend(ctx context.Context, faults []Fault, seq chat.Sequencer) 
 
 // by has a server that guesses which key is the best one take this one, if the table has it: statistics that lag behind a
 // growing table mislead it, and then a look takes minutes. It comes after a table's name in a query.
-func (c *Checkup) by(table, key string) string {
+func (c *Examination) by(table, key string) string {
 	if !c.s.dialect.shared() || !c.keys[table][keyName(key)] {
 		return ""
 	}
@@ -174,14 +174,14 @@ func (c *Checkup) by(table, key string) string {
 }
 
 // query is each on the master, bounded in time, with the error classified.
-func (c *Checkup) query(ctx context.Context, what, query string, args []any, row func(scanner) error) error {
+func (c *Examination) query(ctx context.Context, what, query string, args []any, row func(scanner) error) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	return c.s.failed("looking at "+what, each(ctx, c.s.read, query, args, row))
 }
 
 // chunk returns the id up to which the next rows of a table reach; the look it begins has no faults yet.
-func (c *Checkup) chunk(ctx context.Context, table string, after Cursor, max int) (look Look, err error) {
+func (c *Examination) chunk(ctx context.Context, table string, after Cursor, max int) (look Look, err error) {
 	if _, known := c.tops[table]; !known {
 		var top int64
 		if err := c.query(ctx, table, "SELECT COALESCE(MAX(id),0) FROM "+table, nil, func(scan scanner) error { return scan(&top) }); err != nil {
@@ -211,7 +211,7 @@ type held struct {
 }
 
 // hold locks a talk until the end of the transaction. A talk that has no row gets none: to adopt it is for those who send.
-func (c *Checkup) hold(ctx context.Context, tx *sql.Tx, talk chat.Talk) (h held, err error) {
+func (c *Examination) hold(ctx context.Context, tx *sql.Tx, talk chat.Talk) (h held, err error) {
 	w := c.s.talking(tx)
 	rows, err := w.lock(ctx, []chat.Talk{talk})
 	if err == nil && rows[talk] == nil && w.d.shared() {
@@ -246,7 +246,7 @@ func (h held) owner() uint32 {
 }
 
 // letGo saves a held talk, or takes back the row by which it was locked. The lock stays until the end of the transaction.
-func (c *Checkup) letGo(ctx context.Context, tx *sql.Tx, h held) error {
+func (c *Examination) letGo(ctx context.Context, tx *sql.Tx, h held) error {
 	if h.ours {
 		return c.s.talking(tx).save(ctx, []chat.Talk{h.talk}, map[chat.Talk]*talkRow{h.talk: h.talkRow})
 	}
@@ -255,7 +255,7 @@ func (c *Checkup) letGo(ctx context.Context, tx *sql.Tx, h held) error {
 }
 
 // holding runs work with a talk held.
-func (c *Checkup) holding(ctx context.Context, talk chat.Talk, work func(tx *sql.Tx, h held) error) error {
+func (c *Examination) holding(ctx context.Context, talk chat.Talk, work func(tx *sql.Tx, h held) error) error {
 	return c.s.change(ctx, func(tx *sql.Tx) error {
 		h, err := c.hold(ctx, tx, talk)
 		if err == nil {

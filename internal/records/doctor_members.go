@@ -14,7 +14,7 @@ import (
 const memberKey = "groupId,userId,status"
 
 // members finds users who are in a group several times.
-func (c *Checkup) members(ctx context.Context, after Cursor) (Look, error) {
+func (c *Examination) members(ctx context.Context, after Cursor) (Look, error) {
 	look, err := c.chunk(ctx, "IMGroupMember", after, lookRows)
 	if err != nil || look.Rows == 0 {
 		return look, err
@@ -33,7 +33,7 @@ func (c *Checkup) members(ctx context.Context, after Cursor) (Look, error) {
 }
 
 // userCounts finds groups whose userCnt is not the number of their members.
-func (c *Checkup) userCounts(ctx context.Context, after Cursor) (Look, error) {
+func (c *Examination) userCounts(ctx context.Context, after Cursor) (Look, error) {
 	look, err := c.chunk(ctx, "IMGroup", after, lookGroups)
 	if err != nil || look.Rows == 0 {
 		return look, err
@@ -53,7 +53,7 @@ func (c *Checkup) userCounts(ctx context.Context, after Cursor) (Look, error) {
 
 // mendMembers leaves of each member of a group the row by which it joined first, which is how far back it may read, and
 // counts the members.
-func (c *Checkup) mendMembers(ctx context.Context, f Fault) (why string, err error) {
+func (c *Examination) mendMembers(ctx context.Context, f Fault) (why string, err error) {
 	err = c.holding(ctx, f.Talk, func(tx *sql.Tx, h held) error {
 		rows := make(map[uint32][]int64) // by user, the first to join first
 		err := each(ctx, tx, "SELECT id,userId FROM IMGroupMember WHERE groupId=? AND status=0 ORDER BY updated, id", []any{f.Talk.A},
@@ -80,7 +80,7 @@ func (c *Checkup) mendMembers(ctx context.Context, f Fault) (why string, err err
 
 // talks finds rows of talks, of a kind, whose relation or group is not there. A row that a new message is about to fill
 // cannot be seen.
-func (c *Checkup) talks(kind chat.TalkKind) func(context.Context, Cursor) (Look, error) {
+func (c *Examination) talks(kind chat.TalkKind) func(context.Context, Cursor) (Look, error) {
 	join, fits := "IMGroup o ON o.id=t.a", "o.id IS NOT NULL"
 	if kind == chat.Pair {
 		join, fits = "IMRelationShip o ON o.id=t.relateId", "o.id IS NOT NULL AND o.smallId=t.a AND o.bigId=t.b"
@@ -115,7 +115,7 @@ func (c *Checkup) talks(kind chat.TalkKind) func(context.Context, Cursor) (Look,
 }
 
 // top notes the largest key of a table for its share.
-func (c *Checkup) top(ctx context.Context, what, query string, args ...any) error {
+func (c *Examination) top(ctx context.Context, what, query string, args ...any) error {
 	if _, known := c.tops[what]; known {
 		return nil
 	}
@@ -127,7 +127,7 @@ func (c *Checkup) top(ctx context.Context, what, query string, args ...any) erro
 
 // mendTalk gives a pair whose relation is not there the one that is, or makes it, as the first message does. Nothing of the
 // pair is unread then.
-func (c *Checkup) mendTalk(ctx context.Context, f Fault) (why string, err error) {
+func (c *Examination) mendTalk(ctx context.Context, f Fault) (why string, err error) {
 	err = c.holding(ctx, f.Talk, func(tx *sql.Tx, h held) error {
 		rs, err := c.relationsOf(ctx, tx, []chat.Talk{f.Talk})
 		if err != nil || !h.ours || slices.ContainsFunc(rs[f.Talk], func(r relation) bool { return r.id == h.relation }) {
@@ -159,7 +159,7 @@ func (c *Checkup) mendTalk(ctx context.Context, f Fault) (why string, err error)
 }
 
 // levels finds users who have seen more of a group than was ever sent, or anything of one that is not there.
-func (c *Checkup) levels(ctx context.Context, after Cursor) (look Look, err error) {
+func (c *Examination) levels(ctx context.Context, after Cursor) (look Look, err error) {
 	if err := c.top(ctx, "IMProxyLevel", "SELECT COALESCE(MAX(userId),0) FROM IMProxyLevel"); err != nil {
 		return look, err
 	}
@@ -182,7 +182,7 @@ func (c *Checkup) levels(ctx context.Context, after Cursor) (look Look, err erro
 }
 
 // mendLevel lowers a level to the count.
-func (c *Checkup) mendLevel(ctx context.Context, f Fault) (why string, err error) {
+func (c *Examination) mendLevel(ctx context.Context, f Fault) (why string, err error) {
 	err = c.holding(ctx, f.Talk, func(tx *sql.Tx, h held) error {
 		_, err := exec(ctx, tx, "UPDATE IMProxyLevel SET level=? WHERE userId=? AND groupId=? AND level>?", h.sentA, f.User, f.Talk.A, h.sentA)
 		return err
@@ -199,7 +199,7 @@ type Range struct {
 }
 
 // Ranges returns how much is used of the ids of every table that numbers its rows, the fullest first.
-func (c *Checkup) Ranges(ctx context.Context) (ranges []Range, err error) {
+func (c *Examination) Ranges(ctx context.Context) (ranges []Range, err error) {
 	next := make(map[string]int64)
 	if c.s.dialect.shared() {
 		err := c.query(ctx, "tables", "SELECT TABLE_NAME,COALESCE(AUTO_INCREMENT,0) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE()",

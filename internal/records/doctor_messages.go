@@ -12,7 +12,7 @@ import (
 )
 
 // messages finds what is wrong with the messages of one table: in their ids, in where they are, in what they refer to.
-func (c *Checkup) messages(kind chat.TalkKind, shard uint32) func(context.Context, Cursor) (Look, error) {
+func (c *Examination) messages(kind chat.TalkKind, shard uint32) func(context.Context, Cursor) (Look, error) {
 	table := pairTable(shard)
 	if kind == chat.Group {
 		table = groupTable(shard)
@@ -38,7 +38,7 @@ func (c *Checkup) messages(kind chat.TalkKind, shard uint32) func(context.Contex
 }
 
 // messageFaults is the query for messages that are lost, or have an id that is impossible or that an earlier row has.
-func (c *Checkup) messageFaults(kind chat.TalkKind, table string, shard uint32) string {
+func (c *Examination) messageFaults(kind chat.TalkKind, table string, shard uint32) string {
 	key, owner, parts, fits := "groupId", "IMGroup", "COALESCE(o.id,0),0", "1=1"
 	if kind == chat.Pair {
 		key, owner, parts = "relateId", "IMRelationShip", "COALESCE(o.smallId,0),COALESCE(o.bigId,0)"
@@ -52,7 +52,7 @@ func (c *Checkup) messageFaults(kind chat.TalkKind, table string, shard uint32) 
 }
 
 // earlier is the condition that the talk of a message m has an earlier row with its id.
-func (c *Checkup) earlier(kind chat.TalkKind, table string) string {
+func (c *Examination) earlier(kind chat.TalkKind, table string) string {
 	key, index := "groupId", "groupId,msgId,status,created"
 	if kind == chat.Pair {
 		key, index = "relateId", "relateId,status,msgId,created"
@@ -87,7 +87,7 @@ func scanMessage(scan scanner, kind chat.TalkKind, table string) (Fault, error) 
 }
 
 // listen notes which sounds voice messages refer to, and finds those whose sound is not there.
-func (c *Checkup) listen(ctx context.Context, table string, after, upTo Cursor) (missing []Fault, err error) {
+func (c *Examination) listen(ctx context.Context, table string, after, upTo Cursor) (missing []Fault, err error) {
 	rows := make(map[uint32]int64) // by sound
 	voiceless := func(row int64, what string) {
 		missing = append(missing, Fault{Kind: MissingSound, Table: table, Row: row, Text: fmt.Sprintf("%s row %d is a voice message %s", table, row, what)})
@@ -124,7 +124,7 @@ func (c *Checkup) listen(ctx context.Context, table string, after, upTo Cursor) 
 }
 
 // orphans finds sounds that no message refers to; all messages have been looked at before.
-func (c *Checkup) orphans(ctx context.Context, after Cursor) (Look, error) {
+func (c *Examination) orphans(ctx context.Context, after Cursor) (Look, error) {
 	look, err := c.chunk(ctx, "IMAudio", after, lookRows)
 	if err != nil {
 		return look, err
@@ -143,7 +143,7 @@ func (c *Checkup) orphans(ctx context.Context, after Cursor) (Look, error) {
 }
 
 // renumber gives messages with ids that are impossible, or that an earlier row has, new ones at the end of their talks.
-func (c *Checkup) renumber(ctx context.Context, faults []Fault, seq chat.Sequencer) (mended int, left []string, err error) {
+func (c *Examination) renumber(ctx context.Context, faults []Fault, seq chat.Sequencer) (mended int, left []string, err error) {
 	byTalk := make(map[chat.Talk][]Fault)
 	for _, f := range faults {
 		byTalk[f.Talk] = append(byTalk[f.Talk], f)
@@ -178,7 +178,7 @@ func (c *Checkup) renumber(ctx context.Context, faults []Fault, seq chat.Sequenc
 
 // stillFaulty reads those messages of the talk held that are as wrong as they were found, in order of their times. others
 // is how many of them are not stored under the talk's relation.
-func (c *Checkup) stillFaulty(ctx context.Context, tx *sql.Tx, h held, faults []Fault) (rows []moving, others int, err error) {
+func (c *Examination) stillFaulty(ctx context.Context, tx *sql.Tx, h held, faults []Fault) (rows []moving, others int, err error) {
 	table, key := faults[0].Table, "relateId"
 	if h.talk.Kind == chat.Group {
 		key = "groupId"

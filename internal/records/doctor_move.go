@@ -33,7 +33,7 @@ const journalColumns = "kind,a,b,oldTable,oldRow,oldOwner,oldId,oldCreated,newTa
 // deleted.
 //
 // In a group those messages are left that a member would see by this who has joined since they were written.
-func (c *Checkup) move(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequencer, rows []moving) (moved int, why string, err error) {
+func (c *Examination) move(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequencer, rows []moving) (moved int, why string, err error) {
 	last, err := c.lastTime(ctx, tx, h)
 	if err != nil {
 		return 0, "", err
@@ -74,7 +74,7 @@ func (c *Checkup) move(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequenc
 }
 
 // lastTime is when the message with the talk's largest id was created; of several with that id, the first.
-func (c *Checkup) lastTime(ctx context.Context, tx *sql.Tx, h held) (at uint32, err error) {
+func (c *Examination) lastTime(ctx context.Context, tx *sql.Tx, h held) (at uint32, err error) {
 	table, key := tableOf(h)
 	from := table + c.by(table, "relateId,status,msgId,created") + c.by(table, "groupId,msgId,status,created")
 	var last uint32
@@ -89,7 +89,7 @@ func (c *Checkup) lastTime(ctx context.Context, tx *sql.Tx, h held) (at uint32, 
 }
 
 // joins returns when those who are in a group have joined it.
-func (c *Checkup) joins(ctx context.Context, tx *sql.Tx, group uint32) (at []uint32, err error) {
+func (c *Examination) joins(ctx context.Context, tx *sql.Tx, group uint32) (at []uint32, err error) {
 	err = each(ctx, tx, "SELECT DISTINCT updated FROM IMGroupMember WHERE groupId=? AND status=0", []any{group}, func(scan scanner) error {
 		var t uint32
 		err := scan(&t)
@@ -100,7 +100,7 @@ func (c *Checkup) joins(ctx context.Context, tx *sql.Tx, group uint32) (at []uin
 }
 
 // reserve gets n consecutive ids for the talk held, as for messages that are sent.
-func (c *Checkup) reserve(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequencer, n int) (first uint32, err error) {
+func (c *Examination) reserve(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequencer, n int) (first uint32, err error) {
 	a := &appending{talking: c.s.talking(tx), talks: map[chat.Talk]*talkRow{h.talk: h.talkRow}}
 	err = a.reserve(ctx, seq, []chat.Reserve{
 		{Talk: h.talk, Relation: h.relation, Count: uint32(n), Floor: h.lastID, Checked: h.checked}})
@@ -108,7 +108,7 @@ func (c *Checkup) reserve(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequ
 }
 
 // copyRows writes the journal, the new rows and deletes the old ones.
-func (c *Checkup) copyRows(ctx context.Context, tx *sql.Tx, h held, rows []moving, times []uint32, first, now uint32) error {
+func (c *Examination) copyRows(ctx context.Context, tx *sql.Tx, h held, rows []moving, times []uint32, first, now uint32) error {
 	target, key := tableOf(h)
 	sources := make(map[string][]uint32)
 	var journal []any
@@ -152,7 +152,7 @@ func (c *Checkup) copyRows(ctx context.Context, tx *sql.Tx, h held, rows []movin
 }
 
 // copied returns the columns of the messages that a move takes over as they are, those that forks have added included.
-func (c *Checkup) copied(target, key string, sources []string) ([]string, error) {
+func (c *Examination) copied(target, key string, sources []string) ([]string, error) {
 	all := c.tables[target]
 	for _, source := range sources {
 		for column := range c.tables[source] {

@@ -19,7 +19,7 @@ type relation struct {
 }
 
 // relations finds pairs with more than one relation, where another than the one in use is alive or has messages.
-func (c *Checkup) relations(ctx context.Context, after Cursor) (Look, error) {
+func (c *Examination) relations(ctx context.Context, after Cursor) (Look, error) {
 	look, err := c.chunk(ctx, "IMRelationShip", after, lookRows)
 	if err != nil || look.Rows == 0 {
 		return look, err
@@ -77,7 +77,7 @@ func splitTalk(p chat.Talk, rs []relation, used uint32, full map[uint32]bool) (F
 }
 
 // relationsOf returns all relations of pairs, the one in use by the original's tables last.
-func (c *Checkup) relationsOf(ctx context.Context, q querier, pairs []chat.Talk) (map[chat.Talk][]relation, error) {
+func (c *Examination) relationsOf(ctx context.Context, q querier, pairs []chat.Talk) (map[chat.Talk][]relation, error) {
 	all := make(map[chat.Talk][]relation)
 	// Not chunked, which may repeat a key, and find its rows twice; there are lookRows pairs at most.
 	keys := make([]any, 0, 2*len(pairs))
@@ -97,7 +97,7 @@ func (c *Checkup) relationsOf(ctx context.Context, q querier, pairs []chat.Talk)
 }
 
 // used returns the relations that rows of talks name.
-func (c *Checkup) used(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
+func (c *Examination) used(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32)
 	if c.tables["IMProxyTalk"] == nil {
 		return found, nil
@@ -120,7 +120,7 @@ func (c *Checkup) used(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]ui
 }
 
 // withMessages returns which relations have messages in their tables.
-func (c *Checkup) withMessages(ctx context.Context, relations []uint32) (map[uint32]bool, error) {
+func (c *Examination) withMessages(ctx context.Context, relations []uint32) (map[uint32]bool, error) {
 	byTable := make(map[string][]uint32)
 	for _, id := range relations {
 		byTable[pairTable(id)] = append(byTable[pairTable(id)], id)
@@ -145,7 +145,7 @@ func (c *Checkup) withMessages(ctx context.Context, relations []uint32) (map[uin
 
 // merge appends the messages of a pair's other relations to those of the relation in use, some at a time, and gives the
 // others status 1. why says what kept it from that.
-func (c *Checkup) merge(ctx context.Context, talk chat.Talk, seq chat.Sequencer) (why string, err error) {
+func (c *Examination) merge(ctx context.Context, talk chat.Talk, seq chat.Sequencer) (why string, err error) {
 	for more := true; more && why == "" && err == nil; {
 		err = c.holding(ctx, talk, func(tx *sql.Tx, h held) (err error) {
 			more, why, err = c.mergeSome(ctx, tx, h, seq)
@@ -155,7 +155,7 @@ func (c *Checkup) merge(ctx context.Context, talk chat.Talk, seq chat.Sequencer)
 	return why, err
 }
 
-func (c *Checkup) mergeSome(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequencer) (more bool, why string, err error) {
+func (c *Examination) mergeSome(ctx context.Context, tx *sql.Tx, h held, seq chat.Sequencer) (more bool, why string, err error) {
 	all, err := c.relationsOf(ctx, tx, []chat.Talk{h.talk})
 	if err != nil {
 		return false, "", err
@@ -187,7 +187,7 @@ func (c *Checkup) mergeSome(ctx context.Context, tx *sql.Tx, h held, seq chat.Se
 }
 
 // nextToMove returns the next messages of relations in order of their times: those that can be seen, then removed ones.
-func (c *Checkup) nextToMove(ctx context.Context, tx *sql.Tx, from []relation) (rows []moving, more bool, err error) {
+func (c *Examination) nextToMove(ctx context.Context, tx *sql.Tx, from []relation) (rows []moving, more bool, err error) {
 	for _, which := range []string{"status=0 ORDER BY created, id", "status<>0 ORDER BY id"} {
 		for _, r := range from {
 			table := pairTable(r.id)

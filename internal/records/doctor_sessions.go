@@ -12,7 +12,7 @@ import (
 func alive(row string) string { return "(" + row + ".status=0 OR " + row + ".status IS NULL)" }
 
 // sessions finds users with several sessions of one talk, and with sessions of groups that they are not in.
-func (c *Checkup) sessions(ctx context.Context, after Cursor) (Look, error) {
+func (c *Examination) sessions(ctx context.Context, after Cursor) (Look, error) {
 	look, err := c.chunk(ctx, "IMRecentSession", after, lookRows)
 	if err != nil || look.Rows == 0 {
 		return look, err
@@ -46,7 +46,7 @@ func (c *Checkup) sessions(ctx context.Context, after Cursor) (Look, error) {
 
 // mendSession leaves of a user's sessions of a talk the one in use, at the place in the list of the latest, and gives the
 // others status 1.
-func (c *Checkup) mendSession(ctx context.Context, f Fault) (why string, err error) {
+func (c *Examination) mendSession(ctx context.Context, f Fault) (why string, err error) {
 	err = c.holding(ctx, f.Talk, func(tx *sql.Tx, h held) error {
 		var rows []int64
 		var updated int64
@@ -81,7 +81,7 @@ func (c *Checkup) mendSession(ctx context.Context, f Fault) (why string, err err
 }
 
 // retire gives rows status 1 for which another one is kept (0: none), and notes it in the journal.
-func (c *Checkup) retire(ctx context.Context, tx *sql.Tx, h held, table string, rows []int64, kept int64) error {
+func (c *Examination) retire(ctx context.Context, tx *sql.Tx, h held, table string, rows []int64, kept int64) error {
 	now := c.s.unix()
 	var journal []any
 	for _, row := range rows {
@@ -94,7 +94,7 @@ func (c *Checkup) retire(ctx context.Context, tx *sql.Tx, h held, table string, 
 }
 
 // mendStraySession takes a group out of the list of a user who is not in it, as leaving it does.
-func (c *Checkup) mendStraySession(ctx context.Context, f Fault) (why string, err error) {
+func (c *Examination) mendStraySession(ctx context.Context, f Fault) (why string, err error) {
 	err = c.holding(ctx, f.Talk, func(tx *sql.Tx, h held) error {
 		in, err := membersAmong(ctx, tx, c.s.dialect, []member{{f.Talk.A, f.User}})
 		if err != nil || len(in) > 0 {

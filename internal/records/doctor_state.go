@@ -13,7 +13,7 @@ import (
 
 // PairStates returns the next pairs that have messages or a row of ours: their relations, last ids, and how much each of
 // the two has not read.
-func (c *Checkup) PairStates(ctx context.Context, after Cursor) (states []chat.Change, look Look, err error) {
+func (c *Examination) PairStates(ctx context.Context, after Cursor) (states []chat.Change, look Look, err error) {
 	look, err = c.chunk(ctx, "IMRelationShip", after, lookRows)
 	if err != nil || look.Rows == 0 {
 		return nil, look, err
@@ -60,7 +60,7 @@ func (c *Checkup) PairStates(ctx context.Context, after Cursor) (states []chat.C
 }
 
 // lastStored is lastStored for talks by table, without locks.
-func (c *Checkup) lastStored(ctx context.Context, byTable map[string]map[uint32]*talkRow) error {
+func (c *Examination) lastStored(ctx context.Context, byTable map[string]map[uint32]*talkRow) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	for _, table := range sortedKeys(byTable) {
@@ -72,7 +72,7 @@ func (c *Checkup) lastStored(ctx context.Context, byTable map[string]map[uint32]
 }
 
 // GroupStates returns the next groups: their members, last ids, counts, levels and mutes.
-func (c *Checkup) GroupStates(ctx context.Context, after Cursor) (states []chat.Change, look Look, err error) {
+func (c *Examination) GroupStates(ctx context.Context, after Cursor) (states []chat.Change, look Look, err error) {
 	look, err = c.chunk(ctx, "IMGroup", after, lookGroups)
 	if err != nil || look.Rows == 0 {
 		return nil, look, err
@@ -95,7 +95,7 @@ func (c *Checkup) GroupStates(ctx context.Context, after Cursor) (states []chat.
 }
 
 // groupStates reads all that is known of a few groups.
-func (c *Checkup) groupStates(ctx context.Context, q querier, groups []uint32) (map[uint32]*chat.Change, error) {
+func (c *Examination) groupStates(ctx context.Context, q querier, groups []uint32) (map[uint32]*chat.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	byID := make(map[uint32]*chat.Change)
@@ -165,7 +165,7 @@ func (c *Checkup) groupStates(ctx context.Context, q querier, groups []uint32) (
 
 // HoldGroup calls work with the state of a group, which stays as it is until work returns. work must end soon, and may be
 // called again when the database undid the transaction.
-func (c *Checkup) HoldGroup(ctx context.Context, group uint32, work func(state chat.Change) error) error {
+func (c *Examination) HoldGroup(ctx context.Context, group uint32, work func(state chat.Change) error) error {
 	return c.holding(ctx, chat.GroupTalk(group), func(tx *sql.Tx, _ held) error {
 		states, err := c.groupStates(ctx, tx, []uint32{group})
 		if err != nil {
@@ -176,7 +176,7 @@ func (c *Checkup) HoldGroup(ctx context.Context, group uint32, work func(state c
 }
 
 // Devices returns the next users who have set a push token.
-func (c *Checkup) Devices(ctx context.Context, after Cursor) (devices []chat.Device, look Look, err error) {
+func (c *Examination) Devices(ctx context.Context, after Cursor) (devices []chat.Device, look Look, err error) {
 	if c.tables["IMProxyDevice"] == nil {
 		return nil, Look{Done: true, Share: 1}, nil
 	}
@@ -197,7 +197,7 @@ func (c *Checkup) Devices(ctx context.Context, after Cursor) (devices []chat.Dev
 }
 
 // Known returns which of some talks exist: pairs that have a relation, groups that have a row.
-func (c *Checkup) Known(ctx context.Context, talks []chat.Talk) (map[chat.Talk]bool, error) {
+func (c *Examination) Known(ctx context.Context, talks []chat.Talk) (map[chat.Talk]bool, error) {
 	known := make(map[chat.Talk]bool)
 	var pairs []chat.Talk
 	var groups []uint32
@@ -229,7 +229,7 @@ func (c *Checkup) Known(ctx context.Context, talks []chat.Talk) (map[chat.Talk]b
 }
 
 // KnownUsers returns which of some users there are.
-func (c *Checkup) KnownUsers(ctx context.Context, users []uint32) (map[uint32]bool, error) {
+func (c *Examination) KnownUsers(ctx context.Context, users []uint32) (map[uint32]bool, error) {
 	known := make(map[uint32]bool)
 	err := chunked(users, func(ids []uint32) error {
 		return c.query(ctx, "users", "SELECT id FROM IMUser WHERE id IN ("+marks(len(ids))+")", args(ids), func(scan scanner) error {
@@ -244,7 +244,7 @@ func (c *Checkup) KnownUsers(ctx context.Context, users []uint32) (map[uint32]bo
 
 // Commits returns up to max commits recorded more than a minute ago whose counts have not been applied elsewhere; all counts
 // how many there are.
-func (c *Checkup) Commits(ctx context.Context, max int) (commits []chat.Commit, all int, err error) {
+func (c *Examination) Commits(ctx context.Context, max int) (commits []chat.Commit, all int, err error) {
 	if c.tables["IMProxyCommit"] == nil {
 		return nil, 0, nil
 	}
@@ -261,7 +261,7 @@ func (c *Checkup) Commits(ctx context.Context, max int) (commits []chat.Commit, 
 const commitGrace = 60
 
 // DeleteCommits deletes the records of commits that have been applied.
-func (c *Checkup) DeleteCommits(ctx context.Context, commits []chat.Commit) error {
+func (c *Examination) DeleteCommits(ctx context.Context, commits []chat.Commit) error {
 	ids := make([]chat.CommitID, len(commits))
 	for i, commit := range commits {
 		ids[i] = commit.ID

@@ -13,10 +13,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
-// checked is all that a checkup tells of the state of some talks, and the keys it goes through.
+// checked is all that a comparison tells of the state of some talks, and the keys it goes through.
 func (p *proxy) checked(states ...chat.Change) (found []string) {
 	p.t.Helper()
-	c := counters.Checkup{Redis: p.Redis}
+	c := counters.Comparison{Redis: p.Redis}
 	p.must(c.Reachable(p.t.Context()))
 	p.must(c.Compare(p.t.Context(), states, true, func(i int, kind, text string) { found = append(found, fmt.Sprint(kind, " ", text)) }))
 	p.must(c.Keys(p.t.Context(), func(_ context.Context, peers map[uint32][]uint32) error {
@@ -34,7 +34,7 @@ func (p *proxy) checked(states ...chat.Change) (found []string) {
 	return found
 }
 
-func TestCheckupOnACluster(t *testing.T) {
+func TestComparisonOnACluster(t *testing.T) {
 	cluster := servers.RedisCluster(t)
 	p := newProxy(t, filepath.Join(t.TempDir(), "db"), all(patient(counters.Instance{Cluster: cluster.Addrs()})))
 	g := p.group(1, 2)
@@ -57,7 +57,7 @@ func TestCheckupOnACluster(t *testing.T) {
 	if got := p.checked(states...); !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
 	}
-	c := counters.Checkup{Redis: p.Redis}
+	c := counters.Comparison{Redis: p.Redis}
 	p.must(c.Bring(t.Context(), states))
 	p.must(c.DropUnread(t.Context(), 2, []uint32{3}))
 	if got := p.checked(states[0], states[2]); !slices.Equal(got, []string{"members of 1", "unread of 2 [1]"}) {

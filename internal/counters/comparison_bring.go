@@ -53,7 +53,7 @@ func nothing(rueidis.RedisResult) {}
 
 // Bring raises ids to those of the state, and counters, levels and mutes to where the records have more. Levels are lowered
 // to what there is.
-func (c Checkup) Bring(ctx context.Context, states []chat.Change) error {
+func (c Comparison) Bring(ctx context.Context, states []chat.Change) error {
 	at := c.unread.known()
 	var unread, mutes question
 	for _, s := range states {
@@ -85,7 +85,7 @@ func (c Checkup) Bring(ctx context.Context, states []chat.Change) error {
 }
 
 // bringLevels brings the levels of members between the records' and the counts.
-func (c Checkup) bringLevels(ctx context.Context, states []chat.Change) error {
+func (c Comparison) bringLevels(ctx context.Context, states []chat.Change) error {
 	var counts, levels question
 	for _, s := range states {
 		if s.Talk.Kind != chat.Group {
@@ -108,7 +108,7 @@ func (c Checkup) bringLevels(ctx context.Context, states []chat.Change) error {
 }
 
 // BringMembers makes the members of a group in Redis those of the state, which is current: the group is locked.
-func (c Checkup) BringMembers(ctx context.Context, state chat.Change) error {
+func (c Comparison) BringMembers(ctx context.Context, state chat.Change) error {
 	at := c.groupMember.known()
 	if at == 0 {
 		return chat.Errorf(chat.Unavailable, "it is not known yet whether Redis still has what it had; try again")
@@ -120,7 +120,7 @@ func (c Checkup) BringMembers(ctx context.Context, state chat.Change) error {
 }
 
 // BringDevices gives push tokens back that Redis has lost.
-func (c Checkup) BringDevices(ctx context.Context, devices []chat.Device) error {
+func (c Comparison) BringDevices(ctx context.Context, devices []chat.Device) error {
 	users := make([]uint32, len(devices))
 	for i, d := range devices {
 		users[i] = d.User
@@ -143,7 +143,7 @@ func (c Checkup) BringDevices(ctx context.Context, devices []chat.Device) error 
 const scanned = 500
 
 // Keys goes through the keys of unread counters, by user and peer, and of members of groups, some at a time.
-func (c Checkup) Keys(ctx context.Context, unread func(ctx context.Context, peers map[uint32][]uint32) error,
+func (c Comparison) Keys(ctx context.Context, unread func(ctx context.Context, peers map[uint32][]uint32) error,
 	members func(ctx context.Context, groups []uint32) error) error {
 	err := c.scan(ctx, c.unread, "unread_", func(users []uint32) error {
 		peers := make(map[uint32][]uint32, len(users))
@@ -170,7 +170,7 @@ func (c Checkup) Keys(ctx context.Context, unread func(ctx context.Context, peer
 }
 
 // scan calls f with the numbers of the keys that are a prefix and a number.
-func (c Checkup) scan(ctx context.Context, ro *role, prefix string, f func([]uint32) error) error {
+func (c Comparison) scan(ctx context.Context, ro *role, prefix string, f func([]uint32) error) error {
 	ro.link.mu.Lock()
 	client := ro.client
 	ro.link.mu.Unlock()
@@ -210,7 +210,7 @@ func (c Checkup) scan(ctx context.Context, ro *role, prefix string, f func([]uin
 }
 
 // DropUnread removes unread counters, unless they move meanwhile.
-func (c Checkup) DropUnread(ctx context.Context, user uint32, peers []uint32) error {
+func (c Comparison) DropUnread(ctx context.Context, user uint32, peers []uint32) error {
 	key := unreadKey(user)
 	var q, drops question
 	for _, peer := range peers {

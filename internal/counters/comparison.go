@@ -10,9 +10,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Checkup compares Redis with the state of the records, and brings it up to that. It reads and writes the same keys as
+// Comparison compares Redis with the state of the records, and brings it up to that. It reads and writes the same keys as
 // proxies at work do, by the same revisions. To compare, the Redis need not be in Use; to bring it up, it must be.
-type Checkup struct{ *Redis }
+type Comparison struct{ *Redis }
 
 // The names of what Redis may lack, as doctor reports it.
 const (
@@ -30,7 +30,7 @@ const (
 const perPipeline = 1000
 
 // Reachable asks every instance for an answer; the error says which have none, and why.
-func (c Checkup) Reachable(ctx context.Context) error {
+func (c Comparison) Reachable(ctx context.Context) error {
 	for _, ro := range c.roles {
 		if _, err := ro.do(ctx, []command{plain("GET", epochKey(ro.name))}); err != nil {
 			return err
@@ -69,7 +69,7 @@ func (q *question) ask(ctx context.Context, ro *role) error {
 }
 
 // epochOf is a role's epoch as it stands in Redis; 0: there is none.
-func (c Checkup) epochOf(ctx context.Context, ro *role) (uint32, error) {
+func (c Comparison) epochOf(ctx context.Context, ro *role) (uint32, error) {
 	results, err := ro.do(ctx, []command{plain("GET", epochKey(ro.name))})
 	if err != nil {
 		return 0, err
@@ -81,7 +81,7 @@ func (c Checkup) epochOf(ctx context.Context, ro *role) (uint32, error) {
 // Compare tells how Redis differs from the state of talks. With whole it also tells which unread counters, counts and mutes
 // of the records are lost in Redis; originals beside us move those in Redis alone, so that is asked before the records are
 // given up.
-func (c Checkup) Compare(ctx context.Context, states []chat.Change, whole bool, differs func(i int, kind, text string)) error {
+func (c Comparison) Compare(ctx context.Context, states []chat.Change, whole bool, differs func(i int, kind, text string)) error {
 	epoch, err := c.epochOf(ctx, c.unread)
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func compareMutes(r rueidis.RedisResult, s chat.Change, tell telling) {
 }
 
 // CompareDevices tells which push tokens Redis has lost.
-func (c Checkup) CompareDevices(ctx context.Context, devices []chat.Device, differs func(i int, kind, text string)) error {
+func (c Comparison) CompareDevices(ctx context.Context, devices []chat.Device, differs func(i int, kind, text string)) error {
 	var q question
 	for i, d := range devices {
 		if d.Device == "" {

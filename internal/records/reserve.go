@@ -1,0 +1,51 @@
+package records
+
+import (
+	"context"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// reserve gets the ids. Where others than proxies may have written to a talk (its counter is behind, was lost, or has
+// moved on), the message table is looked at first: ids and times go on from what is there.
+func (a *appending) reserve(ctx context.Context, seq chat.Sequencer, want []chat.Reserve) error {
+	first := seq.Next(ctx, want)
+	var again []chat.Reserve
+	var doubtful []chat.Talk
+	for i, r := range want {
+		if first[i] == 0 {
+			again = append(again, r)
+		}
+		if first[i] != r.Floor+1 {
+			doubtful = append(doubtful, r.Talk)
+		}
+	}
+	if err := a.lastStored(ctx, doubtful, a.talks); err != nil {
+		return err
+	}
+	for i := range again {
+		again[i].Floor, again[i].Checked = a.talks[again[i].Talk].lastID, true
+	}
+	var next []uint32
+	if len(again) > 0 {
+		next = seq.Next(ctx, again)
+	}
+	for i, r := range want {
+		id := first[i]
+		if id == 0 {
+			id, next = next[0], next[1:]
+		}
+		r.Floor = id - 1
+		a.talks[r.Talk].lastID = r.Floor
+		a.reserved = append(a.reserved, r)
+	}
+	return nil
+}
+
+// giveBack returns the ids of a batch that will not be stored, so that they leave no gap. It is called before the
+// transaction is undone, as long as nobody else can ask for ids of these talks; after a deadlock somebody may have.
+func (a *appending) giveBack(ctx context.Context, seq chat.Sequencer) {
+	if len(a.reserved) > 0 {
+		seq.GiveBack(context.WithoutCancel(ctx), a.reserved) // the reason may be that ctx has ended
+	}
+}
