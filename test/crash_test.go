@@ -19,7 +19,7 @@ import (
 // the id it was answered with; ids never go back; and unread counters say what the rows say. Where several proxies are at
 // work, the others go on meanwhile, and answer everything.
 func TestKilledUnderLoad(t *testing.T) {
-	rounds := 10
+	rounds := inFull(20, 10)
 	if underRace {
 		rounds = 4
 	}

@@ -59,6 +59,7 @@ type place struct {
 	data    string // the directory of the embedded store; empty on MySQL
 	fleet   *fleet // nil on the embedded store
 	flushed bool   // Redis has lost what it had
+	touched int    // how often touch was called
 }
 
 func openEmbedded(t *testing.T) *place {
@@ -71,6 +72,12 @@ func openEmbedded(t *testing.T) *place {
 func openMySQL(t *testing.T) *place {
 	t.Helper()
 	f, _ := newRedisFleet(t)
+	return openFleet(t, f)
+}
+
+// openFleet makes a place of what proxies are to share.
+func openFleet(t *testing.T, f *fleet) *place {
+	t.Helper()
 	w := &place{db: f.db.Admin, fleet: f}
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -22,6 +22,8 @@ type fleet struct {
 	redis redisClient // the database that all instances are in; empty when the test has a Redis of another kind
 	files *msfs.Server
 	conf  harness.Config // to be changed before the first start
+
+	expected []string // what logs may have: see startWith
 }
 
 // newFleet makes one that has everything but a Redis.
@@ -45,7 +47,13 @@ func newFleetOn(t *testing.T, server *servers.DatabaseServer) *fleet {
 // newRedisFleet makes one with a Redis of its own.
 func newRedisFleet(t *testing.T) (*fleet, *servers.Redis) {
 	t.Helper()
-	f, redis := newFleet(t), servers.StartRedis(t)
+	return newRedisFleetOn(t, servers.MariaDB(t))
+}
+
+// newRedisFleetOn does the same on a server of the test's own.
+func newRedisFleetOn(t *testing.T, server *servers.DatabaseServer) (*fleet, *servers.Redis) {
+	t.Helper()
+	f, redis := newFleetOn(t, server), servers.StartRedis(t)
 	f.conf.Redis = hostAndPort(redis)
 	f.redis = dialRedis(t, redis, 1)
 	return f, redis
@@ -90,7 +98,7 @@ func writeConfig(t *testing.T, conf harness.Config) string {
 // start starts a proxy.
 func (f *fleet) start(t *testing.T, args ...string) *harness.Proxy {
 	t.Helper()
-	return startWith(t, harness.Options{Config: writeConfig(t, f.conf), Args: args})
+	return startWith(t, harness.Options{Config: writeConfig(t, f.conf), Args: args}, f.expected...)
 }
 
 // exec changes the database as somebody else does who writes there.

@@ -268,6 +268,7 @@ func (w *place) flush(t *testing.T) (stop func() int) {
 func (w *place) touch(t *testing.T, sent *ledger) {
 	t.Helper()
 	c := w.dial(t, 0)
+	w.touched++
 	users := make(map[uint32]bool)
 	members, err := w.db.QueryContext(t.Context(), "SELECT groupId, userId FROM IMGroupMember WHERE status = 0 ORDER BY id")
 	if err != nil {
@@ -288,9 +289,10 @@ func (w *place) touch(t *testing.T, sent *ledger) {
 		t.Fatal(err)
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(w.positions(t)), func(a, b talk) int { return cmp.Compare(a.String(), b.String()) }) {
-		req := pairText(k.low, k.high, "touch "+k.String())
+		text := fmt.Sprintf("touch %d of %v", w.touched, k)
+		req := pairText(k.low, k.high, text)
 		if k.group != 0 {
-			req = groupText(senders[k.group], k.group, "touch "+k.String())
+			req = groupText(senders[k.group], k.group, text)
 		} else {
 			users[k.low], users[k.high] = true, true
 		}

@@ -103,7 +103,6 @@ func (m MySQL) connector() (driver.Connector, error) {
 	cfg.ClientFoundRows = true   // an update that finds its row has found it, changed or not
 	cfg.InterpolateParams = true // one round trip; the driver binds the values
 	cfg.MultiStatements = true   // for texts that are constants of ours
-	cfg.RejectReadOnly = true    // after a failover the connection goes, and with it the old master
 	cfg.Collation = "utf8mb4_bin"
 	cfg.Params = map[string]string{
 		"sql_mode":                 "'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
@@ -116,26 +115,5 @@ func (m MySQL) connector() (driver.Connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
 	}
-	return mysqlConnector{inner}, nil
-}
-
-// mysqlConnector prepares every connection.
-type mysqlConnector struct{ driver.Connector }
-
-// Connect implements driver.Connector.
-func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	exec, ok := conn.(driver.ExecerContext)
-	if !ok {
-		err = fmt.Errorf("the MySQL driver's connection (%T) runs no statements", conn)
-	} else {
-		_, err = exec.ExecContext(ctx, session, nil)
-	}
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
+	return &mysqlConnector{Connector: inner}, nil
 }

@@ -223,11 +223,16 @@ func (mysqlDialect) exists(err error) bool {
 
 // undone: the server said that it did not commit. Of a connection that broke nothing is known.
 func (d mysqlDialect) undone(err error) bool {
+	return takesNoWrites(err) || d.retry(err)
+}
+
+// takesNoWrites: the server is read-only.
+func takesNoWrites(err error) bool {
 	switch mysqlCode(err) {
 	case errReadOnly, errReadOnlyTx, errReadOnlyMode:
 		return true
 	}
-	return d.retry(err)
+	return false
 }
 
 func (mysqlDialect) retry(err error) bool {

@@ -77,6 +77,14 @@ func StartMariaDB(t testing.TB, args ...string) *DatabaseServer {
 	return d
 }
 
+// RestartWith is Restart with more arguments of mariadbd, from now on; of two that contradict each other the later counts.
+func (d *DatabaseServer) RestartWith(t testing.TB, args ...string) {
+	t.Helper()
+	d.own(t)
+	d.args = append(d.args[:len(d.args):len(d.args)], args...)
+	d.Restart(t)
+}
+
 func newMariaDB(args []string) *DatabaseServer {
 	d := &DatabaseServer{args: args, password: rand.Text(), templates: map[string]*Database{}}
 	d.Engine = Engine{name: "mariadb", argv: d.commandLine, ready: d.serves}

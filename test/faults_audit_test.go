@@ -1,0 +1,164 @@
+//go:build !race
+
+package test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// tally counts what was sent before the fault, and what it may have touched: what began while it lasted, or was under way
+// when it began.
+func (l *faultLoad) tally() (before, meanwhile tally) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := func(begun time.Time, took time.Duration, answered bool) *tally {
+		if !answered {
+			took = givenUpAfter
+		}
+		switch {
+		case begun.Before(l.started):
+			return new(tally) // of a load before
+		case begun.Add(took).Before(l.begun):
+			return &before
+		case begun.Before(l.ended):
+			return &meanwhile
+		}
+		return new(tally)
+	}
+	for _, a := range l.tries {
+		n := at(a.begun, a.took, a.took != 0)
+		switch {
+		case a.id != 0:
+			n.stored++
+		case a.took != 0:
+			n.refused++
+		default:
+			n.silent++
+		}
+		n.longest = max(n.longest, a.took)
+	}
+	for _, q := range l.lookups {
+		n := at(q.begun, q.took, q.answered)
+		if q.answered {
+			n.reads++
+		} else {
+			n.unread++
+		}
+	}
+	return before, meanwhile
+}
+
+// backAfter is how long after the end of the fault the first message was answered with an id, and from when on all were.
+func (l *faultLoad) backAfter() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first, last := time.Duration(-1), time.Duration(0)
+	for _, a := range l.tries {
+		since := a.begun.Sub(l.ended)
+		switch {
+		case since < 0:
+		case a.id == 0:
+			last = max(last, since)
+		case first < 0 || since+a.took < first:
+			first = since + a.took
+		}
+	}
+	return max(first, last)
+}
+
+// audit compares what was told with what is stored, once it is quiet.
+func (l *faultLoad) audit(t *testing.T) {
+	t.Helper()
+	l.auditDeadlines(t)
+	l.w.touch(t, l.sent)
+	rows := l.w.audit(t, l.sent)
+	stored := make(map[string]bool)
+	for k, list := range rows {
+		last := make(map[uint64]uint64) // by connection
+		for _, m := range list {
+			stored[m.content] = true
+			var line, serial uint64
+			if _, err := fmt.Sscanf(m.content, secret+" %d %d", &line, &serial); err != nil {
+				continue
+			}
+			if serial <= last[line] {
+				t.Errorf("%v: what connection %d sent as %d is stored after %d", k, line, serial, last[line])
+			}
+			last[line] = serial
+		}
+	}
+	doubtful, found := 0, 0
+	for _, a := range l.tries {
+		switch {
+		case a.id != 0:
+		case a.took == 0:
+			if doubtful++; stored[a.text] {
+				found++
+			}
+		case stored[a.text]:
+			t.Errorf("%v: %q was refused with id 0, and is stored", a.talk, a.text)
+		}
+	}
+	t.Logf("%d answered with an id; %d without answer, of which %d are stored", l.sent.acknowledged(), doubtful, found)
+	l.auditReaders(t, rows)
+	l.auditSilence(t, doubtful)
+}
+
+// auditDeadlines sees that what was answered was answered in time.
+func (l *faultLoad) auditDeadlines(t *testing.T) {
+	t.Helper()
+	for _, a := range l.tries {
+		if a.took > requestLimit+answerSlack {
+			t.Errorf("%v: a message was answered after %v", a.talk, a.took)
+		}
+	}
+}
+
+// auditSilence sees that as many messages went without an answer as the log says, which nobody knew the outcome of.
+func (l *faultLoad) auditSilence(t *testing.T, silent int) {
+	t.Helper()
+	if l.reconnect {
+		return // who lost the connection was not answered, either
+	}
+	unknown := 0
+	for _, p := range l.w.proxies {
+		for _, line := range p.Log.Lines() {
+			unlogged, _ := line.Attrs["unlogged_before"].(float64)
+			unknown += int(unlogged)
+			if line.Message == "failed" && line.Text("message") == "IMMsgData" && line.Text("kind") == "unknown outcome" {
+				unknown++
+			}
+		}
+	}
+	if silent > unknown {
+		t.Errorf("%d messages were not answered; of %d the log says that the outcome is unknown", silent, unknown)
+	}
+}
+
+// auditReaders compares what users have read with what they acked.
+func (l *faultLoad) auditReaders(t *testing.T, rows map[talk][]row) {
+	t.Helper()
+	c := l.w.dial(t, 0)
+	for _, k := range crashPairs { // nobody acks there
+		for _, user := range []uint32{k.low, k.high} {
+			from := k.low + k.high - user
+			want := len(after(rows[k], 0, func(m row) bool { return m.from == from }))
+			if got := unreadOf(t, c, user, from, pair); got != want {
+				t.Errorf("%d has %d unread from %d, %d are stored", user, got, from, want)
+			}
+		}
+		checkPaging(t, c, k, rows[k])
+	}
+	for _, r := range l.readers {
+		list, possible := rows[r.talk()], false
+		got := unreadOf(t, c, r.user, r.from, pair)
+		for _, m := range r.marks {
+			possible = possible || got <= len(after(list, m.low, nil)) && got >= len(after(list, m.high, nil))
+		}
+		if !possible {
+			t.Errorf("%v: %d has %d unread of %d, acked %v", r.talk(), r.user, got, len(list), r.marks)
+		}
+	}
+}

@@ -1,0 +1,333 @@
+//go:build !race
+
+package test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/client"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+)
+
+// What the load of the fault tests is made of.
+const (
+	volleyConns  = 6                // connections that send to pairs, many messages at a time
+	groupVolleys = 3                // the same to groups
+	volley       = 8                // messages at a time
+	faultReaders = 3                // users who read a pair and ack, one by one
+	faultLookers = 2                // connections that ask
+	requestLimit = 5 * time.Second  // the deadline of a request
+	answerSlack  = 10 * time.Second // on top of it, on a machine that has much else to do
+	givenUpAfter = requestLimit + 2*time.Second
+)
+
+// faultLoad is load that goes on while something breaks, and what is known of its outcome.
+type faultLoad struct {
+	w       *place
+	sent    *ledger
+	groups  []uint32
+	readers []*faultReader
+
+	// reconnect says that connections may be lost, and are made anew.
+	reconnect bool
+	enough    int64         // messages stored before the fault, and after it
+	rest      time.Duration // between two turns of a connection
+
+	addrs atomic.Pointer[[]string] // of the proxies
+
+	serial  atomic.Uint64
+	lines   atomic.Uint64
+	stored  atomic.Int64
+	halt    chan struct{}
+	started time.Time // the load
+	begun   time.Time // the fault
+	ended   time.Time
+	mu      sync.Mutex
+	tries   []*attempt
+	lookups []lookup
+}
+
+// attempt is a message, and what became of it. faultLoad.mu guards it.
+type attempt struct {
+	talk  talk
+	text  string
+	begun time.Time
+	took  time.Duration // until it was answered; 0: it was not
+	id    uint32        // 0 and answered: refused
+}
+
+// lookup is a request other than a message.
+type lookup struct {
+	begun    time.Time
+	took     time.Duration
+	answered bool
+}
+
+func newFaultLoad(t *testing.T, w *place) *faultLoad {
+	t.Helper()
+	l := &faultLoad{w: w, sent: newLedger(), enough: 300, rest: 5 * time.Millisecond}
+	l.findProxies()
+	l.sent.gaps = true // ids were reserved for what was not stored
+	c := w.dial(t, 0)
+	for range crashGroups {
+		members := append([]uint32{silentMember}, crashMembers...)
+		l.groups = append(l.groups, call[*impb.IMGroupCreateRsp](t, c, newGroup(silentMember, members...)).GetGroupId())
+	}
+	for i := range uint32(faultReaders) {
+		l.readers = append(l.readers, &faultReader{from: 3000 + i, user: 4000 + i})
+	}
+	return l
+}
+
+// findProxies looks where the proxies are, which have just been started.
+func (l *faultLoad) findProxies() {
+	var addrs []string
+	for _, p := range l.w.proxies {
+		addrs = append(addrs, p.Addr)
+	}
+	l.addrs.Store(&addrs)
+}
+
+// around runs the load while fault does whatever it does, and until service is back.
+func (l *faultLoad) around(t *testing.T, fault func(ctx context.Context)) {
+	t.Helper()
+	l.halt, l.started = make(chan struct{}), time.Now()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*patience, fmt.Errorf("the fault test takes too long"))
+	defer cancel()
+	var running sync.WaitGroup
+	n := 0
+	begin := func(work func(ctx context.Context, c *client.Client, line uint64)) {
+		i := n
+		n++
+		running.Go(func() { l.keep(ctx, i, work) })
+	}
+	for range volleyConns {
+		begin(l.volleys(l.somePair))
+	}
+	for range groupVolleys {
+		begin(l.volleys(l.someGroup))
+	}
+	for _, r := range l.readers {
+		begin(func(ctx context.Context, c *client.Client, line uint64) { l.read(ctx, c, line, r) })
+	}
+	for range faultLookers {
+		begin(l.look)
+	}
+	l.await(ctx, l.enough)
+	l.begun = time.Now()
+	fault(ctx)
+	l.ended = time.Now()
+	l.awaitBack(ctx, t)
+	close(l.halt)
+	running.Wait()
+	if ctx.Err() != nil {
+		t.Error(context.Cause(ctx))
+	}
+}
+
+// await waits until so many more messages were stored.
+func (l *faultLoad) await(ctx context.Context, stored int64) {
+	for enough := l.stored.Load() + stored; l.stored.Load() < enough && ctx.Err() == nil; {
+		pause(ctx, time.Millisecond)
+	}
+}
+
+// awaitBack waits for service after the fault.
+func (l *faultLoad) awaitBack(ctx context.Context, t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	l.await(ctx, l.enough)
+	if ctx.Err() != nil {
+		t.Errorf("service is not back %v after the fault", patience)
+	}
+}
+
+// keep keeps a connection at work until the load ends.
+func (l *faultLoad) keep(ctx context.Context, i int, work func(ctx context.Context, c *client.Client, line uint64)) {
+	for ctx.Err() == nil && !l.halted() {
+		addrs := *l.addrs.Load()
+		c, err := client.Dial(ctx, addrs[i%len(addrs)])
+		if err == nil {
+			work(ctx, c, l.lines.Add(1))
+			err = c.Err()
+			c.Close()
+		}
+		if err != nil && !l.reconnect {
+			l.sent.fault(fmt.Sprintf("connection %d: %v", i, err))
+			return
+		}
+		pause(ctx, l.rest)
+	}
+}
+
+func (l *faultLoad) halted() bool {
+	select {
+	case <-l.halt:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *faultLoad) somePair() (talk, *impb.IMMsgData) {
+	k := crashPairs[rand.IntN(len(crashPairs))]
+	if rand.IntN(2) == 0 {
+		return k, pairText(k.low, k.high, "")
+	}
+	return k, pairText(k.high, k.low, "")
+}
+
+func (l *faultLoad) someGroup() (talk, *impb.IMMsgData) {
+	g := l.groups[rand.IntN(len(l.groups))]
+	return groupTalk(g), groupText(crashMembers[rand.IntN(len(crashMembers))], g, "")
+}
+
+// volleys sends many messages at a time and waits for their answers, over and over.
+func (l *faultLoad) volleys(some func() (talk, *impb.IMMsgData)) func(context.Context, *client.Client, uint64) {
+	return func(ctx context.Context, c *client.Client, line uint64) {
+		for c.Err() == nil && ctx.Err() == nil && !l.halted() {
+			answered := make(chan struct{}, volley)
+			for range volley {
+				k, req := some()
+				l.send(ctx, c, line, k, req, func(uint32) { answered <- struct{}{} })
+			}
+			late := time.NewTimer(givenUpAfter)
+			for range volley {
+				select {
+				case <-answered:
+				case <-late.C:
+					late.Reset(0)
+				case <-c.Done():
+				}
+			}
+			late.Stop()
+			pause(ctx, l.rest)
+		}
+	}
+}
+
+// send sends a message and notes what becomes of it; done is called with its id, 0 for none, when that is known.
+func (l *faultLoad) send(ctx context.Context, c *client.Client, line uint64, k talk, req *impb.IMMsgData, done func(id uint32)) {
+	a := &attempt{talk: k, begun: time.Now(), text: fmt.Sprintf("%s %d %d", secret, line, l.serial.Add(1))}
+	req.MsgData = []byte(a.text)
+	l.mu.Lock()
+	l.tries = append(l.tries, a)
+	l.mu.Unlock()
+	above := l.sent.highest(k)
+	err := c.Start(ctx, req, func(m proto.Message, err error) {
+		if err != nil {
+			done(0) // it may be stored or not
+			return
+		}
+		answer := m.(*impb.IMMsgData)
+		id := answer.GetMsgId()
+		l.mu.Lock()
+		a.took, a.id = max(time.Since(a.begun), 1), id
+		l.mu.Unlock()
+		if id != 0 {
+			if id <= above {
+				l.sent.fault(fmt.Sprintf("%v: id %d was given after id %d", k, id, above))
+			}
+			l.sent.answered(k, answer)
+			l.stored.Add(1)
+		}
+		done(id)
+	})
+	if err != nil {
+		done(0)
+	}
+}
+
+// look asks for sessions and pages, over and over. Requests that the storage cannot answer are not answered.
+func (l *faultLoad) look(ctx context.Context, c *client.Client, _ uint64) {
+	for c.Err() == nil && ctx.Err() == nil && !l.halted() {
+		k := crashPairs[rand.IntN(len(crashPairs))]
+		above := l.sent.highest(k)
+		m, ok := l.ask(ctx, c, page(k.low, pair, k.high, 0, 10))
+		if list, is := m.(*impb.IMGetMsgListRsp); ok && is {
+			if n := len(list.GetMsgList()); above > 0 && (n == 0 || list.GetMsgList()[0].GetMsgId() < above) {
+				l.sent.fault(fmt.Sprintf("%v: id %d was answered, but a page of %d does not have it", k, above, n))
+			}
+		}
+		l.ask(ctx, c, &impb.IMRecentContactSessionReq{UserId: &k.low, LatestUpdateTime: proto.Uint32(0)})
+		l.ask(ctx, c, usersInfo(1, 1))
+		pause(ctx, l.rest)
+	}
+}
+
+// ask sends a request that need not be answered. When the load ends it does not wait any more.
+func (l *faultLoad) ask(ctx context.Context, c *client.Client, req proto.Message) (proto.Message, bool) {
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, givenUpAfter)
+	defer cancel()
+	asked := make(chan struct{})
+	defer close(asked)
+	go func() {
+		select {
+		case <-asked:
+		case <-l.halt:
+			cancel()
+		}
+	}()
+	m, err := c.Call(ctx, req)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lookups = append(l.lookups, lookup{begun, time.Since(begun), err == nil})
+	return m, err == nil
+}
+
+// faultReader is a user who reads what another sends, and acks.
+type faultReader struct {
+	from, user uint32
+	marks      []readMark // the last one that certainly took effect, and those since
+}
+
+// readMark is an ack: the user has read up to an id that lies from low to high.
+type readMark struct{ low, high uint32 }
+
+// unsure is the upper end of a mark while no message was answered since: one without answer may have come before it.
+const unsure = ^uint32(0)
+
+func (r *faultReader) talk() talk { return pairTalk(r.from, r.user) }
+
+// read sends a few messages and then an ack, over and over, and looks whether that took effect.
+func (l *faultLoad) read(ctx context.Context, c *client.Client, line uint64, r *faultReader) {
+	for c.Err() == nil && ctx.Err() == nil && !l.halted() {
+		for range 1 + rand.IntN(3) {
+			came := make(chan uint32, 1)
+			l.send(ctx, c, line, r.talk(), pairText(r.from, r.user, ""), func(id uint32) { came <- id })
+			select {
+			case id := <-came:
+				r.learned(id)
+			case <-time.After(givenUpAfter):
+			}
+		}
+		low := l.sent.highest(r.talk())
+		r.marks = append(r.marks, readMark{low, unsure})
+		if err := c.Post(ctx, readAck(r.user, pair, r.from)); err != nil {
+			return
+		}
+		if m, ok := l.ask(ctx, c, unread(r.user)); ok && unreadIn(m.(*impb.IMUnreadMsgCntRsp), r.from, pair) == 0 {
+			r.marks = []readMark{{low, unsure}}
+		}
+		pause(ctx, l.rest)
+	}
+}
+
+// learned ends the doubt about what came before a message.
+func (r *faultReader) learned(id uint32) {
+	for i := range r.marks {
+		if id != 0 && r.marks[i].high == unsure {
+			r.marks[i].high = id - 1
+		}
+	}
+}

@@ -1,0 +1,67 @@
+//go:build !race
+
+package test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/test/faults"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// TestMySQLKilled kills the server, and starts it again.
+func TestMySQLKilled(t *testing.T) {
+	t.Parallel()
+	server := servers.StartMariaDB(t)
+	w, _ := throughMySQL(t, server)
+	w.through(t, "MySQL killed and restarted", func(ctx context.Context) {
+		server.Kill(t)
+		pause(ctx, seconds(2, 10))
+		server.Restart(t)
+	})
+}
+
+// TestMySQLFrozen has the server say nothing for a while.
+func TestMySQLFrozen(t *testing.T) {
+	t.Parallel()
+	server := servers.StartMariaDB(t)
+	w, _ := throughMySQL(t, server)
+	w.through(t, "MySQL frozen", func(ctx context.Context) {
+		server.Freeze(t)
+		pause(ctx, seconds(4, 10))
+		server.Thaw(t)
+	})
+}
+
+// TestMySQLCut cuts connections in the midst of what they are for.
+func TestMySQLCut(t *testing.T) {
+	t.Parallel()
+	for name, arm := range map[string]func(*faults.Proxy) *faults.Shot{
+		"in mid-transaction":     func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isInsert, faults.Every(5)) },
+		"before COMMIT arrived":  func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isCommit, faults.Every(5)) },
+		"after COMMIT had run":   func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isCommit, faults.Every(5)) },
+		"before every statement": func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isAny, faults.Chance(0.02, 1)) },
+		"after every statement":  func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isAny, faults.Chance(0.02, 2)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, between := throughMySQL(t, servers.MariaDB(t))
+			w.through(t, "MySQL connections cut "+name, func(ctx context.Context) {
+				shot := arm(between)
+				pause(ctx, seconds(2, 20))
+				shot.Disarm()
+				t.Logf("%d of %d were cut", shot.Fired(), shot.Matched())
+			})
+		})
+	}
+}
+
+func isInsert(query string) bool {
+	return strings.Contains(query, "INSERT INTO IMMessage") || strings.Contains(query, "INSERT INTO IMGroupMessage")
+}
+
+func isCommit(query string) bool { return query == "COMMIT" }
+
+func isAny(string) bool { return true }

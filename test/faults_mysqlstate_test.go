@@ -1,0 +1,228 @@
+//go:build !race
+
+package test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// adminOf changes a server's settings as its operator does.
+func adminOf(t *testing.T, db *sql.DB) func(query string) {
+	return func(query string) {
+		t.Helper()
+		if _, err := db.ExecContext(within(t), query); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+}
+
+// TestMySQLReadOnly has the master refuse writes, and another one take its place under the same name. The old one goes on
+// running, and connections to it stay.
+func TestMySQLReadOnly(t *testing.T) {
+	t.Parallel()
+	master := servers.StartMariaDB(t, "--server-id=1", "--log-bin=binlog")
+	w, between := throughMySQL(t, master)
+	replica := servers.Replica(t, master, 0)
+	l := w.through(t, "MySQL read-only, then failed over", func(ctx context.Context) {
+		adminOf(t, w.db)("SET GLOBAL read_only=1")
+		clear := func(l harness.Line) bool { return strings.Contains(l.Raw, "it must be the master") }
+		if _, err := w.proxy(0).Log.Await(ctx, clear); err != nil {
+			t.Error(err)
+		}
+		pause(ctx, seconds(2, 10))
+		replica.CatchUp(t, master)
+		promoted := w.fleet.db.On(t, replica).Admin
+		adminOf(t, promoted)("STOP SLAVE; SET GLOBAL read_only=0")
+		w.db = promoted
+		between.SetTarget(replica.Addr())
+	})
+	if _, meanwhile := l.tally(); meanwhile.refused == 0 || meanwhile.silent > 0 {
+		t.Errorf("meanwhile %v", meanwhile)
+	}
+}
+
+// TestMySQLTableMissing takes a table away, and brings it back.
+func TestMySQLTableMissing(t *testing.T) {
+	t.Parallel()
+	w, _ := throughMySQL(t, servers.MariaDB(t))
+	exec := adminOf(t, w.db)
+	w.through(t, "MySQL table missing", func(ctx context.Context) {
+		exec("RENAME TABLE IMMessage_1 TO Elsewhere")
+		pause(ctx, seconds(2, 10))
+		exec("RENAME TABLE Elsewhere TO IMMessage_1")
+	})
+}
+
+// TestMySQLFull fills the space that all tables share, until the server is started anew with more of it.
+func TestMySQLFull(t *testing.T) {
+	t.Parallel()
+	space := func(most string) string { return "--innodb-data-file-path=ibdata1:12M:autoextend:max:" + most }
+	server := servers.StartMariaDB(t, "--innodb-file-per-table=0", space("32M"))
+	w, _ := throughMySQL(t, server)
+	adminOf(t, w.db)("CREATE TABLE Filler (b LONGBLOB) ENGINE=InnoDB")
+	l := w.through(t, "MySQL's disk full", func(ctx context.Context) {
+		for size := 1 << 20; size >= 1<<16; {
+			_, err := w.db.ExecContext(ctx, "INSERT INTO Filler VALUES (REPEAT('x', ?))", size)
+			switch {
+			case err == nil:
+			case strings.Contains(err.Error(), "1114"):
+				size /= 2
+			default:
+				t.Fatal(err)
+			}
+		}
+		full := func(l harness.Line) bool { return strings.Contains(l.Raw, "the server's disk is full") }
+		if _, err := w.proxy(0).Log.Await(ctx, full); err != nil {
+			t.Error(err)
+		}
+		pause(ctx, seconds(2, 10))
+		server.RestartWith(t, space("128M"))
+	})
+	if _, meanwhile := l.tally(); meanwhile.refused == 0 {
+		t.Error("nothing was refused")
+	}
+}
+
+// TestMySQLConnections has others take all connections that the server gives.
+func TestMySQLConnections(t *testing.T) {
+	t.Parallel()
+	server := servers.StartMariaDB(t)
+	w, between := throughMySQL(t, server)
+	exec := adminOf(t, w.db)
+	w.through(t, "MySQL's max_connections reached", func(ctx context.Context) {
+		others, err := sql.Open("mysql", w.fleet.db.DSN(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer others.Close()
+		exec("SET GLOBAL max_connections=20")
+		between.Cut() // what the proxies have is gone
+		taken := 0
+		for end := time.Now().Add(seconds(2, 10)); time.Now().Before(end) && ctx.Err() == nil; {
+			if _, err := others.Conn(ctx); err != nil {
+				pause(ctx, 10*time.Millisecond)
+				continue
+			}
+			taken++
+		}
+		t.Logf("others had %d connections", taken)
+		exec("SET GLOBAL max_connections=1000")
+	})
+}
+
+// TestMySQLLocks has another session hold rows of talks and of groups for longer than anybody waits, and get into circles
+// with the proxies.
+func TestMySQLLocks(t *testing.T) {
+	t.Parallel()
+	for name, queries := range map[string][]string{
+		"talks":  {"SELECT * FROM IMProxyTalk FOR UPDATE"},
+		"groups": {"SELECT * FROM IMGroup FOR UPDATE"},
+	} {
+		t.Run("held "+name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := throughMySQL(t, servers.MariaDB(t))
+			w.fleet.expected = []string{deadlock}
+			w.through(t, "MySQL rows of "+name+" locked by another session", func(ctx context.Context) {
+				w.hold(ctx, t, seconds(4, 10), queries...)
+			})
+		})
+	}
+	t.Run("deadlocks", func(t *testing.T) {
+		t.Parallel()
+		w, _ := throughMySQL(t, servers.MariaDB(t))
+		w.fleet.expected = []string{deadlock}
+		w.through(t, "MySQL deadlocks with another session", func(ctx context.Context) {
+			circles := 0
+			for end := time.Now().Add(seconds(3, 20)); time.Now().Before(end) && ctx.Err() == nil; {
+				if !w.circle(ctx, t) {
+					circles++
+				}
+			}
+			t.Logf("the other session was undone %d times; see the log for the proxy", circles)
+		})
+	})
+}
+
+// hold locks rows for a while.
+func (w *place) hold(ctx context.Context, t *testing.T, d time.Duration, queries ...string) {
+	t.Helper()
+	tx, err := w.db.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range queries {
+		if _, err := tx.ExecContext(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pause(ctx, d)
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// circle locks talks in the order in which nobody else does; false: it was undone.
+func (w *place) circle(ctx context.Context, t *testing.T) bool {
+	t.Helper()
+	tx, err := w.db.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }() // undone already, maybe
+	for i := len(crashPairs) - 1; i >= 0; i-- {
+		// Who has changed more is not undone.
+		_, err := tx.ExecContext(ctx, "UPDATE IMProxyTalk SET rev=rev WHERE kind=1 AND a=? AND b=?", crashPairs[i].low, crashPairs[i].high)
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// TestReplicaGone kills the replica under load, and starts it again.
+func TestReplicaGone(t *testing.T) {
+	t.Parallel()
+	w, replica, _ := withReplica(t)
+	w.through(t, "replica gone", func(ctx context.Context) {
+		replica.Kill(t)
+		pause(ctx, seconds(3, 15))
+		replica.Restart(t)
+	})
+}
+
+// TestReplicaBehind has the replica stop applying: what this proxy has written is never read from there.
+func TestReplicaBehind(t *testing.T) {
+	t.Parallel()
+	w, _, behind := withReplica(t)
+	w.through(t, fmt.Sprintf("replica %v behind", seconds(4, 30)), func(ctx context.Context) {
+		adminOf(t, behind)("STOP SLAVE SQL_THREAD")
+		pause(ctx, seconds(4, 30))
+		adminOf(t, behind)("START SLAVE SQL_THREAD")
+	})
+}
+
+// withReplica makes a place with a replica, which is in use.
+func withReplica(t *testing.T) (w *place, replica *servers.DatabaseServer, db *sql.DB) {
+	t.Helper()
+	master := servers.StartMariaDB(t, "--server-id=1", "--log-bin=binlog")
+	f, _ := newRedisFleetOn(t, master)
+	observed(f)
+	replica = servers.Replica(t, master, 0)
+	f.conf.Replica = mysqlOf(f.db.On(t, replica))
+	w = openFleet(t, f)
+	w.proxies = make([]*harness.Proxy, 1)
+	w.start(t, "--wait")
+	used := func(l harness.Line) bool { return l.Message == "the replica is used" }
+	if _, err := w.proxy(0).Log.Await(within(t), used); err != nil {
+		t.Fatal(err)
+	}
+	return w, replica, w.fleet.db.On(t, replica).Admin
+}

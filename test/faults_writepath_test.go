@@ -1,0 +1,126 @@
+//go:build !race
+
+package test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/test/faults"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// wires are what lies between the proxies and their servers.
+type wires struct{ mysql, redis *faults.Proxy }
+
+// writeStep is a step of storing messages: what the proxy says to a server.
+type writeStep struct {
+	name  string
+	query func(query string) bool
+	redis func(args []string) bool
+	// unknown says that the step follows a COMMIT whose outcome is not known.
+	unknown bool
+}
+
+// The steps of the write path, in their order: see docs/architecture.md.
+var writeSteps = []writeStep{
+	{name: "START TRANSACTION", query: func(q string) bool { return q == "START TRANSACTION" }},
+	{name: "the locking of talks", query: func(q string) bool {
+		return strings.Contains(q, "IMProxyTalk") && strings.HasSuffix(q, "FOR UPDATE")
+	}},
+	{name: "the giving out of ids", redis: isScriptOn("msg_id_", "group_msg_id_")},
+	{name: "the batch", query: isInsert},
+	{name: "COMMIT", query: isCommit},
+	{name: "the question what became of a COMMIT", query: isSettling, unknown: true},
+	{name: "the counting", redis: isScriptOn("unread_")},
+}
+
+func isSettling(query string) bool {
+	return strings.HasPrefix(query, "INSERT INTO IMProxyCommit") && strings.HasSuffix(query, ",NULL)")
+}
+
+// isScriptOn matches the scripts that change a key with one of these prefixes.
+func isScriptOn(prefixes ...string) func(args []string) bool {
+	return func(args []string) bool {
+		return strings.HasPrefix(args[0], "EVAL") && slices.ContainsFunc(args, func(arg string) bool {
+			return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(arg, p) })
+		})
+	}
+}
+
+// TestWritePath has every step of storing messages fail under load: the step itself is not done, or it is done and nobody
+// says so. The proxy is killed at once or a while after, started again, and what is stored is audited.
+func TestWritePath(t *testing.T) {
+	t.Parallel()
+	for i, step := range writeSteps {
+		t.Run(step.name, func(t *testing.T) {
+			t.Parallel()
+			w, between := throughBoth(t)
+			w.start(t, "--wait")
+			l := newFaultLoad(t, w)
+			l.reconnect, l.enough = true, 60
+			for k, stored := range []bool{false, true} {
+				for _, atOnce := range inFull([]bool{false, true, false, true}, []bool{(i+k)%2 == 1}) {
+					l.around(t, func(ctx context.Context) {
+						between.fail(ctx, t, step, stored)
+						if !atOnce {
+							l.await(ctx, 60)
+						}
+						w.proxy(0).Kill()
+						w.start(t, "--wait")
+						l.findProxies()
+					})
+					name := step.name + map[bool]string{false: " cut before it arrived", true: " cut after it was done"}[stored]
+					l.guarantee(t, name+map[bool]string{false: ", proxy killed later", true: ", proxy killed at once"}[atOnce])
+					l.audit(t)
+				}
+			}
+			w.auditResources(t)
+		})
+	}
+}
+
+// fail has a step fail once, and waits for that.
+func (b wires) fail(ctx context.Context, t *testing.T, step writeStep, stored bool) {
+	t.Helper()
+	var shots []*faults.Shot
+	if step.unknown {
+		shots = append(shots, b.mysql.AfterMySQL(isCommit, faults.Nth(3)))
+	}
+	when := faults.Nth(1)
+	switch {
+	case step.redis != nil && stored:
+		shots = append(shots, b.redis.AfterRedis(step.redis, when))
+	case step.redis != nil:
+		shots = append(shots, b.redis.BeforeRedis(step.redis, when))
+	case stored:
+		shots = append(shots, b.mysql.AfterMySQL(step.query, when))
+	default:
+		shots = append(shots, b.mysql.BeforeMySQL(step.query, when))
+	}
+	for _, s := range shots {
+		select {
+		case <-s.Done():
+		case <-ctx.Done():
+			t.Fatalf("%s: it was not met with", step.name)
+		}
+		s.Disarm()
+	}
+}
+
+// throughBoth makes a place whose proxies reach MySQL and Redis through fault proxies.
+func throughBoth(t *testing.T) (*place, wires) {
+	t.Helper()
+	f, redis := newRedisFleet(t)
+	observed(f)
+	b := wires{faults.New(t, servers.MariaDB(t).Addr()), faults.New(t, redis.Addr())}
+	f.conf.MySQL.Host, f.conf.MySQL.Port = hostPort(t, b.mysql.Addr())
+	host, port, _ := strings.Cut(b.redis.Addr(), ":")
+	f.conf.Redis = map[string]string{"host": host, "port": port}
+	w := openFleet(t, f)
+	w.proxies = make([]*harness.Proxy, 1)
+	return w, b
+}
