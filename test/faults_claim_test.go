@@ -25,7 +25,7 @@ func TestClaimCut(t *testing.T) {
 		"before it ran": between.BeforeMySQL, "after it ran": between.AfterMySQL,
 	} {
 		for n := range 4 {
-			shot := cut(isCOMMIT, faults.Nth(n+1))
+			shot := cut(isCommit, faults.Nth(n+1))
 			peer++
 			answer := call[*impb.IMMsgData](t, c, pairText(1, peer, fmt.Sprint("COMMIT ", n+1, " cut ", name)))
 			if answer.GetMsgId() == 0 {

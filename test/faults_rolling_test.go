@@ -5,7 +5,6 @@ package test
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,10 +22,7 @@ import (
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
 	const conns, inFlight, between = 12, 8, 200
-	restarts := 4
-	if os.Getenv("DBPROXY_FAULTS") == "full" {
-		restarts = 20
-	}
+	restarts := inFull(20, 4)
 	w := engine{"mysql, two proxies", 2, openMySQL}.at(t)
 	w.start(t, "--wait")
 	r := &rolling{sent: newLedger(), room: inFlight, halt: make(chan struct{})}
@@ -55,9 +51,10 @@ func TestRollingRestarts(t *testing.T) {
 	r.await(ctx, between)
 	close(r.halt)
 	load.Wait()
-	t.Logf("guarantee: TestRollingRestarts | proxies stopped (SIGTERM) one after the other, %d times | meanwhile %d requests "+
-		"answered, none refused, none without answer; the slowest answer took %s | the other proxy serves all the time; one "+
-		"that was told to stop is gone after %s at most", restarts, r.answered.Load(), short(time.Duration(r.slowest.Load())), short(stopping))
+	guarantee(t, fmt.Sprintf("two proxies stopped (SIGTERM) and restarted in turn, %d times", restarts),
+		fmt.Sprintf("%d requests answered, none refused, none without answer, the slowest after %s", r.answered.Load(),
+			short(time.Duration(r.slowest.Load()))),
+		fmt.Sprintf("0 s: the other proxy serves; the one told to stop is gone after %s at most", short(stopping)))
 	if moved := r.moved.Load(); moved < int64(restarts) {
 		t.Errorf("clients went to the other proxy %d times in %d restarts", moved, restarts)
 	}

@@ -199,12 +199,12 @@ var soakFaults = []struct {
 	}},
 	{"MySQL's connections cut", func(_ *testing.T, s *soak) { s.toMySQL.Cut() }},
 	{"every 5th COMMIT cut before it ran, 5 s", func(_ *testing.T, s *soak) {
-		shot := s.toMySQL.BeforeMySQL(isCOMMIT, faults.Every(5))
+		shot := s.toMySQL.BeforeMySQL(isCommit, faults.Every(5))
 		s.last(5 * time.Second)
 		shot.Disarm()
 	}},
 	{"every 5th COMMIT cut after it ran, 5 s", func(_ *testing.T, s *soak) {
-		shot := s.toMySQL.AfterMySQL(isCOMMIT, faults.Every(5))
+		shot := s.toMySQL.AfterMySQL(isCommit, faults.Every(5))
 		s.last(5 * time.Second)
 		shot.Disarm()
 	}},
@@ -251,8 +251,6 @@ var soakFaults = []struct {
 		s.fleet.files.Trouble(msfs.Trouble{})
 	}},
 }
-
-func isCOMMIT(query string) bool { return query == "COMMIT" }
 
 func (s *soak) faraway(p *faults.Proxy) {
 	p.Delay(200 * time.Millisecond)
