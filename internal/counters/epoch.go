@@ -246,7 +246,7 @@ func (r *Redis) raiseBeat(ctx context.Context, ro *role) (beat uint32, ok bool) 
 	if _, why := ro.away(); why != nil || id == 0 {
 		return 0, false
 	}
-	results, err := ro.do(ctx, []command{run(setEpoch, epochKey(ro.name), decimal(id), decimal(beat))})
+	results, err := ro.do(ctx, []command{run(raiseBeat, epochKey(ro.name), decimal(id), decimal(beat))})
 	if err != nil {
 		return 0, false // it is away, and known to be
 	}

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/test/faults"
 	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
@@ -81,6 +84,25 @@ func TestWhatWasLostComesBackFromTheRecords(t *testing.T) {
 			membersAt(t, r).want("group_member_1 1=NOW\ngroup_member_1 2=NOW\ngroup_member_1 3=NOW")
 		})
 	}
+}
+
+// TestALossJustBeforeTheBeatIsRaisedIsNoticed: whoever raises the beat has looked at it, but a moment ago.
+func TestALossJustBeforeTheBeatIsRaisedIsNoticed(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	between := faults.New(t, r.Addr())
+	p := newProxy(t, filepath.Join(t.TempDir(), "db"), all(patient(counters.Instance{Addr: between.Addr()})))
+	p.talk()
+	raise := between.HoldRedis(func(args []string) bool {
+		return strings.HasPrefix(args[0], "EVAL") && slices.Contains(args, "dbproxy:epoch:unread")
+	}, faults.Nth(1))
+	p.run()
+	<-raise.Done()
+	r.Do(t, "FLUSHALL")
+	raise.Release()
+	p.wantTalk()
+	p.awaitEpoch("group_member", 2)
+	p.wantTalk()
 }
 
 func TestTwoProxiesAgreeOnTheEpoch(t *testing.T) {

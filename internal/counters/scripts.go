@@ -203,3 +203,13 @@ elseif wid == id then beat = math.max(beat, wbeat) end
 redis.call('SET', KEYS[1], num(id) .. ' ' .. num(beat))
 return num(id) .. ' ' .. num(beat)
 `)
+
+// raiseBeat, for dbproxy:epoch: ARGV id, beat. It never makes the key, nor one of another epoch its own: what was lost
+// since somebody looked must stay noticeable. Returns what is there then.
+var raiseBeat = newScript(prelude + `
+local there = redis.call('GET', KEYS[1]) or ''
+local id, beat = string.match(there, '^(%d+) (%d+)$')
+if id ~= ARGV[1] or tonumber(beat) >= tonumber(ARGV[2]) then return there end
+redis.call('SET', KEYS[1], id .. ' ' .. ARGV[2])
+return id .. ' ' .. ARGV[2]
+`)
