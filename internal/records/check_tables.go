@@ -226,8 +226,9 @@ func (c *inspection) rights(ctx context.Context) error {
 	if err != nil || len(lacks) == 0 {
 		return err
 	}
-	text := fmt.Sprintf("the user may not %s here (roles were not looked at), and something is missing", strings.Join(lacks, ", "))
-	mend := "let \"dbproxy migrate\" be run by a user who may, or " + c.grant(strings.Join(lacks, ", "), c.account(ctx))
+	text := fmt.Sprintf("the user may not %s here (roles were not looked at), and these are missing: %s", strings.Join(lacks, ", "),
+		checkup.List(slices.Concat(c.lacksOld, c.lacksOwn)))
+	mend := "run \"dbproxy migrate --config FILE\" as a user who may, or " + c.grant(strings.Join(lacks, ", "), c.account(ctx))
 	if c.opt.MakesOwn && len(c.lacksOwn) > 0 {
 		c.add(checkup.Fault("rights to create", text, mend))
 	} else {
