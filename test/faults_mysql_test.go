@@ -5,6 +5,7 @@ package test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/test/faults"
@@ -23,16 +24,32 @@ func TestMySQLKilled(t *testing.T) {
 	})
 }
 
-// TestMySQLFrozen has the server say nothing for a while.
+// TestMySQLFrozen has the server say nothing for a while, from a certain step of storing messages on.
 func TestMySQLFrozen(t *testing.T) {
 	t.Parallel()
-	server := servers.StartMariaDB(t)
-	w, _ := throughMySQL(t, server)
-	w.through(t, "MySQL frozen", func(ctx context.Context) {
-		server.Freeze(t)
-		pause(ctx, seconds(4, 10))
-		server.Thaw(t)
-	})
+	for name, at := range map[string]func(query string) bool{
+		"at the beginning of a transaction": func(q string) bool { return q == "START TRANSACTION" },
+		"in mid-transaction":                isInsert,
+		"at COMMIT":                         isCommit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := servers.StartMariaDB(t)
+			w, between := throughMySQL(t, server)
+			w.through(t, "MySQL frozen "+name, func(ctx context.Context) {
+				var once sync.Once
+				shot := between.BeforeMySQL(func(q string) bool {
+					if at(q) {
+						once.Do(func() { server.Freeze(t) })
+					}
+					return false
+				}, faults.Every(1))
+				pause(ctx, seconds(7, 10))
+				shot.Disarm()
+				server.Thaw(t)
+			})
+		})
+	}
 }
 
 // TestMySQLCut cuts connections in the midst of what they are for.

@@ -86,28 +86,24 @@ func TestWritePath(t *testing.T) {
 // fail has a step fail once, and waits for that.
 func (b wires) fail(ctx context.Context, t *testing.T, step writeStep, stored bool) {
 	t.Helper()
-	var shots []*faults.Shot
 	if step.unknown {
-		shots = append(shots, b.mysql.AfterMySQL(isCommit, faults.Nth(3)))
+		defer b.mysql.AfterMySQL(isCommit, faults.Every(1)).Disarm()
 	}
-	when := faults.Nth(1)
-	switch {
+	var shot *faults.Shot
+	switch once := faults.Nth(1); {
 	case step.redis != nil && stored:
-		shots = append(shots, b.redis.AfterRedis(step.redis, when))
+		shot = b.redis.AfterRedis(step.redis, once)
 	case step.redis != nil:
-		shots = append(shots, b.redis.BeforeRedis(step.redis, when))
+		shot = b.redis.BeforeRedis(step.redis, once)
 	case stored:
-		shots = append(shots, b.mysql.AfterMySQL(step.query, when))
+		shot = b.mysql.AfterMySQL(step.query, once)
 	default:
-		shots = append(shots, b.mysql.BeforeMySQL(step.query, when))
+		shot = b.mysql.BeforeMySQL(step.query, once)
 	}
-	for _, s := range shots {
-		select {
-		case <-s.Done():
-		case <-ctx.Done():
-			t.Fatalf("%s: it was not met with", step.name)
-		}
-		s.Disarm()
+	select {
+	case <-shot.Done():
+	case <-ctx.Done():
+		t.Fatalf("%s: it was not met with", step.name)
 	}
 }
 

@@ -187,7 +187,7 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.apply(context.Background(), []Commit{{ID: id, Changes: receipt.Changes}}, applyTimeout) // it has told, and will be done by a sweep
+	_ = c.apply(context.Background(), []Commit{{ID: id, Changes: receipt.Changes}}, applyTimeout, c.ledger.Applied) // it has told, and will be done by a sweep
 	return receipt.Stored, nil
 }
 
@@ -213,8 +213,10 @@ func (c *committer) settle(id CommitID, cause error, deadline time.Time) error {
 	}
 }
 
-// apply brings the counters up to date with commits. What fails is left for sweep.
-func (c *committer) apply(ctx context.Context, commits []Commit, timeout time.Duration) error {
+// apply brings the counters up to date with commits, and then says so to done. What fails is left for sweep.
+func (c *committer) apply(
+	ctx context.Context, commits []Commit, timeout time.Duration, done func(context.Context, []CommitID) error,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := c.counters.Apply(ctx, commits); err != nil {
@@ -228,7 +230,7 @@ func (c *committer) apply(ctx context.Context, commits []Commit, timeout time.Du
 	for i := range commits {
 		ids[i] = commits[i].ID
 	}
-	if err := c.ledger.Applied(ctx, ids); err != nil {
+	if err := done(ctx, ids); err != nil {
 		c.log.Warn("applied commits stay recorded for now", "commits", len(commits), "err", err)
 		return err
 	}
@@ -257,12 +259,15 @@ func (c *committer) sweep(ctx context.Context, olderThan time.Duration) {
 			}
 			return
 		}
-		if len(left) > 0 && c.apply(ctx, left, sweepTimeout) != nil {
+		if len(left) > 0 && c.apply(ctx, left, sweepTimeout, c.ledger.Swept) != nil {
 			return
 		}
 		if applied += len(left); len(left) < sweepMax {
 			break
 		}
+	}
+	if err := c.ledger.Applied(ctx, nil); err != nil && ctx.Err() == nil {
+		c.log.Warn("applied commits stay recorded for now", "err", err)
 	}
 	if c.away.Swap(false) || applied > 0 {
 		c.log.Info("applied the commits left behind", "commits", applied)

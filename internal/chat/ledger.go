@@ -30,9 +30,12 @@ type Ledger interface {
 	// Unapplied returns up to max commits recorded longer ago than olderThan whose counters nobody has reported as
 	// applied, oldest first.
 	Unapplied(ctx context.Context, olderThan time.Duration, max int) ([]Commit, error)
-	// Applied says that the counters of these commits need no more work; their records are deleted with a later
-	// commit.
+	// Applied says that the counters of these commits need no more work, nor will Settle be asked about them; their
+	// records are deleted with a later commit. Of none: what waits for a later commit is deleted now.
 	Applied(ctx context.Context, ids []CommitID) error
+	// Swept says that the counters of these commits, found by Unapplied, need no more work. Whoever stored them may not
+	// know it yet: Settle goes on saying that they are stored.
+	Swept(ctx context.Context, ids []CommitID) error
 }
 
 // Sequencer hands out message ids. The ledger calls it inside Append, with the talks locked.

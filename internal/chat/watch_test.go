@@ -25,11 +25,15 @@ func TestEveryTryToCommitIsToldOf(t *testing.T) {
 		}
 		w.says(1, 2, "12345")
 		wantSame(t, "a message", tries(), []string{"1 rows, 69 bytes, <nil>"})
+		var three []<-chan answer
 		l.together(w, func() {
 			for range 3 {
-				w.submit(w.pairText(1, 2, "x"))
+				three = append(three, w.submit(w.pairText(1, 2, "x")))
 			}
 		})
+		for _, one := range three {
+			await(w, one)
+		}
 		w.says(1, 2, "after them")
 		wantSame(t, "one held up and three together", tries(), []string{
 			"1 rows, 71 bytes, <nil>", "3 rows, 195 bytes, <nil>", "1 rows, 74 bytes, <nil>",

@@ -143,8 +143,7 @@ type Cache struct {
 	Port int `key:"port" required:"true" min:"1" max:"65535" example:"6379"`
 	// DB is the number of the Redis database. A Cluster has only 0: there it is ignored.
 	DB int `key:"db" required:"true" min:"0" max:"65535"`
-	// MaxConns is how many connections are open at once, at the most, for calls that cannot share one. Of instances with
-	// the same address, database and user, which share their connections, the largest counts.
+	// MaxConns is how many connections the original opens. Here all calls of a server share one, so it changes nothing.
 	MaxConns int `key:"maxconncnt" required:"true" min:"1" max:"10000" example:"16"`
 	// Username is who logs in, since Redis 6. Not needed for the default user.
 	Username string `key:"username"`
@@ -236,7 +235,7 @@ type CacheID struct {
 	tls                        TLS
 }
 
-// ID returns the identity of an instance. Pool sizes and timeouts do not count: who shares a client takes the largest.
+// ID returns the identity of an instance. Pool sizes and timeouts do not count.
 func (c Cache) ID() CacheID {
 	addrs := slices.Clone(c.Addrs())
 	for i := range addrs {

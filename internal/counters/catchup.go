@@ -19,7 +19,7 @@ const (
 // Backlog is the commits of all proxies that may not have been applied: see chat.Ledger.
 type Backlog interface {
 	Unapplied(ctx context.Context, olderThan time.Duration, max int) ([]chat.Commit, error)
-	Applied(ctx context.Context, ids []chat.CommitID) error
+	Swept(ctx context.Context, ids []chat.CommitID) error
 }
 
 // errBehind says that the records must be asked instead.
@@ -68,7 +68,7 @@ func (r *Redis) catchUp(ctx context.Context) error {
 		for i, c := range left {
 			ids[i] = c.ID
 		}
-		if err := r.books.Applied(ctx, ids); err != nil {
+		if err := r.books.Swept(ctx, ids); err != nil {
 			return err
 		}
 		more = len(left) >= catchUpMost

@@ -172,7 +172,7 @@ func TestCommitsThatWereNotApplied(t *testing.T) {
 	w.filled()
 	apply := w.apply
 	w.apply = func(...chat.Commit) error { return nil }
-	b := chat.Batch{ID: chat.NewCommitID(), Now: uint32(time.Now().Unix()) - 100, Drafts: []chat.Draft{text(1, 2, "x")}}
+	b := chat.Batch{ID: chat.NewCommitID(), Now: uint32(time.Now().Unix()) - 300, Drafts: []chat.Draft{text(1, 2, "x")}}
 	if _, err := w.store.Append(t.Context(), b, w.seq); err != nil {
 		t.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func (d *Doctor) commits(ctx context.Context) error {
 				return nil // Redis is away, which is told, too
 			}
 		}
-		if err := d.Records.DeleteCommits(ctx, some); err != nil {
+		if err := d.Records.SweptCommits(ctx, some); err != nil {
 			return err
 		}
 		d.report.mended("old-commit", len(some), nil)

@@ -180,7 +180,7 @@ func TestOurOwnRows(t *testing.T) {
 		w.exec("UPDATE IMProxyLevel SET level=9 WHERE userId=1 AND groupId=4")
 		w.exec("INSERT INTO IMProxyLevel (userId,groupId,level) VALUES (2,4,1),(3,5,1)")
 		w.exec("INSERT INTO IMProxyTalk (kind,a,b,relateId,sentA,rev) VALUES (1,7,8,99,3,1),(2,88,0,0,3,1)")
-		w.exec("INSERT INTO IMProxyCommit (id,created,changes) VALUES ('00000000000000000000000000000001',5,'{}')")
+		w.exec(`INSERT INTO IMProxyCommit (id,created,changes) VALUES ('00000000000000000000000000000001',5,'{"Changes":[]}')`)
 		w.wantFound([]string{"level-ahead 2", "stray-talk 1", "old-commit 1", "stray-group 1"},
 			[]string{"level-ahead 2/2", "stray-talk 1/1", "old-commit 1/1", "stray-group 1"}, []string{"stray-group 1"})
 		w.want("SELECT userId,groupId,level FROM IMProxyLevel ORDER BY groupId,userId", "1 4 1", "2 4 1", "3 5 0")

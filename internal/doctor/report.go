@@ -77,7 +77,7 @@ var kinds = [...]kind{
 	{"user-count", Doubtful, "groups whose userCnt is not the number of members", "count the members"},
 	{"level-ahead", Doubtful, "members who have seen more of a group than there is", "set the level to the count"},
 	{"stray-talk", Doubtful, "talks of ours without their relation", "point them to the pair's relation, which is made if there is none"},
-	{"old-commit", Doubtful, "commits whose counts were not applied within a minute", "apply them"},
+	{"old-commit", Doubtful, "commits whose counts were not applied within three minutes", "apply them"},
 	{"unread-stray", Doubtful, "unread counters in Redis of talks that do not exist", "remove them"},
 	{"unread-behind", Doubtful, "unread counters that Redis has lost", "bring them back from MySQL"},
 	{"count-behind", Doubtful, "counts of groups that Redis has lost", "bring them back from MySQL"},

@@ -128,7 +128,7 @@ func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk
 			missing = append(missing, p)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.statement)
 	defer cancel()
 	others, err := findRelations(ctx, r.db, r.dialect, missing)
 	for p, id := range others {

@@ -13,8 +13,15 @@ import (
 )
 
 // tombstoneAge is how long the record of a commit that never was keeps it from ever being; by then no statement of it
-// can still be on its way.
-const tombstoneAge = 3600 // seconds
+// can still be on its way. sweptAge is how long that of one which another process applied is kept, so that whoever stored
+// it and was not told so can still ask: until the longest deadline of a request, and what clocks may differ by.
+const (
+	tombstoneAge = 3600 // seconds
+	sweptAge     = 600
+)
+
+// swept are the changes of a commit when they have been applied: none.
+const swept = "{}"
 
 // Settle implements chat.Ledger: it writes the commit's record again, without changes. Where that could be done, the
 // commit was not stored, and as its id is taken now, never can be. Where a record is there already, it says which: with
@@ -45,7 +52,7 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 	now := s.unix()
 	before := now - uint32(olderThan/time.Second)
 	err = s.query(ctx, "commit records",
-		"SELECT id,COALESCE(changes,'{}') FROM IMProxyCommit WHERE created<=? AND (changes IS NOT NULL OR created<?) ORDER BY created LIMIT ?",
+		"SELECT id,COALESCE(changes,'{}') FROM IMProxyCommit WHERE created<=? AND (changes<>'{}' OR created<?) ORDER BY created LIMIT ?",
 		[]any{before, now - tombstoneAge, max + len(applied)}, func(scan scanner) error {
 			var id, changes string
 			if err := scan(&id, &changes); err != nil {
@@ -74,11 +81,34 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 // Applied implements chat.Ledger: a few records go with the next Append, many at once. Those that a crash leaves are
 // found by Unapplied.
 func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
-	if len(ids) <= fewApplied {
+	if 0 < len(ids) && len(ids) <= fewApplied {
 		s.putApplied(ids)
 		return nil
 	}
-	return s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, ids) })
+	done := append(s.takeApplied(), ids...)
+	if len(done) == 0 {
+		return nil
+	}
+	err := s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, done) })
+	if err != nil {
+		s.putApplied(done)
+	}
+	return err
+}
+
+// Swept implements chat.Ledger.
+func (s *Store) Swept(ctx context.Context, ids []chat.CommitID) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		old := s.unix() - sweptAge
+		return chunked(ids, func(ids []chat.CommitID) error {
+			in := " IN (" + marks(len(ids)) + ")"
+			if _, err := exec(ctx, tx, "DELETE FROM IMProxyCommit WHERE created<? AND id"+in, append([]any{old}, commitArgs(ids)...)...); err != nil {
+				return err
+			}
+			_, err := exec(ctx, tx, "UPDATE IMProxyCommit SET changes=? WHERE changes IS NOT NULL AND id"+in, append([]any{swept}, commitArgs(ids)...)...)
+			return err
+		})
+	})
 }
 
 // fewApplied is how many records are left for the next Append to delete.
@@ -110,11 +140,15 @@ func (s *Store) takeApplied() []chat.CommitID {
 
 func deleteCommits(ctx context.Context, q querier, ids []chat.CommitID) error {
 	return chunked(ids, func(ids []chat.CommitID) error {
-		names := make([]any, len(ids))
-		for i, id := range ids {
-			names[i] = id.String()
-		}
-		_, err := exec(ctx, q, "DELETE FROM IMProxyCommit WHERE id IN ("+marks(len(ids))+")", names...)
+		_, err := exec(ctx, q, "DELETE FROM IMProxyCommit WHERE id IN ("+marks(len(ids))+")", commitArgs(ids)...)
 		return err
 	})
+}
+
+func commitArgs(ids []chat.CommitID) []any {
+	names := make([]any, len(ids))
+	for i, id := range ids {
+		names[i] = id.String()
+	}
+	return names
 }

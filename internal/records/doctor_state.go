@@ -242,13 +242,13 @@ func (c *Examination) KnownUsers(ctx context.Context, users []uint32) (map[uint3
 	return known, err
 }
 
-// Commits returns up to max commits recorded more than a minute ago whose counts have not been applied elsewhere; all counts
+// Commits returns up to max commits recorded more than three minutes ago whose counts have not been applied elsewhere; all counts
 // how many there are.
 func (c *Examination) Commits(ctx context.Context, max int) (commits []chat.Commit, all int, err error) {
 	if c.tables["IMProxyCommit"] == nil {
 		return nil, 0, nil
 	}
-	err = c.query(ctx, "commit records", "SELECT COUNT(*) FROM IMProxyCommit WHERE created<? AND changes IS NOT NULL",
+	err = c.query(ctx, "commit records", "SELECT COUNT(*) FROM IMProxyCommit WHERE created<? AND changes<>'{}'",
 		[]any{c.s.unix() - commitGrace}, func(scan scanner) error { return scan(&all) })
 	if err != nil || all == 0 {
 		return nil, all, err
@@ -258,13 +258,13 @@ func (c *Examination) Commits(ctx context.Context, max int) (commits []chat.Comm
 }
 
 // commitGrace is after how many seconds a commit must have been applied.
-const commitGrace = 60
+const commitGrace = 180
 
-// DeleteCommits deletes the records of commits that have been applied.
-func (c *Examination) DeleteCommits(ctx context.Context, commits []chat.Commit) error {
+// SweptCommits says that commits have been applied: see chat.Ledger.
+func (c *Examination) SweptCommits(ctx context.Context, commits []chat.Commit) error {
 	ids := make([]chat.CommitID, len(commits))
 	for i, commit := range commits {
 		ids[i] = commit.ID
 	}
-	return c.s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, ids) })
+	return c.s.Swept(ctx, ids)
 }

@@ -111,12 +111,12 @@ func (f *Feed) read(ctx context.Context, condition func(place int) (string, []an
 	var selects []string
 	var params []any
 	for place := range f.seen {
-		talk := "m.groupId,0,m.userId"
+		talk := "m.groupId AS one,0 AS other,m.userId AS sender"
 		if place < shards {
-			talk = "m.fromId,m.toId,m.fromId"
+			talk = "m.fromId AS one,m.toId AS other,m.fromId AS sender"
 		}
 		where, args := condition(place)
-		selects = append(selects, fmt.Sprintf(`SELECT * FROM (SELECT %d AS place,m.id AS id,%s,m.msgId,m.type,m.created,COALESCE(m.content,''),COALESCE(s.size,0)
+		selects = append(selects, fmt.Sprintf(`SELECT * FROM (SELECT %d AS place,m.id AS id,%s,m.msgId,m.type,m.created,COALESCE(m.content,'') AS content,COALESCE(s.size,0) AS size
  FROM %s m LEFT JOIN IMAudio s ON m.type IN (2,18) AND s.id=CAST(m.content AS UNSIGNED) WHERE m.status=0 AND %s) x`,
 			place, talk, feedTable(place), where))
 		params = append(params, args...)

@@ -2,8 +2,6 @@ package records_test
 
 import (
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -12,16 +10,10 @@ import (
 )
 
 // TestFeed adds more messages than one look takes, in pairs and a group: each comes once, those of a talk in order.
-func TestFeed(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "dbproxy.db")
-	store, err := records.OpenSQLite(path, records.Options{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	if _, err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+func TestFeed(t *testing.T) { rule(t, testFeed) }
+
+func testFeed(t *testing.T, p place) {
+	store := p.open(records.Options{})
 	group, err := store.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "all", Members: []uint32{1}}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +39,7 @@ func TestFeed(t *testing.T) {
 		}
 	}
 
-	feed, err := records.OpenFeed(path)
+	feed, err := p.feed()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +67,7 @@ func TestFeed(t *testing.T) {
 	}
 
 	// Another feed begins with the last ones, or with those since a time.
-	other, err := records.OpenFeed(path)
+	other, err := p.feed()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,7 @@ func OpenMySQL(master MySQL, replica *MySQL, opt Options) (*Store, error) {
 		return nil, err
 	}
 	s := newStore(write, write, mysqlDialect{}, opt)
+	s.statement = cmp.Or(master.StatementTimeout, readTimeout)
 	if replica != nil && !sameServer(master, *replica) {
 		db, err := openMySQL(*replica)
 		if err != nil {

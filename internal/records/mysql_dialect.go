@@ -192,7 +192,7 @@ func (mysqlDialect) explain(err error) error {
 	case errNoTable, errNoColumn:
 		mend = "create what is missing with \"dbproxy migrate\""
 	case errTableDenied:
-		mend = "the user needs SELECT, INSERT, UPDATE and DELETE on all tables of the database"
+		mend = "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; CREATE, ALTER and INDEX, too, to migrate"
 	case errTooManyConns:
 		mend = "raise max_connections of the server, or lower maxconncnt here"
 	case errPacket:

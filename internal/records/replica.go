@@ -338,7 +338,7 @@ func read[T any](ctx context.Context, s *Store, f func(context.Context, reader) 
 
 // query runs a query, bounded in time, with the error classified.
 func (r reader) query(ctx context.Context, what, query string, args []any, row func(scanner) error) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.statement)
 	defer cancel()
 	return r.failed("reading "+what, each(ctx, r.db, query, args, row))
 }

@@ -7,15 +7,12 @@ import (
 )
 
 // reserve gets the ids. Where others than proxies may have written to a talk (its counter is behind, was lost, or has
-// moved on), the message table is looked at first: ids and times go on from what is there.
+// moved on), the message table is looked at first: ids and times go on from what is there, also where the counter has
+// moved on, but not as far.
 func (a *appending) reserve(ctx context.Context, seq chat.Sequencer, want []chat.Reserve) error {
 	first := seq.Next(ctx, want)
-	var again []chat.Reserve
 	var doubtful []chat.Talk
 	for i, r := range want {
-		if first[i] == 0 {
-			again = append(again, r)
-		}
 		if first[i] != r.Floor+1 {
 			doubtful = append(doubtful, r.Talk)
 		}
@@ -23,8 +20,13 @@ func (a *appending) reserve(ctx context.Context, seq chat.Sequencer, want []chat
 	if err := a.lastStored(ctx, doubtful, a.talks); err != nil {
 		return err
 	}
-	for i := range again {
-		again[i].Floor, again[i].Checked = a.talks[again[i].Talk].lastID, true
+	var again []chat.Reserve
+	for i, r := range want {
+		if last := a.talks[r.Talk].lastID; first[i] <= last {
+			first[i] = 0
+			r.Floor, r.Checked = last, true
+			again = append(again, r)
+		}
 	}
 	var next []uint32
 	if len(again) > 0 {

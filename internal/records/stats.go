@@ -29,13 +29,24 @@ func (s *Store) pools() map[string]*sql.DB {
 }
 
 // Reachable reads a little through each pool but the replica's, and so fails when the database does not answer, when its
-// tables are not there, and when no connection becomes free before ctx ends. The error has kind Unavailable.
+// tables are not there, when no connection becomes free before ctx ends, and when a MySQL master takes no writes. The
+// error has kind Unavailable.
 func (s *Store) Reachable(ctx context.Context) error {
 	for name, db := range s.pools() {
 		var n int
 		if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM IMProxyMark").Scan(&n); err != nil {
 			return chat.Errorf(chat.Unavailable, "%s: %w", name, s.dialect.explain(err))
 		}
+	}
+	if !s.dialect.shared() {
+		return nil
+	}
+	var readOnly string
+	switch err := s.write.QueryRowContext(ctx, "SELECT @@read_only").Scan(&readOnly); {
+	case err != nil:
+		return chat.Errorf(chat.Unavailable, "master: %w", s.dialect.explain(err))
+	case readOnly != "0" && readOnly != "OFF":
+		return chat.Errorf(chat.Unavailable, "master: it is read-only (SET GLOBAL read_only=0 where it should be the master)")
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ type Store struct {
 	now         func() time.Time
 	log         *slog.Logger
 	follower    Follower
+	statement   time.Duration // how long a read may take
 
 	// changes is held by whoever writes, but for Append. So an Append waits for few other transactions at most, however many
 	// there are: for one where only one connection can write.
@@ -44,7 +45,7 @@ type Store struct {
 }
 
 const (
-	readTimeout  = 3 * time.Second // of one read
+	readTimeout  = 3 * time.Second // of one read, unless something else is configured
 	closeTimeout = time.Second     // of the last tidying up
 
 	sharedWriters = 8 // how many changes run side by side where the engine can do that
@@ -63,7 +64,7 @@ func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 	}
 	s := &Store{
 		write: write, read: read, dialect: d, now: opt.Now, log: opt.Log, follower: opt.Follower,
-		changes: semaphore.NewWeighted(writers),
+		changes: semaphore.NewWeighted(writers), statement: readTimeout,
 	}
 	s.reader = newReader(s, read)
 	return s
@@ -109,6 +110,9 @@ func (s *Store) tx(ctx context.Context, work func(tx *sql.Tx) error) error {
 		if errors.As(err, &talks) && try < txTries {
 			if err = s.txOnce(ctx, func(tx *sql.Tx) error { return s.talking(tx).claim(ctx, talks) }); err == nil {
 				continue
+			}
+			if chat.KindOf(err) == chat.UnknownOutcome { // of the rows to lock; of the work nothing is stored
+				err = chat.Errorf(chat.Unavailable, "making rows to lock: %w", err)
 			}
 		}
 		if err == nil || !s.dialect.retry(err) || try == txTries || ctx.Err() != nil {

@@ -33,6 +33,7 @@ type place struct {
 	engine engine
 	raw    *sql.DB // of the test's own
 	at     func(opt records.Options) (*records.Store, error)
+	feed   func() (*records.Feed, error)
 	// noting is at; note hears every statement before it runs.
 	noting func(opt records.Options, note func(string, []driver.NamedValue)) (*records.Store, error)
 }
@@ -46,7 +47,8 @@ var engines = []engine{{
 		noting := func(opt records.Options, note func(string, []driver.NamedValue)) (*records.Store, error) {
 			return records.OpenNoting(path, opt, note), nil
 		}
-		return place{TB: tb, raw: openRaw(tb, path), at: at, noting: noting}
+		feed := func() (*records.Feed, error) { return records.OpenFeed(path) }
+		return place{TB: tb, raw: openRaw(tb, path), at: at, noting: noting, feed: feed}
 	},
 	refuse: func(table, content string) string {
 		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s WHEN NEW.content='%s' "+
@@ -60,7 +62,8 @@ var engines = []engine{{
 		noting := func(opt records.Options, note func(string, []driver.NamedValue)) (*records.Store, error) {
 			return records.OpenNotingMySQL(tables.At(db), opt, note)
 		}
-		return place{TB: tb, raw: db.Admin, at: at, noting: noting}
+		feed := func() (*records.Feed, error) { return records.OpenMySQLFeed(tb.Context(), tables.At(db)) }
+		return place{TB: tb, raw: db.Admin, at: at, noting: noting, feed: feed}
 	},
 	refuse: func(table, content string) string {
 		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW IF NEW.content='%s' "+

@@ -125,14 +125,14 @@ func (s *Store) latest(ctx context.Context, what, query string, args []any, row 
 	if s.dialect.shared() {
 		db = s.write
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.statement)
 	defer cancel()
 	return s.failed("reading "+what, each(ctx, db, query, args, row))
 }
 
 // Mark returns a stored value by its name; ok is false when it was never set.
 func (s *Store) Mark(ctx context.Context, name string) (value uint32, ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.statement)
 	defer cancel()
 	value, ok, err = readMark(ctx, s.read, name)
 	return value, ok, s.failed("reading a mark", err)

@@ -1,0 +1,44 @@
+package records_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/tables"
+)
+
+// TestAReadMayTakeAsLongAsIsConfigured keeps a table locked for longer than reads may take that nobody configured.
+func TestAReadMayTakeAsLongAsIsConfigured(t *testing.T) {
+	t.Parallel()
+	b := tables.New(t)
+	at := tables.At(b)
+	at.StatementTimeout = time.Minute
+	s, err := records.OpenMySQL(at, nil, records.Options{Log: discard})
+	closing(t, s, err)
+	conn, err := b.Admin.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(t.Context(), "LOCK TABLES IMUser WRITE"); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := s.UsersByID(t.Context(), []uint32{1})
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		t.Errorf("the table is locked: %v", err)
+		return
+	case <-time.After(3500 * time.Millisecond):
+	}
+	if _, err := conn.ExecContext(t.Context(), "UNLOCK TABLES"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-read; err != nil {
+		t.Error(err)
+	}
+}
