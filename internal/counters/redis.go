@@ -145,7 +145,11 @@ func OpenRedis(opt RedisOptions) (*Redis, error) {
 func (r *Redis) Use(ctx context.Context, books Books) {
 	r.books = books
 	if err := errors.Join(r.lookAll(ctx), r.noteStart(ctx)); err != nil {
-		r.log.Warn("cannot tell yet whether Redis still has what it had; asking the records meanwhile", "err", err)
+		level := slog.LevelWarn
+		if len(r.Away()) > 0 {
+			level = slog.LevelDebug // that it is away was said
+		}
+		r.log.Log(ctx, level, "cannot tell yet whether Redis still has what it had; asking the records meanwhile", "err", err)
 	}
 }
 
