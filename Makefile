@@ -6,7 +6,7 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DATA   ?= ./data
 
 .DEFAULT_GOAL = help
-.PHONY: help build run test race lint fuzz bench generate generate-check man clean
+.PHONY: help build run test race faults soak lint fuzz bench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,16 @@ test: ## Run all tests; installs MariaDB and Redis for them by apt-get where the
 race: ## Run all tests with the race detector (needs gcc)
 	@test/install-servers
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+faults: ## Break MySQL, Redis and proxies under load, at full length ("make test" has it shorter)
+	@test/install-servers
+	DBPROXY_FAULTS=full $(GO) test ./test -v -timeout 60m \
+	  -run "^($$(grep -hoE '^func Test\w+' test/faults_*_test.go | cut -c6- | paste -sd'|')|TestKilledUnderLoad|TestDrain)$$"
+
+soak: ## 30 minutes of mixed load with a fault every 30 s (SOAK=2m for less); report in bin/soak.md
+	@test/install-servers
+	@mkdir -p bin
+	$(GO) test ./test -v -count=1 -timeout 0 -run '^TestSoak$$' -soak $(or $(SOAK),30m) -soakreport $(CURDIR)/bin/soak.md
 
 lint: generate-check ## Check format, vet, staticcheck, generated code, go.mod
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' ':!internal/impb')); \

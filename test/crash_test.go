@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -26,8 +27,9 @@ func TestKilledUnderLoad(t *testing.T) {
 	onEngines(t, func(t *testing.T, w *place) {
 		load := newCrashLoad(t)
 		load.sent.gaps = w.data == "" // where Redis keeps the ids that a proxy had reserved
+		var back time.Duration
 		for range rounds {
-			w.start(t)
+			back = max(back, load.startAgain(t, w))
 			load.prepare(t, w.proxy(0))
 			victim := w.proxy(rand.IntN(len(w.proxies)))
 			load.run(t, w, victim, func(ctx context.Context) {
@@ -38,7 +40,7 @@ func TestKilledUnderLoad(t *testing.T) {
 				}
 			})
 		}
-		w.start(t)
+		back = max(back, load.startAgain(t, w))
 		rows := w.audit(t, load.sent)
 		stored := 0
 		for _, list := range rows {
@@ -46,6 +48,9 @@ func TestKilledUnderLoad(t *testing.T) {
 		}
 		answered := load.sent.acknowledged()
 		t.Logf("%d messages were answered; %d were not, %d of them are stored", answered, load.failed.Load(), stored-answered)
+		guarantee(t, fmt.Sprintf("one of %d proxies killed (kill -9) %d times", len(w.proxies), rounds),
+			fmt.Sprintf("%d messages answered; %d on its connections not, of which %d are stored; none on others", answered,
+				load.failed.Load(), stored-answered), fmt.Sprint(back.Round(time.Millisecond), " at most, from its start to a message answered"))
 		load.auditUnread(t, w.proxy(0), rows)
 		if n := count(t, w.db, "SELECT count(*) FROM IMRelationShip"); n != len(crashPairs)+pairReaders {
 			t.Errorf("%d relations for %d pairs", n, len(crashPairs)+pairReaders)
@@ -73,6 +78,19 @@ func TestFlushedUnderLoad(t *testing.T) {
 	t.Logf("%d messages were answered while Redis lost everything %d times", load.sent.acknowledged(), stop())
 	w.touch(t, load.sent)
 	load.auditUnread(t, w.proxy(1), w.audit(t, load.sent))
+}
+
+// startAgain starts what does not run, and returns how long that took until each proxy has stored a message.
+func (l *crashLoad) startAgain(t *testing.T, w *place) time.Duration {
+	t.Helper()
+	begun := time.Now()
+	w.start(t)
+	for i := range w.proxies {
+		k := crashPairs[0]
+		above := l.sent.highest(k)
+		l.note(k, above, call[*impb.IMMsgData](t, w.dial(t, i), pairText(k.low, k.high, l.text())))
+	}
+	return time.Since(begun)
 }
 
 // auditUnread compares the unread counters, as the protocol tells them, with the rows.

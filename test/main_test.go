@@ -136,7 +136,7 @@ const deadlock = "Deadlock found"
 func checkLog(t *testing.T, p *harness.Proxy, expected ...string) {
 	t.Helper()
 	text := p.Log.String()
-	for _, never := range []string{"DATA RACE", "handler panicked", "goroutine 1 [", "fatal error: ", "finished a request twice",
+	for _, never := range []string{"DATA RACE", "handler panicked", "goroutine 1 [", "panic: ", "fatal error: ", "finished a request twice",
 		deadlock, secret} {
 		if strings.Contains(text, never) && !slices.Contains(expected, never) {
 			t.Errorf("the log has %q", never)

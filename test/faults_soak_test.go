@@ -1,0 +1,418 @@
+//go:build !race
+
+package test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/faults"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/msfs"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+var (
+	soakFor    = flag.Duration("soak", 15*time.Second, "how long TestSoak has load; from 2m on with a fault every 30s")
+	soakReport = flag.String("soakreport", "", "the `file` that TestSoak writes its report to")
+)
+
+// soak is load of all kinds on three proxies, and what is known of its outcome, while one thing after the other breaks.
+type soak struct {
+	*place
+	mysql, replica     *servers.DatabaseServer
+	redis              *servers.Redis
+	toMySQL, toReplica *faults.Proxy
+	toRedis            *faults.Proxy
+	brief              bool // faults last a second, and come at once
+
+	ctx   context.Context
+	halt  chan struct{} // closed when the load is to end
+	began time.Time
+	lines atomic.Uint64 // connections made
+
+	sent    *ledger
+	groups  []uint32
+	crowd   *restless
+	readers []*soakReader
+	serial  atomic.Uint64 // makes each text unique
+
+	mu       sync.Mutex // guards what follows
+	addrs    []string   // of the proxies
+	open     map[string]talk
+	refused  map[string]talk
+	sounds   map[talk]map[uint32]string
+	now      *soakFault
+	outcomes map[string]*soakTally
+	samples  []soakSample
+}
+
+// TestSoak breaks something every 30 seconds, drawn from all that can break, under mixed load on three proxies, on MySQL
+// with a replica, Redis and msfs. Nothing is lost or doubled, service is back by itself after each fault, and memory and
+// goroutines of the proxy that lives through it all do not grow.
+func TestSoak(t *testing.T) {
+	if *soakFor < 2*time.Minute {
+		t.Parallel()
+	}
+	s := newSoak(t)
+	s.start(t, "--admin", "127.0.0.1:0", "--wait")
+	s.noteAddrs()
+	s.people(t)
+	ctx, cancel := context.WithTimeout(t.Context(), *soakFor+10*patience)
+	defer cancel()
+	s.ctx, s.began = ctx, time.Now()
+	watched := s.watch(t)
+	var load sync.WaitGroup
+	s.load(&load)
+	happened := s.breakThings(t)
+	close(s.halt)
+	load.Wait()
+	watched()
+	if ctx.Err() != nil {
+		t.Errorf("the load did not end: %v", context.Cause(ctx))
+	}
+	report := s.report(happened)
+	t.Log("\n" + report)
+	if *soakReport != "" {
+		if err := os.WriteFile(*soakReport, []byte(report), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	s.auditAll(t)
+	s.auditFlat(t)
+}
+
+func newSoak(t *testing.T) *soak {
+	t.Helper()
+	s := &soak{
+		mysql: servers.StartMariaDB(t, "--server-id=1", "--log-bin=binlog"), redis: servers.StartRedis(t),
+		brief: *soakFor < 2*time.Minute, halt: make(chan struct{}), sent: newLedger(),
+		open: make(map[string]talk), refused: make(map[string]talk), sounds: make(map[talk]map[uint32]string),
+		outcomes: make(map[string]*soakTally), now: new(soakFault),
+	}
+	f := newFleetOn(t, s.mysql)
+	s.replica = servers.Replica(t, s.mysql, 0)
+	s.toMySQL, s.toReplica = faults.New(t, s.mysql.Addr()), faults.New(t, s.replica.Addr())
+	s.toRedis = faults.New(t, s.redis.Addr())
+	f.conf.Replica = f.conf.MySQL
+	f.conf.MySQL.Port, f.conf.Replica.Port = portOf(t, s.toMySQL), portOf(t, s.toReplica)
+	f.conf.Redis = map[string]string{"host": "127.0.0.1", "port": fmt.Sprint(portOf(t, s.toRedis))}
+	f.redis = dialRedis(t, s.redis, 1)
+	s.place = &place{db: f.db.Admin, fleet: f, proxies: make([]*harness.Proxy, 3), flushed: true}
+	s.sent.gaps = true // proxies and Redis are killed that had ids reserved
+	return s
+}
+
+func portOf(t *testing.T, p *faults.Proxy) (port int) {
+	t.Helper()
+	if _, err := fmt.Sscanf(p.Addr(), "127.0.0.1:%d", &port); err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// people makes the groups and the readers.
+func (s *soak) people(t *testing.T) {
+	c := s.dial(t, 0)
+	for range crashGroups {
+		members := append([]uint32{silentMember}, crashMembers...)
+		s.groups = append(s.groups, call[*impb.IMGroupCreateRsp](t, c, newGroup(silentMember, members...)).GetGroupId())
+	}
+	s.crowd = &restless{members: []uint32{1, 2, 3}, changing: []uint32{11, 12}}
+	s.crowd.group = call[*impb.IMGroupCreateRsp](t, c, newGroup(1, s.crowd.members...)).GetGroupId()
+	for i := range uint32(3) {
+		s.readers = append(s.readers, &soakReader{from: 3000 + i, user: 4000 + i})
+	}
+}
+
+func (s *soak) noteAddrs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addrs = s.addrs[:0]
+	for _, p := range s.proxies {
+		s.addrs = append(s.addrs, p.Addr)
+	}
+}
+
+// last is for how long a fault is to last.
+func (s *soak) last(d time.Duration) {
+	if s.brief {
+		d = time.Second
+	}
+	s.pause(d)
+}
+
+func (s *soak) pause(d time.Duration) {
+	select {
+	case <-s.ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// anew starts the proxy that has ended.
+func (s *soak) anew(t *testing.T) {
+	s.start(t, "--admin", "127.0.0.1:0", "--wait")
+	s.noteAddrs()
+}
+
+// victim is one of the proxies that may be ended: the first one lives on, so that its memory can be watched.
+func (s *soak) victim() *harness.Proxy { return s.proxies[1+rand.IntN(len(s.proxies)-1)] }
+
+// soakFaults is all that can happen.
+var soakFaults = []struct {
+	name   string
+	happen func(t *testing.T, s *soak)
+}{
+	{"proxy killed (kill -9), restarted", func(t *testing.T, s *soak) {
+		s.victim().Kill()
+		s.anew(t)
+	}},
+	{"proxy stopped (SIGTERM), restarted", func(t *testing.T, s *soak) {
+		p := s.victim()
+		if err := p.Stop(s.ctx); err != nil {
+			t.Error(err)
+		}
+		s.anew(t)
+	}},
+	{"MySQL killed for 3 s", func(t *testing.T, s *soak) {
+		s.mysql.Kill(t)
+		s.last(3 * time.Second)
+		s.mysql.Restart(t)
+	}},
+	{"MySQL frozen for 5 s", func(t *testing.T, s *soak) {
+		s.mysql.Freeze(t)
+		s.last(5 * time.Second)
+		s.mysql.Thaw(t)
+	}},
+	{"MySQL's connections cut", func(_ *testing.T, s *soak) { s.toMySQL.Cut() }},
+	{"every 5th COMMIT cut before it ran, 5 s", func(_ *testing.T, s *soak) {
+		shot := s.toMySQL.BeforeMySQL(isCommit, faults.Every(5))
+		s.last(5 * time.Second)
+		shot.Disarm()
+	}},
+	{"every 5th COMMIT cut after it ran, 5 s", func(_ *testing.T, s *soak) {
+		shot := s.toMySQL.AfterMySQL(isCommit, faults.Every(5))
+		s.last(5 * time.Second)
+		shot.Disarm()
+	}},
+	{"MySQL 200 ms away for 5 s", func(_ *testing.T, s *soak) { s.faraway(s.toMySQL) }},
+	{"replica stopped for 5 s", func(t *testing.T, s *soak) {
+		s.replica.Kill(t)
+		s.last(5 * time.Second)
+		s.replica.Restart(t)
+	}},
+	{"replica frozen for 5 s", func(t *testing.T, s *soak) {
+		s.replica.Freeze(t)
+		s.last(5 * time.Second)
+		s.replica.Thaw(t)
+	}},
+	{"Redis killed for 3 s, back with old data", func(t *testing.T, s *soak) {
+		s.redis.Do(t, "SAVE")
+		s.last(3 * time.Second)
+		s.redis.Kill(t)
+		s.last(3 * time.Second)
+		s.redis.Restart(t)
+	}},
+	{"Redis restarted empty", func(t *testing.T, s *soak) {
+		answer := s.redis.Do(t, "CONFIG", "GET", "dir")
+		dir, err := answer.AsStrMap()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(dir["dir"], "dump.rdb")); err != nil { // what another fault has saved
+			t.Fatal(err)
+		}
+		s.redis.Restart(t)
+	}},
+	{"Redis frozen for 5 s", func(t *testing.T, s *soak) {
+		s.redis.Freeze(t)
+		s.last(5 * time.Second)
+		s.redis.Thaw(t)
+	}},
+	{"Redis flushed", func(t *testing.T, s *soak) { s.redis.Do(t, "FLUSHALL") }},
+	{"Redis' connections cut", func(_ *testing.T, s *soak) { s.toRedis.Cut() }},
+	{"Redis 200 ms away for 5 s", func(_ *testing.T, s *soak) { s.faraway(s.toRedis) }},
+	{"msfs down for 5 s", func(_ *testing.T, s *soak) {
+		s.fleet.files.Trouble(msfs.Trouble{Down: true})
+		s.last(5 * time.Second)
+		s.fleet.files.Trouble(msfs.Trouble{})
+	}},
+}
+
+func (s *soak) faraway(p *faults.Proxy) {
+	p.Delay(200 * time.Millisecond)
+	s.last(5 * time.Second)
+	p.Delay(0)
+}
+
+// soakFault is one that happened, and what became of requests from then on until the next one.
+type soakFault struct {
+	name         string
+	begun, ended time.Time
+	probed       time.Duration // from its end until all proxies did all they were asked
+	failed       time.Time     // when the last request was sent that failed
+	tally        soakTally
+}
+
+// normal is how long after the end of the fault the last request was sent that failed, and all proxies served again.
+func (f *soakFault) normal() time.Duration { return max(f.probed, f.failed.Sub(f.ended)) }
+
+// breakThings has one thing after the other break, all of them before any does so again, and returns what happened.
+func (s *soak) breakThings(t *testing.T) (happened []*soakFault) {
+	every, quiet := 30*time.Second, 20*time.Second
+	if s.brief {
+		every, quiet = 2*time.Second, 2*time.Second
+	}
+	var deck []int
+	for next := s.began.Add(every); next.Before(s.began.Add(*soakFor - quiet)); next = next.Add(every) {
+		s.pause(time.Until(next))
+		if len(deck) == 0 {
+			deck = rand.Perm(len(soakFaults))
+		}
+		what := soakFaults[deck[0]]
+		deck = deck[1:]
+		f := &soakFault{name: what.name, begun: time.Now()}
+		s.mu.Lock()
+		s.now = f
+		s.mu.Unlock()
+		what.happen(t, s)
+		f.ended = time.Now()
+		s.probe(t, f)
+		happened = append(happened, f)
+		t.Logf("%v: %s: served again after %v", f.begun.Sub(s.began).Round(time.Second), f.name, f.probed.Round(time.Millisecond))
+	}
+	s.pause(time.Until(s.began.Add(*soakFor)))
+	return happened
+}
+
+// probe waits until each proxy has stored a message, and answered with it, on a connection of its own.
+func (s *soak) probe(t *testing.T, f *soakFault) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	var probing sync.WaitGroup
+	for i := range s.proxies {
+		probing.Go(func() {
+			for !s.serves(ctx, i) {
+				if ctx.Err() != nil {
+					t.Errorf("%s: proxy %d does not serve %v later", f.name, i, patience)
+					return
+				}
+				s.pause(10 * time.Millisecond)
+			}
+		})
+	}
+	probing.Wait()
+	f.probed = time.Since(f.ended)
+}
+
+func (s *soak) serves(ctx context.Context, i int) bool {
+	v := s.visit(ctx, i)
+	if v == nil {
+		return false
+	}
+	defer v.leave()
+	k := pairTalk(20000+uint32(i), 21000)
+	id := v.store(k, pairText(k.low, k.high, ""))
+	return id != 0 && v.shows(k, id)
+}
+
+// auditAll compares what was told with what is stored.
+func (s *soak) auditAll(t *testing.T) {
+	t.Helper()
+	s.touch(t, s.sent)
+	rows := s.audit(t, s.sent)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored, found := 0, 0
+	for k, list := range rows {
+		stored += len(list)
+		last := make(map[uint64]uint64) // by connection
+		for _, m := range list {
+			var line, serial uint64
+			if _, err := fmt.Sscanf(m.content, secret+" %d %d", &line, &serial); err != nil {
+				continue
+			}
+			if serial <= last[line] {
+				t.Errorf("%v: what connection %d sent as %d is stored after %d", k, line, serial, last[line])
+			}
+			last[line] = serial
+			if _, was := s.refused[m.content]; was {
+				t.Errorf("%v: %q was refused with id 0, and is stored", k, m.content)
+			}
+			if _, was := s.open[m.content]; was {
+				found++
+			}
+		}
+	}
+	t.Logf("%d messages are stored; %d without answer, %d of those in text are stored", stored, len(s.open), found)
+	s.auditSounds(t, rows)
+	s.auditCrowd(t)
+}
+
+// auditSounds sees that voice messages are there, each with its own sound.
+func (s *soak) auditSounds(t *testing.T, rows map[talk][]row) {
+	t.Helper()
+	c := s.dial(t, 1)
+	for k, sounds := range s.sounds {
+		stored := make(map[uint32]bool)
+		for _, m := range rows[k] {
+			stored[m.id] = true
+		}
+		for id := range sounds {
+			if !stored[id] {
+				t.Errorf("%v: voice message %d was answered, and is not stored", k, id)
+			}
+		}
+		without := 0
+		for _, open := range s.open {
+			if open == k {
+				without++
+			}
+		}
+		if n := len(rows[k]) - 1; n > len(sounds)+without { // one is of touch
+			t.Errorf("%v: %d voice messages are stored, %d were answered, %d were not", k, n, len(sounds), without)
+		}
+		for _, m := range call[*impb.IMGetMsgListRsp](t, c, page(k.low, pair, k.high, 0, 100)).GetMsgList() {
+			if want, ok := sounds[m.GetMsgId()]; ok && string(m.GetMsgData()) != want {
+				t.Errorf("%v: voice message %d has %d bytes that were not sent", k, m.GetMsgId(), len(m.GetMsgData()))
+			}
+		}
+	}
+}
+
+// auditCrowd sees that those who stay in the group in which others come and go are in it, and nobody is twice.
+func (s *soak) auditCrowd(t *testing.T) {
+	t.Helper()
+	answer := call[*impb.IMGroupInfoListRsp](t, s.dial(t, 2), &impb.IMGroupInfoListReq{UserId: proto.Uint32(1),
+		GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &s.crowd.group, Version: proto.Uint32(0)}}})
+	if len(answer.GetGroupInfoList()) != 1 {
+		t.Fatalf("the group is not told of: %v", answer)
+	}
+	members := answer.GetGroupInfoList()[0].GetGroupMemberList()
+	for _, user := range s.crowd.members {
+		if !slices.Contains(members, user) {
+			t.Errorf("member %d is lost", user)
+		}
+	}
+	for _, user := range s.crowd.changing {
+		if n := count(t, s.db, "SELECT count(*) FROM IMGroupMember WHERE groupId = ? AND userId = ?", s.crowd.group, user); n > 1 {
+			t.Errorf("member %d has %d rows", user, n)
+		}
+	}
+	if n := count(t, s.db, "SELECT userCnt FROM IMGroup WHERE id = ?", s.crowd.group); n != len(members) {
+		t.Errorf("userCnt is %d of %d members", n, len(members))
+	}
+}
