@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,7 +82,13 @@ func (w *place) auditResources(t *testing.T) {
 }
 
 // goroutines asks a proxy how many it has.
-func goroutines(t *testing.T, p *harness.Proxy) (n int) {
+func goroutines(t *testing.T, p *harness.Proxy) int {
+	t.Helper()
+	return metric(t, p, "go_goroutines")
+}
+
+// metric asks a proxy, which is observed, for a number.
+func metric(t *testing.T, p *harness.Proxy, name string) int {
 	t.Helper()
 	listening, err := p.Log.Await(within(t), func(l harness.Line) bool { return l.Message == "listening" })
 	if err != nil {
@@ -97,11 +104,15 @@ func goroutines(t *testing.T, p *harness.Proxy) (n int) {
 	}
 	defer resp.Body.Close()
 	for s := bufio.NewScanner(resp.Body); s.Scan(); {
-		if _, err := fmt.Sscanf(s.Text(), "go_goroutines %d", &n); err == nil {
-			return n
+		if value, found := strings.CutPrefix(s.Text(), name+" "); found {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int(n)
 		}
 	}
-	t.Fatal("no go_goroutines")
+	t.Fatal("no " + name)
 	return 0
 }
 

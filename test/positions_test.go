@@ -190,22 +190,25 @@ func (w *place) wantedKeys(t *testing.T, positions map[talk]position) redisKeys 
 	return keys
 }
 
-// storedKeys are those that Redis has.
+// storedKeys are those that Redis has; a Cluster's on all of its nodes.
 func (w *place) storedKeys(t *testing.T) redisKeys {
 	t.Helper()
-	names, err := w.fleet.redis.do(t, "KEYS", "*").AsStrSlice()
-	if err != nil {
-		t.Fatal(err)
-	}
 	keys := make(redisKeys)
-	for _, name := range names {
-		switch {
-		case strings.HasPrefix(name, "dbproxy:"), name == "last_update_group", strings.HasPrefix(name, "total_user_update"):
-		case strings.Contains(name, "msg_id_"):
-			keys[name] = map[string]string{"": w.fleet.redis.text(t, "GET", name)}
-		default:
-			if keys[name], err = w.fleet.redis.do(t, "HGETALL", name).AsStrMap(); err != nil {
-				t.Fatalf("%s: %v", name, err)
+	for _, node := range w.fleet.redis.Nodes() {
+		redis := redisClient{node}
+		names, err := redis.do(t, "KEYS", "*").AsStrSlice()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			switch {
+			case strings.HasPrefix(name, "dbproxy:"), name == "last_update_group", strings.HasPrefix(name, "total_user_update"):
+			case strings.Contains(name, "msg_id_"):
+				keys[name] = map[string]string{"": redis.text(t, "GET", name)}
+			default:
+				if keys[name], err = redis.do(t, "HGETALL", name).AsStrMap(); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
 			}
 		}
 	}

@@ -104,9 +104,9 @@ func rulesOf(store *records.Store) chat.Store {
 	}
 }
 
-// openConfigured opens the MySQL and Redis of a configuration.
-func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *ops.Recorder) (*backend, error) {
-	if err := startChecks(ctx, cfg, s.log); err != nil {
+// openConfigured opens the MySQL and Redis of a configuration. told is what was logged as doubtful by tries before.
+func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *ops.Recorder, told map[string]bool) (*backend, error) {
+	if err := startChecks(ctx, cfg, s.path, told, s.log); err != nil {
 		return nil, err
 	}
 	sounds, err := voice.OpenMsfs(cfg.MsfsSite, cfg.Limits.MsfsTimeout)
@@ -171,7 +171,7 @@ func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
 		s.log.Info("tables of our own created or completed", "statements", len(ran))
 	}
 	if err != nil {
-		return fmt.Errorf("making tables of our own (\"dbproxy migrate --config\" shows them all): %w", err)
+		return fmt.Errorf("cannot make the tables of our own that are missing; let a user who may run \"dbproxy migrate --config %s\": %w", s.path, err)
 	}
 	return nil
 }

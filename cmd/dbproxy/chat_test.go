@@ -74,6 +74,14 @@ func TestTwoChat(t *testing.T) {
 	bob.typed <- "sure"
 	ann.sees("#8 bob: sure")
 
+	// After a mistyped name nothing goes to the talk before.
+	ann.typed <- "/open nobody"
+	ann.sees("! ")
+	ann.typed <- "for somebody else"
+	ann.sees("! nothing was sent: no talk is open")
+	ann.typed <- "/open bob"
+	ann.sees("--- bob")
+
 	// A talk that is not open is announced.
 	bob.typed <- "/open #engineering"
 	bob.sees("--- #engineering, 2 unread ---")

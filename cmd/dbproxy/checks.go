@@ -24,8 +24,8 @@ const (
 )
 
 // examine looks at all servers that a configuration names, side by side. patience is how long a row may take from the
-// master to the replica; makesOwn is whether tables of our own will be made where they are missing.
-func examine(ctx context.Context, cfg *config.Config, patience time.Duration, makesOwn bool) []checkup.Subject {
+// master to the replica; path is the configuration's file, which mends name; makesOwn is whether tables of our own will be made where they are missing.
+func examine(ctx context.Context, cfg *config.Config, path string, patience time.Duration, makesOwn bool) []checkup.Subject {
 	var mysql, files []checkup.Subject
 	var redis []checkup.Subject
 	var all sync.WaitGroup
@@ -33,7 +33,13 @@ func examine(ctx context.Context, cfg *config.Config, patience time.Duration, ma
 	all.Go(func() { redis = examineRedis(ctx, cfg) })
 	all.Go(func() { files = []checkup.Subject{examineMsfs(ctx, cfg)} })
 	all.Wait()
-	return append(append(mysql, redis...), files...)
+	subjects := append(append(mysql, redis...), files...)
+	for _, s := range subjects {
+		for i := range s.Findings {
+			s.Findings[i].Mend = strings.ReplaceAll(s.Findings[i].Mend, "--config FILE", "--config "+path)
+		}
+	}
+	return subjects
 }
 
 // unusable is the subject of what cannot even be tried: its files for TLS are gone, since the configuration was read.
@@ -100,17 +106,18 @@ func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
 
 // startChecks looks at all servers before a proxy works on them. What is doubtful is logged; so is what is wrong with the
 // replica, as the master answers in its place. Anything else that is wrong is in the error, all of it. Its kind is
-// Unavailable when it may become right by waiting.
-func startChecks(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+// Unavailable when it may become right by waiting. What is in told is not logged again.
+func startChecks(ctx context.Context, cfg *config.Config, path string, told map[string]bool, log *slog.Logger) error {
 	var wrong []string
 	mayPass := true
-	for _, s := range examine(ctx, cfg, cfg.Slave.ConnectTimeout, true) {
+	for _, s := range examine(ctx, cfg, path, cfg.Slave.ConnectTimeout, true) {
 		for _, f := range s.Findings {
 			switch {
 			case f.Grade == checkup.Wrong && s.Name != theReplica:
 				wrong = append(wrong, fmt.Sprintf("%s (%s): %s: %s; %s", s.Name, s.Where, f.Item, f.Text, f.Mend))
 				mayPass = mayPass && f.Item == "reachable"
-			case f.Grade > checkup.Good:
+			case f.Grade > checkup.Good && !told[s.Name+"/"+f.Item]:
+				told[s.Name+"/"+f.Item] = true
 				log.Warn(f.Grade.String(), "of", s.Name, "at", s.Where, "item", f.Item, "what", f.Text, "mend", f.Mend)
 			}
 		}

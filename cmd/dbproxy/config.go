@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -54,10 +55,11 @@ Secrets are not shown. Mistakes are listed, all at once.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	asJSON := jsonFlag(c)
+	file := fileArgument(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		path := config.File
-		if len(args) > 0 {
-			path = args[0]
+		path, err := file(args)
+		if err != nil {
+			return err
 		}
 		cfg, err := loadConfig(c, path)
 		if err != nil {
@@ -78,11 +80,34 @@ Secrets are not shown. Mistakes are listed, all at once.`,
 // loadConfig loads a configuration, with the environment above it, and prints the warnings to standard error.
 func loadConfig(c *cobra.Command, path string) (*config.Config, error) {
 	cfg, warnings, err := config.Load(path, os.Environ())
+	warn(c, warnings)
+	return cfg, err
+}
+
+// warn prints warnings to standard error.
+func warn(c *cobra.Command, warnings []config.Warning) {
 	style := terminal.NewStyle(c.ErrOrStderr())
 	for _, w := range warnings {
 		fmt.Fprintln(c.ErrOrStderr(), style.Bold("warning:"), printable(w.String()))
 	}
-	return cfg, err
+}
+
+// fileArgument gives a command with an argument FILE the flag --config for it, too, as all others have it.
+func fileArgument(c *cobra.Command) (path func(args []string) (string, error)) {
+	flag := c.Flags().String("config", "", "the same as FILE, a configuration `file`")
+	_ = c.MarkFlagFilename("config", "conf") // fails only without the flag
+	return func(args []string) (string, error) {
+		switch named := c.Flags().Changed("config"); {
+		case named && len(args) > 0:
+			return "", errors.New("FILE and --config are the same: give one of the two")
+		case named:
+			return *flag, nil
+		case len(args) > 0:
+			return args[0], nil
+		default:
+			return config.File, nil
+		}
+	}
 }
 
 // fromOf is where a setting comes from, for people.

@@ -45,18 +45,20 @@ The exit code says what became of it:
 		Args: cobra.MaximumNArgs(1),
 	}
 	asJSON := jsonFlag(c)
+	file := fileArgument(c)
 	strict := c.Flags().Bool("strict", false, "end with 3 when something is doubtful")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		path := config.File
-		if len(args) > 0 {
-			path = args[0]
-		}
-		cfg, warnings, err := config.Load(path, os.Environ())
+		path, err := file(args)
 		if err != nil {
 			return err
 		}
+		cfg, warnings, err := config.Load(path, os.Environ())
+		if err != nil {
+			warn(c, warnings)
+			return err
+		}
 		stop := progress(os.Stderr, "looking at the servers", nil)
-		subjects := append([]checkup.Subject{read(path, cfg, warnings)}, examine(c.Context(), cfg, replicaPatience, false)...)
+		subjects := append([]checkup.Subject{read(path, cfg, warnings)}, examine(c.Context(), cfg, path, replicaPatience, false)...)
 		stop()
 		if *asJSON {
 			err = showJSON(c.OutOrStdout(), findingsJSON(subjects))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -29,6 +28,7 @@ const secondLook = time.Second
 // examining is what "dbproxy doctor" is asked for.
 type examining struct {
 	where                          *place
+	cmd                            *cobra.Command
 	repair, original, asJSON, sure bool
 }
 
@@ -57,9 +57,14 @@ docs/doctor.md explains every finding.`,
 		Example: `  dbproxy doctor
   dbproxy doctor --config dbproxyserver.conf --repair
   dbproxy doctor --config dbproxyserver.conf --before-original`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%s: it takes no arguments; name a configuration with --config %[1]s", printable(args[0]))
+			}
+			return nil
+		},
 	}
-	e := examining{where: placeFlags(c)}
+	e := examining{where: placeFlags(c), cmd: c}
 	f := c.Flags()
 	f.BoolVar(&e.repair, "repair", false, "mend what can be mended without loss")
 	f.BoolVar(&e.original, "before-original", false, "look whether an original server may take over; with --repair, make it so")
@@ -102,6 +107,24 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	return err
 }
 
+// repairing is the command as it was typed, with --repair.
+func (e *examining) repairing() string {
+	typed := "dbproxy doctor"
+	for _, name := range []string{"data", "config"} {
+		if f := e.cmd.Flags().Lookup(name); f.Changed {
+			value := f.Value.String()
+			if strings.ContainsAny(value, " \t\n'\"$&|;<>()*?[]{}\\`!#~") || value == "" {
+				value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+			}
+			typed += " --" + name + " " + printable(value)
+		}
+	}
+	if e.original {
+		typed += " --before-original"
+	}
+	return typed + " --repair"
+}
+
 // ask asks whether to repair.
 func (e *examining) ask(c *cobra.Command) error {
 	if !e.repair || e.sure {
@@ -120,7 +143,7 @@ func (e *examining) ask(c *cobra.Command) error {
 
 // open opens the store. Without a repair nothing is written to MySQL and Redis.
 func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() error, err error) {
-	path, _, err := e.where.configured()
+	path, err := e.where.chosen()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -131,7 +154,7 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 		if err != nil {
 			return nil, nil, err
 		}
-		if store, _, err = openRecords(ctx, dir, slog.Default()); err != nil {
+		if store, _, err = openRecords(ctx, dir, briefLog(e.where.cmd.ErrOrStderr())); err != nil {
 			return nil, nil, err
 		}
 		d.Sequencer, closing = counters.Embedded{Records: store}, store.Close
@@ -170,7 +193,7 @@ func (e *examining) openServers(ctx context.Context, path string) (*servers, err
 	if err != nil {
 		return nil, err
 	}
-	log := slog.Default()
+	log := briefLog(e.where.cmd.ErrOrStderr())
 	if e.repair {
 		complete := func(s *servers) error { return serving{log: log}.completeOwn(ctx, s.store) }
 		return openServers(ctx, cfg, complete, nil, log)

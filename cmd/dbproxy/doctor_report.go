@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
@@ -17,7 +18,7 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool
 	style := terminal.NewStyle(w)
 	mendable := false
 	for _, f := range report.Findings {
-		head := fold(fmt.Sprintf("%s: %s: %s", f.Severity, f.What, admin.Digits(f.Count)), "", lineWidth)
+		head := fold(fmt.Sprintf("%s: %s: %s: %s", f.Severity, f.Kind, f.What, admin.Digits(f.Count)), "", lineWidth)
 		if f.Severity == doctor.Wrong {
 			head = style.Red(head)
 		}
@@ -41,15 +42,34 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool
 	switch {
 	case !complete:
 	case report.Open() > 0 && mendable && !e.repair:
-		b.WriteString("\"dbproxy doctor --repair\" mends what can be mended without loss.\n")
+		fmt.Fprintf(&b, "\"%s\" mends what can be mended without loss.\n", e.repairing())
+	case report.Open() > 0 && e.repair:
+		b.WriteString(fold("Left as it is: "+strings.Join(open(report), ", ")+". docs/doctor.md says why.", "", lineWidth) + "\n")
 	case report.Open() > 0:
 	case e.original:
 		b.WriteString("An original server may take over.\n")
+	case mended(report):
+		b.WriteString("Nothing is wrong any more; what else a look had shown was mended with it.\n")
 	default:
 		b.WriteString("Nothing is wrong.\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// mended is whether anything was.
+func mended(report *doctor.Report) bool {
+	return slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool { return f.Mended > 0 })
+}
+
+// open are the kinds of what is still wrong.
+func open(report *doctor.Report) (kinds []string) {
+	for _, f := range report.Findings {
+		if f.Open() {
+			kinds = append(kinds, f.Kind)
+		}
+	}
+	return kinds
 }
 
 // fate is what a repair does about a finding, or has done.

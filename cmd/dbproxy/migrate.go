@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -31,10 +30,10 @@ Without --data and --config it takes ./dbproxyserver.conf if there is one, else
 	where := placeFlags(c)
 	m := migration{cmd: c}
 	c.Flags().BoolVar(&m.yes, "yes", false, "with --config: do not ask")
-	c.Flags().BoolVar(&m.dryRun, "dry-run", false, "with --config: show the statements, and run none")
+	c.Flags().BoolVar(&m.dryRun, "dry-run", false, "with --config: print the statements as a script for mysql, and run none")
 	c.Flags().BoolVar(&m.userIndex, "user-index", false, "with --config: add an index on IMUser.updated, too")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		path, _, err := where.configured()
+		path, err := where.chosen()
 		if err != nil {
 			return err
 		}
@@ -54,7 +53,7 @@ func migrateDirectory(c *cobra.Command, data string) error {
 	if err != nil {
 		return fmt.Errorf("cannot use the data directory: %w", err)
 	}
-	store, ran, err := openRecords(c.Context(), dir, slog.Default())
+	store, ran, err := openRecords(c.Context(), dir, briefLog(c.ErrOrStderr()))
 	if err != nil {
 		return err
 	}

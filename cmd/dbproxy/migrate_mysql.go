@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -45,7 +44,7 @@ func openToMigrate(ctx context.Context, cfg *config.Config) (*records.Store, err
 		return nil, fmt.Errorf("teamtalk_master: %w", err)
 	}
 	at.ReadTimeout = longestStatement
-	store, err := records.OpenMySQL(at, nil, records.Options{Log: slog.Default()})
+	store, err := records.OpenMySQL(at, nil, records.Options{Log: briefLog(os.Stderr)})
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +68,12 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, d config.
 		return err
 	}
 	in := m.cmd.InOrStdin()
-	asks := terminal.Is(in) && !m.yes && !m.dryRun
+	asks := terminal.Is(in) && !m.yes
 	if index != "" && m.userIndex {
 		stmts, index = append(stmts, index), ""
+	}
+	if m.dryRun {
+		return showSQL(out, where, stmts, index)
 	}
 	if len(stmts) > 0 {
 		fmt.Fprintf(out, "%s needs %s (nothing is removed, no data is touched):\n\n%s;\n\n", where, plural(len(stmts), "statement"), strings.Join(stmts, ";\n"))
@@ -82,8 +84,6 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, d config.
 		fmt.Fprintf(out, "An index on IMUser.updated would save reading all people to find those who\nchanged (--user-index):\n\n%s;\n\n", index)
 	}
 	switch {
-	case m.dryRun:
-		return nil
 	case asks:
 		answers := terminal.NewPipe(in, out, m.cmd.ErrOrStderr()).Lines()
 		stmts = agreed(ctx, questions{answers, out}, stmts, index)
@@ -98,6 +98,22 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, d config.
 		return fmt.Errorf("%d of %d statements were run; the rest can be run by the same command again: %w", len(ran), len(stmts), err)
 	}
 	_, err = fmt.Fprintf(out, "%s: %s run\n", where, plural(len(ran), "statement"))
+	return err
+}
+
+// showSQL prints statements as a script for mysql: all else is comments, the index that is not needed, too.
+func showSQL(out io.Writer, where string, stmts []string, index string) error {
+	var b strings.Builder
+	if len(stmts) > 0 {
+		fmt.Fprintf(&b, "-- %s needs %s\n-- (nothing is removed, no data is touched):\n\n%s;\n", where, plural(len(stmts), "statement"), strings.Join(stmts, ";\n"))
+	} else {
+		fmt.Fprintf(&b, "-- %s: %s\n", where, migrated(0))
+	}
+	if index != "" {
+		fmt.Fprintf(&b, "\n-- An index on IMUser.updated would save reading all people to find those who\n-- changed (--user-index):\n-- %s;\n",
+			strings.ReplaceAll(index, "\n", "\n-- "))
+	}
+	_, err := io.WriteString(out, b.String())
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -26,7 +25,7 @@ type place struct {
 func placeFlags(c *cobra.Command) *place {
 	p := &place{cmd: c}
 	c.Flags().StringVar(&p.data, "data", "./data", "the data `directory`")
-	c.Flags().StringVar(&p.conf, "config", "", "a configuration `file`: work on its MySQL and Redis")
+	c.Flags().StringVar(&p.conf, "config", "", "work on the MySQL and Redis of a configuration `file`; without this and --data ./dbproxyserver.conf is taken, if there is one")
 	// Both fail only without the flag.
 	_ = c.MarkFlagDirname("data")
 	_ = c.MarkFlagFilename("config", "conf")
@@ -58,9 +57,18 @@ func (p *place) configured() (path, why string, err error) {
 	}
 }
 
+// chosen is configured for commands that do their work and end: it says on standard error when nobody named the servers.
+func (p *place) chosen() (path string, err error) {
+	path, _, err = p.configured()
+	if err == nil && path != "" && !p.cmd.Flags().Changed("config") {
+		fmt.Fprintf(p.cmd.ErrOrStderr(), "on the servers of ./%s, as it is there (else: --data or --config)\n", path)
+	}
+	return path, err
+}
+
 // withRecords runs work on the records of an existing store, for commands that do their work and end.
 func (p *place) withRecords(ctx context.Context, work func(*records.Store) error) error {
-	path, _, err := p.configured()
+	path, err := p.chosen()
 	if err != nil {
 		return err
 	}
@@ -69,7 +77,7 @@ func (p *place) withRecords(ctx context.Context, work func(*records.Store) error
 		if err != nil {
 			return err
 		}
-		store, _, err := openRecords(ctx, dir, slog.Default())
+		store, _, err := openRecords(ctx, dir, briefLog(p.cmd.ErrOrStderr()))
 		if err != nil {
 			return err
 		}
@@ -79,7 +87,7 @@ func (p *place) withRecords(ctx context.Context, work func(*records.Store) error
 	if err != nil {
 		return err
 	}
-	s, err := openServers(ctx, cfg, nil, nil, slog.Default())
+	s, err := openServers(ctx, cfg, nil, nil, briefLog(p.cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}

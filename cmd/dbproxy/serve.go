@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,12 +28,16 @@ import (
 type serving struct {
 	data   string         // the directory of the embedded store; not used with conf
 	conf   *config.Config // nil: the embedded store
+	path   string         // of conf
 	wait   bool           // wait for the servers of conf
 	listen []string
 	admin  string // where to show metrics and health; "" or "off" for nowhere
-	log    *slog.Logger
-	demo   bool                                    // fill an empty directory with the demo company
-	ready  func(addr string, filled company.State) // may be nil; called when it listens
+	// listenBy and adminBy are the keys that said so; "": a flag did.
+	listenBy, adminBy string
+
+	log   *slog.Logger
+	demo  bool                                    // fill an empty directory with the demo company
+	ready func(addr string, filled company.State) // may be nil; called when it listens
 }
 
 func serveCommand() *cobra.Command {
@@ -62,7 +67,7 @@ reaches that address sees all of it: keep it to operators.`,
 	listen := c.Flags().String("listen", defaultAddr, "the `address` to listen on")
 	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off")
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
-	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL can be reached")
+	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		path, why, err := where.configured()
@@ -74,6 +79,9 @@ reaches that address sees all of it: keep it to operators.`,
 			return err
 		}
 		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, log: log, demo: *demo, wait: *wait}
+		if path == "" && *wait {
+			return errors.New("--wait is for --config: a data directory has no servers to wait for")
+		}
 		if path == "" {
 			log.Info("serving from a data directory", "data", where.data, "why", why)
 		} else if s, err = s.configured(c, path, why, *level); err != nil {
@@ -106,22 +114,27 @@ func (s serving) configured(c *cobra.Command, path, why, level string) (serving,
 		return s, err
 	}
 	s.log.Info("serving from MySQL and Redis", "config", path, "why", why)
-	if s.conf = cfg; !c.Flags().Changed("listen") {
-		s.listen = cfg.Listen()
+	if s.conf, s.path = cfg, path; !c.Flags().Changed("listen") {
+		s.listen, s.listenBy = cfg.Listen(), "ListenIP and ListenPort"
 	}
 	if !c.Flags().Changed("admin") {
-		s.admin = cfg.AdminListen
+		s.admin, s.adminBy = cfg.AdminListen, "AdminListen"
 	}
 	return s, nil
 }
 
-// newLog logs as text on a terminal and as JSON otherwise.
+// newLog logs as text on a terminal and as JSON otherwise, in which durations are text, too.
 func newLog(w io.Writer, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
 	}
-	opt := &slog.HandlerOptions{Level: l}
+	opt := &slog.HandlerOptions{Level: l, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration { // "9.6s", where JSON would have a bare number
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
 	if terminal.Is(w) {
 		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
@@ -181,14 +194,14 @@ func (s serving) openBackend(ctx context.Context, watch *ops.Recorder) (*backend
 	if s.conf == nil {
 		return s.openEmbedded(ctx)
 	}
-	last := ""
+	last, told := "", make(map[string]bool)
 	for {
-		b, err := s.openConfigured(ctx, s.conf, watch)
+		b, err := s.openConfigured(ctx, s.conf, watch, told)
 		if err == nil || !s.wait || chat.KindOf(err) != chat.Unavailable {
 			return b, err
 		}
 		if now := err.Error(); now != last {
-			s.log.Warn("waiting, as --wait says", "for", err)
+			s.log.Warn("waiting, as --wait says", "for", strings.ReplaceAll(strings.ReplaceAll(now, ":\n  ", ": "), "\n  ", " | "))
 			last = now
 		}
 		select {

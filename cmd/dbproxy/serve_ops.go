@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -28,10 +29,7 @@ type door struct {
 
 // open listens where s says.
 func (s serving) open() (d door, err error) {
-	flag := "--listen"
-	if s.conf != nil {
-		flag = "ListenIP and ListenPort"
-	}
+	flag := cmp.Or(s.listenBy, "--listen")
 	for _, addr := range s.listen {
 		ln, err := listen(flag, addr)
 		if err != nil {
@@ -43,10 +41,7 @@ func (s serving) open() (d door, err error) {
 	if s.admin == "" || s.admin == off {
 		return d, nil
 	}
-	flag = "--admin"
-	if s.conf != nil {
-		flag = "AdminListen"
-	}
+	flag = cmp.Or(s.adminBy, "--admin")
 	if d.admin, err = listen(flag, s.admin); err != nil {
 		d.close()
 		return door{}, err

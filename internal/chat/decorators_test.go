@@ -146,6 +146,7 @@ func (r *reserves) all() []chat.Reserve {
 type sounds struct {
 	chat.Voice
 	save func(ctx context.Context, sound string, real func() (string, error)) (string, error)
+	load func(ctx context.Context, real func() ([]byte, error)) ([]byte, error)
 
 	mu     sync.Mutex
 	loaded int
@@ -165,7 +166,11 @@ func (s *sounds) Load(ctx context.Context, path string) ([]byte, error) {
 	s.mu.Lock()
 	s.loaded++
 	s.mu.Unlock()
-	return s.Voice.Load(ctx, path)
+	real := func() ([]byte, error) { return s.Voice.Load(ctx, path) }
+	if s.load == nil {
+		return real()
+	}
+	return s.load(ctx, real)
 }
 
 func (s *sounds) loads() int {

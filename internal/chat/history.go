@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Archive reads stored messages. Messages that were removed (status 1) are never returned. The first message "in
@@ -68,8 +72,15 @@ func (s *Service) page(ctx context.Context, user uint32, talk Talk, q PageQuery)
 	return s.withSound(ctx, messages)
 }
 
-// withSound gives voice messages their bytes: four of duration, then the sound. One whose file cannot be had keeps its
-// place with what the row has. What would not fit an answer is cut.
+// The sounds of a page are loaded a few at a time, and all together have so long: a file server that is slow or away must
+// not cost the page.
+const (
+	soundsAtOnce  = 4
+	soundsTimeout = 3 * time.Second
+)
+
+// withSound gives voice messages their bytes: four of duration, then the sound. One whose file cannot be had in time keeps
+// its place with what the row has. What would not fit an answer is cut.
 func (s *Service) withSound(ctx context.Context, messages []Message) ([]Message, error) {
 	var ids []uint32
 	for _, m := range messages {
@@ -84,24 +95,68 @@ func (s *Service) withSound(ctx context.Context, messages []Message) ([]Message,
 	if err != nil {
 		return nil, err
 	}
+	asked := len(messages)
+	messages = fitting(messages, func(m Message) int { return expected(m, sounds) })
+	s.loadSounds(ctx, messages, sounds)
+	messages = fitting(messages, func(m Message) int { return len(m.Data) })
+	if len(messages) < asked {
+		s.log.Warn("a page of voice messages is cut", "messages", len(messages), "asked", asked, "max_bytes", MaxAnswer)
+	}
+	return messages, nil
+}
+
+// fitting returns as many messages as an answer holds, but at least one.
+func fitting(messages []Message, bytes func(Message) int) []Message {
 	size := 0
+	for i, m := range messages {
+		if size += bytes(m) + 32; size > MaxAnswer && i > 0 {
+			return messages[:i]
+		}
+	}
+	return messages
+}
+
+// expected is how many bytes a message should have with its sound.
+func expected(m Message, sounds map[uint32]Sound) int {
+	if id, ok := soundID(m); ok {
+		return voiceHeader + int(sounds[id].Size)
+	}
+	return len(m.Data)
+}
+
+// loadSounds puts sounds into messages, as far as they can be had.
+func (s *Service) loadSounds(ctx context.Context, messages []Message, sounds map[uint32]Sound) {
+	ctx, cancel := context.WithTimeout(ctx, soundsTimeout)
+	defer cancel()
+	var loads errgroup.Group
+	loads.SetLimit(soundsAtOnce)
+	var loaded, left atomic.Int64 // bytes; messages that nothing was tried for
 	for i := range messages {
 		m := &messages[i]
-		if id, ok := soundID(*m); ok {
+		id, ok := soundID(*m)
+		if !ok {
+			continue
+		}
+		loads.Go(func() error {
+			if ctx.Err() != nil || loaded.Load() > MaxAnswer {
+				left.Add(1)
+				return nil
+			}
 			sound, known := sounds[id]
 			data, err := s.loadVoice(ctx, sound, known)
 			if err != nil {
 				s.log.Warn("the sound of a voice message cannot be had; it is listed without", "audio", id, "path", sound.Path, "err", err)
-			} else {
-				m.Data = data
+				return nil
 			}
-		}
-		if size += len(m.Data) + 32; size > MaxAnswer && i > 0 {
-			s.log.Warn("a page of voice messages is cut", "messages", i, "asked", len(messages), "max_bytes", MaxAnswer)
-			return messages[:i], nil
-		}
+			loaded.Add(int64(len(data)))
+			m.Data = data
+			return nil
+		})
 	}
-	return messages, nil
+	_ = loads.Wait()
+	if n := left.Load(); n > 0 && ctx.Err() != nil {
+		s.log.Warn("the sounds of a page take too long; voice messages are listed without", "messages", n, "of", len(messages))
+	}
 }
 
 func (s *Service) loadVoice(ctx context.Context, sound Sound, known bool) (string, error) {

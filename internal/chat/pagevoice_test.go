@@ -1,8 +1,11 @@
 package chat_test
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
@@ -122,6 +125,56 @@ func TestAPageOfVoiceIsCutAt4MiBWithoutLoadingTheRest(t *testing.T) {
 			w.Errorf("%d sounds were loaded for that", n)
 		}
 		wantSame(w, "the next page", len(w.page(2, chat.PairTalk(1, 2), 6, 2)), 2)
+	})
+}
+
+func TestAPageOfVoiceDoesNotWaitForASlowFileServer(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		s := &sounds{load: func(ctx context.Context, _ func() ([]byte, error)) ([]byte, error) {
+			<-ctx.Done()
+			return nil, chat.Errorf(chat.Unavailable, "loading: %w", ctx.Err())
+		}}
+		w := start(t, e, s.wrap)
+		const messages = 40
+		for range messages {
+			w.stored(w.pairVoice(1, 2, 1, "sound"))
+		}
+		w.says(1, 2, "text")
+		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second) // one after the other they would take 80 s
+		defer cancel()
+		page, err := w.svc.Page(ctx, 2, chat.PairTalk(1, 2), 0, 100)
+		w.must(err)
+		if ctx.Err() != nil || len(page) != messages+1 || page[0].Data != "text" || page[1].Data != "40" {
+			w.Errorf("%d messages, the first %q, within the deadline: %v", len(page), brief(page), ctx.Err() == nil)
+		}
+	})
+}
+
+func TestSoundsOfAPageAreLoadedSideBySide(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		const messages = 12
+		var entered atomic.Int32
+		both := make(chan struct{})
+		s := &sounds{load: func(ctx context.Context, real func() ([]byte, error)) ([]byte, error) {
+			if entered.Add(1) == 2 {
+				close(both)
+			}
+			select {
+			case <-both:
+				return real()
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}}
+		w := start(t, e, s.wrap)
+		for i := range messages {
+			w.stored(w.pairVoice(1, 2, uint32(i), fmt.Sprint("sound ", i)))
+		}
+		page := w.all(2, chat.PairTalk(1, 2))
+		for i, m := range page {
+			wantSame(w, "a sound", m.Data, voiceData(uint32(messages-1-i), fmt.Sprint("sound ", messages-1-i)))
+		}
+		wantSame(w, "messages", len(page), messages)
 	})
 }
 

@@ -33,14 +33,16 @@ func (c *chat) page(ctx context.Context, begin, count uint32) ([]*impb.MsgInfo, 
 }
 
 func (c *chat) openTalk(ctx context.Context, name string) error {
+	err := errors.Join(c.leave(ctx), c.hear(ctx, false))
+	c.open = talk{} // whatever comes: what is typed next must not go to the talk before
+	if err != nil {
+		return err
+	}
 	if name == "" {
 		return errors.New("/open what? a person (/open bob) or a group (/open #engineering); /talks lists yours")
 	}
 	t, err := c.find(ctx, name)
 	if err != nil {
-		return err
-	}
-	if err := errors.Join(c.leave(ctx), c.hear(ctx, false)); err != nil {
 		return err
 	}
 	c.open, c.oldest, c.newest = t, 0, 0

@@ -91,3 +91,18 @@ func TestSecretFilesThatAreWrong(t *testing.T) {
 		}
 	}
 }
+
+// TestASecretFileLiesBesideTheConfigurationThatNamesIt reads a configuration of another directory.
+func TestASecretFileLiesBesideTheConfigurationThatNamesIt(t *testing.T) {
+	secret := secretFile(t, "beside\n")
+	dir, name := filepath.Split(secret)
+	text := strings.Replace(original, "teamtalk_master_password=", "teamtalk_master_password_FILE="+name+"\n#", 1)
+	c, _, err := load(filepath.Join(dir, "my.conf"), []byte(text), nil)
+	if err != nil || c.Master.Password.Reveal() != "beside" {
+		t.Errorf("%v", err)
+	}
+	_, _, err = load(filepath.Join(dir, "none", "my.conf"), []byte(text), nil)
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "none", name)) {
+		t.Errorf("it does not say where it looked: %v", err)
+	}
+}

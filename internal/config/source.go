@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -70,7 +71,8 @@ func (s sources) whole() string {
 	return s.path
 }
 
-// get is what counts for a key: the environment before the file. A secret may stand in a file of its own.
+// get is what counts for a key: the environment before the file. A secret may stand in a file of its own, whose path
+// starts from the configuration's directory when the configuration names it, else from the working directory.
 func (s sources) get(k key) (value raw, found bool, err error) {
 	for _, place := range []struct {
 		get  func(string) (raw, bool)
@@ -81,6 +83,9 @@ func (s sources) get(k key) (value raw, found bool, err error) {
 			if file, named := place.get(place.name + fileSuffix); named && found {
 				return file, true, fmt.Errorf("%s is given twice; remove %s or %s%s", k.name, place.name, place.name, fileSuffix)
 			} else if named {
+				if file.from.line > 0 && !filepath.IsAbs(file.text) {
+					file.text = filepath.Join(filepath.Dir(s.path), file.text)
+				}
 				return readSecret(k.name, file)
 			}
 		}

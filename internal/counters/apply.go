@@ -15,6 +15,14 @@ import (
 // the scripts add what is missing to what stands there: increments of original servers stay, and what was applied
 // before, or is older than that, changes nothing.
 func (r *Redis) Apply(ctx context.Context, commits []chat.Commit) error {
+	if err := r.apply(ctx, commits); err != nil {
+		return err
+	}
+	r.keepTail(commits)
+	return nil
+}
+
+func (r *Redis) apply(ctx context.Context, commits []chat.Commit) error {
 	var changes []chat.Change
 	var devices []chat.Device
 	for _, c := range commits {

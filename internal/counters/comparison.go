@@ -89,7 +89,7 @@ func (c Comparison) Compare(ctx context.Context, states []chat.Change, whole boo
 	var unread, members, mutes question
 	for i, s := range states {
 		tell := func(kind, format string, args ...any) {
-			differs(i, kind, s.Talk.String()+": "+fmt.Sprintf(format, args...))
+			differs(i, kind, nameOf(s)+": "+fmt.Sprintf(format, args...))
 		}
 		if s.LastID > 0 {
 			unread.add(plain("GET", idKey(reserveOf(s))), func(r rueidis.RedisResult) { compareID(text(r), s.LastID, tell) })
@@ -115,6 +115,14 @@ func (c Comparison) Compare(ctx context.Context, states []chat.Change, whole boo
 		return err
 	}
 	return mutes.ask(ctx, c.groupSet)
+}
+
+// nameOf is the talk, and of a pair the relation, too: it may have several, with ids of their own.
+func nameOf(s chat.Change) string {
+	if s.Talk.Kind == chat.Pair && s.Relation > 0 {
+		return fmt.Sprintf("%s, relation %d", s.Talk, s.Relation)
+	}
+	return s.Talk.String()
 }
 
 func reserveOf(s chat.Change) chat.Reserve { return chat.Reserve{Talk: s.Talk, Relation: s.Relation} }

@@ -218,7 +218,7 @@ func (r *Redis) begin(ctx context.Context, ro *role, old, id, beat uint32) error
 
 // beat compares and then raises the beats: in Redis first, so that the records are never ahead of it.
 func (r *Redis) beat(ctx context.Context) error {
-	if err := r.lookAll(ctx); err != nil {
+	if err := errors.Join(r.lookAll(ctx), r.renewEvicted(ctx)); err != nil {
 		return err
 	}
 	_ = r.noteStart(ctx) // or at the next beat
@@ -235,23 +235,28 @@ func (r *Redis) beat(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.replay(ctx); err != nil {
+		return err
+	}
 	return r.catchUp(ctx)
 }
 
-// raiseBeat raises the beat in Redis to one more than is recorded, and says whether it did.
+// raiseBeat raises the beat in Redis to one more than is recorded, and says whether it did. It does not where Redis has
+// lost something since it was compared.
 func (r *Redis) raiseBeat(ctx context.Context, ro *role) (beat uint32, ok bool) {
 	ro.mu.Lock()
-	id, beat := ro.epoch, ro.recorded+1
+	id, beat, seen := ro.epoch, ro.recorded+1, ro.beat
 	ro.mu.Unlock()
 	if _, why := ro.away(); why != nil || id == 0 {
 		return 0, false
 	}
-	results, err := ro.do(ctx, []command{run(raiseBeat, epochKey(ro.name), decimal(id), decimal(beat))})
+	results, err := ro.do(ctx, []command{run(raiseBeat, epochKey(ro.name), decimal(id), decimal(beat), decimal(seen))})
 	if err != nil {
 		return 0, false // it is away, and known to be
 	}
 	nowID, nowBeat := parseEpoch(text(results[0]))
-	if nowID != id || nowBeat < beat {
+	if nowID != id || nowBeat < max(beat, seen) {
+		r.look()
 		return 0, false
 	}
 	ro.learn(id, nowBeat)

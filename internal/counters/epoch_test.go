@@ -148,7 +148,8 @@ func TestTwoProxiesAgreeOnTheEpoch(t *testing.T) {
 
 func TestOldDataIsMadeNewFromTheRecords(t *testing.T) {
 	t.Parallel()
-	p, r := start(t)
+	r, path := servers.StartRedis(t), filepath.Join(t.TempDir(), "db")
+	p := newProxy(t, path, all(at(r)))
 	stop := p.run()
 	p.talk()
 	beat := func() uint32 {
@@ -165,8 +166,8 @@ func TestOldDataIsMadeNewFromTheRecords(t *testing.T) {
 	p.must(p.SetToken(t.Context(), 1, "ios:c", "c"))
 	await(t, "two beats", func() bool { return beat() > saved+1 })
 	stop()
-	r.Restart(t) // with what was saved
-	await(t, "Redis", func() bool { return p.Away() == nil })
+	r.Restart(t)                      // with what was saved
+	p = newProxy(t, path, all(at(r))) // which knows nothing of what was applied last
 	check := func() {
 		t.Helper()
 		p.wantUnread(1, "2:1 group 1:2")
@@ -308,4 +309,23 @@ func TestACallWithoutTimeIsNoOutage(t *testing.T) {
 	if away := p.Away(); away != nil {
 		t.Errorf("away: %v", away)
 	}
+}
+
+// TestALossBetweenTwoLooksIsNoticed has Redis lose everything after it was compared with the records, and before its beat
+// is raised.
+func TestALossBetweenTwoLooksIsNoticed(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	line := faults.New(t, r.Addr())
+	p := newProxy(t, filepath.Join(t.TempDir(), "db"), all(patient(counters.Instance{Addr: line.Addr()})))
+	p.talk()
+	shot := line.HoldRedis(func(args []string) bool {
+		return args[0] == "EVALSHA" && slices.Contains(args, "dbproxy:epoch:unread")
+	}, faults.Nth(1))
+	p.run()
+	<-shot.Done()
+	r.Do(t, "FLUSHALL")
+	shot.Release()
+	p.awaitEpoch("unread", 2)
+	p.wantTalk()
 }

@@ -110,7 +110,9 @@ func (l *link) probe() error {
 	client := l.client
 	l.mu.Unlock()
 	if client == nil {
-		fresh, err := rueidis.NewClient(l.options())
+		options := l.options()
+		options.DialCtxFn = l.dial
+		fresh, err := rueidis.NewClient(options)
 		if err != nil {
 			if fresh != nil {
 				fresh.Close()

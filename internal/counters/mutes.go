@@ -15,16 +15,13 @@ func (r *Redis) Mutes(ctx context.Context, group uint32, users []uint32) (map[ui
 	if _, err := r.books.Find(ctx, group); err != nil || len(users) == 0 {
 		return nil, err
 	}
-	if r.groupSet.behind() {
-		return r.books.Mutes(ctx, group, users)
-	}
 	at := r.groupSet.known()
 	key := mutesKey(group)
 	fields := make([]string, len(users))
 	for i, user := range users {
 		fields[i] = decimal(user) + muteSuffix
 	}
-	got, err := r.ask(ctx, r.groupSet, at, []command{plain("HMGET", key, fields...), plain("HGET", companion(key), "epoch")})
+	got, err := r.consult(ctx, r.groupSet, at, []command{plain("HMGET", key, fields...), plain("HGET", companion(key), "epoch")})
 	if err == nil && !got.complete(at, 1) {
 		if !got.sound {
 			at, err = r.settled(ctx, r.groupSet)

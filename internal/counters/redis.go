@@ -82,15 +82,19 @@ type Redis struct {
 	unread, groupSet, token, groupMember *role
 	roles                                []*role
 
-	wake     chan struct{} // has room for one
-	noted    bool          // total_user_update was seen to; owned by Use, then Run
+	wake     chan struct{}       // has room for one
+	noted    bool                // total_user_update was seen to; owned by Use, then Run
+	evicted  map[*link]evictions // owned by Run
+	tail     tail
+	replayed map[*link]time.Time // when the instance had come back that the tail was last applied to again; owned by Run
 	failures SharedFailures
 }
 
 // OpenRedis connects to all instances. Those that cannot be reached are tried again in the background: see Away. An
 // error says that the options are wrong.
 func OpenRedis(opt RedisOptions) (*Redis, error) {
-	r := &Redis{now: opt.Now, log: opt.Log, wake: make(chan struct{}, 1)}
+	r := &Redis{now: opt.Now, log: opt.Log, wake: make(chan struct{}, 1), evicted: make(map[*link]evictions),
+		replayed: make(map[*link]time.Time)}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -141,7 +145,11 @@ func OpenRedis(opt RedisOptions) (*Redis, error) {
 func (r *Redis) Use(ctx context.Context, books Books) {
 	r.books = books
 	if err := errors.Join(r.lookAll(ctx), r.noteStart(ctx)); err != nil {
-		r.log.Warn("cannot tell yet whether Redis still has what it had; asking the records meanwhile", "err", err)
+		level := slog.LevelWarn
+		if len(r.Away()) > 0 {
+			level = slog.LevelDebug // that it is away was said
+		}
+		r.log.Log(ctx, level, "cannot tell yet whether Redis still has what it had; asking the records meanwhile", "err", err)
 	}
 }
 
@@ -183,6 +191,19 @@ type answers struct {
 	results []rueidis.RedisResult
 	// sound: nothing was lost, as far as the instance can tell, since we last compared it with the records.
 	sound bool
+}
+
+// consult is ask for what is to be believed: not while the instance is behind the records, and not when that only turns
+// out with its answer.
+func (r *Redis) consult(ctx context.Context, ro *role, at uint32, commands []command) (answers, error) {
+	if ro.behind() {
+		return answers{}, errBehind
+	}
+	got, err := r.ask(ctx, ro, at, commands)
+	if err == nil && ro.behind() {
+		err = errBehind
+	}
+	return got, err
 }
 
 // ask sends commands that were made while the epoch was at, and asks for the epoch after them.

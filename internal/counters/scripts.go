@@ -193,6 +193,16 @@ if owner and owner ~= '' then redis.call('SET', KEYS[1], '') end
 return 0
 `)
 
+// raiseBeat, for dbproxy:epoch: ARGV id, beat, the beat that was seen. Where that is not there any more nothing is done:
+// the loss is to be noticed. Returns what is there then.
+var raiseBeat = newScript(prelude + `
+local value = redis.call('GET', KEYS[1]) or ''
+local id, beat = string.match(value, '^(%d+) (%d+)$')
+if id ~= ARGV[1] or tonumber(beat) < tonumber(ARGV[3]) or tonumber(beat) >= tonumber(ARGV[2]) then return value end
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2])
+return ARGV[1] .. ' ' .. ARGV[2]
+`)
+
 // setEpoch, for dbproxy:epoch: ARGV id, beat. Neither ever goes back. Returns what is there then.
 var setEpoch = newScript(prelude + `
 local id, beat = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+)$')
@@ -202,14 +212,4 @@ if wid > id then id, beat = wid, wbeat
 elseif wid == id then beat = math.max(beat, wbeat) end
 redis.call('SET', KEYS[1], num(id) .. ' ' .. num(beat))
 return num(id) .. ' ' .. num(beat)
-`)
-
-// raiseBeat, for dbproxy:epoch: ARGV id, beat. It never makes the key, nor one of another epoch its own: what was lost
-// since somebody looked must stay noticeable. Returns what is there then.
-var raiseBeat = newScript(prelude + `
-local there = redis.call('GET', KEYS[1]) or ''
-local id, beat = string.match(there, '^(%d+) (%d+)$')
-if id ~= ARGV[1] or tonumber(beat) >= tonumber(ARGV[2]) then return there end
-redis.call('SET', KEYS[1], id .. ' ' .. ARGV[2])
-return id .. ' ' .. ARGV[2]
 `)

@@ -13,9 +13,6 @@ func (r *Redis) SetToken(ctx context.Context, user uint32, device, token string)
 
 // Devices implements chat.Tokens: from Redis in one pipeline; what it has lost, from the records.
 func (r *Redis) Devices(ctx context.Context, users []uint32) (map[uint32]string, error) {
-	if r.token.behind() {
-		return r.books.Devices(ctx, users)
-	}
 	at := r.token.known()
 	var commands []command
 	for _, user := range users {
@@ -24,7 +21,7 @@ func (r *Redis) Devices(ctx context.Context, users []uint32) (map[uint32]string,
 	if len(commands) == 0 {
 		return nil, nil
 	}
-	got, err := r.ask(ctx, r.token, at, commands)
+	got, err := r.consult(ctx, r.token, at, commands)
 	if err != nil {
 		return r.books.Devices(ctx, users)
 	}

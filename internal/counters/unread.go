@@ -51,15 +51,12 @@ func (r *Redis) UnreadTotals(ctx context.Context, users []uint32) (map[uint32]ui
 // pairs returns what users have unread of their peers, zeros left out: from Redis in one pipeline, or, for those of
 // whom it lost something, from the records, filling it again. An error says that it must be asked of the records.
 func (r *Redis) pairs(ctx context.Context, users []uint32) (map[uint32]map[uint32]uint32, error) {
-	if r.unread.behind() {
-		return nil, errBehind
-	}
 	at := r.unread.known()
 	var commands []command
 	for _, user := range users {
 		commands = append(commands, plain("HGETALL", unreadKey(user)), plain("HGET", companion(unreadKey(user)), "epoch"))
 	}
-	got, err := r.ask(ctx, r.unread, at, commands)
+	got, err := r.consult(ctx, r.unread, at, commands)
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +136,8 @@ func (r *Redis) groups(ctx context.Context, users []uint32) (map[uint32][]chat.C
 			q.add(levelKey(c.Users[0].User, c.Talk.A))
 		}
 	}
-	if r.unread.behind() {
-		err = errBehind
-	} else if len(q.commands) > 0 {
-		q.got, err = r.ask(ctx, r.unread, q.at, q.commands)
+	if len(q.commands) > 0 {
+		q.got, err = r.consult(ctx, r.unread, q.at, q.commands)
 		if err == nil && !q.got.sound {
 			_, _ = r.settled(ctx, r.unread) // to fill in the right epoch
 		}

@@ -16,6 +16,7 @@ const fewDiffer = 20
 // difference is one between the records and their copy.
 type difference struct {
 	talk       chat.Talk
+	relation   uint32 // of a pair, which may have several
 	user       uint32
 	kind, text string
 }
@@ -97,7 +98,9 @@ func (d *Doctor) again(ctx context.Context, at records.Cursor, first page, read 
 	p, err := read(ctx, at)
 	p.look = first.look // rows that have come since are another look's
 	p.differ = slices.DeleteFunc(p.differ, func(x difference) bool {
-		return !slices.ContainsFunc(first.differ, func(y difference) bool { return x.kind == y.kind && x.talk == y.talk && x.user == y.user })
+		return !slices.ContainsFunc(first.differ, func(y difference) bool {
+			return x.kind == y.kind && x.talk == y.talk && x.relation == y.relation && x.user == y.user
+		})
 	})
 	return p, err
 }
@@ -105,10 +108,15 @@ func (d *Doctor) again(ctx context.Context, at records.Cursor, first page, read 
 // compare compares a page of talks.
 func (d *Doctor) compare(ctx context.Context, states []chat.Change, look records.Look) (page, error) {
 	p := page{look: look}
-	byTalk := make(map[chat.Talk]chat.Change)
+	type relationOf struct {
+		talk     chat.Talk
+		relation uint32
+	}
+	of := make(map[relationOf]chat.Change)
 	err := d.Copy.Compare(ctx, states, d.BeforeOriginal, func(i int, kind, text string) {
-		byTalk[states[i].Talk] = states[i]
-		p.differ = append(p.differ, difference{talk: states[i].Talk, kind: kind, text: text})
+		s := states[i]
+		of[relationOf{s.Talk, s.Relation}] = s
+		p.differ = append(p.differ, difference{talk: s.Talk, relation: s.Relation, kind: kind, text: text})
 	})
 	p.bringUp = func(ctx context.Context, differ []difference) error {
 		var some []chat.Change
@@ -117,8 +125,8 @@ func (d *Doctor) compare(ctx context.Context, states []chat.Change, look records
 			switch {
 			case x.kind == "member-missing" || x.kind == "member-extra":
 				members[x.talk] = true
-			case !slices.ContainsFunc(some, func(c chat.Change) bool { return c.Talk == x.talk }):
-				some = append(some, byTalk[x.talk])
+			case !slices.ContainsFunc(some, func(c chat.Change) bool { return c.Talk == x.talk && c.Relation == x.relation }):
+				some = append(some, of[relationOf{x.talk, x.relation}])
 			}
 		}
 		if err := d.Copy.Bring(ctx, some); err != nil {

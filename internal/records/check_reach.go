@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -74,7 +75,7 @@ func (c *inspection) refused(err error) (text, mend string) {
 	case errNoDatabase:
 		mend = fmt.Sprintf("mend %s, or CREATE DATABASE %s CHARACTER SET utf8mb4", key("dbname"), quoted(c.Database))
 	case errDBDenied:
-		mend = fmt.Sprintf("mend %s, or let the user in: %s", key("dbname"), c.grant("SELECT, INSERT, UPDATE, DELETE", quoted(c.User)))
+		mend = fmt.Sprintf("mend %s, or let the user in: %s", key("dbname"), c.grant("SELECT, INSERT, UPDATE, DELETE", deniedAccount(said.Message, c.User)))
 	case errTooManyConns, errUserConns:
 		mend = fmt.Sprintf("raise max_connections of the server, or lower %s of all proxies", key("maxconncnt"))
 	case errHostBlocked:
@@ -85,6 +86,17 @@ func (c *inspection) refused(err error) (text, mend string) {
 		mend = "see its error log"
 	}
 	return text, mend
+}
+
+// deniedUser finds the account in "Access denied for user 'a'@'b' to database 'c'".
+var deniedUser = regexp.MustCompile(`'[^']*'@'[^']*'`)
+
+// deniedAccount is the account that a refusal names, which no statement can be asked for then; else the user alone.
+func deniedAccount(message, user string) string {
+	if named := deniedUser.FindString(message); named != "" {
+		return named
+	}
+	return quoted(user)
 }
 
 // grant is the statement that gives rights on the database.

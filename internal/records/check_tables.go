@@ -226,8 +226,9 @@ func (c *inspection) rights(ctx context.Context) error {
 	if err != nil || len(lacks) == 0 {
 		return err
 	}
-	text := fmt.Sprintf("the user may not %s here (roles were not looked at), and something is missing", strings.Join(lacks, ", "))
-	mend := "let \"dbproxy migrate\" be run by a user who may, or " + c.grant(strings.Join(lacks, ", "), quoted(c.User))
+	text := fmt.Sprintf("the user may not %s here (roles were not looked at), and these are missing: %s", strings.Join(lacks, ", "),
+		checkup.List(slices.Concat(c.lacksOld, c.lacksOwn)))
+	mend := "run \"dbproxy migrate --config FILE\" as a user who may, or " + c.grant(strings.Join(lacks, ", "), c.account(ctx))
 	if c.opt.MakesOwn && len(c.lacksOwn) > 0 {
 		c.add(checkup.Fault("rights to create", text, mend))
 	} else {
@@ -277,7 +278,7 @@ func (c *inspection) rightsOn(ctx context.Context, rights []string) error {
 			parts = append(parts, r+" on "+checkup.List(on))
 		}
 	}
-	c.add(checkup.Fault(item, fmt.Sprintf("user %s lacks %s", c.User, strings.Join(parts, "; ")), c.grant(strings.Join(rights, ", "), quoted(c.User))))
+	c.add(checkup.Fault(item, fmt.Sprintf("user %s lacks %s", c.User, strings.Join(parts, "; ")), c.grant(strings.Join(rights, ", "), c.account(ctx))))
 	return nil
 }
 
@@ -304,13 +305,24 @@ func drain(ctx context.Context, q querier, stmts string) (err error) {
 	return rows.Err()
 }
 
+// whoAmI is the account that the server took the user for, as statements have it: 'name'@'host'.
+const whoAmI = "CONCAT('''',SUBSTRING_INDEX(CURRENT_USER(),'@',1),'''@''',SUBSTRING_INDEX(CURRENT_USER(),'@',-1),'''')"
+
+// account asks for whoAmI; a server that does not say is left the name alone, which is any host's.
+func (c *inspection) account(ctx context.Context) string {
+	var who string
+	if err := c.db.QueryRowContext(ctx, "SELECT "+whoAmI).Scan(&who); err != nil {
+		return quoted(c.User)
+	}
+	return who
+}
+
 // lacksRights returns which of these rights, that no statement could ask for without using them, the user was not given
 // on the database or on all.
 func (c *inspection) lacksRights(ctx context.Context, rights ...string) (lacks []string, err error) {
-	const who = "CONCAT('''',SUBSTRING_INDEX(CURRENT_USER(),'@',1),'''@''',SUBSTRING_INDEX(CURRENT_USER(),'@',-1),'''')"
 	has := map[string]bool{}
-	err = each(ctx, c.db, "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE="+who+
-		" UNION SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE="+who+" AND DATABASE() LIKE TABLE_SCHEMA",
+	err = each(ctx, c.db, "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE="+whoAmI+
+		" UNION SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE="+whoAmI+" AND DATABASE() LIKE TABLE_SCHEMA",
 		nil, func(scan scanner) error {
 			var name sql.NullString
 			err := scan(&name)

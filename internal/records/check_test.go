@@ -101,7 +101,13 @@ func TestCheckOfAMasterFindsEachSetting(t *testing.T) {
 		{"wait_timeout=60", "=28800", "wait_timeout", checkup.Doubtful, []string{"1m0s", "5m0s", "teamtalk_master_conn_idle_time"}},
 	} {
 		exec(t, b.Admin, "SET GLOBAL "+c.set)
-		want(t, ofMaster(t, at(b)), c.item, c.grade, c.words...)
+		found := ofMaster(t, at(b))
+		want(t, found, c.item, c.grade, c.words...)
+		for _, f := range found {
+			if f.Item != c.item && f.Grade == checkup.Wrong {
+				t.Errorf("with %s also: %+v", c.set, f)
+			}
+		}
 		name, _, _ := strings.Cut(c.set, "=")
 		exec(t, b.Admin, "SET GLOBAL "+name+c.back)
 	}
@@ -150,7 +156,7 @@ func TestCheckFindsWhatTheUserMayNot(t *testing.T) {
 	want(t, ofMaster(t, at(b)), "reachable", checkup.Wrong, "denied", "GRANT SELECT, INSERT, UPDATE, DELETE ON `"+b.Name)
 	exec(t, b.Admin, fmt.Sprintf("GRANT SELECT, INSERT, UPDATE ON `%s`.* TO '%s'@'%%'", b.Name, b.User))
 	exec(t, b.Admin, fmt.Sprintf("GRANT DELETE ON `%s`.IMTransmitFile TO '%s'@'%%'", b.Name, b.User))
-	want(t, ofMaster(t, at(b)), "rights", checkup.Wrong, "DELETE on IMUser", "more", "GRANT")
+	want(t, ofMaster(t, at(b)), "rights", checkup.Wrong, "DELETE on IMUser", "more", "GRANT", "TO '"+b.User+"'@'%'")
 	exec(t, b.Admin, fmt.Sprintf("GRANT DELETE ON `%s`.* TO '%s'@'%%'", b.Name, b.User))
 	found := ofMaster(t, at(b))
 	want(t, found, "rights", checkup.Good)
@@ -158,7 +164,7 @@ func TestCheckFindsWhatTheUserMayNot(t *testing.T) {
 		t.Errorf("whoever may not create tables, where none are missing: %+v", found)
 	}
 	exec(t, b.Admin, "DROP TABLE IMProxyMark")
-	want(t, ofMaster(t, at(b)), "rights to create", checkup.Doubtful, "CREATE, ALTER, INDEX")
+	want(t, ofMaster(t, at(b)), "rights to create", checkup.Doubtful, "CREATE, ALTER, INDEX", "TO '"+b.User+"'@'%'")
 	found = records.CheckMaster(t.Context(), at(b), records.CheckOptions{MakesOwn: true})
 	want(t, found, "rights to create", checkup.Wrong, "CREATE")
 	exec(t, b.Admin, fmt.Sprintf("GRANT CREATE, ALTER, INDEX ON `%s`.* TO '%s'@'%%'", b.Name, b.User))

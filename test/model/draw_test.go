@@ -28,16 +28,21 @@ func (d draw) rarely(n int) bool { return rapid.IntRange(0, n-1).Draw(d.T, "rare
 // people are those who talk. 7 and 20 are in no table of users.
 var people = []uint32{1, 2, 3, 10, 4, 7, 20}
 
-func (d draw) user() *uint32   { return new(one(d, "user", people...)) }
-func (d draw) anyone() *uint32 { return new(one(d, "user", append(people, people[0], people[1], 0)...)) }
+func (d draw) user() *uint32 { return new(one(d, "user", people...)) }
+func (d draw) anyone() *uint32 {
+	return new(one(d, "user", append(people, people[0], people[1], 0)...))
+}
 
 func (d draw) users() []uint32 {
 	return rapid.SliceOfN(rapid.SampledFrom(people), 0, 5).Draw(d.T, "users")
 }
 
-// group is a group that there is, most of the time.
+// group is one that there is, most of the time; all its members may have left.
 func (d draw) group() *uint32 {
-	return new(uint32(rapid.IntRange(1, len(d.m.groups)+1).Draw(d.T, "group")))
+	if n := len(d.m.groups); n > 0 && !d.rarely(12) {
+		return new(uint32(rapid.IntRange(1, n).Draw(d.T, "group")))
+	}
+	return new(uint32(len(d.m.groups) + 1))
 }
 
 func (d draw) kind() *impb.SessionType { return one(d, "kind", inPair, inGroup).Enum() }
@@ -110,7 +115,9 @@ var requests = map[string]func(draw) proto.Message{
 	},
 	"IMGroupChangeMemberReq": func(d draw) proto.Message { return d.change(d.group()) },
 	"IMGroupShieldReq": func(d draw) proto.Message {
-		return &impb.IMGroupShieldReq{UserId: d.user(), GroupId: d.group(), ShieldStatus: new(one[uint32](d, "mute", 1, 0, 2, 4294967295))}
+		return &impb.IMGroupShieldReq{
+			UserId: d.user(), GroupId: d.group(), ShieldStatus: new(one[uint32](d, "mute", 1, 0, 2, 4294967295)),
+		}
 	},
 	"IMGroupGetShieldReq": func(d draw) proto.Message {
 		return &impb.IMGroupGetShieldReq{GroupId: d.group(), UserId: d.users()}
@@ -141,14 +148,16 @@ var requests = map[string]func(draw) proto.Message{
 	"IMGetDeviceTokenReq":  func(d draw) proto.Message { return &impb.IMGetDeviceTokenReq{UserId: d.users()} },
 	"IMFileHasOfflineReq":  func(d draw) proto.Message { return &impb.IMFileHasOfflineReq{UserId: d.user()} },
 	"IMFileAddOfflineReq": func(d draw) proto.Message {
-		return &impb.IMFileAddOfflineReq{FromUserId: d.user(), ToUserId: d.user(), TaskId: d.task(), FileName: d.words(4096), FileSize: new(uint32(3000000000))}
+		return &impb.IMFileAddOfflineReq{
+			FromUserId: d.user(), ToUserId: d.user(), TaskId: d.task(), FileName: d.words(4096), FileSize: new(uint32(3000000000)),
+		}
 	},
 	"IMFileDelOfflineReq": func(d draw) proto.Message {
 		return &impb.IMFileDelOfflineReq{FromUserId: d.user(), ToUserId: d.user(), TaskId: d.task()}
 	},
 }
 
-// commands draws a request of one of some names, with attach_data or without.
+// request draws a request of one of some names, with attach_data or without.
 func (d draw) request(names ...string) proto.Message {
 	name := names[0]
 	if len(names) > 1 {
@@ -167,7 +176,10 @@ func (d draw) message() proto.Message {
 	kind := d.kind()
 	r.ToSessionId = d.peer(kind)
 	r.CreateTime = new(one(d, "create_time", d.m.now, d.m.now-1, d.m.now-600, 0, d.m.now+299, d.m.now+301, 4294967295))
-	r.MsgType = one(d, "voice", impb.MsgType_MSG_TYPE_SINGLE_TEXT, impb.MsgType_MSG_TYPE_SINGLE_TEXT, impb.MsgType_MSG_TYPE_SINGLE_AUDIO).Enum()
+	r.MsgType = impb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum()
+	if d.rarely(3) {
+		r.MsgType = impb.MsgType_MSG_TYPE_SINGLE_AUDIO.Enum()
+	}
 	r.MsgData = []byte(*d.words(4096))
 	if isVoice(*r.MsgType) {
 		r.MsgData = append([]byte{0, 0, 0, 5, 0xff, 0}, r.MsgData...)
@@ -196,7 +208,8 @@ func (d draw) change(group *uint32) proto.Message {
 func (d draw) versions() proto.Message {
 	r := &impb.IMGroupInfoListReq{UserId: d.user()}
 	for range rapid.IntRange(0, 4).Draw(d.T, "groups") {
-		r.GroupVersionList = append(r.GroupVersionList, &impb.GroupVersionInfo{GroupId: d.group(), Version: new(one[uint32](d, "version", 0, 1, 2, 3))})
+		known := &impb.GroupVersionInfo{GroupId: d.group(), Version: new(one[uint32](d, "version", 0, 1, 2, 3))}
+		r.GroupVersionList = append(r.GroupVersionList, known)
 	}
 	return r
 }
@@ -215,7 +228,8 @@ func (d draw) token() proto.Message {
 		DeviceToken: new(one(d, "token", "t1", "t2", "", "t3:4", "ios:t1", strings.Repeat("t", 512), strings.Repeat("t", 513), "\xff")),
 	}
 	if !d.rarely(4) {
-		r.ClientType = one(d, "client", impb.ClientType_CLIENT_TYPE_IOS, impb.ClientType_CLIENT_TYPE_ANDROID, impb.ClientType_CLIENT_TYPE_WINDOWS).Enum()
+		r.ClientType = one(d, "client",
+			impb.ClientType_CLIENT_TYPE_IOS, impb.ClientType_CLIENT_TYPE_ANDROID, impb.ClientType_CLIENT_TYPE_WINDOWS).Enum()
 	}
 	return r
 }

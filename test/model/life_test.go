@@ -28,7 +28,7 @@ func TestEveryAnswerIsAsTheModelSays(t *testing.T) {
 		name        string
 		engine      func(*testing.T) engine
 		short, full int // lives
-	}{{"embedded", newEmbedded, 30, 3000}, {"mysql", newShared, 10, 1000}} {
+	}{{"embedded", newEmbedded, 20, 2000}, {"mysql", newShared, 10, 500}} {
 		t.Run(on.name, func(t *testing.T) {
 			lives := on.short
 			if os.Getenv("DBPROXY_FAULTS") == "full" {
@@ -64,15 +64,21 @@ type life struct {
 	ctx     context.Context
 }
 
-// noon is when every life begins.
+// noon is when lives begin, or in the evening.
 var noon = time.Date(2024, 5, 6, 12, 0, 0, 0, time.UTC).Unix()
+
+const untilNight = 10*3600 - 30 // seconds
 
 func live(t *rapid.T, e engine) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
-	l := &life{draw: draw{t, newModel(uint32(noon)), new(int)}, engine: e, ctx: ctx}
+	begin := noon
+	if one(draw{T: t}, "evening", false, true) {
+		begin += untilNight
+	}
+	l := &life{draw: draw{t, newModel(uint32(begin)), new(int)}, engine: e, ctx: ctx}
 	l.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	l.clock.Store(noon)
+	l.clock.Store(begin)
 	l.must(e.clear())
 	l.settle(e.office())
 	defer func() {
@@ -82,6 +88,11 @@ func live(t *rapid.T, e engine) {
 	}()
 	for range e.proxies() {
 		l.start()
+	}
+	for _, typ := range []impb.GroupType{impb.GroupType_GROUP_TYPE_NORMAL, impb.GroupType_GROUP_TYPE_TMP} {
+		l.ask(&impb.IMGroupCreateReq{
+			UserId: &people[0], GroupType: &typ, GroupName: new("group"), GroupAvatar: new(""), MemberIdList: people[:4],
+		})
 	}
 	t.Repeat(l.actions())
 	l.survey()
@@ -118,7 +129,9 @@ func (l *life) actions() map[string]func(*rapid.T) {
 	for name := range requests {
 		all[name] = func(*rapid.T) { l.ask(l.request(name)) }
 	}
-	for _, name := range []string{"IMMsgData", "IMMsgDataReadAck", "IMGroupChangeMemberReq", "IMUnreadMsgCntReq", "IMRecentContactSessionReq", "IMGetMsgListReq"} {
+	for _, name := range []string{
+		"IMMsgData", "IMMsgDataReadAck", "IMGroupChangeMemberReq", "IMUnreadMsgCntReq", "IMRecentContactSessionReq", "IMGetMsgListReq",
+	} {
 		all[name+", again"] = all[name]
 	}
 	all["IMMsgData, and again"] = all["IMMsgData"]

@@ -97,15 +97,15 @@ var ok, refused = new(uint32(0)), new(uint32(1))
 
 // answer does what a request asks for, and returns the answer to it, nil for none.
 func (m *model) answer(req proto.Message) proto.Message {
-	answer := m.change(req)
+	answer := m.do(req)
 	if _, itself := req.(*impb.IMMsgData); answer != nil && !itself {
 		echoAttached(answer, req)
 	}
 	return answer
 }
 
-// change is answer for the requests that change something.
-func (m *model) change(req proto.Message) proto.Message {
+// do is answer without attach_data.
+func (m *model) do(req proto.Message) proto.Message {
 	switch r := req.(type) {
 	case *impb.IMMsgData:
 		return m.send(r)
@@ -137,7 +137,7 @@ func (m *model) change(req proto.Message) proto.Message {
 	return m.look(req)
 }
 
-// look is answer for the requests that change nothing.
+// look is do for the requests that change nothing.
 func (m *model) look(req proto.Message) proto.Message {
 	switch r := req.(type) {
 	case *impb.IMGetMsgListReq:

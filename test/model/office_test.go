@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
@@ -40,8 +39,8 @@ func (d draw) hire(office *sql.DB) {
 	}
 	d.m.users[id] = u
 	d.exec(office, "DELETE FROM IMUser WHERE id=?", id)
-	d.exec(office, "INSERT INTO IMUser (id,sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,push_shield_status,sign_info)"+
-		" VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	d.exec(office, "INSERT INTO IMUser (id,sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,"+
+		"push_shield_status,sign_info) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 		id, u.info.GetUserGender(), u.info.GetUserRealName(), "d", u.info.GetUserNickName(), u.stored(), u.salt, "123", "a@b.c", avatar,
 		u.info.GetDepartmentId(), state, 1, u.updated, u.shield, "")
 }
@@ -69,8 +68,7 @@ func (d draw) exec(office *sql.DB, query string, args ...any) {
 	}
 }
 
-// The first user has talked to many, long ago, and the others have removed those talks: more than a list of recent
-// sessions takes.
+// The first user has talked to many, long ago: more than a list of recent sessions takes. The others have no sessions.
 const oldPeers = 103
 
 func oldPeer(i int) uint32 { return uint32(100 + i) }
@@ -110,5 +108,3 @@ func (d draw) settle(office *sql.DB) {
 		d.remember(office)
 	}
 }
-
-var _ proto.Message

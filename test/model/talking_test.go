@@ -192,7 +192,7 @@ func (m *model) unreadList(r *impb.IMUnreadMsgCntReq) proto.Message {
 	return rsp
 }
 
-// recent: which of a hundred sessions of one second is the last is for their rows to say; see sameSessions.
+// recent lists at most a hundred sessions; see sortSessions.
 func (m *model) recent(r *impb.IMRecentContactSessionReq) proto.Message {
 	user := r.GetUserId()
 	var keys []userTalk

@@ -1,0 +1,97 @@
+//go:build !race
+
+package test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/client"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/msfs"
+)
+
+// TestMsfsFaults has msfs fail in every way while proxies are at work. Voice messages are refused in time, pages list
+// those of before without their sound, and nothing else notices.
+func TestMsfsFaults(t *testing.T) {
+	never := make(chan struct{})
+	for name, trouble := range map[string]msfs.Trouble{
+		"msfs down":                {Down: true},
+		"msfs silent":              {Hold: never},
+		"msfs talks nonsense":      {Answer: []byte("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"error_c")},
+		"msfs is no HTTP":          {Answer: []byte("220 mail.example.com ESMTP\r\n")},
+		"msfs ends in mid-answer":  {Cut: 20},
+		"msfs refuses all uploads": {Answer: []byte("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, _ := newRedisFleet(t)
+			observed(f)
+			w := openFleet(t, f)
+			w.proxies = make([]*harness.Proxy, 1)
+			w.through(t, name, func(ctx context.Context) { breakMsfs(t, w, trouble) })
+		})
+	}
+}
+
+// breakMsfs has users talk before, while and after msfs is in trouble.
+func breakMsfs(t *testing.T, w *place, trouble msfs.Trouble) {
+	t.Helper()
+	const voices = inShortPage
+	from, to := uint32(21), uint32(22)
+	c := w.dial(t, 0)
+	say := func(m *impb.IMMsgData) uint32 { return call[*impb.IMMsgData](t, c, m).GetMsgId() }
+	voice := func(text string) *impb.IMMsgData {
+		return message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, from, to, "\x00\x00\x00\x07"+text)
+	}
+	shown := func() (messages []string) {
+		for _, m := range call[*impb.IMGetMsgListRsp](t, c, page(to, pair, from, 0, 100)).GetMsgList() {
+			text := string(m.GetMsgData())
+			if m.GetMsgType() == impb.MsgType_MSG_TYPE_SINGLE_AUDIO && len(text) < 10 {
+				text = "no sound"
+			}
+			messages = append(messages, fmt.Sprint(m.GetMsgId(), " ", text))
+		}
+		return messages
+	}
+	var with, without []string
+	for i := range uint32(voices) {
+		text := fmt.Sprintf("sound %05d", i)
+		wantEqual(t, "id of a voice message", say(voice(text)), i+1)
+		with = slices.Insert(with, 0, fmt.Sprint(i+1, " \x00\x00\x00\x07", text))
+		without = slices.Insert(without, 0, fmt.Sprint(i+1, " no sound"))
+	}
+	w.fleet.files.Trouble(trouble)
+	refused := make(chan uint32, 1)
+	go func() { // beside what follows
+		other, err := client.Call[*impb.IMMsgData](within(t), c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 23, 24, "\x00\x00\x00\x07lost"))
+		if err != nil {
+			t.Error(err)
+		}
+		refused <- other.GetMsgId()
+	}()
+	begun := time.Now()
+	wantEqual(t, "id of a voice message that cannot be stored", say(voice("lost")), 0)
+	took := time.Since(begun)
+	wantEqual(t, "id of another pair's", <-refused, 0)
+	wantEqual(t, "id of a text in the same talk", say(pairText(from, to, "a text in between")), voices+1)
+	text := fmt.Sprint(voices+1, " a text in between")
+	begun = time.Now()
+	if got, want := shown(), append([]string{text}, without...); !slices.Equal(got, want) {
+		t.Errorf("a page shows %q, want %q", got, want)
+	}
+	t.Logf("a voice message was refused after %v; a page of %d was answered after %v", took.Round(time.Millisecond), voices,
+		time.Since(begun).Round(time.Millisecond))
+	w.fleet.files.Trouble(msfs.Trouble{})
+	if got, want := shown(), append([]string{text}, with...); !slices.Equal(got, want) {
+		t.Errorf("a page shows %q after all, want %q", got, want)
+	}
+	wantEqual(t, "id of a voice message after that", say(voice("found again")), voices+2)
+}
+
+// inShortPage is how many voice messages a page has: so many that they could not be waited for one after the other.
+const inShortPage = 10

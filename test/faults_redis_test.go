@@ -1,0 +1,213 @@
+//go:build !race
+
+package test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/faults"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// redisFault is something that happens to Redis under load.
+type redisFault struct {
+	name string
+	// gaps says that ids may be left out, because nobody can know whether Redis gave them out.
+	gaps bool
+	// loses says that Redis may not have all it had: what was lost comes back as it is touched.
+	loses bool
+	// single says that what is lost is single keys: counters may be wrong until it is noticed, which takes a second.
+	single bool
+	// happen has it happen, and end, while the load goes on.
+	happen func(t *testing.T, s *siege)
+}
+
+// siege is a place whose Redis is in trouble, with its load.
+type siege struct {
+	*place
+	load  *crashLoad
+	ctx   context.Context // of the load
+	redis *servers.Redis  // nil: a Redis of another kind
+	line  *faults.Proxy   // between the proxies and it
+}
+
+// TestRedisFaults has things happen to Redis while proxies are at work. Nothing of that shows: every message is stored
+// and answered, in order, unread counters are exact all the time, and Redis follows by itself.
+func TestRedisFaults(t *testing.T) {
+	for _, f := range []redisFault{
+		{name: "killed, and back with its data", gaps: true, loses: true, happen: func(t *testing.T, s *siege) {
+			s.redis.Do(t, "SAVE")
+			s.redis.Kill(t)
+			s.goOn(time.Second)
+			s.redis.Restart(t)
+		}},
+		{name: "frozen", gaps: true, happen: func(t *testing.T, s *siege) {
+			s.redis.Freeze(t)
+			s.goOn(inFull(10*time.Second, 3*time.Second))
+			s.redis.Thaw(t)
+		}},
+		{name: "flushed", loses: true, happen: func(t *testing.T, s *siege) {
+			for range inFull(20, 3) {
+				s.redis.Do(t, "FLUSHALL")
+				s.goOn(300 * time.Millisecond)
+			}
+		}},
+		{name: "restarted empty", gaps: true, loses: true, happen: func(t *testing.T, s *siege) { s.redis.Restart(t) }},
+		{name: "restored from an old snapshot", gaps: true, loses: true, happen: func(t *testing.T, s *siege) {
+			s.redis.Do(t, "SAVE")
+			s.goOn(inFull(10*time.Second, 2500*time.Millisecond)) // more than a beat
+			s.redis.Restart(t)
+		}},
+		{name: "out of memory", gaps: true, happen: func(t *testing.T, s *siege) {
+			s.redis.Do(t, "CONFIG", "SET", "maxmemory", "1")
+			s.goOn(inFull(10*time.Second, 2*time.Second))
+			s.redis.Do(t, "CONFIG", "SET", "maxmemory", "0")
+		}},
+		{name: "evicting", gaps: true, loses: true, single: true, happen: func(t *testing.T, s *siege) {
+			s.redis.Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+			for range inFull(50, 5) {
+				s.redis.Do(t, "CONFIG", "SET", "maxmemory", strconv.Itoa(s.redisSays(t, "used_memory")-20_000))
+				s.goOn(200 * time.Millisecond)
+			}
+			s.redis.Do(t, "CONFIG", "SET", "maxmemory", "0")
+			s.awaitBeats(t, 5)
+			if s.redisSays(t, "evicted_keys") == 0 {
+				t.Error("nothing was evicted")
+			}
+		}},
+		{name: "its connections cut", gaps: true, happen: func(t *testing.T, s *siege) {
+			for range inFull(50, 5) {
+				s.line.Cut()
+				s.goOn(200 * time.Millisecond)
+			}
+		}},
+		{name: "answers of scripts lost", gaps: true, happen: func(t *testing.T, s *siege) {
+			shot := s.line.AfterRedis(isScript, faults.Every(50))
+			s.goOn(inFull(10*time.Second, 2*time.Second))
+			shot.Disarm()
+			if shot.Fired() == 0 {
+				t.Error("no answer was lost")
+			}
+		}},
+		{name: "scripts lost", happen: func(t *testing.T, s *siege) {
+			shot := s.line.BeforeRedis(isScript, faults.Every(50))
+			s.goOn(inFull(10*time.Second, 2*time.Second))
+			shot.Disarm()
+			if shot.Fired() == 0 {
+				t.Error("no script was lost")
+			}
+		}},
+		{name: "scripts done seconds after they timed out", gaps: true, happen: func(t *testing.T, s *siege) {
+			for range inFull(10, 2) {
+				shot := s.line.HoldRedis(isScript, faults.Nth(1))
+				await(t, "a script to hold", func() bool { return shot.Fired() > 0 })
+				s.goOn(1500 * time.Millisecond)
+				shot.Release()
+			}
+		}},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			fleet, redis := newRedisFleet(t)
+			line := faults.New(t, redis.Addr())
+			host, port := hostPort(t, line.Addr())
+			fleet.conf.Redis = map[string]string{"host": host, "port": strconv.Itoa(port)}
+			s := newSiege(t, fleet)
+			s.redis, s.line = redis, line
+			s.under(t, f)
+		})
+	}
+}
+
+func isScript(args []string) bool { return args[0] == "EVALSHA" || args[0] == "EVAL" }
+
+// newSiege makes one with two proxies, which are not started yet.
+func newSiege(t *testing.T, f *fleet) *siege {
+	t.Helper()
+	observed(f)
+	s := &siege{place: openFleet(t, f)}
+	s.proxies = make([]*harness.Proxy, 2)
+	return s
+}
+
+// goOn lets the load go on for a while, and do something in any case.
+func (s *siege) goOn(d time.Duration) {
+	begun := time.Now()
+	s.load.await(s.ctx, 50)
+	for time.Since(begun) < d && s.ctx.Err() == nil {
+		time.Sleep(min(20*time.Millisecond, d))
+	}
+}
+
+// redisSays is a number of Redis' INFO.
+func (s *siege) redisSays(t *testing.T, field string) int {
+	t.Helper()
+	info := s.redis.Do(t, "INFO")
+	text, err := info.ToString()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(text, "\n"+field+":")
+	number, _, _ := strings.Cut(after, "\r")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// awaitBeats waits until the proxies have looked at Redis so often: see internal/counters/epoch.go.
+func (s *siege) awaitBeats(t *testing.T, beats int) {
+	t.Helper()
+	beat := func() int {
+		return count(t, s.db, "SELECT coalesce(max(value), 0) FROM IMProxyMark WHERE name = 'beat:unread'")
+	}
+	enough := beat() + beats
+	await(t, "the proxies' look at Redis", func() bool { return beat() >= enough })
+}
+
+// under has a fault happen under load, and audits what it left.
+func (s *siege) under(t *testing.T, f redisFault) {
+	t.Helper()
+	s.start(t, "--wait")
+	s.load = newCrashLoad(t)
+	s.load.sent.gaps = f.gaps
+	s.flushed, s.load.unsure = f.loses, f.single
+	s.load.prepare(t, s.proxy(0))
+	var meanwhile, afterwards lap
+	var back time.Duration
+	s.load.run(t, s.place, nil, func(ctx context.Context) {
+		s.ctx = ctx
+		s.load.await(ctx, inFull(3000, 300))
+		s.load.pace.lap()
+		f.happen(t, s)
+		meanwhile = s.load.pace.lap()
+		ended := time.Now()
+		c := s.dial(t, 1)
+		s.load.sent.answered(pairTalk(1, 2), call[*impb.IMMsgData](t, c, pairText(1, 2, "after "+f.name)))
+		back = time.Since(ended)
+		s.load.await(ctx, inFull(3000, 300))
+		afterwards = s.load.pace.lap()
+	})
+	quiet := time.Now()
+	if f.loses {
+		s.touch(t, s.load.sent)
+	}
+	rows := s.audit(t, s.load.sent)
+	agreed := time.Since(quiet)
+	s.load.auditUnread(t, s.proxy(1), rows)
+	if n := s.load.failed.Load(); n != 0 {
+		t.Errorf("%d messages were not answered", n)
+	}
+	s.auditResources(t)
+	t.Logf("afterwards %v", afterwards)
+	guarantee(t, "Redis: "+f.name, fmt.Sprint(meanwhile, "; none refused or unanswered"),
+		fmt.Sprintf("%v (a message answered); Redis agrees with the tables %v after the load", back.Round(time.Millisecond), agreed.Round(time.Millisecond)))
+}
