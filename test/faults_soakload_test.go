@@ -21,6 +21,7 @@ const (
 	soakRest    = 120 * time.Millisecond // between two of those
 	soakGivesUp = 7 * time.Second        // a request has 5 s: what was not answered by then will not be
 	soakSlack   = 15 * time.Second       // what an answer may take on a machine that has much else to do
+	soakStays   = 20 * time.Second       // how long a connection stays that was to go to another proxy
 	soakPairs   = 200
 )
 
@@ -42,21 +43,22 @@ func (s *soak) load(running *sync.WaitGroup) {
 	begin(3, func(v *soakVisit, _ int) { v.look() })
 }
 
-// keep keeps a connection at work, and makes another one, to the next proxy, when it ends or is told to stop.
-func (s *soak) keep(at int, work func(v *soakVisit)) {
-	for s.on() {
+// keep keeps a connection at work. When it ends, or is told that the proxy stops, another one is made to the next proxy;
+// after a while it goes back to where it was first, so that connections do not gather.
+func (s *soak) keep(home int, work func(v *soakVisit)) {
+	for at := home; s.on(); at++ {
 		v := s.visit(s.ctx, at)
 		if v == nil {
-			at++
 			s.pause(20 * time.Millisecond)
 			continue
 		}
-		for v.on() {
+		for begun := time.Now(); v.on() && (at == home || time.Since(begun) < soakStays); s.pause(soakRest) {
 			work(v)
-			s.pause(soakRest)
+		}
+		if v.on() {
+			at = home - 1
 		}
 		v.leave()
-		at++
 	}
 }
 
@@ -142,6 +144,9 @@ func (v *soakVisit) store(k talk, req *impb.IMMsgData) uint32 { return v.send(k,
 // send sends a message; what it returns waits for its id. Its text is made here; a voice message has it as its sound.
 func (v *soakVisit) send(k talk, req *impb.IMMsgData) func() uint32 {
 	s, kind := v.s, "message"
+	if !v.on() {
+		return func() uint32 { return 0 }
+	}
 	text := fmt.Sprintf("%s %d %d", secret, v.line, s.serial.Add(1))
 	voice := req.GetMsgType() == impb.MsgType_MSG_TYPE_SINGLE_AUDIO
 	if voice {
@@ -192,6 +197,9 @@ func (v *soakVisit) start(kind string, req proto.Message, note func(proto.Messag
 		ok bool
 	}
 	begun, came := time.Now(), make(chan result, 1)
+	if !v.on() { // it was told to go elsewhere
+		return func() (proto.Message, bool) { return nil, false }
+	}
 	err := v.c.Start(v.s.ctx, req, func(m proto.Message, err error) {
 		if took := time.Since(begun); err == nil && took > soakSlack {
 			v.s.sent.fault(fmt.Sprintf("a %s was answered after %v", kind, took))
