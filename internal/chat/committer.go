@@ -18,9 +18,11 @@ const (
 
 	commitTimeout = 3 * time.Second
 	// lastMoment is how long before its deadline a message is given up, so that its sender learns of it in time.
-	lastMoment   = 100 * time.Millisecond
-	settlePause  = 100 * time.Millisecond
-	applyTimeout = 500 * time.Millisecond
+	lastMoment  = 100 * time.Millisecond
+	settlePause = 100 * time.Millisecond
+	// settleTimeout is for one question: between two, those whose deadline has come are told that nothing is known.
+	settleTimeout = time.Second
+	applyTimeout  = 500 * time.Millisecond
 	// sweepEvery is how often commits that nobody applied are looked for, sweepAge how old they must be, and sweepMax how
 	// many are applied at a time. While the counters are behind they are looked for every catchUpEvery.
 	sweepEvery   = time.Minute
@@ -91,64 +93,91 @@ func (c *committer) release(batch []*job) {
 	}
 }
 
-// commit stores a batch and answers every job in it, in the order submitted.
+// commit stores a batch and answers every job in it, in the order submitted, each as soon as that is known of it and of
+// those before it.
 func (c *committer) commit(batch []*job) {
 	slices.SortFunc(batch, func(a, b *job) int { return cmp.Compare(a.seq, b.seq) })
-	outcomes := make([]outcome, len(batch))
+	w := &committing{batch: batch, outcomes: make([]outcome, len(batch))}
 	var todo []int // indices into batch
 	for i, j := range batch {
-		switch {
-		case j.refused != nil:
-			outcomes[i].stored.Err = j.refused
-		default:
+		if j.refused != nil {
+			w.outcomes[i] = outcome{known: true, stored: Stored{Err: j.refused}}
+		} else {
 			todo = append(todo, i)
 		}
 	}
-	c.store(batch, todo, outcomes)
-	for i, j := range batch {
-		j.done(outcomes[i].stored, outcomes[i].err)
-	}
+	c.store(w, todo)
+}
+
+// committing is a batch at work. It belongs to one goroutine.
+type committing struct {
+	batch    []*job
+	outcomes []outcome
+	answered int // jobs, from the first
 }
 
 // outcome is what a job is told.
 type outcome struct {
+	known  bool
 	stored Stored
 	err    error
 }
 
-// store commits the jobs batch[i] for i in todo and fills in their outcomes. While a batch is certainly not stored it is
-// tried again, without those whose deadline comes too near. A batch with a row that can never be stored is split, so
-// that it does not fail its neighbours.
-func (c *committer) store(batch []*job, todo []int, outcomes []outcome) {
+// fail notes what became of a job, unless that is known.
+func (w *committing) fail(k int, err error) {
+	if o := &w.outcomes[k]; !o.known {
+		o.known, o.err = true, err
+	}
+}
+
+// answer tells the jobs of which all before them are known, too.
+func (w *committing) answer() {
+	for ; w.answered < len(w.batch) && w.outcomes[w.answered].known; w.answered++ {
+		o := w.outcomes[w.answered]
+		w.batch[w.answered].done(o.stored, o.err)
+	}
+}
+
+// late reports whether a job's deadline comes too near for another try.
+func late(j *job) bool { return j.ctx.Err() != nil || timeLeft(j) < lastMoment }
+
+// store commits the jobs batch[i] for i in todo. While a batch is certainly not stored it is tried again, without those
+// whose deadline comes too near. A batch with a row that can never be stored is split, so that it does not fail its
+// neighbours.
+func (c *committer) store(w *committing, todo []int) {
+	var last error // why the try before failed
 	for try := 0; len(todo) > 0; try++ {
 		todo = slices.DeleteFunc(todo, func(k int) bool {
-			late := batch[k].ctx.Err() != nil || timeLeft(batch[k]) < lastMoment
-			if late && outcomes[k].err == nil {
-				outcomes[k].err = Errorf(Unavailable, "%w from the queue: %w", ErrDropped, context.DeadlineExceeded)
+			if !late(w.batch[k]) {
+				return false
 			}
-			return late
+			w.fail(k, cmp.Or(last, Errorf(Unavailable, "%w from the queue: %w", ErrDropped, context.DeadlineExceeded)))
+			return true
 		})
-		stored, err := c.persist(batch, todo)
-		for i, k := range todo {
-			if outcomes[k].err = err; err == nil {
-				outcomes[k].stored = stored[i]
-			}
-		}
-		switch {
-		case err == nil:
-			return
-		case KindOf(err) == Invalid && len(todo) > 1:
+		w.answer()
+		stored, err := c.persist(w, todo)
+		if err != nil && KindOf(err) == Invalid && len(todo) > 1 {
 			c.log.Warn("a batch was refused by the storage; splitting it", "rows", len(todo), "err", err)
 			half := len(todo) / 2
-			c.store(batch, slices.Clone(todo[:half]), outcomes)
-			c.store(batch, slices.Clone(todo[half:]), outcomes)
-			return
-		case KindOf(err) != Unavailable || try == len(retryPauses):
+			c.store(w, slices.Clone(todo[:half]))
+			c.store(w, slices.Clone(todo[half:]))
 			return
 		}
+		if err == nil || KindOf(err) != Unavailable || try == len(retryPauses) {
+			for i, k := range todo {
+				if err != nil {
+					w.fail(k, err)
+				} else if !w.outcomes[k].known {
+					w.outcomes[k] = outcome{known: true, stored: stored[i]}
+				}
+			}
+			break
+		}
+		last = err
 		c.log.Warn("a batch was not stored; trying again", "rows", len(todo), "pause", retryPauses[try], "err", err)
 		time.Sleep(retryPauses[try])
 	}
+	w.answer()
 }
 
 // timeLeft is how long a job may still take.
@@ -162,10 +191,11 @@ func timeLeft(j *job) time.Duration {
 // persist is one commit of the jobs batch[i] for i in todo, with an id of its own. It ends early enough for the first of
 // them to be answered in time, and when the server gives the first of them up. UnknownOutcome is returned only when
 // the outcome could not be found out until the last one's deadline.
-func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
+func (c *committer) persist(w *committing, todo []int) ([]Stored, error) {
 	if len(todo) == 0 {
 		return nil, nil
 	}
+	batch := w.batch
 	begun, bytes := time.Now(), 0
 	drafts := make([]Draft, len(todo))
 	first, last := commitTimeout, time.Duration(0)
@@ -181,7 +211,14 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 	id := NewCommitID()
 	receipt, err := c.ledger.Append(ctx, Batch{ID: id, Now: unix(c.now()), Drafts: drafts}, c.seq)
 	if err != nil && KindOf(err) == UnknownOutcome {
-		err = c.settle(id, err, begun.Add(last))
+		err = c.settle(id, err, begun.Add(last), func() {
+			for _, k := range todo {
+				if batch[k].ctx.Err() != nil || timeLeft(batch[k]) <= 0 {
+					w.fail(k, Errorf(UnknownOutcome, "commit %s: %w", id, context.DeadlineExceeded))
+				}
+			}
+			w.answer()
+		})
 	}
 	c.committed(len(drafts), bytes, time.Since(begun), err)
 	if err != nil {
@@ -192,12 +229,12 @@ func (c *committer) persist(batch []*job, todo []int) ([]Stored, error) {
 }
 
 // settle asks what became of a commit until it is known: nil means stored, Unavailable not stored, and UnknownOutcome
-// that the deadline came first.
-func (c *committer) settle(id CommitID, cause error, deadline time.Time) error {
+// that the deadline came first. It calls meanwhile between two tries.
+func (c *committer) settle(id CommitID, cause error, deadline time.Time, meanwhile func()) error {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	for {
-		stored, err := c.ledger.Settle(ctx, id)
+		stored, err := c.settleOnce(ctx, id)
 		switch {
 		case err == nil && stored:
 			c.log.Warn("a commit of unknown outcome turned out to be stored", "commit", id, "cause", cause)
@@ -205,12 +242,19 @@ func (c *committer) settle(id CommitID, cause error, deadline time.Time) error {
 		case err == nil:
 			return Errorf(Unavailable, "commit %s turned out not to be stored: %w", id, cause)
 		}
+		meanwhile()
 		select {
 		case <-ctx.Done():
 			return Errorf(UnknownOutcome, "commit %s: %w; asking what became of it: %w", id, cause, err)
 		case <-time.After(settlePause):
 		}
 	}
+}
+
+func (c *committer) settleOnce(ctx context.Context, id CommitID) (stored bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	return c.ledger.Settle(ctx, id)
 }
 
 // apply brings the counters up to date with commits, and then says so to done. What fails is left for sweep.

@@ -93,6 +93,28 @@ func TestMessagesAreStoredOnceWhateverFaultACommitMeets(t *testing.T) {
 	}
 }
 
+func TestWhatIsDroppedDoesNotWaitForWhatIsStored(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		var l ledger
+		w := start(t, e, l.wrap)
+		release := l.hold(w)
+		gate := make(chan struct{})
+		l.fail(func(real func() (chat.Receipt, error)) (chat.Receipt, error) { <-gate; return real() })
+		gone, giveUp := context.WithCancel(w.ctx)
+		dropped := make(chan answer, 1)
+		w.svc.Send(gone, w.pairText(1, 2, "nobody waits for it any more"), func(id uint32, err error) { dropped <- answer{id, err} })
+		kept := w.submit(w.pairText(1, 2, "x"))
+		giveUp()
+		release()
+		wantKind(w, await(w, dropped).err, chat.Unavailable) // while the other one is being stored
+		if len(kept) > 0 {
+			w.Error("answered before it was stored")
+		}
+		close(gate)
+		wantSame(w, "answer", await(w, kept), answer{id: 1}, sameErrors)
+	})
+}
+
 func TestABatchThatCannotBeStoredIsRefusedAtLast(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
 		var l ledger
