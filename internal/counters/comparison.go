@@ -89,7 +89,7 @@ func (c Comparison) Compare(ctx context.Context, states []chat.Change, whole boo
 	var unread, members, mutes question
 	for i, s := range states {
 		tell := func(kind, format string, args ...any) {
-			differs(i, kind, nameOf(s)+": "+fmt.Sprintf(format, args...))
+			differs(i, kind, nameOf(s, kind)+": "+fmt.Sprintf(format, args...))
 		}
 		if s.LastID > 0 {
 			unread.add(plain("GET", idKey(reserveOf(s))), func(r rueidis.RedisResult) { compareID(text(r), s.LastID, tell) })
@@ -117,9 +117,9 @@ func (c Comparison) Compare(ctx context.Context, states []chat.Change, whole boo
 	return mutes.ask(ctx, c.groupSet)
 }
 
-// nameOf is the talk, and of a pair the relation, too: it may have several, with ids of their own.
-func nameOf(s chat.Change) string {
-	if s.Talk.Kind == chat.Pair && s.Relation > 0 {
+// nameOf is the talk, and where it is about ids of a pair the relation, too: each has its own.
+func nameOf(s chat.Change, kind string) string {
+	if s.Talk.Kind == chat.Pair && kind == idBehind {
 		return fmt.Sprintf("%s, relation %d", s.Talk, s.Relation)
 	}
 	return s.Talk.String()

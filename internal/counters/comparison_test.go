@@ -50,7 +50,7 @@ func TestComparisonOnACluster(t *testing.T) {
 		t.Errorf("found %q", got)
 	}
 	states[0].LastID, states[0].Users[0].Unread, states[0].Rev = 7, 9, states[0].Rev+1
-	want := []string{"id-behind pair 1-2: Redis has id 2, the last message has 7"}
+	want := []string{fmt.Sprintf("id-behind pair 1-2, relation %d: Redis has id 2, the last message has 7", states[0].Relation)}
 	want = append(want, keys...)
 	want = append(want, "unread-behind pair 1-2: user 2 has 9 unread, Redis has 2")
 	slices.Sort(want)

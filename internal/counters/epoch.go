@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // An instance of Redis may lose what it had: it is flushed, comes back empty, or comes back with an old snapshot. So
@@ -48,7 +50,7 @@ type role struct {
 	*link
 	name string
 
-	looking sync.Mutex // held while epochs are compared
+	looking *semaphore.Weighted // held while epochs are compared; who waits for it does not wait longer than its context
 
 	mu    sync.Mutex
 	epoch uint32 // the current one as far as we know; 0: nobody has looked yet
@@ -152,10 +154,12 @@ func (r *Redis) settled(ctx context.Context, ro *role) (uint32, error) {
 // compare compares an instance with the records, and begins a new epoch if it has lost something. The records are read
 // first: their beat is never ahead of Redis' unless Redis has lost it.
 func (r *Redis) compare(ctx context.Context, ro *role) error {
-	ro.looking.Lock()
-	defer ro.looking.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	if err := ro.looking.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("waiting for another look at Redis %s: %w", ro.name, err)
+	}
+	defer ro.looking.Release(1)
 	for range lookTries {
 		marks, err := r.books.Marks(ctx, []string{epochMark(ro.name), beatMark(ro.name)})
 		if err != nil {

@@ -54,9 +54,11 @@ func (r *Redis) renew(ctx context.Context, l *link) error {
 		if id == 0 {
 			continue
 		}
-		ro.looking.Lock()
+		if err := ro.looking.Acquire(ctx, 1); err != nil {
+			return err
+		}
 		err := r.begin(ctx, ro, id, id+1, ro.seen(id))
-		ro.looking.Unlock()
+		ro.looking.Release(1)
 		if err == nil {
 			err = r.compare(ctx, ro)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/rueidis"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
@@ -120,7 +121,7 @@ func OpenRedis(opt RedisOptions) (*Redis, error) {
 			r.links = append(r.links, l)
 		}
 		l.roles = append(l.roles, name)
-		ro := &role{link: l, name: name}
+		ro := &role{link: l, name: name, looking: semaphore.NewWeighted(1)}
 		r.roles = append(r.roles, ro)
 		return ro, nil
 	}
