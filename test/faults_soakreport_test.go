@@ -168,8 +168,8 @@ func (s *soak) report(happened []*soakFault) string {
 	for _, kind := range slices.Sorted(maps.Keys(s.outcomes)) {
 		fmt.Fprintf(&b, "| %s | %s |\n", kind, s.outcomes[kind])
 	}
-	fmt.Fprint(&b, "\nOne connection is told to go elsewhere, or is lost, with each proxy that ends. Requests from the begin of a\n"+
-		"fault until the next one; normal is when the last request that failed had been sent, and all proxies served:\n\n"+
+	fmt.Fprint(&b, "\nEach row counts from the beginning of such a fault until the next one. Normal is when the last request\n"+
+		"that failed had been sent, and all proxies served:\n\n"+
 		"| fault | times | answered | refused | no answer | connection lost | slowest answer | normal after (median) | (max) |\n"+
 		"|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, what := range soakFaults {
