@@ -45,9 +45,9 @@ type Sequencer interface {
 	// that nothing was reserved because the store's own counter is behind the floor, was lost or cannot be asked: then
 	// Next is asked again, Checked, and does not answer 0.
 	Next(ctx context.Context, want []Reserve) (first []uint32)
-	// GiveBack returns ids that Next gave and nobody will use: those after Floor of each. It has no error: what cannot
-	// be returned, because others have gone on from there or the store is away, stays a gap.
-	GiveBack(ctx context.Context, unused []Reserve)
+	// GiveBack returns ids that Next gave and nobody will use: those after Floor of each. It says of each whether others
+	// have gone on from there: then they stay taken. It has no error: what cannot be returned stays a gap.
+	GiveBack(ctx context.Context, unused []Reserve) (gone []bool)
 }
 
 // Reserve asks for ids of one talk.

@@ -32,4 +32,6 @@ func (Embedded) Next(_ context.Context, want []chat.Reserve) []uint32 {
 }
 
 // GiveBack has nothing to do: the floors are where they were.
-func (Embedded) GiveBack(context.Context, []chat.Reserve) {}
+func (Embedded) GiveBack(_ context.Context, unused []chat.Reserve) (gone []bool) {
+	return make([]bool, len(unused))
+}

@@ -53,12 +53,21 @@ func (r *Redis) Next(ctx context.Context, want []chat.Reserve) []uint32 {
 }
 
 // GiveBack implements chat.Sequencer: the keys go back if they are still where Next left them.
-func (r *Redis) GiveBack(ctx context.Context, unused []chat.Reserve) {
+func (r *Redis) GiveBack(ctx context.Context, unused []chat.Reserve) (gone []bool) {
 	commands := make([]command, len(unused))
 	for i, u := range unused {
 		commands[i] = run(giveBack, idKey(u), decimal(u.Floor+u.Count), decimal(u.Count))
 	}
-	_, _ = r.unread.do(ctx, commands) // if it fails there is a gap in the ids, and no harm
+	gone = make([]bool, len(unused))
+	results, err := r.unread.do(ctx, commands)
+	if err != nil {
+		return gone // there is a gap in the ids, and no harm
+	}
+	for i := range gone {
+		n, ok := number(results[i])
+		gone[i] = ok && n == 1
+	}
+	return gone
 }
 
 func flag(b bool) string {

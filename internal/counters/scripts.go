@@ -39,8 +39,9 @@ return last + 1
 var giveBack = newScript(prelude + `
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('SET', KEYS[1], num(tonumber(ARGV[1]) - tonumber(ARGV[2])))
+  return 0
 end
-return 0
+return 1
 `)
 
 // raise: ARGV a number below which the value must not be.

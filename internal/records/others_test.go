@@ -96,7 +96,9 @@ func (*ahead) Next(_ context.Context, want []chat.Reserve) (first []uint32) {
 	return first
 }
 
-func (*ahead) GiveBack(context.Context, []chat.Reserve) {}
+func (*ahead) GiveBack(_ context.Context, unused []chat.Reserve) []bool {
+	return make([]bool, len(unused))
+}
 
 // TestAnIDIsNeverBelowWhatIsStored: Redis may be ahead of what proxies have stored and yet behind what is in the tables.
 func TestAnIDIsNeverBelowWhatIsStored(t *testing.T) {
