@@ -269,12 +269,26 @@ func when(s string) string {
 
 func (o other) want(want string) {
 	o.T.Helper()
+	if got := o.keys(); got != sortedLines(want) {
+		o.T.Errorf("Redis has\n%s\nwant\n%s", got, sortedLines(want))
+	}
+}
+
+// await is want for what comes when things are asked for, but not at once on a busy machine: after a connection that broke,
+// the records are asked for a while.
+func (o other) await(want string, ask func()) {
+	o.T.Helper()
+	for end := time.Now().Add(time.Minute); o.keys() != sortedLines(want) && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		ask()
+	}
+	o.want(want)
+}
+
+func sortedLines(text string) string {
 	var lines []string
-	for line := range strings.SplitSeq(strings.TrimSpace(want), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		lines = append(lines, strings.TrimSpace(line))
 	}
 	slices.Sort(lines)
-	if got := o.keys(); got != strings.Join(lines, "\n") {
-		o.T.Errorf("Redis has\n%s\nwant\n%s", got, strings.Join(lines, "\n"))
-	}
+	return strings.Join(lines, "\n")
 }
