@@ -47,15 +47,6 @@ func (p *pace) note(begun time.Time) {
 	p.now.slowest = max(p.now.slowest, took)
 }
 
-// lap returns what was measured since it was called last.
-func (p *pace) lap() lap {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.now
-	p.now = lap{}
-	return l
-}
-
 func (l lap) String() string {
 	return fmt.Sprintf("%d answered, %d of them after more than %v, the slowest after %v", l.answers, l.late, late,
 		l.slowest.Round(time.Millisecond))

@@ -1,4 +1,4 @@
-//go:build !race
+//go:build faults && !race
 
 package test
 
@@ -210,4 +210,13 @@ func (s *siege) under(t *testing.T, f redisFault) {
 	t.Logf("afterwards %v", afterwards)
 	guarantee(t, "Redis: "+f.name, fmt.Sprint(meanwhile, "; none refused or unanswered"),
 		fmt.Sprintf("%v (a message answered); Redis agrees with the tables %v after the load", back.Round(time.Millisecond), agreed.Round(time.Millisecond)))
+}
+
+// lap returns what was measured since it was called last.
+func (p *pace) lap() lap {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.now
+	p.now = lap{}
+	return l
 }

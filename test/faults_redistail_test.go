@@ -1,3 +1,5 @@
+//go:build faults && !race
+
 package test
 
 import (
