@@ -20,7 +20,6 @@ package config
 import (
 	"log/slog"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -223,35 +222,4 @@ func (c Cache) Addrs() []string {
 	default:
 		return []string{net.JoinHostPort(c.Host, strconv.Itoa(c.Port))}
 	}
-}
-
-// CacheID says which server and database a Cache is, and as whom it is used. Those of instances that may share a client
-// are equal; it can be the key of a map.
-type CacheID struct {
-	kind, addrs, master        string
-	db                         int
-	username, sentinelUsername string
-	password, sentinelPassword Secret
-	tls                        TLS
-}
-
-// ID returns the identity of an instance. Pool sizes and timeouts do not count.
-func (c Cache) ID() CacheID {
-	addrs := slices.Clone(c.Addrs())
-	for i := range addrs {
-		addrs[i] = strings.ToLower(addrs[i])
-	}
-	slices.Sort(addrs)
-	id := CacheID{
-		kind: "single", addrs: strings.Join(addrs, ";"), db: c.DB,
-		username: c.Username, password: c.Password, tls: c.TLS,
-	}
-	switch {
-	case len(c.Cluster) > 0:
-		id.kind, id.db = "cluster", 0
-	case len(c.Sentinels) > 0:
-		id.kind, id.master = "sentinel", c.SentinelMaster
-		id.sentinelUsername, id.sentinelPassword = c.SentinelUsername, c.SentinelPassword
-	}
-	return id
 }
