@@ -37,7 +37,7 @@ type serving struct {
 	listenBy, adminBy string
 
 	log   *slog.Logger
-	sums  func(context.Context) error // writes what the log has summed up, until the context ends; may be nil
+	sums  func(context.Context) error             // writes what the log has summed up, until the context ends; may be nil
 	demo  bool                                    // fill an empty directory with the demo company
 	ready func(addr string, filled company.State) // may be nil; called when it listens
 }
