@@ -11,17 +11,15 @@ import (
 
 // Append implements chat.Ledger. docs/architecture.md, "The write path", tells the whole story.
 func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (chat.Receipt, error) {
-	var a *appending
+	a := new(appending)
 	purge := s.takeApplied()
 	err := s.tx(ctx, func(tx *sql.Tx) error {
+		a.giveBack(ctx, seq) // those of the try before
 		q := s.dialect.together(tx)
 		a = &appending{Batch: b, talking: s.talking(q), tx: q, stored: make([]chat.Stored, len(b.Drafts))}
 		err := a.run(ctx, seq)
 		if err == nil {
 			err = deleteCommits(ctx, q, purge)
-		}
-		if err == nil {
-			err = q.flush(ctx)
 		}
 		if err != nil {
 			a.giveBack(ctx, seq)
@@ -31,6 +29,7 @@ func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (c
 	if err != nil {
 		s.putApplied(purge)
 		if chat.KindOf(err) != chat.UnknownOutcome {
+			a.giveBack(ctx, seq)
 			return chat.Receipt{}, err
 		}
 	}
@@ -76,6 +75,7 @@ func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
 	steps := []func(context.Context) error{
 		a.lockTalks,
 		a.checkMembers,
+		a.claimMissing,
 		a.adoptMissing,
 		a.findSessions,
 		func(ctx context.Context) error { return a.number(ctx, seq) },
@@ -147,20 +147,40 @@ func (a *appending) checkMembers(ctx context.Context) (err error) {
 	return nil
 }
 
+// claimMissing makes rows for talks that are written to for the first time, so that they can be locked.
+func (a *appending) claimMissing(ctx context.Context) error {
+	missing := a.writtenTo(func(t *talkRow) bool { return t == nil })
+	if len(missing) == 0 || !a.d.shared() {
+		return nil
+	}
+	if err := a.claimAnew(ctx, missing); err != nil {
+		return err
+	}
+	if err := a.lockTalks(ctx); err != nil {
+		return err
+	}
+	return a.checkMembers(ctx)
+}
+
 // adoptMissing fills the rows of talks that are written to for the first time.
 func (a *appending) adoptMissing(ctx context.Context) error {
-	var missing []chat.Talk
-	seen := make(map[chat.Talk]bool)
-	a.messages(func(_ int, d *chat.Draft) {
-		if !a.talks[d.Talk].counts() && !seen[d.Talk] {
-			seen[d.Talk] = true
-			missing = append(missing, d.Talk)
-		}
-	})
+	missing := a.writtenTo(func(t *talkRow) bool { return !t.counts() })
 	if len(missing) == 0 {
 		return nil
 	}
 	return a.adopt(ctx, missing, a.Now, a.talks)
+}
+
+// writtenTo is those talks that get messages whose rows are of some kind.
+func (a *appending) writtenTo(kind func(*talkRow) bool) (talks []chat.Talk) {
+	seen := make(map[chat.Talk]bool)
+	a.messages(func(_ int, d *chat.Draft) {
+		if kind(a.talks[d.Talk]) && !seen[d.Talk] {
+			seen[d.Talk] = true
+			talks = append(talks, d.Talk)
+		}
+	})
+	return talks
 }
 
 // number gives every message its id and time, and every talk its new counters, in the order of the drafts.
@@ -262,17 +282,23 @@ func (a *appending) changes() []chat.Change {
 }
 
 // addSounds gives voice messages their rows in IMAudio, whose ids become the messages' contents.
-func (a *appending) addSounds(ctx context.Context) (err error) {
+func (a *appending) addSounds(ctx context.Context) error {
+	var voices []int // indices into Drafts
+	var rows [][]any
 	a.messages(func(i int, d *chat.Draft) {
-		if d.Sound == nil || err != nil {
-			return
+		if d.Sound != nil {
+			voices = append(voices, i)
+			rows = append(rows, []any{d.From, d.Talk.Peer(d.From), d.Sound.Path, d.Sound.Size, d.Sound.Duration, d.Time})
 		}
-		var id int64
-		id, err = a.tx.insertID(ctx, "INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)",
-			d.From, d.Talk.Peer(d.From), d.Sound.Path, d.Sound.Size, d.Sound.Duration, d.Time)
-		a.contents[i] = strconv.FormatInt(id, 10)
 	})
-	return err
+	ids, err := a.tx.insertIDs(ctx, "INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)", rows)
+	if err != nil {
+		return err
+	}
+	for n, i := range voices {
+		a.contents[i] = strconv.FormatInt(ids[n], 10)
+	}
+	return nil
 }
 
 // addMessages writes the messages, one statement per table.

@@ -17,7 +17,7 @@ import (
 // mysqlDialect is that of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
 type mysqlDialect struct{}
 
-func (mysqlDialect) together(tx *sql.Tx) batched { return &keptBack{tx: tx} }
+func (mysqlDialect) together(tx *sql.Tx) batched { return keptBack{tx} }
 
 func (mysqlDialect) shared() bool { return true }
 

@@ -114,14 +114,27 @@ func (w talking) lock(ctx context.Context, talks []chat.Talk) (map[chat.Talk]*ta
 
 // lockOne locks one talk, making its row when it is missing.
 func (w talking) lockOne(ctx context.Context, talk chat.Talk, now uint32) (*talkRow, error) {
-	rows, err := w.lock(ctx, []chat.Talk{talk})
-	if err != nil || rows[talk].counts() {
-		return rows[talk], err
+	t, err := w.lockFirst(ctx, talk)
+	if err != nil || t.counts() {
+		return t, err
 	}
+	rows := map[chat.Talk]*talkRow{talk: t}
 	if err := w.adopt(ctx, []chat.Talk{talk}, now, rows); err != nil {
 		return nil, err
 	}
 	return rows[talk], w.save(ctx, []chat.Talk{talk}, rows)
+}
+
+// lockFirst locks one talk, where others are at work by a row that says nothing when it has none; nil where it needs
+// none. It must be the first that the transaction locks: see claim.
+func (w talking) lockFirst(ctx context.Context, talk chat.Talk) (*talkRow, error) {
+	rows, err := w.lock(ctx, []chat.Talk{talk})
+	if err == nil && rows[talk] == nil && w.d.shared() {
+		if err = w.claim(ctx, []chat.Talk{talk}); err == nil {
+			rows, err = w.lock(ctx, []chat.Talk{talk})
+		}
+	}
+	return rows[talk], err
 }
 
 // save writes the rows of talks (sorted) that were changed.
@@ -137,13 +150,11 @@ func (w talking) save(ctx context.Context, talks []chat.Talk, rows map[chat.Talk
 
 // adopt fills the rows of talks that say nothing yet with what the original server's tables say of them; what is missing
 // there (a pair's relation and sessions) is created, in the order given. The rows are in talks, to be saved by the caller.
-// Where other processes are at work it needs rows that are locked already: its error is unclaimed otherwise.
+// Where others are at work, they are locked.
 func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
-	var none unclaimed
 	var pairs, groups []chat.Talk
 	for _, t := range missing {
 		if talks[t] == nil {
-			none = append(none, t)
 			talks[t] = new(talkRow)
 		}
 		if t.Kind == chat.Pair {
@@ -151,9 +162,6 @@ func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, tal
 		} else {
 			groups = append(groups, t)
 		}
-	}
-	if len(none) > 0 && w.d.shared() {
-		return none
 	}
 	adopted := slices.Concat(pairs, groups)
 	if err := w.adoptPairs(ctx, pairs, now, talks); err != nil {
@@ -168,21 +176,27 @@ func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, tal
 	return w.takeOver(ctx, adopted, talks)
 }
 
-// unclaimed is the error of a transaction that needs rows of talks that are not there. It must hold no locks while it
-// makes them: other talks that it has locked may come after them in the order of keys, and then two transactions could
-// wait for each other in a circle. So Store.tx undoes it, makes the rows, and runs it again.
-type unclaimed []chat.Talk
-
-// Error says that it did not stay within this package.
-func (u unclaimed) Error() string { return fmt.Sprintf("%d talks have no rows to lock", len(u)) }
-
-// claim makes rows that say nothing yet for talks, those that exist aside, in a transaction that does nothing else.
+// claim makes rows that say nothing yet for talks, those that exist aside. The transaction must have locked no other talk
+// before: it may come after these in the order of keys, and then two transactions could wait for each other in a circle.
 func (w talking) claim(ctx context.Context, talks []chat.Talk) error {
 	var values []any
 	for _, t := range slices.SortedFunc(slices.Values(talks), compareTalks) {
 		values = append(values, new(talkRow).values(t)...)
 	}
 	return insert(ctx, w.q, w.d, "IMProxyTalk", talkColumns, values, w.d.upsert(talkKey, talkKey[:1]))
+}
+
+// claimAnew is claim for a transaction that has locked other talks, and done nothing else: it lets go of them first, and
+// of the new rows, too. All is to be locked again.
+func (w talking) claimAnew(ctx context.Context, talks []chat.Talk) error {
+	if _, err := exec(ctx, w.q, "ROLLBACK"); err != nil {
+		return err
+	}
+	if err := w.claim(ctx, talks); err != nil {
+		return err
+	}
+	_, err := exec(ctx, w.q, begin)
+	return err
 }
 
 // adoptPairs finds or makes the relation and both sessions of pairs.
@@ -250,33 +264,75 @@ func (w talking) takeOver(ctx context.Context, adopted []chat.Talk, talks map[ch
 
 // lastStored brings the last ids and created times of talks up to what the message tables have.
 func (w talking) lastStored(ctx context.Context, talks []chat.Talk, rows map[chat.Talk]*talkRow) error {
-	byTable := make(map[string]map[uint32]*talkRow)
+	owners := make(map[owner]*talkRow, len(talks))
 	for _, t := range talks {
-		table, id := groupTable(t.A), t.A
-		if t.Kind == chat.Pair {
-			id = rows[t].relation
-			table = pairTable(id)
-		}
-		if byTable[table] == nil {
-			byTable[table] = make(map[uint32]*talkRow)
-		}
-		byTable[table][id] = rows[t]
+		owners[ownerOf(t, rows[t])] = rows[t]
 	}
+	return lastStored(ctx, w.q, w.d, owners)
+}
+
+// owner is that under which a talk's messages are stored: a pair's relation, or a group.
+type owner struct {
+	kind chat.TalkKind
+	id   uint32
+}
+
+func ownerOf(talk chat.Talk, t *talkRow) owner {
+	if talk.Kind == chat.Group {
+		return owner{chat.Group, talk.A}
+	}
+	return owner{chat.Pair, t.relation}
+}
+
+func (o owner) table() string {
+	if o.kind == chat.Group {
+		return groupTable(o.id)
+	}
+	return pairTable(o.id)
+}
+
+// lastStored brings the last ids and created times up to what the message tables have. Ids above chat.MaxMsgID are what
+// the original server left where it failed, and are ignored.
+func lastStored(ctx context.Context, q querier, d dialect, owners map[owner]*talkRow) error {
+	byTable := make(map[string][]any)
+	for o := range owners {
+		byTable[o.table()] = append(byTable[o.table()], o.id)
+	}
+	var queries []string
+	var params [][]any
 	for _, table := range sortedKeys(byTable) {
-		if err := lastStored(ctx, w.q, table, byTable[table]); err != nil {
+		_ = chunked(byTable[table], func(ids []any) error {
+			queries = append(queries, lastOf(table, len(ids)))
+			params = append(params, slices.Concat([]any{chat.MaxMsgID, chat.MaxMsgID}, ids))
+			return nil
+		})
+	}
+	if d.shared() && 0 < len(owners) && len(owners) <= idsPerStatement { // there are round trips to be saved
+		queries, params = []string{strings.Join(queries, " UNION ALL ")}, [][]any{slices.Concat(params...)}
+	}
+	for i, query := range queries {
+		err := each(ctx, q, query, params[i], func(scan scanner) error {
+			var o owner
+			var live, removed, created uint32
+			err := scan(&o.kind, &o.id, &live, &removed, &created)
+			if t := owners[o]; t != nil {
+				t.lastID, t.lastCreated = max(t.lastID, live, removed), max(t.lastCreated, created)
+			}
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lastStored is for the talks of one table, by relation or group. Ids above chat.MaxMsgID are what the original server
-// left where it failed, and are ignored.
-func lastStored(ctx context.Context, q querier, table string, rows map[uint32]*talkRow) error {
-	key := "relateId"
-	owner := "IMRelationShip"
+// lastOf is the query for the last messages of n owners in a table, after two parameters: kind, id, the greatest message
+// id (of pairs in two parts), and the greatest created time.
+func lastOf(table string, n int) string {
+	key, of, kind := "relateId", "IMRelationShip", chat.Pair
 	if strings.HasPrefix(table, "IMGroup") {
-		key, owner = "groupId", "IMGroup"
+		key, of, kind = "groupId", "IMGroup", chat.Group
 	}
 	// Each subquery reads one entry of an index, where the largest stands: MAX would read all of them. In the key of
 	// pairs the status stands before the id, so it is looked for under both; in that of groups it stands after.
@@ -285,19 +341,9 @@ func lastStored(ctx context.Context, q querier, table string, rows map[uint32]*t
 			column, table, key, where)
 	}
 	live, removed := largest("msgId", " AND m.status=0 AND m.msgId<=?"), largest("msgId", " AND m.status=1 AND m.msgId<=?")
-	if owner == "IMGroup" {
+	if kind == chat.Group {
 		live, removed = largest("msgId", " AND m.msgId<=?"), "?*0"
 	}
-	return chunked(sortedKeys(rows), func(ids []uint32) error {
-		query := "SELECT o.id," + live + "," + removed + "," + largest("created", " AND m.status=0") + " FROM " + owner +
-			" o WHERE o.id IN (" + marks(len(ids)) + ")"
-		return each(ctx, q, query, append([]any{chat.MaxMsgID, chat.MaxMsgID}, args(ids)...), func(scan scanner) error {
-			var id, live, removed, created uint32
-			err := scan(&id, &live, &removed, &created)
-			if t := rows[id]; t != nil {
-				t.lastID, t.lastCreated = max(t.lastID, live, removed), max(t.lastCreated, created)
-			}
-			return err
-		})
-	})
+	return fmt.Sprintf("SELECT %d,o.id,%s,%s,%s FROM %s o WHERE o.id IN (%s)",
+		kind, live, removed, largest("created", " AND m.status=0"), of, marks(n))
 }
