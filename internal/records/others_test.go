@@ -80,7 +80,9 @@ func TestAnUnknownOutcomeOfAClaimStoresNothing(t *testing.T) {
 	}
 }
 
-func isClaim(query string) bool { return strings.HasPrefix(query, "ROLLBACK;\nINSERT INTO IMProxyTalk") }
+func isClaim(query string) bool {
+	return strings.HasPrefix(query, "ROLLBACK;\nINSERT INTO IMProxyTalk")
+}
 
 // ahead is a sequencer whose store is ahead of the floor, though not of what others have stored.
 type ahead struct{}

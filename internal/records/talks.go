@@ -93,13 +93,18 @@ func (s *Store) talking(q querier) talking { return talking{q, s.dialect, s.foll
 // lock reads those of the talks (sorted) that have a row and locks them until the end of the transaction.
 func (w talking) lock(ctx context.Context, talks []chat.Talk) (map[chat.Talk]*talkRow, error) {
 	found := make(map[chat.Talk]*talkRow, len(talks))
-	err := chunked(talks, func(talks []chat.Talk) error {
+	return found, fetchAll(ctx, w.q, w.d, lockOn(w.d, talks, found))
+}
+
+// lockOn does what lock does.
+func lockOn(d dialect, talks []chat.Talk, found map[chat.Talk]*talkRow) []fetch {
+	return fetches(talks, func(talks []chat.Talk) fetch {
 		keys := make([]any, 0, 3*len(talks))
 		for _, t := range talks {
 			keys = append(keys, uint32(t.Kind), t.A, t.B)
 		}
-		query := w.d.lookup(talkColumns, "IMProxyTalk", talkKey, len(talks)) + " ORDER BY kind,a,b" + w.d.lock()
-		return each(ctx, w.q, query, keys, func(scan scanner) error {
+		query := d.lookup(talkColumns, "IMProxyTalk", talkKey, len(talks)) + " ORDER BY kind,a,b" + d.lock()
+		return fetch{query, keys, func(scan scanner) error {
 			var talk chat.Talk
 			t := new(talkRow)
 			err := scan(&talk.Kind, &talk.A, &talk.B, &t.relation, &t.sessionA, &t.sessionB, &t.lastID, &t.lastCreated,
@@ -107,9 +112,8 @@ func (w talking) lock(ctx context.Context, talks []chat.Talk) (map[chat.Talk]*ta
 			t.before = t.talkCounts
 			found[talk] = t
 			return err
-		})
+		}}
 	})
-	return found, err
 }
 
 // lockOne locks one talk, making its row when it is missing.
@@ -201,15 +205,11 @@ func (w talking) claimAnew(ctx context.Context, talks []chat.Talk) error {
 
 // adoptPairs finds or makes the relation and both sessions of pairs.
 func (w talking) adoptPairs(ctx context.Context, pairs []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
-	relations, err := findOrMakeRelations(ctx, w.q, w.d, pairs, now)
-	if err != nil {
-		return err
-	}
 	var keys []sessionKey
 	for _, p := range pairs {
 		keys = append(keys, sessionKey{p.A, p.B, chat.Pair}, sessionKey{p.B, p.A, chat.Pair})
 	}
-	sessions, err := findOrMakeSessions(ctx, w.q, w.d, keys, now)
+	relations, sessions, err := findOrMake(ctx, w.q, w.d, pairs, keys, now)
 	if err != nil {
 		return err
 	}
@@ -231,15 +231,20 @@ func (w talking) takeOver(ctx context.Context, adopted []chat.Talk, talks map[ch
 		return nil
 	}
 	known := make([]chat.Known, len(adopted))
+	members := make([]map[uint32]memberRow, len(adopted)) // of groups
+	var asked []fetch
 	for i, talk := range adopted {
 		known[i].Talk = talk
 		if talk.Kind == chat.Group {
-			rows, err := memberRows(ctx, w.q, talk.A)
-			if err != nil {
-				return err
-			}
-			known[i].Members = current(rows)
+			members[i] = make(map[uint32]memberRow)
+			asked = append(asked, membersOf(talk.A, members[i]))
 		}
+	}
+	if err := fetchAll(ctx, w.q, w.d, asked); err != nil {
+		return err
+	}
+	for i, rows := range members {
+		known[i].Members = current(rows)
 	}
 	var levels, mutes []any
 	for i, c := range w.follower.Counted(ctx, known) {
@@ -294,42 +299,19 @@ func (o owner) table() string {
 // lastStored brings the last ids and created times up to what the message tables have. Ids above chat.MaxMsgID are what
 // the original server left where it failed, and are ignored.
 func lastStored(ctx context.Context, q querier, d dialect, owners map[owner]*talkRow) error {
-	byTable := make(map[string][]any)
+	byTable := make(map[string][]uint32)
 	for o := range owners {
 		byTable[o.table()] = append(byTable[o.table()], o.id)
 	}
-	var queries []string
-	var params [][]any
+	var all []fetch
 	for _, table := range sortedKeys(byTable) {
-		_ = chunked(byTable[table], func(ids []any) error {
-			queries = append(queries, lastOf(table, len(ids)))
-			params = append(params, slices.Concat([]any{chat.MaxMsgID, chat.MaxMsgID}, ids))
-			return nil
-		})
+		all = append(all, fetches(byTable[table], func(ids []uint32) fetch { return lastOf(table, ids, owners) })...)
 	}
-	if d.shared() && 0 < len(owners) && len(owners) <= idsPerStatement { // there are round trips to be saved
-		queries, params = []string{strings.Join(queries, " UNION ALL ")}, [][]any{slices.Concat(params...)}
-	}
-	for i, query := range queries {
-		err := each(ctx, q, query, params[i], func(scan scanner) error {
-			var o owner
-			var live, removed, created uint32
-			err := scan(&o.kind, &o.id, &live, &removed, &created)
-			if t := owners[o]; t != nil {
-				t.lastID, t.lastCreated = max(t.lastID, live, removed), max(t.lastCreated, created)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return fetchAll(ctx, q, d, all)
 }
 
-// lastOf is the query for the last messages of n owners in a table, after two parameters: kind, id, the greatest message
-// id (of pairs in two parts), and the greatest created time.
-func lastOf(table string, n int) string {
+// lastOf fetches the last messages of owners in a table.
+func lastOf(table string, ids []uint32, owners map[owner]*talkRow) fetch {
 	key, of, kind := "relateId", "IMRelationShip", chat.Pair
 	if strings.HasPrefix(table, "IMGroup") {
 		key, of, kind = "groupId", "IMGroup", chat.Group
@@ -344,6 +326,14 @@ func lastOf(table string, n int) string {
 	if kind == chat.Group {
 		live, removed = largest("msgId", " AND m.msgId<=?"), "?*0"
 	}
-	return fmt.Sprintf("SELECT %d,o.id,%s,%s,%s FROM %s o WHERE o.id IN (%s)",
-		kind, live, removed, largest("created", " AND m.status=0"), of, marks(n))
+	query := "SELECT o.id," + live + "," + removed + "," + largest("created", " AND m.status=0") + " FROM " + of +
+		" o WHERE o.id IN (" + marks(len(ids)) + ")"
+	return fetch{query, append([]any{chat.MaxMsgID, chat.MaxMsgID}, args(ids)...), func(scan scanner) error {
+		var id, live, removed, created uint32
+		err := scan(&id, &live, &removed, &created)
+		if t := owners[owner{kind, id}]; t != nil {
+			t.lastID, t.lastCreated = max(t.lastID, live, removed), max(t.lastCreated, created)
+		}
+		return err
+	}}
 }
