@@ -89,6 +89,9 @@ func (w *place) flood(t *testing.T, messages int) {
 	if limit := metric(t, w.proxy(0), "dbproxy_queue_limit"); longest > limit {
 		t.Errorf("%d changes waited, the limit is %d", longest, limit)
 	}
+	if stored == 0 {
+		t.Error("none of them was stored")
+	}
 	if slowest > most {
 		t.Errorf("a message was answered after %v", slowest)
 	}
