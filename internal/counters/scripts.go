@@ -52,14 +52,15 @@ return 0
 `)
 
 // adopt, for unread_U and G_im_group_msg: ARGV revision of nothing, peer or "count". Returns what is counted there, and
-// notes it as the count from which the records begin; so their first changes may come in any order. What they counted
-// before stays noted.
+// from which count and revision the records are to begin. As a rule that is what is counted there and none, which is
+// noted; so their first changes may come in any order. But if they have counted the talk before in this epoch, and lost
+// its row since, they go on from what they had; it stays noted.
 var adopt = newScript(prelude + `
-local there = redis.call('HGET', KEYS[1], ARGV[2]) or ''
-local from, drev = tonumber(there) or 0, (done(ARGV[2]))
-if from < 0 or from > 4294967295 then from = 0 end
-if not drev or unknown(drev) then redis.call('HSET', KEYS[2], ARGV[2], ARGV[1] .. ' ' .. num(from)) end
-return there
+local there, drev, abs = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '') or 0, done(ARGV[2])
+if there < 0 or there > 4294967295 then there = 0 end
+if drev and abs and not unknown(drev) and drev > tonumber(ARGV[1]) then return {num(there), num(abs), num(drev % 4294967296)} end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[1] .. ' ' .. num(there))
+return {num(there), num(there), '0'}
 `)
 
 // movePair, for unread_U: ARGV peer, revision, "1" for cleared, unread before, unread.
