@@ -79,6 +79,11 @@ func flag(b bool) string {
 	return "0"
 }
 
+// blind is where revisions of a talk begin that was taken over while Redis did not answer. The records count it from 0
+// then. Redis may do what it was asked for later, and note what was counted there as what they begin with: the revision
+// tells that they did not.
+const blind = 1 << 31
+
 // Counted implements records.Follower: what original servers have counted of talks.
 func (r *Redis) Counted(ctx context.Context, talks []chat.Known) []chat.Counted {
 	counted := make([]chat.Counted, len(talks))
@@ -113,6 +118,10 @@ func (r *Redis) Counted(ctx context.Context, talks []chat.Known) []chat.Counted 
 				}
 			}
 			results = results[1+len(k.Members):]
+		}
+	} else {
+		for i := range counted {
+			counted[i].Rev = blind
 		}
 	}
 	if len(mutes) == 0 {
