@@ -249,7 +249,7 @@ func (w talking) takeOver(ctx context.Context, adopted []chat.Talk, talks map[ch
 	var levels, mutes []any
 	for i, c := range w.follower.Counted(ctx, known) {
 		talk, t := adopted[i], talks[adopted[i]]
-		t.sentA, t.sentB = c.UnreadB, c.UnreadA
+		t.sentA, t.sentB, t.rev = c.UnreadB, c.UnreadA, max(t.rev, c.Rev)
 		if talk.Kind == chat.Group {
 			t.sentA = c.Count
 		}
