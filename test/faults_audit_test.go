@@ -4,6 +4,7 @@ package test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -127,19 +128,30 @@ func (l *faultLoad) auditSilence(t *testing.T, silent int) {
 	if l.reconnect {
 		return // who lost the connection was not answered, either
 	}
-	unknown := 0
-	for _, p := range l.w.proxies {
-		for _, line := range p.Log.Lines() {
-			unlogged, _ := line.Attrs["unlogged_before"].(float64)
-			unknown += int(unlogged)
-			if line.Message == "failed" && line.Text("message") == "IMMsgData" && line.Text("kind") == "unknown outcome" {
-				unknown++
-			}
-		}
+	unknown := l.unknownOutcomes()
+	for end := time.Now().Add(time.Minute); silent > unknown && time.Now().Before(end); unknown = l.unknownOutcomes() {
+		time.Sleep(100 * time.Millisecond) // of lines that are alike the log has the sum, every ten seconds
 	}
 	if silent > unknown {
 		t.Errorf("%d messages were not answered; of %d the log says that the outcome is unknown", silent, unknown)
 	}
+}
+
+// unknownOutcomes is of how many messages the log says that nobody knew what became of them.
+func (l *faultLoad) unknownOutcomes() (unknown int) {
+	for _, p := range l.w.proxies {
+		for _, line := range p.Log.Lines() {
+			if !strings.HasSuffix(line.Message, "failed") || line.Text("message") != "IMMsgData" || line.Text("kind") != "unknown outcome" {
+				continue
+			}
+			if more, summed := line.Attrs["more"].(float64); summed {
+				unknown += int(more)
+			} else {
+				unknown++
+			}
+		}
+	}
+	return unknown
 }
 
 // auditReaders compares what users have read with what they acked.

@@ -145,6 +145,8 @@ const (
 	errNoTable       = 1146
 	errNoColumn      = 1054
 	errTooManyConns  = 1040
+	errTooManyOfUser = 1203
+	errShutdown      = 1053
 	errPacket        = 1153
 	errLockWait      = 1205
 	errDeadlock      = 1213
@@ -195,6 +197,8 @@ func (mysqlDialect) explain(err error) error {
 		mend = "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; CREATE, ALTER and INDEX, too, to migrate"
 	case errTooManyConns:
 		mend = "raise max_connections of the server, or lower maxconncnt here"
+	case errTooManyOfUser:
+		mend = "raise max_user_connections of the server, or lower maxconncnt here"
 	case errPacket:
 		mend = "raise max_allowed_packet of the server to 4 MiB or more"
 	case errReadOnly, errReadOnlyTx, errReadOnlyMode:

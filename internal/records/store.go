@@ -30,6 +30,7 @@ type Store struct {
 	write, read *sql.DB  // the same pool where both may write; read is never late
 	reader      reader   // of read
 	replica     *replica // nil: none
+	watch       *watch   // over the master; nil: none
 	dialect     dialect
 	now         func() time.Time
 	log         *slog.Logger
@@ -142,6 +143,9 @@ func (s *Store) failed(doing string, err error) error {
 		return err
 	}
 	kind, err := s.dialect.classify(err), s.dialect.explain(err)
+	if kind == chat.Unavailable {
+		s.watch.suspect()
+	}
 	if doing != "" {
 		err = fmt.Errorf("%s: %w", doing, err)
 	}
