@@ -73,7 +73,8 @@ type line struct {
 func (l *crashLoad) run(t *testing.T, w *place, victim *harness.Proxy, meanwhile func(ctx context.Context)) {
 	t.Helper()
 	l.halt = make(chan struct{})
-	ctx := within(t)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 5*patience, fmt.Errorf("the load takes too long"))
+	defer cancel()
 	var running sync.WaitGroup
 	conns := 0
 	begin := func(work func(at line)) {

@@ -19,15 +19,18 @@ import (
 
 // What the load of the fault tests is made of.
 const (
-	volleyConns  = 6                // connections that send to pairs, many messages at a time
-	groupVolleys = 3                // the same to groups
-	volley       = 8                // messages at a time
-	faultReaders = 3                // users who read a pair and ack, one by one
-	faultLookers = 2                // connections that ask
-	requestLimit = 5 * time.Second  // the deadline of a request
-	answerSlack  = 10 * time.Second // on top of it, on a machine that has much else to do
+	volleyConns  = 6               // connections that send to pairs, many messages at a time
+	groupVolleys = 3               // the same to groups
+	volley       = 8               // messages at a time
+	faultReaders = 3               // users who read a pair and ack, one by one
+	faultLookers = 2               // connections that ask
+	requestLimit = 5 * time.Second // the deadline of a request
 	givenUpAfter = requestLimit + 2*time.Second
 )
+
+// latestAnswer is how long an answer may take at most. The short form runs where anything else may run, too: all that it
+// can tell is what hangs.
+func latestAnswer() time.Duration { return inFull(requestLimit+10*time.Second, patience) }
 
 // faultLoad is load that goes on while something breaks, and what is known of its outcome.
 type faultLoad struct {
@@ -46,9 +49,10 @@ type faultLoad struct {
 	serial  atomic.Uint64
 	lines   atomic.Uint64
 	stored  atomic.Int64
-	halt    chan struct{}
-	started time.Time // the load
-	begun   time.Time // the fault
+	halt    chan struct{} // closed when nothing more is to be sent
+	over    chan struct{} // closed when no more answers will come
+	started time.Time     // the load
+	begun   time.Time     // the fault
 	ended   time.Time
 	mu      sync.Mutex
 	tries   []*attempt
@@ -62,6 +66,7 @@ type attempt struct {
 	begun time.Time
 	took  time.Duration // until it was answered; 0: it was not
 	id    uint32        // 0 and answered: refused
+	lost  bool          // its connection ended before it was answered
 }
 
 // lookup is a request other than a message.
@@ -99,8 +104,8 @@ func (l *faultLoad) findProxies() {
 // around runs the load while fault does whatever it does, and until service is back.
 func (l *faultLoad) around(t *testing.T, fault func(ctx context.Context)) {
 	t.Helper()
-	l.halt, l.started = make(chan struct{}), time.Now()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*patience, fmt.Errorf("the fault test takes too long"))
+	l.halt, l.over, l.started = make(chan struct{}), make(chan struct{}), time.Now()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 5*patience, fmt.Errorf("the fault test takes too long"))
 	defer cancel()
 	var running sync.WaitGroup
 	n := 0
@@ -127,6 +132,8 @@ func (l *faultLoad) around(t *testing.T, fault func(ctx context.Context)) {
 	l.ended = time.Now()
 	l.awaitBack(ctx, t)
 	close(l.halt)
+	l.awaitAnswers(t)
+	close(l.over)
 	running.Wait()
 	if ctx.Err() != nil {
 		t.Error(context.Cause(ctx))
@@ -138,6 +145,35 @@ func (l *faultLoad) await(ctx context.Context, stored int64) {
 	for enough := l.stored.Load() + stored; l.stored.Load() < enough && ctx.Err() == nil; {
 		pause(ctx, time.Millisecond)
 	}
+}
+
+// awaitAnswers waits until all messages are answered but those that lost their connection, and as many as the proxies say
+// that nobody knows the outcome of.
+func (l *faultLoad) awaitAnswers(t *testing.T) {
+	t.Helper()
+	silent, uncertain := 0, 0
+	for deadline := time.Now().Add(latestAnswer()); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		uncertain = 0
+		for _, p := range l.w.proxies {
+			uncertain += metric(t, p, `dbproxy_requests_total{command="IMMsgData",outcome="uncertain"}`)
+		}
+		if silent = l.silent(); silent <= uncertain {
+			return
+		}
+	}
+	t.Errorf("%d messages are not answered; of %d the outcome is uncertain", silent, uncertain)
+}
+
+// silent is how many messages have no answer, though their connection is there.
+func (l *faultLoad) silent() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.tries {
+		if a.took == 0 && !a.lost {
+			n++
+		}
+	}
+	return n
 }
 
 // awaitBack waits for service after the fault.
@@ -158,7 +194,12 @@ func (l *faultLoad) keep(ctx context.Context, i int, work func(ctx context.Conte
 		c, err := client.Dial(ctx, addrs[i%len(addrs)])
 		if err == nil {
 			work(ctx, c, l.lines.Add(1))
-			err = c.Err()
+			if err = c.Err(); err == nil { // the last answers are still to come
+				select {
+				case <-l.over:
+				case <-ctx.Done():
+				}
+			}
 			c.Close()
 		}
 		if err != nil && !l.reconnect {
@@ -206,6 +247,7 @@ func (l *faultLoad) volleys(some func() (talk, *impb.IMMsgData)) func(context.Co
 				case <-answered:
 				case <-late.C:
 					late.Reset(0)
+				case <-l.halt:
 				case <-c.Done():
 				}
 			}
@@ -223,9 +265,15 @@ func (l *faultLoad) send(ctx context.Context, c *client.Client, line uint64, k t
 	l.tries = append(l.tries, a)
 	l.mu.Unlock()
 	above := l.sent.highest(k)
+	lost := func() { // it may be stored or not
+		l.mu.Lock()
+		a.lost = true
+		l.mu.Unlock()
+		done(0)
+	}
 	err := c.Start(ctx, req, func(m proto.Message, err error) {
 		if err != nil {
-			done(0) // it may be stored or not
+			lost()
 			return
 		}
 		answer := m.(*impb.IMMsgData)
@@ -243,7 +291,7 @@ func (l *faultLoad) send(ctx context.Context, c *client.Client, line uint64, k t
 		done(id)
 	})
 	if err != nil {
-		done(0)
+		lost()
 	}
 }
 
@@ -309,6 +357,8 @@ func (l *faultLoad) read(ctx context.Context, c *client.Client, line uint64, r *
 			case id := <-came:
 				r.learned(id)
 			case <-time.After(givenUpAfter):
+			case <-l.halt:
+				return
 			}
 		}
 		low := l.sent.highest(r.talk())

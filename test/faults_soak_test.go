@@ -88,7 +88,10 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	s.auditAll(t)
-	s.auditFlat(t)
+	s.auditResources(t)
+	if !s.brief {
+		s.auditFlat(t)
+	}
 }
 
 func newSoak(t *testing.T) *soak {

@@ -196,7 +196,7 @@ func (w *place) storedKeys(t *testing.T) redisKeys {
 	keys := make(redisKeys)
 	for _, node := range w.fleet.redis.Nodes() {
 		redis := redisClient{node}
-		names, err := redis.do(t, "KEYS", "*").AsStrSlice()
+		names, err := redis.read(t, "KEYS", "*").AsStrSlice()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func (w *place) storedKeys(t *testing.T) redisKeys {
 			case strings.Contains(name, "msg_id_"):
 				keys[name] = map[string]string{"": redis.text(t, "GET", name)}
 			default:
-				if keys[name], err = redis.do(t, "HGETALL", name).AsStrMap(); err != nil {
+				if keys[name], err = redis.read(t, "HGETALL", name).AsStrMap(); err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
 			}
@@ -227,8 +227,12 @@ func (r redisKeys) onlyMembers() redisKeys {
 	return r
 }
 
-// forgiveGaps puts ids where they should be that are ahead of that.
+// forgiveGaps puts ids where they should be that are ahead of that. It leaves out those of relations that are not there:
+// when the first message of a pair is undone, its relation is, too, and MySQL gives that id to none again.
 func (r redisKeys) forgiveGaps(want redisKeys) {
+	maps.DeleteFunc(r, func(key string, _ map[string]string) bool {
+		return strings.HasPrefix(key, "msg_id_") && want[key] == nil
+	})
 	for key, value := range r {
 		got, err := strconv.Atoi(value[""])
 		least, bad := strconv.Atoi(want[key][""])
