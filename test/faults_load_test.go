@@ -87,7 +87,7 @@ func newFaultLoad(t *testing.T, w *place) *faultLoad {
 		l.groups = append(l.groups, call[*impb.IMGroupCreateRsp](t, c, newGroup(silentMember, members...)).GetGroupId())
 	}
 	for i := range uint32(faultReaders) {
-		l.readers = append(l.readers, &faultReader{from: 3000 + i, user: 4000 + i})
+		l.readers = append(l.readers, &faultReader{from: 3000 + i, user: 4000 + i, marks: []readMark{{0, unsure}}})
 	}
 	return l
 }
