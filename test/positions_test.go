@@ -112,17 +112,9 @@ func (p position) audit(t *testing.T, k talk, list []row) {
 // was killed that had reserved them.
 func (w *place) auditKeys(t *testing.T, positions map[talk]position, gaps bool) {
 	t.Helper()
-	want := w.wantedKeys(t, positions)
 	ctx := within(t)
 	for {
-		got := w.storedKeys(t)
-		if w.flushed {
-			want, got = want.onlyMembers(), got.onlyMembers()
-		}
-		if gaps {
-			got.forgiveGaps(want)
-		}
-		diff := gocmp.Diff(want, got)
+		diff := w.keysDiffer(t, positions, gaps)
 		if diff == "" {
 			return
 		}
@@ -136,6 +128,19 @@ func (w *place) auditKeys(t *testing.T, positions map[talk]position, gaps bool) 
 			w.askUnread(t) // a proxy does not fill what it knows to be behind
 		}
 	}
+}
+
+// keysDiffer compares what Redis says with what the tables say; empty: it is the same.
+func (w *place) keysDiffer(t *testing.T, positions map[talk]position, gaps bool) string {
+	t.Helper()
+	want, got := w.wantedKeys(t, positions), w.storedKeys(t)
+	if w.flushed {
+		want, got = want.onlyMembers(), got.onlyMembers()
+	}
+	if gaps {
+		got.forgiveGaps(want)
+	}
+	return gocmp.Diff(want, got)
 }
 
 // redisKeys are values by key and field; the field of a plain value is empty.
