@@ -19,12 +19,11 @@ import (
 
 // What the load of the fault tests is made of.
 const (
-	volleyConns  = 6               // connections that send to pairs, many messages at a time
-	groupVolleys = 3               // the same to groups
-	volley       = 8               // messages at a time
-	faultReaders = 3               // users who read a pair and ack, one by one
-	faultLookers = 2               // connections that ask
-	requestLimit = 5 * time.Second // the deadline of a request
+	volleyConns  = 6 // connections that send to pairs, many messages at a time
+	groupVolleys = 3 // the same to groups
+	volley       = 8 // messages at a time
+	faultReaders = 3 // users who read a pair and ack, one by one
+	faultLookers = 2 // connections that ask
 	givenUpAfter = requestLimit + 2*time.Second
 )
 

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/faults"
 	"github.com/teamtalk-go/dbproxy/test/harness"
 	"github.com/teamtalk-go/dbproxy/test/servers"
@@ -184,8 +183,7 @@ func (s *siege) under(t *testing.T, f redisFault) {
 		f.happen(t, s)
 		meanwhile = s.load.pace.lap()
 		ended := time.Now()
-		c := s.dial(t, 1)
-		s.load.sent.answered(pairTalk(1, 2), call[*impb.IMMsgData](t, c, pairText(1, 2, "after "+f.name)))
+		s.load.sent.answered(pairTalk(1, 2), submit(t, s.dial(t, 1), pairText(1, 2, "after "+f.name)))
 		back = time.Since(ended)
 		s.load.await(ctx, inFull(3000, 300))
 		afterwards = s.load.pace.lap()
@@ -202,7 +200,7 @@ func (s *siege) under(t *testing.T, f redisFault) {
 	}
 	s.auditResources(t)
 	t.Logf("afterwards %v", afterwards)
-	guarantee(t, "Redis: "+f.name, fmt.Sprint(meanwhile, "; none refused or unanswered"),
+	guarantee(t, "Redis: "+f.name, fmt.Sprint(meanwhile, "; ", s.load.late.Load(), " refused for want of time, none otherwise"),
 		fmt.Sprintf("%v (a message answered); Redis agrees with the tables %v after the load", back.Round(time.Millisecond), agreed.Round(time.Millisecond)))
 }
 

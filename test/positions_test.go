@@ -312,7 +312,7 @@ func (w *place) touch(t *testing.T, sent *ledger) {
 		} else {
 			users[k.low], users[k.high] = true, true
 		}
-		sent.answered(k, call[*impb.IMMsgData](t, c, req))
+		sent.answered(k, submit(t, c, req))
 	}
 	w.askUnread(t)
 }
@@ -323,6 +323,6 @@ func (w *place) askUnread(t *testing.T) {
 	c := w.dial(t, 0)
 	defer c.Close()
 	for user := range w.users {
-		call[*impb.IMUnreadMsgCntRsp](t, c, unread(user))
+		look[*impb.IMUnreadMsgCntRsp](t, c, unread(user))
 	}
 }
