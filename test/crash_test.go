@@ -188,19 +188,10 @@ func (l *crashLoad) prepare(t *testing.T, p *harness.Proxy) {
 		return
 	}
 	c := dial(t, p)
-	create := func(creator uint32, members ...uint32) uint32 {
-		answer := call[*impb.IMGroupCreateRsp](t, c, newGroup(creator, members...))
-		if answer.GetResultCode() != 0 || answer.GetGroupId() == 0 {
-			t.Fatalf("a group was not created: %v", answer)
-		}
-		return answer.GetGroupId()
-	}
-	for range crashGroups {
-		l.groups = append(l.groups, create(silentMember, append([]uint32{silentMember}, crashMembers...)...))
-	}
+	l.groups = makeGroups(t, c)
 	for i := range uint32(groupReaders) {
 		from, user := 7000+i, 8000+i
-		g := create(from, from, user)
+		g := makeGroup(t, c, from, from, user)
 		l.readers = append(l.readers, &reader{
 			talk: groupTalk(g), kind: group, user: user, peer: g,
 			send: func(text string) *impb.IMMsgData { return groupText(from, g, text) },

@@ -87,10 +87,12 @@ func (l *crashLoad) run(t *testing.T, w *place, victim *harness.Proxy, meanwhile
 		running.Go(func() { work(line{p.Addr, p == victim}) })
 	}
 	for range pairConns {
-		begin(func(at line) { l.pipeline(ctx, at, l.somePair) })
+		begin(func(at line) { l.pipeline(ctx, at, somePair) })
 	}
 	for range groupConns {
-		begin(func(at line) { l.pipeline(ctx, at, l.someGroup) })
+		begin(func(at line) {
+			l.pipeline(ctx, at, func() (talk, *impb.IMMsgData) { return someGroup(l.groups) })
+		})
 	}
 	for _, r := range l.readers {
 		begin(func(at line) { l.read(ctx, at, r) })
@@ -124,18 +126,39 @@ func (l *crashLoad) lost(at line, err error) {
 	}
 }
 
-func (l *crashLoad) somePair() (talk, *impb.IMMsgData) {
-	k := crashPairs[rand.IntN(len(crashPairs))]
-	from, to := k.low, k.high
+// somePair draws a pair, and a message between its users that has no text yet.
+func somePair() (talk, *impb.IMMsgData) { return inPair(crashPairs[rand.IntN(len(crashPairs))]) }
+
+// inPair draws who sends.
+func inPair(k talk) (talk, *impb.IMMsgData) {
 	if rand.IntN(2) == 0 {
-		from, to = to, from
+		return k, pairText(k.low, k.high, "")
 	}
-	return k, pairText(from, to, l.text())
+	return k, pairText(k.high, k.low, "")
 }
 
-func (l *crashLoad) someGroup() (talk, *impb.IMMsgData) {
-	g := l.groups[rand.IntN(len(l.groups))]
-	return groupTalk(g), groupText(crashMembers[rand.IntN(len(crashMembers))], g, l.text())
+// someGroup is somePair for groups.
+func someGroup(groups []uint32) (talk, *impb.IMMsgData) {
+	g := groups[rand.IntN(len(groups))]
+	return groupTalk(g), groupText(crashMembers[rand.IntN(len(crashMembers))], g, "")
+}
+
+// makeGroups makes groups for someGroup, of which silentMember is a member, too.
+func makeGroups(t *testing.T, c *client.Client) (groups []uint32) {
+	t.Helper()
+	for range crashGroups {
+		groups = append(groups, makeGroup(t, c, silentMember, append([]uint32{silentMember}, crashMembers...)...))
+	}
+	return groups
+}
+
+func makeGroup(t *testing.T, c *client.Client, creator uint32, members ...uint32) uint32 {
+	t.Helper()
+	answer := call[*impb.IMGroupCreateRsp](t, c, newGroup(creator, members...))
+	if answer.GetResultCode() != 0 || answer.GetGroupId() == 0 {
+		t.Fatalf("a group was not created: %v", answer)
+	}
+	return answer.GetGroupId()
 }
 
 // pipeline keeps messages in flight on a connection of its own until it ends. Those of one talk must be answered in the
@@ -176,6 +199,7 @@ func (l *crashLoad) pipeline(ctx context.Context, at line, some func() (talk, *i
 		default:
 		}
 		k, req := some()
+		req.MsgData = []byte(l.text())
 		above, begun := l.sent.highest(k), time.Now()
 		err := c.Start(ctx, req, func(m proto.Message, err error) {
 			defer func() { <-room }()

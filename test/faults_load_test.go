@@ -80,11 +80,7 @@ func newFaultLoad(t *testing.T, w *place) *faultLoad {
 	l := &faultLoad{w: w, sent: newLedger(), enough: 300, rest: 5 * time.Millisecond}
 	l.findProxies()
 	l.sent.gaps = true // ids were reserved for what was not stored
-	c := w.dial(t, 0)
-	for range crashGroups {
-		members := append([]uint32{silentMember}, crashMembers...)
-		l.groups = append(l.groups, call[*impb.IMGroupCreateRsp](t, c, newGroup(silentMember, members...)).GetGroupId())
-	}
+	l.groups = makeGroups(t, w.dial(t, 0))
 	for i := range uint32(faultReaders) {
 		l.readers = append(l.readers, &faultReader{from: 3000 + i, user: 4000 + i, marks: []readMark{{0, unsure}}})
 	}
@@ -114,10 +110,10 @@ func (l *faultLoad) around(t *testing.T, fault func(ctx context.Context)) {
 		running.Go(func() { l.keep(ctx, i, work) })
 	}
 	for range volleyConns {
-		begin(l.volleys(l.somePair))
+		begin(l.volleys(somePair))
 	}
 	for range groupVolleys {
-		begin(l.volleys(l.someGroup))
+		begin(l.volleys(func() (talk, *impb.IMMsgData) { return someGroup(l.groups) }))
 	}
 	for _, r := range l.readers {
 		begin(func(ctx context.Context, c *client.Client, line uint64) { l.read(ctx, c, line, r) })
@@ -216,19 +212,6 @@ func (l *faultLoad) halted() bool {
 	default:
 		return false
 	}
-}
-
-func (l *faultLoad) somePair() (talk, *impb.IMMsgData) {
-	k := crashPairs[rand.IntN(len(crashPairs))]
-	if rand.IntN(2) == 0 {
-		return k, pairText(k.low, k.high, "")
-	}
-	return k, pairText(k.high, k.low, "")
-}
-
-func (l *faultLoad) someGroup() (talk, *impb.IMMsgData) {
-	g := l.groups[rand.IntN(len(l.groups))]
-	return groupTalk(g), groupText(crashMembers[rand.IntN(len(crashMembers))], g, "")
 }
 
 // volleys sends many messages at a time and waits for their answers, over and over.

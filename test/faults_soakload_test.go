@@ -106,23 +106,18 @@ func (v *soakVisit) on() bool {
 }
 
 func (s *soak) somePair() (talk, *impb.IMMsgData) {
-	k := crashPairs[rand.IntN(len(crashPairs))]
 	if rand.IntN(2) == 0 {
-		n := rand.Uint32N(soakPairs)
-		k = pairTalk(10000+n, 11000+n)
+		return somePair()
 	}
-	if rand.IntN(2) == 0 {
-		return k, pairText(k.low, k.high, "")
-	}
-	return k, pairText(k.high, k.low, "")
+	n := rand.Uint32N(soakPairs)
+	return inPair(pairTalk(10000+n, 11000+n))
 }
 
 func (s *soak) someGroup() (talk, *impb.IMMsgData) {
 	if g := s.crowd.group; rand.IntN(4) == 0 {
 		return groupTalk(g), groupText(s.crowd.members[rand.IntN(len(s.crowd.members))], g, "")
 	}
-	g := s.groups[rand.IntN(len(s.groups))]
-	return groupTalk(g), groupText(crashMembers[rand.IntN(len(crashMembers))], g, "")
+	return someGroup(s.groups)
 }
 
 // volley sends some messages at a time, and waits for their answers.
