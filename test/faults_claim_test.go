@@ -1,4 +1,4 @@
-//go:build faults && !race
+//go:build !race
 
 package test
 
@@ -44,4 +44,6 @@ func TestClaimCut(t *testing.T) {
 }
 
 // isClaim matches where rows of new talks are made.
-func isClaim(query string) bool { return strings.Contains(query, "INSERT INTO IMProxyTalk") && !isCommit(query) }
+func isClaim(query string) bool {
+	return strings.Contains(query, "INSERT INTO IMProxyTalk") && !isCommit(query)
+}

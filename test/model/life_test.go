@@ -22,7 +22,7 @@ import (
 // happen that nobody should notice: Redis loses everything, a proxy is started anew.
 //
 // A failure is shrunk to the fewest requests, which are logged; rapid says how to run them again.
-// DBPROXY_FAULTS=full runs it for long.
+// FAULTS=full runs it for long.
 func TestEveryAnswerIsAsTheModelSays(t *testing.T) {
 	for _, on := range []struct {
 		name        string
@@ -31,7 +31,7 @@ func TestEveryAnswerIsAsTheModelSays(t *testing.T) {
 	}{{"embedded", newEmbedded, 20, 2000}, {"mysql", newShared, 10, 500}} {
 		t.Run(on.name, func(t *testing.T) {
 			lives := on.short
-			if os.Getenv("DBPROXY_FAULTS") == "full" {
+			if os.Getenv("FAULTS") == "full" {
 				lives = on.full
 			}
 			number(t, lives)
