@@ -154,8 +154,8 @@ func (tx mysqlTx) Commit() error {
 		tx.kept = nil
 		return nil
 	case len(tx.kept) == 0:
-		_, err := tx.ExecContext(context.WithoutCancel(tx.ctx), "COMMIT", nil)
-		return err
+		_, err := tx.driverConn.ExecContext(context.WithoutCancel(tx.ctx), "COMMIT", nil)
+		return tx.heard(err, false)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tx.ctx))
 	defer cancel()
@@ -185,7 +185,7 @@ func (tx mysqlTx) Rollback() error {
 	if untouched || !tx.driverConn.IsValid() { // a connection that is gone has taken it along
 		return nil
 	}
-	_, err := tx.ExecContext(context.WithoutCancel(tx.ctx), "ROLLBACK", nil)
+	_, err := tx.driverConn.ExecContext(context.WithoutCancel(tx.ctx), "ROLLBACK", nil)
 	tx.lost = err != nil
 	return err
 }
