@@ -36,7 +36,9 @@ func readiness(t *testing.T, p *harness.Proxy, check, state string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var verdict struct{ Checks []struct{ Name, State, Text string } }
+	var verdict struct {
+		Checks []struct{ Name, State, Text string }
+	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		req, err := http.NewRequestWithContext(within(t), http.MethodGet, "http://"+listening.Text("admin")+"/readyz", nil)
 		if err != nil {
