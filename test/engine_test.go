@@ -56,10 +56,11 @@ type place struct {
 	proxies []*harness.Proxy // nil: not started yet
 	db      *sql.DB
 
-	data    string // the directory of the embedded store; empty on MySQL
-	fleet   *fleet // nil on the embedded store
-	flushed bool   // Redis has lost what it had
-	touched int    // how often touch was called
+	data    string          // the directory of the embedded store; empty on MySQL
+	fleet   *fleet          // nil on the embedded store
+	flushed bool            // Redis has lost what it had
+	touched int             // how often touch was called
+	users   map[uint32]bool // whom it found
 }
 
 func openEmbedded(t *testing.T) *place {

@@ -1,5 +1,3 @@
-//go:build faults && !race
-
 package test
 
 import (

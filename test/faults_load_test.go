@@ -1,4 +1,4 @@
-//go:build faults && !race
+//go:build !race
 
 package test
 
@@ -19,15 +19,17 @@ import (
 
 // What the load of the fault tests is made of.
 const (
-	volleyConns  = 6                // connections that send to pairs, many messages at a time
-	groupVolleys = 3                // the same to groups
-	volley       = 8                // messages at a time
-	faultReaders = 3                // users who read a pair and ack, one by one
-	faultLookers = 2                // connections that ask
-	requestLimit = 5 * time.Second  // the deadline of a request
-	answerSlack  = 10 * time.Second // on top of it, on a machine that has much else to do
+	volleyConns  = 6 // connections that send to pairs, many messages at a time
+	groupVolleys = 3 // the same to groups
+	volley       = 8 // messages at a time
+	faultReaders = 3 // users who read a pair and ack, one by one
+	faultLookers = 2 // connections that ask
 	givenUpAfter = requestLimit + 2*time.Second
 )
+
+// latestAnswer is how long an answer may take at most. The short form runs where anything else may run, too: all that it
+// can tell is what hangs.
+func latestAnswer() time.Duration { return inFull(requestLimit+10*time.Second, patience) }
 
 // faultLoad is load that goes on while something breaks, and what is known of its outcome.
 type faultLoad struct {
@@ -46,9 +48,10 @@ type faultLoad struct {
 	serial  atomic.Uint64
 	lines   atomic.Uint64
 	stored  atomic.Int64
-	halt    chan struct{}
-	started time.Time // the load
-	begun   time.Time // the fault
+	halt    chan struct{} // closed when nothing more is to be sent
+	over    chan struct{} // closed when no more answers will come
+	started time.Time     // the load
+	begun   time.Time     // the fault
 	ended   time.Time
 	mu      sync.Mutex
 	tries   []*attempt
@@ -62,6 +65,7 @@ type attempt struct {
 	begun time.Time
 	took  time.Duration // until it was answered; 0: it was not
 	id    uint32        // 0 and answered: refused
+	lost  bool          // its connection ended before it was answered
 }
 
 // lookup is a request other than a message.
@@ -76,13 +80,9 @@ func newFaultLoad(t *testing.T, w *place) *faultLoad {
 	l := &faultLoad{w: w, sent: newLedger(), enough: 300, rest: 5 * time.Millisecond}
 	l.findProxies()
 	l.sent.gaps = true // ids were reserved for what was not stored
-	c := w.dial(t, 0)
-	for range crashGroups {
-		members := append([]uint32{silentMember}, crashMembers...)
-		l.groups = append(l.groups, call[*impb.IMGroupCreateRsp](t, c, newGroup(silentMember, members...)).GetGroupId())
-	}
+	l.groups = makeGroups(t, w.dial(t, 0))
 	for i := range uint32(faultReaders) {
-		l.readers = append(l.readers, &faultReader{from: 3000 + i, user: 4000 + i})
+		l.readers = append(l.readers, &faultReader{from: 3000 + i, user: 4000 + i, marks: []readMark{{0, unsure}}})
 	}
 	return l
 }
@@ -99,8 +99,8 @@ func (l *faultLoad) findProxies() {
 // around runs the load while fault does whatever it does, and until service is back.
 func (l *faultLoad) around(t *testing.T, fault func(ctx context.Context)) {
 	t.Helper()
-	l.halt, l.started = make(chan struct{}), time.Now()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*patience, fmt.Errorf("the fault test takes too long"))
+	l.halt, l.over, l.started = make(chan struct{}), make(chan struct{}), time.Now()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 5*patience, fmt.Errorf("the fault test takes too long"))
 	defer cancel()
 	var running sync.WaitGroup
 	n := 0
@@ -110,10 +110,10 @@ func (l *faultLoad) around(t *testing.T, fault func(ctx context.Context)) {
 		running.Go(func() { l.keep(ctx, i, work) })
 	}
 	for range volleyConns {
-		begin(l.volleys(l.somePair))
+		begin(l.volleys(somePair))
 	}
 	for range groupVolleys {
-		begin(l.volleys(l.someGroup))
+		begin(l.volleys(func() (talk, *impb.IMMsgData) { return someGroup(l.groups) }))
 	}
 	for _, r := range l.readers {
 		begin(func(ctx context.Context, c *client.Client, line uint64) { l.read(ctx, c, line, r) })
@@ -127,6 +127,8 @@ func (l *faultLoad) around(t *testing.T, fault func(ctx context.Context)) {
 	l.ended = time.Now()
 	l.awaitBack(ctx, t)
 	close(l.halt)
+	l.awaitAnswers(t)
+	close(l.over)
 	running.Wait()
 	if ctx.Err() != nil {
 		t.Error(context.Cause(ctx))
@@ -138,6 +140,35 @@ func (l *faultLoad) await(ctx context.Context, stored int64) {
 	for enough := l.stored.Load() + stored; l.stored.Load() < enough && ctx.Err() == nil; {
 		pause(ctx, time.Millisecond)
 	}
+}
+
+// awaitAnswers waits until all messages are answered but those that lost their connection, and as many as the proxies say
+// that nobody knows the outcome of.
+func (l *faultLoad) awaitAnswers(t *testing.T) {
+	t.Helper()
+	silent, uncertain := 0, 0
+	for deadline := time.Now().Add(latestAnswer()); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		uncertain = 0
+		for _, p := range l.w.proxies {
+			uncertain += metric(t, p, `dbproxy_requests_total{command="IMMsgData",outcome="uncertain"}`)
+		}
+		if silent = l.silent(); silent <= uncertain {
+			return
+		}
+	}
+	t.Errorf("%d messages are not answered; of %d the outcome is uncertain", silent, uncertain)
+}
+
+// silent is how many messages have no answer, though their connection is there.
+func (l *faultLoad) silent() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.tries {
+		if a.took == 0 && !a.lost {
+			n++
+		}
+	}
+	return n
 }
 
 // awaitBack waits for service after the fault.
@@ -158,7 +189,12 @@ func (l *faultLoad) keep(ctx context.Context, i int, work func(ctx context.Conte
 		c, err := client.Dial(ctx, addrs[i%len(addrs)])
 		if err == nil {
 			work(ctx, c, l.lines.Add(1))
-			err = c.Err()
+			if err = c.Err(); err == nil { // the last answers are still to come
+				select {
+				case <-l.over:
+				case <-ctx.Done():
+				}
+			}
 			c.Close()
 		}
 		if err != nil && !l.reconnect {
@@ -178,19 +214,6 @@ func (l *faultLoad) halted() bool {
 	}
 }
 
-func (l *faultLoad) somePair() (talk, *impb.IMMsgData) {
-	k := crashPairs[rand.IntN(len(crashPairs))]
-	if rand.IntN(2) == 0 {
-		return k, pairText(k.low, k.high, "")
-	}
-	return k, pairText(k.high, k.low, "")
-}
-
-func (l *faultLoad) someGroup() (talk, *impb.IMMsgData) {
-	g := l.groups[rand.IntN(len(l.groups))]
-	return groupTalk(g), groupText(crashMembers[rand.IntN(len(crashMembers))], g, "")
-}
-
 // volleys sends many messages at a time and waits for their answers, over and over.
 func (l *faultLoad) volleys(some func() (talk, *impb.IMMsgData)) func(context.Context, *client.Client, uint64) {
 	return func(ctx context.Context, c *client.Client, line uint64) {
@@ -206,6 +229,7 @@ func (l *faultLoad) volleys(some func() (talk, *impb.IMMsgData)) func(context.Co
 				case <-answered:
 				case <-late.C:
 					late.Reset(0)
+				case <-l.halt:
 				case <-c.Done():
 				}
 			}
@@ -223,9 +247,15 @@ func (l *faultLoad) send(ctx context.Context, c *client.Client, line uint64, k t
 	l.tries = append(l.tries, a)
 	l.mu.Unlock()
 	above := l.sent.highest(k)
+	lost := func() { // it may be stored or not
+		l.mu.Lock()
+		a.lost = true
+		l.mu.Unlock()
+		done(0)
+	}
 	err := c.Start(ctx, req, func(m proto.Message, err error) {
 		if err != nil {
-			done(0) // it may be stored or not
+			lost()
 			return
 		}
 		answer := m.(*impb.IMMsgData)
@@ -243,7 +273,7 @@ func (l *faultLoad) send(ctx context.Context, c *client.Client, line uint64, k t
 		done(id)
 	})
 	if err != nil {
-		done(0)
+		lost()
 	}
 }
 
@@ -309,6 +339,8 @@ func (l *faultLoad) read(ctx context.Context, c *client.Client, line uint64, r *
 			case id := <-came:
 				r.learned(id)
 			case <-time.After(givenUpAfter):
+			case <-l.halt:
+				return
 			}
 		}
 		low := l.sent.highest(r.talk())

@@ -9,7 +9,7 @@ import (
 )
 
 // fullFaults says that the long form of the fault tests was asked for: see "make faults".
-func fullFaults() bool { return os.Getenv("DBPROXY_FAULTS") == "full" }
+func fullFaults() bool { return os.Getenv("FAULTS") == "full" }
 
 // inFull is the value for the long form of the fault tests, or the one for the short form.
 func inFull[T any](long, short T) T {

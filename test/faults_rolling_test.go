@@ -1,4 +1,4 @@
-//go:build faults && !race
+//go:build !race
 
 package test
 
@@ -21,7 +21,8 @@ import (
 // request is refused, and none is left without its answer.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
-	const conns, inFlight, between = 12, 8, 200
+	const conns, between = 12, 200
+	inFlight := inFull(8, 3)
 	restarts := inFull(20, 4)
 	w := engine{"mysql, two proxies", 2, openMySQL}.at(t)
 	w.start(t, "--wait")

@@ -1,4 +1,4 @@
-//go:build faults && !race
+//go:build !race
 
 package test
 
@@ -32,11 +32,6 @@ func TestAllPathsSlow(t *testing.T) {
 	w := openFleet(t, f)
 	w.proxies = make([]*harness.Proxy, 1)
 	w.through(t, "200 ms on every path", func(ctx context.Context) {
-		for i := range floodConns {
-			for k := range floodPairs {
-				call[*impb.IMMsgData](t, w.dial(t, 0), floodText(i, k, "known before"))
-			}
-		}
 		for _, line := range []*faults.Proxy{toMySQL, toRedis, toMsfs} {
 			line.Delay(longer)
 			defer line.Delay(0)
@@ -56,7 +51,6 @@ func floodText(i, k int, what string) *impb.IMMsgData {
 // flood sends far more messages at once than can be stored in time. Each must be answered, with an id or with none.
 func (w *place) flood(t *testing.T, messages int) {
 	t.Helper()
-	const most = requestLimit + answerSlack
 	var mu sync.Mutex
 	stored, refused, slowest := 0, 0, time.Duration(0)
 	var flood sync.WaitGroup
@@ -94,7 +88,10 @@ func (w *place) flood(t *testing.T, messages int) {
 	if limit := metric(t, w.proxy(0), "dbproxy_queue_limit"); longest > limit {
 		t.Errorf("%d changes waited, the limit is %d", longest, limit)
 	}
-	if slowest > most {
+	if stored == 0 {
+		t.Error("none of them was stored")
+	}
+	if slowest > latestAnswer() {
 		t.Errorf("a message was answered after %v", slowest)
 	}
 	t.Logf("of %d messages at once %d were stored and %d refused, the last after %v; %d waited at most", messages, stored, refused,

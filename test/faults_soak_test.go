@@ -1,4 +1,4 @@
-//go:build faults && !race
+//go:build !race
 
 package test
 
@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/faults"
 	"github.com/teamtalk-go/dbproxy/test/harness"
 	"github.com/teamtalk-go/dbproxy/test/msfs"
@@ -88,7 +87,10 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	s.auditAll(t)
-	s.auditFlat(t)
+	s.auditResources(t)
+	if !s.brief {
+		s.auditFlat(t)
+	}
 }
 
 func newSoak(t *testing.T) *soak {
@@ -123,12 +125,9 @@ func portOf(t *testing.T, p *faults.Proxy) (port int) {
 // people makes the groups and the readers.
 func (s *soak) people(t *testing.T) {
 	c := s.dial(t, 0)
-	for range crashGroups {
-		members := append([]uint32{silentMember}, crashMembers...)
-		s.groups = append(s.groups, call[*impb.IMGroupCreateRsp](t, c, newGroup(silentMember, members...)).GetGroupId())
-	}
+	s.groups = makeGroups(t, c)
 	s.crowd = &restless{members: []uint32{1, 2, 3}, changing: []uint32{11, 12}}
-	s.crowd.group = call[*impb.IMGroupCreateRsp](t, c, newGroup(1, s.crowd.members...)).GetGroupId()
+	s.crowd.group = makeGroup(t, c, 1, s.crowd.members...)
 	for i := range uint32(3) {
 		s.readers = append(s.readers, &soakReader{from: 3000 + i, user: 4000 + i})
 	}

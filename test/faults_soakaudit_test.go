@@ -1,4 +1,4 @@
-//go:build faults && !race
+//go:build !race
 
 package test
 
@@ -68,7 +68,7 @@ func (s *soak) auditSounds(t *testing.T, rows map[talk][]row) {
 		if n := len(rows[k]) - 1; n > len(sounds)+without { // one is of touch
 			t.Errorf("%v: %d voice messages are stored, %d were answered, %d were not", k, n, len(sounds), without)
 		}
-		for _, m := range call[*impb.IMGetMsgListRsp](t, c, page(k.low, pair, k.high, 0, 100)).GetMsgList() {
+		for _, m := range look[*impb.IMGetMsgListRsp](t, c, page(k.low, pair, k.high, 0, 100)).GetMsgList() {
 			if want, ok := sounds[m.GetMsgId()]; ok && string(m.GetMsgData()) != want {
 				t.Errorf("%v: voice message %d has %d bytes that were not sent", k, m.GetMsgId(), len(m.GetMsgData()))
 			}
@@ -79,7 +79,7 @@ func (s *soak) auditSounds(t *testing.T, rows map[talk][]row) {
 // auditCrowd sees that those who stay in the group in which others come and go are in it, and nobody is twice.
 func (s *soak) auditCrowd(t *testing.T) {
 	t.Helper()
-	answer := call[*impb.IMGroupInfoListRsp](t, s.dial(t, 2), &impb.IMGroupInfoListReq{UserId: proto.Uint32(1),
+	answer := look[*impb.IMGroupInfoListRsp](t, s.dial(t, 2), &impb.IMGroupInfoListReq{UserId: proto.Uint32(1),
 		GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &s.crowd.group, Version: proto.Uint32(0)}}})
 	if len(answer.GetGroupInfoList()) != 1 {
 		t.Fatalf("the group is not told of: %v", answer)

@@ -127,19 +127,30 @@ func dialRedis(t *testing.T, redis *servers.Redis, db int) redisClient {
 // do executes a command; its answer may be Redis's nil but no error.
 func (c redisClient) do(t *testing.T, args ...string) *rueidis.RedisMessage {
 	t.Helper()
+	return c.execute(t, args, c.B().Arbitrary(args...).Build())
+}
+
+// read is do for a command that changes nothing. Where Redis was just started anew it is sent again, on a new connection.
+func (c redisClient) read(t *testing.T, args ...string) *rueidis.RedisMessage {
+	t.Helper()
+	return c.execute(t, args, c.B().Arbitrary(args...).ReadOnly())
+}
+
+func (c redisClient) execute(t *testing.T, args []string, command rueidis.Completed) *rueidis.RedisMessage {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	answer, err := c.Do(ctx, c.B().Arbitrary(args...).Build()).ToMessage()
+	answer, err := c.Do(ctx, command).ToMessage()
 	if err != nil && !rueidis.IsRedisNil(err) {
 		t.Fatalf("redis %v: %v", args, err)
 	}
 	return &answer
 }
 
-// text is do for an answer that is text; empty when there is none.
+// text is read for an answer that is text; empty when there is none.
 func (c redisClient) text(t *testing.T, args ...string) string {
 	t.Helper()
-	answer := c.do(t, args...)
+	answer := c.read(t, args...)
 	s, err := answer.ToString()
 	if err != nil && !rueidis.IsRedisNil(err) {
 		t.Fatalf("redis %v: %v", args, err)

@@ -112,17 +112,9 @@ func (p position) audit(t *testing.T, k talk, list []row) {
 // was killed that had reserved them.
 func (w *place) auditKeys(t *testing.T, positions map[talk]position, gaps bool) {
 	t.Helper()
-	want := w.wantedKeys(t, positions)
 	ctx := within(t)
 	for {
-		got := w.storedKeys(t)
-		if w.flushed {
-			want, got = want.onlyMembers(), got.onlyMembers()
-		}
-		if gaps {
-			got.forgiveGaps(want)
-		}
-		diff := gocmp.Diff(want, got)
+		diff := w.keysDiffer(t, positions, gaps)
 		if diff == "" {
 			return
 		}
@@ -132,7 +124,23 @@ func (w *place) auditKeys(t *testing.T, positions map[talk]position, gaps bool) 
 			return
 		case <-time.After(20 * time.Millisecond):
 		}
+		if w.flushed {
+			w.askUnread(t) // a proxy does not fill what it knows to be behind
+		}
 	}
+}
+
+// keysDiffer compares what Redis says with what the tables say; empty: it is the same.
+func (w *place) keysDiffer(t *testing.T, positions map[talk]position, gaps bool) string {
+	t.Helper()
+	want, got := w.wantedKeys(t, positions), w.storedKeys(t)
+	if w.flushed {
+		want, got = want.onlyMembers(), got.onlyMembers()
+	}
+	if gaps {
+		got.forgiveGaps(want)
+	}
+	return gocmp.Diff(want, got)
 }
 
 // redisKeys are values by key and field; the field of a plain value is empty.
@@ -196,7 +204,7 @@ func (w *place) storedKeys(t *testing.T) redisKeys {
 	keys := make(redisKeys)
 	for _, node := range w.fleet.redis.Nodes() {
 		redis := redisClient{node}
-		names, err := redis.do(t, "KEYS", "*").AsStrSlice()
+		names, err := redis.read(t, "KEYS", "*").AsStrSlice()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +214,7 @@ func (w *place) storedKeys(t *testing.T) redisKeys {
 			case strings.Contains(name, "msg_id_"):
 				keys[name] = map[string]string{"": redis.text(t, "GET", name)}
 			default:
-				if keys[name], err = redis.do(t, "HGETALL", name).AsStrMap(); err != nil {
+				if keys[name], err = redis.read(t, "HGETALL", name).AsStrMap(); err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
 			}
@@ -227,8 +235,12 @@ func (r redisKeys) onlyMembers() redisKeys {
 	return r
 }
 
-// forgiveGaps puts ids where they should be that are ahead of that.
+// forgiveGaps puts ids where they should be that are ahead of that. It leaves out those of relations that are not there:
+// when the first message of a pair is undone, its relation is, too, and MySQL gives that id to none again.
 func (r redisKeys) forgiveGaps(want redisKeys) {
+	maps.DeleteFunc(r, func(key string, _ map[string]string) bool {
+		return strings.HasPrefix(key, "msg_id_") && want[key] == nil
+	})
 	for key, value := range r {
 		got, err := strconv.Atoi(value[""])
 		least, bad := strconv.Atoi(want[key][""])
@@ -273,6 +285,7 @@ func (w *place) touch(t *testing.T, sent *ledger) {
 	c := w.dial(t, 0)
 	w.touched++
 	users := make(map[uint32]bool)
+	w.users = users
 	members, err := w.db.QueryContext(t.Context(), "SELECT groupId, userId FROM IMGroupMember WHERE status = 0 ORDER BY id")
 	if err != nil {
 		t.Fatal(err)
@@ -299,9 +312,17 @@ func (w *place) touch(t *testing.T, sent *ledger) {
 		} else {
 			users[k.low], users[k.high] = true, true
 		}
-		sent.answered(k, call[*impb.IMMsgData](t, c, req))
+		sent.answered(k, submit(t, c, req))
 	}
-	for user := range users {
-		call[*impb.IMUnreadMsgCntRsp](t, c, unread(user))
+	w.askUnread(t)
+}
+
+// askUnread asks the unread messages of all who were found by touch.
+func (w *place) askUnread(t *testing.T) {
+	t.Helper()
+	c := w.dial(t, 0)
+	defer c.Close()
+	for user := range w.users {
+		look[*impb.IMUnreadMsgCntRsp](t, c, unread(user))
 	}
 }

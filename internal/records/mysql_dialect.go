@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +18,7 @@ import (
 // mysqlDialect is that of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
 type mysqlDialect struct{}
 
-func (mysqlDialect) together(tx *sql.Tx) batched { return &keptBack{tx: tx} }
+func (mysqlDialect) together(tx *sql.Tx) batched { return keptBack{tx} }
 
 func (mysqlDialect) shared() bool { return true }
 
@@ -239,7 +240,9 @@ func takesNoWrites(err error) bool {
 	return false
 }
 
+// retry: besides, a connection may turn out to be broken before anything was sent, and then the server undoes what was
+// begun there.
 func (mysqlDialect) retry(err error) bool {
 	code := mysqlCode(err)
-	return code == errDeadlock || code == errLockWait
+	return code == errDeadlock || code == errLockWait || errors.Is(err, driver.ErrBadConn)
 }

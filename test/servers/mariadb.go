@@ -177,7 +177,7 @@ func (d *DatabaseServer) serves(*Engine) error {
 		return err
 	}
 	defer db.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return db.PingContext(ctx)
 }

@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long anything may take, on a machine that has much else to do.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // sandbox is what this process has made: it must be one per process, as the shared server is.
 type sandbox struct {
@@ -151,7 +151,7 @@ func find(name string) (string, error) {
 		"which install it by apt-get; elsewhere install MariaDB and Redis yourself", name)
 }
 
-// await calls done until it returns nil; the error is its last one, after a minute.
+// await calls done until it returns nil; the error is its last one, when patience is over.
 func await(what string, done func() error) error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		err := done()
