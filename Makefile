@@ -19,11 +19,11 @@ run: build ## Build and serve a demo company on 127.0.0.1:10600, data in ./data
 
 test: ## Run all tests; installs MariaDB and Redis for them by apt-get where they are missing
 	@test/install-servers
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 40m ./...
 
 race: ## Run all tests with the race detector (needs gcc)
 	@test/install-servers
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
 
 faults: ## Break MySQL, Redis and proxies under load, at full length (FAULTS=short for less; RACE=1)
 	@test/install-servers
