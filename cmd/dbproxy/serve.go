@@ -158,6 +158,15 @@ func (s serving) run(ctx context.Context) (err error) {
 			return fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", addr, err)
 		}
 	}
+	if s.sums != nil { // until nothing has anything to say any more
+		background, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var summing errgroup.Group
+		summing.Go(func() error { return s.sums(background) })
+		defer func() {
+			stop()
+			err = errors.Join(err, summing.Wait())
+		}()
+	}
 	watch := newRecorder()
 	b, err := s.openBackend(ctx, watch)
 	if err != nil {
@@ -250,9 +259,6 @@ func (s serving) serve(ctx context.Context, at door, svc *chat.Service, b *backe
 	tasks.Go(func() error { return svc.Run(background) })
 	for _, loop := range b.loops {
 		tasks.Go(func() error { return loop(background) })
-	}
-	if s.sums != nil {
-		tasks.Go(func() error { return s.sums(background) })
 	}
 	sync := groupsync.Syncer{Store: b.sync, Now: svc.Now, Log: s.log, Observe: watch.GroupSync}
 	tasks.Go(func() error { return sync.Run(syncing) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -34,7 +35,10 @@ func (k keptBack) insertIDs(ctx context.Context, query string, rows [][]any) (id
 			ids = append(ids, id)
 		}
 		if !results.NextResultSet() {
-			return ids, results.Err()
+			if err := results.Err(); err != nil || len(ids) == len(rows) {
+				return ids, err
+			}
+			return nil, fmt.Errorf("%d of %d rows have ids", len(ids), len(rows))
 		}
 	}
 }

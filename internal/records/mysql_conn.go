@@ -64,7 +64,7 @@ type mysqlConn struct {
 
 	kept []string // statements that go with the next one
 	args []driver.NamedValue
-	lost bool // a transaction may be open still
+	lost bool // it is not to be used again
 }
 
 const begin = "START TRANSACTION"
@@ -76,7 +76,10 @@ type laterKey struct{}
 func later(ctx context.Context) context.Context { return context.WithValue(ctx, laterKey{}, true) }
 
 // BeginTx implements driver.ConnBeginTx.
-func (c *mysqlConn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
+func (c *mysqlConn) BeginTx(ctx context.Context, opt driver.TxOptions) (driver.Tx, error) {
+	if opt != (driver.TxOptions{}) {
+		return nil, errors.New("a transaction is to be of another kind than all others")
+	}
 	c.kept = []string{begin}
 	return mysqlTx{c, ctx}, nil
 }
@@ -86,6 +89,9 @@ func (c *mysqlConn) untouched() bool { return len(c.kept) > 0 && c.kept[0] == be
 
 // ExecContext implements driver.ExecerContext.
 func (c *mysqlConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if c.lost {
+		return nil, driver.ErrBadConn
+	}
 	if ctx.Value(laterKey{}) != nil {
 		c.kept, c.args = append(c.kept, query), append(c.args, args...)
 		return driver.RowsAffected(0), nil
@@ -97,6 +103,9 @@ func (c *mysqlConn) ExecContext(ctx context.Context, query string, args []driver
 
 // QueryContext implements driver.QueryerContext.
 func (c *mysqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if c.lost {
+		return nil, driver.ErrBadConn
+	}
 	wrote := len(c.args) > 0
 	query, args = c.together(query, args)
 	rows, err := c.driverConn.QueryContext(ctx, query, args)
@@ -112,15 +121,21 @@ func (c *mysqlConn) together(query string, args []driver.NamedValue) (string, []
 	return query, args
 }
 
-// heard notes what an answer says of the server. wrote: it is that to a write.
+// heard notes what an answer says of the server. wrote: it is that to a write. Where there is none, what was kept back may
+// not have been done, so that nothing may follow it.
 func (c *mysqlConn) heard(err error, wrote bool) error {
 	switch {
 	case errors.Is(err, driver.ErrSkip): // now database/sql would prepare the statement, without what was kept back for it
-		return errors.New("the driver cannot bind the values of a statement, or it is too large")
+		err = errors.New("the driver cannot bind the values of a statement, or it is too large")
+		c.lost = true
 	case takesNoWrites(err):
-		c.of.refused.Store(true)
-		c.of.generation.CompareAndSwap(c.generation, c.generation+1)
-	case err == nil && wrote && c.of.refused.CompareAndSwap(true, false):
+		if !c.of.refused.Swap(true) {
+			c.of.generation.Add(1)
+		}
+		c.lost = true
+	case err != nil:
+		c.lost = c.lost || mysqlCode(err) == 0
+	case wrote && c.of.refused.CompareAndSwap(true, false):
 		c.generation = c.of.generation.Add(1)
 	}
 	return err
@@ -154,7 +169,11 @@ func (tx mysqlTx) Commit() error {
 		tx.kept = nil
 		return nil
 	case len(tx.kept) == 0:
+		if tx.lost {
+			return notCommitted{errors.Join(driver.ErrBadConn, tx.Rollback())}
+		}
 		_, err := tx.driverConn.ExecContext(context.WithoutCancel(tx.ctx), "COMMIT", nil)
+		tx.lost = tx.lost || err != nil
 		return tx.heard(err, false)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tx.ctx))
@@ -169,13 +188,29 @@ func (tx mysqlTx) Commit() error {
 		return err
 	}
 	ended()
+	err = tx.heard(answerOfCommit(rows), true)
+	tx.lost = tx.lost || err != nil
+	return errors.Join(err, rows.Close())
+}
+
+// answerOfCommit reads what follows the row of a SELECT.
+func answerOfCommit(rows driver.Rows) error {
+	row := make([]driver.Value, 1)
+	for {
+		if err := rows.Next(row); err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
 	results, ok := rows.(driver.RowsNextResultSet)
 	if !ok || !results.HasNextResultSet() {
-		err = errors.New("there was no answer to a COMMIT")
-	} else if err = results.NextResultSet(); err == io.EOF { // it has one, without rows, and is the last
-		err = nil
+		return errors.New("there was no answer to a COMMIT")
 	}
-	return errors.Join(tx.heard(err, true), rows.Close())
+	if err := results.NextResultSet(); err != io.EOF { // it has no rows, and is the last
+		return err
+	}
+	return nil
 }
 
 // Rollback implements driver.Tx.
@@ -186,7 +221,7 @@ func (tx mysqlTx) Rollback() error {
 		return nil
 	}
 	_, err := tx.driverConn.ExecContext(context.WithoutCancel(tx.ctx), "ROLLBACK", nil)
-	tx.lost = err != nil
+	tx.lost = tx.lost || err != nil
 	return err
 }
 

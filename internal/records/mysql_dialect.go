@@ -226,7 +226,7 @@ func (mysqlDialect) exists(err error) bool {
 	return code == errColumnThere || code == errKeyThere
 }
 
-// undone: the server said that it did not commit. Of a connection that broke nothing is known.
+// undone: the server said that it did not commit, or was not asked to. Of a connection that broke since nothing is known.
 func (d mysqlDialect) undone(err error) bool {
 	return takesNoWrites(err) || d.retry(err)
 }

@@ -89,7 +89,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had).
+// txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had, a connection that broke).
 const txTries = 3
 
 // change is tx for everything but Append.
@@ -118,7 +118,10 @@ func (s *Store) txOnce(ctx context.Context, work func(tx *sql.Tx) error) error {
 	if err != nil {
 		return s.failed("beginning a transaction", err)
 	}
-	if err := work(tx); err != nil {
+	if err = work(tx); err == nil {
+		err = ctx.Err() // nothing is known of a COMMIT that is interrupted
+	}
+	if err != nil {
 		if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
 			err = errors.Join(err, undo)
 		}

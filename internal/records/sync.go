@@ -103,7 +103,7 @@ const memberSessions = `SELECT m.userId,COALESCE(s.id,0),CASE WHEN COALESCE(s.st
  WHERE m.groupId=? AND m.status=0`
 
 // addMemberSession puts what memberSessions finds into sessions: of several of one user the one of status 0, then the one
-// of the greatest id, as findSessions does.
+// of the greatest id, as sessionsOf does.
 func addMemberSession(sessions map[uint32]memberSession) func(scanner) error {
 	return func(scan scanner) error {
 		var user uint32

@@ -154,11 +154,14 @@ func (w talking) save(ctx context.Context, talks []chat.Talk, rows map[chat.Talk
 
 // adopt fills the rows of talks that say nothing yet with what the original server's tables say of them; what is missing
 // there (a pair's relation and sessions) is created, in the order given. The rows are in talks, to be saved by the caller.
-// Where others are at work, they are locked.
+// Where others are at work, they must be there, and locked.
 func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
 	var pairs, groups []chat.Talk
 	for _, t := range missing {
 		if talks[t] == nil {
+			if w.d.shared() {
+				return fmt.Errorf("%s has no row to lock", t)
+			}
 			talks[t] = new(talkRow)
 		}
 		if t.Kind == chat.Pair {
