@@ -25,15 +25,15 @@ race: ## Run all tests with the race detector (needs gcc)
 	@test/install-servers
 	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
 
-faults: ## Break MySQL, Redis and proxies under load, at full length (FAULTS=short for less)
+faults: ## Break MySQL, Redis and proxies under load, at full length (FAULTS=short for less; RACE=1)
 	@test/install-servers
-	FAULTS=$(or $(FAULTS),full) $(GO) test ./test -v -timeout 60m \
+	RACE=$(RACE) FAULTS=$(or $(FAULTS),full) $(GO) test ./test -v -timeout 60m \
 	  -run "^($$(grep -hoE '^func Test\w+' test/faults_*_test.go | cut -c6- | paste -sd'|')|TestKilledUnderLoad|TestDrain)$$"
 
-soak: ## 30 minutes of mixed load with a fault every 30 s (SOAK=2m for less); report in bin/soak.md
+soak: ## 30 minutes of load with a fault every 30 s (SOAK=2m; RACE=1); report in bin/soak.md
 	@test/install-servers
 	@mkdir -p bin
-	$(GO) test ./test -v -count=1 -timeout 0 -run '^TestSoak$$' -soak $(or $(SOAK),30m) -soakreport $(CURDIR)/bin/soak.md
+	RACE=$(RACE) $(GO) test ./test -v -count=1 -timeout 0 -run '^TestSoak$$' -soak $(or $(SOAK),30m) -soakreport $(CURDIR)/bin/soak.md
 
 lint: generate-check ## Check format, vet, staticcheck, generated code, go.mod
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' ':!internal/impb')); \

@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"config":    {"spelling"},
 	"spelling":  {},
 	"ops":       {},
+	"repeats":   {},
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

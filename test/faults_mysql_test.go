@@ -28,8 +28,7 @@ func TestMySQLKilled(t *testing.T) {
 func TestMySQLFrozen(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]func(query string) bool{
-		"at the beginning of a transaction": func(q string) bool { return q == "START TRANSACTION" },
-		"in mid-transaction":                isInsert,
+		"at the beginning of a transaction": isLocking,
 		"at COMMIT":                         isCommit,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +55,7 @@ func TestMySQLFrozen(t *testing.T) {
 func TestMySQLCut(t *testing.T) {
 	t.Parallel()
 	for name, arm := range map[string]func(*faults.Proxy) *faults.Shot{
-		"in mid-transaction":     func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isInsert, faults.Every(5)) },
+		"in mid-transaction":     func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isLocking, faults.Every(5)) },
 		"before COMMIT arrived":  func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isCommit, faults.Every(5)) },
 		"after COMMIT had run":   func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isCommit, faults.Every(5)) },
 		"before every statement": func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isAny, faults.Chance(0.02, 1)) },
@@ -75,10 +74,12 @@ func TestMySQLCut(t *testing.T) {
 	}
 }
 
-func isInsert(query string) bool {
-	return strings.Contains(query, "INSERT INTO IMMessage") || strings.Contains(query, "INSERT INTO IMGroupMessage")
+// isLocking matches the beginning of a transaction that stores messages.
+func isLocking(query string) bool {
+	return strings.HasPrefix(query, "START TRANSACTION") && strings.Contains(query, "IMProxyTalk") && strings.HasSuffix(query, "FOR UPDATE")
 }
 
-func isCommit(query string) bool { return query == "COMMIT" }
+// isCommit matches the end of any transaction. Where messages are stored it is one text with the inserts.
+func isCommit(query string) bool { return strings.HasSuffix(query, "COMMIT") }
 
 func isAny(string) bool { return true }

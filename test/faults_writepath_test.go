@@ -27,19 +27,15 @@ type writeStep struct {
 
 // The steps of the write path, in their order: see docs/architecture.md.
 var writeSteps = []writeStep{
-	{name: "START TRANSACTION", query: func(q string) bool { return q == "START TRANSACTION" }},
-	{name: "the locking of talks", query: func(q string) bool {
-		return strings.Contains(q, "IMProxyTalk") && strings.HasSuffix(q, "FOR UPDATE")
-	}},
+	{name: "the locking of talks", query: isLocking},
 	{name: "the giving out of ids", redis: isScriptOn("msg_id_", "group_msg_id_")},
-	{name: "the batch", query: isInsert},
-	{name: "COMMIT", query: isCommit},
+	{name: "the batch and its COMMIT", query: isCommit},
 	{name: "the question what became of a COMMIT", query: isSettling, unknown: true},
 	{name: "the counting", redis: isScriptOn("unread_")},
 }
 
 func isSettling(query string) bool {
-	return strings.HasPrefix(query, "INSERT INTO IMProxyCommit") && strings.HasSuffix(query, ",NULL)")
+	return strings.Contains(query, "INSERT INTO IMProxyCommit") && strings.HasSuffix(query, ",NULL)")
 }
 
 // isScriptOn matches the scripts that change a key with one of these prefixes.

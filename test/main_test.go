@@ -55,7 +55,8 @@ func prepare(dir string) (err error) {
 		return err
 	}
 	ctx := context.Background()
-	if dbproxy, err = harness.Build(ctx, dir, underRace); err != nil {
+	race := underRace || os.Getenv("RACE") != ""
+	if dbproxy, err = harness.Build(ctx, dir, race); err != nil {
 		return err
 	}
 	seed, err := os.ReadFile(filepath.Join("testdata", "conformance", "seed.sql"))

@@ -115,7 +115,7 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	}
 	prepare := func(on *servers) error {
 		if away := on.redis.Away(); len(away) > 0 {
-			return chat.Errorf(chat.Unavailable, "%w: start it, or mend its host and port in the configuration", away[0])
+			return chat.Errorf(chat.Unavailable, "%w: %s", away[0], away[0].Mend())
 		}
 		return s.completeOwn(ctx, on.store)
 	}
@@ -126,8 +126,9 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	b := &backend{
 		store: servers.store, rules: rulesOf(servers.store),
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
-		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica},
+		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica, servers.store.WatchMaster},
 		degraded: map[string]func() bool{
+			"mysql":   func() bool { return servers.store.MasterTrouble() != "" },
 			"redis":   func() bool { return len(servers.redis.Away()) > 0 },
 			"replica": func() bool { return servers.store.ReplicaTrouble() != "" },
 		},
@@ -182,7 +183,8 @@ func (s *servers) redisCheck(context.Context) (ops.State, string) {
 	if len(away) == 0 {
 		return ops.Good, "reachable"
 	}
-	return ops.Doubtful, fmt.Sprintf("%v; everything goes on from MySQL, and Redis will follow", away[0])
+	return ops.Doubtful, fmt.Sprintf("%v (for %v now): %s; all goes on from MySQL meanwhile, and Redis will follow",
+		away[0], time.Since(away[0].Since).Round(time.Second), away[0].Mend())
 }
 
 // replicaCheck is doubtful while the replica cannot be used: then all is read from the master.

@@ -20,6 +20,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
+	"github.com/teamtalk-go/dbproxy/internal/repeats"
 	"github.com/teamtalk-go/dbproxy/internal/server"
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
@@ -36,6 +37,7 @@ type serving struct {
 	listenBy, adminBy string
 
 	log   *slog.Logger
+	sums  func(context.Context) error             // writes what the log has summed up, until the context ends; may be nil
 	demo  bool                                    // fill an empty directory with the demo company
 	ready func(addr string, filled company.State) // may be nil; called when it listens
 }
@@ -74,16 +76,15 @@ reaches that address sees all of it: keep it to operators.`,
 		if err != nil {
 			return err
 		}
-		log, err := newLog(c.ErrOrStderr(), *level)
-		if err != nil {
+		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait}
+		if err := s.logTo(c.ErrOrStderr(), *level); err != nil {
 			return err
 		}
-		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, log: log, demo: *demo, wait: *wait}
 		if path == "" && *wait {
 			return errors.New("--wait is for --config: a data directory has no servers to wait for")
 		}
 		if path == "" {
-			log.Info("serving from a data directory", "data", where.data, "why", why)
+			s.log.Info("serving from a data directory", "data", where.data, "why", why)
 		} else if s, err = s.configured(c, path, why, *level); err != nil {
 			return err
 		}
@@ -110,7 +111,7 @@ func (s serving) configured(c *cobra.Command, path, why, level string) (serving,
 	if !c.Flags().Changed("log-level") {
 		level = cfg.LogLevel.String()
 	}
-	if s.log, err = newLog(c.ErrOrStderr(), level); err != nil {
+	if err := s.logTo(c.ErrOrStderr(), level); err != nil {
 		return s, err
 	}
 	s.log.Info("serving from MySQL and Redis", "config", path, "why", why)
@@ -123,11 +124,11 @@ func (s serving) configured(c *cobra.Command, path, why, level string) (serving,
 	return s, nil
 }
 
-// newLog logs as text on a terminal and as JSON otherwise, in which durations are text, too.
-func newLog(w io.Writer, level string) (*slog.Logger, error) {
+// logTo has s log as text on a terminal and as JSON otherwise, in which durations are text, too.
+func (s *serving) logTo(w io.Writer, level string) error {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
+		return fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
 	}
 	opt := &slog.HandlerOptions{Level: l, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Value.Kind() == slog.KindDuration { // "9.6s", where JSON would have a bare number
@@ -135,6 +136,7 @@ func newLog(w io.Writer, level string) (*slog.Logger, error) {
 		}
 		return a
 	}}
+	var lines slog.Handler = slog.NewJSONHandler(w, opt)
 	if terminal.Is(w) {
 		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
@@ -142,9 +144,11 @@ func newLog(w io.Writer, level string) (*slog.Logger, error) {
 			}
 			return a
 		}
-		return slog.New(slog.NewTextHandler(w, opt)), nil
+		lines = slog.NewTextHandler(w, opt)
 	}
-	return slog.New(slog.NewJSONHandler(w, opt)), nil
+	h := repeats.New(lines, time.Now)
+	s.log, s.sums = slog.New(h), h.Run
+	return nil
 }
 
 // run serves until ctx ends and everything under way is finished.
@@ -246,6 +250,9 @@ func (s serving) serve(ctx context.Context, at door, svc *chat.Service, b *backe
 	tasks.Go(func() error { return svc.Run(background) })
 	for _, loop := range b.loops {
 		tasks.Go(func() error { return loop(background) })
+	}
+	if s.sums != nil {
+		tasks.Go(func() error { return s.sums(background) })
 	}
 	sync := groupsync.Syncer{Store: b.sync, Now: svc.Now, Log: s.log, Observe: watch.GroupSync}
 	tasks.Go(func() error { return sync.Run(syncing) })

@@ -16,7 +16,7 @@ const (
 	// maxQueued is how many changes may wait in the process; then those who ask for more wait.
 	maxQueued = 8192
 
-	commitTimeout = 3 * time.Second
+	commitTimeout = 5 * time.Second
 	// lastMoment is how long before its deadline a message is given up, so that its sender learns of it in time.
 	lastMoment  = 100 * time.Millisecond
 	settlePause = 100 * time.Millisecond

@@ -166,6 +166,7 @@ type Known struct {
 
 // Counted is what was counted of a talk elsewhere before the records did.
 type Counted struct {
+	Rev              uint32            // after which the records' revisions are to begin
 	UnreadA, UnreadB uint32            // of a pair, how many messages each user had not read
 	Count            uint32            // of a group, how many messages were ever sent
 	Levels           map[uint32]uint32 // of those, how many members have seen

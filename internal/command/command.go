@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -29,28 +28,20 @@ type Handler struct {
 	commands map[uint16]*entry
 	tasks    sync.WaitGroup
 
-	lines    *rate.Limiter // of the log: a peer gone wild must not fill the disk with it
-	unlogged atomic.Int64  // since the last line
-	refused  atomic.Int64  // requests that were refused, broken and unknown ones included
-	failed   atomic.Int64  // requests that the storage, or a fault of ours, kept from being served
+	refused atomic.Int64 // requests that were refused, broken and unknown ones included
+	failed  atomic.Int64 // requests that the storage, or a fault of ours, kept from being served
 
 	observe func(request string, what Outcome, took time.Duration)
 }
 
 // Options of a Handler.
 type Options struct {
-	Log *slog.Logger
+	Log *slog.Logger // gets a line for each request that is not served: see repeats for what bounds that
 	// Observe is told of every request, just before it is finished: its message's name (UnknownName when there is no such
 	// request), what became of it, and how long that took since Start. It is called from many goroutines and must be
 	// quick. Nil means nobody wants to know.
 	Observe func(request string, what Outcome, took time.Duration)
 }
-
-// The log gets at most this many lines about refused and failed requests per second, after a burst of logBurst.
-const (
-	logRate  = 100
-	logBurst = 2000
-)
 
 // entry is one row of the table of commands.
 type entry struct {
@@ -77,7 +68,7 @@ type call struct {
 // New makes a handler on a service.
 func New(svc *chat.Service, opt Options) *Handler {
 	h := &Handler{
-		chat: svc, log: opt.Log, commands: make(map[uint16]*entry), lines: rate.NewLimiter(logRate, logBurst),
+		chat: svc, log: opt.Log, commands: make(map[uint16]*entry),
 		observe: opt.Observe,
 	}
 	if h.observe == nil {
@@ -144,19 +135,12 @@ func (h *Handler) fail(e *entry, c *call, err error) proto.Message {
 	return answer
 }
 
-// note counts and logs what became of a request that was not served; where there is too much of that, it only counts.
+// note counts and logs what became of a request that was not served.
 func (h *Handler) note(level slog.Level, what string, args ...any) {
 	if level == slog.LevelError {
 		h.failed.Add(1)
 	} else {
 		h.refused.Add(1)
-	}
-	if !h.lines.Allow() {
-		h.unlogged.Add(1)
-		return
-	}
-	if n := h.unlogged.Swap(0); n > 0 {
-		args = append(args, "unlogged_before", n)
 	}
 	h.log.Log(context.Background(), level, what, args...)
 }

@@ -134,13 +134,17 @@ func (r *Redis) Run(ctx context.Context) error {
 
 // lookAll compares all instances that are there with the records.
 func (r *Redis) lookAll(ctx context.Context) error {
-	errs := make([]error, len(r.roles))
-	for i, ro := range r.roles {
-		if _, why := ro.away(); why == nil {
-			errs[i] = r.compare(ctx, ro)
+	var errs error
+	for _, ro := range r.roles {
+		if _, why := ro.away(); why != nil {
+			continue
+		}
+		// Of one server all have the same to say.
+		if err := r.compare(ctx, ro); err != nil && (errs == nil || !strings.Contains(errs.Error(), err.Error())) {
+			errs = errors.Join(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // settled returns the epoch after a fresh look.

@@ -3,6 +3,8 @@ package counters
 import (
 	"context"
 
+	"github.com/redis/rueidis"
+
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
@@ -77,6 +79,11 @@ func flag(b bool) string {
 	return "0"
 }
 
+// blind is where revisions of a talk begin that was taken over while Redis did not answer. The records count it from 0
+// then. Redis may do what it was asked for later, and note what was counted there as what they begin with: the revision
+// tells that they did not.
+const blind = 1 << 31
+
 // Counted implements records.Follower: what original servers have counted of talks.
 func (r *Redis) Counted(ctx context.Context, talks []chat.Known) []chat.Counted {
 	counted := make([]chat.Counted, len(talks))
@@ -95,22 +102,26 @@ func (r *Redis) Counted(ctx context.Context, talks []chat.Known) []chat.Counted 
 		mutes = append(mutes, plain("HGETALL", mutesKey(k.Talk.A)))
 	}
 	if results, err := r.unread.do(ctx, unread); err == nil {
-		next := func() (n uint32) {
-			n, results = count(text(results[0])), results[1:]
-			return n
-		}
 		for i, k := range talks {
 			if k.Talk.Kind == chat.Pair {
-				counted[i].UnreadA, counted[i].UnreadB = next(), next()
+				a, b := adoptedOf(results[0]), adoptedOf(results[1])
+				counted[i].UnreadA, counted[i].UnreadB, counted[i].Rev = a.begin, b.begin, max(a.rev, b.rev)
+				results = results[2:]
 				continue
 			}
-			counted[i].Count = next()
+			group := adoptedOf(results[0])
+			counted[i].Count, counted[i].Rev = group.begin, group.rev
 			counted[i].Levels = make(map[uint32]uint32, len(k.Members))
-			for _, user := range k.Members {
-				if level := next(); level > 0 {
+			for m, user := range k.Members {
+				if level := group.level(count(text(results[1+m]))); level > 0 {
 					counted[i].Levels[user] = level
 				}
 			}
+			results = results[1+len(k.Members):]
+		}
+	} else {
+		for i := range counted {
+			counted[i].Rev = blind
 		}
 	}
 	if len(mutes) == 0 {
@@ -125,4 +136,21 @@ func (r *Redis) Counted(ctx context.Context, talks []chat.Known) []chat.Counted 
 		}
 	}
 	return counted
+}
+
+// adopted is what the script adopt says: what is counted there, and from what the records are to begin.
+type adopted struct{ there, begin, rev uint32 }
+
+func adoptedOf(r rueidis.RedisResult) adopted {
+	values, err := r.AsStrSlice()
+	if err != nil || len(values) != 3 {
+		return adopted{}
+	}
+	return adopted{count(values[0]), count(values[1]), count(values[2])}
+}
+
+// level is what the records are to begin with of a level that stands there.
+func (a adopted) level(there uint32) uint32 {
+	unread := a.there - min(there, a.there)
+	return a.begin - min(unread, a.begin)
 }

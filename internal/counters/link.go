@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,7 +108,7 @@ func (l *link) connect() {
 // probe connects if there is no connection yet, and asks the server for an answer.
 func (l *link) probe() error {
 	l.mu.Lock()
-	client := l.client
+	client, asking := l.client, probing(l.roles[0], l.why)
 	l.mu.Unlock()
 	if client == nil {
 		options := l.options()
@@ -123,7 +124,10 @@ func (l *link) probe() error {
 	}
 	ctx, cancel := context.WithTimeout(l.life, l.CallTimeout)
 	defer cancel()
-	err := broken(client.Do(ctx, client.B().Get().Key(epochKey(l.roles[0])).Build()))
+	err := broken(client.Do(ctx, asking.build(client.B(), false)))
+	if isDenied(err) && asking.name == "SET" {
+		err = nil // it answers, and nobody else is denied anything
+	}
 	l.mu.Lock()
 	l.client = client
 	if err == nil && l.why != nil {
@@ -137,13 +141,44 @@ func (l *link) probe() error {
 	return err
 }
 
+// probing is what an instance is asked to find out whether it is back: to tell something or, where it refused to write
+// (it is full, or a replica), to write what changes nothing, as nobody ever sets that key. One that refuses to write
+// answers who reads, and would be back and away again all the time.
+func probing(role string, why error) command {
+	if why != nil {
+		for _, word := range []string{"OOM", "READONLY", "MISCONF", "NOREPLICAS"} {
+			if strings.Contains(why.Error(), word) {
+				return plain("SET", "dbproxy:probe", "1", "XX")
+			}
+		}
+	}
+	return plain("GET", epochKey(role))
+}
+
+// mendOf is what to do about an instance that is away.
+func mendOf(err error) string {
+	var dial *net.OpError
+	var timeout net.Error
+	switch _, said := rueidis.IsRedisErr(err); {
+	case said:
+		return mendOfServer(err)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return "see whether it hangs, or what keeps packets from it"
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return "start it, or mend its host and port in the configuration"
+	default:
+		return "see whether it runs, and its log"
+	}
+}
+
 // fail notes that the instance is away, and has it probed until it is back.
 func (l *link) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.why == nil {
 		l.since = time.Now()
-		l.log.Warn("Redis is away; going on without it", "instance", strings.Join(l.roles, ","), "addr", l.String(), "err", err)
+		l.log.Warn("Redis is away; going on without it", "instance", strings.Join(l.roles, ","), "addr", l.String(),
+			"err", err, "mend", mendOf(err))
 	}
 	l.why, l.lacking = err, true
 	if l.probing || l.life.Err() != nil {

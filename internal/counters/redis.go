@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -171,13 +172,16 @@ type Missing struct {
 
 // Error says which instance is away, where, and why.
 func (m Missing) Error() string {
-	return fmt.Sprintf("cannot reach Redis %v at %s: %v", m.Roles, m.Addr, m.Err)
+	return fmt.Sprintf("cannot use Redis %s at %s: %v", strings.Join(m.Roles, ", "), m.Addr, m.Err)
 }
+
+// Mend says what to do about it.
+func (m Missing) Mend() string { return mendOf(m.Err) }
 
 // Unwrap is the cause.
 func (m Missing) Unwrap() error { return m.Err }
 
-// Away returns the instances that cannot be reached now.
+// Away returns the instances that cannot be used now.
 func (r *Redis) Away() (missing []Missing) {
 	for _, l := range r.links {
 		if since, why := l.away(); why != nil {

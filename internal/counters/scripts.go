@@ -8,15 +8,22 @@ package counters
 //	N       by peer, user or "count": the revision applied last, and where counts are concerned the records' count at it
 //
 // A revision here is the epoch times 2^32 plus the records' revision of the talk: so what was noted in an earlier epoch
-// counts as old, even if the records, too, were set back since. unknown says that the records do not know the talk.
-// Numbers are below 2^53 and exact; num writes them without an exponent.
+// counts as old, even if the records, too, were set back since. unknown says that the records do not know the talk;
+// blind, that they began to count it without knowing what is counted here, from 0: see blind in ids.go. Numbers are
+// below 2^53 and exact; num writes them without an exponent.
 const prelude = `
 local function num(n) return string.format('%.0f', n) end
 local function unknown(rev) return rev % 4294967296 == 0 end
+local function blind(rev) return rev % 4294967296 >= 2147483648 end
 local function get(field) return redis.call('HGET', KEYS[2], field) or nil end
 local function done(field)
   local rev, abs = string.match(get(field) or '', '^(%d+) ?(%d*)$')
   return tonumber(rev), tonumber(abs)
+end
+local function before(field, rev)
+  local drev, abs = done(field)
+  if drev and unknown(drev) and blind(rev) then abs = 0 end -- noted by an adopt that nobody waited for any more
+  return drev, abs
 end
 `
 
@@ -52,20 +59,21 @@ return 0
 `)
 
 // adopt, for unread_U and G_im_group_msg: ARGV revision of nothing, peer or "count". Returns what is counted there, and
-// notes it as the count from which the records begin; so their first changes may come in any order. What they counted
-// before stays noted.
+// from which count and revision the records are to begin. As a rule that is what is counted there and none, which is
+// noted; so their first changes may come in any order. But if they have counted the talk before in this epoch, and lost
+// its row since, they go on from what they had; it stays noted.
 var adopt = newScript(prelude + `
-local there = redis.call('HGET', KEYS[1], ARGV[2]) or ''
-local from, drev = tonumber(there) or 0, (done(ARGV[2]))
-if from < 0 or from > 4294967295 then from = 0 end
-if not drev or unknown(drev) then redis.call('HSET', KEYS[2], ARGV[2], ARGV[1] .. ' ' .. num(from)) end
-return there
+local there, drev, abs = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '') or 0, done(ARGV[2])
+if there < 0 or there > 4294967295 then there = 0 end
+if drev and abs and not unknown(drev) and drev > tonumber(ARGV[1]) then return {num(there), num(abs), num(drev % 4294967296)} end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[1] .. ' ' .. num(there))
+return {num(there), num(there), '0'}
 `)
 
 // movePair, for unread_U: ARGV peer, revision, "1" for cleared, unread before, unread.
 var movePair = newScript(prelude + `
 local peer, rev, unread = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
-local drev, abs = done(peer)
+local drev, abs = before(peer, rev)
 if drev and drev >= rev then return 0 end
 local now = tonumber(redis.call('HGET', KEYS[1], peer) or '')
 if ARGV[3] == '1' then now = unread
@@ -82,7 +90,7 @@ var moveCount = newScript(prelude + `
 local rev, count = tonumber(ARGV[1]), tonumber(ARGV[3])
 local there = tonumber(redis.call('HGET', KEYS[1], 'count') or '')
 if unknown(rev) then return there or 0 end
-local drev, abs = done('count')
+local drev, abs = before('count', rev)
 if drev and abs and drev >= rev then return (there or 0) + count - abs end
 local now
 if drev and abs then now = (there or 0) + count - abs

@@ -11,17 +11,15 @@ import (
 
 // Append implements chat.Ledger. docs/architecture.md, "The write path", tells the whole story.
 func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (chat.Receipt, error) {
-	var a *appending
+	a := new(appending)
 	purge := s.takeApplied()
 	err := s.tx(ctx, func(tx *sql.Tx) error {
+		a.giveBack(ctx, seq) // those of the try before
 		q := s.dialect.together(tx)
 		a = &appending{Batch: b, talking: s.talking(q), tx: q, stored: make([]chat.Stored, len(b.Drafts))}
 		err := a.run(ctx, seq)
 		if err == nil {
 			err = deleteCommits(ctx, q, purge)
-		}
-		if err == nil {
-			err = q.flush(ctx)
 		}
 		if err != nil {
 			a.giveBack(ctx, seq)
@@ -31,6 +29,7 @@ func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (c
 	if err != nil {
 		s.putApplied(purge)
 		if chat.KindOf(err) != chat.UnknownOutcome {
+			a.giveBack(ctx, seq)
 			return chat.Receipt{}, err
 		}
 	}
@@ -61,12 +60,11 @@ type appending struct {
 	tx batched // is talking's q
 
 	talks    map[chat.Talk]*talkRow
-	members  map[member]bool   // of the groups written to, as far as drafts ask
-	joins    map[uint32]uint32 // the latest join of each of these groups
+	joins    map[uint32]uint32 // the latest join of each group written to
 	stored   []chat.Stored
-	reserved []chat.Reserve // from the sequencer; Floor is the id before the first
-	contents []string       // of messages as they go to the table
-	sessions []uint32       // of the senders in groups
+	reserved []chat.Reserve        // from the sequencer; Floor is the id before the first
+	contents []string              // of messages as they go to the table
+	sessions map[sessionKey]uint32 // of the senders in groups; 0: made in this transaction
 
 	read   map[chat.Talk][]uint32 // who had read all there was of a talk at some time, a sender in a group included
 	levels map[member]uint32      // groups: how far users have seen
@@ -75,9 +73,9 @@ type appending struct {
 func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
 	steps := []func(context.Context) error{
 		a.lockTalks,
-		a.checkMembers,
+		a.claimMissing,
 		a.adoptMissing,
-		a.findSessions,
+		a.makeSessions,
 		func(ctx context.Context) error { return a.number(ctx, seq) },
 		a.addSounds,
 		a.addMessages,
@@ -95,9 +93,10 @@ func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
 	return nil
 }
 
-// lockTalks reads the rows of all talks of the batch and holds them until its end. They are locked in the order of
-// their key, so that two batches never wait for each other in a circle.
-func (a *appending) lockTalks(ctx context.Context) (err error) {
+// lockTalks reads the rows of all talks of the batch and holds them until its end, and with them what must be known of
+// those who send to groups: who is no member is refused. They are locked in the order of their key, so that two batches
+// never wait for each other in a circle.
+func (a *appending) lockTalks(ctx context.Context) error {
 	seen := make(map[chat.Talk]bool, len(a.Drafts))
 	var talks []chat.Talk
 	for _, d := range a.Drafts {
@@ -107,7 +106,30 @@ func (a *appending) lockTalks(ctx context.Context) (err error) {
 		}
 	}
 	slices.SortFunc(talks, compareTalks)
-	a.talks, err = a.lock(ctx, talks)
+	groups := make(map[uint32]bool)
+	senders := make(map[member]bool)
+	var keys []sessionKey
+	a.messages(func(_ int, d *chat.Draft) {
+		if m := (member{d.Talk.A, d.From}); d.Talk.Kind == chat.Group && !senders[m] {
+			groups[m.group], senders[m] = true, true
+			keys = append(keys, sessionKey{m.user, m.group, chat.Group})
+		}
+	})
+	a.talks = make(map[chat.Talk]*talkRow, len(talks))
+	a.joins = make(map[uint32]uint32, len(groups))
+	a.sessions = make(map[sessionKey]uint32, len(keys))
+	members := make(map[member]bool, len(senders))
+	err := fetchAll(ctx, a.q, a.d, slices.Concat(
+		lockOn(a.d, talks, a.talks),
+		membersAmong(a.d, keysOf(senders), members),
+		latestJoins(keysOf(groups), a.joins),
+		sessionsOf(a.d, keys, a.sessions),
+	))
+	a.messages(func(i int, d *chat.Draft) {
+		if d.Talk.Kind == chat.Group && !members[member{d.Talk.A, d.From}] {
+			a.stored[i].Err = chat.Errorf(chat.NotAllowed, "user %d is no member of group %d, or there is no such group", d.From, d.Talk.A)
+		}
+	})
 	return err
 }
 
@@ -120,47 +142,37 @@ func (a *appending) messages(f func(i int, d *chat.Draft)) {
 	}
 }
 
-// checkMembers refuses messages to groups from people who are not in them.
-func (a *appending) checkMembers(ctx context.Context) (err error) {
-	asked := make(map[member]bool)
-	groups := make(map[uint32]bool)
-	a.messages(func(_ int, d *chat.Draft) {
-		if d.Talk.Kind == chat.Group {
-			asked[member{d.Talk.A, d.From}] = true
-			groups[d.Talk.A] = true
-		}
-	})
-	if len(asked) == 0 {
+// claimMissing makes rows for talks that are written to for the first time, so that they can be locked.
+func (a *appending) claimMissing(ctx context.Context) error {
+	missing := a.writtenTo(func(t *talkRow) bool { return t == nil })
+	if len(missing) == 0 || !a.d.shared() {
 		return nil
 	}
-	if a.members, err = membersAmong(ctx, a.q, a.d, keysOf(asked)); err != nil {
+	if err := a.claimAnew(ctx, missing); err != nil {
 		return err
 	}
-	if a.joins, err = latestJoins(ctx, a.q, keysOf(groups)); err != nil {
-		return err
-	}
-	a.messages(func(i int, d *chat.Draft) {
-		if d.Talk.Kind == chat.Group && !a.members[member{d.Talk.A, d.From}] {
-			a.stored[i].Err = chat.Errorf(chat.NotAllowed, "user %d is no member of group %d, or there is no such group", d.From, d.Talk.A)
-		}
-	})
-	return nil
+	return a.lockTalks(ctx)
 }
 
 // adoptMissing fills the rows of talks that are written to for the first time.
 func (a *appending) adoptMissing(ctx context.Context) error {
-	var missing []chat.Talk
-	seen := make(map[chat.Talk]bool)
-	a.messages(func(_ int, d *chat.Draft) {
-		if !a.talks[d.Talk].counts() && !seen[d.Talk] {
-			seen[d.Talk] = true
-			missing = append(missing, d.Talk)
-		}
-	})
+	missing := a.writtenTo(func(t *talkRow) bool { return !t.counts() })
 	if len(missing) == 0 {
 		return nil
 	}
 	return a.adopt(ctx, missing, a.Now, a.talks)
+}
+
+// writtenTo is those talks that get messages whose rows are of some kind.
+func (a *appending) writtenTo(kind func(*talkRow) bool) (talks []chat.Talk) {
+	seen := make(map[chat.Talk]bool)
+	a.messages(func(_ int, d *chat.Draft) {
+		if kind(a.talks[d.Talk]) && !seen[d.Talk] {
+			seen[d.Talk] = true
+			talks = append(talks, d.Talk)
+		}
+	})
+	return talks
 }
 
 // number gives every message its id and time, and every talk its new counters, in the order of the drafts.
@@ -262,17 +274,23 @@ func (a *appending) changes() []chat.Change {
 }
 
 // addSounds gives voice messages their rows in IMAudio, whose ids become the messages' contents.
-func (a *appending) addSounds(ctx context.Context) (err error) {
+func (a *appending) addSounds(ctx context.Context) error {
+	var voices []int // indices into Drafts
+	var rows [][]any
 	a.messages(func(i int, d *chat.Draft) {
-		if d.Sound == nil || err != nil {
-			return
+		if d.Sound != nil {
+			voices = append(voices, i)
+			rows = append(rows, []any{d.From, d.Talk.Peer(d.From), d.Sound.Path, d.Sound.Size, d.Sound.Duration, d.Time})
 		}
-		var id int64
-		id, err = a.tx.insertID(ctx, "INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)",
-			d.From, d.Talk.Peer(d.From), d.Sound.Path, d.Sound.Size, d.Sound.Duration, d.Time)
-		a.contents[i] = strconv.FormatInt(id, 10)
 	})
-	return err
+	ids, err := a.tx.insertIDs(ctx, "INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)", rows)
+	if err != nil {
+		return err
+	}
+	for n, i := range voices {
+		a.contents[i] = strconv.FormatInt(ids[n], 10)
+	}
+	return nil
 }
 
 // addMessages writes the messages, one statement per table.
@@ -305,24 +323,30 @@ func (a *appending) addMessages(ctx context.Context) error {
 	return nil
 }
 
-// findSessions finds or makes the sessions of those who send in groups.
-func (a *appending) findSessions(ctx context.Context) error {
-	var keys []sessionKey
+// makeSessions makes the sessions of those who send in groups and have none.
+func (a *appending) makeSessions(ctx context.Context) error {
+	_, err := makeSessions(ctx, a.q, a.d, a.senders(), a.sessions, a.Now)
+	return err
+}
+
+// senders are the keys of the sessions of those who send in groups.
+func (a *appending) senders() (keys []sessionKey) {
 	a.messages(func(_ int, d *chat.Draft) {
 		if d.Talk.Kind == chat.Group {
 			keys = append(keys, sessionKey{d.From, d.Talk.A, chat.Group})
 		}
 	})
-	sessions, err := findOrMakeSessions(ctx, a.q, a.d, keys, a.Now)
-	for _, id := range sessions {
-		a.sessions = append(a.sessions, id)
-	}
-	return err
+	return keys
 }
 
 // touchSessions brings the sessions of the talks to life: of both users of a pair, of the sender in a group.
 func (a *appending) touchSessions(ctx context.Context) error {
-	ids := a.sessions
+	var ids []uint32
+	for _, key := range a.senders() {
+		if id := a.sessions[key]; id != 0 { // 0: it was made just now
+			ids = append(ids, id)
+		}
+	}
 	relations := make(map[uint32]bool)
 	a.messages(func(_ int, d *chat.Draft) {
 		if t := a.talks[d.Talk]; d.Talk.Kind == chat.Pair && !relations[t.relation] {
@@ -331,6 +355,7 @@ func (a *appending) touchSessions(ctx context.Context) error {
 		}
 	})
 	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	if err := reviveSessions(ctx, a.q, ids, a.Now); err != nil {
 		return err
 	}

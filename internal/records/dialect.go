@@ -33,7 +33,7 @@ type dialect interface {
 	insertRows(left int) int
 	// upsert is appended to an INSERT: where a row with these keys is there, the columns set are overwritten.
 	upsert(keys, set []string) string
-	// together returns a transaction that may keep back what is executed until flush.
+	// together returns a transaction that may keep back what is executed.
 	together(tx *sql.Tx) batched
 
 	// classify says what an error of the driver means, explain adds what can be done about it, duplicate says whether
@@ -54,27 +54,30 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// batched runs statements, if it likes only at the next query or at flush, all that were kept back in one round trip. What
-// an execution affected is not known.
+// batched runs statements, if it likes only with the next query or the COMMIT. What an execution affected is not known.
 type batched interface {
 	querier
-	// insertID inserts a row at once and returns its id.
-	insertID(ctx context.Context, query string, args ...any) (int64, error)
-	flush(ctx context.Context) error
+	// insertIDs runs a statement that inserts one row once for each list of arguments, and returns the rows' ids.
+	insertIDs(ctx context.Context, query string, rows [][]any) ([]int64, error)
 }
 
 // atOnce is a transaction that keeps nothing back.
 type atOnce struct{ *sql.Tx }
 
-func (a atOnce) insertID(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := a.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
+func (a atOnce) insertIDs(ctx context.Context, query string, rows [][]any) (ids []int64, err error) {
+	for _, row := range rows {
+		res, err := a.ExecContext(ctx, query, row...)
+		if err != nil {
+			return nil, err
+		}
+		id, err := res.LastInsertId()
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
 	}
-	return res.LastInsertId()
+	return ids, nil
 }
-
-func (atOnce) flush(context.Context) error { return nil }
 
 // marks is a list of n parameters.
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }

@@ -213,16 +213,11 @@ type held struct {
 // hold locks a talk until the end of the transaction. A talk that has no row gets none: to adopt it is for those who send.
 func (c *Examination) hold(ctx context.Context, tx *sql.Tx, talk chat.Talk) (h held, err error) {
 	w := c.s.talking(tx)
-	rows, err := w.lock(ctx, []chat.Talk{talk})
-	if err == nil && rows[talk] == nil && w.d.shared() {
-		if err = w.claim(ctx, []chat.Talk{talk}); err == nil {
-			rows, err = w.lock(ctx, []chat.Talk{talk})
-		}
-	}
+	t, err := w.lockFirst(ctx, talk)
 	if err != nil {
 		return held{}, err
 	}
-	h = held{talkRow: rows[talk], talk: talk}
+	h = held{talkRow: t, talk: talk}
 	if h.talkRow == nil {
 		h.talkRow = new(talkRow)
 	}
@@ -238,12 +233,7 @@ func (c *Examination) hold(ctx context.Context, tx *sql.Tx, talk chat.Talk) (h h
 }
 
 // owner is the id under which a talk's messages are stored: its relation's, or the group's.
-func (h held) owner() uint32 {
-	if h.talk.Kind == chat.Group {
-		return h.talk.A
-	}
-	return h.relation
-}
+func (h held) owner() uint32 { return ownerOf(h.talk, h.talkRow).id }
 
 // letGo saves a held talk, or takes back the row by which it was locked. The lock stays until the end of the transaction.
 func (c *Examination) letGo(ctx context.Context, tx *sql.Tx, h held) error {

@@ -142,7 +142,7 @@ func (c *Examination) mendTalk(ctx context.Context, f Fault) (why string, err er
 		if err != nil || why != "" {
 			return err
 		}
-		found, err := findOrMakeRelations(ctx, tx, c.s.dialect, []chat.Talk{f.Talk}, c.s.unix())
+		found, _, err := findOrMake(ctx, tx, c.s.dialect, []chat.Talk{f.Talk}, nil, c.s.unix())
 		if err != nil {
 			return err
 		}

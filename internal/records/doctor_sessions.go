@@ -96,7 +96,8 @@ func (c *Examination) retire(ctx context.Context, tx *sql.Tx, h held, table stri
 // mendStraySession takes a group out of the list of a user who is not in it, as leaving it does.
 func (c *Examination) mendStraySession(ctx context.Context, f Fault) (why string, err error) {
 	err = c.holding(ctx, f.Talk, func(tx *sql.Tx, h held) error {
-		in, err := membersAmong(ctx, tx, c.s.dialect, []member{{f.Talk.A, f.User}})
+		in := make(map[member]bool)
+		err := fetchAll(ctx, tx, c.s.dialect, membersAmong(c.s.dialect, []member{{f.Talk.A, f.User}}, in))
 		if err != nil || len(in) > 0 {
 			return err
 		}

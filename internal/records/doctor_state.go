@@ -23,30 +23,25 @@ func (c *Examination) PairStates(ctx context.Context, after Cursor) (states []ch
 		talk = "COALESCE(t.sentA,0),COALESCE(t.sentB,0),COALESCE(t.readA,0),COALESCE(t.readB,0),COALESCE(t.rev,0),COALESCE(t.lastId,0)"
 		join = " LEFT JOIN IMProxyTalk t ON t.kind=1 AND t.a=r.smallId AND t.b=r.bigId AND t.relateId=r.id"
 	}
-	byTable := make(map[string]map[uint32]*talkRow)
+	owners := make(map[owner]*talkRow)
 	var order []uint32
 	of := make(map[uint32]chat.Talk)
 	err = c.query(ctx, "relations", "SELECT r.id,r.smallId,r.bigId,"+talk+" FROM IMRelationShip r"+join+" WHERE r.id>? AND r.id<=? ORDER BY r.id",
 		[]any{after.a, look.Next.a}, func(scan scanner) error {
 			p, t := chat.Talk{Kind: chat.Pair}, new(talkRow)
 			err := scan(&t.relation, &p.A, &p.B, &t.sentA, &t.sentB, &t.readA, &t.readB, &t.rev, &t.lastID)
-			table := pairTable(t.relation)
-			if byTable[table] == nil {
-				byTable[table] = make(map[uint32]*talkRow)
-			}
-			byTable[table][t.relation], of[t.relation] = t, p
+			owners[ownerOf(p, t)], of[t.relation] = t, p
 			order = append(order, t.relation)
 			return err
 		})
 	if err != nil {
 		return nil, look, err
 	}
-	if err := c.lastStored(ctx, byTable); err != nil {
+	if err := c.lastStored(ctx, c.s.read, owners); err != nil {
 		return nil, look, err
 	}
 	for _, relation := range order {
-		p := of[relation]
-		t := byTable[pairTable(relation)][relation]
+		p, t := of[relation], owners[owner{chat.Pair, relation}]
 		if t.lastID == 0 && t.rev == 0 {
 			continue
 		}
@@ -59,16 +54,11 @@ func (c *Examination) PairStates(ctx context.Context, after Cursor) (states []ch
 	return states, look, nil
 }
 
-// lastStored is lastStored for talks by table, without locks.
-func (c *Examination) lastStored(ctx context.Context, byTable map[string]map[uint32]*talkRow) error {
+// lastStored is lastStored for many.
+func (c *Examination) lastStored(ctx context.Context, q querier, owners map[owner]*talkRow) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	for _, table := range sortedKeys(byTable) {
-		if err := lastStored(ctx, c.s.read, table, byTable[table]); err != nil {
-			return c.s.failed("looking at "+table, err)
-		}
-	}
-	return nil
+	return c.s.failed("looking at the last messages", lastStored(ctx, q, c.s.dialect, owners))
 }
 
 // GroupStates returns the next groups: their members, last ids, counts, levels and mutes.
@@ -99,15 +89,12 @@ func (c *Examination) groupStates(ctx context.Context, q querier, groups []uint3
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	byID := make(map[uint32]*chat.Change)
-	byTable := make(map[string]map[uint32]*talkRow)
+	owners := make(map[owner]*talkRow)
 	talks := make(map[uint32]*talkRow)
 	for _, group := range groups {
 		byID[group] = &chat.Change{Talk: chat.GroupTalk(group)}
-		if table := groupTable(group); byTable[table] == nil {
-			byTable[table] = make(map[uint32]*talkRow)
-		}
 		talks[group] = new(talkRow)
-		byTable[groupTable(group)][group] = talks[group]
+		owners[owner{chat.Group, group}] = talks[group]
 	}
 	in := "IN (" + marks(len(groups)) + ")"
 	type part struct {
@@ -151,10 +138,8 @@ func (c *Examination) groupStates(ctx context.Context, q querier, groups []uint3
 			return nil, c.s.failed("looking at "+p.table, err)
 		}
 	}
-	for _, table := range sortedKeys(byTable) {
-		if err := lastStored(ctx, q, table, byTable[table]); err != nil {
-			return nil, c.s.failed("looking at "+table, err)
-		}
+	if err := c.lastStored(ctx, q, owners); err != nil {
+		return nil, err
 	}
 	for group, t := range talks {
 		s := byID[group]

@@ -7,19 +7,17 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// membersAmong returns which of the asked are members.
-func membersAmong(ctx context.Context, q querier, d dialect, asked []member) (map[member]bool, error) {
-	found := make(map[member]bool, len(asked))
-	err := chunked(asked, func(asked []member) error {
+// membersAmong fetches which of them are members.
+func membersAmong(d dialect, asked []member, found map[member]bool) []fetch {
+	return fetches(asked, func(asked []member) fetch {
 		query := d.lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
-		return each(ctx, q, query, memberArgs(asked), func(scan scanner) error {
+		return fetch{query, memberArgs(asked), func(scan scanner) error {
 			var m member
 			err := scan(&m.group, &m.user)
 			found[m] = true
 			return err
-		})
+		}}
 	})
-	return found, err
 }
 
 func memberArgs(members []member) []any {
@@ -30,21 +28,18 @@ func memberArgs(members []member) []any {
 	return args
 }
 
-// latestJoins returns when somebody last joined each group. The subquery reads one entry of an index; MAX would read all.
-func latestJoins(ctx context.Context, q querier, groups []uint32) (map[uint32]uint32, error) {
-	joins := make(map[uint32]uint32, len(groups))
-	err := chunked(groups, func(groups []uint32) error {
+// latestJoins fetches when somebody last joined each group. The subquery reads one entry of an index; MAX would read all.
+func latestJoins(groups []uint32, found map[uint32]uint32) []fetch {
+	return fetches(groups, func(groups []uint32) fetch {
 		query := "SELECT g.id,COALESCE((SELECT m.updated FROM IMGroupMember m WHERE m.groupId=g.id ORDER BY m.updated DESC LIMIT 1),0)" +
-			" FROM IMGroup g WHERE g.id IN (" +
-			marks(len(groups)) + ")"
-		return each(ctx, q, query, args(groups), func(scan scanner) error {
+			" FROM IMGroup g WHERE g.id IN (" + marks(len(groups)) + ")"
+		return fetch{query, args(groups), func(scan scanner) error {
 			var id, at uint32
 			err := scan(&id, &at)
-			joins[id] = at
+			found[id] = at
 			return err
-		})
+		}}
 	})
-	return joins, err
 }
 
 // memberRow is what IMGroupMember knows of one user in one group.
@@ -54,18 +49,23 @@ type memberRow struct {
 }
 
 // memberRows reads everybody who is or was in a group: of several rows of a user one that says "in", else the latest.
-func memberRows(ctx context.Context, q querier, group uint32) (rows map[uint32]memberRow, err error) {
-	rows = make(map[uint32]memberRow)
+func memberRows(ctx context.Context, q querier, group uint32) (map[uint32]memberRow, error) {
+	rows := make(map[uint32]memberRow)
+	asked := membersOf(group, rows)
+	return rows, each(ctx, q, asked.text, asked.args, asked.row)
+}
+
+// membersOf fetches what memberRows reads.
+func membersOf(group uint32, found map[uint32]memberRow) fetch {
 	query := "SELECT id,userId,status FROM IMGroupMember WHERE groupId=? ORDER BY CASE WHEN status=0 THEN 1 ELSE 0 END, id"
-	err = each(ctx, q, query, []any{group}, func(scan scanner) error {
+	return fetch{query, []any{group}, func(scan scanner) error {
 		var user, status uint32
 		var m memberRow
 		err := scan(&m.id, &user, &status)
 		m.in = status == 0
-		rows[user] = m
+		found[user] = m
 		return err
-	})
-	return rows, err
+	}}
 }
 
 // current returns who is in.

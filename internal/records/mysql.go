@@ -45,18 +45,20 @@ const session = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 // OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where replica is nil or the same server as
 // master, all is read from the master; else see RunReplica. It does not connect yet: see Ping. Tables are made by Migrate.
 func OpenMySQL(master MySQL, replica *MySQL, opt Options) (*Store, error) {
-	write, err := openMySQL(master)
+	connector, err := master.connector()
 	if err != nil {
 		return nil, err
 	}
+	write := master.pool(connector)
 	s := newStore(write, write, mysqlDialect{}, opt)
 	s.statement = cmp.Or(master.StatementTimeout, readTimeout)
+	s.watch = newWatch(s, connector, master.Addr)
 	if replica != nil && !sameServer(master, *replica) {
 		db, err := openMySQL(*replica)
 		if err != nil {
 			return nil, errors.Join(err, write.Close())
 		}
-		s.replica = newReplica(s, db)
+		s.replica = newReplica(s, db, replica.Addr)
 	}
 	return s, nil
 }

@@ -3,46 +3,38 @@ package records
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	"errors"
+	"slices"
 	"strings"
 )
 
-// keptBack is a transaction that sends what is executed together, as one text of several statements. The statements are
-// constants of ours and the driver binds the values, so no value can end one.
-type keptBack struct {
-	tx    *sql.Tx
-	texts []string
-	args  []any
+// keptBack is a transaction that sends what is executed together: see mysqlConn.
+type keptBack struct{ *sql.Tx }
+
+func (k keptBack) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return k.Tx.ExecContext(later(ctx), query, args...)
 }
 
-// ExecContext keeps a statement back.
-func (k *keptBack) ExecContext(_ context.Context, query string, args ...any) (sql.Result, error) {
-	k.texts = append(k.texts, query)
-	k.args = append(k.args, args...)
-	return driver.RowsAffected(0), nil
-}
-
-// QueryContext sends what was kept back, then the query.
-func (k *keptBack) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if err := k.flush(ctx); err != nil {
+func (k keptBack) insertIDs(ctx context.Context, query string, rows [][]any) (ids []int64, err error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	one := query + ";\nSELECT LAST_INSERT_ID()"
+	results, err := k.QueryContext(ctx, strings.Repeat(one+";\n", len(rows)-1)+one, slices.Concat(rows...)...)
+	if err != nil {
 		return nil, err
 	}
-	return k.tx.QueryContext(ctx, query, args...)
-}
-
-func (k *keptBack) insertID(ctx context.Context, query string, args ...any) (int64, error) {
-	if err := k.flush(ctx); err != nil {
-		return 0, err
+	defer func() { err = errors.Join(err, results.Close()) }()
+	for {
+		for results.Next() {
+			var id int64
+			if err := results.Scan(&id); err != nil {
+				return nil, err
+			}
+			ids = append(ids, id)
+		}
+		if !results.NextResultSet() {
+			return ids, results.Err()
+		}
 	}
-	return atOnce{k.tx}.insertID(ctx, query, args...)
-}
-
-func (k *keptBack) flush(ctx context.Context) error {
-	if len(k.texts) == 0 {
-		return nil
-	}
-	text, args := strings.Join(k.texts, ";\n"), k.args
-	k.texts, k.args = nil, nil
-	_, err := k.tx.ExecContext(ctx, text, args...)
-	return err
 }

@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +18,7 @@ import (
 // mysqlDialect is that of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
 type mysqlDialect struct{}
 
-func (mysqlDialect) together(tx *sql.Tx) batched { return &keptBack{tx: tx} }
+func (mysqlDialect) together(tx *sql.Tx) batched { return keptBack{tx} }
 
 func (mysqlDialect) shared() bool { return true }
 
@@ -145,6 +146,8 @@ const (
 	errNoTable       = 1146
 	errNoColumn      = 1054
 	errTooManyConns  = 1040
+	errTooManyOfUser = 1203
+	errShutdown      = 1053
 	errPacket        = 1153
 	errLockWait      = 1205
 	errDeadlock      = 1213
@@ -195,6 +198,8 @@ func (mysqlDialect) explain(err error) error {
 		mend = "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; CREATE, ALTER and INDEX, too, to migrate"
 	case errTooManyConns:
 		mend = "raise max_connections of the server, or lower maxconncnt here"
+	case errTooManyOfUser:
+		mend = "raise max_user_connections of the server, or lower maxconncnt here"
 	case errPacket:
 		mend = "raise max_allowed_packet of the server to 4 MiB or more"
 	case errReadOnly, errReadOnlyTx, errReadOnlyMode:
@@ -235,7 +240,9 @@ func takesNoWrites(err error) bool {
 	return false
 }
 
+// retry: besides, a connection may turn out to be broken before anything was sent, and then the server undoes what was
+// begun there.
 func (mysqlDialect) retry(err error) bool {
 	code := mysqlCode(err)
-	return code == errDeadlock || code == errLockWait
+	return code == errDeadlock || code == errLockWait || errors.Is(err, driver.ErrBadConn)
 }

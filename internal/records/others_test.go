@@ -2,6 +2,7 @@ package records_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,13 +50,12 @@ func TestACommitThatAnotherAppliedIsStillKnown(t *testing.T) {
 	})
 }
 
-// TestAnUnknownOutcomeOfAClaimStoresNothing cuts the connection at the COMMIT of the transaction that only makes the rows
-// of new talks.
+// TestAnUnknownOutcomeOfAClaimStoresNothing cuts the connection where the rows of new talks are made.
 func TestAnUnknownOutcomeOfAClaimStoresNothing(t *testing.T) {
 	t.Parallel()
 	for name, arm := range map[string]func(*faults.Proxy) *faults.Shot{
-		"before": func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isCommit, faults.Nth(1)) },
-		"after":  func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isCommit, faults.Nth(1)) },
+		"before": func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isClaim, faults.Nth(1)) },
+		"after":  func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isClaim, faults.Nth(1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +80,9 @@ func TestAnUnknownOutcomeOfAClaimStoresNothing(t *testing.T) {
 	}
 }
 
-func isCommit(query string) bool { return query == "COMMIT" }
+func isClaim(query string) bool {
+	return strings.HasPrefix(query, "ROLLBACK;\nINSERT INTO IMProxyTalk")
+}
 
 // ahead is a sequencer whose store is ahead of the floor, though not of what others have stored.
 type ahead struct{}

@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -14,53 +15,56 @@ type sessionKey struct {
 	kind       chat.TalkKind
 }
 
-// findOrMakeRelations returns the relation in use of every pair; missing ones are made, in the order given.
-func findOrMakeRelations(ctx context.Context, q querier, d dialect, pairs []chat.Talk, now uint32) (map[chat.Talk]uint32, error) {
-	found, err := findRelations(ctx, q, d, pairs)
-	if err != nil {
-		return nil, err
+// findOrMake returns the relation in use of every pair and the session in use of every key; missing ones are made, in the
+// order given.
+func findOrMake(
+	ctx context.Context, q querier, d dialect, pairs []chat.Talk, keys []sessionKey, now uint32,
+) (relations map[chat.Talk]uint32, sessions map[sessionKey]uint32, err error) {
+	relations, sessions = make(map[chat.Talk]uint32, len(pairs)), make(map[sessionKey]uint32, len(keys))
+	if err := fetchAll(ctx, q, d, slices.Concat(relationsOf(d, pairs, relations), sessionsOf(d, keys, sessions))); err != nil {
+		return nil, nil, err
 	}
-	var missing []chat.Talk
+	var apart []chat.Talk
 	var rows []any
 	for _, p := range pairs {
-		if found[p] == 0 {
-			missing = append(missing, p)
+		if relations[p] == 0 {
+			apart = append(apart, p)
 			rows = append(rows, p.A, p.B, 0, now, now)
 		}
 	}
-	if len(missing) == 0 {
-		return found, nil
-	}
 	if err := insert(ctx, q, d, "IMRelationShip", "smallId,bigId,status,created,updated", rows, ""); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	made, err := findRelations(ctx, q, d, missing)
-	for p, id := range made {
-		found[p] = id
+	missing, err := makeSessions(ctx, q, d, keys, sessions, now)
+	if err != nil {
+		return nil, nil, err
 	}
-	return found, err
+	return relations, sessions, fetchAll(ctx, q, d, slices.Concat(relationsOf(d, apart, relations), sessionsOf(d, missing, sessions)))
 }
 
-// findRelations returns the relation in use of those pairs that have one: of several, one of status 0 before others,
-// then the latest updated, then the greatest id.
-func findRelations(ctx context.Context, q querier, d dialect, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
-	found := make(map[chat.Talk]uint32, len(pairs))
-	err := chunked(pairs, func(pairs []chat.Talk) error {
+// relationsOf fetches the relation in use of those pairs that have one: of several, one of status 0 before others, then
+// the latest updated, then the greatest id.
+func relationsOf(d dialect, pairs []chat.Talk, found map[chat.Talk]uint32) []fetch {
+	return fetches(pairs, func(pairs []chat.Talk) fetch {
 		keys := make([]any, 0, 2*len(pairs))
 		for _, p := range pairs {
 			keys = append(keys, p.A, p.B)
 		}
 		query := d.lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"}, len(pairs)) +
 			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id" // the last row of a pair wins
-		return each(ctx, q, query, keys, func(scan scanner) error {
+		return fetch{query, keys, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id uint32
 			err := scan(&id, &t.A, &t.B)
 			found[t] = id
 			return err
-		})
+		}}
 	})
-	return found, err
+}
+
+func findRelations(ctx context.Context, q querier, d dialect, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
+	found := make(map[chat.Talk]uint32, len(pairs))
+	return found, fetchAll(ctx, q, d, relationsOf(d, pairs, found))
 }
 
 // reviveRelations brings relations of status 1 back to life.
@@ -72,13 +76,10 @@ func reviveRelations(ctx context.Context, q querier, ids []uint32, now uint32) e
 	})
 }
 
-// findOrMakeSessions returns the session in use for every key; missing ones are made, in the order given.
-func findOrMakeSessions(ctx context.Context, q querier, d dialect, keys []sessionKey, now uint32) (map[sessionKey]uint32, error) {
-	found, err := findSessions(ctx, q, d, keys)
-	if err != nil {
-		return nil, err
-	}
-	var missing []sessionKey
+// makeSessions makes the sessions of those keys that were not found, in the order given, and returns these.
+func makeSessions(
+	ctx context.Context, q querier, d dialect, keys []sessionKey, found map[sessionKey]uint32, now uint32,
+) (missing []sessionKey, err error) {
 	var rows []any
 	for _, k := range keys {
 		if _, ok := found[k]; !ok {
@@ -87,41 +88,29 @@ func findOrMakeSessions(ctx context.Context, q querier, d dialect, keys []sessio
 			rows = append(rows, k.user, k.peer, uint32(k.kind), 0, now, now)
 		}
 	}
-	if len(missing) == 0 {
-		return found, nil
-	}
-	if err := insert(ctx, q, d, "IMRecentSession", sessionColumns, rows, ""); err != nil {
-		return nil, err
-	}
-	made, err := findSessions(ctx, q, d, missing)
-	for k, id := range made {
-		found[k] = id
-	}
-	return found, err
+	return missing, insert(ctx, q, d, "IMRecentSession", sessionColumns, rows, "")
 }
 
 const sessionColumns = "userId,peerId,type,status,created,updated"
 
-// findSessions returns the session in use for those keys that have one: of several, one of status 0 before others,
-// then the greatest id.
-func findSessions(ctx context.Context, q querier, d dialect, keys []sessionKey) (map[sessionKey]uint32, error) {
-	found := make(map[sessionKey]uint32, len(keys))
-	err := chunked(keys, func(keys []sessionKey) error {
+// sessionsOf fetches the session in use for those keys that have one: of several, one of status 0 before others, then
+// the greatest id.
+func sessionsOf(d dialect, keys []sessionKey, found map[sessionKey]uint32) []fetch {
+	return fetches(keys, func(keys []sessionKey) fetch {
 		params := make([]any, 0, 3*len(keys))
 		for _, k := range keys {
 			params = append(params, k.user, k.peer, uint32(k.kind))
 		}
 		query := d.lookup("id,userId,peerId,type", "IMRecentSession", []string{"userId", "peerId", "type"}, len(keys)) +
 			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, id" // the last row of a key wins
-		return each(ctx, q, query, params, func(scan scanner) error {
+		return fetch{query, params, func(scan scanner) error {
 			var k sessionKey
 			var id uint32
 			err := scan(&id, &k.user, &k.peer, &k.kind)
 			found[k] = id
 			return err
-		})
+		}}
 	})
-	return found, err
 }
 
 // reviveSessions puts sessions into their users' lists and on top of them.

@@ -69,6 +69,7 @@ func aboutEach[K any](keys []K, about func(K) subject) []subject {
 type replica struct {
 	db     *sql.DB
 	reader reader
+	addr   string
 	log    *slog.Logger
 	maxLag time.Duration
 
@@ -81,6 +82,7 @@ type replica struct {
 	wrote   map[subject]uint64 // the beat that the replica must have before these are read there
 	all     uint64             // likewise, for everything
 	trouble string             // why it is not used; empty: it is
+	since   time.Time          // when trouble began
 	rest    time.Time          // after a failure it is not used before
 }
 
@@ -91,8 +93,11 @@ type beat struct {
 	at     time.Time // when it was begun; elapsed time is measured by it, no time of day
 }
 
-func newReplica(s *Store, db *sql.DB) *replica {
-	return &replica{db: db, reader: newReader(s, db), log: s.log, maxLag: defaultMaxLag, wrote: make(map[subject]uint64), trouble: "not asked yet"}
+func newReplica(s *Store, db *sql.DB, addr string) *replica {
+	return &replica{
+		db: db, reader: newReader(s, db), addr: addr, log: s.log, maxLag: defaultMaxLag, wrote: make(map[subject]uint64),
+		trouble: "not asked yet", since: time.Now(),
+	}
 }
 
 // has reports whether the replica may be asked about subjects.
@@ -145,10 +150,11 @@ func (r *replica) setTrouble(text string) {
 	was := r.trouble
 	switch r.trouble = text; {
 	case text != "" && was == "":
-		r.log.Warn("the replica is not used: all is read from the master", "reason", text)
+		r.since = time.Now()
+		r.log.Warn("the replica is not used: all is read from the master", "addr", r.addr, "reason", text)
 		r.noteAll()
 	case text == "" && was != "":
-		r.log.Info("the replica is used", "was", was)
+		r.log.Info("the replica is used", "addr", r.addr, "after", time.Since(r.since).Round(time.Millisecond), "was", was)
 	}
 }
 

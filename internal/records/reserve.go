@@ -63,10 +63,11 @@ func (a *appending) reserve(ctx context.Context, seq chat.Sequencer, want []chat
 	return nil
 }
 
-// giveBack returns the ids of a batch that will not be stored, so that they leave no gap. It is called before the
-// transaction is undone, as long as nobody else can ask for ids of these talks; after a deadlock somebody may have.
+// giveBack returns the ids of a batch that will not be stored, so that they leave no gap, unless somebody has asked for
+// ids of these talks since.
 func (a *appending) giveBack(ctx context.Context, seq chat.Sequencer) {
 	if len(a.reserved) > 0 {
 		seq.GiveBack(context.WithoutCancel(ctx), a.reserved) // the reason may be that ctx has ended
+		a.reserved = nil
 	}
 }

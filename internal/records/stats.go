@@ -30,8 +30,23 @@ func (s *Store) pools() map[string]*sql.DB {
 
 // Reachable reads a little through each pool but the replica's, and so fails when the database does not answer, when its
 // tables are not there, when no connection becomes free before ctx ends, and when a MySQL master takes no writes. The
-// error has kind Unavailable.
+// error has kind Unavailable, and says of a MySQL master since when it cannot be used, if that is known: see WatchMaster.
 func (s *Store) Reachable(ctx context.Context) error {
+	err := s.reach(ctx)
+	if err == nil {
+		return nil
+	}
+	s.watch.suspect()
+	if known := s.MasterTrouble(); known != "" {
+		return chat.Errorf(chat.Unavailable, "%s", known)
+	}
+	if ctx.Err() != nil {
+		return chat.Errorf(chat.Unavailable, "no answer in time, or no connection that was free: %w", err)
+	}
+	return err
+}
+
+func (s *Store) reach(ctx context.Context) error {
 	for name, db := range s.pools() {
 		var n int
 		if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM IMProxyMark").Scan(&n); err != nil {

@@ -30,6 +30,7 @@ type Store struct {
 	write, read *sql.DB  // the same pool where both may write; read is never late
 	reader      reader   // of read
 	replica     *replica // nil: none
+	watch       *watch   // over the master; nil: none
 	dialect     dialect
 	now         func() time.Time
 	log         *slog.Logger
@@ -88,8 +89,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had), or that needed rows of
-// talks: see unclaimed.
+// txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had).
 const txTries = 3
 
 // change is tx for everything but Append.
@@ -106,15 +106,6 @@ func (s *Store) change(ctx context.Context, work func(tx *sql.Tx) error) error {
 func (s *Store) tx(ctx context.Context, work func(tx *sql.Tx) error) error {
 	for try := 1; ; try++ {
 		err := s.txOnce(ctx, work)
-		var talks unclaimed
-		if errors.As(err, &talks) && try < txTries {
-			if err = s.txOnce(ctx, func(tx *sql.Tx) error { return s.talking(tx).claim(ctx, talks) }); err == nil {
-				continue
-			}
-			if chat.KindOf(err) == chat.UnknownOutcome { // of the rows to lock; of the work nothing is stored
-				err = chat.Errorf(chat.Unavailable, "making rows to lock: %w", err)
-			}
-		}
 		if err == nil || !s.dialect.retry(err) || try == txTries || ctx.Err() != nil {
 			return err
 		}
@@ -136,6 +127,8 @@ func (s *Store) txOnce(ctx context.Context, work func(tx *sql.Tx) error) error {
 	switch err = tx.Commit(); {
 	case err == nil:
 		return nil
+	case errors.As(err, new(notCommitted)):
+		return s.failed("", err)
 	case s.dialect.undone(err), errors.Is(err, sql.ErrTxDone): // ErrTxDone: rolled back before, as ctx ended
 		return chat.Errorf(chat.Unavailable, "committing: %w", s.dialect.explain(err))
 	default:
@@ -150,6 +143,9 @@ func (s *Store) failed(doing string, err error) error {
 		return err
 	}
 	kind, err := s.dialect.classify(err), s.dialect.explain(err)
+	if kind == chat.Unavailable {
+		s.watch.suspect()
+	}
 	if doing != "" {
 		err = fmt.Errorf("%s: %w", doing, err)
 	}

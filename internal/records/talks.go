@@ -93,13 +93,18 @@ func (s *Store) talking(q querier) talking { return talking{q, s.dialect, s.foll
 // lock reads those of the talks (sorted) that have a row and locks them until the end of the transaction.
 func (w talking) lock(ctx context.Context, talks []chat.Talk) (map[chat.Talk]*talkRow, error) {
 	found := make(map[chat.Talk]*talkRow, len(talks))
-	err := chunked(talks, func(talks []chat.Talk) error {
+	return found, fetchAll(ctx, w.q, w.d, lockOn(w.d, talks, found))
+}
+
+// lockOn does what lock does.
+func lockOn(d dialect, talks []chat.Talk, found map[chat.Talk]*talkRow) []fetch {
+	return fetches(talks, func(talks []chat.Talk) fetch {
 		keys := make([]any, 0, 3*len(talks))
 		for _, t := range talks {
 			keys = append(keys, uint32(t.Kind), t.A, t.B)
 		}
-		query := w.d.lookup(talkColumns, "IMProxyTalk", talkKey, len(talks)) + " ORDER BY kind,a,b" + w.d.lock()
-		return each(ctx, w.q, query, keys, func(scan scanner) error {
+		query := d.lookup(talkColumns, "IMProxyTalk", talkKey, len(talks)) + " ORDER BY kind,a,b" + d.lock()
+		return fetch{query, keys, func(scan scanner) error {
 			var talk chat.Talk
 			t := new(talkRow)
 			err := scan(&talk.Kind, &talk.A, &talk.B, &t.relation, &t.sessionA, &t.sessionB, &t.lastID, &t.lastCreated,
@@ -107,21 +112,33 @@ func (w talking) lock(ctx context.Context, talks []chat.Talk) (map[chat.Talk]*ta
 			t.before = t.talkCounts
 			found[talk] = t
 			return err
-		})
+		}}
 	})
-	return found, err
 }
 
 // lockOne locks one talk, making its row when it is missing.
 func (w talking) lockOne(ctx context.Context, talk chat.Talk, now uint32) (*talkRow, error) {
-	rows, err := w.lock(ctx, []chat.Talk{talk})
-	if err != nil || rows[talk].counts() {
-		return rows[talk], err
+	t, err := w.lockFirst(ctx, talk)
+	if err != nil || t.counts() {
+		return t, err
 	}
+	rows := map[chat.Talk]*talkRow{talk: t}
 	if err := w.adopt(ctx, []chat.Talk{talk}, now, rows); err != nil {
 		return nil, err
 	}
 	return rows[talk], w.save(ctx, []chat.Talk{talk}, rows)
+}
+
+// lockFirst locks one talk, where others are at work by a row that says nothing when it has none; nil where it needs
+// none. It must be the first that the transaction locks: see claim.
+func (w talking) lockFirst(ctx context.Context, talk chat.Talk) (*talkRow, error) {
+	rows, err := w.lock(ctx, []chat.Talk{talk})
+	if err == nil && rows[talk] == nil && w.d.shared() {
+		if err = w.claim(ctx, []chat.Talk{talk}); err == nil {
+			rows, err = w.lock(ctx, []chat.Talk{talk})
+		}
+	}
+	return rows[talk], err
 }
 
 // save writes the rows of talks (sorted) that were changed.
@@ -137,13 +154,11 @@ func (w talking) save(ctx context.Context, talks []chat.Talk, rows map[chat.Talk
 
 // adopt fills the rows of talks that say nothing yet with what the original server's tables say of them; what is missing
 // there (a pair's relation and sessions) is created, in the order given. The rows are in talks, to be saved by the caller.
-// Where other processes are at work it needs rows that are locked already: its error is unclaimed otherwise.
+// Where others are at work, they are locked.
 func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
-	var none unclaimed
 	var pairs, groups []chat.Talk
 	for _, t := range missing {
 		if talks[t] == nil {
-			none = append(none, t)
 			talks[t] = new(talkRow)
 		}
 		if t.Kind == chat.Pair {
@@ -151,9 +166,6 @@ func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, tal
 		} else {
 			groups = append(groups, t)
 		}
-	}
-	if len(none) > 0 && w.d.shared() {
-		return none
 	}
 	adopted := slices.Concat(pairs, groups)
 	if err := w.adoptPairs(ctx, pairs, now, talks); err != nil {
@@ -168,15 +180,8 @@ func (w talking) adopt(ctx context.Context, missing []chat.Talk, now uint32, tal
 	return w.takeOver(ctx, adopted, talks)
 }
 
-// unclaimed is the error of a transaction that needs rows of talks that are not there. It must hold no locks while it
-// makes them: other talks that it has locked may come after them in the order of keys, and then two transactions could
-// wait for each other in a circle. So Store.tx undoes it, makes the rows, and runs it again.
-type unclaimed []chat.Talk
-
-// Error says that it did not stay within this package.
-func (u unclaimed) Error() string { return fmt.Sprintf("%d talks have no rows to lock", len(u)) }
-
-// claim makes rows that say nothing yet for talks, those that exist aside, in a transaction that does nothing else.
+// claim makes rows that say nothing yet for talks, those that exist aside. The transaction must have locked no other talk
+// before: it may come after these in the order of keys, and then two transactions could wait for each other in a circle.
 func (w talking) claim(ctx context.Context, talks []chat.Talk) error {
 	var values []any
 	for _, t := range slices.SortedFunc(slices.Values(talks), compareTalks) {
@@ -185,17 +190,26 @@ func (w talking) claim(ctx context.Context, talks []chat.Talk) error {
 	return insert(ctx, w.q, w.d, "IMProxyTalk", talkColumns, values, w.d.upsert(talkKey, talkKey[:1]))
 }
 
-// adoptPairs finds or makes the relation and both sessions of pairs.
-func (w talking) adoptPairs(ctx context.Context, pairs []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
-	relations, err := findOrMakeRelations(ctx, w.q, w.d, pairs, now)
-	if err != nil {
+// claimAnew is claim for a transaction that has locked other talks, and done nothing else: it lets go of them first, and
+// of the new rows, too. All is to be locked again.
+func (w talking) claimAnew(ctx context.Context, talks []chat.Talk) error {
+	if _, err := exec(ctx, w.q, "ROLLBACK"); err != nil {
 		return err
 	}
+	if err := w.claim(ctx, talks); err != nil {
+		return err
+	}
+	_, err := exec(ctx, w.q, begin)
+	return err
+}
+
+// adoptPairs finds or makes the relation and both sessions of pairs.
+func (w talking) adoptPairs(ctx context.Context, pairs []chat.Talk, now uint32, talks map[chat.Talk]*talkRow) error {
 	var keys []sessionKey
 	for _, p := range pairs {
 		keys = append(keys, sessionKey{p.A, p.B, chat.Pair}, sessionKey{p.B, p.A, chat.Pair})
 	}
-	sessions, err := findOrMakeSessions(ctx, w.q, w.d, keys, now)
+	relations, sessions, err := findOrMake(ctx, w.q, w.d, pairs, keys, now)
 	if err != nil {
 		return err
 	}
@@ -217,20 +231,25 @@ func (w talking) takeOver(ctx context.Context, adopted []chat.Talk, talks map[ch
 		return nil
 	}
 	known := make([]chat.Known, len(adopted))
+	members := make([]map[uint32]memberRow, len(adopted)) // of groups
+	var asked []fetch
 	for i, talk := range adopted {
 		known[i].Talk = talk
 		if talk.Kind == chat.Group {
-			rows, err := memberRows(ctx, w.q, talk.A)
-			if err != nil {
-				return err
-			}
-			known[i].Members = current(rows)
+			members[i] = make(map[uint32]memberRow)
+			asked = append(asked, membersOf(talk.A, members[i]))
 		}
+	}
+	if err := fetchAll(ctx, w.q, w.d, asked); err != nil {
+		return err
+	}
+	for i, rows := range members {
+		known[i].Members = current(rows)
 	}
 	var levels, mutes []any
 	for i, c := range w.follower.Counted(ctx, known) {
 		talk, t := adopted[i], talks[adopted[i]]
-		t.sentA, t.sentB = c.UnreadB, c.UnreadA
+		t.sentA, t.sentB, t.rev = c.UnreadB, c.UnreadA, max(t.rev, c.Rev)
 		if talk.Kind == chat.Group {
 			t.sentA = c.Count
 		}
@@ -250,33 +269,52 @@ func (w talking) takeOver(ctx context.Context, adopted []chat.Talk, talks map[ch
 
 // lastStored brings the last ids and created times of talks up to what the message tables have.
 func (w talking) lastStored(ctx context.Context, talks []chat.Talk, rows map[chat.Talk]*talkRow) error {
-	byTable := make(map[string]map[uint32]*talkRow)
+	owners := make(map[owner]*talkRow, len(talks))
 	for _, t := range talks {
-		table, id := groupTable(t.A), t.A
-		if t.Kind == chat.Pair {
-			id = rows[t].relation
-			table = pairTable(id)
-		}
-		if byTable[table] == nil {
-			byTable[table] = make(map[uint32]*talkRow)
-		}
-		byTable[table][id] = rows[t]
+		owners[ownerOf(t, rows[t])] = rows[t]
 	}
-	for _, table := range sortedKeys(byTable) {
-		if err := lastStored(ctx, w.q, table, byTable[table]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return lastStored(ctx, w.q, w.d, owners)
 }
 
-// lastStored is for the talks of one table, by relation or group. Ids above chat.MaxMsgID are what the original server
-// left where it failed, and are ignored.
-func lastStored(ctx context.Context, q querier, table string, rows map[uint32]*talkRow) error {
-	key := "relateId"
-	owner := "IMRelationShip"
+// owner is that under which a talk's messages are stored: a pair's relation, or a group.
+type owner struct {
+	kind chat.TalkKind
+	id   uint32
+}
+
+func ownerOf(talk chat.Talk, t *talkRow) owner {
+	if talk.Kind == chat.Group {
+		return owner{chat.Group, talk.A}
+	}
+	return owner{chat.Pair, t.relation}
+}
+
+func (o owner) table() string {
+	if o.kind == chat.Group {
+		return groupTable(o.id)
+	}
+	return pairTable(o.id)
+}
+
+// lastStored brings the last ids and created times up to what the message tables have. Ids above chat.MaxMsgID are what
+// the original server left where it failed, and are ignored.
+func lastStored(ctx context.Context, q querier, d dialect, owners map[owner]*talkRow) error {
+	byTable := make(map[string][]uint32)
+	for o := range owners {
+		byTable[o.table()] = append(byTable[o.table()], o.id)
+	}
+	var all []fetch
+	for _, table := range sortedKeys(byTable) {
+		all = append(all, fetches(byTable[table], func(ids []uint32) fetch { return lastOf(table, ids, owners) })...)
+	}
+	return fetchAll(ctx, q, d, all)
+}
+
+// lastOf fetches the last messages of owners in a table.
+func lastOf(table string, ids []uint32, owners map[owner]*talkRow) fetch {
+	key, of, kind := "relateId", "IMRelationShip", chat.Pair
 	if strings.HasPrefix(table, "IMGroup") {
-		key, owner = "groupId", "IMGroup"
+		key, of, kind = "groupId", "IMGroup", chat.Group
 	}
 	// Each subquery reads one entry of an index, where the largest stands: MAX would read all of them. In the key of
 	// pairs the status stands before the id, so it is looked for under both; in that of groups it stands after.
@@ -285,19 +323,17 @@ func lastStored(ctx context.Context, q querier, table string, rows map[uint32]*t
 			column, table, key, where)
 	}
 	live, removed := largest("msgId", " AND m.status=0 AND m.msgId<=?"), largest("msgId", " AND m.status=1 AND m.msgId<=?")
-	if owner == "IMGroup" {
+	if kind == chat.Group {
 		live, removed = largest("msgId", " AND m.msgId<=?"), "?*0"
 	}
-	return chunked(sortedKeys(rows), func(ids []uint32) error {
-		query := "SELECT o.id," + live + "," + removed + "," + largest("created", " AND m.status=0") + " FROM " + owner +
-			" o WHERE o.id IN (" + marks(len(ids)) + ")"
-		return each(ctx, q, query, append([]any{chat.MaxMsgID, chat.MaxMsgID}, args(ids)...), func(scan scanner) error {
-			var id, live, removed, created uint32
-			err := scan(&id, &live, &removed, &created)
-			if t := rows[id]; t != nil {
-				t.lastID, t.lastCreated = max(t.lastID, live, removed), max(t.lastCreated, created)
-			}
-			return err
-		})
-	})
+	query := "SELECT o.id," + live + "," + removed + "," + largest("created", " AND m.status=0") + " FROM " + of +
+		" o WHERE o.id IN (" + marks(len(ids)) + ")"
+	return fetch{query, append([]any{chat.MaxMsgID, chat.MaxMsgID}, args(ids)...), func(scan scanner) error {
+		var id, live, removed, created uint32
+		err := scan(&id, &live, &removed, &created)
+		if t := owners[owner{kind, id}]; t != nil {
+			t.lastID, t.lastCreated = max(t.lastID, live, removed), max(t.lastCreated, created)
+		}
+		return err
+	}}
 }

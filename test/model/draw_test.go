@@ -30,7 +30,7 @@ var people = []uint32{1, 2, 3, 10, 4, 7, 20}
 
 func (d draw) user() *uint32 { return new(one(d, "user", people...)) }
 func (d draw) anyone() *uint32 {
-	return new(one(d, "user", append(people, people[0], people[1], 0)...))
+	return new(one(d, "user", append(people, people[0], people[1], 0, 4294967295)...))
 }
 
 func (d draw) users() []uint32 {
@@ -42,7 +42,7 @@ func (d draw) group() *uint32 {
 	if n := len(d.m.groups); n > 0 && !d.rarely(12) {
 		return new(uint32(rapid.IntRange(1, n).Draw(d.T, "group")))
 	}
-	return new(uint32(len(d.m.groups) + 1))
+	return new(one(d, "no group", uint32(len(d.m.groups)+1), 0, 4294967295))
 }
 
 func (d draw) kind() *impb.SessionType { return one(d, "kind", inPair, inGroup).Enum() }
@@ -83,9 +83,13 @@ var requests = map[string]func(draw) proto.Message{
 	},
 	"IMGetMsgListReq": func(d draw) proto.Message {
 		kind := d.kind()
+		begin := rapid.Uint32Range(0, 20).Draw(d.T, "begin")
+		if d.rarely(10) {
+			begin = 4294967295
+		}
 		return &impb.IMGetMsgListReq{
-			UserId: d.user(), SessionType: kind, SessionId: d.peer(kind),
-			MsgIdBegin: new(rapid.Uint32Range(0, 20).Draw(d.T, "begin")), MsgCnt: new(one[uint32](d, "count", 0, 1, 2, 5, 100, 4294967295)),
+			UserId: d.user(), SessionType: kind, SessionId: d.peer(kind), MsgIdBegin: &begin,
+			MsgCnt: new(one[uint32](d, "count", 0, 1, 2, 3, 5, 7, 100, 4294967295)),
 		}
 	},
 	"IMGetMsgByIdReq": func(d draw) proto.Message {
@@ -242,8 +246,11 @@ func (d draw) task() *string {
 // difference which of two lanes is first.
 var laned = []string{
 	"IMMsgData", "IMMsgData", "IMMsgData", "IMMsgData", "IMMsgDataReadAck", "IMRemoveSessionReq", "IMGroupChangeMemberReq",
-	"IMGroupShieldReq", "IMValidateReq", "IMChangeSignInfoReq", "IMPushShieldReq", "IMDeviceTokenReq", "IMFileAddOfflineReq", "IMFileDelOfflineReq",
+	"IMGroupShieldReq", "IMPushShieldReq", "IMDeviceTokenReq", "IMFileAddOfflineReq", "IMFileDelOfflineReq", "IMFileHasOfflineReq",
 }
+
+// or are more of them, but not together: the answer to a login shows the user.
+var or = [][]string{{"IMValidateReq"}, {"IMChangeSignInfoReq", "IMChangeAvatarReq"}}
 
 // laneOf names the lane of one of those requests.
 func laneOf(req proto.Message) string {
@@ -262,6 +269,8 @@ func laneOf(req proto.Message) string {
 		return "name " + r.GetUserName()
 	case interface{ GetToUserId() uint32 }:
 		return fmt.Sprint("files ", r.GetToUserId())
+	case *impb.IMFileHasOfflineReq:
+		return fmt.Sprint("files ", r.GetUserId())
 	case interface{ GetUserId() uint32 }:
 		return fmt.Sprint("user ", r.GetUserId())
 	}
@@ -271,15 +280,23 @@ func laneOf(req proto.Message) string {
 // burst draws requests to be under way together. Only one group gets members: who joined several within a second sees
 // them in the order of its rows, which would be any.
 func (d draw) burst() (reqs []proto.Message) {
-	group := d.group()
+	group, names := d.group(), append(laned, or[rapid.IntRange(0, len(or)-1).Draw(d.T, "or")]...)
 	for range rapid.IntRange(2, 24).Draw(d.T, "at once") {
-		req := d.request(laned...)
+		req := d.request(names...)
 		if change, ok := req.(*impb.IMGroupChangeMemberReq); ok {
 			change.GroupId = group
 		}
 		reqs = append(reqs, req)
 	}
 	return reqs
+}
+
+// count asks how much users have unread, among them that one.
+func (d draw) count(user *uint32) proto.Message {
+	if d.rarely(3) {
+		return &impb.IMGetDeviceTokenReq{UserId: append(d.users(), *user)}
+	}
+	return &impb.IMUnreadMsgCntReq{UserId: user}
 }
 
 // everything is all that anybody can ask for.

@@ -123,6 +123,8 @@ func (l *life) actions() map[string]func(*rapid.T) {
 		"the sync looks":          func(*rapid.T) { l.lookAtGroups() },
 		"the office hires":        func(*rapid.T) { l.hire(l.engine.office()) },
 		"the office founds":       func(*rapid.T) { l.found(l.engine.office()) },
+		"the office removes":      func(*rapid.T) { l.remove(l.engine.office()) },
+		"much is read at once":    func(*rapid.T) { l.readAndCount() },
 		"a proxy is started anew": func(*rapid.T) { l.restart() },
 		"somebody guesses":        func(*rapid.T) { l.guess() },
 	}
@@ -176,6 +178,19 @@ func (l *life) guess() {
 	l.together(reqs, nil)
 }
 
+// readAndCount has a user read talks, and asks what is left while that is under way.
+func (l *life) readAndCount() {
+	user := l.user()
+	var reqs []proto.Message
+	for range rapid.IntRange(1, 4).Draw(l.T, "reads") {
+		kind := l.kind()
+		reqs = append(reqs, &impb.IMMsgDataReadAck{UserId: user, SessionType: kind, SessionId: l.peer(kind), MsgId: new(uint32(1))})
+	}
+	reqs = append(reqs, l.count(user))
+	p := l.any()
+	l.begin(reqs, func(proto.Message) *proxy { return p }, nil)
+}
+
 func (l *life) restart() {
 	i := rapid.IntRange(0, len(l.proxies)-1).Draw(l.T, "proxy")
 	l.Logf("proxy %d is started anew", i)
@@ -210,18 +225,27 @@ func (l *life) ask(req proto.Message) {
 // of a lane go to the same proxy.
 func (l *life) together(reqs []proto.Message, meanwhile func()) {
 	chosen := make(map[string]*proxy)
-	begun := make([]<-chan answered, len(reqs))
-	want := make([]proto.Message, len(reqs))
-	for i, req := range reqs {
+	l.begin(reqs, func(req proto.Message) *proxy {
 		lane := laneOf(req)
 		if chosen[lane] == nil {
 			chosen[lane] = l.any()
 		}
+		return chosen[lane]
+	}, meanwhile)
+}
+
+// begin is together with a choice of proxies.
+func (l *life) begin(reqs []proto.Message, of func(proto.Message) *proxy, meanwhile func()) {
+	chosen := make([]*proxy, len(reqs))
+	want := make([]proto.Message, len(reqs))
+	for i, req := range reqs {
+		chosen[i] = of(req)
 		want[i] = l.m.answer(req)
 	}
+	begun := make([]<-chan answered, len(reqs))
 	for i, req := range reqs {
 		var err error
-		begun[i], err = chosen[laneOf(req)].begin(l.ctx, req)
+		begun[i], err = chosen[i].begin(l.ctx, req)
 		l.must(err)
 	}
 	if meanwhile != nil {

@@ -77,6 +77,7 @@ type said struct {
 	from, created uint32
 	typ           impb.MsgType
 	data          []byte
+	removed       bool // by the back office
 }
 
 // session is a talk in a user's list of recent ones.

@@ -1,8 +1,11 @@
 package model_test
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"pgregory.net/rapid"
@@ -61,6 +64,28 @@ func (d draw) found(office *sql.DB) {
 		id, dep.info.GetDeptName(), status, dep.updated)
 }
 
+// remove takes a message out of its talk, if there is any talk.
+func (d draw) remove(office *sql.DB) {
+	if len(d.m.said) == 0 {
+		return
+	}
+	talks := slices.SortedFunc(maps.Keys(d.m.said), func(x, y talk) int {
+		return cmp.Or(cmp.Compare(x.kind, y.kind), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
+	})
+	at := one(d, "talk", talks...)
+	id := rapid.IntRange(1, len(d.m.said[at])).Draw(d.T, "id")
+	d.m.said[at][id-1].removed = true
+	table, key, of := "IMGroupMessage", "groupId", at.a
+	if at.kind == inPair {
+		table, key = "IMMessage", "relateId"
+		if err := office.QueryRow("SELECT id FROM IMRelationShip WHERE smallId=? AND bigId=?", at.a, at.b).Scan(&of); err != nil {
+			d.Fatal(err)
+		}
+	}
+	d.Logf("the office removes message %d of %v", id, at)
+	d.exec(office, fmt.Sprintf("UPDATE %s_%d SET status=1 WHERE %s=? AND msgId=?", table, of%8, key), of, id)
+}
+
 func (d draw) exec(office *sql.DB, query string, args ...any) {
 	d.Helper()
 	if _, err := office.Exec(query, args...); err != nil {
@@ -85,7 +110,7 @@ func (d draw) remember(office *sql.DB) {
 		sessions = append(sessions, fmt.Sprintf("(%d,%d,%d,1,0,%d,%[4]d)", 2*id, me, peer, at))
 		messages[id%8] = append(messages[id%8], fmt.Sprintf("(%d,%d,%d,1,'old %d',1,0,%d,%[5]d)", id, peer, me, i, at))
 		talk := talkOf(me, inPair, peer)
-		d.m.said[talk] = []said{{peer, at, impb.MsgType_MSG_TYPE_SINGLE_TEXT, fmt.Appendf(nil, "old %d", i)}}
+		d.m.said[talk] = []said{{peer, at, impb.MsgType_MSG_TYPE_SINGLE_TEXT, fmt.Appendf(nil, "old %d", i), false}}
 		d.m.sessions[userTalk{me, talk}] = &session{live: true, updated: at, row: d.m.newRow()}
 	}
 	d.exec(office, "INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES "+strings.Join(relations, ","))

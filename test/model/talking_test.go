@@ -62,7 +62,7 @@ func (m *model) send(r *impb.IMMsgData) proto.Message {
 		m.unread[userTalk{to, at}]++
 	}
 	m.touch(from, at)
-	m.said[at] = append(m.said[at], said{from, created, r.GetMsgType(), data})
+	m.said[at] = append(m.said[at], said{from, created, r.GetMsgType(), data, false})
 	answer.MsgId = new(uint32(len(m.said[at])))
 	return answer
 }
@@ -101,7 +101,7 @@ func (m *model) visible(user uint32, at talk) (infos []*impb.MsgInfo) {
 		since = g.rows[user].joined
 	}
 	for i, s := range slices.Backward(m.said[at]) {
-		if s.created >= since {
+		if s.created >= since && !s.removed {
 			infos = append(infos, &impb.MsgInfo{
 				MsgId: new(uint32(i + 1)), FromSessionId: &s.from, CreateTime: &s.created, MsgType: s.typ.Enum(), MsgData: s.data,
 			})
@@ -134,21 +134,31 @@ func (m *model) byID(r *impb.IMGetMsgByIdReq) proto.Message {
 func (m *model) latestID(r *impb.IMGetLatestMsgIdReq) proto.Message {
 	at := talkOf(r.GetUserId(), r.GetSessionType(), r.GetSessionId())
 	return &impb.IMGetLatestMsgIdRsp{
-		UserId: r.UserId, SessionType: r.SessionType, SessionId: r.SessionId, LatestMsgId: new(uint32(len(m.said[at]))),
+		UserId: r.UserId, SessionType: r.SessionType, SessionId: r.SessionId, LatestMsgId: new(m.lastID(at)),
 	}
 }
 
-// lastOf is the last message of a talk as lists show it to user.
+// lastID is the id of the last message that is not removed, 0 when there is none.
+func (m *model) lastID(at talk) uint32 {
+	for i, s := range slices.Backward(m.said[at]) {
+		if !s.removed {
+			return uint32(i + 1)
+		}
+	}
+	return 0
+}
+
+// lastOf is the last message of a talk, which must have one, as lists show it to user.
 func (m *model) lastOf(user uint32, at talk) (id *uint32, data []byte, typ *impb.MsgType, from *uint32) {
-	all := m.said[at]
-	last := all[len(all)-1]
+	id = new(m.lastID(at))
+	last := m.said[at][*id-1]
 	if at.kind == inPair {
 		last.from = at.peer(user)
 	}
 	if isVoice(last.typ) {
 		last.data = []byte(voiceLabel)
 	}
-	return new(uint32(len(all))), last.data, last.typ.Enum(), &last.from
+	return id, last.data, last.typ.Enum(), &last.from
 }
 
 // unreadOf is what user has not read, by talk, in the order of the answer.
@@ -180,9 +190,13 @@ func (m *model) unreadTotal(user uint32) (total uint32) {
 }
 
 func (m *model) unreadList(r *impb.IMUnreadMsgCntReq) proto.Message {
-	rsp := &impb.IMUnreadMsgCntRsp{UserId: r.UserId, TotalCnt: new(m.unreadTotal(r.GetUserId()))}
+	rsp := &impb.IMUnreadMsgCntRsp{UserId: r.UserId, TotalCnt: new(uint32(0))}
 	talks, counts := m.unreadOf(r.GetUserId())
 	for i, at := range talks {
+		if m.lastID(at) == 0 {
+			continue
+		}
+		*rsp.TotalCnt += counts[i]
 		id, data, typ, from := m.lastOf(r.GetUserId(), at)
 		rsp.UnreadinfoList = append(rsp.UnreadinfoList, &impb.UnreadInfo{
 			SessionId: new(at.peer(r.GetUserId())), SessionType: at.kind.Enum(), UnreadCnt: &counts[i],
@@ -207,7 +221,7 @@ func (m *model) recent(r *impb.IMRecentContactSessionReq) proto.Message {
 	})
 	rsp := &impb.IMRecentContactSessionRsp{UserId: r.UserId}
 	for _, k := range keys[:min(len(keys), 100)] {
-		if len(m.said[k.talk]) == 0 {
+		if m.lastID(k.talk) == 0 {
 			continue
 		}
 		id, data, typ, from := m.lastOf(user, k.talk)

@@ -1,0 +1,140 @@
+package test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/client"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// logged awaits a line of a proxy's log that begins with a text, and has others in it.
+func logged(t *testing.T, p *harness.Proxy, begins string, has ...string) {
+	t.Helper()
+	line, err := p.Log.Await(within(t), func(l harness.Line) bool { return strings.HasPrefix(l.Message, begins) })
+	if err != nil {
+		t.Fatalf("%q: %v", begins, err)
+	}
+	for _, text := range has {
+		if !strings.Contains(line.Raw, text) {
+			t.Errorf("it does not say %q: %s", text, line.Raw)
+		}
+	}
+}
+
+// readiness is what the admin address says of one check, as soon as that has a certain state.
+func readiness(t *testing.T, p *harness.Proxy, check, state string) string {
+	t.Helper()
+	listening, err := p.Log.Await(within(t), func(l harness.Line) bool { return l.Message == "listening" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var verdict struct {
+		Checks []struct{ Name, State, Text string }
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		req, err := http.NewRequestWithContext(within(t), http.MethodGet, "http://"+listening.Text("admin")+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = json.NewDecoder(answer.Body).Decode(&verdict)
+		answer.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range verdict.Checks {
+			if c.Name == check && c.State == state {
+				return c.Text
+			}
+		}
+	}
+	t.Fatalf("%s did not get %s: %+v", check, state, verdict)
+	return ""
+}
+
+// failures is how many failed messages a log tells of, and in how many lines.
+func failures(p *harness.Proxy) (failed, lines int) {
+	for _, l := range p.Log.Lines() {
+		if !strings.HasSuffix(l.Message, "failed") || l.Text("message") != "IMMsgData" {
+			continue
+		}
+		lines++
+		if more, summed := l.Attrs["more"].(float64); summed {
+			failed += int(more)
+		} else {
+			failed++
+		}
+	}
+	return failed, lines
+}
+
+// TestLogOfFaults has MySQL take no writes, and then Redis be full, under load: the log says so once, and what to do, and
+// when it is over; what fails meanwhile is counted to the last message, in few lines.
+func TestLogOfFaults(t *testing.T) {
+	t.Parallel()
+	mysql := servers.StartMariaDB(t)
+	f, redis := newRedisFleetOn(t, mysql)
+	f.conf.More = append(f.conf.More, "AdminListen=127.0.0.1:0")
+	p := f.start(t)
+	c := dial(t, p)
+	var refused, silent atomic.Int64
+	send := func(messages int) {
+		var all sync.WaitGroup
+		for range messages {
+			all.Go(func() {
+				answer, err := client.Call[*impb.IMMsgData](within(t), c, pairText(1, 2, "hello"))
+				switch {
+				case err != nil:
+					silent.Add(1)
+				case answer.GetMsgId() == 0:
+					refused.Add(1)
+				}
+			})
+		}
+		all.Wait()
+	}
+	send(10)
+
+	f.exec(t, "SET GLOBAL read_only=1")
+	send(400)
+	send(100)
+	logged(t, p, "MySQL takes no writes", mysql.Addr(), "it must be the master")
+	if text := readiness(t, p, "store", "wrong"); !strings.Contains(text, "MySQL takes no writes") || !strings.Contains(text, mysql.Addr()) {
+		t.Errorf("/readyz says %q", text)
+	}
+	f.exec(t, "SET GLOBAL read_only=0")
+	logged(t, p, "MySQL takes writes again", "after")
+	readiness(t, p, "store", "good")
+
+	redis.Do(t, "CONFIG", "SET", "maxmemory", "1")
+	send(100)
+	logged(t, p, "Redis is away", redis.Addr(), "OOM", "raise maxmemory")
+	if text := readiness(t, p, "redis", "doubtful"); !strings.Contains(text, "raise maxmemory") {
+		t.Errorf("/readyz says %q", text)
+	}
+	redis.Do(t, "CONFIG", "SET", "maxmemory", "0")
+	logged(t, p, "Redis is back", "after")
+
+	if err := p.Stop(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	failed, lines := failures(p)
+	least, most := int(refused.Load()), int(refused.Load()+silent.Load())
+	if most < 500 || failed < least || failed > most || lines > 100 {
+		t.Errorf("%d messages were refused, %d not answered; the log tells of %d in %d lines", least, most-least, failed, lines)
+	}
+	if n := strings.Count(p.Log.String(), `"Redis is away`); n > 10 {
+		t.Errorf("the log says %d times that Redis is away", n)
+	}
+}

@@ -1,0 +1,68 @@
+//go:build !race
+
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/faults"
+)
+
+// firstSteps are what a proxy says to MySQL when the first message of a pair is stored, a voice message, in their order.
+var firstSteps = []struct {
+	name  string
+	query func(query string) bool
+}{
+	{"the locking", isLocking},
+	{"the claim", func(q string) bool { return strings.Contains(q, "INSERT INTO IMProxyTalk") && !isCommit(q) }},
+	{"the look for a relation", func(q string) bool { return strings.HasPrefix(q, "SELECT id,smallId,bigId") }},
+	{"the making of a relation", func(q string) bool { return strings.HasPrefix(q, "INSERT INTO IMRelationShip") }},
+	{"the look for messages", func(q string) bool { return strings.Contains(q, "FROM IMMessage_") }},
+	{"the row of the sound", func(q string) bool { return strings.HasPrefix(q, "INSERT INTO IMAudio") }},
+	{"COMMIT", isCommit},
+}
+
+// TestFirstMessageCut cuts the connection at each step of storing the first message of a pair, before the server has it or
+// after it was done. The message is stored once, and answered.
+func TestFirstMessageCut(t *testing.T) {
+	t.Parallel()
+	f, _ := newRedisFleet(t)
+	between := faults.New(t, fmt.Sprintf("%s:%d", f.conf.MySQL.Host, f.conf.MySQL.Port))
+	f.conf.MySQL.Port = portOf(t, between)
+	c := dial(t, f.start(t))
+	peer := uint32(100)
+	for _, step := range firstSteps {
+		for name, cut := range map[string]func(func(string) bool, faults.When) *faults.Shot{
+			"before it was done": between.BeforeMySQL, "after it was done": between.AfterMySQL,
+		} {
+			shot := cut(step.query, faults.Nth(1))
+			peer++
+			answer := call[*impb.IMMsgData](t, c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, peer, "\x00\x00\x00\x01sound"))
+			if answer.GetMsgId() == 0 {
+				t.Errorf("%s cut %s: the message was refused", step.name, name)
+			}
+			if shot.Fired() != 1 {
+				t.Errorf("%s was not cut", step.name)
+			}
+			shot.Disarm()
+		}
+	}
+	rows := readRows(t, f.db.Admin)
+	for ; peer > 100; peer-- {
+		if stored := rows[pairTalk(1, peer)]; len(stored) != 1 {
+			t.Errorf("the first message of 1 and %d is stored %d times", peer, len(stored))
+		}
+		for _, query := range []string{
+			"SELECT COUNT(*) FROM IMAudio WHERE fromId=1 AND toId=?", "SELECT COUNT(*) FROM IMRelationShip WHERE smallId=1 AND bigId=?",
+			"SELECT COUNT(*) FROM IMRecentSession WHERE userId=1 AND peerId=?", "SELECT COUNT(*) FROM IMRecentSession WHERE userId=? AND peerId=1",
+		} {
+			var n int
+			if err := f.db.Admin.QueryRowContext(within(t), query, peer).Scan(&n); err != nil || n != 1 {
+				t.Errorf("%s with %d: %d, %v", query, peer, n, err)
+			}
+		}
+	}
+}
