@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -44,7 +45,7 @@ type crashLoad struct {
 	serial   atomic.Uint64 // makes each text unique
 	answered atomic.Int64  // messages
 	failed   atomic.Int64  // messages that were not answered
-	late     atomic.Int64  // messages that were refused because their time was over
+	late     atomic.Int64  // messages that were refused, or not answered, because their time was over
 	pace     pace          // of all answers
 	unsure   bool          // Redis loses single keys: unread counters may be wrong for a moment
 	halt     chan struct{} // closed when enough was sent in this round
@@ -161,15 +162,38 @@ func makeGroup(t *testing.T, c *client.Client, creator uint32, members ...uint32
 	return answer.GetGroupId()
 }
 
+// silence is when an answer will not come any more: a machine was so slow that nobody learned the outcome in time. The
+// short form takes that for what it is; then the load goes on on another connection.
+const silence = requestLimit + 10*time.Second
+
+var errSilence = fmt.Errorf("no answer came for %v", silence)
+
 // pipeline keeps messages in flight on a connection of its own until it ends. Those of one talk must be answered in the
 // order sent.
 func (l *crashLoad) pipeline(ctx context.Context, at line, some func() (talk, *impb.IMMsgData)) {
+	for {
+		err := l.pipelineOnce(ctx, at, some)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errSilence) || fullFaults() {
+			l.lost(at, err)
+			return
+		}
+		if l.halted() {
+			return
+		}
+	}
+}
+
+// pipelineOnce is pipeline on one connection; nil: enough was sent.
+func (l *crashLoad) pipelineOnce(ctx context.Context, at line, some func() (talk, *impb.IMMsgData)) error {
 	c, err := client.Dial(ctx, at.addr)
 	if err != nil {
-		l.lost(at, err)
-		return
+		return err
 	}
 	defer c.Close()
+	var silent atomic.Bool
 	halt := l.halt
 	if at.doomed {
 		halt = nil
@@ -177,25 +201,20 @@ func (l *crashLoad) pipeline(ctx context.Context, at line, some func() (talk, *i
 	room := make(chan struct{}, crashInFlight())
 	last := make(map[talk]uint32) // of this connection; the client's reader alone uses it
 	for {
-		select {
-		case room <- struct{}{}:
-		case <-c.Done():
-			l.lost(at, c.Err())
-			return
-		case <-ctx.Done():
-			return
+		if err := enter(ctx, c, room); err != nil {
+			silent.Store(errors.Is(err, errSilence))
+			return err
 		}
 		select {
 		case <-halt:
 			<-room
 			for range cap(room) { // all of the room is free when everything is answered
-				select {
-				case room <- struct{}{}:
-				case <-ctx.Done():
-					return
+				if err := enter(ctx, c, room); err != nil {
+					silent.Store(errors.Is(err, errSilence))
+					return err
 				}
 			}
-			return
+			return nil
 		default:
 		}
 		k, req := some()
@@ -204,7 +223,11 @@ func (l *crashLoad) pipeline(ctx context.Context, at line, some func() (talk, *i
 		err := c.Start(ctx, req, func(m proto.Message, err error) {
 			defer func() { <-room }()
 			l.pace.note(begun)
-			if err != nil { // it may be stored or not
+			switch { // it may be stored or not
+			case err != nil && silent.Load() && !fullFaults():
+				l.late.Add(1)
+				return
+			case err != nil:
 				l.failed.Add(1)
 				l.lost(at, err)
 				return
@@ -212,9 +235,24 @@ func (l *crashLoad) pipeline(ctx context.Context, at line, some func() (talk, *i
 			last[k] = max(last[k], l.note(k, max(above, last[k]), begun, m))
 		})
 		if err != nil {
-			l.lost(at, err)
-			return
+			return err
 		}
+	}
+}
+
+// enter waits for room on a connection.
+func enter(ctx context.Context, c *client.Client, room chan<- struct{}) error {
+	late := time.NewTimer(silence)
+	defer late.Stop()
+	select {
+	case room <- struct{}{}:
+		return nil
+	case <-c.Done():
+		return c.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-late.C:
+		return errSilence
 	}
 }
 
@@ -234,15 +272,23 @@ type reader struct {
 // read sends a few messages and then an ack, over and over, until the connection ends. What has no answer any more may
 // have taken effect or not.
 func (l *crashLoad) read(ctx context.Context, at line, r *reader) {
-	c, err := client.Dial(ctx, at.addr)
-	if err == nil {
-		defer c.Close()
-		for first := true; err == nil && (at.doomed || !l.halted()); first = false {
-			err = l.readOnce(ctx, c, r, first)
+	for {
+		c, err := client.Dial(ctx, at.addr)
+		if err == nil {
+			for first := true; err == nil && (at.doomed || !l.halted()); first = false {
+				err = l.readOnce(ctx, c, r, first)
+			}
+			c.Close()
 		}
-	}
-	if err != nil {
-		l.lost(at, err)
+		switch {
+		case err == nil:
+			return
+		case !errors.Is(err, errSilence) || fullFaults():
+			l.lost(at, err)
+			return
+		case l.halted():
+			return
+		}
 	}
 }
 
@@ -264,9 +310,15 @@ func (l *crashLoad) readOnce(ctx context.Context, c *client.Client, r *reader, f
 	news := 1 + rand.IntN(5)
 	for range news {
 		above, begun := l.sent.highest(r.talk), time.Now()
-		m, err := c.Call(ctx, r.send(l.text()))
+		once, cancel := context.WithTimeout(ctx, silence)
+		m, err := c.Call(once, r.send(l.text()))
+		cancel()
 		l.pace.note(begun)
-		if err != nil {
+		switch {
+		case err != nil && once.Err() == context.DeadlineExceeded && ctx.Err() == nil && !fullFaults():
+			l.late.Add(1)
+			return errSilence
+		case err != nil:
 			l.failed.Add(1)
 			return err
 		}

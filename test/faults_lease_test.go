@@ -18,12 +18,12 @@ func TestLeaseHolderKilled(t *testing.T) {
 	observed(f)
 	w := openFleet(t, f)
 	w.proxies = make([]*harness.Proxy, 1)
-	w.start(t, "--wait") // alone, so that it has the lease
+	w.start(t) // alone, so that it has the lease
 	await(t, "the lease", func() bool {
 		return count(t, w.db, "SELECT count(*) FROM IMProxyLease WHERE name='groupsync' AND expires>UNIX_TIMESTAMP()") == 1
 	})
 	w.proxies = append(w.proxies, nil, nil)
-	w.start(t, "--wait")
+	w.start(t)
 
 	l := newFaultLoad(t, w)
 	l.reconnect, l.rest = true, 50*time.Millisecond
@@ -36,7 +36,7 @@ func TestLeaseHolderKilled(t *testing.T) {
 		g := call[*impb.IMGroupCreateRsp](t, c, newGroup(crashMembers[0], crashMembers[0], silentMember)).GetGroupId()
 		l.sent.answered(groupTalk(g), call[*impb.IMMsgData](t, c, groupText(crashMembers[0], g, "the first in a new group")))
 		await(t, "the group in a member's sessions", func() bool { return shown(g) })
-		w.start(t, "--wait")
+		w.start(t)
 		l.findProxies()
 	})
 	l.guarantee(t, "the lease's holder killed, until its work was done by another")

@@ -231,7 +231,7 @@ func withReplica(t *testing.T) (w *place, replica *servers.DatabaseServer, db *s
 	f.conf.Replica = mysqlOf(f.db.On(t, replica))
 	w = openFleet(t, f)
 	w.proxies = make([]*harness.Proxy, 1)
-	w.start(t, "--wait")
+	w.start(t)
 	used := func(l harness.Line) bool { return l.Message == "the replica is used" }
 	if _, err := w.proxy(0).Log.Await(within(t), used); err != nil {
 		t.Fatal(err)

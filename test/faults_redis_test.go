@@ -169,7 +169,7 @@ func (s *siege) awaitBeats(t *testing.T, beats int) {
 // under has a fault happen under load, and audits what it left.
 func (s *siege) under(t *testing.T, f redisFault) {
 	t.Helper()
-	s.start(t, "--wait")
+	s.start(t)
 	s.load = newCrashLoad(t)
 	s.load.sent.gaps = f.gaps
 	s.flushed, s.load.unsure = f.loses, f.single

@@ -20,7 +20,7 @@ func TestRedisLosesItsLast(t *testing.T) {
 	f, redis := newRedisFleet(t)
 	w := openFleet(t, f)
 	w.proxies = make([]*harness.Proxy, 2)
-	w.start(t, "--wait")
+	w.start(t)
 	sent := newLedger()
 	clients := []*client.Client{w.dial(t, 0), w.dial(t, 1)}
 	say := func(i uint32, text string) {

@@ -25,7 +25,7 @@ func TestRollingRestarts(t *testing.T) {
 	inFlight := inFull(8, 3)
 	restarts := inFull(20, 4)
 	w := engine{"mysql, two proxies", 2, openMySQL}.at(t)
-	w.start(t, "--wait")
+	w.start(t)
 	r := &rolling{sent: newLedger(), room: inFlight, halt: make(chan struct{})}
 	r.point(w)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(restarts)*patience)
@@ -46,7 +46,7 @@ func TestRollingRestarts(t *testing.T) {
 			t.Error(err)
 		}
 		stopping = max(stopping, time.Since(begun))
-		w.start(t, "--wait")
+		w.start(t)
 		r.point(w)
 	}
 	r.await(ctx, between)

@@ -63,7 +63,7 @@ func TestSoak(t *testing.T) {
 		t.Parallel()
 	}
 	s := newSoak(t)
-	s.start(t, "--admin", "127.0.0.1:0", "--wait")
+	s.start(t, "--admin", "127.0.0.1:0")
 	s.noteAddrs()
 	s.people(t)
 	ctx, cancel := context.WithTimeout(t.Context(), *soakFor+10*patience)
@@ -159,7 +159,7 @@ func (s *soak) pause(d time.Duration) {
 
 // anew starts the proxy that has ended.
 func (s *soak) anew(t *testing.T) {
-	s.start(t, "--admin", "127.0.0.1:0", "--wait")
+	s.start(t, "--admin", "127.0.0.1:0")
 	s.noteAddrs()
 }
 

@@ -57,7 +57,7 @@ func pause(ctx context.Context, d time.Duration) {
 // itself; what was told and what is stored are audited; and a line for docs/guarantees.md is logged.
 func (w *place) through(t *testing.T, name string, fault func(ctx context.Context)) *faultLoad {
 	t.Helper()
-	w.start(t, "--wait")
+	w.start(t)
 	l := newFaultLoad(t, w)
 	l.around(t, fault)
 	l.guarantee(t, name)

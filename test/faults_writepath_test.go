@@ -55,7 +55,7 @@ func TestWritePath(t *testing.T) {
 		t.Run(step.name, func(t *testing.T) {
 			t.Parallel()
 			w, between := throughBoth(t)
-			w.start(t, "--wait")
+			w.start(t)
 			l := newFaultLoad(t, w)
 			l.reconnect, l.enough = true, 60
 			for k, stored := range []bool{false, true} {
@@ -66,7 +66,7 @@ func TestWritePath(t *testing.T) {
 							l.await(ctx, 60)
 						}
 						w.proxy(0).Kill()
-						w.start(t, "--wait")
+						w.start(t)
 						l.findProxies()
 					})
 					name := step.name + map[bool]string{false: " cut before it arrived", true: " cut after it was done"}[stored]

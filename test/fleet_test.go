@@ -95,9 +95,10 @@ func writeConfig(t *testing.T, conf harness.Config) string {
 	return path
 }
 
-// start starts a proxy.
+// start starts a proxy. It waits for servers that do not answer in time, as those of a busy machine may.
 func (f *fleet) start(t *testing.T, args ...string) *harness.Proxy {
 	t.Helper()
+	args = append([]string{"--wait"}, args...)
 	return startWith(t, harness.Options{Config: writeConfig(t, f.conf), Args: args}, f.expected...)
 }
 

@@ -151,7 +151,7 @@ func TestRedisFailover(t *testing.T) {
 	old := sentinel.Master(t)
 	old.Kill(t)
 	acknowledged(200)
-	checkAll(t, dial(t, f.start(t, "--wait")), 2000) // a proxy that comes when there is no master yet
+	checkAll(t, dial(t, f.start(t)), 2000) // a proxy that comes when there is no master yet
 	await(t, "another master", func() bool { return sentinel.Master(t) != old })
 	acknowledged(200)
 	stop()
