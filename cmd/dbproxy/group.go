@@ -29,29 +29,45 @@ login name.`,
 
 // groupJSON is a group as programs get it. The names of the fields stay as they are.
 type groupJSON struct {
-	ID       uint32 `json:"id"`
-	Name     string `json:"name"`
-	Avatar   string `json:"avatar"`
-	Type     string `json:"type"`
-	Creator  uint32 `json:"creator"`
-	Version  uint32 `json:"version"`
-	Size     uint32 `json:"size"`
-	Messages uint32 `json:"messages"`
-	Created  uint32 `json:"created"`
-	LastTalk uint32 `json:"last_talk"`
+	ID       uint32  `json:"id"`
+	Name     string  `json:"name"`
+	Avatar   string  `json:"avatar"`
+	Type     string  `json:"type"`
+	Creator  uint32  `json:"creator"`
+	Version  uint32  `json:"version"`
+	Size     uint32  `json:"size"`
+	Messages *uint32 `json:"messages"`
+	Created  uint32  `json:"created"`
+	LastTalk uint32  `json:"last_talk"`
 }
 
 // groupFields describes groupJSON in help texts.
 const groupFields = `id, name, avatar, type (normal, temporary), creator (an id, 0: the server),
 version (grows with every change of members), size (how many members), messages
-(how many so far), created and last_talk (Unix seconds)`
+(how many so far; null while that is not counted), created and last_talk (Unix
+seconds)`
+
+// uncounted explains that in help texts.
+const uncounted = `How many messages there are is not counted (-) of a group of original servers'
+until somebody writes to it, or changes its members, through dbproxy.`
 
 func groupsJSON(groups []chat.GroupSummary) []groupJSON {
 	list := make([]groupJSON, len(groups))
 	for i, g := range groups {
-		list[i] = groupJSON{g.ID, g.Name, g.Avatar, groupType(g.Type), g.Creator, g.Version, g.Size, g.Messages, g.Created, g.LastTalk}
+		list[i] = groupJSON{g.ID, g.Name, g.Avatar, groupType(g.Type), g.Creator, g.Version, g.Size, nil, g.Created, g.LastTalk}
+		if g.Counted {
+			list[i].Messages = &g.Messages
+		}
 	}
 	return list
+}
+
+// messagesOf is how many messages a group has, for people.
+func messagesOf(g chat.GroupSummary) string {
+	if !g.Counted {
+		return "-"
+	}
+	return id(g.Messages)
 }
 
 // groupType is the word for a type of group.
@@ -72,6 +88,8 @@ func groupListCommand() *cobra.Command {
 		Short: "List all groups",
 		Long: `List all groups. A group without members does not exist. Long cells are cut to
 the width of the terminal; --json has everything.
+
+` + uncounted + `
 
 The JSON is an array of objects with the fields
 ` + groupFields + `.`,
@@ -127,7 +145,7 @@ func listGroups(c *cobra.Command, store *records.Store, groups []chat.GroupSumma
 	}
 	t := table{{"ID", "NAME", "TYPE", "CREATOR", "MEMBERS", "MESSAGES", "LAST TALK"}}
 	for _, g := range groups {
-		t = append(t, []string{id(g.ID), g.Name, groupType(g.Type), people.name(g.Creator), id(g.Size), id(g.Messages), clock(g.LastTalk)})
+		t = append(t, []string{id(g.ID), g.Name, groupType(g.Type), people.name(g.Creator), id(g.Size), messagesOf(g), clock(g.LastTalk)})
 	}
 	return t.writeWithin(out, columns(out), 1, 3)
 }
@@ -156,6 +174,8 @@ func groupShowCommand() *cobra.Command {
 		Use:   "show GROUP",
 		Short: "Show a group and its members",
 		Long: `Show a group, named by id or name, and its members.
+
+` + uncounted + `
 
 The JSON is an object with the fields
 ` + groupFields + `,
@@ -228,7 +248,7 @@ func showGroup(c *cobra.Command, store *records.Store, g chat.GroupSummary, memb
 		{"TYPE", groupType(g.Type)},
 		{"CREATOR", creator},
 		{"VERSION", id(g.Version)},
-		{"MESSAGES", id(g.Messages)},
+		{"MESSAGES", messagesOf(g)},
 		{"CREATED", clock(g.Created)},
 		{"LAST TALK", clock(g.LastTalk)},
 		{"MEMBERS", id(g.Size)},

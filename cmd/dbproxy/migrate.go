@@ -18,8 +18,8 @@ after an update of dbproxy. It only adds, touches no data, and is safe to
 repeat, beside running servers, too.
 
 In a data directory "dbproxy serve" does it by itself. In a MySQL database it
-makes nothing but tables of its own: this command shows the statements for the
-others, and runs them when you say yes. A large table may take a while.
+makes nothing but tables of its own: this command says what else is missing, and
+adds it when you say yes. A large table may take a while.
 
 Without --data and --config it takes ./dbproxyserver.conf if there is one, else
 ./data.`,

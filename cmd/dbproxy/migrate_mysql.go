@@ -76,19 +76,19 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, d config.
 		return showSQL(out, where, stmts, index)
 	}
 	if len(stmts) > 0 {
-		fmt.Fprintf(out, "%s needs %s (nothing is removed, no data is touched):\n\n%s;\n\n", where, plural(len(stmts), "statement"), strings.Join(stmts, ";\n"))
+		fmt.Fprintf(out, "%s lacks:\n\n%s\nNothing is removed, no data is touched; --dry-run shows the statements.\n\n", where, addedBy(stmts))
 	} else {
 		fmt.Fprintf(out, "%s: %s\n", where, migrated(0))
 	}
 	if index != "" {
-		fmt.Fprintf(out, "An index on IMUser.updated would save reading all people to find those who\nchanged (--user-index):\n\n%s;\n\n", index)
+		fmt.Fprintf(out, "An index on IMUser.updated would save reading all people to find those who\nchanged (--user-index).\n\n")
 	}
 	switch {
 	case asks:
 		answers := terminal.NewPipe(in, out, m.cmd.ErrOrStderr()).Lines()
 		stmts = agreed(ctx, questions{answers, out}, stmts, index)
 	case !m.yes && len(stmts) > 0:
-		return fmt.Errorf("nothing was changed, as there is no terminal to ask at; --yes runs the %s", plural(len(stmts), "statement"))
+		return fmt.Errorf("nothing was changed, as there is no terminal to ask at; --yes adds what is missing")
 	}
 	if len(stmts) == 0 {
 		return nil
@@ -97,7 +97,7 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, d config.
 	if err != nil {
 		return fmt.Errorf("%d of %d statements were run; the rest can be run by the same command again: %w", len(ran), len(stmts), err)
 	}
-	_, err = fmt.Fprintf(out, "%s: %s run\n", where, plural(len(ran), "statement"))
+	_, err = fmt.Fprintf(out, "%s added\n", addedBy(ran).count())
 	return err
 }
 
@@ -141,7 +141,7 @@ func (q questions) yes(ctx context.Context, question string) bool {
 
 // agreed asks which statements to run.
 func agreed(ctx context.Context, q questions, stmts []string, index string) (run []string) {
-	if len(stmts) > 0 && q.yes(ctx, "Run "+plural(len(stmts), "statement")+"?") {
+	if len(stmts) > 0 && q.yes(ctx, "Add "+addedBy(stmts).count()+"?") {
 		run = stmts
 	}
 	if index != "" && (len(run) > 0 || len(stmts) == 0) && q.yes(ctx, "Add the index on IMUser.updated?") {

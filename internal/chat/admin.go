@@ -85,7 +85,8 @@ func CheckDepartmentChange(old, d Department) error {
 type GroupSummary struct {
 	GroupInfo        // without Members
 	Size      uint32 // how many members it has
-	Messages  uint32 // ever sent in it, as far as this proxy counted
+	Messages  uint32 // ever sent in it
+	Counted   bool   // whether Messages is known: proxies count from the first time that they write to a group
 	Created   uint32 // Unix seconds
 	LastTalk  uint32 // Unix seconds; 0 when there was none
 }

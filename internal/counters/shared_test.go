@@ -71,6 +71,24 @@ func TestFailedLoginsAreForgotten(t *testing.T) {
 	}
 }
 
+// TestFlushForgetsFailedLogins holds docs/guarantees.md to what it says of them: they are nowhere but in Redis.
+func TestFlushForgetsFailedLogins(t *testing.T) {
+	t.Parallel()
+	p, r := start(t)
+	f := p.Failures()
+	now := time.Unix(1_700_000_000, 0)
+	for range chat.LockoutFailures {
+		p.must(f.Add(t.Context(), "ann", now))
+	}
+	if n, err := f.Count(t.Context(), "ann", now); n != chat.LockoutFailures || err != nil {
+		t.Errorf("before: %d failures, %v", n, err)
+	}
+	r.Do(t, "FLUSHALL")
+	if n, err := f.Count(t.Context(), "ann", now); n != 0 || err != nil {
+		t.Errorf("after FLUSHALL: %d failures, %v", n, err)
+	}
+}
+
 func TestTimesOfChangesAreInRedis(t *testing.T) {
 	t.Parallel()
 	p, r := start(t)

@@ -16,7 +16,7 @@ type Sources struct {
 	Pools func() map[string]sql.DBStats
 	// ReplicaLag is how far the replica is behind, as far as that is known.
 	ReplicaLag func() (lag time.Duration, known bool)
-	// Degraded says, by the name of a part, whether the proxy does without that part now.
+	// Degraded says, by the name of a part, whether that part cannot be used as it should now.
 	Degraded map[string]func() bool
 }
 
@@ -91,7 +91,7 @@ func NewCollector(s Sources) prometheus.Collector {
 		connectionsClosed: countMetric("pool_connections_closed_total", "Connections that a pool closed, by why.", "pool", "reason"),
 
 		lag:      gaugeMetric("replica_lag_seconds", "How far the replica is behind; not there while it is unknown."),
-		degraded: gaugeMetric("degraded", "1 while the proxy does without a part, else 0.", "part"),
+		degraded: gaugeMetric("degraded", "1 while a part cannot be used as it should, else 0.", "part"),
 	}
 }
 

@@ -17,13 +17,13 @@ func (s *Store) GroupsOf(ctx context.Context, user uint32) ([]chat.GroupSummary,
 }
 
 func (s *Store) summaries(ctx context.Context, where string, params ...any) (groups []chat.GroupSummary, err error) {
-	query := "SELECT " + groupColumns + ",c.size,COALESCE(t.sentA,0),g.created,g.lastChated FROM IMGroup g" +
+	query := "SELECT " + groupColumns + ",c.size,COALESCE(t.sentA,0),COALESCE(t.rev,0)>0,g.created,g.lastChated FROM IMGroup g" +
 		" JOIN (SELECT groupId,COUNT(DISTINCT userId) size FROM IMGroupMember WHERE status=0 GROUP BY groupId) c ON c.groupId=g.id" +
 		" LEFT JOIN IMProxyTalk t ON t.kind=2 AND t.a=g.id AND t.b=0 " + where + " ORDER BY g.id"
 	err = each(ctx, s.read, query, params, func(scan scanner) error {
 		var g chat.GroupSummary
 		var err error
-		g.GroupInfo, err = scanGroup(scan, &g.Size, &g.Messages, &g.Created, &g.LastTalk)
+		g.GroupInfo, err = scanGroup(scan, &g.Size, &g.Messages, &g.Counted, &g.Created, &g.LastTalk)
 		groups = append(groups, g)
 		return err
 	})

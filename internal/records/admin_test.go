@@ -194,7 +194,7 @@ func TestGroupsAsAnAdministratorSeesThem(t *testing.T) {
 		}
 		want := []chat.GroupSummary{{
 			GroupInfo: chat.GroupInfo{ID: 1, Name: "Lunch", Creator: 7, Type: chat.NormalGroup, Version: 3},
-			Size:      2, Messages: 1, Created: 1000, LastTalk: 2000,
+			Size:      2, Messages: 1, Counted: true, Created: 1000, LastTalk: 2000,
 		}}
 		groups, err := store.AllGroups(ctx)
 		if diff := cmp.Diff(want, groups); diff != "" || err != nil {

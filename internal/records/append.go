@@ -142,16 +142,27 @@ func (a *appending) messages(f func(i int, d *chat.Draft)) {
 	}
 }
 
+// claimTries is how often rows of talks are made that others take back at once: the doctor does, see Examination.letGo.
+const claimTries = 3
+
 // claimMissing makes rows for talks that are written to for the first time, so that they can be locked.
 func (a *appending) claimMissing(ctx context.Context) error {
-	missing := a.writtenTo(func(t *talkRow) bool { return t == nil })
-	if len(missing) == 0 || !a.d.shared() {
-		return nil
+	for try := 0; a.d.shared(); try++ {
+		missing := a.writtenTo(func(t *talkRow) bool { return t == nil })
+		switch {
+		case len(missing) == 0:
+			return nil
+		case try == claimTries:
+			return chat.Errorf(chat.Unavailable, "rows of %d talks were taken back before they could be locked", len(missing))
+		}
+		if err := a.claimAnew(ctx, missing); err != nil {
+			return err
+		}
+		if err := a.lockTalks(ctx); err != nil {
+			return err
+		}
 	}
-	if err := a.claimAnew(ctx, missing); err != nil {
-		return err
-	}
-	return a.lockTalks(ctx)
+	return nil
 }
 
 // adoptMissing fills the rows of talks that are written to for the first time.
