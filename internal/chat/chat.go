@@ -81,6 +81,7 @@ func New(store Store, opt Options) (*Service, error) {
 	return &Service{
 		Store: store,
 		committer: &committer{
+			commits:   make(chan struct{}, mostCommits),
 			lanes:     newLanes(maxQueued),
 			ledger:    store.Ledger,
 			seq:       store.Sequencer,

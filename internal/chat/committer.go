@@ -17,6 +17,10 @@ const (
 	maxQueued = 8192
 
 	commitTimeout = 5 * time.Second
+	// overtakeAfter is how long a commit may take until the next batch is begun beside it, and mostCommits how many may be
+	// under way then: a row that somebody else keeps locked holds up its talk, and what came with it, but not all others.
+	overtakeAfter = 500 * time.Millisecond
+	mostCommits   = 8
 	// lastMoment is how long before its deadline a message is given up, so that its sender learns of it in time.
 	lastMoment  = 100 * time.Millisecond
 	settlePause = 100 * time.Millisecond
@@ -35,8 +39,8 @@ const (
 // retryPauses are the waits before a batch that was certainly not stored is tried again.
 var retryPauses = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond}
 
-// committer stores drafts in batches: one batch commits while the next gathers. There is no timer, so a lone message
-// goes at once. See docs/architecture.md, "The write path".
+// committer stores drafts in batches: one batch commits while the next gathers, and is overtaken only when that takes
+// long. Batches under way have no talk in common. There is no timer, so a lone message goes at once. See docs/architecture.md, "The write path".
 type committer struct {
 	*lanes
 	ledger    Ledger
@@ -46,9 +50,10 @@ type committer struct {
 	now       func() time.Time
 	committed func(rows, bytes int, took time.Duration, err error) // see Options
 
-	behind   atomic.Bool // counters could not be applied since the last sweep began
-	away     atomic.Bool // the log says that they could not, and not yet that they have caught up
-	sweeping atomic.Bool // one sweep at a time
+	commits  chan struct{} // holds one for each commit under way; capacity mostCommits
+	behind   atomic.Bool   // counters could not be applied since the last sweep began
+	away     atomic.Bool   // the log says that they could not, and not yet that they have caught up
+	sweeping atomic.Bool   // one sweep at a time
 }
 
 // run commits until ctx ends. It returns when nothing is under way any more.
@@ -75,10 +80,27 @@ func (c *committer) run(ctx context.Context) error {
 				if len(batch) == 0 {
 					break
 				}
-				c.commit(batch)
-				c.release(batch)
+				c.begin(batch)
 			}
 		}
+	}
+}
+
+// begin commits a batch, and returns when that is done, or when the next one may overtake it.
+func (c *committer) begin(batch []*job) {
+	c.commits <- struct{}{}
+	done := make(chan struct{})
+	c.tasks.Go(func() {
+		defer close(done)
+		defer func() { <-c.commits }()
+		c.commit(batch)
+		c.release(batch)
+	})
+	slow := time.NewTimer(overtakeAfter)
+	defer slow.Stop()
+	select {
+	case <-done:
+	case <-slow.C:
 	}
 }
 

@@ -13,7 +13,7 @@ const MaxMsgID = 1<<31 - 1
 
 // Ledger keeps messages, durably and in order. It is the write path's view of the records.
 //
-// Its methods are safe for concurrent use, though one Append at a time is all the committer asks for.
+// Its methods are safe for concurrent use. Batches of the same process that are under way together have no talk in common.
 type Ledger interface {
 	// Append stores a batch in one transaction: it locks the talks of the drafts, makes what is missing of them
 	// (relation, sessions), gives every message the next id of its talk, in the order of the drafts, and commits rows,
