@@ -40,7 +40,8 @@ const (
 var retryPauses = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond}
 
 // committer stores drafts in batches: one batch commits while the next gathers, and is overtaken only when that takes
-// long. Batches under way have no talk in common. There is no timer, so a lone message goes at once. See docs/architecture.md, "The write path".
+// long. Batches under way have no talk in common. There is no timer, so a lone message goes at once. See
+// docs/architecture.md, "The write path".
 type committer struct {
 	*lanes
 	ledger    Ledger
