@@ -25,10 +25,10 @@ race: ## Run all tests with the race detector (needs gcc)
 	@test/install-servers
 	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
 
-faults: ## Break MySQL, Redis and proxies under load, at full length (FAULTS=short for less; RACE=1)
+faults: ## Break MySQL, Redis and proxies under load (FAULT=TestX: one way; FAULTS=short; RACE=1)
 	@test/install-servers
 	RACE=$(RACE) FAULTS=$(or $(FAULTS),full) $(GO) test ./test -v -timeout 60m \
-	  -run "^($$(grep -hoE '^func Test\w+' test/faults_*_test.go | cut -c6- | paste -sd'|')|TestKilledUnderLoad|TestDrain)$$"
+	  -run "^($(or $(FAULT),$$(grep -hoE '^func Test\w+' test/faults_*_test.go | cut -c6- | paste -sd'|')|TestKilledUnderLoad|TestDrain))$$"
 
 soak: ## 30 minutes of load with a fault every 30 s (SOAK=2m; RACE=1); report in bin/soak.md
 	@test/install-servers

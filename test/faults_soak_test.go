@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,17 +80,21 @@ func TestSoak(t *testing.T) {
 	if ctx.Err() != nil {
 		t.Errorf("the load did not end: %v", context.Cause(ctx))
 	}
-	report := s.report(happened)
+	s.auditAll(t)
+	s.auditResources(t)
+	if !s.brief {
+		s.auditFlat(t)
+	}
+	verdict := "Passed: nothing was lost, doubled, out of order or counted wrong."
+	if t.Failed() {
+		verdict = "FAILED: the test's output says what was found."
+	}
+	report := fmt.Sprintf("%s, %s\n\n%s\n%s\n", s.began.Format(time.DateTime), runtime.Version(), s.report(happened), verdict)
 	t.Log("\n" + report)
 	if *soakReport != "" {
 		if err := os.WriteFile(*soakReport, []byte(report), 0o600); err != nil {
 			t.Error(err)
 		}
-	}
-	s.auditAll(t)
-	s.auditResources(t)
-	if !s.brief {
-		s.auditFlat(t)
 	}
 }
 

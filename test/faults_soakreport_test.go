@@ -164,6 +164,9 @@ func (s *soak) report(happened []*soakFault) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v of load, %d connections made, %d messages answered with an id, %d faults.\n\n", *soakFor,
 		s.lines.Load(), s.sent.acknowledged()+s.voiced(), len(happened))
+	if s.brief {
+		fmt.Fprint(&b, "In a run as short as this faults come every 2 s, and last a fraction of what their names say.\n\n")
+	}
 	fmt.Fprintln(&b, "| request | answered | refused | no answer | connection lost | slowest answer |\n|---|--:|--:|--:|--:|--:|")
 	for _, kind := range slices.Sorted(maps.Keys(s.outcomes)) {
 		fmt.Fprintf(&b, "| %s | %s |\n", kind, s.outcomes[kind])

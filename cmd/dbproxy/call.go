@@ -62,7 +62,7 @@ The exit code says what became of it:
 	f.BoolVar(&call.decode, "decode", false, "show bytes as text; as \"base64:...\" if they are none")
 	f.BoolVar(&call.raw, "raw", false, "show the frames, explained, on standard error")
 	f.StringVar(&call.addr, "addr", "127.0.0.1:10600", "the proxy's `address`")
-	f.DurationVar(&call.timeout, "timeout", 5*time.Second, "how long to wait for the answer")
+	f.DurationVar(&call.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
 	c.MarkFlagsMutuallyExclusive("list", "describe", "example")
 	c.Args = func(c *cobra.Command, args []string) error { return checkCallArgs(args, *list, *describe || *example) }
 	c.ValidArgsFunction = completeRequests

@@ -133,7 +133,7 @@ func (h *Handler) sum(ctx context.Context, after time.Duration) {
 		text := fmt.Sprintf("… and %d more like this in %v: %s", d.more, took, d.last.Message)
 		r := slog.NewRecord(now, d.last.Level, text, d.last.PC)
 		d.last.Attrs(func(a slog.Attr) bool { r.AddAttrs(a); return true })
-		r.AddAttrs(slog.Int("more", d.more))
+		r.AddAttrs(slog.Int("more", d.more), slog.Time("last", d.last.Time))
 		_ = d.next.Handle(ctx, r) // there is nobody to tell
 	}
 }
