@@ -78,6 +78,7 @@ func (s *storing) look() {
 	if s.stored.IsZero() || s.now().Sub(s.what.Last) < storingQuiet {
 		return
 	}
-	s.log.Info("messages are stored again", "after", s.stored.Sub(s.what.Since).Round(time.Millisecond), "failed", s.what.Count)
+	after := s.stored.Sub(s.what.Since).Round(time.Millisecond)
+	s.log.Info("messages are stored again", "after", after, "failed", s.what.Count)
 	s.what, s.stored = Failing{}, time.Time{}
 }
