@@ -79,8 +79,29 @@ func failures(p *harness.Proxy) (failed, lines int) {
 	return failed, lines
 }
 
-// TestLogOfFaults has MySQL take no writes, and then Redis be full, under load: the log says so once, and what to do, and
-// when it is over; what fails meanwhile is counted to the last message, in few lines.
+// withoutTable takes the table of the messages away: MySQL answers, and stores none of them.
+func withoutTable(t *testing.T, f *fleet, p *harness.Proxy, send func(messages int)) {
+	t.Helper()
+	readiness(t, p, "storing", "good")
+	f.exec(t, "RENAME TABLE IMMessage_1 TO Elsewhere")
+	send(20)
+	logged(t, p, "messages are not stored", "IMMessage_1", "dbproxy migrate")
+	text := readiness(t, p, "storing", "doubtful")
+	if t.Log(text); !strings.Contains(text, "failed, the first") || !strings.Contains(text, "dbproxy migrate") {
+		t.Errorf("/readyz says %q", text)
+	}
+	readiness(t, p, "store", "good") // it is, as such
+	f.exec(t, "RENAME TABLE Elsewhere TO IMMessage_1")
+	send(1)
+	logged(t, p, "messages are stored again", "after", `"failed":`)
+	readiness(t, p, "storing", "good")
+	if n := strings.Count(p.Log.String(), `"messages are not stored`); n != 1 {
+		t.Errorf("the log says %d times that messages are not stored", n)
+	}
+}
+
+// TestLogOfFaults has MySQL lack a table, then take no writes, and then Redis be full, under load: the log says so once,
+// and what to do, and when it is over; what fails meanwhile is counted to the last message, in few lines.
 func TestLogOfFaults(t *testing.T) {
 	t.Parallel()
 	mysql := servers.StartMariaDB(t)
@@ -105,6 +126,7 @@ func TestLogOfFaults(t *testing.T) {
 		all.Wait()
 	}
 	send(10)
+	withoutTable(t, f, p, send)
 
 	f.exec(t, "SET GLOBAL read_only=1")
 	send(400)

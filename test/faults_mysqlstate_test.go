@@ -90,6 +90,7 @@ func TestMySQLFull(t *testing.T) {
 			}
 		}
 		w.awaitRefusal(ctx, t, "the server's disk is full")
+		await(t, "the metric of what is not stored", func() bool { return metric(t, w.proxy(0), `dbproxy_degraded{part="storing"}`) == 1 })
 		pause(ctx, seconds(2, 10))
 		server.RestartWith(t, space("128M"))
 	})

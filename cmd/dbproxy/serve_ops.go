@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"runtime"
 	"strings"
@@ -105,18 +106,21 @@ type watched struct {
 // newSite is what the admin address shows.
 func newSite(w watched, watch *ops.Recorder, log *slog.Logger) (ops.Site, error) {
 	reg := prometheus.NewRegistry()
+	degraded := map[string]func() bool{"storing": func() bool { _, failing := w.svc.Failing(); return failing }}
+	maps.Copy(degraded, w.backend.degraded)
 	err := ops.Register(reg, watch, ops.NewCollector(ops.Sources{
 		Network: w.network,
 		Queue:   func() ops.Queue { return ops.Queue(w.svc.Queue()) },
 		Pools:   w.backend.store.Stats,
 
 		ReplicaLag: w.backend.store.ReplicaLag,
-		Degraded:   w.backend.degraded,
+		Degraded:   degraded,
 	}))
 	checks := append([]ops.Check{
 		{Name: "listening", Look: w.listening},
 		{Name: "draining", Look: w.draining},
 		{Name: "store", Look: w.reachable},
+		{Name: "storing", Look: w.storing},
 	}, w.backend.checks...)
 	return ops.Site{Metrics: reg, Checks: checks, Log: log}, err
 }
@@ -159,4 +163,15 @@ func (w watched) reachable(ctx context.Context) (ops.State, string) {
 		return ops.Wrong, err.Error()
 	}
 	return ops.Good, fmt.Sprintf("answered in %.1f ms", time.Since(begun).Seconds()*1000)
+}
+
+// storing is doubtful while messages fail, though the records can be read: a full disk, a table that is missing.
+func (w watched) storing(context.Context) (ops.State, string) {
+	what, failing := w.svc.Failing()
+	if !failing {
+		return ops.Good, "messages are stored as they come"
+	}
+	ago := func(t time.Time) time.Duration { return time.Since(t).Round(time.Second) }
+	return ops.Doubtful, fmt.Sprintf("messages are not stored: %d failed, the first %v ago, the last %v ago: %v",
+		what.Count, ago(what.Since), ago(what.Last), what.Err)
 }

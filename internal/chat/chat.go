@@ -89,6 +89,7 @@ func New(store Store, opt Options) (*Service, error) {
 			log:       opt.Log,
 			now:       opt.Now,
 			committed: opt.Committed,
+			storing:   storing{log: opt.Log, now: opt.Now},
 		},
 		reads:   semaphore.NewWeighted(int64(opt.Concurrency)),
 		changes: semaphore.NewWeighted(int64(opt.Concurrency)),

@@ -51,6 +51,7 @@ type committer struct {
 	now       func() time.Time
 	committed func(rows, bytes int, took time.Duration, err error) // see Options
 
+	storing  storing       // whether messages are stored
 	commits  chan struct{} // holds one for each commit under way; capacity mostCommits
 	behind   atomic.Bool   // counters could not be applied since the last sweep began
 	away     atomic.Bool   // the log says that they could not, and not yet that they have caught up
@@ -72,6 +73,7 @@ func (c *committer) run(ctx context.Context) error {
 		case <-tick.C:
 			c.startSweep(ctx, sweepAge)
 		case <-catchUp.C:
+			c.storing.failing() // logs when it is over
 			if c.behind.Load() {
 				c.startSweep(ctx, 0)
 			}
@@ -120,7 +122,7 @@ func (c *committer) release(batch []*job) {
 // those before it.
 func (c *committer) commit(batch []*job) {
 	slices.SortFunc(batch, func(a, b *job) int { return cmp.Compare(a.seq, b.seq) })
-	w := &committing{batch: batch, outcomes: make([]outcome, len(batch))}
+	w := &committing{batch: batch, outcomes: make([]outcome, len(batch)), told: c.storing.told}
 	var todo []int // indices into batch
 	for i, j := range batch {
 		if j.refused != nil {
@@ -136,7 +138,8 @@ func (c *committer) commit(batch []*job) {
 type committing struct {
 	batch    []*job
 	outcomes []outcome
-	answered int // jobs, from the first
+	answered int           // jobs, from the first
+	told     func(outcome) // called before the job is answered
 }
 
 // outcome is what a job is told.
@@ -157,6 +160,7 @@ func (w *committing) fail(k int, err error) {
 func (w *committing) answer() {
 	for ; w.answered < len(w.batch) && w.outcomes[w.answered].known; w.answered++ {
 		o := w.outcomes[w.answered]
+		w.told(o)
 		w.batch[w.answered].done(o.stored, o.err)
 	}
 }
