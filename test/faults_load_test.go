@@ -29,7 +29,7 @@ const (
 
 // latestAnswer is how long an answer may take at most. The short form runs where anything else may run, too: all that it
 // can tell is what hangs.
-func latestAnswer() time.Duration { return inFull(requestLimit+10*time.Second, patience) }
+func latestAnswer() time.Duration { return inFull(requestLimit+5*time.Second, patience) }
 
 // faultLoad is load that goes on while something breaks, and what is known of its outcome.
 type faultLoad struct {
