@@ -93,11 +93,10 @@ func (l *crashLoad) startAgain(t *testing.T, w *place) time.Duration {
 	return time.Since(begun)
 }
 
-// auditUnread compares the unread counters, as the protocol tells them, with the rows.
-func (l *crashLoad) auditUnread(t *testing.T, p *harness.Proxy, rows map[talk][]row) {
+// auditPairs compares what is unread of the pairs that nobody acks, and their pages, with the rows.
+func auditPairs(t *testing.T, c *client.Client, rows map[talk][]row) {
 	t.Helper()
-	c := dial(t, p)
-	for _, k := range crashPairs { // nobody acks there
+	for _, k := range crashPairs {
 		for _, user := range []uint32{k.low, k.high} {
 			from := k.low + k.high - user
 			want := len(after(rows[k], 0, func(m row) bool { return m.from == from }))
@@ -107,6 +106,13 @@ func (l *crashLoad) auditUnread(t *testing.T, p *harness.Proxy, rows map[talk][]
 		}
 		checkPaging(t, c, k, rows[k])
 	}
+}
+
+// auditUnread compares the unread counters, as the protocol tells them, with the rows.
+func (l *crashLoad) auditUnread(t *testing.T, p *harness.Proxy, rows map[talk][]row) {
+	t.Helper()
+	c := dial(t, p)
+	auditPairs(t, c, rows)
 	for _, g := range l.groups { // nor there, but whoever sends has read what came before
 		list := rows[groupTalk(g)]
 		for _, user := range append([]uint32{silentMember}, crashMembers...) {

@@ -124,16 +124,7 @@ func (l *faultLoad) auditDeadlines(t *testing.T) {
 func (l *faultLoad) auditReaders(t *testing.T, rows map[talk][]row) {
 	t.Helper()
 	c := l.w.dial(t, 0)
-	for _, k := range crashPairs { // nobody acks there
-		for _, user := range []uint32{k.low, k.high} {
-			from := k.low + k.high - user
-			want := len(after(rows[k], 0, func(m row) bool { return m.from == from }))
-			if got := unreadOf(t, c, user, from, pair); got != want {
-				t.Errorf("%d has %d unread from %d, %d are stored", user, got, from, want)
-			}
-		}
-		checkPaging(t, c, k, rows[k])
-	}
+	auditPairs(t, c, rows)
 	for _, r := range l.readers {
 		list, possible := rows[r.talk()], false
 		got := unreadOf(t, c, r.user, r.from, pair)
