@@ -33,8 +33,8 @@ func TestOneTalkLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "a wait for the lock", func() bool {
-		return count(t, f.db.Admin, `SELECT COUNT(*) FROM information_schema.INNODB_TRX x JOIN information_schema.PROCESSLIST p
-			ON p.ID=x.trx_mysql_thread_id WHERE p.DB=DATABASE() AND x.trx_state='LOCK WAIT'`) > 0
+		return count(t, f.db.Admin, `SELECT COUNT(*) FROM information_schema.PROCESSLIST
+			WHERE DB=DATABASE() AND INFO LIKE '%FOR UPDATE' AND ID<>CONNECTION_ID()`) > 0
 	})
 	refused := 0
 	for i := range 20 {
