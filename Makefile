@@ -6,7 +6,7 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DATA   ?= ./data
 
 .DEFAULT_GOAL = help
-.PHONY: help build run test race faults soak lint fuzz bench generate generate-check man clean
+.PHONY: help build run test race faults charsets soak lint fuzz bench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ faults: ## Break MySQL, Redis and proxies under load (FAULT=TestX: one way; FAUL
 	@test/install-servers
 	RACE=$(RACE) FAULTS=$(or $(FAULTS),full) $(GO) test ./test -v -timeout 60m \
 	  -run "^($(or $(FAULT),$$(grep -hoE '^func Test\w+' test/faults_*_test.go | cut -c6- | paste -sd'|')|TestKilledUnderLoad|TestDrain))$$"
+
+charsets: ## Try hostile text on servers that impose each character set, or other settings, on connections
+	@test/install-servers
+	CHARSETS=all $(GO) test ./test -v -timeout 60m -run '^TestNastyTexts$$'
 
 soak: ## 30 minutes of load with a fault every 30 s (SOAK=2m; RACE=1); report in bin/soak.md
 	@test/install-servers

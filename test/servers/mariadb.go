@@ -188,6 +188,10 @@ func (d *DatabaseServer) open(database string) (*sql.DB, error) {
 	c.User, c.Passwd, c.Net, c.Addr, c.DBName = admin, d.password, "tcp", d.Addr(), database
 	c.MultiStatements = true
 	c.Logger = &mysql.NopLogger{}
+	// It is said on every connection: a server may have been told not to listen to the handshake.
+	if err := c.Apply(mysql.Charset("utf8mb4", "")); err != nil {
+		return nil, err
+	}
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,105 @@
+package test
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// setting is a MySQL server that was told how to treat whoever connects.
+type setting struct {
+	name string
+	args []string // of mariadbd; nil: it was told nothing
+	// probe is asked on a connection as drivers make them, and answers imposed: the setting has its effect.
+	probe, imposed string
+}
+
+// charsets are the character sets that servers are told to take connections for, in old recipes against garbled text.
+var charsets = []string{"big5", "cp932", "eucjpms", "euckr", "gb2312", "gbk", "sjis", "ujis", "latin1", "utf8mb3"}
+
+// byInit is a server that says a statement on every connection of who is no administrator.
+func byInit(name, statement, probe, imposed string) setting {
+	return setting{name, []string{"--init-connect=" + statement}, "SELECT " + probe, imposed}
+}
+
+// byServer is a server that does not listen to what clients say they speak.
+func byServer(charset string) setting {
+	return setting{"a server in " + charset, []string{"--skip-character-set-client-handshake", "--character-set-server=" + charset},
+		"SELECT @@character_set_client", charset}
+}
+
+func charsetByInit(charset string) setting {
+	return byInit("init_connect with "+charset, "SET NAMES "+charset, "@@character_set_client", charset)
+}
+
+// manners are settings of sessions other than character sets that change what statements do.
+var manners = []setting{
+	byInit("sql_mode", "SET sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,PIPES_AS_CONCAT,IGNORE_SPACE'",
+		"@@sql_mode LIKE '%NO_BACKSLASH%'", "1"),
+	byInit("autocommit", "SET autocommit=0", "@@autocommit", "0"),
+	byInit("sql_select_limit", "SET sql_select_limit=1", "@@sql_select_limit", "1"),
+	byInit("sql_safe_updates", "SET sql_safe_updates=1", "@@sql_safe_updates", "1"),
+	byInit("completion_type", "SET completion_type=1", "@@completion_type", "CHAIN"),
+	byInit("sql_auto_is_null", "SET sql_auto_is_null=1", "@@sql_auto_is_null", "1"),
+	byInit("sql_big_selects", "SET sql_big_selects=0, max_join_size=1", "@@sql_big_selects", "0"),
+	byInit("isolation", "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED, READ ONLY", "@@tx_read_only", "1"),
+	byInit("collation", "SET NAMES utf8mb4 COLLATE utf8mb4_uca1400_ai_ci", "@@collation_connection", "utf8mb4_uca1400_ai_ci"),
+	{"a server with another collation", []string{"--collation-server=utf8mb4_general_ci"}, "SELECT @@collation_server", "utf8mb4_general_ci"},
+}
+
+// settings are the servers to be tried: all with CHARSETS=all, otherwise one that was told nothing, two that impose a
+// character set, and one whose init_connect says all of manners.
+func settings() []setting {
+	list := []setting{{name: mysql.name}}
+	if os.Getenv("CHARSETS") != "all" {
+		return append(list, charsetByInit("gbk"), byServer("sjis"), allManners())
+	}
+	for _, charset := range charsets {
+		list = append(list, charsetByInit(charset), byServer(charset))
+	}
+	return append(append(list, manners...), allManners())
+}
+
+// allManners is all of manners that init_connect can say.
+func allManners() setting {
+	all := setting{name: "init_connect with all"}
+	statements := ""
+	for _, m := range manners {
+		if s, ok := strings.CutPrefix(m.args[0], "--init-connect="); ok {
+			statements += "; " + s
+			all.probe, all.imposed = m.probe, m.imposed
+		}
+	}
+	all.args = []string{"--init-connect=" + statements[2:]}
+	return all
+}
+
+// at makes a store on such a server, whose user has only the rights that the README names.
+func (s setting) at(t *testing.T) *place {
+	t.Helper()
+	server := servers.MariaDB(t)
+	if s.args != nil {
+		server = servers.StartMariaDB(t, s.args...)
+	}
+	f, _ := newRedisFleetOn(t, server)
+	f.exec(t, fmt.Sprintf("REVOKE ALL PRIVILEGES ON `%s`.* FROM '%s'@'%%'", f.db.Name, f.db.User))
+	f.exec(t, fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON `%s`.* TO '%s'@'%%'", f.db.Name, f.db.User))
+	if s.probe != "" {
+		db, err := sql.Open("mysql", f.db.DSN(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if got := column(t, db, s.probe); len(got) != 1 || got[0] != s.imposed {
+			t.Fatalf("%s: %q, and not %s: the server does not impose it", s.probe, got, s.imposed)
+		}
+	}
+	w := openFleet(t, f)
+	w.proxies = make([]*harness.Proxy, 1)
+	return w
+}
