@@ -17,6 +17,7 @@ type setting struct {
 	args []string // of mariadbd; nil: it was told nothing
 	// probe is asked on a connection as drivers make them, and answers imposed: the setting has its effect.
 	probe, imposed string
+	later          string // is said by an administrator when all is made; may be empty
 }
 
 // charsets are the character sets that servers are told to take connections for, in old recipes against garbled text.
@@ -24,13 +25,16 @@ var charsets = []string{"big5", "cp932", "eucjpms", "euckr", "gb2312", "gbk", "s
 
 // byInit is a server that says a statement on every connection of who is no administrator.
 func byInit(name, statement, probe, imposed string) setting {
-	return setting{name, []string{"--init-connect=" + statement}, "SELECT " + probe, imposed}
+	return setting{name: name, args: []string{"--init-connect=" + statement}, probe: "SELECT " + probe, imposed: imposed}
 }
 
 // byServer is a server that does not listen to what clients say they speak.
 func byServer(charset string) setting {
-	return setting{"a server in " + charset, []string{"--skip-character-set-client-handshake", "--character-set-server=" + charset},
-		"SELECT @@character_set_client", charset}
+	return setting{
+		name:  "a server in " + charset,
+		args:  []string{"--skip-character-set-client-handshake", "--character-set-server=" + charset},
+		probe: "SELECT @@character_set_client", imposed: charset,
+	}
 }
 
 func charsetByInit(charset string) setting {
@@ -49,7 +53,10 @@ var manners = []setting{
 	byInit("sql_big_selects", "SET sql_big_selects=0, max_join_size=1", "@@sql_big_selects", "0"),
 	byInit("isolation", "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED, READ ONLY", "@@tx_read_only", "1"),
 	byInit("collation", "SET NAMES utf8mb4 COLLATE utf8mb4_uca1400_ai_ci", "@@collation_connection", "utf8mb4_uca1400_ai_ci"),
-	{"a server with another collation", []string{"--collation-server=utf8mb4_general_ci"}, "SELECT @@collation_server", "utf8mb4_general_ci"},
+	{name: "a server with another collation", args: []string{"--collation-server=utf8mb4_general_ci"},
+		probe: "SELECT @@collation_server", imposed: "utf8mb4_general_ci"},
+	{name: "no prepared statements", args: []string{"--init-connect=SET NAMES gbk"}, probe: "SELECT @@character_set_client",
+		imposed: "gbk", later: "SET GLOBAL max_prepared_stmt_count=0"},
 }
 
 // settings are the servers to be tried: all with CHARSETS=all, otherwise one that was told nothing, two that impose a
@@ -70,7 +77,7 @@ func allManners() setting {
 	all := setting{name: "init_connect with all"}
 	statements := ""
 	for _, m := range manners {
-		if s, ok := strings.CutPrefix(m.args[0], "--init-connect="); ok {
+		if s, ok := strings.CutPrefix(m.args[0], "--init-connect="); ok && m.later == "" {
 			statements += "; " + s
 			all.probe, all.imposed = m.probe, m.imposed
 		}
@@ -88,7 +95,8 @@ func (s setting) at(t *testing.T) *place {
 	}
 	f, _ := newRedisFleetOn(t, server)
 	f.exec(t, fmt.Sprintf("REVOKE ALL PRIVILEGES ON `%s`.* FROM '%s'@'%%'", f.db.Name, f.db.User))
-	f.exec(t, fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON `%s`.* TO '%s'@'%%'", f.db.Name, f.db.User))
+	f.exec(t, fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON `%s`.* TO '%s'@'%%'",
+		f.db.Name, f.db.User))
 	if s.probe != "" {
 		db, err := sql.Open("mysql", f.db.DSN(""))
 		if err != nil {
@@ -98,6 +106,9 @@ func (s setting) at(t *testing.T) *place {
 		if got := column(t, db, s.probe); len(got) != 1 || got[0] != s.imposed {
 			t.Fatalf("%s: %q, and not %s: the server does not impose it", s.probe, got, s.imposed)
 		}
+	}
+	if s.later != "" {
+		f.exec(t, s.later)
 	}
 	w := openFleet(t, f)
 	w.proxies = make([]*harness.Proxy, 1)

@@ -56,6 +56,7 @@ func (w *place) administerNasty(t *testing.T) {
 		w.administer(t, "", "group", "create", text, "--creator", "1", "--members", "1,2", "--avatar", text)
 		var shown struct{ Name, Nick string }
 		out := w.administer(t, "", "user", "show", text, "--json")
+		out = out[max(strings.Index(out, "{\n"), 0):] // warnings may come before it
 		if err := json.Unmarshal([]byte(out), &shown); err != nil || shown.Name != text || shown.Nick != text {
 			t.Errorf("%q is shown as %q: %v", text, out, err)
 		}
@@ -76,7 +77,7 @@ func (w *place) administerNasty(t *testing.T) {
 // repairNasty leaves what races of original servers leave behind, with nasty texts in it, and has it repaired.
 func (w *place) repairNasty(t *testing.T) {
 	t.Helper()
-	db := w.db
+	db, literal := w.db, "CONVERT(X'%x' USING utf8mb4)"
 	if w.data != "" {
 		var err error
 		db, err = sql.Open("sqlite", "file:"+filepath.Join(w.data, "dbproxy.db")+"?_pragma=busy_timeout(10000)")
@@ -84,19 +85,20 @@ func (w *place) repairNasty(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
+		literal = "CAST(X'%x' AS TEXT)"
 	}
-	exec := func(query string, args ...any) {
+	exec := func(query string) {
 		t.Helper()
-		if _, err := db.ExecContext(within(t), query, args...); err != nil {
+		if _, err := db.ExecContext(within(t), query); err != nil {
 			t.Fatalf("%s: %v", query, err)
 		}
 	}
 	for _, relation := range []int{800001, 800002} { // of one pair: one too many
-		exec("INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES (?,8,9,0,1,1)", relation)
+		exec(fmt.Sprintf("INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES (%d,8,9,0,1,1)", relation))
 		for i, n := range nastyTexts {
 			if fit(n.text, chat.MaxContent) {
 				exec(fmt.Sprintf("INSERT INTO IMMessage_%d (relateId,fromId,toId,msgId,content,type,status,updated,created)"+
-					" VALUES (?,8,9,?,?,1,0,1,1)", relation%8), relation, i+1, n.text)
+					" VALUES (%d,8,9,%d,"+literal+",1,0,1,1)", relation%8, relation, i+1, n.text))
 			}
 		}
 	}
