@@ -94,9 +94,12 @@ func mysqlOf(d config.Database) (records.MySQL, error) {
 		TLS: secure, PlainAllowed: d.TLS.Optional(),
 		MaxConns: d.MaxConns, MaxIdle: d.MaxIdle, MaxLifetime: d.ConnLifetime, MaxIdleTime: d.ConnIdleTime,
 		ConnectTimeout: d.ConnectTimeout, StatementTimeout: d.StatementTimeout,
-		ReadTimeout: d.ReadTimeout, WriteTimeout: d.WriteTimeout,
+		ReadTimeout: d.ReadTimeout, WriteTimeout: d.WriteTimeout, Join: joinings[d.MultiStatements],
 	}, err
 }
+
+// joinings are the values of NAME_multi_statements.
+var joinings = map[string]records.Joining{"auto": records.JoinAuto, "on": records.JoinAlways, "off": records.JoinNever}
 
 func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
 	opt, err := redisOptions(cfg)

@@ -13,10 +13,29 @@ import (
 // What the commands of an administrator need. They work on the store directly, beside a running proxy: nothing of
 // IMUser and IMDepart outlives a request there. Here are people; departments and groups have files of their own.
 
+// Marks that transactions write which rely on what they read of all people, or of all departments.
+const (
+	peopleMark     = "people"
+	departmentMark = "departments"
+)
+
+// changeAlone is change for transactions of which one at a time is to be at work. They write a mark: a node of a cluster
+// of which several are written to knows nothing of the locks at the others.
+func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx *sql.Tx) error) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		if s.dialect.shared() {
+			if _, err := exec(ctx, tx, raiseMark, mark); err != nil {
+				return err
+			}
+		}
+		return work(tx)
+	})
+}
+
 // AddUser makes a user and returns its id; kind NotAllowed when somebody who can log in has that name already, kind
 // NotFound when the department does not exist (0 means none).
 func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error) {
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
 		if err := mayAdd(ctx, tx, []chat.User{u}); err != nil {
 			return err
 		}
@@ -35,7 +54,7 @@ func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 // AddUsers makes users, all of them or, with an error, none. Kinds as of AddUser; NotAllowed also when two of the users
 // have the same name.
 func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
 		if err := mayAdd(ctx, tx, users); err != nil {
 			return err
 		}
@@ -127,7 +146,7 @@ func nameTaken(name string) error {
 // transaction has to be repeated. It returns how many users are now different. Kind NotFound when a user or a department
 // does not exist; NotAllowed when somebody else who can log in has the name already.
 func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat.User) error) (changed int, err error) {
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
 		before, err := s.lockUsers(ctx, tx, ids)
 		if err != nil {
 			return err

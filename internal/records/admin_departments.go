@@ -13,7 +13,7 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32
 	if err := chat.CheckDepartment(d); err != nil {
 		return 0, err
 	}
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.changeAlone(ctx, departmentMark, func(tx *sql.Tx) error {
 		if err := departmentExists(ctx, tx, d.Parent); err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32
 // was anything. change may be called again, when the transaction has to be repeated. Kind NotFound when the department
 // or its parent does not exist, kind Invalid when it would stand above itself.
 func (s *Store) ChangeDepartment(ctx context.Context, id uint32, change func(*chat.Department) error) (changed bool, err error) {
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.changeAlone(ctx, departmentMark, func(tx *sql.Tx) error {
 		all, err := departments(ctx, tx, s.dialect.lock())
 		if err != nil {
 			return err

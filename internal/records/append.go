@@ -2,7 +2,6 @@ package records
 
 import (
 	"context"
-	"database/sql"
 	"slices"
 	"strconv"
 
@@ -13,10 +12,9 @@ import (
 func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (chat.Receipt, error) {
 	a := new(appending)
 	purge := s.takeApplied()
-	err := s.tx(ctx, func(tx *sql.Tx) error {
+	err := s.batchTx(ctx, func(q batched, d dialect) error {
 		a.giveBack(ctx, seq) // those of the try before
-		q := s.dialect.together(tx)
-		a = &appending{Batch: b, talking: s.talking(q), tx: q, stored: make([]chat.Stored, len(b.Drafts))}
+		a = &appending{Batch: b, talking: talking{q, d, s.follower}, tx: q, stored: make([]chat.Stored, len(b.Drafts))}
 		err := a.run(ctx, seq)
 		if err == nil {
 			err = deleteCommits(ctx, q, purge)

@@ -198,36 +198,37 @@ func comparePlaces(a, b place) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id%shards, b.id%shards), cmp.Compare(a.id, b.id))
 }
 
-// lastAt finds the last message at each of some places, which are in the order of comparePlaces. There is one SELECT for
-// each table; where an answer is some way off they are one statement.
+// lastAt finds the last message at each of some places, which are not more than a statement names. There is one SELECT for
+// each table; where an answer is some way off they are one statement. Then there is one for every table of a kind, all of
+// the same width, so that few different statements are prepared.
 func (r reader) lastAt(ctx context.Context, places []place, found func(place, chat.Message)) error {
-	var selects []string
-	var ids [][]any
-	for len(places) > 0 {
-		n := slices.IndexFunc(places, func(p place) bool { return p.table() != places[0].table() })
-		if n < 0 {
-			n = len(places)
-		}
-		table := places[0]
-		err := chunked(places[:n], func(some []place) error {
-			selects = append(selects, lastSelect(table.kind, table.table(), len(some)))
-			var params []any
-			for _, p := range some {
-				params = append(params, p.id)
-			}
-			ids = append(ids, params)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		places = places[n:]
+	ids := make(map[place][]any) // by kind and shard
+	for _, p := range places {
+		shard := place{p.kind, p.id % shards}
+		ids[shard] = append(ids[shard], p.id)
 	}
-	if r.dialect.shared() && len(selects) > 0 {
-		selects, ids = []string{strings.Join(selects, " UNION ALL ")}, [][]any{slices.Concat(ids...)}
+	width := 0
+	if r.dialect.shared() && len(ids) > 1 {
+		for _, shard := range keysOf(ids) {
+			width = max(width, listLength(len(ids[shard])))
+			for n := range uint32(shards) {
+				ids[place{shard.kind, n}] = ids[place{shard.kind, n}] // none, where it was not there
+			}
+		}
+	}
+	var selects []string
+	var params [][]any
+	for _, shard := range slices.SortedFunc(maps.Keys(ids), comparePlaces) {
+		some := ids[shard]
+		n := max(width, listLength(len(some)))
+		selects = append(selects, lastSelect(shard.kind, shard.table(), n))
+		params = append(params, append(some, slices.Repeat([]any{uint32(0)}, n-len(some))...)) // 0 is nobody's id
+	}
+	if width > 0 {
+		selects, params = []string{strings.Join(selects, " UNION ALL ")}, [][]any{slices.Concat(params...)}
 	}
 	for i, query := range selects {
-		err := r.query(ctx, "last messages", query, ids[i], func(scan scanner) error {
+		err := r.query(ctx, "last messages", query, params[i], func(scan scanner) error {
 			var at place
 			var m chat.Message
 			err := scan(&at.kind, &at.id, &m.ID, &m.From, &m.Type, &m.Created, &m.Data)

@@ -43,8 +43,8 @@ func CheckMaster(ctx context.Context, m MySQL, opt CheckOptions) []checkup.Findi
 		c.binlog()
 		c.packet()
 		c.idle()
-		c.all(ctx, question{"connections", c.connections}, question{"clock", c.clock}, question{"tables", c.tables},
-			question{"rights", c.rights})
+		c.all(ctx, question{item: "connections", ask: c.connections}, question{item: "clock", ask: c.clock},
+			question{item: "tables", ask: c.tables}, question{item: "rights", ask: c.rights, many: true})
 	}
 	return c.found
 }
@@ -74,7 +74,7 @@ func inspect(ctx context.Context, m MySQL, opt CheckOptions) (c *inspection, rea
 	c = &inspection{MySQL: m, opt: opt}
 	configured := m.MaxConns
 	m.MaxConns, m.MaxIdle = 2, 0
-	db, err := openMySQL(m)
+	db, err := openMySQL(m, nil)
 	if err != nil {
 		c.add(checkup.Fault("reachable", err.Error(), "mend the keys of "+opt.Name))
 		return c, false
@@ -121,12 +121,22 @@ func (c *inspection) ask(ctx context.Context, question func(context.Context) err
 type question struct {
 	item string
 	ask  func(context.Context) error
+	many bool // it takes many statements
 }
+
+// manyStatements is how many times the time of one statement a question may take that has many.
+const manyStatements = 30
 
 // all asks all questions, up to one that finds the server gone.
 func (c *inspection) all(ctx context.Context, questions ...question) {
 	for _, q := range questions {
-		err := c.ask(ctx, q.ask)
+		timeout := c.StatementTimeout
+		if q.many {
+			timeout *= manyStatements
+		}
+		bounded, cancel := context.WithTimeout(ctx, timeout)
+		err := q.ask(bounded)
+		cancel()
 		switch {
 		case err == nil:
 		case cutOff(err), errors.Is(err, context.DeadlineExceeded), ctx.Err() != nil:

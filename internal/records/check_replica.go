@@ -43,8 +43,10 @@ func CheckReplica(ctx context.Context, master, replica MySQL, opt CheckOptions) 
 		}
 	}
 	c.idle()
-	c.all(ctx, question{"connections", c.connections}, question{"clock", c.clock}, question{"tables", c.copied},
-		question{"rights", func(ctx context.Context) error { return c.rightsOn(ctx, needsRead) }})
+	c.all(ctx, question{item: "connections", ask: c.connections}, question{item: "clock", ask: c.clock},
+		question{item: "tables", ask: c.copied}, question{item: "rights", many: true, ask: func(ctx context.Context) error {
+			return c.rightsOn(ctx, needsRead)
+		}})
 	return c.found
 }
 

@@ -3,7 +3,6 @@ package records
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -237,38 +236,30 @@ func (c *inspection) rights(ctx context.Context) error {
 	return nil
 }
 
-// rightsOn asks for rights on all tables: first for all in one go, then, where that is refused, one by one.
+// rightsOn asks for rights on all tables, one by one.
 func (c *inspection) rightsOn(ctx context.Context, rights []string) error {
 	there := c.seen.there()
 	tables := slices.DeleteFunc(schema(), func(t table) bool { return !slices.Contains(there, t.name) })
-	var stmts []string
-	for _, t := range tables {
-		for _, r := range rights {
-			stmts = append(stmts, explained(r, t))
-		}
-	}
-	if len(stmts) == 0 {
-		return nil
-	}
 	const item = "rights"
-	switch err := drain(ctx, c.db, strings.Join(stmts, ";\n")); {
-	case err == nil:
-		c.add(checkup.Goodf(item, "%s on all tables that are there", strings.Join(rights, ", ")))
-		return nil
-	case mysqlCode(err) == errReadOnly || mysqlCode(err) == errReadOnlyMode: // told already
-		return nil
-	case !denied(err):
-		return err
-	}
 	lacks := map[string][]string{}
 	for _, t := range tables {
 		for _, r := range rights {
-			if err := drain(ctx, c.db, explained(r, t)); denied(err) {
+			switch err := drain(ctx, c.db, explained(r, t)); {
+			case denied(err):
 				lacks[r] = append(lacks[r], t.name)
-			} else if err != nil {
+			case mysqlCode(err) == errReadOnly, mysqlCode(err) == errReadOnlyMode: // told already
+				return nil
+			case err != nil:
 				return err
 			}
 		}
+	}
+	switch {
+	case len(tables) == 0:
+		return nil
+	case len(lacks) == 0:
+		c.add(checkup.Goodf(item, "%s on all tables that are there", strings.Join(rights, ", ")))
+		return nil
 	}
 	var parts []string
 	for _, r := range rights {
@@ -291,18 +282,9 @@ func denied(err error) bool {
 	return false
 }
 
-// drain runs statements and reads all that they return.
-func drain(ctx context.Context, q querier, stmts string) (err error) {
-	rows, err := q.QueryContext(ctx, stmts)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for more := true; more; more = rows.NextResultSet() {
-		for rows.Next() {
-		}
-	}
-	return rows.Err()
+// drain runs a statement and passes over what it returns.
+func drain(ctx context.Context, q querier, stmt string) error {
+	return each(ctx, q, stmt, nil, func(scanner) error { return nil })
 }
 
 // whoAmI is the account that the server took the user for, as statements have it: 'name'@'host'.

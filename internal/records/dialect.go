@@ -33,6 +33,10 @@ type dialect interface {
 	insertRows(left int) int
 	// upsert is appended to an INSERT: where a row with these keys is there, the columns set are overwritten.
 	upsert(keys, set []string) string
+	// on is the dialect of one connection to store batches with.
+	on(conn *sql.Conn) (dialect, error)
+	// joins reports whether several statements may go in one text.
+	joins() bool
 	// together returns a transaction that may keep back what is executed.
 	together(tx *sql.Tx) batched
 
@@ -46,6 +50,8 @@ type dialect interface {
 	// transaction may succeed when it is run again at once.
 	undone(err error) bool
 	retry(err error) bool
+	// raced reports whether it was undone in favour of another one.
+	raced(err error) bool
 }
 
 // querier is what runs statements: a pool or a transaction.

@@ -50,12 +50,19 @@ func (c *notingConn) QueryContext(ctx context.Context, query string, args []driv
 
 // OpenNotingMySQL is OpenMySQL without a replica; note hears every statement of the store before it runs.
 func OpenNotingMySQL(m MySQL, opt Options, note func(query string, args []driver.NamedValue)) (*Store, error) {
-	connector, err := m.connector()
+	batches, others := m.split()
+	toStore, err := batches.batchConnector(opt.Log)
 	if err != nil {
 		return nil, err
 	}
-	db := m.pool(notingMySQL{connector, note})
-	return newStore(db, db, mysqlDialect{}, opt), nil
+	connector, err := others.connector(opt.Log)
+	if err != nil {
+		return nil, err
+	}
+	db := others.pool(notingMySQL{connector, note})
+	s := newStore(db, db, mysqlDialect{}, opt)
+	s.batches = batches.pool(notingMySQL{toStore, note})
+	return s, nil
 }
 
 type notingMySQL struct {
@@ -68,38 +75,26 @@ func (c notingMySQL) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return notingMySQLConn{conn.(mysqlDriverConn), c.note}, nil
-}
-
-// mysqlDriverConn is what database/sql uses of the driver's connection.
-type mysqlDriverConn interface {
-	driver.Conn
-	driver.ConnBeginTx
-	driver.ConnPrepareContext
-	driver.ExecerContext
-	driver.QueryerContext
-	driver.NamedValueChecker
-	driver.SessionResetter
-	driver.Validator
+	return notingMySQLConn{conn.(*mysqlConn), c.note}, nil
 }
 
 type notingMySQLConn struct {
-	mysqlDriverConn
+	*mysqlConn
 	note func(string, []driver.NamedValue)
 }
 
 func (c notingMySQLConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.note(query, args)
-	return c.mysqlDriverConn.ExecContext(ctx, query, args)
+	return c.mysqlConn.ExecContext(ctx, query, args)
 }
 
 func (c notingMySQLConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	c.note(query, args)
-	return c.mysqlDriverConn.QueryContext(ctx, query, args)
+	return c.mysqlConn.QueryContext(ctx, query, args)
 }
 
 // Unheard are statements that are not run through what OpenNotingMySQL listens to.
-var Unheard = []string{session, raiseMark}
+var Unheard = append(session, heldVariables, raiseMark)
 
 // Unshared has requests of a store run queries of their own.
 func Unshared(s *Store) { s.reader.batches = newBatches(reader{s, s.read, nil}, 1<<30) }

@@ -42,7 +42,7 @@ func OpenFeed(path string) (*Feed, error) {
 // OpenMySQLFeed opens the records in a MySQL for reading alone. The feed begins before the first message.
 func OpenMySQLFeed(ctx context.Context, m MySQL) (*Feed, error) {
 	m.MaxConns = 1
-	db, err := openMySQL(m)
+	db, err := openMySQL(m, nil)
 	if err != nil {
 		return nil, err
 	}

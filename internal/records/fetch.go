@@ -22,9 +22,9 @@ func fetches[K any](keys []K, of func([]K) fetch) (all []fetch) {
 	return all
 }
 
-// fetchAll runs queries one after the other: where there are round trips, in one.
+// fetchAll runs queries one after the other: where texts may be joined, in one round trip.
 func fetchAll(ctx context.Context, q querier, d dialect, all []fetch) (err error) {
-	if len(all) < 2 || !d.shared() {
+	if len(all) < 2 || !d.joins() {
 		for _, f := range all {
 			if err := each(ctx, q, f.text, f.args, f.row); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -21,8 +22,11 @@ type MySQL struct {
 	User, Password string
 	TLS            *tls.Config // nil: none
 	PlainAllowed   bool        // a server that has no TLS is taken without it
-	// MaxConns is how many connections are open at most (0: 16), MaxIdle how many stay open unused (0: all).
+	// MaxConns is how many connections are open at most (0: 16; a master that is written has two at least), MaxIdle how
+	// many of each pool stay open unused (0: all). Of a master's, half and at most eight store batches of messages.
 	MaxConns, MaxIdle int
+	// Join is whether the connections that store batches send several statements as one text.
+	Join Joining
 	// MaxLifetime is how long a connection is used, MaxIdleTime how long it stays open unused; 0: without end.
 	MaxLifetime, MaxIdleTime time.Duration
 	ConnectTimeout           time.Duration // 0: 2 s
@@ -32,35 +36,68 @@ type MySQL struct {
 	Log                                         mysql.Logger // of what the driver has to say; nil: nothing
 }
 
+// Joining is whether several statements may go to a server as one text, which saves round trips.
+type Joining int
+
+const (
+	// JoinAuto asks the server on each connection whether it is a node of Galera. Such a node may abort a transaction
+	// in the midst of a text, and go on with the rest of it outside of any transaction.
+	JoinAuto Joining = iota
+	// JoinAlways joins texts unless the server says that it is a node of Galera.
+	JoinAlways
+	// JoinNever is for what takes no joined texts, such as a proxy in between.
+	JoinNever
+)
+
 // Defaults of a MySQL.
 const (
 	defaultConns   = 16
 	connectTimeout = 2 * time.Second
 )
 
-// session is said at the begin of every connection: how strict the server is with us does not depend on its
-// configuration, and a wait for a lock ends before the request that waits.
-const session = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
-
 // OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where replica is nil or the same server as
 // master, all is read from the master; else see RunReplica. It does not connect yet: see Ping. Tables are made by Migrate.
 func OpenMySQL(master MySQL, replica *MySQL, opt Options) (*Store, error) {
-	connector, err := master.connector()
+	batches, changes := master.split()
+	toStore, err := batches.batchConnector(opt.Log)
 	if err != nil {
 		return nil, err
 	}
-	write := master.pool(connector)
+	connector, err := changes.connector(opt.Log)
+	if err != nil {
+		return nil, err
+	}
+	connector.role = toStore.role // one server, one role
+	write := changes.pool(connector)
 	s := newStore(write, write, mysqlDialect{}, opt)
+	s.batches = batches.pool(toStore)
 	s.statement = cmp.Or(master.StatementTimeout, readTimeout)
 	s.watch = newWatch(s, connector, master.Addr)
 	if replica != nil && !sameServer(master, *replica) {
-		db, err := openMySQL(*replica)
+		db, err := openMySQL(*replica, opt.Log)
 		if err != nil {
-			return nil, errors.Join(err, write.Close())
+			return nil, errors.Join(err, s.Close())
 		}
 		s.replica = newReplica(s, db, replica.Addr)
 	}
 	return s, nil
+}
+
+// maxBatchConns is how many connections store batches at most: as many commits are under way at once.
+const maxBatchConns = 8
+
+// split divides the connections to a master between those that store batches and all others.
+func (m MySQL) split() (batches, others MySQL) {
+	conns := cmp.Or(m.MaxConns, defaultConns)
+	batches, others = m, m
+	batches.MaxConns = min(max(1, conns/2), maxBatchConns)
+	others.MaxConns = max(1, conns-batches.MaxConns)
+	return batches, others
+}
+
+// Prepared is how many prepared statements the connections to a server keep there, at most.
+func (m MySQL) Prepared() int {
+	return max(2, cmp.Or(m.MaxConns, defaultConns)) * maxStatements
 }
 
 func sameServer(a, b MySQL) bool {
@@ -72,8 +109,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.failed("", s.write.PingContext(ctx))
 }
 
-func openMySQL(m MySQL) (*sql.DB, error) {
-	connector, err := m.connector()
+func openMySQL(m MySQL, log *slog.Logger) (*sql.DB, error) {
+	connector, err := m.connector(log)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +128,35 @@ func (m MySQL) pool(connector driver.Connector) *sql.DB {
 	return db
 }
 
-func (m MySQL) connector() (driver.Connector, error) {
+// connector makes connections on which the server binds all values: see mysqlConn.
+func (m MySQL) connector(log *slog.Logger) (*mysqlConnector, error) {
+	return m.connectorOf(m.driverConfig(), log)
+}
+
+// batchConnector makes connections for batches, which may send several statements as one text.
+func (m MySQL) batchConnector(log *slog.Logger) (*mysqlConnector, error) {
+	cfg := m.driverConfig()
+	if m.Join != JoinNever {
+		cfg.MultiStatements = true   // for texts that are constants of ours
+		cfg.InterpolateParams = true // prepared, a text is one statement
+	}
+	return m.connectorOf(cfg, log)
+}
+
+func (m MySQL) connectorOf(cfg *mysql.Config, log *slog.Logger) (*mysqlConnector, error) {
+	inner, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
+	}
+	if log == nil {
+		log = slog.Default()
+	}
+	return &mysqlConnector{
+		Connector: inner, addr: m.Addr, log: log, role: new(serverRole), mayJoin: cfg.MultiStatements, join: m.Join,
+	}, nil
+}
+
+func (m MySQL) driverConfig() *mysql.Config {
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr = "tcp", m.Addr
 	if strings.HasPrefix(m.Addr, "/") {
@@ -103,20 +168,10 @@ func (m MySQL) connector() (driver.Connector, error) {
 	cfg.Timeout = cmp.Or(m.ConnectTimeout, connectTimeout)
 	// A COMMIT has no other bound.
 	cfg.ReadTimeout, cfg.WriteTimeout = cmp.Or(m.ReadTimeout, statement), cmp.Or(m.WriteTimeout, statement)
-	cfg.ClientFoundRows = true   // an update that finds its row has found it, changed or not
-	cfg.InterpolateParams = true // one round trip; the driver binds the values
-	cfg.MultiStatements = true   // for texts that are constants of ours
-	cfg.Collation = "utf8mb4_bin"
-	cfg.Params = map[string]string{
-		"sql_mode":                 "'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
-		"innodb_lock_wait_timeout": "3",
-	}
+	cfg.ClientFoundRows = true // an update that finds its row has found it, changed or not
+	cfg.Collation = collation
 	if cfg.Logger = m.Log; m.Log == nil {
 		cfg.Logger = &mysql.NopLogger{}
 	}
-	inner, err := mysql.NewConnector(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
-	}
-	return &mysqlConnector{Connector: inner}, nil
+	return cfg
 }

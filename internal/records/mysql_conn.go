@@ -4,40 +4,9 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
-	"sync/atomic"
 )
-
-// mysqlConnector prepares every connection of a pool, and takes those out of use that lead to a server which is the
-// master no more. After a failover the old one may still run, and answer who reads from it.
-type mysqlConnector struct {
-	driver.Connector
-	// generation is raised when the server refuses writes, and when one takes them again: connections made before that
-	// are not used any more, for reads neither.
-	generation atomic.Uint64
-	refused    atomic.Bool // writes, the last time
-}
-
-// Connect implements driver.Connector.
-func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	generation := c.generation.Load()
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	inner, ok := conn.(driverConn)
-	if !ok {
-		err = fmt.Errorf("the MySQL driver's connection (%T) cannot do all it must", conn)
-	} else {
-		_, err = inner.ExecContext(ctx, session, nil)
-	}
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return &mysqlConn{driverConn: inner, of: c, generation: generation}, nil
-}
 
 // driverConn is what a connection of the driver can do.
 type driverConn interface {
@@ -54,34 +23,48 @@ type driverConn interface {
 
 // mysqlConn is one connection. As every driver.Conn it is used by one goroutine at a time.
 //
-// Within a transaction it saves round trips: the begin, and what is executed with later, go to the server together with
-// the statement that comes next, as one text. The statements are constants of ours and the driver binds the values, so no
-// value can end one.
+// The server binds the values of its statements, which are prepared, and kept: so no value can end the text that it
+// belongs to.
+//
+// A connection that joins saves round trips instead, within a transaction: the begin, and what is executed with later, go
+// to the server together with the statement that comes next, as one text. The statements are constants of ours, and the
+// driver puts in the values, in a character set that the connection was seen to have.
 type mysqlConn struct {
 	driverConn
 	of         *mysqlConnector
 	generation uint64
+	joins      bool
+	statements statements // where it does not join
 
 	kept []string // statements that go with the next one
 	args []driver.NamedValue
 	lost bool // it is not to be used again
 }
 
-const begin = "START TRANSACTION"
+const (
+	begin    = "START TRANSACTION"
+	rollback = "ROLLBACK"
+)
 
 type laterKey struct{}
 
-// later has a connection keep back what is executed with the context it returns, until the transaction's next query, or
-// its end. Nothing is known then of what it affects, and its error is that of the query, or of the end.
+// later lets a connection that joins keep back what is executed with the context it returns, until the transaction's next
+// query, or its end. Nothing is known then of what it affects, and its error may be that of the query, or of the end.
 func later(ctx context.Context) context.Context { return context.WithValue(ctx, laterKey{}, true) }
+
+func (c *mysqlConn) joinsTexts() bool { return c.joins }
 
 // BeginTx implements driver.ConnBeginTx.
 func (c *mysqlConn) BeginTx(ctx context.Context, opt driver.TxOptions) (driver.Tx, error) {
 	if opt != (driver.TxOptions{}) {
 		return nil, errors.New("a transaction is to be of another kind than all others")
 	}
-	c.kept = []string{begin}
-	return mysqlTx{c, ctx}, nil
+	if c.joins {
+		c.kept = []string{begin}
+		return mysqlTx{c, ctx}, nil
+	}
+	_, err := c.ExecContext(ctx, begin, nil)
+	return mysqlTx{c, ctx}, err
 }
 
 // untouched reports whether the server knows nothing yet of a transaction.
@@ -92,13 +75,25 @@ func (c *mysqlConn) ExecContext(ctx context.Context, query string, args []driver
 	if c.lost {
 		return nil, driver.ErrBadConn
 	}
-	if ctx.Value(laterKey{}) != nil {
+	if c.joins && ctx.Value(laterKey{}) != nil {
 		c.kept, c.args = append(c.kept, query), append(c.args, args...)
 		return driver.RowsAffected(0), nil
 	}
 	query, args = c.together(query, args)
-	res, err := c.driverConn.ExecContext(ctx, query, args)
-	return res, c.heard(err, true)
+	res, err := c.exec(ctx, query, args)
+	return res, c.heard(err, query != begin && query != rollback)
+}
+
+// exec runs one text.
+func (c *mysqlConn) exec(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if c.joins || len(args) == 0 {
+		return c.driverConn.ExecContext(ctx, query, args)
+	}
+	return bound(ctx, c, query, args, func(stmt driver.Stmt) (driver.Result, error) {
+		return stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	}, func(text string) (driver.Result, error) {
+		return c.driverConn.ExecContext(ctx, text, nil)
+	})
 }
 
 // QueryContext implements driver.QueryerContext.
@@ -108,8 +103,20 @@ func (c *mysqlConn) QueryContext(ctx context.Context, query string, args []drive
 	}
 	wrote := len(c.args) > 0
 	query, args = c.together(query, args)
-	rows, err := c.driverConn.QueryContext(ctx, query, args)
+	rows, err := c.query(ctx, query, args)
 	return rows, c.heard(err, wrote)
+}
+
+// query runs one text that has rows.
+func (c *mysqlConn) query(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if c.joins || len(args) == 0 {
+		return c.driverConn.QueryContext(ctx, query, args)
+	}
+	return bound(ctx, c, query, args, func(stmt driver.Stmt) (driver.Rows, error) {
+		return stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	}, func(text string) (driver.Rows, error) {
+		return c.driverConn.QueryContext(ctx, text, nil)
+	})
 }
 
 // together is a statement and what was kept back for it.
@@ -129,21 +136,21 @@ func (c *mysqlConn) heard(err error, wrote bool) error {
 		err = errors.New("the driver cannot bind the values of a statement, or it is too large")
 		c.lost = true
 	case takesNoWrites(err):
-		if !c.of.refused.Swap(true) {
-			c.of.generation.Add(1)
+		if !c.of.role.refused.Swap(true) {
+			c.of.role.generation.Add(1)
 		}
 		c.lost = true
 	case err != nil:
 		c.lost = c.lost || mysqlCode(err) == 0
-	case wrote && c.of.refused.CompareAndSwap(true, false):
-		c.generation = c.of.generation.Add(1)
+	case wrote && c.of.role.refused.CompareAndSwap(true, false):
+		c.generation = c.of.role.generation.Add(1)
 	}
 	return err
 }
 
 // ResetSession implements driver.SessionResetter; it is called before a connection is used again.
 func (c *mysqlConn) ResetSession(ctx context.Context) error {
-	if c.generation != c.of.generation.Load() {
+	if c.generation != c.of.role.generation.Load() {
 		return driver.ErrBadConn
 	}
 	return c.driverConn.ResetSession(ctx)
@@ -151,7 +158,7 @@ func (c *mysqlConn) ResetSession(ctx context.Context) error {
 
 // IsValid implements driver.Validator; it is called when a connection is given back.
 func (c *mysqlConn) IsValid() bool {
-	return !c.lost && c.generation == c.of.generation.Load() && c.driverConn.IsValid()
+	return !c.lost && c.generation == c.of.role.generation.Load() && c.driverConn.IsValid()
 }
 
 // mysqlTx is the transaction of a connection.
@@ -173,7 +180,7 @@ func (tx mysqlTx) Commit() error {
 			return notCommitted{errors.Join(driver.ErrBadConn, tx.Rollback())}
 		}
 		_, err := tx.driverConn.ExecContext(context.WithoutCancel(tx.ctx), "COMMIT", nil)
-		tx.lost = tx.lost || err != nil
+		tx.lost = tx.lost || err != nil && !undoneByOthers(err)
 		return tx.heard(err, false)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tx.ctx))
@@ -220,7 +227,7 @@ func (tx mysqlTx) Rollback() error {
 	if untouched || !tx.driverConn.IsValid() { // a connection that is gone has taken it along
 		return nil
 	}
-	_, err := tx.driverConn.ExecContext(context.WithoutCancel(tx.ctx), "ROLLBACK", nil)
+	_, err := tx.driverConn.ExecContext(context.WithoutCancel(tx.ctx), rollback, nil)
 	tx.lost = tx.lost || err != nil
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net"
 	"slices"
 	"strings"
@@ -16,26 +17,52 @@ import (
 )
 
 // mysqlDialect is that of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
-type mysqlDialect struct{}
+type mysqlDialect struct {
+	joined bool // of a connection that joins: see mysqlConn
+}
 
-func (mysqlDialect) together(tx *sql.Tx) batched { return keptBack{tx} }
+func (mysqlDialect) on(conn *sql.Conn) (dialect, error) {
+	var d mysqlDialect
+	err := conn.Raw(func(c any) error {
+		d.joined = c.(interface{ joinsTexts() bool }).joinsTexts()
+		return nil
+	})
+	return d, err
+}
+
+func (d mysqlDialect) joins() bool { return d.joined }
+
+func (d mysqlDialect) together(tx *sql.Tx) batched {
+	if d.joined {
+		return keptBack{tx}
+	}
+	return atOnce{tx}
+}
 
 func (mysqlDialect) shared() bool { return true }
 
 func (mysqlDialect) lock() string { return " FOR UPDATE" }
 
-// insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least.
-func (mysqlDialect) insertRows(left int) int { return min(left, 1000) }
+// insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least. Where statements are prepared there are
+// powers of four, so that few different ones are kept.
+func (d mysqlDialect) insertRows(left int) int {
+	if d.joined {
+		return min(left, 1000)
+	}
+	return 1 << min((bits.Len(uint(left))-1)&^1, 8)
+}
 
 // lookup joins the lists with the table, in this order: each is one step in a key. Given (a,b) IN ((?,?),…) MariaDB takes
-// longer to choose the steps than to go them, and sometimes reads all rows instead, which would lock them all.
+// longer to choose the steps than to go them, and sometimes reads all rows instead, which would lock them all. All keys
+// are numbers, and said to be: of a value that is bound in a list of columns, MySQL 8 would make text.
 func (mysqlDialect) lookup(columns, table string, keys []string, n int) string {
 	var first, on []string
 	for i, key := range keys {
-		first = append(first, fmt.Sprintf("? AS k%d", i))
+		first = append(first, fmt.Sprintf("CAST(? AS UNSIGNED) AS k%d", i))
 		on = append(on, fmt.Sprintf("t.%s=k.k%d", key, i))
 	}
-	lists := "SELECT " + strings.Join(first, ",") + strings.Repeat(" UNION ALL SELECT "+marks(len(keys)), n-1)
+	more := strings.TrimSuffix(strings.Repeat("CAST(? AS UNSIGNED),", len(keys)), ",")
+	lists := "SELECT " + strings.Join(first, ",") + strings.Repeat(" UNION ALL SELECT "+more, n-1)
 	return fmt.Sprintf("SELECT %s FROM (%s) k STRAIGHT_JOIN %s t ON %s", columns, lists, table, strings.Join(on, " AND "))
 }
 
@@ -158,12 +185,21 @@ const (
 	errNoDefault     = 1364
 	errBadText       = 1366
 	errTooLong       = 1406
+	errNoVariable    = 1193
 	errReadOnlyTx    = 1792
 	errReadOnlyMode  = 1836
 	errSignal        = 1644 // of a trigger
 	errTableFull     = 1114
 	errDiskFull      = 1021
 	errWriteFile     = 3
+
+	errUnknownStatement  = 1243
+	errNotPrepared       = 1295
+	errTooManyStatements = 1461
+	errPrepareAgain      = 1615
+
+	errApart           = 1047 // from its cluster: a node of Galera that is not of the majority, or not up to date
+	errGroupRolledBack = 3101 // by Group Replication, as another server's transaction came first
 )
 
 func mysqlCode(err error) uint16 {
@@ -206,6 +242,10 @@ func (mysqlDialect) explain(err error) error {
 		mend = "the server takes no writes; it must be the master"
 	case errTableFull, errDiskFull, errWriteFile:
 		mend = "the server's disk is full; free some space on it"
+	case errTooManyStatements:
+		mend = "raise max_prepared_stmt_count of the server, or lower maxconncnt here"
+	case errApart:
+		mend = "the node is cut off from its cluster, or not up to date; see its wsrep_cluster_status and wsrep_local_state_comment"
 	case errLockWait:
 		mend = "another transaction holds these rows for too long"
 	}
@@ -243,6 +283,14 @@ func takesNoWrites(err error) bool {
 // retry: besides, a connection may turn out to be broken before anything was sent, and then the server undoes what was
 // begun there.
 func (mysqlDialect) retry(err error) bool {
+	return undoneByOthers(err) || mysqlCode(err) == errLockWait || errors.Is(err, driver.ErrBadConn)
+}
+
+func (mysqlDialect) raced(err error) bool { return undoneByOthers(err) }
+
+// undoneByOthers: the server undid the whole transaction in favour of another one, also of another node of a cluster, of
+// which one may hear no earlier than at the COMMIT.
+func undoneByOthers(err error) bool {
 	code := mysqlCode(err)
-	return code == errDeadlock || code == errLockWait || errors.Is(err, driver.ErrBadConn)
+	return code == errDeadlock || code == errGroupRolledBack
 }

@@ -34,7 +34,7 @@ func (r reader) recent(ctx context.Context, user, since uint32, max int) (sessio
 // Remove implements chat.Sessions.
 func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uint32) error {
 	err := s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
-		talks, err := s.talking(tx).lock(ctx, []chat.Talk{talk})
+		t, err := s.talking(tx).lock(ctx, talk)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uin
 		case n == 0:
 			return chat.Errorf(chat.NotFound, "user %d has no session of %s", user, talk)
 		}
-		moved, err := s.clearUnread(ctx, tx, user, talk, talks[talk])
+		moved, err := s.clearUnread(ctx, tx, user, talk, t)
 		c.Changes = append(c.Changes, moved)
 		return err
 	})

@@ -68,6 +68,10 @@ func openSQLiteMode(path, mode, txlock string, conns int, pragma string) (*sql.D
 // sqliteDialect is SQLite's. A write transaction has the database for itself, so nothing needs locking.
 type sqliteDialect struct{}
 
+func (d sqliteDialect) on(*sql.Conn) (dialect, error) { return d, nil }
+
+func (sqliteDialect) joins() bool { return false }
+
 func (sqliteDialect) together(tx *sql.Tx) batched { return atOnce{tx} }
 
 func (sqliteDialect) shared() bool { return false }
@@ -196,6 +200,9 @@ func (sqliteDialect) exists(error) bool { return false } // tables are made in a
 func (d sqliteDialect) undone(err error) bool {
 	return d.retry(err) || sqliteCode(err) == lib.SQLITE_FULL
 }
+
+// raced: only one connection writes.
+func (sqliteDialect) raced(error) bool { return false }
 
 func (sqliteDialect) retry(err error) bool {
 	code := sqliteCode(err)

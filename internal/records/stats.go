@@ -8,7 +8,8 @@ import (
 )
 
 // Stats returns what database/sql counts of the connection pools. Of the embedded store "write" is the one that changes
-// go through, "read" the one that requests read from; else there are "master" and, where there is one, "replica".
+// go through, "read" the one that requests read from; else there are "master", "batches", which stores messages there,
+// and, where there is one, "replica".
 func (s *Store) Stats() map[string]sql.DBStats {
 	stats := make(map[string]sql.DBStats)
 	for name, db := range s.pools() {
@@ -23,7 +24,7 @@ func (s *Store) Stats() map[string]sql.DBStats {
 // pools are those that must work.
 func (s *Store) pools() map[string]*sql.DB {
 	if s.read == s.write {
-		return map[string]*sql.DB{"master": s.write}
+		return map[string]*sql.DB{"master": s.write, "batches": s.batches}
 	}
 	return map[string]*sql.DB{"write": s.write, "read": s.read}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type Options struct {
 // Store is the records. It is safe for concurrent use. Errors have the kinds that the interfaces of chat promise.
 type Store struct {
 	write, read *sql.DB  // the same pool where both may write; read is never late
+	batches     *sql.DB  // what Append writes through; on the embedded store it is write
 	reader      reader   // of read
 	replica     *replica // nil: none
 	watch       *watch   // over the master; nil: none
@@ -64,7 +66,7 @@ func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 		writers = sharedWriters
 	}
 	s := &Store{
-		write: write, read: read, dialect: d, now: opt.Now, log: opt.Log, follower: opt.Follower,
+		write: write, read: read, batches: write, dialect: d, now: opt.Now, log: opt.Log, follower: opt.Follower,
 		changes: semaphore.NewWeighted(writers), statement: readTimeout,
 	}
 	s.reader = newReader(s, read)
@@ -81,7 +83,7 @@ func (s *Store) Close() error {
 		}
 	}
 	s.reader.wait()
-	err := errors.Join(s.read.Close(), s.write.Close())
+	err := errors.Join(s.read.Close(), s.write.Close(), s.batches.Close())
 	if s.replica != nil {
 		s.replica.reader.wait()
 		err = errors.Join(err, s.replica.db.Close())
@@ -89,8 +91,15 @@ func (s *Store) Close() error {
 	return err
 }
 
-// txTries is how often a transaction is run that the engine undid (a deadlock, a lock not had, a connection that broke).
-const txTries = 3
+// txTries is how often a transaction is run that the engine undid (a lock not had, a connection that broke), raceTries
+// where it did so in favour of another one: on a cluster whose nodes are all written to, that may happen many times in a
+// row, and is known at once. Between such tries there is a pause, at random up to racePause longer each time, so that
+// two that meet do not meet again.
+const (
+	txTries   = 3
+	raceTries = 20
+	racePause = 2 * time.Millisecond
+)
 
 // change is tx for everything but Append.
 func (s *Store) change(ctx context.Context, work func(tx *sql.Tx) error) error {
@@ -104,17 +113,56 @@ func (s *Store) change(ctx context.Context, work func(tx *sql.Tx) error) error {
 // tx runs work in a write transaction. On an error of work nothing of it is kept; an error of the commit itself has the
 // kind UnknownOutcome unless the engine says that it undid it.
 func (s *Store) tx(ctx context.Context, work func(tx *sql.Tx) error) error {
+	return s.again(ctx, func() error { return s.txOnce(ctx, s.write, work) })
+}
+
+// batchTx is tx for Append, in the dialect of a connection that is there for it.
+func (s *Store) batchTx(ctx context.Context, work func(q batched, d dialect) error) error {
+	return s.again(ctx, func() error {
+		conn, err := s.batches.Conn(ctx)
+		if err != nil {
+			return s.failed("connecting", err)
+		}
+		defer conn.Close() // back to the pool
+		d, err := s.dialect.on(conn)
+		if err != nil {
+			return s.failed("connecting", err)
+		}
+		return s.txOnce(ctx, conn, func(tx *sql.Tx) error { return work(d.together(tx), d) })
+	})
+}
+
+// again runs a transaction again while the engine undoes it.
+func (s *Store) again(ctx context.Context, once func() error) error {
 	for try := 1; ; try++ {
-		err := s.txOnce(ctx, work)
-		if err == nil || !s.dialect.retry(err) || try == txTries || ctx.Err() != nil {
+		err := once()
+		if err == nil || !s.dialect.retry(err) || ctx.Err() != nil {
 			return err
 		}
-		s.log.Warn("the database undid a transaction; running it again", "try", try, "err", err)
+		raced := s.dialect.raced(err)
+		if try >= raceTries || !raced && try >= txTries {
+			return err
+		}
+		if !raced {
+			s.log.Warn("the database undid a transaction; running it again", "try", try, "err", err)
+			continue
+		}
+		s.log.Debug("another transaction came first; running this one again", "try", try, "err", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(rand.N(time.Duration(try) * racePause)):
+		}
 	}
 }
 
-func (s *Store) txOnce(ctx context.Context, work func(tx *sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+// beginner is what transactions begin on: a pool, or one connection.
+type beginner interface {
+	BeginTx(ctx context.Context, opt *sql.TxOptions) (*sql.Tx, error)
+}
+
+func (s *Store) txOnce(ctx context.Context, on beginner, work func(tx *sql.Tx) error) error {
+	tx, err := on.BeginTx(ctx, nil)
 	if err != nil {
 		return s.failed("beginning a transaction", err)
 	}

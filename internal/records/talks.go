@@ -90,13 +90,23 @@ type talking struct {
 
 func (s *Store) talking(q querier) talking { return talking{q, s.dialect, s.follower} }
 
-// lock reads those of the talks (sorted) that have a row and locks them until the end of the transaction.
-func (w talking) lock(ctx context.Context, talks []chat.Talk) (map[chat.Talk]*talkRow, error) {
-	found := make(map[chat.Talk]*talkRow, len(talks))
-	return found, fetchAll(ctx, w.q, w.d, lockOn(w.d, talks, found))
+// lock reads the row of a talk and locks it until the end of the transaction; nil when there is none. It also writes the
+// row: a node of a cluster of which several are written to knows nothing of the locks at the others, but of two
+// transactions that have written one row it undoes the one that comes second to its COMMIT.
+func (w talking) lock(ctx context.Context, talk chat.Talk) (*talkRow, error) {
+	if w.d.shared() {
+		n, err := exec(ctx, w.q, "UPDATE IMProxyTalk SET turn=1-turn WHERE kind=? AND a=? AND b=?", uint32(talk.Kind), talk.A, talk.B)
+		if err != nil || n == 0 {
+			return nil, err
+		}
+	}
+	found := make(map[chat.Talk]*talkRow, 1)
+	err := fetchAll(ctx, w.q, w.d, lockOn(w.d, []chat.Talk{talk}, found))
+	return found[talk], err
 }
 
-// lockOn does what lock does.
+// lockOn reads those of the talks (sorted) that have a row and locks them until the end of the transaction, which must
+// also write those that it relies on: see lock.
 func lockOn(d dialect, talks []chat.Talk, found map[chat.Talk]*talkRow) []fetch {
 	return fetches(talks, func(talks []chat.Talk) fetch {
 		keys := make([]any, 0, 3*len(talks))
@@ -132,13 +142,13 @@ func (w talking) lockOne(ctx context.Context, talk chat.Talk, now uint32) (*talk
 // lockFirst locks one talk, where others are at work by a row that says nothing when it has none; nil where it needs
 // none. It must be the first that the transaction locks: see claim.
 func (w talking) lockFirst(ctx context.Context, talk chat.Talk) (*talkRow, error) {
-	rows, err := w.lock(ctx, []chat.Talk{talk})
-	if err == nil && rows[talk] == nil && w.d.shared() {
+	t, err := w.lock(ctx, talk)
+	if err == nil && t == nil && w.d.shared() {
 		if err = w.claim(ctx, []chat.Talk{talk}); err == nil {
-			rows, err = w.lock(ctx, []chat.Talk{talk})
+			t, err = w.lock(ctx, talk)
 		}
 	}
-	return rows[talk], err
+	return t, err
 }
 
 // save writes the rows of talks (sorted) that were changed.
@@ -196,7 +206,7 @@ func (w talking) claim(ctx context.Context, talks []chat.Talk) error {
 // claimAnew is claim for a transaction that has locked other talks, and done nothing else: it lets go of them first, and
 // of the new rows, too. All is to be locked again.
 func (w talking) claimAnew(ctx context.Context, talks []chat.Talk) error {
-	if _, err := exec(ctx, w.q, "ROLLBACK"); err != nil {
+	if _, err := exec(ctx, w.q, rollback); err != nil {
 		return err
 	}
 	if err := w.claim(ctx, talks); err != nil {
