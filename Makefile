@@ -17,7 +17,7 @@ build: ## Build bin/dbproxy, one static binary
 run: build ## Build and serve a demo company on 127.0.0.1:10600, data in ./data
 	bin/dbproxy serve --demo --data $(DATA)
 
-test: ## Run all tests; installs MariaDB and Redis for them by apt-get where they are missing
+test: ## Run all tests; installs MariaDB, Galera and Redis for them by apt-get where they are missing
 	@test/install-servers
 	$(GO) test -timeout 40m ./...
 

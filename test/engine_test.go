@@ -7,6 +7,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
 // engine is a kind of store, and how many proxies are at work on it at the same time. What a proxy promises of order,
@@ -21,13 +22,14 @@ var (
 	embedded     = engine{"embedded", 1, openEmbedded}
 	mysql        = engine{"mysql", 1, openMySQL}
 	threeOnMySQL = engine{"mysql, three proxies", 3, openMySQL}
+	twoOnGalera  = engine{"galera", 2, openGalera}
 )
 
 // onEngines runs a test on all engines, each time at a place of its own, where nothing is started yet. With the race
 // detector, which makes everything slow, one proxy alone on MySQL is left out.
 func onEngines(t *testing.T, test func(t *testing.T, w *place)) {
 	t.Helper()
-	for _, e := range []engine{embedded, mysql, threeOnMySQL} {
+	for _, e := range []engine{embedded, mysql, threeOnMySQL, twoOnGalera} {
 		if underRace && e.name == mysql.name {
 			continue
 		}
@@ -76,6 +78,25 @@ func openMySQL(t *testing.T) *place {
 	return openFleet(t, f)
 }
 
+// openGalera makes a database on the cluster of all tests, each of whose nodes one proxy writes on, and starts a Redis.
+func openGalera(t *testing.T) *place {
+	t.Helper()
+	return openNodes(t, servers.SharedGalera(t))
+}
+
+// openNodes does the same on a cluster of the test's own.
+func openNodes(t *testing.T, g *servers.Galera) *place {
+	t.Helper()
+	f, _ := newRedisFleetOn(t, g.Nodes[0])
+	for _, node := range g.Nodes {
+		db := f.db.On(t, node)
+		count(t, db.Admin, "SELECT count(*) FROM IMUser") // waits until the node has the tables
+		f.nodes = append(f.nodes, mysqlOf(db))
+	}
+	f.expected = append(f.expected, deadlock) // of two nodes that commit the same row one is told so, and tries again
+	return openFleet(t, f)
+}
+
 // openFleet makes a place of what proxies are to share.
 func openFleet(t *testing.T, f *fleet) *place {
 	t.Helper()
@@ -114,7 +135,7 @@ func (w *place) start(t *testing.T, args ...string) {
 			}
 		}
 		if w.fleet != nil {
-			w.proxies[i] = w.fleet.start(t, args...)
+			w.proxies[i] = w.fleet.startAt(t, i, args...)
 		} else {
 			w.proxies[i] = start(t, w.data, args...)
 		}

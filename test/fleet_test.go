@@ -21,7 +21,8 @@ type fleet struct {
 	db    *servers.Database
 	redis redisClient // the database that all instances are in; empty when the test has a Redis of another kind
 	files *msfs.Server
-	conf  harness.Config // to be changed before the first start
+	conf  harness.Config  // to be changed before the first start
+	nodes []harness.MySQL // of a cluster, which proxies write on in turn; nil: all on conf's
 
 	expected []string // what logs may have: see startWith
 }
@@ -98,9 +99,22 @@ func writeConfig(t *testing.T, conf harness.Config) string {
 // start starts a proxy. It waits for servers that do not answer in time, as those of a busy machine may.
 func (f *fleet) start(t *testing.T, args ...string) *harness.Proxy {
 	t.Helper()
-	args = append([]string{"--wait"}, args...)
-	return startWith(t, harness.Options{Config: writeConfig(t, f.conf), Args: args}, f.expected...)
+	return f.startAt(t, 0, args...)
 }
+
+// startAt starts proxy i.
+func (f *fleet) startAt(t *testing.T, i int, args ...string) *harness.Proxy {
+	t.Helper()
+	args = append([]string{"--wait"}, args...)
+	conf := f.conf
+	if len(f.nodes) > 0 {
+		conf.MySQL = f.nodes[i%len(f.nodes)]
+	}
+	return startWith(t, harness.Options{Config: writeConfig(t, conf), Args: args}, f.expected...)
+}
+
+// everyID reports whether the rows of a table get all ids, one after the other: nodes of a cluster leave out each other's.
+func (f *fleet) everyID() bool { return f == nil || len(f.nodes) == 0 }
 
 // exec changes the database as somebody else does who writes there.
 func (f *fleet) exec(t *testing.T, query string, args ...any) {

@@ -19,6 +19,7 @@ import (
 // audit compares everything that was answered, everything that is stored, and all counters, once they have come to rest.
 func (w *place) audit(t *testing.T, sent *ledger) map[talk][]row {
 	t.Helper()
+	sent.gaps = sent.gaps || !w.fleet.everyID() // of two nodes that commit the same talk one reserves ids in vain
 	rows := readRows(t, w.db)
 	sent.audit(t, rows)
 	w.auditOnce(t)

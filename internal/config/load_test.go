@@ -111,7 +111,7 @@ func checkOriginal(t *testing.T, c *Config) {
 		t.Error(d)
 	}
 	slave := Database{
-		Host: "127.0.0.1", Port: 3307, Name: "teamtalk", User: "reader", Password: "other", MaxConns: 8, MaxIdle: 8,
+		Host: "127.0.0.1", Port: 3307, Name: "teamtalk", User: "reader", Password: "other", MaxConns: 8, MaxIdle: 8, MultiStatements: "auto",
 		ConnLifetime: 30 * time.Minute, ConnIdleTime: 5 * time.Minute, ConnectTimeout: 2 * time.Second,
 		StatementTimeout: 3 * time.Second, TLS: TLS{Mode: "off"},
 	}

@@ -30,6 +30,7 @@ const (
 	masterAway
 	masterReadOnly
 	masterCrowded // it gives no more connections
+	masterApart   // from its cluster
 )
 
 // begins and ends are what the log says of a trouble.
@@ -39,6 +40,8 @@ func (t trouble) begins() string {
 		return "MySQL takes no writes; nothing is stored until it does"
 	case masterCrowded:
 		return "MySQL gives no more connections; going on with those there are"
+	case masterApart:
+		return "MySQL is cut off from its cluster; requests fail until it is back in it"
 	default:
 		return "MySQL is away; requests fail until it is back"
 	}
@@ -50,6 +53,8 @@ func (t trouble) ends() string {
 		return "MySQL takes writes again"
 	case masterCrowded:
 		return "MySQL gives connections again"
+	case masterApart:
+		return "MySQL is back in its cluster"
 	default:
 		return "MySQL is back"
 	}
@@ -148,6 +153,8 @@ func (w *watch) look(ctx context.Context, db *sql.DB) (found trouble, err error)
 	switch code := mysqlCode(err); {
 	case takesNoWrites(err):
 		found = masterReadOnly
+	case code == errApart:
+		found = masterApart
 	case code == errTooManyConns, code == errTooManyOfUser:
 		found = masterCrowded
 	case err == nil, conn != nil && code != 0 && code != errShutdown: // it answers; who asks it for more sees what it lacks

@@ -49,14 +49,23 @@ func (e *Engine) current() *process {
 // into the directory what must be there before; it may be nil. What belongs to a test ends with it.
 func (e *Engine) begin(t testing.TB, bus bool, fill func(dir string) error) {
 	t.Helper()
+	t.Cleanup(func() { e.end(t) })
+	must(t, e.setUp(bus, fill))
+}
+
+// setUp is begin for what may belong to no test.
+func (e *Engine) setUp(bus bool, fill func(dir string) error) error {
 	dir, err := ours.dir(e.name)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	e.dir = dir
 	if fill != nil {
-		must(t, fill(dir))
+		if err := fill(dir); err != nil {
+			return err
+		}
 	}
-	t.Cleanup(func() { e.end(t) })
-	must(t, e.first(bus))
+	return e.first(bus)
 }
 
 // first starts the engine on a port of its own.

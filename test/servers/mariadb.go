@@ -23,7 +23,8 @@ const admin = "tests"
 type DatabaseServer struct {
 	Engine
 	args     []string
-	password string // admin's
+	password string            // admin's
+	session  map[string]string // variables of admin's connections
 
 	templatesMu sync.Mutex // held while a template is made
 	templates   map[string]*Database
@@ -48,14 +49,7 @@ func (s *sandbox) sharedMariaDB() (*DatabaseServer, error) {
 	}
 	d := newMariaDB(nil)
 	d.shared = true
-	var err error
-	if d.dir, err = s.dir(d.name); err != nil {
-		return nil, err
-	}
-	if err = d.fill(d.dir); err != nil {
-		return nil, err
-	}
-	if err = d.first(false); err != nil {
+	if err := d.setUp(false, d.fill); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -184,9 +178,14 @@ func (d *DatabaseServer) serves(*Engine) error {
 
 // open opens a database as admin; the empty name is none.
 func (d *DatabaseServer) open(database string) (*sql.DB, error) {
+	return d.openWith(database, d.session)
+}
+
+// openWith is open with variables of its own.
+func (d *DatabaseServer) openWith(database string, session map[string]string) (*sql.DB, error) {
 	c := mysql.NewConfig()
 	c.User, c.Passwd, c.Net, c.Addr, c.DBName = admin, d.password, "tcp", d.Addr(), database
-	c.MultiStatements = true
+	c.MultiStatements, c.Params = true, session
 	c.Logger = &mysql.NopLogger{}
 	// It is said on every connection: a server may have been told not to listen to the handshake.
 	if err := c.Apply(mysql.Charset("utf8mb4", "")); err != nil {

@@ -1,5 +1,5 @@
-// Package servers starts real engines for tests: MariaDB, Redis, a Redis Cluster, Redis under Sentinel. They are
-// private: made from the installed binaries, on free ports of 127.0.0.1, in one temporary directory per test process.
+// Package servers starts real engines for tests: MariaDB, Galera, Redis, a Redis Cluster, Redis under Sentinel. They
+// are private: made from the installed binaries, on free ports of 127.0.0.1, in one temporary directory per test process.
 // All of it goes when the process ends: a package's TestMain says
 //
 //	func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
@@ -7,7 +7,7 @@
 // or goleak.VerifyTestMain(servers.Around(m)). When the process is killed, or has no such TestMain, the kernel ends
 // the engines (on Linux) and a shell that waits for our end removes the directory.
 //
-// A server that is shared by a test process (MariaDB) must stay up. A test that kills, freezes or replicates starts
+// A server that is shared by a test process (MariaDB, SharedGalera) must stay up. A test that kills, freezes or replicates starts
 // one of its own (StartMariaDB, StartRedis, …). Functions that take a testing.TB end the test when something fails.
 package servers
 
@@ -39,6 +39,7 @@ type sandbox struct {
 	running  map[*process]bool
 	template string          // an initialised data directory to copy; empty: none yet
 	shared   *DatabaseServer // nil: none yet
+	galera   *Galera         // the shared one; nil: none yet
 }
 
 var ours = &sandbox{running: map[*process]bool{}}
@@ -125,6 +126,9 @@ func (s *sandbox) stop() error {
 	if s.shared != nil {
 		s.shared.port.release()
 	}
+	if s.galera != nil {
+		s.galera.release()
+	}
 	if s.root == "" {
 		return nil
 	}
@@ -133,7 +137,7 @@ func (s *sandbox) stop() error {
 	if gone := s.sweeper.Wait(); gone != nil {
 		err = errors.Join(err, fmt.Errorf("what removes %s: %w", s.root, gone))
 	}
-	s.root, s.template, s.shared = "", "", nil
+	s.root, s.template, s.shared, s.galera = "", "", nil, nil
 	return err
 }
 
@@ -148,7 +152,7 @@ func find(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s is not installed, which these tests need: run \"make test\" or test/install-servers, "+
-		"which install it by apt-get; elsewhere install MariaDB and Redis yourself", name)
+		"which install it by apt-get; elsewhere install MariaDB, Galera and Redis yourself", name)
 }
 
 // await calls done until it returns nil; the error is its last one, when patience is over.
