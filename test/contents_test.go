@@ -8,12 +8,15 @@ import (
 	"testing"
 )
 
-// contents are the rows of all tables, each a line, in order: what the same requests leave on every engine. Times and
-// paths are left out, and the ids of sessions, which the group sync makes when it comes to it.
+// contents are the rows of all tables, each a line, in order: what the same requests leave on every
+// engine. Times and paths are left out, and the ids of sessions, which the group sync makes when it
+// comes to it.
 type contents map[string][]string // by table
 
 // differing are columns that are not the same wherever the same was done.
-var differing = []string{"at", "created", "updated", "lastChated", "lastCreated", "path", "sessionA", "sessionB"}
+var differing = []string{
+	"at", "created", "updated", "lastChated", "lastCreated", "path", "sessionA", "sessionB", "turn",
+}
 
 // passing are tables whose rows come and go by themselves.
 var passing = []string{"IMProxyCommit", "IMProxyLease", "IMProxyMark"}
@@ -99,7 +102,7 @@ func lineOf(table string, row map[string]string) string {
 		return ""
 	case table == "IMRecentSession":
 		delete(row, "id")
-	case table == "IMUser" && row["salt"] != `"1a2b"`: // an administrator's, not of seed.sql: it is random
+	case table == "IMUser" && row["salt"] != `"1a2b"`: // it is not of seed.sql, but random
 		delete(row, "password")
 		delete(row, "salt")
 	}
@@ -113,12 +116,15 @@ func lineOf(table string, row map[string]string) string {
 	return strings.Join(cells, " ")
 }
 
-// compare reports the rows that got lacks of what is wanted, and those that nobody wants; of many the first.
+// compare reports the rows that got lacks of what is wanted, and those that nobody wants; of many
+// the first.
 func (wanted contents) compare(t *testing.T, got contents) {
 	t.Helper()
 	for table, rows := range wanted {
-		for what, only := range map[string][]string{"lacks": without(rows, got[table]), "has": without(got[table], rows)} {
-			const most = 5
+		const most = 5
+		for what, only := range map[string][]string{
+			"lacks": without(rows, got[table]), "has": without(got[table], rows),
+		} {
 			for i, row := range only[:min(len(only), most)] {
 				t.Errorf("%s wrongly %s %d of %d: %.400s", table, what, i+1, len(only), row)
 			}

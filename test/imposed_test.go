@@ -2,7 +2,6 @@ package test
 
 import (
 	"database/sql"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -20,12 +19,16 @@ type setting struct {
 	later          string // is said by an administrator when all is made; may be empty
 }
 
-// charsets are the character sets that servers are told to take connections for, in old recipes against garbled text.
-var charsets = []string{"big5", "cp932", "eucjpms", "euckr", "gb2312", "gbk", "sjis", "ujis", "latin1", "utf8mb3"}
+// charsets are the character sets that servers are told to take connections for, in old recipes
+// against garbled text.
+var charsets = []string{
+	"big5", "cp932", "eucjpms", "euckr", "gb2312", "gbk", "sjis", "ujis", "latin1", "utf8mb3",
+}
 
 // byInit is a server that says a statement on every connection of who is no administrator.
 func byInit(name, statement, probe, imposed string) setting {
-	return setting{name: name, args: []string{"--init-connect=" + statement}, probe: "SELECT " + probe, imposed: imposed}
+	args := []string{"--init-connect=" + statement}
+	return setting{name: name, args: args, probe: "SELECT " + probe, imposed: imposed}
 }
 
 // byServer is a server that does not listen to what clients say they speak.
@@ -43,7 +46,7 @@ func charsetByInit(charset string) setting {
 
 // manners are settings of sessions other than character sets that change what statements do.
 var manners = []setting{
-	byInit("sql_mode", "SET sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,PIPES_AS_CONCAT,IGNORE_SPACE'",
+	byInit("sql_mode", "SET sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,IGNORE_SPACE'",
 		"@@sql_mode LIKE '%NO_BACKSLASH%'", "1"),
 	byInit("autocommit", "SET autocommit=0", "@@autocommit", "0"),
 	byInit("sql_select_limit", "SET sql_select_limit=1", "@@sql_select_limit", "1"),
@@ -51,16 +54,18 @@ var manners = []setting{
 	byInit("completion_type", "SET completion_type=1", "@@completion_type", "CHAIN"),
 	byInit("sql_auto_is_null", "SET sql_auto_is_null=1", "@@sql_auto_is_null", "1"),
 	byInit("sql_big_selects", "SET sql_big_selects=0, max_join_size=1", "@@sql_big_selects", "0"),
-	byInit("isolation", "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED, READ ONLY", "@@tx_read_only", "1"),
-	byInit("collation", "SET NAMES utf8mb4 COLLATE utf8mb4_uca1400_ai_ci", "@@collation_connection", "utf8mb4_uca1400_ai_ci"),
+	byInit("isolation", "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED, READ ONLY",
+		"@@tx_read_only", "1"),
+	byInit("collation", "SET NAMES utf8mb4 COLLATE utf8mb4_uca1400_ai_ci",
+		"@@collation_connection", "utf8mb4_uca1400_ai_ci"),
 	{name: "a server with another collation", args: []string{"--collation-server=utf8mb4_general_ci"},
 		probe: "SELECT @@collation_server", imposed: "utf8mb4_general_ci"},
-	{name: "no prepared statements", args: []string{"--init-connect=SET NAMES gbk"}, probe: "SELECT @@character_set_client",
-		imposed: "gbk", later: "SET GLOBAL max_prepared_stmt_count=0"},
+	{name: "no prepared statements", args: []string{"--init-connect=SET NAMES gbk"},
+		probe: "SELECT @@character_set_client", imposed: "gbk", later: "SET GLOBAL max_prepared_stmt_count=0"},
 }
 
-// settings are the servers to be tried: all with CHARSETS=all, otherwise one that was told nothing, two that impose a
-// character set, and one whose init_connect says all of manners.
+// settings are the servers to be tried: all with CHARSETS=all, otherwise one that was told nothing,
+// two that impose a character set, and one whose init_connect says all of manners.
 func settings() []setting {
 	list := []setting{{name: mysql.name}}
 	if os.Getenv("CHARSETS") != "all" {
@@ -94,9 +99,9 @@ func (s setting) at(t *testing.T) *place {
 		server = servers.StartMariaDB(t, s.args...)
 	}
 	f, _ := newRedisFleetOn(t, server)
-	f.exec(t, fmt.Sprintf("REVOKE ALL PRIVILEGES ON `%s`.* FROM '%s'@'%%'", f.db.Name, f.db.User))
-	f.exec(t, fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON `%s`.* TO '%s'@'%%'",
-		f.db.Name, f.db.User))
+	database, user := "`"+f.db.Name+"`.*", "'"+f.db.User+"'@'%'"
+	f.exec(t, "REVOKE ALL PRIVILEGES ON "+database+" FROM "+user)
+	f.exec(t, "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON "+database+" TO "+user)
 	if s.probe != "" {
 		db, err := sql.Open("mysql", f.db.DSN(""))
 		if err != nil {

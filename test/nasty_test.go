@@ -38,10 +38,10 @@ var nastyTexts = append([]nastyText{
 	{"trail bytes", "\x95\x5c'\xa5\x5c\\"},
 }, injections()...)
 
-// injections are texts that do harm where the server takes the bytes of UTF-8 for another character set. There the last
-// byte of the first character makes one character with the backslash that is put before a quote, so that the quote ends
-// the text: that of 中 in big5 and gbk, that of Á in sjis and cp932. Of bytes that are no UTF-8 few are tried, as the log
-// does not say the same often.
+// injections are texts that do harm where the server takes the bytes of UTF-8 for another character
+// set. There the last byte of the first character makes one character with the backslash that is put
+// before a quote, so that the quote ends the text: that of 中 in big5 and gbk, that of Á in sjis and
+// cp932. Of bytes that are no UTF-8 few are tried, as the log does not say the same often.
 func injections() (texts []nastyText) {
 	for _, lead := range []string{"中", "Á"} {
 		for _, rest := range []string{
@@ -59,13 +59,14 @@ func injections() (texts []nastyText) {
 			texts = append(texts, nastyText{lead + rest, lead + rest})
 		}
 	}
-	return append(texts, nastyText{"a lead byte of gbk", "\xbf' OR 1=1 #"}, nastyText{"one of sjis", "\x81' OR 1=1 #"})
+	return append(texts,
+		nastyText{"a lead byte of gbk", "\xbf' OR 1=1 #"}, nastyText{"one of sjis", "\x81' OR 1=1 #"})
 }
 
-// TestNastyTexts puts every nasty text in every text field of every request, and has administrators use those that they
-// may. Each request is answered, or the log says why it was not; the connection, the store and the other connections are
-// as before; no log has a text; and all servers have in their tables what the embedded store has, which knows no
-// character sets.
+// TestNastyTexts puts every nasty text in every text field of every request, and has administrators
+// use those that they may. Each request is answered, or the log says why it was not; the connection,
+// the store and the other connections are as before; no log has a text; and all servers have in their
+// tables what the embedded store has, which knows no character sets.
 func TestNastyTexts(t *testing.T) {
 	var wanted contents
 	t.Run(embedded.name, func(t *testing.T) { wanted = nastyTextsEverywhere(t, embedded.at(t)) })
@@ -275,5 +276,20 @@ func storeText(t *testing.T, c *client.Client, text string) {
 	tokens := call[*impb.IMGetDeviceTokenRsp](t, c, &impb.IMGetDeviceTokenReq{UserId: []uint32{3}}).GetUserTokenInfo()
 	if len(tokens) != 1 || tokens[0].GetToken() != text {
 		t.Errorf("token: %v", tokens)
+	}
+
+	m := mixed{original{t: t}, c}
+	m.post(&impb.IMFileAddOfflineReq{FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(4), TaskId: &text,
+		FileName: &text, FileSize: proto.Uint32(1)})
+	files := func() []*impb.OfflineFileInfo {
+		list := &impb.IMFileHasOfflineReq{UserId: proto.Uint32(4)}
+		return call[*impb.IMFileHasOfflineRsp](t, c, list).GetOfflineFileList()
+	}
+	if list := files(); len(list) != 1 || list[0].GetTaskId() != text || list[0].GetFileName() != text {
+		t.Errorf("file: %v", list)
+	}
+	m.post(&impb.IMFileDelOfflineReq{FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(4), TaskId: &text})
+	if list := files(); len(list) != 0 {
+		t.Errorf("removed file: %v", list)
 	}
 }

@@ -38,7 +38,8 @@ func (w *place) administer(t *testing.T, stdin string, args ...string) string {
 	return out
 }
 
-// administerNasty has administrators use the nasty texts that they may. Whoever they make with one as a password logs in.
+// administerNasty has administrators use the nasty texts that they may. Whoever they make with one
+// as a password logs in.
 func (w *place) administerNasty(t *testing.T) {
 	t.Helper()
 	c := w.dial(t, 0)
@@ -47,10 +48,11 @@ func (w *place) administerNasty(t *testing.T) {
 	rows := [][]string{{"name", "password", "nick", "domain", "email"}}
 	for i, n := range nastyTexts {
 		text := n.text
-		if !fit(text, chat.MaxUserName) || text == "" || strings.ContainsAny(text, "\r\n") || strings.HasPrefix(text, "-") {
+		if !fit(text, chat.MaxUserName) || text == "" || strings.ContainsAny(text, "\r\n") {
 			continue
 		}
-		w.administer(t, text+"\n", "user", "add", text, "--nick", text, "--domain", text, "--email", text)
+		w.administer(t, text+"\n", "user", "add", text, "--nick", text, "--domain", text,
+			"--email", text)
 		w.administer(t, "", "user", "edit", "9", "--signature", text, "--avatar", text)
 		w.administer(t, "", "department", "add", text, "--priority", fmt.Sprint(i))
 		w.administer(t, "", "group", "create", text, "--creator", "1", "--members", "1,2", "--avatar", text)
@@ -62,7 +64,9 @@ func (w *place) administerNasty(t *testing.T) {
 		}
 		name := []rune(fmt.Sprint(i, text))
 		rows = append(rows, []string{string(name[:min(len(name), chat.MaxUserName)]), text, text, text, text})
-		login := call[*impb.IMValidateRsp](t, c, &impb.IMValidateReq{UserName: &text, Password: proto.String(client.WirePassword(text))})
+		login := call[*impb.IMValidateRsp](t, c, &impb.IMValidateReq{
+			UserName: &text, Password: proto.String(client.WirePassword(text)),
+		})
 		if login.GetResultCode() != 0 || login.GetUserInfo().GetUserNickName() != text {
 			t.Errorf("%q logs in: %v", text, login)
 		}
@@ -70,17 +74,23 @@ func (w *place) administerNasty(t *testing.T) {
 	if err := list.WriteAll(rows); err != nil {
 		t.Fatal(err)
 	}
+	feed := w.administer(t, "", "tail", "--once", "--content", "--lines", "1000")
+	if !strings.Contains(feed, "中',password=0x61 #") {
+		t.Errorf("the feed does not have a message:\n%.2000s", feed)
+	}
 	w.administer(t, people.String(), "user", "import", "-")
 	w.administer(t, people.String(), "user", "import", "-", "--update")
 }
 
-// repairNasty leaves what races of original servers leave behind, with nasty texts in it, and has it repaired.
+// repairNasty leaves what races of original servers leave behind, with nasty texts in it, and has
+// it repaired.
 func (w *place) repairNasty(t *testing.T) {
 	t.Helper()
 	db, literal := w.db, "CONVERT(X'%x' USING utf8mb4)"
 	if w.data != "" {
 		var err error
-		db, err = sql.Open("sqlite", "file:"+filepath.Join(w.data, "dbproxy.db")+"?_pragma=busy_timeout(10000)")
+		file := filepath.Join(w.data, "dbproxy.db")
+		db, err = sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,10 +104,12 @@ func (w *place) repairNasty(t *testing.T) {
 		}
 	}
 	for _, relation := range []int{800001, 800002} { // of one pair: one too many
-		exec(fmt.Sprintf("INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES (%d,8,9,0,1,1)", relation))
+		exec(fmt.Sprintf("INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated)"+
+			" VALUES (%d,8,9,0,1,1)", relation))
 		for i, n := range nastyTexts {
 			if fit(n.text, chat.MaxContent) {
-				exec(fmt.Sprintf("INSERT INTO IMMessage_%d (relateId,fromId,toId,msgId,content,type,status,updated,created)"+
+				exec(fmt.Sprintf("INSERT INTO IMMessage_%d "+
+					"(relateId,fromId,toId,msgId,content,type,status,updated,created)"+
 					" VALUES (%d,8,9,%d,"+literal+",1,0,1,1)", relation%8, relation, i+1, n.text))
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
-// TestWaitForAMajority starts the binary where the node of a cluster is cut off from the others: it says so, waits, and
-// serves when the node takes part again.
+// TestWaitForAMajority starts the binary where the node of a cluster is cut off from the others: it
+// says so, waits, and serves when the node takes part again.
 func TestWaitForAMajority(t *testing.T) {
 	t.Parallel()
 	g, redis := servers.StartGalera(t), servers.StartRedis(t)

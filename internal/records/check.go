@@ -264,18 +264,20 @@ func (c *inspection) prepared() {
 	switch ours := int64(c.Prepared()); {
 	case !ok:
 	case ours > allowed:
-		c.add(checkup.Doubt(item, fmt.Sprintf("the server keeps %d prepared statements in all, and this proxy may want %d; where there is "+
-			"no room values go with the text, which takes longer", allowed, ours), fmt.Sprintf("SET GLOBAL %s = %d for each proxy, and the "+
-			"same in its configuration; or lower %s_maxconncnt", item, ours, c.opt.Name)))
+		c.add(checkup.Doubt(item, fmt.Sprintf("the server keeps %d prepared statements in all, and this "+
+			"proxy may want %d; where there is no room values go with the text, which takes longer",
+			allowed, ours), fmt.Sprintf("SET GLOBAL %s = %d for each proxy, and the same in its "+
+			"configuration; or lower %s_maxconncnt", item, ours, c.opt.Name)))
 	default:
 		c.add(checkup.Goodf(item, "%d; each proxy like this one may want %d", allowed, ours))
 	}
 }
 
-// initial tells of what the server says on every connection, which a person would look for who finds garbled text.
+// initial tells of what the server says on every connection: who finds garbled text looks for that.
 func (c *inspection) initial() {
 	if said := c.vars["init_connect"]; said != "" {
-		c.add(checkup.Goodf("init_connect", "%q; what it sets of characters, commits and limits we set anew", said))
+		c.add(checkup.Goodf("init_connect",
+			"%q; what it sets of characters, commits and limits we set anew", said))
 	}
 }
 

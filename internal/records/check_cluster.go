@@ -11,22 +11,24 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 )
 
-// ItemCluster is the item of findings that say whether a server takes part in its cluster. One that does not may do so
-// in a while.
+// ItemCluster is the item of findings that say whether a server takes part in its cluster. One that
+// does not may do so in a while.
 const ItemCluster = "cluster"
 
 // galera is whether the server is a node of Galera, or of Percona XtraDB Cluster, which is the same.
 func (c *inspection) galera() bool { return c.on("wsrep_on") }
 
-// cluster looks at the cluster that the server is a node of. It reports whether the server can be asked more: a node that
-// is cut off answers nothing else.
+// cluster looks at the cluster that the server is a node of. It reports whether the server can be
+// asked more: a node that is cut off answers nothing else.
 func (c *inspection) cluster(ctx context.Context) (takesPart bool) {
 	switch provider := c.vars["wsrep_provider"]; {
 	case c.galera():
 		c.all(ctx, question{item: ItemCluster, ask: c.asNode})
 	case provider != "" && provider != "none":
-		c.add(checkup.Fault("wsrep_on", "off on a node of Galera: what is written here no other node gets",
-			"SET GLOBAL wsrep_on = 1, and find out what the other nodes lack; or start it without wsrep_provider"))
+		c.add(checkup.Fault("wsrep_on",
+			"off on a node of Galera: what is written here no other node gets",
+			"SET GLOBAL wsrep_on = 1, and find out what the other nodes lack; "+
+				"or start it without wsrep_provider"))
 	case c.vars["group_replication_group_name"] != "":
 		c.all(ctx, question{item: ItemCluster, ask: c.asMember})
 	}
@@ -47,7 +49,9 @@ func (c *inspection) asNode(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.add(nodeState(status)); c.found[len(c.found)-1].Grade == checkup.Wrong {
+	state := nodeState(status)
+	c.add(state)
+	if state.Grade == checkup.Wrong {
 		return nil
 	}
 	c.add(nodeCount(status))
@@ -61,14 +65,17 @@ func nodeState(status map[string]string) checkup.Finding {
 	state := status["wsrep_local_state_comment"]
 	switch view := status["wsrep_cluster_status"]; {
 	case !strings.EqualFold(view, "Primary"):
-		return checkup.Fault(ItemCluster, fmt.Sprintf("a node of Galera that is not of the majority (wsrep_cluster_status is %s): "+
-			"it refuses all statements", cmp.Or(view, "empty")), "start the other nodes, or see why it does not reach them; when they "+
-			"are gone for good, SET GLOBAL wsrep_provider_options = 'pc.bootstrap=1' on one node, and on no other")
+		return checkup.Fault(ItemCluster, fmt.Sprintf("a node of Galera that is not of the majority "+
+			"(wsrep_cluster_status is %s): it refuses all statements", cmp.Or(view, "empty")),
+			"start the other nodes, or see why it does not reach them; when they are gone for good, "+
+				"SET GLOBAL wsrep_provider_options = 'pc.bootstrap=1' on one node, and on no other")
 	case status["wsrep_ready"] != "ON":
-		return checkup.Fault(ItemCluster, fmt.Sprintf("a node of Galera that is not ready (%s): it refuses all statements", state),
+		return checkup.Fault(ItemCluster,
+			fmt.Sprintf("a node of Galera that is not ready (%s): it refuses all statements", state),
 			"wait until it has what it lacks; look at its error log if it takes long")
 	case state != "Synced":
-		return checkup.Doubt(ItemCluster, fmt.Sprintf("a node of Galera that is %s: it may be far behind the others", state),
+		return checkup.Doubt(ItemCluster,
+			fmt.Sprintf("a node of Galera that is %s: it may be far behind the others", state),
 			"wait until it is Synced, or name another node")
 	default:
 		return checkup.Goodf(ItemCluster, "a node of Galera, synced; texts are not joined on it")
@@ -78,14 +85,14 @@ func nodeState(status map[string]string) checkup.Finding {
 // nodeCount looks at how many members the cluster has, arbitrators included.
 func nodeCount(status map[string]string) checkup.Finding {
 	const item = "cluster size"
-	size, weight := status["wsrep_cluster_size"], status["wsrep_cluster_weight"]
 	const mend = "add a node, or an arbitrator (garbd) on a third machine"
+	size, weight := status["wsrep_cluster_size"], status["wsrep_cluster_weight"]
 	switch {
 	case size == "1":
 		return checkup.Doubt(item, "1: there is no other node when this one fails", mend)
 	case size == "2" && (weight == "" || weight == "2"):
-		return checkup.Doubt(item, "2, and equal: when one is lost the other cannot know whether it is the one that was cut off, "+
-			"and refuses all statements until somebody says so", mend)
+		return checkup.Doubt(item, "2, and equal: when one is lost the other cannot know whether it is "+
+			"the one that was cut off, and refuses all statements until somebody says so", mend)
 	default:
 		return checkup.Goodf(item, "%s", size)
 	}
@@ -98,32 +105,34 @@ func overtaken(status map[string]string) checkup.Finding {
 	if refused == "0" && aborted == "0" {
 		return checkup.Goodf(item, "no transaction here was ever undone because of another node's")
 	}
-	return checkup.Goodf(item, "several nodes are written to: of the transactions here %s were undone at their COMMIT and %s before "+
-		"it because of another node's; proxies try them again", refused, aborted)
+	return checkup.Goodf(item, "several nodes are written to: because of another node's, %s transactions "+
+		"here were undone at their COMMIT and %s before it; proxies try them again", refused, aborted)
 }
 
 // nodeSettings looks at what a node was told.
 func (c *inspection) nodeSettings() {
 	if v, ok := c.vars["innodb_autoinc_lock_mode"]; ok && v != "2" {
-		c.add(checkup.Doubt("innodb_autoinc_lock_mode", v+": Galera needs 2; with others the nodes wait for each other in circles",
+		c.add(checkup.Doubt("innodb_autoinc_lock_mode",
+			v+": Galera needs 2; with others the nodes wait for each other in circles",
 			"innodb_autoinc_lock_mode = 2 in its configuration, and start it anew"))
 	}
 	for _, option := range []string{"pc.ignore_sb", "pc.ignore_quorum"} {
 		if providerOption(c.vars["wsrep_provider_options"], option) == "true" {
-			c.add(checkup.Doubt(option, "true: nodes that do not see each other go on, each for itself, and what all but one of them "+
-				"store meanwhile is lost", fmt.Sprintf("SET GLOBAL wsrep_provider_options = '%s=false', and the same in its configuration",
-				option)))
+			c.add(checkup.Doubt(option, "true: nodes that do not see each other go on, each for itself, "+
+				"and what all but one of them store meanwhile is lost", "SET GLOBAL "+
+				"wsrep_provider_options = '"+option+"=false', and the same in its configuration"))
 		}
 	}
 	if v := strings.ToUpper(c.vars["wsrep_osu_method"]); v != "" && v != "TOI" {
-		c.add(checkup.Doubt("wsrep_osu_method", v+": tables that \"dbproxy migrate\" makes here come to be on this node alone",
+		c.add(checkup.Doubt("wsrep_osu_method",
+			v+": tables that \"dbproxy migrate\" makes here come to be on this node alone",
 			"SET GLOBAL wsrep_osu_method = 'TOI', and the same in its configuration"))
 	}
-	switch v := c.vars["wsrep_sync_wait"]; v {
-	case "0", "":
-		c.add(checkup.Goodf("wsrep_sync_wait", "0: what other nodes committed a moment ago may be missing in what is read here"))
-	default:
-		c.add(checkup.Goodf("wsrep_sync_wait", "%s: reads wait for what other nodes have committed", v))
+	if v := cmp.Or(c.vars["wsrep_sync_wait"], "0"); v == "0" {
+		c.add(checkup.Goodf("wsrep_sync_wait",
+			"0: what other nodes committed a moment ago may be missing in what is read here"))
+	} else {
+		c.add(checkup.Goodf("wsrep_sync_wait", "%s: reads wait for what other nodes committed", v))
 	}
 }
 
@@ -166,7 +175,8 @@ func (c *inspection) asMember(ctx context.Context) error {
 	})
 	switch {
 	case denied(err):
-		c.add(checkup.Doubt(ItemCluster, "a member of a replication group; how it is, this user may not see",
+		c.add(checkup.Doubt(ItemCluster,
+			"a member of a replication group; how it is, this user may not see",
 			"GRANT SELECT ON performance_schema.replication_group_members TO "+c.account(ctx)))
 		return nil
 	case err != nil:
@@ -180,7 +190,7 @@ func (c *inspection) asMember(ctx context.Context) error {
 type groupMember struct{ id, addr, state, role string }
 
 // groupFindings is what is to be said of a member whose variables are vars.
-func groupFindings(vars map[string]string, all []groupMember) (found []checkup.Finding) {
+func groupFindings(vars map[string]string, all []groupMember) []checkup.Finding {
 	var me groupMember
 	var primary string
 	var silent []string
@@ -195,35 +205,50 @@ func groupFindings(vars map[string]string, all []groupMember) (found []checkup.F
 			silent = append(silent, m.addr)
 		}
 	}
-	single := vars["group_replication_single_primary_mode"]
+	single := vars["group_replication_single_primary_mode"] == "ON"
+	state := checkup.Goodf(ItemCluster, "the primary of a replication group, online")
 	switch {
 	case me.state != "ONLINE":
-		return append(found, checkup.Fault(ItemCluster, "a member of a replication group that is "+cmp.Or(me.state, "OFFLINE"),
-			"wait while it is RECOVERING; otherwise see its error log, and START GROUP_REPLICATION"))
+		return []checkup.Finding{checkup.Fault(ItemCluster,
+			"a member of a replication group that is "+cmp.Or(me.state, "OFFLINE"),
+			"wait while it is RECOVERING; otherwise see its error log, and START GROUP_REPLICATION")}
 	case 2*len(silent) >= len(all):
-		return append(found, checkup.Fault(ItemCluster, "a member of a replication group without a majority: writes hang; it does not "+
-			"reach "+checkup.List(silent), "start the others, or see why it does not reach them"))
-	case single == "ON" && me.role != "PRIMARY":
-		found = append(found, checkup.Goodf(ItemCluster, "a secondary of a replication group, online; its primary is %s", primary))
-	case single == "ON":
-		found = append(found, checkup.Goodf(ItemCluster, "the primary of a replication group, online"))
-	default:
-		found = append(found, checkup.Doubt(ItemCluster, "a member of a replication group of which all members take writes, which "+
-			"dbproxy was never tried with", "SELECT group_replication_switch_to_single_primary_mode() on a member"))
+		return []checkup.Finding{checkup.Fault(ItemCluster, "a member of a replication group without "+
+			"a majority: writes hang; it does not reach "+checkup.List(silent),
+			"start the others, or see why it does not reach them")}
+	case single && me.role != "PRIMARY":
+		state = checkup.Goodf(ItemCluster,
+			"a secondary of a replication group, online; its primary is %s", primary)
+	case !single:
+		state = checkup.Doubt(ItemCluster, "a member of a replication group of which all members take "+
+			"writes; dbproxy was never tried on one",
+			"SELECT group_replication_switch_to_single_primary_mode() on a member")
 	}
+	return append([]checkup.Finding{state}, groupSettings(vars, len(all), silent)...)
+}
+
+// groupSettings is groupFindings for how large a group is, and what it was told.
+func groupSettings(vars map[string]string, size int, silent []string) (found []checkup.Finding) {
 	if len(silent) > 0 {
-		found = append(found, checkup.Doubt("cluster members", "it does not reach "+checkup.List(silent), "see whether they run"))
+		found = append(found, checkup.Doubt("cluster members",
+			"it does not reach "+checkup.List(silent), "see whether they run"))
 	}
-	if len(all) < 3 {
-		found = append(found, checkup.Doubt("cluster size", fmt.Sprintf("%d: when one member is lost there is no majority, and writes hang",
-			len(all)), "add members, so that there are three at least"))
+	if size < 3 {
+		found = append(found, checkup.Doubt("cluster size",
+			fmt.Sprintf("%d: when one member is lost there is no majority, and writes hang", size),
+			"add members, so that there are three at least"))
 	} else {
-		found = append(found, checkup.Goodf("cluster size", "%d", len(all)))
+		found = append(found, checkup.Goodf("cluster size", "%d", size))
 	}
-	const consistency = "group_replication_consistency"
-	if v := vars[consistency]; v == "EVENTUAL" {
-		return append(found, checkup.Doubt(consistency, v+": after a failover the new primary answers before it has all that the old one "+
-			"stored", "SET PERSIST "+consistency+" = 'BEFORE_ON_PRIMARY_FAILOVER' on all members"))
+	const name = "group_replication_consistency"
+	switch v := vars[name]; v {
+	case "EVENTUAL":
+		return append(found, checkup.Doubt(name,
+			v+": after a failover the new primary answers before it has all that the old one stored",
+			"SET PERSIST "+name+" = 'BEFORE_ON_PRIMARY_FAILOVER' on all members"))
+	case "":
+		return append(found, checkup.Goodf(name, "not known to this version"))
+	default:
+		return append(found, checkup.Goodf(name, "%s", v))
 	}
-	return append(found, checkup.Goodf(consistency, "%s", cmp.Or(vars[consistency], "not known to this version")))
 }

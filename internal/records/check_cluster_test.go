@@ -36,7 +36,8 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 		grade     checkup.Grade
 		words     []string
 	}{
-		{"wsrep_osu_method='RSU'", "='TOI'", "wsrep_osu_method", checkup.Doubtful, []string{"migrate", "this node alone"}},
+		{"wsrep_osu_method='RSU'", "='TOI'", "wsrep_osu_method", checkup.Doubtful,
+			[]string{"migrate", "this node alone"}},
 		{"wsrep_sync_wait=3", "=0", "wsrep_sync_wait", checkup.Good, []string{"3", "wait"}},
 		{"wsrep_provider_options='pc.ignore_sb=true'", "='pc.ignore_sb=false'", "pc.ignore_sb", checkup.Doubtful,
 			[]string{"lost", "pc.ignore_sb=false"}},
@@ -60,7 +61,9 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 
 	g.Nodes[1].Restart(t)
 	g.Nodes[1].Kill(t) // without a word: this node cannot know whether it is the one that was cut off
-	apart := func(f checkup.Finding) bool { return f.Item == records.ItemCluster && f.Grade == checkup.Wrong }
+	apart := func(f checkup.Finding) bool {
+		return f.Item == records.ItemCluster && f.Grade == checkup.Wrong
+	}
 	for deadline := time.Now().Add(time.Minute); !slices.ContainsFunc(found, apart); found = ofMaster(t, at(b)) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it is not seen that the other one is gone: %+v", found)
@@ -74,8 +77,10 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 	}
 }
 
-// TestWhatIsSaidOfAReplicationGroup judges members as MySQL's Group Replication shows them. No such server was asked.
+// TestWhatIsSaidOfAReplicationGroup judges members as MySQL's Group Replication shows them. No such
+// server was asked.
 func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
+	const consistency = "group_replication_consistency"
 	member := func(id, state, role string) records.GroupMember {
 		return records.NewGroupMember(id, "host-"+id+":3306", state, role)
 	}
@@ -90,27 +95,36 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 		grade               checkup.Grade
 		words               []string
 	}{
-		"primary": {"ON", "BEFORE_ON_PRIMARY_FAILOVER", three("ONLINE", "PRIMARY", secondaries...), "cluster", checkup.Good,
+		"primary": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "cluster", checkup.Good,
 			[]string{"the primary"}},
-		"secondary": {"ON", "BEFORE_ON_PRIMARY_FAILOVER", three("ONLINE", "SECONDARY", member("b", "ONLINE", "PRIMARY"), secondaries[1]),
+		"secondary": {"ON", "", three("ONLINE", "SECONDARY", member("b", "ONLINE", "PRIMARY"), secondaries[1]),
 			"cluster", checkup.Good, []string{"secondary", "host-b:3306"}},
-		"recovering":   {"ON", "", three("RECOVERING", "SECONDARY", secondaries...), "cluster", checkup.Wrong, []string{"RECOVERING", "wait"}},
-		"in error":     {"ON", "", three("ERROR", ""), "cluster", checkup.Wrong, []string{"ERROR", "START GROUP_REPLICATION"}},
-		"of no group":  {"ON", "", nil, "cluster", checkup.Wrong, []string{"OFFLINE"}},
-		"all write":    {"OFF", "", three("ONLINE", "PRIMARY", secondaries...), "cluster", checkup.Doubtful, []string{"all members", "single_primary"}},
-		"two":          {"ON", "", three("ONLINE", "PRIMARY", secondaries[0]), "cluster size", checkup.Doubtful, []string{"2", "three"}},
-		"three":        {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "cluster size", checkup.Good, []string{"3"}},
-		"one is lost":  {"ON", "", three("ONLINE", "PRIMARY", secondaries[0], member("c", "UNREACHABLE", "SECONDARY")), "cluster members", checkup.Doubtful, []string{"host-c:3306"}},
-		"two are lost": {"ON", "", three("ONLINE", "PRIMARY", member("b", "UNREACHABLE", ""), member("c", "UNREACHABLE", "")), "cluster", checkup.Wrong, []string{"majority", "host-b:3306, host-c:3306"}},
-		"eventual": {"ON", "EVENTUAL", three("ONLINE", "PRIMARY", secondaries...), "group_replication_consistency", checkup.Doubtful,
-			[]string{"failover", "BEFORE_ON_PRIMARY_FAILOVER"}},
-		"not eventual": {"ON", "AFTER", three("ONLINE", "PRIMARY", secondaries...), "group_replication_consistency", checkup.Good, []string{"AFTER"}},
-		"MySQL 5.7":    {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "group_replication_consistency", checkup.Good, []string{"not known"}},
+		"recovering": {"ON", "", three("RECOVERING", "SECONDARY", secondaries...), "cluster", checkup.Wrong,
+			[]string{"RECOVERING", "wait"}},
+		"in error": {"ON", "", three("ERROR", ""), "cluster", checkup.Wrong,
+			[]string{"ERROR", "START GROUP_REPLICATION"}},
+		"of no group": {"ON", "", nil, "cluster", checkup.Wrong, []string{"OFFLINE"}},
+		"all write": {"OFF", "", three("ONLINE", "PRIMARY", secondaries...), "cluster", checkup.Doubtful,
+			[]string{"all members", "single_primary"}},
+		"two": {"ON", "", three("ONLINE", "PRIMARY", secondaries[0]), "cluster size", checkup.Doubtful,
+			[]string{"2", "three"}},
+		"three": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "cluster size", checkup.Good,
+			[]string{"3"}},
+		"one is lost": {"ON", "", three("ONLINE", "PRIMARY", secondaries[0], member("c", "UNREACHABLE", "")),
+			"cluster members", checkup.Doubtful, []string{"host-c:3306"}},
+		"two are lost": {"ON", "",
+			three("ONLINE", "PRIMARY", member("b", "UNREACHABLE", ""), member("c", "UNREACHABLE", "")),
+			"cluster", checkup.Wrong, []string{"majority", "host-b:3306, host-c:3306"}},
+		"eventual": {"ON", "EVENTUAL", three("ONLINE", "PRIMARY", secondaries...), consistency,
+			checkup.Doubtful, []string{"failover", "BEFORE_ON_PRIMARY_FAILOVER"}},
+		"not eventual": {"ON", "AFTER", three("ONLINE", "PRIMARY", secondaries...), consistency,
+			checkup.Good, []string{"AFTER"}},
+		"MySQL 5.7": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), consistency, checkup.Good,
+			[]string{"not known"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			vars := map[string]string{"server_uuid": "me", "group_replication_single_primary_mode": c.single}
-			if c.consistency != "" {
-				vars["group_replication_consistency"] = c.consistency
+			vars := map[string]string{
+				"server_uuid": "me", "group_replication_single_primary_mode": c.single, consistency: c.consistency,
 			}
 			want(t, records.GroupFindings(vars, c.members), c.item, c.grade, c.words...)
 		})

@@ -105,7 +105,8 @@ func mend(ctx context.Context, s *records.Store) error {
 	return nil
 }
 
-// compare has the doctor read what it compares with Redis, and the feed of "dbproxy tail" what is new.
+// compare has the doctor read what it compares with Redis, and the feed of "dbproxy tail" what is
+// new.
 func compare(ctx context.Context, s *records.Store, at records.MySQL) error {
 	c, err := s.Examine(ctx)
 	if err != nil {
@@ -138,8 +139,8 @@ func compare(ctx context.Context, s *records.Store, at records.MySQL) error {
 var since80 = regexp.MustCompile(`\b(WITH|OVER|LATERAL|INTERSECT|EXCEPT|RECURSIVE|WINDOW|NOWAIT|SKIP LOCKED|JSON_TABLE` +
 	`|GROUPING|ROW_NUMBER|RANK|REGEXP_\w+|UUID_TO_BIN|MEMBER OF|INVISIBLE|RETURNING)\b|VALUES ROW|\) AS new\b|DEFAULT \(`)
 
-// TestEveryStatementIsMySQL has a MariaDB write down all that the records say to it, and other grammars parse that:
-// MariaDB takes more than MySQL does.
+// TestEveryStatementIsMySQL has a MariaDB write down all that the records say to it, and other
+// grammars parse that: MariaDB takes more than MySQL does.
 func TestEveryStatementIsMySQL(t *testing.T) {
 	t.Parallel()
 	db := servers.StartMariaDB(t, "--general-log=1", "--log-output=TABLE").New(t)
@@ -203,8 +204,8 @@ func TestEveryStatementIsMySQL(t *testing.T) {
 	t.Logf("%d statements", len(asked))
 }
 
-// said are the statements that a server has heard from the user of a database, each once, those of one text apart. Of
-// prepared ones it is the text with its question marks.
+// said are the statements that a server has heard from the user of a database, each once, those of
+// one text apart. Of prepared ones it is the text with its question marks.
 func said(t *testing.T, db *servers.Database) []string {
 	t.Helper()
 	rows, err := db.Admin.QueryContext(t.Context(), "SELECT DISTINCT argument FROM mysql.general_log"+
