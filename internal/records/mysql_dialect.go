@@ -44,12 +44,12 @@ func (mysqlDialect) shared() bool { return true }
 func (mysqlDialect) lock() string { return " FOR UPDATE" }
 
 // insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least. Where statements are prepared there are
-// powers of four, so that few different ones are kept.
+// powers of two, so that few different ones are kept.
 func (d mysqlDialect) insertRows(left int) int {
 	if d.joined {
 		return min(left, 1000)
 	}
-	return 1 << min((bits.Len(uint(left))-1)&^1, 8)
+	return 1 << min(bits.Len(uint(left))-1, 8)
 }
 
 // lookup joins the lists with the table, in this order: each is one step in a key. Given (a,b) IN ((?,?),…) MariaDB takes
