@@ -67,21 +67,21 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("the MySQL driver's connection (%T) cannot do all it must", conn), conn.Close())
 	}
-	joins, err := c.begin(ctx, inner)
+	joins, err := c.setUp(ctx, inner)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return &mysqlConn{driverConn: inner, of: c, generation: generation, joins: joins, statements: newStatements()}, nil
 }
 
-// begin says and sees what a connection is, and reports whether texts are joined on it.
-func (c *mysqlConnector) begin(ctx context.Context, conn driverConn) (joins bool, err error) {
+// setUp says and sees what a connection is, and reports whether texts are joined on it.
+func (c *mysqlConnector) setUp(ctx context.Context, conn driverConn) (joins bool, err error) {
 	for _, text := range session {
 		if _, err := conn.ExecContext(ctx, text, nil); err != nil {
 			return false, err
 		}
 	}
-	if err := c.look(ctx, conn); err != nil || !c.mayJoin {
+	if err := c.verify(ctx, conn); err != nil || !c.mayJoin {
 		return false, err
 	}
 	rows, err := textRows(ctx, conn, "SELECT @@wsrep_on")
@@ -97,8 +97,8 @@ func (c *mysqlConnector) begin(ctx context.Context, conn driverConn) (joins bool
 	}
 }
 
-// look sees that what session says holds: what stands between may have kept it to itself.
-func (c *mysqlConnector) look(ctx context.Context, conn driverConn) error {
+// verify sees that what session says holds: what stands between may have kept it to itself.
+func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) error {
 	rows, err := textRows(ctx, conn, heldVariables)
 	if err != nil {
 		return err
