@@ -19,11 +19,14 @@ func (s *Store) HoldLease(ctx context.Context, name, holder string, lasts time.D
 	seconds := max(1, int(lasts/time.Second))
 	n, err := exec(ctx, s.write, "UPDATE IMProxyLease SET holder=?, expires=UNIX_TIMESTAMP()+? WHERE name=? AND (holder=? OR expires<=UNIX_TIMESTAMP())",
 		holder, seconds, name, holder)
+	if s.dialect.raced(err) {
+		return false, nil // somebody at another node was quicker
+	}
 	if err != nil || n > 0 {
 		return n > 0, s.failed("taking the lease "+name, err)
 	}
 	_, err = exec(ctx, s.write, "INSERT INTO IMProxyLease (name,holder,expires) VALUES (?,?,UNIX_TIMESTAMP()+?)", name, holder, seconds)
-	if s.dialect.duplicate(err) {
+	if s.dialect.duplicate(err) || s.dialect.raced(err) {
 		return false, nil // it is somebody else's
 	}
 	return err == nil, s.failed("making the lease "+name, err)

@@ -44,25 +44,29 @@ func (mysqlDialect) shared() bool { return true }
 func (mysqlDialect) lock() string { return " FOR UPDATE" }
 
 // insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least. Where statements are prepared there are
-// powers of four, so that few different ones are kept.
+// powers of two, so that few different ones are kept.
 func (d mysqlDialect) insertRows(left int) int {
 	if d.joined {
 		return min(left, 1000)
 	}
-	return 1 << min((bits.Len(uint(left))-1)&^1, 8)
+	return 1 << min(bits.Len(uint(left))-1, 8)
 }
 
 // lookup joins the lists with the table, in this order: each is one step in a key. Given (a,b) IN ((?,?),…) MariaDB takes
 // longer to choose the steps than to go them, and sometimes reads all rows instead, which would lock them all. All keys
-// are numbers, and said to be: of a value that is bound in a list of columns, MySQL 8 would make text.
-func (mysqlDialect) lookup(columns, table string, keys []string, n int) string {
+// are numbers. Where values are bound that must be said: of one in a list of columns MySQL 8 would make text.
+func (d mysqlDialect) lookup(columns, table string, keys []string, n int) string {
+	value := "CAST(? AS UNSIGNED)"
+	if d.joined {
+		value = "?"
+	}
 	var first, on []string
 	for i, key := range keys {
-		first = append(first, fmt.Sprintf("CAST(? AS UNSIGNED) AS k%d", i))
+		first = append(first, fmt.Sprintf("%s AS k%d", value, i))
 		on = append(on, fmt.Sprintf("t.%s=k.k%d", key, i))
 	}
-	more := strings.TrimSuffix(strings.Repeat("CAST(? AS UNSIGNED),", len(keys)), ",")
-	lists := "SELECT " + strings.Join(first, ",") + strings.Repeat(" UNION ALL SELECT "+more, n-1)
+	list := strings.TrimSuffix(strings.Repeat(value+",", len(keys)), ",")
+	lists := "SELECT " + strings.Join(first, ",") + strings.Repeat(" UNION ALL SELECT "+list, n-1)
 	return fmt.Sprintf("SELECT %s FROM (%s) k STRAIGHT_JOIN %s t ON %s", columns, lists, table, strings.Join(on, " AND "))
 }
 

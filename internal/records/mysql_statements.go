@@ -11,7 +11,7 @@ import (
 )
 
 // maxStatements is how many prepared statements one connection keeps; the one that was used least recently goes.
-const maxStatements = 128
+const maxStatements = 256
 
 // statements are those that one connection has prepared.
 type statements struct {

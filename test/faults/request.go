@@ -10,7 +10,7 @@ import (
 // request is what a client sent: a piece of the stream that is passed on as a whole. Of a handshake, and of commands
 // that nobody asks for, both fields are empty.
 type request struct {
-	query []byte   // MySQL's COM_QUERY: the text
+	query []byte   // MySQL's: the text of a query, or of the prepared statement that is executed
 	args  [][]byte // Redis: a command and its arguments
 }
 
@@ -55,7 +55,7 @@ func (s *splitter) split(stream []byte) (n int, r request) {
 func recognised(stream []byte) func([]byte) (int, request) {
 	switch {
 	case len(stream) >= 4 && stream[2] == 0 && stream[3] == 1: // number 1: the answer to MySQL's greeting
-		return splitMySQL
+		return new(mysqlSplitter).split
 	case len(stream) >= 1 && stream[0] == '*':
 		return splitRedis
 	default:
@@ -65,12 +65,18 @@ func recognised(stream []byte) func([]byte) (int, request) {
 
 func opaque(stream []byte) (int, request) { return len(stream), request{} }
 
-// splitMySQL is splitter.next for MySQL's packets: three bytes of length, one of number, and the content. Those of
-// number 0 begin a command. Negative: it becomes unreadable.
-func splitMySQL(stream []byte) (int, request) {
+// mysqlSplitter knows the texts of a connection's prepared statements. The server numbers them as they are prepared, from
+// 1, those that it could not prepare included.
+type mysqlSplitter struct{ prepared [][]byte }
+
+// split is splitter.next for MySQL's packets: three bytes of length, one of number, and the content. Those of number 0
+// begin a command. Negative: it becomes unreadable.
+func (m *mysqlSplitter) split(stream []byte) (int, request) {
 	const (
 		header    = 4
-		query     = 3                    // COM_QUERY
+		query     = 0x03                 // COM_QUERY, and the text
+		prepare   = 0x16                 // COM_STMT_PREPARE, and the text
+		execute   = 0x17                 // COM_STMT_EXECUTE, and four bytes of the statement's number
 		encrypted = 1<<11 | 1<<5 | 1<<26 // CLIENT_SSL, CLIENT_COMPRESS, CLIENT_ZSTD_COMPRESSION_ALGORITHM
 	)
 	if len(stream) < header {
@@ -82,13 +88,20 @@ func splitMySQL(stream []byte) (int, request) {
 	}
 	number, content := stream[3], stream[header:n]
 	switch {
-	case number == 0 && len(content) > 0 && content[0] == query:
-		return n, request{query: content[1:]}
 	case number == 1 && len(content) >= 32 && binary.LittleEndian.Uint32(content)&encrypted != 0:
 		return -1, request{}
-	default:
+	case number != 0 || len(content) == 0:
 		return n, request{}
+	case content[0] == query:
+		return n, request{query: content[1:]}
+	case content[0] == prepare:
+		m.prepared = append(m.prepared, bytes.Clone(content[1:]))
+	case content[0] == execute && len(content) >= 5:
+		if i := binary.LittleEndian.Uint32(content[1:]); 0 < i && int64(i) <= int64(len(m.prepared)) {
+			return n, request{query: m.prepared[i-1]}
+		}
 	}
+	return n, request{}
 }
 
 // splitRedis is splitter.next for Redis' arrays of strings. Negative: it is something else.
