@@ -113,13 +113,14 @@ type Database struct {
 	User string `key:"username" required:"true" example:"teamtalk"`
 	// Password is the password of that user.
 	Password Secret `key:"password" required:"true" example:"CHANGE-ME"`
-	// MaxConns is how many connections are open at once, at the most. Of the master's, half and at most eight store messages,
-	// so that it has two at least.
+	// MaxConns is how many connections are open at once, at the most. Of the master's, half and at
+	// most eight store messages, so that it has two at least.
 	MaxConns int `key:"maxconncnt" required:"true" min:"1" max:"10000" example:"16"`
-	// MultiStatements is whether the connections that store messages send several statements as one text, which saves round
-	// trips. "auto": not to a node of Galera, which may abort a transaction in the midst of a text; each connection asks
-	// (@@wsrep_on). "on": also where that question fails. "off": never, for what stands in between and takes no such
-	// texts, as ProxySQL and vtgate do. Other connections never do, and a replica has none that would.
+	// MultiStatements is whether the connections that store messages send several statements as one
+	// text, which saves round trips. "auto": not to a node of Galera, which may abort a transaction in
+	// the midst of a text; each connection asks (@@wsrep_on). "on": also where that question fails.
+	// "off": never, for what stands in between and takes no such texts, as ProxySQL and vtgate do.
+	// Other connections never do, and a replica has none that would.
 	MultiStatements string `key:"multi_statements" default:"auto" oneof:"auto on off"`
 	// MaxIdle is how many connections are kept open while nothing needs them; 0: all of NAME_maxconncnt.
 	MaxIdle int `key:"maxidlecnt" default:"0" min:"0" max:"10000"`

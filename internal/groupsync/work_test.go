@@ -99,9 +99,11 @@ func TestAGroupThatFailedIsDoneAgainAndOthersAreNot(t *testing.T) {
 
 func TestTheNumberOfStatementsDoesNotGrowWithTheMembers(t *testing.T) {
 	const (
-		perLook  = 7 // take the lease, read the mark, find the groups, begin, set the mark, commit, give up the lease
+		// Take the lease, read the mark, find the groups, begin, set the mark, commit, give up the lease.
+		perLook  = 7
 		perGroup = 1 // who is behind
-		perPart  = 7 // begin, write, lock, read, insert (in powers of two, which are counted once), update, commit
+		// Begin, write, lock, read, insert (in powers of two, which are counted once), update, commit.
+		perPart = 7
 	)
 	onMySQL(t, func(w *world) {
 		w.exec("SET GLOBAL log_output='TABLE'")
@@ -120,8 +122,9 @@ func TestTheNumberOfStatementsDoesNotGrowWithTheMembers(t *testing.T) {
 			before := len(w.statements())
 			w.lookOnce(s)
 			want := perLook + min(parts, 1)*perGroup + parts*perPart
+			inserts := func(s string) bool { return strings.HasPrefix(s, "INSERT INTO IMRecentSession") }
 			ran := slices.CompactFunc(w.statements()[before:], func(x, y string) bool {
-				return strings.HasPrefix(x, "INSERT INTO IMRecentSession") && strings.HasPrefix(y, "INSERT INTO IMRecentSession")
+				return inserts(x) && inserts(y)
 			})
 			if len(ran) != want {
 				w.Errorf("%d statements for %d members, want %d:\n%s", len(ran), len(members), want, strings.Join(ran, "\n"))

@@ -19,8 +19,9 @@ const (
 	departmentMark = "departments"
 )
 
-// changeAlone is change for transactions of which one at a time is to be at work. They write a mark: a node of a cluster
-// of which several are written to knows nothing of the locks at the others.
+// changeAlone is change for transactions of which one at a time is to be at work. They write a
+// mark: a node of a cluster of which several are written to knows nothing of the locks at the
+// others.
 func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx *sql.Tx) error) error {
 	return s.change(ctx, func(tx *sql.Tx) error {
 		if s.dialect.shared() {

@@ -198,9 +198,10 @@ func comparePlaces(a, b place) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id%shards, b.id%shards), cmp.Compare(a.id, b.id))
 }
 
-// lastAt finds the last message at each of some places, which are not more than a statement names. There is one SELECT for
-// each table; where an answer is some way off they are one statement. Then there is one for every table of a kind, all of
-// the same width, so that few different statements are prepared.
+// lastAt finds the last message at each of some places, which are not more than a statement names.
+// There is one SELECT for each table; where an answer is some way off they are one statement. Then
+// there is one for every table of a kind, all of the same width, so that few different statements
+// are prepared.
 func (r reader) lastAt(ctx context.Context, places []place, found func(place, chat.Message)) error {
 	ids := make(map[place][]any) // by kind and shard
 	for _, p := range places {
@@ -222,10 +223,12 @@ func (r reader) lastAt(ctx context.Context, places []place, found func(place, ch
 		some := ids[shard]
 		n := max(width, listLength(len(some)))
 		selects = append(selects, lastSelect(shard.kind, shard.table(), n))
-		params = append(params, append(some, slices.Repeat([]any{uint32(0)}, n-len(some))...)) // 0 is nobody's id
+		nobody := slices.Repeat([]any{uint32(0)}, n-len(some))
+		params = append(params, append(some, nobody...))
 	}
 	if width > 0 {
-		selects, params = []string{strings.Join(selects, " UNION ALL ")}, [][]any{slices.Concat(params...)}
+		selects = []string{strings.Join(selects, " UNION ALL ")}
+		params = [][]any{slices.Concat(params...)}
 	}
 	for i, query := range selects {
 		err := r.query(ctx, "last messages", query, params[i], func(scan scanner) error {

@@ -22,8 +22,9 @@ type MySQL struct {
 	User, Password string
 	TLS            *tls.Config // nil: none
 	PlainAllowed   bool        // a server that has no TLS is taken without it
-	// MaxConns is how many connections are open at most (0: 16; a master that is written has two at least), MaxIdle how
-	// many of each pool stay open unused (0: all). Of a master's, half and at most eight store batches of messages.
+	// MaxConns is how many connections are open at most (0: 16; a master that is written has two at
+	// least), MaxIdle how many of each pool stay open unused (0: all). Of a master's, half and at most
+	// eight store batches of messages.
 	MaxConns, MaxIdle int
 	// Join is whether the connections that store batches send several statements as one text.
 	Join Joining
@@ -40,8 +41,9 @@ type MySQL struct {
 type Joining int
 
 const (
-	// JoinAuto asks the server on each connection whether it is a node of Galera. Such a node may abort a transaction
-	// in the midst of a text, and go on with the rest of it outside of any transaction.
+	// JoinAuto asks the server on each connection whether it is a node of Galera. Such a node may
+	// abort a transaction in the midst of a text, and go on with the rest of it outside of any
+	// transaction.
 	JoinAuto Joining = iota
 	// JoinAlways joins texts unless the server says that it is a node of Galera.
 	JoinAlways
@@ -83,7 +85,8 @@ func OpenMySQL(master MySQL, replica *MySQL, opt Options) (*Store, error) {
 	return s, nil
 }
 
-// maxBatchConns is how many connections store batches at most: as many commits are under way at once.
+// maxBatchConns is how many connections store batches at most: as many commits are under way at
+// once.
 const maxBatchConns = 8
 
 // split divides the connections to a master between those that store batches and all others.
@@ -152,7 +155,8 @@ func (m MySQL) connectorOf(cfg *mysql.Config, log *slog.Logger) (*mysqlConnector
 		log = slog.Default()
 	}
 	return &mysqlConnector{
-		Connector: inner, addr: m.Addr, log: log, role: new(serverRole), mayJoin: cfg.MultiStatements, join: m.Join,
+		Connector: inner, addr: m.Addr, log: log, role: new(serverRole),
+		mayJoin: cfg.MultiStatements, join: m.Join,
 	}, nil
 }
 

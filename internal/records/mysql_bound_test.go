@@ -17,14 +17,16 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/tables"
 )
 
-// hostile ends the text that it stands in, if that is taken for one of many character sets of several bytes.
+// hostile ends the text that it stands in, if that is taken for one of many character sets of
+// several bytes.
 const hostile = "中' OR 1=1 -- \\' \xf0\x9f\x98\x80"
 
 // opened is a store on a server, and what its log says.
 func opened(t *testing.T, at records.MySQL) (*records.Store, *lockedBuffer) {
 	t.Helper()
 	var log lockedBuffer
-	s, err := records.OpenMySQL(at, nil, records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	opt := records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}
+	s, err := records.OpenMySQL(at, nil, opt)
 	return closing(t, s, err), &log
 }
 
@@ -56,11 +58,13 @@ func keepsText(t *testing.T, s *records.Store, admin *sql.DB) {
 	if err := s.SetToken(ctx, id, "ios:"+hostile, hostile); err != nil {
 		t.Fatal(err)
 	}
-	if devices, err := s.Devices(ctx, []uint32{1, id}); err != nil || len(devices) != 1 || devices[id] != "ios:"+hostile {
+	devices, err := s.Devices(ctx, []uint32{1, id})
+	if err != nil || len(devices) != 1 || devices[id] != "ios:"+hostile {
 		t.Errorf("devices are %v: %v", devices, err)
 	}
 	var name string
-	if err := admin.QueryRowContext(ctx, fmt.Sprint("SELECT HEX(name) FROM IMUser WHERE id=", id)).Scan(&name); err != nil {
+	query := fmt.Sprint("SELECT HEX(name) FROM IMUser WHERE id=", id)
+	if err := admin.QueryRowContext(ctx, query).Scan(&name); err != nil {
 		t.Fatal(err)
 	}
 	if want := strings.ToUpper(fmt.Sprintf("%x", hostile)); name != want {
@@ -75,8 +79,9 @@ func TestSessionsAreWhatTheyShouldBe(t *testing.T) {
 	db := tables.On(t, server)
 	for _, impose := range []string{
 		"SET GLOBAL init_connect='SET NAMES gbk'",
-		"SET GLOBAL init_connect='SET NAMES sjis, autocommit=0, completion_type=1, sql_select_limit=1, sql_safe_updates=1, " +
-			"sql_big_selects=0, max_join_size=1, sql_mode=\"ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH\"'",
+		"SET GLOBAL init_connect='SET NAMES sjis, autocommit=0, completion_type=1, " +
+			"sql_select_limit=1, sql_safe_updates=1, sql_big_selects=0, max_join_size=1, " +
+			"sql_mode=\"ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH\"'",
 		"SET GLOBAL init_connect='SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY'",
 	} {
 		if _, err := db.Admin.ExecContext(t.Context(), impose); err != nil {
@@ -93,22 +98,26 @@ func TestSessionsAreWhatTheyShouldBe(t *testing.T) {
 	}
 }
 
-// TestASessionThatDoesNotHoldIsNotUsed puts something between that has sessions speak latin1, as a proxy may.
+// TestASessionThatDoesNotHoldIsNotUsed puts something between that has sessions speak latin1, as a
+// proxy may.
 func TestASessionThatDoesNotHoldIsNotUsed(t *testing.T) {
 	t.Parallel()
 	at := tables.At(tables.New(t))
 	at.Addr = changing(t, at.Addr, "utf8mb4 COLLATE utf8mb4_bin", "latin1  COLLATE latin1_bin ")
 	s, _ := opened(t, at)
 	err := s.Ping(t.Context())
-	if chat.KindOf(err) != chat.Unavailable || !strings.Contains(err.Error(), `character_set_client "latin1"`) {
+	const says = `character_set_client "latin1"`
+	if chat.KindOf(err) != chat.Unavailable || !strings.Contains(err.Error(), says) {
 		t.Errorf("the answer is %v", err)
 	}
-	if _, err := s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{}); chat.KindOf(err) != chat.Unavailable {
+	_, err = s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{})
+	if chat.KindOf(err) != chat.Unavailable {
 		t.Errorf("a message was answered by %v", err)
 	}
 }
 
-// changing forwards connections to addr, and puts one text for another, as long, into what goes there.
+// changing forwards connections to addr, and puts one text for another, as long, into what goes
+// there.
 func changing(t *testing.T, addr, old, new string) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -147,7 +156,8 @@ func changing(t *testing.T, addr, old, new string) string {
 	return ln.Addr().String()
 }
 
-// TestWhatCannotBePreparedIsSpelled takes prepared statements away from a server, and gives them back.
+// TestWhatCannotBePreparedIsSpelled takes prepared statements away from a server, and gives them
+// back.
 func TestWhatCannotBePreparedIsSpelled(t *testing.T) {
 	t.Parallel()
 	server := servers.StartMariaDB(t)
@@ -165,7 +175,8 @@ func TestWhatCannotBePreparedIsSpelled(t *testing.T) {
 	if n := strings.Count(log.String(), "max_prepared_stmt_count"); n == 0 || n > 4 { // by two pools
 		t.Errorf("the log names max_prepared_stmt_count %d times:\n%s", n, log.String())
 	}
-	if _, err := b.Admin.ExecContext(t.Context(), "SET GLOBAL max_prepared_stmt_count=1000"); err != nil {
+	_, err := b.Admin.ExecContext(t.Context(), "SET GLOBAL max_prepared_stmt_count=1000")
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := everything(t.Context(), s); err != nil {
@@ -214,7 +225,8 @@ func TestFewStatementsAreKept(t *testing.T) {
 	var name string
 	var kept, ever int
 	for what, n := range map[string]*int{"Prepared_stmt_count": &kept, "Com_stmt_prepare": &ever} {
-		if err := b.Admin.QueryRowContext(t.Context(), "SHOW GLOBAL STATUS LIKE '"+what+"'").Scan(&name, n); err != nil {
+		row := b.Admin.QueryRowContext(t.Context(), "SHOW GLOBAL STATUS LIKE '"+what+"'")
+		if err := row.Scan(&name, n); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -236,7 +248,8 @@ func TestOnlyBatchesJoinTexts(t *testing.T) {
 		at.Join = test.join
 		s, _ := opened(t, at)
 		for id := range uint32(3) {
-			if _, err := s.Append(t.Context(), oneText(1, 2+id, "in a batch"), counters.Embedded{}); err != nil {
+			b := oneText(1, 2+id, "in a batch")
+			if _, err := s.Append(t.Context(), b, counters.Embedded{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -246,11 +259,14 @@ func TestOnlyBatchesJoinTexts(t *testing.T) {
 		if _, err := s.UserByName(t.Context(), "in a read"); chat.KindOf(err) != chat.NotFound {
 			t.Fatal(err)
 		}
-		for value, inText := range map[string]bool{"in a batch": test.joined, "in a change": false, "in a read": false} {
+		for value, inText := range map[string]bool{
+			"in a batch": test.joined, "in a change": false, "in a read": false,
+		} {
 			var texts, bound int
-			err := b.Admin.QueryRowContext(t.Context(), "SELECT COALESCE(SUM(command_type='Query'),0),COALESCE(SUM(command_type='Execute'),0)"+
-				" FROM mysql.general_log WHERE argument LIKE ? AND user_host LIKE ?", "%'"+value+"'%", b.User+"%").Scan(&texts, &bound)
-			if err != nil {
+			row := b.Admin.QueryRowContext(t.Context(), "SELECT COALESCE(SUM(command_type='Query'),0),"+
+				"COALESCE(SUM(command_type='Execute'),0) FROM mysql.general_log"+
+				" WHERE argument LIKE ? AND user_host LIKE ?", "%'"+value+"'%", b.User+"%")
+			if err := row.Scan(&texts, &bound); err != nil {
 				t.Fatal(err)
 			}
 			if inText != (texts > 0) || inText == (bound > 0) {

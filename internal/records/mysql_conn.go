@@ -23,12 +23,13 @@ type driverConn interface {
 
 // mysqlConn is one connection. As every driver.Conn it is used by one goroutine at a time.
 //
-// The server binds the values of its statements, which are prepared, and kept: so no value can end the text that it
-// belongs to.
+// The server binds the values of its statements, which are prepared, and kept: so no value can end
+// the text that it belongs to.
 //
-// A connection that joins saves round trips instead, within a transaction: the begin, and what is executed with later, go
-// to the server together with the statement that comes next, as one text. The statements are constants of ours, and the
-// driver puts in the values, in a character set that the connection was seen to have.
+// A connection that joins saves round trips instead, within a transaction: the begin, and what is
+// executed with later, go to the server together with the statement that comes next, as one text.
+// The statements are constants of ours, and the driver puts in the values, in a character set that
+// the connection was seen to have.
 type mysqlConn struct {
 	driverConn
 	of         *mysqlConnector
@@ -48,8 +49,9 @@ const (
 
 type laterKey struct{}
 
-// later lets a connection that joins keep back what is executed with the context it returns, until the transaction's next
-// query, or its end. Nothing is known then of what it affects, and its error may be that of the query, or of the end.
+// later lets a connection that joins keep back what is executed with the context it returns, until
+// the transaction's next query, or its end. Nothing is known then of what it affects, and its error
+// may be that of the query, or of the end.
 func later(ctx context.Context) context.Context { return context.WithValue(ctx, laterKey{}, true) }
 
 func (c *mysqlConn) joinsTexts() bool { return c.joins }
@@ -85,7 +87,9 @@ func (c *mysqlConn) ExecContext(ctx context.Context, query string, args []driver
 }
 
 // exec runs one text.
-func (c *mysqlConn) exec(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c *mysqlConn) exec(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Result, error) {
 	if c.joins || len(args) == 0 {
 		return c.driverConn.ExecContext(ctx, query, args)
 	}
@@ -108,7 +112,9 @@ func (c *mysqlConn) QueryContext(ctx context.Context, query string, args []drive
 }
 
 // query runs one text that has rows.
-func (c *mysqlConn) query(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (c *mysqlConn) query(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Rows, error) {
 	if c.joins || len(args) == 0 {
 		return c.driverConn.QueryContext(ctx, query, args)
 	}

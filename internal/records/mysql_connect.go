@@ -12,15 +12,16 @@ import (
 	"sync/atomic"
 )
 
-// mysqlConnector prepares every connection of a pool, and takes those out of use that lead to a server which is the
-// master no more. After a failover the old one may still run, and answer who reads from it.
+// mysqlConnector prepares every connection of a pool, and takes those out of use that lead to a
+// server which is the master no more. After a failover the old one may still run, and answer who
+// reads from it.
 type mysqlConnector struct {
 	driver.Connector
 	addr string
 	log  *slog.Logger
 	role *serverRole // shared by all pools of one server
 
-	mayJoin bool // connections may send several statements as one text, if the server is no node of Galera
+	mayJoin bool // several statements may go in one text, if the server is no node of Galera
 	join    Joining
 
 	unbound atomic.Bool // the last statement could not be prepared: see mysqlConn.unbound
@@ -28,35 +29,40 @@ type mysqlConnector struct {
 
 // serverRole is what is known of a server's being the master.
 type serverRole struct {
-	// generation is raised when the server refuses writes, and when one takes them again: connections made before that
-	// are not used any more, for reads neither.
+	// generation is raised when the server refuses writes, and when one takes them again: connections
+	// made before that are not used any more, for reads neither.
 	generation atomic.Uint64
 	refused    atomic.Bool // writes, the last time
 }
 
-// charset and collation are what a connection speaks. Were the server to take a text for one in another character set, a
-// value could end the text that it stands in.
+// charset and collation are what a connection speaks. Were the server to take a text for one in
+// another character set, a value could end the text that it stands in.
 const (
 	charset   = "utf8mb4"
 	collation = "utf8mb4_bin"
 )
 
-// session is said at the begin of every connection: what we rely on does not depend on the configuration of the server,
-// nor on its init_connect. A wait for a lock ends before the request that waits.
+// session is said at the begin of every connection: what we rely on does not depend on the
+// configuration of the server, nor on its init_connect. A wait for a lock ends before the request
+// that waits.
 var session = []string{
-	"SET NAMES " + charset + " COLLATE " + collation + ", SESSION sql_mode='" + strings.Join(sqlMode, ",") + "', " +
-		"SESSION autocommit=1, SESSION completion_type=0, SESSION sql_select_limit=18446744073709551615, " +
-		"SESSION sql_safe_updates=0, SESSION sql_big_selects=1, SESSION sql_auto_is_null=0, SESSION innodb_lock_wait_timeout=3",
+	"SET NAMES " + charset + " COLLATE " + collation + ", SESSION sql_mode='" + sqlMode + "', " +
+		"SESSION autocommit=1, SESSION completion_type=0, SESSION innodb_lock_wait_timeout=3, " +
+		"SESSION sql_select_limit=18446744073709551615, SESSION sql_safe_updates=0, " +
+		"SESSION sql_big_selects=1, SESSION sql_auto_is_null=0",
 	"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE",
 }
 
-var sqlMode = []string{"STRICT_ALL_TABLES", "ERROR_FOR_DIVISION_BY_ZERO", "NO_ENGINE_SUBSTITUTION"}
+const sqlMode = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
-// heldVariables asks what a connection has become. The isolation has two names; every server knows one of them.
-const heldVariables = "SHOW VARIABLES WHERE Variable_name IN ('character_set_client','character_set_connection'," +
-	"'character_set_results','collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation')"
+// heldVariables asks what a connection has become. The isolation has two names; every server knows
+// one of them.
+const heldVariables = "SHOW VARIABLES WHERE Variable_name IN (" +
+	"'character_set_client','character_set_connection','character_set_results'," +
+	"'collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation')"
 
-// Connect implements driver.Connector. A connection that does not become what session says is not used.
+// Connect implements driver.Connector. A connection that does not become what session says is not
+// used.
 func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	generation := c.role.generation.Load()
 	conn, err := c.Connector.Connect(ctx)
@@ -65,23 +71,26 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	inner, ok := conn.(driverConn)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("the MySQL driver's connection (%T) cannot do all it must", conn), conn.Close())
+		err := fmt.Errorf("the MySQL driver's connection (%T) cannot do all it must", conn)
+		return nil, errors.Join(err, conn.Close())
 	}
-	joins, err := c.begin(ctx, inner)
+	joins, err := c.setUp(ctx, inner)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &mysqlConn{driverConn: inner, of: c, generation: generation, joins: joins, statements: newStatements()}, nil
+	return &mysqlConn{
+		driverConn: inner, of: c, generation: generation, joins: joins, statements: newStatements(),
+	}, nil
 }
 
-// begin says and sees what a connection is, and reports whether texts are joined on it.
-func (c *mysqlConnector) begin(ctx context.Context, conn driverConn) (joins bool, err error) {
+// setUp says and sees what a connection is, and reports whether texts are joined on it.
+func (c *mysqlConnector) setUp(ctx context.Context, conn driverConn) (joins bool, err error) {
 	for _, text := range session {
 		if _, err := conn.ExecContext(ctx, text, nil); err != nil {
 			return false, err
 		}
 	}
-	if err := c.look(ctx, conn); err != nil || !c.mayJoin {
+	if err := c.verify(ctx, conn); err != nil || !c.mayJoin {
 		return false, err
 	}
 	rows, err := textRows(ctx, conn, "SELECT @@wsrep_on")
@@ -97,8 +106,8 @@ func (c *mysqlConnector) begin(ctx context.Context, conn driverConn) (joins bool
 	}
 }
 
-// look sees that what session says holds: what stands between may have kept it to itself.
-func (c *mysqlConnector) look(ctx context.Context, conn driverConn) error {
+// verify sees that what session says holds: what stands between may have kept it to itself.
+func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) error {
 	rows, err := textRows(ctx, conn, heldVariables)
 	if err != nil {
 		return err
@@ -111,24 +120,25 @@ func (c *mysqlConnector) look(ctx context.Context, conn driverConn) error {
 		has["transaction_isolation"] = has["tx_isolation"]
 	}
 	for _, want := range [][2]string{
-		{"character_set_client", charset}, {"character_set_connection", charset}, {"character_set_results", charset},
-		{"collation_connection", collation}, {"autocommit", "ON"}, {"transaction_isolation", "READ-COMMITTED"},
+		{"character_set_client", charset}, {"character_set_connection", charset},
+		{"character_set_results", charset}, {"collation_connection", collation},
+		{"autocommit", "ON"}, {"transaction_isolation", "READ-COMMITTED"},
 	} {
 		if name := want[0]; !strings.EqualFold(has[name], want[1]) {
 			return notHeld(c.addr, name, want[1], has[name])
 		}
 	}
-	modes := strings.Split(has["sql_mode"], ",")
-	slices.Sort(modes)
-	if want := slices.Sorted(slices.Values(sqlMode)); !slices.Equal(modes, want) {
-		return notHeld(c.addr, "sql_mode", strings.Join(want, ","), has["sql_mode"])
+	modes := func(list string) []string { return slices.Sorted(strings.SplitSeq(list, ",")) }
+	if is := has["sql_mode"]; !slices.Equal(modes(is), modes(sqlMode)) {
+		return notHeld(c.addr, "sql_mode", sqlMode, is)
 	}
 	return nil
 }
 
 func notHeld(addr, name, want, is string) error {
-	return fmt.Errorf("the connection to MySQL at %s has %s %q after it was set to %q, and is not used: "+
-		"see whether a proxy in between, or the server, keeps sessions from setting it", addr, name, is, want)
+	return fmt.Errorf("the connection to MySQL at %s has %s %q after it was set to %q, and is not "+
+		"used: see whether a proxy in between, or the server, keeps sessions from setting it",
+		addr, name, is, want)
 }
 
 // textRows returns the rows of a query without values, as text.

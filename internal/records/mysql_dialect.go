@@ -43,8 +43,8 @@ func (mysqlDialect) shared() bool { return true }
 
 func (mysqlDialect) lock() string { return " FOR UPDATE" }
 
-// insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least. Where statements are prepared there are
-// powers of two, so that few different ones are kept.
+// insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least. Where statements are
+// prepared there are powers of two, so that few different ones are kept.
 func (d mysqlDialect) insertRows(left int) int {
 	if d.joined {
 		return min(left, 1000)
@@ -52,9 +52,10 @@ func (d mysqlDialect) insertRows(left int) int {
 	return 1 << min(bits.Len(uint(left))-1, 8)
 }
 
-// lookup joins the lists with the table, in this order: each is one step in a key. Given (a,b) IN ((?,?),…) MariaDB takes
-// longer to choose the steps than to go them, and sometimes reads all rows instead, which would lock them all. All keys
-// are numbers. Where values are bound that must be said: of one in a list of columns MySQL 8 would make text.
+// lookup joins the lists with the table, in this order: each is one step in a key. Given (a,b) IN
+// ((?,?),…) MariaDB takes longer to choose the steps than to go them, and sometimes reads all rows
+// instead, which would lock them all. All keys are numbers. Where values are bound that must be
+// said: of one in a list of columns MySQL 8 would make text.
 func (d mysqlDialect) lookup(columns, table string, keys []string, n int) string {
 	value := "CAST(? AS UNSIGNED)"
 	if d.joined {
@@ -202,7 +203,7 @@ const (
 	errTooManyStatements = 1461
 	errPrepareAgain      = 1615
 
-	errApart           = 1047 // from its cluster: a node of Galera that is not of the majority, or not up to date
+	errApart           = 1047 // a node of Galera that is not of the majority, or not up to date
 	errGroupRolledBack = 3101 // by Group Replication, as another server's transaction came first
 )
 
@@ -249,7 +250,8 @@ func (mysqlDialect) explain(err error) error {
 	case errTooManyStatements:
 		mend = "raise max_prepared_stmt_count of the server, or lower maxconncnt here"
 	case errApart:
-		mend = "the node is cut off from its cluster, or not up to date; see its wsrep_cluster_status and wsrep_local_state_comment"
+		mend = "the node is cut off from its cluster, or not up to date; " +
+			"see its wsrep_cluster_status and wsrep_local_state_comment"
 	case errLockWait:
 		mend = "another transaction holds these rows for too long"
 	}
@@ -292,8 +294,8 @@ func (mysqlDialect) retry(err error) bool {
 
 func (mysqlDialect) raced(err error) bool { return undoneByOthers(err) }
 
-// undoneByOthers: the server undid the whole transaction in favour of another one, also of another node of a cluster, of
-// which one may hear no earlier than at the COMMIT.
+// undoneByOthers: the server undid the whole transaction in favour of another one, also of another
+// node of a cluster, of which one may hear no earlier than at the COMMIT.
 func undoneByOthers(err error) bool {
 	code := mysqlCode(err)
 	return code == errDeadlock || code == errGroupRolledBack

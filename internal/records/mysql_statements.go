@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// maxStatements is how many prepared statements one connection keeps; the one that was used least recently goes.
+// maxStatements is how many prepared statements one connection keeps; the one that was used least
+// recently goes.
 const maxStatements = 256
 
 // statements are those that one connection has prepared.
@@ -29,7 +30,9 @@ func newStatements() statements {
 }
 
 // get returns the statement of a text, and prepares it unless it was kept.
-func (s statements) get(ctx context.Context, conn driver.ConnPrepareContext, text string) (driver.Stmt, error) {
+func (s statements) get(
+	ctx context.Context, conn driver.ConnPrepareContext, text string,
+) (driver.Stmt, error) {
 	if e := s.byText[text]; e != nil {
 		s.used.MoveToFront(e)
 		return e.Value.(preparedStmt).Stmt, nil
@@ -55,7 +58,8 @@ func (s statements) drop(text string) error {
 	return e.Value.(preparedStmt).Close()
 }
 
-// bound runs a text with values that the server binds. Where the server cannot prepare it, the values go with the text.
+// bound runs a text with values that the server binds. Where the server cannot prepare it, the
+// values go with the text.
 func bound[R any](
 	ctx context.Context, c *mysqlConn, text string, args []driver.NamedValue,
 	run func(driver.Stmt) (R, error), runText func(text string) (R, error),
@@ -79,7 +83,8 @@ func bound[R any](
 	return runText(text)
 }
 
-// cannotPrepare: the server has as many prepared statements as it may, or prepares none of this kind.
+// cannotPrepare: the server has as many prepared statements as it may, or prepares none of this
+// kind.
 func cannotPrepare(err error) bool {
 	switch mysqlCode(err) {
 	case errTooManyStatements, errNotPrepared:
@@ -100,8 +105,9 @@ func forgotten(err error) bool {
 // cannotBind says once in the log that values go with the texts.
 func (c *mysqlConn) cannotBind(err error) {
 	if !c.of.unbound.Swap(true) {
-		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, spelled in hexadecimal digits: "+
-			"raise max_prepared_stmt_count of the server, or lower maxconncnt here", "addr", c.of.addr, "err", err)
+		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, "+
+			"spelled in hexadecimal digits: raise max_prepared_stmt_count of the server, "+
+			"or lower maxconncnt here", "addr", c.of.addr, "err", err)
 	}
 }
 
@@ -111,8 +117,9 @@ func (c *mysqlConn) bindsAgain() {
 	}
 }
 
-// spelled puts values into a text of ours at its question marks. Numbers are written in decimal and text in hexadecimal
-// digits, so that no value can end the text that it stands in, whatever the server takes it for.
+// spelled puts values into a text of ours at its question marks. Numbers are written in decimal and
+// text in hexadecimal digits, so that no value can end the text that it stands in, whatever the
+// server takes it for.
 func spelled(text string, args []driver.NamedValue) (string, error) {
 	parts := strings.Split(text, "?")
 	if len(parts) != len(args)+1 {

@@ -157,8 +157,8 @@ func schema() []table {
 func ownTables() []table {
 	return []table{
 		{
-			// One row per talk: its lock, what it consists of, its last id, and what was sent and read. turn is there to be
-			// written by those who hold the lock and change nothing else: see talking.lock.
+			// One row per talk: its lock, what it consists of, its last id, and what was sent and read. turn
+			// is there to be written by those who hold the lock and change nothing else: see talking.lock.
 			name: "IMProxyTalk",
 			columns: join(tinys("kind"), unsigneds("a", "b", "relateId", "sessionA", "sessionB", "lastId", "lastCreated",
 				"sentA", "sentB", "readA", "readB", "rev"), tinys("turn")),

@@ -7,9 +7,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Stats returns what database/sql counts of the connection pools. Of the embedded store "write" is the one that changes
-// go through, "read" the one that requests read from; else there are "master", "batches", which stores messages there,
-// and, where there is one, "replica".
+// Stats returns what database/sql counts of the connection pools. Of the embedded store "write" is
+// the one that changes go through, "read" the one that requests read from; else there are "master",
+// "batches", which stores messages there, and, where there is one, "replica".
 func (s *Store) Stats() map[string]sql.DBStats {
 	stats := make(map[string]sql.DBStats)
 	for name, db := range s.pools() {

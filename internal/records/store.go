@@ -91,10 +91,10 @@ func (s *Store) Close() error {
 	return err
 }
 
-// txTries is how often a transaction is run that the engine undid (a lock not had, a connection that broke), raceTries
-// where it did so in favour of another one: on a cluster whose nodes are all written to, that may happen many times in a
-// row, and is known at once. Between such tries there is a pause, at random up to racePause longer each time, so that
-// two that meet do not meet again.
+// txTries is how often a transaction is run that the engine undid (a lock not had, a connection
+// that broke), raceTries where it did so in favour of another one: on a cluster whose nodes are all
+// written to, that may happen many times in a row, and is known at once. Between such tries there
+// is a pause, at random up to racePause longer each time, so that two that meet do not meet again.
 const (
 	txTries   = 3
 	raceTries = 20

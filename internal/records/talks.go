@@ -90,12 +90,14 @@ type talking struct {
 
 func (s *Store) talking(q querier) talking { return talking{q, s.dialect, s.follower} }
 
-// lock reads the row of a talk and locks it until the end of the transaction; nil when there is none. It also writes the
-// row: a node of a cluster of which several are written to knows nothing of the locks at the others, but of two
-// transactions that have written one row it undoes the one that comes second to its COMMIT.
+// lock reads the row of a talk and locks it until the end of the transaction; nil when there is
+// none. It also writes the row: a node of a cluster of which several are written to knows nothing
+// of the locks at the others, but of two transactions that have written one row it undoes the one
+// that comes second to its COMMIT.
 func (w talking) lock(ctx context.Context, talk chat.Talk) (*talkRow, error) {
 	if w.d.shared() {
-		n, err := exec(ctx, w.q, "UPDATE IMProxyTalk SET turn=1-turn WHERE kind=? AND a=? AND b=?", uint32(talk.Kind), talk.A, talk.B)
+		n, err := exec(ctx, w.q, "UPDATE IMProxyTalk SET turn=1-turn WHERE kind=? AND a=? AND b=?",
+			uint32(talk.Kind), talk.A, talk.B)
 		if err != nil || n == 0 {
 			return nil, err
 		}
@@ -105,8 +107,8 @@ func (w talking) lock(ctx context.Context, talk chat.Talk) (*talkRow, error) {
 	return found[talk], err
 }
 
-// lockOn reads those of the talks (sorted) that have a row and locks them until the end of the transaction, which must
-// also write those that it relies on: see lock.
+// lockOn reads those of the talks (sorted) that have a row and locks them until the end of the
+// transaction, which must also write those that it relies on: see lock.
 func lockOn(d dialect, talks []chat.Talk, found map[chat.Talk]*talkRow) []fetch {
 	return fetches(talks, func(talks []chat.Talk) fetch {
 		keys := make([]any, 0, 3*len(talks))

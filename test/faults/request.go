@@ -65,12 +65,12 @@ func recognised(stream []byte) func([]byte) (int, request) {
 
 func opaque(stream []byte) (int, request) { return len(stream), request{} }
 
-// mysqlSplitter knows the texts of a connection's prepared statements. The server numbers them as they are prepared, from
-// 1, those that it could not prepare included.
+// mysqlSplitter knows the texts of a connection's prepared statements. The server numbers them as
+// they are prepared, from 1, those that it could not prepare included.
 type mysqlSplitter struct{ prepared [][]byte }
 
-// split is splitter.next for MySQL's packets: three bytes of length, one of number, and the content. Those of number 0
-// begin a command. Negative: it becomes unreadable.
+// split is splitter.next for MySQL's packets: three bytes of length, one of number, and the
+// content. Those of number 0 begin a command. Negative: it becomes unreadable.
 func (m *mysqlSplitter) split(stream []byte) (int, request) {
 	const (
 		header    = 4

@@ -50,8 +50,9 @@ func TestRequestsAreFound(t *testing.T) {
 	}{
 		{"MySQL", packet(1, plain) + packet(3, "\x03auth") + packet(0, "\x03COMMIT") + packet(0, "\x0e") +
 			packet(0, "\x16SELECT ?") + packet(0, "\x03") + packet(0, "\x03DO 1; DO 2"), []string{"COMMIT", "", "DO 1; DO 2"}},
-		{"MySQL, prepared", packet(1, plain) + packet(0, "\x17\x01\x00\x00\x00") + packet(0, "\x16SELECT ?") + packet(0, "\x16DO ?") +
-			packet(0, "\x17\x02\x00\x00\x00v") + packet(0, "\x17\x01\x00\x00\x00") + packet(0, "\x17\x03\x00\x00\x00") +
+		{"MySQL, prepared", packet(1, plain) + packet(0, "\x17\x01\x00\x00\x00") +
+			packet(0, "\x16SELECT ?") + packet(0, "\x16DO ?") + packet(0, "\x17\x02\x00\x00\x00v") +
+			packet(0, "\x17\x01\x00\x00\x00") + packet(0, "\x17\x03\x00\x00\x00") +
 			packet(0, "\x17\x01"), []string{"DO ?", "SELECT ?"}},
 		{"MySQL with TLS", packet(1, ssl) + packet(0, "\x03COMMIT"), nil},
 		{"Redis", "*2\r\n$3\r\nGET\r\n$0\r\n\r\n*0\r\n*1\r\n$6\r\nA\r\n*1$\r\n", []string{`["GET" ""]`, `["A\r\n*1$"]`}},
