@@ -123,6 +123,7 @@ func groupSends(t *testing.T, w *place, sent *ledger, groups int) {
 	for i := range groups {
 		ids = append(ids, call[*impb.IMGroupCreateRsp](t, w.dial(t, i), newGroup(1, members...)).GetGroupId())
 	}
+	w.fleet.settle(t)
 	var clients []*client.Client
 	for i := range conns {
 		clients = append(clients, w.dial(t, i))
@@ -233,6 +234,7 @@ func (r *restless) ask(ctx context.Context, c *client.Client, user uint32) error
 // check looks at the group, as every proxy tells of it.
 func (r *restless) check(t *testing.T, w *place, version int) {
 	t.Helper()
+	w.fleet.settle(t)
 	for i := range w.proxies {
 		answer := call[*impb.IMGroupInfoListRsp](t, w.dial(t, i), &impb.IMGroupInfoListReq{UserId: &r.members[0],
 			GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &r.group, Version: proto.Uint32(0)}}})

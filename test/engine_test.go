@@ -84,15 +84,21 @@ func openGalera(t *testing.T) *place {
 	return openNodes(t, servers.SharedGalera(t))
 }
 
-// openNodes does the same on a cluster of the test's own.
+// on makes a store for a test, on a cluster of its own.
+func (e engine) on(t *testing.T, g *servers.Galera) *place {
+	t.Helper()
+	w := openNodes(t, g)
+	w.proxies = make([]*harness.Proxy, e.proxies)
+	return w
+}
+
 func openNodes(t *testing.T, g *servers.Galera) *place {
 	t.Helper()
 	f, _ := newRedisFleetOn(t, g.Nodes[0])
 	for _, node := range g.Nodes {
-		db := f.db.On(t, node)
-		count(t, db.Admin, "SELECT count(*) FROM IMUser") // waits until the node has the tables
-		f.nodes = append(f.nodes, mysqlOf(db))
+		f.nodes = append(f.nodes, f.db.On(t, node))
 	}
+	f.settle(t)
 	f.expected = append(f.expected, deadlock) // of two nodes that commit the same row one is told so, and tries again
 	return openFleet(t, f)
 }

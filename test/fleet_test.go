@@ -21,8 +21,8 @@ type fleet struct {
 	db    *servers.Database
 	redis redisClient // the database that all instances are in; empty when the test has a Redis of another kind
 	files *msfs.Server
-	conf  harness.Config  // to be changed before the first start
-	nodes []harness.MySQL // of a cluster, which proxies write on in turn; nil: all on conf's
+	conf  harness.Config      // to be changed before the first start
+	nodes []*servers.Database // db on each node of a cluster, which proxies write on in turn; nil: all write on db
 
 	expected []string // what logs may have: see startWith
 }
@@ -108,13 +108,24 @@ func (f *fleet) startAt(t *testing.T, i int, args ...string) *harness.Proxy {
 	args = append([]string{"--wait"}, args...)
 	conf := f.conf
 	if len(f.nodes) > 0 {
-		conf.MySQL = f.nodes[i%len(f.nodes)]
+		conf.MySQL = mysqlOf(f.nodes[i%len(f.nodes)])
 	}
 	return startWith(t, harness.Options{Config: writeConfig(t, conf), Args: args}, f.expected...)
 }
 
 // everyID reports whether the rows of a table get all ids, one after the other: nodes of a cluster leave out each other's.
 func (f *fleet) everyID() bool { return f == nil || len(f.nodes) == 0 }
+
+// settle waits until all nodes of a cluster have what was committed at any.
+func (f *fleet) settle(t *testing.T) {
+	t.Helper()
+	if f == nil {
+		return
+	}
+	for _, node := range f.nodes {
+		count(t, node.Admin, "SELECT count(*) FROM IMUser") // admin's connections wait for that
+	}
+}
 
 // exec changes the database as somebody else does who writes there.
 func (f *fleet) exec(t *testing.T, query string, args ...any) {

@@ -20,6 +20,7 @@ import (
 func (w *place) audit(t *testing.T, sent *ledger) map[talk][]row {
 	t.Helper()
 	sent.gaps = sent.gaps || !w.fleet.everyID() // of two nodes that commit the same talk one reserves ids in vain
+	w.fleet.settle(t)
 	rows := readRows(t, w.db)
 	sent.audit(t, rows)
 	w.auditOnce(t)

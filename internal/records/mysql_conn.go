@@ -35,6 +35,8 @@ type mysqlConn struct {
 	of         *mysqlConnector
 	generation uint64
 	joins      bool
+	node       bool       // to a node of Galera
+	within     bool       // a transaction
 	statements statements // where it does not join
 
 	kept []string // statements that go with the next one
@@ -65,7 +67,11 @@ func (c *mysqlConn) BeginTx(ctx context.Context, opt driver.TxOptions) (driver.T
 		c.kept = []string{begin}
 		return mysqlTx{c, ctx}, nil
 	}
+	if err := c.prepareMissed(ctx); err != nil {
+		return nil, err
+	}
 	_, err := c.ExecContext(ctx, begin, nil)
+	c.within = err == nil
 	return mysqlTx{c, ctx}, err
 }
 
@@ -177,6 +183,7 @@ type mysqlTx struct {
 // ends; the COMMIT itself for as long as the connection waits for anything. The error is notCommitted when the server did
 // not come to the COMMIT.
 func (tx mysqlTx) Commit() error {
+	defer func() { tx.within = false }()
 	switch {
 	case tx.untouched() && len(tx.kept) == 1:
 		tx.kept = nil
@@ -228,6 +235,7 @@ func answerOfCommit(rows driver.Rows) error {
 
 // Rollback implements driver.Tx.
 func (tx mysqlTx) Rollback() error {
+	defer func() { tx.within = false }()
 	untouched := tx.untouched()
 	tx.kept, tx.args = nil, nil
 	if untouched || !tx.driverConn.IsValid() { // a connection that is gone has taken it along

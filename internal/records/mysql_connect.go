@@ -59,7 +59,7 @@ const sqlMode = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITU
 // one of them.
 const heldVariables = "SHOW VARIABLES WHERE Variable_name IN (" +
 	"'character_set_client','character_set_connection','character_set_results'," +
-	"'collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation')"
+	"'collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation','wsrep_on')"
 
 // Connect implements driver.Connector. A connection that does not become what session says is not
 // used.
@@ -74,25 +74,28 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		err := fmt.Errorf("the MySQL driver's connection (%T) cannot do all it must", conn)
 		return nil, errors.Join(err, conn.Close())
 	}
-	joins, err := c.setUp(ctx, inner)
-	if err != nil {
+	m := &mysqlConn{driverConn: inner, of: c, generation: generation, statements: newStatements()}
+	if err := m.setUp(ctx); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &mysqlConn{
-		driverConn: inner, of: c, generation: generation, joins: joins, statements: newStatements(),
-	}, nil
+	return m, nil
 }
 
-// setUp says and sees what a connection is, and reports whether texts are joined on it.
-func (c *mysqlConnector) setUp(ctx context.Context, conn driverConn) (joins bool, err error) {
+// setUp says and sees what a connection is, and finds out whether texts are joined on it.
+func (m *mysqlConn) setUp(ctx context.Context) (err error) {
 	for _, text := range session {
-		if _, err := conn.ExecContext(ctx, text, nil); err != nil {
-			return false, err
+		if _, err := m.driverConn.ExecContext(ctx, text, nil); err != nil {
+			return err
 		}
 	}
-	if err := c.verify(ctx, conn); err != nil || !c.mayJoin {
-		return false, err
+	if m.node, err = m.of.verify(ctx, m.driverConn); err == nil && m.of.mayJoin {
+		m.joins, err = m.of.mayBeJoined(ctx, m.driverConn)
 	}
+	return err
+}
+
+// mayBeJoined reports whether texts are joined on a connection.
+func (c *mysqlConnector) mayBeJoined(ctx context.Context, conn driverConn) (bool, error) {
 	rows, err := textRows(ctx, conn, "SELECT @@wsrep_on")
 	switch code := mysqlCode(err); {
 	case code == errNoVariable:
@@ -106,11 +109,12 @@ func (c *mysqlConnector) setUp(ctx context.Context, conn driverConn) (joins bool
 	}
 }
 
-// verify sees that what session says holds: what stands between may have kept it to itself.
-func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) error {
+// verify sees that what session says holds: what stands between may have kept it to itself. It
+// reports whether the server is a node of Galera.
+func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) (node bool, err error) {
 	rows, err := textRows(ctx, conn, heldVariables)
 	if err != nil {
-		return err
+		return false, err
 	}
 	has := make(map[string]string, len(rows))
 	for _, row := range rows {
@@ -125,14 +129,14 @@ func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) error {
 		{"autocommit", "ON"}, {"transaction_isolation", "READ-COMMITTED"},
 	} {
 		if name := want[0]; !strings.EqualFold(has[name], want[1]) {
-			return notHeld(c.addr, name, want[1], has[name])
+			return false, notHeld(c.addr, name, want[1], has[name])
 		}
 	}
 	modes := func(list string) []string { return slices.Sorted(strings.SplitSeq(list, ",")) }
 	if is := has["sql_mode"]; !slices.Equal(modes(is), modes(sqlMode)) {
-		return notHeld(c.addr, "sql_mode", sqlMode, is)
+		return false, notHeld(c.addr, "sql_mode", sqlMode, is)
 	}
-	return nil
+	return strings.EqualFold(has["wsrep_on"], "ON"), nil
 }
 
 func notHeld(addr, name, want, is string) error {

@@ -18,6 +18,7 @@ const maxStatements = 256
 type statements struct {
 	byText map[string]*list.Element // of preparedStmt
 	used   *list.List               // the last used first
+	missed map[string]bool          // texts that were not prepared: see mayPrepare
 }
 
 type preparedStmt struct {
@@ -26,7 +27,8 @@ type preparedStmt struct {
 }
 
 func newStatements() statements {
-	return statements{byText: make(map[string]*list.Element), used: list.New()}
+	return statements{byText: make(map[string]*list.Element), used: list.New(),
+		missed: make(map[string]bool)}
 }
 
 // get returns the statement of a text, and prepares it unless it was kept.
@@ -50,6 +52,29 @@ func (s statements) get(
 	return stmt, nil
 }
 
+// mayPrepare says that a statement is prepared, or may be now. A node of Galera that undoes a
+// transaction while it prepares a statement does not tell so: what follows would be outside of any
+// transaction. So there, within transactions, what is not prepared goes as a text.
+func (c *mysqlConn) mayPrepare(text string) bool {
+	if !c.node || !c.within || c.statements.byText[text] != nil {
+		return true
+	}
+	c.statements.missed[text] = true
+	return false
+}
+
+// prepareMissed prepares what could not be in the transactions before.
+func (c *mysqlConn) prepareMissed(ctx context.Context) error {
+	for text := range c.statements.missed {
+		delete(c.statements.missed, text)
+		_, err := c.statements.get(ctx, c.driverConn, text)
+		if err != nil && !cannotPrepare(err) {
+			return c.heard(err, false)
+		}
+	}
+	return nil
+}
+
 // drop closes a statement, which has no answer.
 func (s statements) drop(text string) error {
 	e := s.byText[text]
@@ -64,6 +89,12 @@ func bound[R any](
 	ctx context.Context, c *mysqlConn, text string, args []driver.NamedValue,
 	run func(driver.Stmt) (R, error), runText func(text string) (R, error),
 ) (result R, err error) {
+	if !c.mayPrepare(text) {
+		if text, err = spelled(text, args); err != nil {
+			return result, err
+		}
+		return runText(text)
+	}
 	stmt, err := c.statements.get(ctx, c.driverConn, text)
 	if err == nil {
 		c.bindsAgain()

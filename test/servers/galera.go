@@ -312,6 +312,16 @@ func (d *DatabaseServer) wsrep() (map[string]string, error) {
 	return status, rows.Err()
 }
 
+// RestartEmpty is Restart of a node that has lost what it had: the other one copies all to it, and takes no writes
+// meanwhile.
+func (g *Galera) RestartEmpty(t testing.TB, node int) {
+	t.Helper()
+	d := g.Nodes[node]
+	d.Kill(t)
+	must(t, os.Remove(filepath.Join(d.dir, "data", "grastate.dat")))
+	d.Restart(t)
+}
+
 // AwaitSize waits until a node sees so many members, and takes writes.
 func (g *Galera) AwaitSize(t testing.TB, node, members int) {
 	t.Helper()
