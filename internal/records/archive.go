@@ -213,7 +213,9 @@ func (r reader) lastAt(ctx context.Context, places []place, found func(place, ch
 		for _, shard := range keysOf(ids) {
 			width = max(width, listLength(len(ids[shard])))
 			for n := range uint32(shards) {
-				ids[place{shard.kind, n}] = ids[place{shard.kind, n}] // none, where it was not there
+				if other := (place{shard.kind, n}); len(ids[other]) == 0 {
+					ids[other] = nil
+				}
 			}
 		}
 	}
