@@ -84,11 +84,11 @@ func openGalera(t *testing.T) *place {
 	return openNodes(t, servers.SharedGalera(t))
 }
 
-// on makes a store for a test, on a cluster of its own.
-func (e engine) on(t *testing.T, g *servers.Galera) *place {
+// onGalera makes a store for a test, on a cluster of its own, for one proxy at each node.
+func onGalera(t *testing.T, g *servers.Galera) *place {
 	t.Helper()
 	w := openNodes(t, g)
-	w.proxies = make([]*harness.Proxy, e.proxies)
+	w.proxies = make([]*harness.Proxy, len(g.Nodes))
 	return w
 }
 

@@ -97,7 +97,7 @@ func TestGaleraMinority(t *testing.T) {
 // loadOnGalera makes two proxies, each on another node, and load on both.
 func loadOnGalera(t *testing.T, g *servers.Galera) (*place, *faultLoad) {
 	t.Helper()
-	w := twoOnGalera.on(t, g)
+	w := onGalera(t, g)
 	observed(w.fleet)
 	w.start(t)
 	l := newFaultLoad(t, w)

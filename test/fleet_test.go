@@ -106,11 +106,16 @@ func (f *fleet) start(t *testing.T, args ...string) *harness.Proxy {
 func (f *fleet) startAt(t *testing.T, i int, args ...string) *harness.Proxy {
 	t.Helper()
 	args = append([]string{"--wait"}, args...)
+	return startWith(t, harness.Options{Config: writeConfig(t, f.confAt(i)), Args: args}, f.expected...)
+}
+
+// confAt is the configuration of proxy i.
+func (f *fleet) confAt(i int) harness.Config {
 	conf := f.conf
 	if len(f.nodes) > 0 {
 		conf.MySQL = mysqlOf(f.nodes[i%len(f.nodes)])
 	}
-	return startWith(t, harness.Options{Config: writeConfig(t, conf), Args: args}, f.expected...)
+	return conf
 }
 
 // everyID reports whether the rows of a table get all ids, one after the other: nodes of a cluster leave out each other's.

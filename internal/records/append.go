@@ -12,9 +12,15 @@ import (
 func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (chat.Receipt, error) {
 	a := new(appending)
 	purge := s.takeApplied()
+	sure := false // that what is refused is to be
 	err := s.batchTx(ctx, func(q batched, d dialect) error {
 		a.giveBack(ctx, seq) // those of the try before
 		a = &appending{Batch: b, talking: talking{q, d, s.follower}, tx: q, stored: make([]chat.Stored, len(b.Drafts))}
+		a.unsure = func(refused error) bool {
+			known := sure
+			sure = sure || s.mayLack(refused)
+			return sure && !known
+		}
 		err := a.run(ctx, seq)
 		if err == nil {
 			err = deleteCommits(ctx, q, purge)
@@ -32,6 +38,16 @@ func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (c
 		}
 	}
 	return chat.Receipt{Stored: a.stored, Changes: a.changes()}, s.wrote(err, a.subjects()...)
+}
+
+// refusal is why a message was refused; nil: none was.
+func (a *appending) refusal() error {
+	for i := range a.stored {
+		if err := a.stored[i].Err; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // subjects is what the batch wrote about.
@@ -56,6 +72,9 @@ type appending struct {
 	chat.Batch
 	talking
 	tx batched // is talking's q
+
+	// unsure says of a refusal that it may be otherwise when the transaction runs again.
+	unsure func(refused error) bool
 
 	talks    map[chat.Talk]*talkRow
 	joins    map[uint32]uint32 // the latest join of each group written to
@@ -128,6 +147,9 @@ func (a *appending) lockTalks(ctx context.Context) error {
 			a.stored[i].Err = chat.Errorf(chat.NotAllowed, "user %d is no member of group %d, or there is no such group", d.From, d.Talk.A)
 		}
 	})
+	if refused := a.refusal(); err == nil && a.unsure(refused) {
+		err = refused
+	}
 	return err
 }
 

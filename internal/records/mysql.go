@@ -72,7 +72,7 @@ func OpenMySQL(master MySQL, replica *MySQL, opt Options) (*Store, error) {
 	connector.role = toStore.role // one server, one role
 	write := changes.pool(connector)
 	s := newStore(write, write, mysqlDialect{}, opt)
-	s.batches = batches.pool(toStore)
+	s.batches, s.role = batches.pool(toStore), toStore.role
 	s.statement = cmp.Or(master.StatementTimeout, readTimeout)
 	s.watch = newWatch(s, connector, master.Addr)
 	if replica != nil && !sameServer(master, *replica) {

@@ -33,6 +33,7 @@ type serverRole struct {
 	// made before that are not used any more, for reads neither.
 	generation atomic.Uint64
 	refused    atomic.Bool // writes, the last time
+	node       atomic.Bool // of Galera, the last that was connected to
 }
 
 // charset and collation are what a connection speaks. Were the server to take a text for one in
@@ -88,7 +89,11 @@ func (m *mysqlConn) setUp(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if m.node, err = m.of.verify(ctx, m.driverConn); err == nil && m.of.mayJoin {
+	if m.node, err = m.of.verify(ctx, m.driverConn); err != nil {
+		return err
+	}
+	m.of.role.node.Store(m.node)
+	if m.of.mayJoin {
 		m.joins, err = m.of.mayBeJoined(ctx, m.driverConn)
 	}
 	return err

@@ -28,11 +28,12 @@ type Options struct {
 
 // Store is the records. It is safe for concurrent use. Errors have the kinds that the interfaces of chat promise.
 type Store struct {
-	write, read *sql.DB  // the same pool where both may write; read is never late
-	batches     *sql.DB  // what Append writes through; on the embedded store it is write
-	reader      reader   // of read
-	replica     *replica // nil: none
-	watch       *watch   // over the master; nil: none
+	write, read *sql.DB     // the same pool where both may write; read is never late
+	batches     *sql.DB     // what Append writes through; on the embedded store it is write
+	reader      reader      // of read
+	replica     *replica    // nil: none
+	watch       *watch      // over the master; nil: none
+	role        *serverRole // the master's; nil on the embedded store
 	dialect     dialect
 	now         func() time.Time
 	log         *slog.Logger
@@ -132,10 +133,17 @@ func (s *Store) batchTx(ctx context.Context, work func(q batched, d dialect) err
 	})
 }
 
-// again runs a transaction again while the engine undoes it.
+// again runs a transaction again while the engine undoes it, and once more when it may have lacked
+// what was committed elsewhere.
 func (s *Store) again(ctx context.Context, once func() error) error {
+	caughtUp := false
 	for try := 1; ; try++ {
 		err := once()
+		if s.mayLack(err) && !caughtUp {
+			s.catchUp(ctx)
+			caughtUp = true
+			continue
+		}
 		if err == nil || !s.dialect.retry(err) || ctx.Err() != nil {
 			return err
 		}
