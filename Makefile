@@ -6,7 +6,7 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DATA   ?= ./data
 
 .DEFAULT_GOAL = help
-.PHONY: help build run test race faults charsets soak lint fuzz bench generate generate-check man clean
+.PHONY: help build run test race faults charsets galera soak lint fuzz bench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ faults: ## Break MySQL, Redis and proxies under load (FAULT=TestX: one way; FAUL
 charsets: ## Try hostile text on servers that impose each character set, or other settings, on connections
 	@test/install-servers
 	CHARSETS=all $(GO) test ./test -v -timeout 60m -run '^TestNastyTexts$$'
+
+galera: ## Load on two nodes of a Galera, which go and come back: the long form (RACE=1)
+	@test/install-servers
+	RACE=$(RACE) FAULTS=full $(GO) test ./test ./test/servers ./internal/records -v -count=1 -p 1 -parallel 1 \
+	  -timeout 30m -run "^Test(Galera|Nodes?[A-Z])|^($$(awk -F '[ (]' '/^func Test/ { f = $$2 } \
+	  /onEngines\(t, / { print f }' test/*_test.go | sort -u | paste -sd'|'))$$/^galera$$"
 
 soak: ## 30 minutes of load with a fault every 30 s (SOAK=2m; RACE=1); report in bin/soak.md
 	@test/install-servers

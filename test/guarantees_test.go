@@ -45,7 +45,7 @@ func TestGuaranteesNameTests(t *testing.T) {
 		}
 	}
 	rows := testNamed.FindAllStringSubmatch(string(text), -1)
-	engines := []string{"", embedded.name, mysql.name, threeOnMySQL.name}
+	engines := []string{"", embedded.name, mysql.name, threeOnMySQL.name, twoOnGalera.name}
 	for _, row := range rows {
 		code, exists := source[row[1]]
 		if !exists || !slices.Contains(engines, row[2]) && !strings.Contains(code, strconv.Quote(row[2])) {
