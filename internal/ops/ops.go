@@ -95,6 +95,8 @@ func (s Site) handler(base context.Context) http.Handler {
 	return mux
 }
 
+//go:generate go test -count=1 -run TestOperationsShowsTheRules . -update
+
 //go:embed index.html
 var indexPage string
 
