@@ -29,6 +29,7 @@ import (
 type serving struct {
 	data   string         // the directory of the embedded store; not used with conf
 	conf   *config.Config // nil: the embedded store
+	limit  *config.Limits // nil: the defaults
 	path   string         // of conf
 	wait   bool           // wait for the servers of conf
 	listen []string
@@ -62,6 +63,7 @@ reaches that address sees all of it: keep it to operators.`,
 		Example: `  dbproxy serve
   dbproxy serve --data /var/lib/dbproxy --listen 10.0.0.5:10600
   dbproxy serve --config /etc/dbproxyserver.conf
+  dbproxy serve --max-pending 1GiB --max-connections 4000
   dbproxy serve --demo --data /tmp/demo # a made-up company to try things on`,
 		Args: cobra.NoArgs,
 	}
@@ -71,7 +73,12 @@ reaches that address sees all of it: keep it to operators.`,
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
+	limits, err := config.LimitFlags()
+	addLimits(c, limits)
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err != nil {
+			return err
+		}
 		path, why, err := where.configured()
 		if err != nil {
 			return err
@@ -84,8 +91,13 @@ reaches that address sees all of it: keep it to operators.`,
 			return errors.New("--wait is for --config: a data directory has no servers to wait for")
 		}
 		if path == "" {
+			l, err := limits.Limits()
+			if err != nil {
+				return err
+			}
+			s.limit = &l
 			s.log.Info("serving from a data directory", "data", where.data, "why", why)
-		} else if s, err = s.configured(c, path, why, *level); err != nil {
+		} else if s, err = s.configured(c, limits, path, why, *level); err != nil {
 			return err
 		}
 		if *demo {
@@ -97,11 +109,11 @@ reaches that address sees all of it: keep it to operators.`,
 }
 
 // configured is s with what a configuration says where no flag does.
-func (s serving) configured(c *cobra.Command, path, why, level string) (serving, error) {
+func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, level string) (serving, error) {
 	if s.demo {
 		return s, errors.New("--demo is for a data directory: it fills no MySQL")
 	}
-	cfg, warnings, err := config.Load(path, os.Environ())
+	cfg, warnings, err := config.LoadWith(path, os.Environ(), limits)
 	for _, w := range warnings {
 		s.log.Warn("configuration", "at", w.Where, "what", w.Text)
 	}
@@ -115,6 +127,7 @@ func (s serving) configured(c *cobra.Command, path, why, level string) (serving,
 		return s, err
 	}
 	s.log.Info("serving from MySQL and Redis", "config", path, "why", why)
+	s.limit = &cfg.Limits
 	if s.conf, s.path = cfg, path; !c.Flags().Changed("listen") {
 		s.listen, s.listenBy = cfg.Listen(), "ListenIP and ListenPort"
 	}
@@ -231,10 +244,10 @@ const waitPause = time.Second
 // limits are those of the server.
 func (s serving) limits() server.Config {
 	cfg := server.DefaultConfig()
-	if s.conf == nil {
+	l := s.limit
+	if l == nil {
 		return cfg
 	}
-	l := s.conf.Limits
 	cfg.RequestTimeout, cfg.DrainTimeout = l.RequestTimeout, l.DrainTimeout
 	cfg.MaxFrame, cfg.MaxPending = uint32(l.MaxFrame), int64(l.MaxPending)
 	cfg.MaxConns, cfg.MaxInFlight = l.MaxConnections, l.MaxInFlight

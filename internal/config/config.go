@@ -15,6 +15,7 @@
 //	sep       what separates the values of a list
 //	example   what the example file has instead of the default
 //	instance  on a Database or Cache: the name of the instance
+//	flag      on one of the Limits: "-" where "dbproxy serve" has no flag of it
 package config
 
 import (
@@ -90,7 +91,7 @@ type Limits struct {
 	// DrainTimeout is how long the proxy may take, once it is told to stop, to finish what it has.
 	DrainTimeout time.Duration `key:"DrainTimeout" default:"4s" min:"100ms" max:"5m"`
 	// MsfsTimeout is how long a call of the file server may take.
-	MsfsTimeout time.Duration `key:"MsfsTimeout" default:"2s" min:"10ms" max:"5m"`
+	MsfsTimeout time.Duration `key:"MsfsTimeout" default:"2s" min:"10ms" max:"5m" flag:"-"`
 	// MaxFrame is how long a frame may be, its header included. A longer one ends its connection.
 	MaxFrame Size `key:"MaxFrame" default:"16MiB" min:"64KiB" max:"1GiB"`
 	// MaxPending is how many bytes of requests and answers the process holds before it stops reading.
