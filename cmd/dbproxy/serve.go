@@ -36,6 +36,7 @@ type serving struct {
 	admin  string // where to show metrics and health; "" or "off" for nowhere
 	// listenBy and adminBy are the keys that said so; "": a flag did.
 	listenBy, adminBy string
+	adminSpare        bool // nobody asked for that admin address: without it is as good
 
 	log   *slog.Logger
 	sums  func(context.Context) error             // writes what the log has summed up, until the context ends; may be nil
@@ -132,7 +133,7 @@ func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, l
 		s.listen, s.listenBy = cfg.Listen(), "ListenIP and ListenPort"
 	}
 	if !c.Flags().Changed("admin") {
-		s.admin, s.adminBy = cfg.AdminListen, "AdminListen"
+		s.admin, s.adminBy, s.adminSpare = cfg.AdminListen, "AdminListen", !cfg.Given("AdminListen")
 	}
 	return s, nil
 }

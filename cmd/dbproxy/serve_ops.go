@@ -43,7 +43,12 @@ func (s serving) open() (d door, err error) {
 		return d, nil
 	}
 	flag = cmp.Or(s.adminBy, "--admin")
-	if d.admin, err = listen(flag, s.admin); err != nil {
+	d.admin, err = listen(flag, s.admin)
+	if err != nil && s.adminSpare {
+		s.log.Warn("serving without metrics and health, as nobody set "+flag, "err", err)
+		return d, nil
+	}
+	if err != nil {
 		d.close()
 		return door{}, err
 	}

@@ -52,7 +52,8 @@ type Config struct {
 	// such as Asia/Shanghai, UTC, or Local for the zone of the process. All proxies should have the same.
 	ShieldTimeZone *time.Location `key:"ShieldTimeZone" default:"Local"`
 	// AdminListen is HOST:PORT of the administration over HTTP: metrics, health, profiles; without HOST, on all
-	// addresses. It asks nobody for a password, so keep it away from other networks. "off" disables it.
+	// addresses. It asks nobody for a password, so keep it away from other networks. "off" disables it. Where the default
+	// is taken by another program, the proxy goes without.
 	AdminListen string `key:"AdminListen" default:"127.0.0.1:10601" form:"listen"`
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level `key:"LogLevel" default:"info" oneof:"debug info warn error"`
