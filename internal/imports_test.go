@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"spelling":  {},
 	"ops":       {},
 	"repeats":   {},
+	"logwriter": {},
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
