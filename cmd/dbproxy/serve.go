@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -19,10 +18,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/company"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
+	"github.com/teamtalk-go/dbproxy/internal/logwriter"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
-	"github.com/teamtalk-go/dbproxy/internal/repeats"
 	"github.com/teamtalk-go/dbproxy/internal/server"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
 // serving is what "dbproxy serve" is asked for.
@@ -38,10 +36,13 @@ type serving struct {
 	listenBy, adminBy string
 	adminSpare        bool // nobody asked for that admin address: without it is as good
 
-	log   *slog.Logger
-	sums  func(context.Context) error             // writes what the log has summed up, until the context ends; may be nil
+	log     *slog.Logger
+	sums    func(context.Context) error // writes what the log has summed up, until the context ends; may be nil
+	written *logwriter.Writer           // what the log is written by; nil: something else
+
 	demo  bool                                    // fill an empty directory with the demo company
 	ready func(addr string, filled company.State) // may be nil; called when it listens
+	exit  func(code int)                          // ends the process; nil: neither signals nor the time of a stop do
 }
 
 func serveCommand() *cobra.Command {
@@ -54,9 +55,11 @@ or from the MySQL and Redis that an original dbproxyserver.conf names: see
 there is one, else ./data.
 
 Stop it with Ctrl-C or SIGTERM: it tells its peers, finishes what it has, and
-exits within 4 seconds.
+ends after --drain-timeout and half a second at the latest. The same again, half
+a second later, ends it at once. SIGHUP and a closed terminal do not.
 
-Logs go to standard error, as text on a terminal and as JSON otherwise.
+Logs go to standard error, as text on a terminal and as JSON otherwise. Nothing
+waits for who reads them.
 
 With --admin it shows how it does over HTTP, at an address of its own: /metrics
 for Prometheus, /livez, /readyz with reasons as JSON, and /debug/pprof. Whoever
@@ -84,7 +87,7 @@ reaches that address sees all of it: keep it to operators.`,
 		if err != nil {
 			return err
 		}
-		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait}
+		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait, exit: os.Exit}
 		if err := s.logTo(c.ErrOrStderr(), *level); err != nil {
 			return err
 		}
@@ -102,7 +105,9 @@ reaches that address sees all of it: keep it to operators.`,
 			return err
 		}
 		if *demo {
-			s.ready = func(addr string, filled company.State) { sayWhatToTry(c.OutOrStdout(), where.data, addr, filled) }
+			s.ready = func(addr string, filled company.State) {
+				patiently(func() { sayWhatToTry(c.OutOrStdout(), where.data, addr, filled) })
+			}
 		}
 		return s.run(c.Context())
 	}
@@ -138,33 +143,6 @@ func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, l
 	return s, nil
 }
 
-// logTo has s log as text on a terminal and as JSON otherwise, in which durations are text, too.
-func (s *serving) logTo(w io.Writer, level string) error {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
-	}
-	opt := &slog.HandlerOptions{Level: l, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Value.Kind() == slog.KindDuration { // "9.6s", where JSON would have a bare number
-			a.Value = slog.StringValue(a.Value.Duration().String())
-		}
-		return a
-	}}
-	var lines slog.Handler = slog.NewJSONHandler(w, opt)
-	if terminal.Is(w) {
-		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
-				a.Value = slog.StringValue(a.Value.Time().Format(time.TimeOnly))
-			}
-			return a
-		}
-		lines = slog.NewTextHandler(w, opt)
-	}
-	h := repeats.New(lines, time.Now)
-	s.log, s.sums = slog.New(h), h.Run
-	return nil
-}
-
 // run serves until ctx ends and everything under way is finished.
 func (s serving) run(ctx context.Context) (err error) {
 	for _, addr := range s.listen {
@@ -172,21 +150,19 @@ func (s serving) run(ctx context.Context) (err error) {
 			return fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", addr, err)
 		}
 	}
-	if s.sums != nil { // until nothing has anything to say any more
-		background, stop := context.WithCancel(context.WithoutCancel(ctx))
-		var summing errgroup.Group
-		summing.Go(func() error { return s.sums(background) })
-		defer func() {
-			stop()
-			err = errors.Join(err, summing.Wait())
-		}()
-	}
+	last := s.lastWords()
+	defer last()
+	end := newEnding(ctx, s, last)
+	defer func() { end.failed(err) }()
 	watch := newRecorder()
 	b, err := s.openBackend(ctx, watch)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() {
+		end.at("closing the store")
+		err = errors.Join(err, b.close())
+	}()
 	door, err := s.open()
 	if err != nil {
 		return err
@@ -213,7 +189,7 @@ func (s serving) run(ctx context.Context) (err error) {
 	if s.ready != nil {
 		s.ready(door.addr(), filled)
 	}
-	return s.serve(ctx, door, svc, b, watch)
+	return s.serve(ctx, door, svc, b, watch, end)
 }
 
 // openBackend opens what s serves from.
@@ -257,11 +233,13 @@ func (s serving) limits() server.Config {
 
 // serve runs the server, the committer, the group sync and the admin address. When ctx ends the server drains first; the
 // others stop when nobody needs them any more.
-func (s serving) serve(ctx context.Context, at door, svc *chat.Service, b *backend, watch *ops.Recorder) error {
+func (s serving) serve(
+	ctx context.Context, at door, svc *chat.Service, b *backend, watch *ops.Recorder, end *ending,
+) error {
 	handler := newHandler(svc, s.log, watch)
 	cfg := s.limits()
 	srv := server.New(cfg, handler, s.log)
-	site, err := newSite(watched{ctx, at.addr(), srv, cfg, svc, b}, watch, s.log)
+	site, err := newSite(watched{ctx, at.addr(), s, srv, cfg, svc, b}, watch)
 	if err != nil {
 		return err
 	}
@@ -284,11 +262,17 @@ func (s serving) serve(ctx context.Context, at door, svc *chat.Service, b *backe
 		s.log.Info(fmt.Sprintf("stopping: finishing what is under way, %v at the most", cfg.DrainTimeout))
 		close(said)
 	})
+	end.at("finishing requests")
+	end.leaves(func() []any {
+		now := srv.Stats()
+		return []any{"connections", now.Connections, "requests", now.InFlight, "queued", svc.Queue().Waiting}
+	})
 	err = srv.Serve(ctx, at.public...) // until ctx ends
 	<-said
 	stopSync()
 	handler.Wait()
 	stop()
+	end.at("waiting for the store")
 	err = errors.Join(err, tasks.Wait())
 	refused, failed := handler.Counts()
 	s.log.Info("stopped", "refused", refused, "failed", failed)

@@ -102,6 +102,7 @@ func newHandler(svc *chat.Service, log *slog.Logger, watch *ops.Recorder) *comma
 type watched struct {
 	running context.Context // ends when the server is to stop
 	addr    string
+	serving serving
 	srv     *server.Server
 	cfg     server.Config // of srv
 	svc     *chat.Service
@@ -109,7 +110,7 @@ type watched struct {
 }
 
 // newSite is what the admin address shows.
-func newSite(w watched, watch *ops.Recorder, log *slog.Logger) (ops.Site, error) {
+func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 	reg := prometheus.NewRegistry()
 	degraded := map[string]func() bool{"storing": func() bool { _, failing := w.svc.Failing(); return failing }}
 	maps.Copy(degraded, w.backend.degraded)
@@ -120,14 +121,16 @@ func newSite(w watched, watch *ops.Recorder, log *slog.Logger) (ops.Site, error)
 
 		ReplicaLag: w.backend.store.ReplicaLag,
 		Degraded:   degraded,
+		LogLost:    w.serving.logLost,
 	}))
 	checks := append([]ops.Check{
 		{Name: "listening", Look: w.listening},
 		{Name: "draining", Look: w.draining},
 		{Name: "store", Look: w.reachable},
 		{Name: "storing", Look: w.storing},
+		{Name: "log", Look: w.serving.logged},
 	}, w.backend.checks...)
-	return ops.Site{Metrics: reg, Checks: checks, Log: log}, err
+	return ops.Site{Metrics: reg, Checks: checks, Log: w.serving.log}, err
 }
 
 func (w watched) network() ops.Network {

@@ -25,9 +25,9 @@ const (
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	headerBytes   = 64 << 10
-	gatherTimeout = 10 * time.Second // of one scrape
-	maxScrapes    = 4                // at once
-	lastWords     = time.Second      // for what is being answered when the server stops
+	gatherTimeout = 10 * time.Second       // of one scrape
+	maxScrapes    = 4                      // at once
+	lastWords     = 100 * time.Millisecond // for what is being answered when the server stops
 )
 
 // Site is what the server shows.
@@ -37,7 +37,7 @@ type Site struct {
 	Log     *slog.Logger        // for faults of the server and of metrics
 }
 
-// Serve answers on ln until ctx ends; then it closes ln, gives what is being answered a second, and returns nil. Serve it
+// Serve answers on ln until ctx ends; then it closes ln, gives what is being answered a moment, and returns nil. Serve it
 // for as long as the process lives, its draining included: /readyz is what tells others that it drains.
 //
 // Whoever reaches ln sees everything and can have profiles taken, which costs time: ln belongs on loopback or a network

@@ -18,6 +18,8 @@ type Sources struct {
 	ReplicaLag func() (lag time.Duration, known bool)
 	// Degraded says, by the name of a part, whether that part cannot be used as it should now.
 	Degraded map[string]func() bool
+	// LogLost is how many lines of the log could not be written.
+	LogLost func() int
 }
 
 // Network is what the server has counted.
@@ -60,7 +62,7 @@ type sources struct {
 	budgetUsed, budgetUnsent, budgetLimit                           metric
 	waiting, lanes, limit                                           metric
 	connections, maxConnections, waits, waited, connectionsClosed   metric
-	lag, degraded                                                   metric
+	lag, degraded, logLost                                          metric
 }
 
 // NewCollector returns a collector that asks s.
@@ -92,6 +94,7 @@ func NewCollector(s Sources) prometheus.Collector {
 
 		lag:      gaugeMetric("replica_lag_seconds", "How far the replica is behind; not there while it is unknown."),
 		degraded: gaugeMetric("degraded", "1 while a part cannot be used as it should, else 0.", "part"),
+		logLost:  countMetric("log_lines_lost_total", "Lines of the log that could not be written."),
 	}
 }
 
@@ -99,7 +102,7 @@ func (s *sources) all() []metric {
 	return []metric{
 		s.inFlight, s.open, s.opened, s.refused, s.closed, s.received, s.sent, s.panics,
 		s.budgetUsed, s.budgetUnsent, s.budgetLimit, s.waiting, s.lanes, s.limit,
-		s.connections, s.maxConnections, s.waits, s.waited, s.connectionsClosed, s.lag, s.degraded,
+		s.connections, s.maxConnections, s.waits, s.waited, s.connectionsClosed, s.lag, s.degraded, s.logLost,
 	}
 }
 
@@ -133,6 +136,9 @@ func (s *sources) Collect(to chan<- prometheus.Metric) {
 		if lag, known := s.from.ReplicaLag(); known {
 			send(s.lag, lag.Seconds())
 		}
+	}
+	if s.from.LogLost != nil {
+		send(s.logLost, float64(s.from.LogLost()))
 	}
 	for part, without := range s.from.Degraded {
 		value := 0.0
