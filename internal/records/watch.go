@@ -13,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 const (
@@ -30,6 +31,7 @@ const (
 	masterAway
 	masterReadOnly
 	masterCrowded // it gives no more connections
+	noDescriptors // we may not have more connections
 )
 
 // begins and ends are what the log says of a trouble.
@@ -39,6 +41,8 @@ func (t trouble) begins() string {
 		return "MySQL takes no writes; nothing is stored until it does"
 	case masterCrowded:
 		return "MySQL gives no more connections; going on with those there are"
+	case noDescriptors:
+		return "no more connections to MySQL can be made; going on with those there are"
 	default:
 		return "MySQL is away; requests fail until it is back"
 	}
@@ -50,6 +54,8 @@ func (t trouble) ends() string {
 		return "MySQL takes writes again"
 	case masterCrowded:
 		return "MySQL gives connections again"
+	case noDescriptors:
+		return "connections to MySQL can be made again"
 	default:
 		return "MySQL is back"
 	}
@@ -150,6 +156,8 @@ func (w *watch) look(ctx context.Context, db *sql.DB) (found trouble, err error)
 		found = masterReadOnly
 	case code == errTooManyConns, code == errTooManyOfUser:
 		found = masterCrowded
+	case descriptors.Mend(err) != "":
+		found = noDescriptors
 	case err == nil, conn != nil && code != 0 && code != errShutdown: // it answers; who asks it for more sees what it lacks
 		return noTrouble, nil
 	default:

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
@@ -126,7 +127,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Error("cannot accept connections", "listener", ln.Addr().String(), "error", err, "retry_in", pause)
+		s.log.Error("cannot accept connections", "listener", ln.Addr().String(), "error", descriptors.Explain(err), "retry_in", pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
