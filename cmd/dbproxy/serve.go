@@ -36,6 +36,9 @@ type serving struct {
 	listenBy, adminBy string
 	adminSpare        bool // nobody asked for that admin address: without it is as good
 
+	// How many connections the descriptors allow; set by withinLimit.
+	peers, adminConns int
+
 	log     *slog.Logger
 	sums    func(context.Context) error // writes what the log has summed up, until the context ends; may be nil
 	written *logwriter.Writer           // what the log is written by; nil: something else
@@ -175,6 +178,9 @@ func (s serving) run(ctx context.Context) (err error) {
 	}
 	opt := chat.Options{VoiceKey: b.voiceKey, Log: s.log, Committed: watch.Commit, Concurrency: b.reads,
 		Now: func() time.Time { return time.Now().In(b.zone) }}
+	if s, err = s.withinLimit(b, door); err != nil {
+		return err
+	}
 	svc, err := chat.New(b.rules, opt)
 	if err != nil {
 		return err
@@ -221,13 +227,14 @@ const waitPause = time.Second
 // limits are those of the server.
 func (s serving) limits() server.Config {
 	cfg := server.DefaultConfig()
-	l := s.limit
-	if l == nil {
-		return cfg
+	if l := s.limit; l != nil {
+		cfg.RequestTimeout, cfg.DrainTimeout = l.RequestTimeout, l.DrainTimeout
+		cfg.MaxFrame, cfg.MaxPending = uint32(l.MaxFrame), int64(l.MaxPending)
+		cfg.MaxConns, cfg.MaxInFlight = l.MaxConnections, l.MaxInFlight
 	}
-	cfg.RequestTimeout, cfg.DrainTimeout = l.RequestTimeout, l.DrainTimeout
-	cfg.MaxFrame, cfg.MaxPending = uint32(l.MaxFrame), int64(l.MaxPending)
-	cfg.MaxConns, cfg.MaxInFlight = l.MaxConnections, l.MaxInFlight
+	if s.peers > 0 {
+		cfg.MaxConns = min(cfg.MaxConns, s.peers)
+	}
 	return cfg
 }
 

@@ -130,7 +130,7 @@ func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 		{Name: "storing", Look: w.storing},
 		{Name: "log", Look: w.serving.logged},
 	}, w.backend.checks...)
-	return ops.Site{Metrics: reg, Checks: checks, Log: w.serving.log}, err
+	return ops.Site{Metrics: reg, Checks: checks, Log: w.serving.log, Connections: w.serving.adminConns}, err
 }
 
 func (w watched) network() ops.Network {

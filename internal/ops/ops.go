@@ -3,6 +3,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -23,10 +24,11 @@ const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
+	idleTimeout   = 30 * time.Second
 	headerBytes   = 64 << 10
-	gatherTimeout = 10 * time.Second       // of one scrape
-	maxScrapes    = 4                      // at once
+	gatherTimeout = 10 * time.Second // of one scrape
+	maxScrapes    = 4                // at once
+	defaultConns  = 16
 	lastWords     = 100 * time.Millisecond // for what is being answered when the server stops
 )
 
@@ -35,6 +37,8 @@ type Site struct {
 	Metrics prometheus.Gatherer // at /metrics
 	Checks  []Check             // at /readyz
 	Log     *slog.Logger        // for faults of the server and of metrics
+	// Connections is how many there are at once, more of them wait; 0: 16.
+	Connections int
 }
 
 // Serve answers on ln until ctx ends; then it closes ln, gives what is being answered a moment, and returns nil. Serve it
@@ -56,7 +60,7 @@ func (s Site) Serve(ctx context.Context, ln net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() { served <- srv.Serve(limit(ln, cmp.Or(s.Connections, defaultConns))) }()
 	select {
 	case err := <-served:
 		_ = srv.Close()
