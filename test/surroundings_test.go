@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -255,6 +256,51 @@ func TestLogReaderDoesNotRead(t *testing.T) {
 			}
 			b.stop(t)
 		})
+	}
+}
+
+// TestFailedStartWithStuckLog: what cannot start ends, though nobody reads why.
+func TestFailedStartWithStuckLog(t *testing.T) {
+	t.Parallel()
+	_, w := pipe(t)
+	fillPipe(t, w)
+	cmd := exec.CommandContext(within(t), dbproxy, "serve", "--data", "/dev/null", "--listen", "127.0.0.1:0")
+	cmd.Stderr = w
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// TestCtrlCTwice ends a command that waits for who does not read: the first time it is asked to end, the second time made.
+func TestCtrlCTwice(t *testing.T) {
+	t.Parallel()
+	data := newStore(t)
+	c := dial(t, start(t, data))
+	for range 20 {
+		stored(t, c, strings.Repeat("long ", 500))
+	}
+	_, w := pipe(t)
+	fillPipe(t, w)
+	cmd := exec.CommandContext(within(t), dbproxy, "tail", "--content", "--data", data)
+	cmd.Stdout = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for deadline := time.After(patience); ; {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+			return
+		case <-deadline:
+			_ = cmd.Process.Kill() // it may be ending
+			<-ended
+			t.Fatal("it does not end")
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }
 

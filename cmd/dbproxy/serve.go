@@ -45,7 +45,9 @@ type serving struct {
 
 	demo  bool                                    // fill an empty directory with the demo company
 	ready func(addr string, filled company.State) // may be nil; called when it listens
-	exit  func(code int)                          // ends the process; nil: neither signals nor the time of a stop do
+	// Ends the process, and what may have it do so; nil: neither signals nor the time of a stop do.
+	exit    func(code int)
+	signals <-chan os.Signal
 }
 
 func serveCommand() *cobra.Command {
@@ -82,7 +84,7 @@ reaches that address sees all of it: keep it to operators.`,
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
 	limits, err := config.LimitFlags()
 	addLimits(c, limits)
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	c.RunE = func(c *cobra.Command, _ []string) (failed error) {
 		if err != nil {
 			return err
 		}
@@ -90,10 +92,12 @@ reaches that address sees all of it: keep it to operators.`,
 		if err != nil {
 			return err
 		}
-		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait, exit: os.Exit}
+		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait}
+		s.exit, s.signals = os.Exit, signalsOfServers()
 		if err := s.logTo(c.ErrOrStderr(), *level); err != nil {
 			return err
 		}
+		defer func() { s.ends(failed) }()
 		if path == "" && *wait {
 			return errors.New("--wait is for --config: a data directory has no servers to wait for")
 		}
@@ -148,15 +152,14 @@ func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, l
 
 // run serves until ctx ends and everything under way is finished.
 func (s serving) run(ctx context.Context) (err error) {
+	last := s.lastWords()
+	defer last(lastLines)
+	end := newEnding(ctx, s, last)
 	for _, addr := range s.listen {
 		if _, err := net.ResolveTCPAddr("tcp", addr); err != nil {
 			return fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", addr, err)
 		}
 	}
-	last := s.lastWords()
-	defer last()
-	end := newEnding(ctx, s, last)
-	defer func() { end.failed(err) }()
 	watch := newRecorder()
 	b, err := s.openBackend(ctx, watch)
 	if err != nil {

@@ -15,8 +15,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
-// lastLines is how long the end of the process waits for the last lines of the log to be taken.
-const lastLines = 100 * time.Millisecond
+// How long the end of the process waits for the last lines of the log to be taken: one that comes by itself, and one that
+// must come now.
+const (
+	lastLines    = time.Second
+	lastLinesNow = 100 * time.Millisecond
+)
 
 // logTo has s log as text on a terminal and as JSON otherwise. Nobody who logs waits for w.
 func (s *serving) logTo(w io.Writer, level string) error {
@@ -59,20 +63,21 @@ func logFormat(people bool, l slog.Level) func(io.Writer) slog.Handler {
 	return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opt) }
 }
 
-// lastWords begins to sum up what the log repeats. The function it returns writes what is left of the log, once.
-func (s serving) lastWords() (last func()) {
+// lastWords begins to sum up what the log repeats. The function it returns ends that, and waits until what is left of the
+// log is written, but not for longer than patience.
+func (s serving) lastWords() (last func(patience time.Duration)) {
 	ctx, stop := context.WithCancel(context.Background())
 	var summing sync.WaitGroup
 	if s.sums != nil {
 		summing.Go(func() { _ = s.sums(ctx) }) // there is nobody to tell
 	}
-	return sync.OnceFunc(func() {
+	return func(patience time.Duration) {
 		stop()
 		summing.Wait()
 		if s.written != nil {
-			s.written.Close(lastLines)
+			s.written.Close(patience)
 		}
-	})
+	}
 }
 
 // logLost is how many lines of the log were not written.

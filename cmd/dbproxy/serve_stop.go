@@ -24,7 +24,7 @@ const (
 type ending struct {
 	log   *slog.Logger
 	drain time.Duration
-	last  func() // writes what is left of the log
+	last  func(patience time.Duration) // writes what is left of the log
 	exit  func(code int)
 
 	doing atomic.Pointer[string]       // what the stop is at
@@ -32,17 +32,13 @@ type ending struct {
 }
 
 // newEnding begins to heed signals, and to wait for the end of ctx.
-func newEnding(ctx context.Context, s serving, last func()) *ending {
+func newEnding(ctx context.Context, s serving, last func(time.Duration)) *ending {
 	e := &ending{log: s.log, drain: s.limits().DrainTimeout, last: last, exit: s.exit}
 	e.at("starting")
 	if e.exit == nil {
 		return e
 	}
-	// Without these, a write to a log whose reader is gone, and one to a file that may not grow, would end the process.
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
-	go e.heed(signals)
+	go e.heed(s.signals)
 	context.AfterFunc(ctx, func() {
 		time.AfterFunc(e.drain+stopMargin, func() { e.now("the time to stop in is over") })
 	})
@@ -93,13 +89,23 @@ func (e *ending) now(why string) {
 		attrs = append(attrs, (*left)()...)
 	}
 	e.log.Error("ended before all was finished", attrs...)
-	e.last()
+	e.last(lastLinesNow)
 	e.exit(1)
 }
 
-// failed ends the process soon if whoever reads what it has to say last does not.
-func (e *ending) failed(err error) {
-	if err != nil && e.exit != nil {
-		time.AfterFunc(time.Second, func() { e.exit(exitCode(err)) })
+// signalsOfServers are those that would end the process otherwise. SIGPIPE would, too, where the log's reader is gone, and
+// SIGXFSZ where the log's file may not grow; of them nobody needs to know.
+func signalsOfServers() <-chan os.Signal {
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	return signals
+}
+
+// ends writes what is left of the log. After an error the process ends soon even if nobody reads what it says of that.
+func (s serving) ends(err error) {
+	s.written.Close(lastLines)
+	if err != nil {
+		time.AfterFunc(lastLines, func() { s.exit(exitCode(err)) })
 	}
 }
