@@ -234,6 +234,8 @@ func (s serving) limits() server.Config {
 		cfg.RequestTimeout, cfg.DrainTimeout = l.RequestTimeout, l.DrainTimeout
 		cfg.MaxFrame, cfg.MaxPending = uint32(l.MaxFrame), int64(l.MaxPending)
 		cfg.MaxConns, cfg.MaxInFlight = l.MaxConnections, l.MaxInFlight
+		cfg.ConnShare, cfg.QuietTimeout = l.ConnectionShare, l.QuietTimeout
+		cfg.MinSendRate, cfg.MinTakeRate, cfg.RateWindow = int64(l.MinSendRate), int64(l.MinTakeRate), l.RateWindow
 	}
 	if s.peers > 0 {
 		cfg.MaxConns = min(cfg.MaxConns, s.peers)

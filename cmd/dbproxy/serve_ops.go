@@ -126,6 +126,7 @@ func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 	checks := append([]ops.Check{
 		{Name: "listening", Look: w.listening},
 		{Name: "draining", Look: w.draining},
+		{Name: "peers", Look: w.peers},
 		{Name: "store", Look: w.reachable},
 		{Name: "storing", Look: w.storing},
 		{Name: "log", Look: w.serving.logged},
@@ -134,11 +135,14 @@ func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 }
 
 func (w watched) network() ops.Network {
-	s := w.srv.Stats()
+	s, p := w.srv.Stats(), w.srv.Peers()
 	return ops.Network{
 		Open: s.Connections, Opened: s.Opened, Refused: s.Refused, Closed: s.Closed,
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, InFlight: s.InFlight, Panics: s.Panics,
 		Pending: s.Pending, Unsent: s.Unsent, MaxPending: w.cfg.MaxPending,
+		MaxOpen: p.MaxConns, Taken: p.Taken, Shared: p.Shared, Waiting: p.Waiting, LongestWait: p.LongestWait,
+		MostConns: ops.Holder{Address: p.MostConns.Address, Held: int64(p.MostConns.Conns)},
+		MostBytes: ops.Holder{Address: p.MostBytes.Address, Held: p.MostBytes.Bytes},
 	}
 }
 
@@ -155,6 +159,41 @@ func (w watched) listening(context.Context) (ops.State, string) {
 		return ops.Good, text
 	}
 }
+
+// peers checks that peers do not hold each other up, and says who holds most.
+func (w watched) peers(context.Context) (ops.State, string) {
+	p := w.srv.Peers()
+	var words []string
+	if m := p.MostConns; m.Address != "" {
+		words = append(words, fmt.Sprintf("%s has most connections, %d of %d (limit %d)",
+			m.Address, m.Conns, p.Connections, p.MaxConns))
+	}
+	if m := p.MostBytes; m.Address != "" {
+		words = append(words, fmt.Sprintf("%s holds most memory, %.1f MiB (all together %.1f of %.1f MiB)",
+			m.Address, mib(m.Bytes), mib(p.Taken), mib(p.Shared)))
+	}
+	if p.Waiting > 0 {
+		words = append(words, fmt.Sprintf("%d connections wait for memory, one has got none for %.1f s",
+			p.Waiting, p.LongestWait.Seconds()))
+	}
+	state := ops.Good
+	if p.HeldUp {
+		state = ops.Doubtful
+		words = append(words, "memory for requests and answers is short, or was lately: see what the first "+
+			"address does, or raise MaxPending")
+	}
+	if p.Crowded {
+		state = ops.Doubtful
+		words = append(words, "connections are short, or were lately: see what the first address does, or raise "+
+			"MaxConnections")
+	}
+	if len(words) == 0 {
+		words = []string{"none is connected"}
+	}
+	return state, strings.Join(words, "; ")
+}
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 // draining checks that the server is not stopping.
 func (w watched) draining(context.Context) (ops.State, string) {

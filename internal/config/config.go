@@ -95,12 +95,29 @@ type Limits struct {
 	MsfsTimeout time.Duration `key:"MsfsTimeout" default:"2s" min:"10ms" max:"5m" flag:"-"`
 	// MaxFrame is how long a frame may be, its header included. A longer one ends its connection.
 	MaxFrame Size `key:"MaxFrame" default:"16MiB" min:"64KiB" max:"1GiB"`
-	// MaxPending is how many bytes of requests and answers the process holds before it stops reading.
+	// MaxPending is how many bytes of requests and answers the process holds before it stops reading. Half of it is there
+	// for all connections in equal parts, the other half for those that need more. docs/operations.md says how much memory
+	// that makes in all.
 	MaxPending Size `key:"MaxPending" default:"256MiB" min:"1MiB" max:"1TiB"`
-	// MaxConnections is how many connections are served at once. One more is closed at once.
+	// ConnectionShare is the most of MaxPending, in percent, that one connection may hold. While it holds as much it is
+	// not read on.
+	ConnectionShare int `key:"ConnectionShare" default:"12" min:"1" max:"100"`
+	// MaxConnections is how many connections are served at once. One more takes the place of one that has been quiet for
+	// QuietTimeout, or is closed at once.
 	MaxConnections int `key:"MaxConnections" default:"1024" min:"1" max:"1000000"`
+	// QuietTimeout is how long a connection must have asked nothing, heartbeats or not, to make room for a new one when
+	// there are MaxConnections.
+	QuietTimeout time.Duration `key:"QuietTimeout" default:"2m" min:"1s" max:"240h"`
 	// MaxInFlight is how many requests of one connection may be under way. While there are as many, it is not read.
 	MaxInFlight int `key:"MaxInFlight" default:"1024" min:"1" max:"1000000"`
+	// MinSendRate is how many bytes a second a peer must send of a frame that it has begun; 0: any. Who is slower for
+	// RateWindow is closed.
+	MinSendRate Size `key:"MinSendRate" default:"16KiB" min:"0" max:"1GiB"`
+	// MinTakeRate is how many bytes a second a peer must take of answers that wait for it; 0: any. Who is slower for
+	// RateWindow is closed.
+	MinTakeRate Size `key:"MinTakeRate" default:"16KiB" min:"0" max:"1GiB"`
+	// RateWindow is how long MinSendRate and MinTakeRate are measured over: a pause that long is the least that is fatal.
+	RateWindow time.Duration `key:"RateWindow" default:"10s" min:"1s" max:"1h"`
 }
 
 // Database is one of the MySQL databases.
