@@ -106,7 +106,7 @@ type Limits struct {
 	// QuietTimeout, or is closed at once.
 	MaxConnections int `key:"MaxConnections" default:"1024" min:"1" max:"1000000"`
 	// QuietTimeout is how long a connection must have asked nothing, heartbeats or not, to make room for a new one when
-	// there are MaxConnections.
+	// all are taken.
 	QuietTimeout time.Duration `key:"QuietTimeout" default:"2m" min:"1s" max:"240h"`
 	// MaxInFlight is how many requests of one connection may be under way. While there are as many, it is not read.
 	MaxInFlight int `key:"MaxInFlight" default:"1024" min:"1" max:"1000000"`
@@ -116,7 +116,7 @@ type Limits struct {
 	// MinTakeRate is how many bytes a second a peer must take of answers that wait for it; 0: any. Who is slower for
 	// RateWindow is closed.
 	MinTakeRate Size `key:"MinTakeRate" default:"16KiB" min:"0" max:"1GiB"`
-	// RateWindow is how long MinSendRate and MinTakeRate are measured over: a pause that long is the least that is fatal.
+	// RateWindow is how long the two least rates are measured over; so a shorter pause does no harm.
 	RateWindow time.Duration `key:"RateWindow" default:"10s" min:"1s" max:"1h"`
 }
 

@@ -59,6 +59,9 @@ func TestEveryLimitIsAFlag(t *testing.T) {
 			t.Errorf("--%s is %s, its default %s", f.Name, got, f.key.tag.Get("default"))
 		}
 		for _, bad := range []string{"", "x", "-1", "0", "1000000h", "99999999999999999999"} {
+			if bad == f.key.tag.Get("min") {
+				continue
+			}
 			if err := f.Set(bad); err == nil || !strings.Contains(err.Error(), f.key.tag.Get("max")) {
 				t.Errorf("--%s=%q: %v", f.Name, bad, err)
 			}
