@@ -17,7 +17,7 @@ build: ## Build bin/dbproxy, one static binary
 run: build ## Build and serve a demo company on 127.0.0.1:10600, data in ./data
 	bin/dbproxy serve --demo --data $(DATA)
 
-test: ## Run all tests; installs MariaDB, Galera and Redis for them by apt-get where they are missing
+test: ## Run all tests; installs the servers that they need by apt-get where they are missing
 	@test/install-servers
 	$(GO) test -timeout 40m ./...
 
@@ -62,7 +62,7 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 bench: build ## Measure messages per second, on a store of its own
 	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10
 
-generate: ## Make internal/impb anew from proto/, docs/configuration.md from internal/config
+generate: ## Make internal/impb anew from proto/, and what documents show of code and files
 	$(GOTOOL) buf format -w
 	$(GOTOOL) buf lint
 	$(GOTOOL) buf generate
