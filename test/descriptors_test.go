@@ -13,7 +13,9 @@ import (
 )
 
 // limited is a command that runs another one with so many descriptors.
-func limited(n int) []string { return []string{"bash", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, n)} }
+func limited(n int) []string {
+	return []string{"bash", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, n)}
+}
 
 // TestFewDescriptors: with a low limit of open files as many connections are served as leave the stores theirs, and a
 // warning says what to set. However many others connect, what comes on those that are served is stored, voice too.
@@ -122,7 +124,9 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		p, c := w.proxy(0), w.dial(t, 0)
 		stored(t, c, "before")
 		allow(t, p, 1)
-		say := func() { call[*impb.IMMsgData](t, c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, "\x00\x00\x00\x07sound")) }
+		say := func() {
+			call[*impb.IMMsgData](t, c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, "\x00\x00\x00\x07sound"))
+		}
 		say()
 		if w.fleet != nil { // and connections that have to be made anew
 			w.fleet.killConnections(t)
