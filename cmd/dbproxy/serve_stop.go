@@ -29,6 +29,8 @@ type ending struct {
 
 	doing atomic.Pointer[string]       // what the stop is at
 	left  atomic.Pointer[func() []any] // what is not finished, for the log
+
+	finished atomic.Bool // all is done but the writing of the log
 }
 
 // newEnding begins to heed signals, and to wait for the end of ctx.
@@ -84,6 +86,9 @@ func nameOf(s os.Signal) string {
 
 // now ends the process.
 func (e *ending) now(why string) {
+	if e.finished.Load() {
+		e.exit(0)
+	}
 	attrs := []any{"why", why, "at", *e.doing.Load()}
 	if left := e.left.Load(); left != nil {
 		attrs = append(attrs, (*left)()...)
