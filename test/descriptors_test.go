@@ -17,8 +17,9 @@ func limited(n int) []string {
 	return []string{"bash", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, n)}
 }
 
-// TestFewDescriptors: with a low limit of open files as many connections are served as leave the stores theirs, and a
-// warning says what to set. However many others connect, what comes on those that are served is stored, voice too.
+// TestFewDescriptors: with a low limit of open files as many connections are served as leave the
+// stores theirs, and a warning says what to set. However many others connect, what comes on those
+// that are served is stored, voice too.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	onStores(t, func(t *testing.T, w *place) {
@@ -92,7 +93,8 @@ func wantNoWrongCause(t *testing.T, said string) {
 	}
 }
 
-// TestTooFewDescriptors starts the binary with any number that is too small: it says so, and what to do.
+// TestTooFewDescriptors starts the binary with any number that is too small: it says so, and what
+// to do.
 func TestTooFewDescriptors(t *testing.T) {
 	t.Parallel()
 	onStores(t, func(t *testing.T, w *place) {
@@ -124,9 +126,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		p, c := w.proxy(0), w.dial(t, 0)
 		stored(t, c, "before")
 		allow(t, p, 1)
-		say := func() {
-			call[*impb.IMMsgData](t, c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, "\x00\x00\x00\x07sound"))
-		}
+		voice := message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, "\x00\x00\x00\x07sound")
+		say := func() (stored bool) { return call[*impb.IMMsgData](t, c, voice).GetMsgId() > 0 }
 		say()
 		if w.fleet != nil { // and connections that have to be made anew
 			w.fleet.killConnections(t)
@@ -137,11 +138,10 @@ func TestNoDescriptorsLeft(t *testing.T) {
 			return strings.Contains(text, "too many open files") && strings.Contains(text, "ulimit -n")
 		})
 		wantNoWrongCause(t, p.Log.String())
-		allow(t, p, 20000)
+		allow(t, p, 1000)
 		await(t, "all is well again", func() bool {
 			text := call[*impb.IMMsgData](t, c, pairText(1, 2, "after"))
-			sound := call[*impb.IMMsgData](t, c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, "\x00\x00\x00\x07sound"))
-			return text.GetMsgId() > 0 && sound.GetMsgId() > 0
+			return say() && text.GetMsgId() > 0
 		})
 	})
 }
@@ -149,7 +149,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 // allow changes how many descriptors a process may have.
 func allow(t *testing.T, p *harness.Proxy, n int) {
 	t.Helper()
-	out, err := exec.CommandContext(within(t), "prlimit", fmt.Sprint("--pid=", p.Pid()), fmt.Sprintf("--nofile=%d:20000", n)).CombinedOutput()
+	args := []string{fmt.Sprint("--pid=", p.Pid()), fmt.Sprintf("--nofile=%d:", n)}
+	out, err := exec.CommandContext(within(t), "prlimit", args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("prlimit: %v\n%s", err, out)
 	}

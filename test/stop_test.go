@@ -18,8 +18,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
-// stops sends SIGTERM and waits for the end, which must come in time. The code says whether all was finished, and when
-// not, the log has what was left.
+// stops sends SIGTERM and waits for the end, which must come in time. The code says whether all was
+// finished, and when not, the log has what was left.
 func stops(t *testing.T, p *harness.Proxy, drain time.Duration) {
 	t.Helper()
 	begun := time.Now()
@@ -47,8 +47,8 @@ func signalled(t *testing.T, p *harness.Proxy, s syscall.Signal) {
 	}
 }
 
-// TestSignalsThatChangeNothing: a proxy says so and goes on, also when its whole process group gets them, as when a
-// terminal is closed.
+// TestSignalsThatChangeNothing: a proxy says so and goes on, also when its whole process group gets
+// them, as when a terminal is closed.
 func TestSignalsThatChangeNothing(t *testing.T) {
 	t.Parallel()
 	for name, wrap := range map[string][]string{"plain": nil, "nohup": {"nohup"}} {
@@ -209,8 +209,8 @@ func profile(t *testing.T, p *harness.Proxy) {
 	t.Cleanup(func() { <-done })
 }
 
-// TestStopWhatStoresDo stops proxies while their stores do not answer, with messages under way: they end in time all the
-// same, and what was acknowledged before is stored.
+// TestStopWhatStoresDo stops proxies while their stores do not answer, with messages under way:
+// they end in time all the same, and what was acknowledged before is stored.
 func TestStopWhatStoresDo(t *testing.T) {
 	t.Parallel()
 	type parts struct {
@@ -271,7 +271,8 @@ func TestStopWhileStarting(t *testing.T) {
 	stops(t, p, time.Second)
 }
 
-// TestToldTwiceToStop: a second signal, some time after the first, ends a proxy at once; two together are one.
+// TestToldTwiceToStop: a second signal, some time after the first, ends a proxy at once; two
+// together are one.
 func TestToldTwiceToStop(t *testing.T) {
 	t.Parallel()
 	p := start(t, newStore(t), "--drain-timeout", "1m")

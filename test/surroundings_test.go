@@ -30,8 +30,8 @@ type bare struct {
 	status      error
 }
 
-// launchBare starts the binary on a store of seed.sql, on ports that are free, with outputs of the test's. wrap is a
-// command that becomes it; it may be empty.
+// launchBare starts the binary on a store of seed.sql, on ports that are free, with outputs of the
+// test's. wrap is a command that becomes it; it may be empty.
 func launchBare(t *testing.T, stdout, stderr *os.File, wrap ...string) *bare {
 	t.Helper()
 	noteSources()
@@ -154,7 +154,8 @@ func stored(t *testing.T, c *client.Client, text string) {
 	}
 }
 
-// TestLogReaderGoesAway: the proxy goes on when nobody reads its log any more, nor its standard output.
+// TestLogReaderGoesAway: the proxy goes on when nobody reads its log any more, nor its standard
+// output.
 func TestLogReaderGoesAway(t *testing.T) {
 	t.Parallel()
 	r, w := pipe(t)
@@ -233,7 +234,8 @@ func awaitLine(t *testing.T, r io.Reader, text string) (line string) {
 	return line
 }
 
-// TestLogReaderDoesNotRead: nobody waits for it, from the start to the end; and when it reads, all is there.
+// TestLogReaderDoesNotRead: nobody waits for it, from the start to the end; and when it reads, all
+// is there.
 func TestLogReaderDoesNotRead(t *testing.T) {
 	t.Parallel()
 	for _, reads := range []bool{false, true} {
@@ -271,7 +273,8 @@ func TestFailedStartWithStuckLog(t *testing.T) {
 	}
 }
 
-// TestCtrlCTwice ends a command that waits for who does not read: the first time it is asked to end, the second time made.
+// TestCtrlCTwice ends a command that waits for who does not read: the first time it is asked to
+// end, the second time made.
 func TestCtrlCTwice(t *testing.T) {
 	t.Parallel()
 	data := newStore(t)
@@ -304,7 +307,8 @@ func TestCtrlCTwice(t *testing.T) {
 	}
 }
 
-// TestLogCannotBeWritten: a disk that is full, outputs that were never open, a file that may not grow.
+// TestLogCannotBeWritten: a disk that is full, outputs that were never open, a file that may not
+// grow.
 func TestLogCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -404,8 +408,8 @@ func TestHeadEndsQuietly(t *testing.T) {
 	}
 }
 
-// feedTail has new messages come until the test ends, if that is what the command waits for: only by writing it notices
-// that nobody reads.
+// feedTail has new messages come until the test ends, if that is what the command waits for: only
+// by writing it notices that nobody reads.
 func feedTail(t *testing.T, c *client.Client, command string) {
 	t.Helper()
 	if command != "tail" {

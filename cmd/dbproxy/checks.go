@@ -56,12 +56,14 @@ func examineMySQL(ctx context.Context, cfg *config.Config, patience time.Duratio
 		return []checkup.Subject{unusable(theMaster, where(cfg.Master), err)}
 	}
 	subjects := []checkup.Subject{{Name: theMaster, Where: where(cfg.Master)}}
+	if cfg.Slave.Host != "" && !cfg.SameDatabase() {
+		subjects = append(subjects, checkup.Subject{Name: theReplica, Where: where(cfg.Slave)})
+	}
 	var both sync.WaitGroup
 	both.Go(func() {
 		subjects[0].Findings = records.CheckMaster(ctx, master, records.CheckOptions{Name: "teamtalk_master", MakesOwn: makesOwn})
 	})
-	if cfg.Slave.Host != "" && !cfg.SameDatabase() {
-		subjects = append(subjects, checkup.Subject{Name: theReplica, Where: where(cfg.Slave)})
+	if len(subjects) > 1 {
 		both.Go(func() {
 			subjects[1] = examineReplica(ctx, cfg, master, subjects[1], patience)
 		})

@@ -153,8 +153,11 @@ func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, l
 // run serves until ctx ends and everything under way is finished.
 func (s serving) run(ctx context.Context) (err error) {
 	last := s.lastWords()
-	defer last(lastLines)
 	end := newEnding(ctx, s, last)
+	defer func() {
+		end.finished.Store(err == nil)
+		last(lastLines)
+	}()
 	for _, addr := range s.listen {
 		if _, err := net.ResolveTCPAddr("tcp", addr); err != nil {
 			return fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", addr, err)

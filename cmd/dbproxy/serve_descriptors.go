@@ -11,7 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
-// What beside connections of peers takes descriptors. Where few are allowed, less of it goes on at once.
+// What beside connections of peers takes descriptors. Where few are allowed, less of it goes on at
+// once.
 const (
 	mostAdmin    = 16  // connections to the admin address
 	mostSounds   = 208 // sounds that are being stored or read
@@ -30,8 +31,9 @@ const (
 // atOnce is how much of something may go on at once under a limit of descriptors.
 func atOnce(most, limit int) int { return max(leastAtOnce, min(most, limit/atOncePerAll)) }
 
-// withinLimit is s with no more connections than there are descriptors for, besides those of everything else: what is
-// open now, and what the stores, sounds and the admin address may open yet. An error says that none would be left.
+// withinLimit is s with no more connections than there are descriptors for, besides those of
+// everything else: what is open now, and what the stores, sounds and the admin address may open
+// yet. An error says that none would be left.
 func (s serving) withinLimit(b *backend, at door) (serving, error) {
 	limit, err := descriptors.Limit()
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
-// How long the end of the process waits for the last lines of the log to be taken: one that comes by itself, and one that
-// must come now.
+// How long the end of the process waits for the last lines of the log to be taken: one that comes
+// by itself, and one that must come now.
 const (
 	lastLines    = time.Second
 	lastLinesNow = 100 * time.Millisecond
@@ -43,7 +43,8 @@ func (s *serving) logTo(w io.Writer, level string) error {
 	return nil
 }
 
-// logFormat makes handlers for people who look on, or for programs. In JSON, too, durations are text.
+// logFormat makes handlers for people who look on, or for programs. In JSON, too, durations are
+// text.
 func logFormat(people bool, l slog.Level) func(io.Writer) slog.Handler {
 	if people {
 		opt := &slog.HandlerOptions{Level: l, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -63,8 +64,8 @@ func logFormat(people bool, l slog.Level) func(io.Writer) slog.Handler {
 	return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opt) }
 }
 
-// lastWords begins to sum up what the log repeats. The function it returns ends that, and waits until what is left of the
-// log is written, but not for longer than patience.
+// lastWords begins to sum up what the log repeats. The function it returns ends that, and waits
+// until what is left of the log is written, but not for longer than patience.
 func (s serving) lastWords() (last func(patience time.Duration)) {
 	ctx, stop := context.WithCancel(context.Background())
 	var summing sync.WaitGroup
@@ -102,7 +103,8 @@ func (s serving) logged(context.Context) (ops.State, string) {
 		lost.Lines, time.Since(lost.Since).Round(time.Second), lost.Why, mend)
 }
 
-// patiently prints something that nobody needs to read: it waits a moment for who reads it, not longer.
+// patiently prints something that nobody needs to read: it waits a moment for who reads it, not
+// longer.
 func patiently(print func()) {
 	done := make(chan struct{})
 	go func() {

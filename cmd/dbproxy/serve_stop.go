@@ -12,15 +12,16 @@ import (
 )
 
 const (
-	// stopMargin is how long after its DrainTimeout a server that was told to stop ends, whatever it still waits for.
+	// stopMargin is how long after its DrainTimeout a server that was told to stop ends, whatever
+	// it still waits for.
 	stopMargin = 300 * time.Millisecond
-	// sameStop is how soon after the first a second signal to stop counts as the same: a terminal and a program that
-	// passes signals on may each send one.
+	// sameStop is how soon after the first a second signal to stop counts as the same: a terminal
+	// and a program that passes signals on may each send one.
 	sameStop = 500 * time.Millisecond
 )
 
-// ending sees to it that a server ends when it was told to, and only then. What was acknowledged is stored by then; what
-// is left the next start completes, as after a crash.
+// ending sees to it that a server ends when it was told to, and only then. What was acknowledged is
+// stored by then; what is left the next start completes, as after a crash.
 type ending struct {
 	log   *slog.Logger
 	drain time.Duration
@@ -29,6 +30,8 @@ type ending struct {
 
 	doing atomic.Pointer[string]       // what the stop is at
 	left  atomic.Pointer[func() []any] // what is not finished, for the log
+
+	finished atomic.Bool // all is done but the writing of the log
 }
 
 // newEnding begins to heed signals, and to wait for the end of ctx.
@@ -51,7 +54,8 @@ func (e *ending) at(what string) { e.doing.Store(&what) }
 // leaves notes what says, from now on, what would be left.
 func (e *ending) leaves(left func() []any) { e.left.Store(&left) }
 
-// heed answers signals. The first that asks for a stop ends the context that the server runs in; that is not done here.
+// heed answers signals. The first that asks for a stop ends the context that the server runs in;
+// that is not done here.
 func (e *ending) heed(signals <-chan os.Signal) {
 	var first time.Time
 	for s := range signals {
@@ -63,8 +67,8 @@ func (e *ending) heed(signals <-chan os.Signal) {
 				e.now("told again to stop")
 			}
 		default:
-			e.log.Info("this signal changes nothing: there is nothing to read again yet; restart to read the configuration again",
-				"signal", nameOf(s))
+			e.log.Info("this signal changes nothing: there is nothing to read again yet; "+
+				"restart to read the configuration again", "signal", nameOf(s))
 		}
 	}
 }
@@ -84,6 +88,9 @@ func nameOf(s os.Signal) string {
 
 // now ends the process.
 func (e *ending) now(why string) {
+	if e.finished.Load() {
+		e.exit(0)
+	}
 	attrs := []any{"why", why, "at", *e.doing.Load()}
 	if left := e.left.Load(); left != nil {
 		attrs = append(attrs, (*left)()...)
@@ -93,8 +100,9 @@ func (e *ending) now(why string) {
 	e.exit(1)
 }
 
-// signalsOfServers are those that would end the process otherwise. SIGPIPE would, too, where the log's reader is gone, and
-// SIGXFSZ where the log's file may not grow; of them nobody needs to know.
+// signalsOfServers are those that would end the process otherwise. SIGPIPE would, too, where the
+// log's reader is gone, and SIGXFSZ where the log's file may not grow; of them nobody needs to
+// know.
 func signalsOfServers() <-chan os.Signal {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 	signals := make(chan os.Signal, 8)
@@ -102,7 +110,8 @@ func signalsOfServers() <-chan os.Signal {
 	return signals
 }
 
-// ends writes what is left of the log. After an error the process ends soon even if nobody reads what it says of that.
+// ends writes what is left of the log. After an error the process ends soon even if nobody reads
+// what it says of that.
 func (s serving) ends(err error) {
 	s.written.Close(lastLines)
 	if err != nil {

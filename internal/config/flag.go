@@ -8,8 +8,8 @@ import (
 	"unicode"
 )
 
-// Flag is one of the Limits as a flag of a command line, with the bounds and the default of its key. It implements
-// pflag.Value.
+// Flag is one of the Limits as a flag of a command line, with the bounds and the default of its
+// key. It implements pflag.Value.
 type Flag struct {
 	Name  string // "max-pending", for MaxPending
 	Usage string // the first sentence of what docs/configuration.md says of the key
@@ -17,7 +17,8 @@ type Flag struct {
 	given string // what it was set to; empty: it was not
 }
 
-// Flags are all limits that have a flag: those without a tag `flag:"-"`. A key that is added has one, too.
+// Flags are all limits that have a flag: those without a tag `flag:"-"`. A key that is added has
+// one, too.
 type Flags struct {
 	Each   []*Flag
 	limits *Limits // their defaults, and what was given
@@ -50,7 +51,8 @@ func (f *Flags) Limits() (Limits, error) {
 	return *f.limits, nil
 }
 
-// find is the flag of a key, as what counts before the environment and the file. A nil *Flags has none.
+// find is the flag of a key, as what counts before the environment and the file. A nil *Flags has
+// none.
 func (f *Flags) find(name string) (raw, bool) {
 	if f == nil {
 		return raw{}, false
@@ -104,7 +106,8 @@ func flagName(key string) string {
 	return b.String()
 }
 
-// flagUsage is the first sentence of a description, as help has it: not capital, and without the point.
+// flagUsage is the first sentence of a description, as help has it: not capital, and without the
+// point.
 func flagUsage(description string) string {
 	first, _, _ := strings.Cut(strings.TrimSuffix(description, "."), ". ")
 	if first == "" {

@@ -8,6 +8,11 @@ import (
 	"time"
 )
 
+// load is a file and an environment, without flags.
+func load(path string, text []byte, env []string) (*Config, []Warning, error) {
+	return loadAll(path, text, env, nil)
+}
+
 func limitFlags(t *testing.T, given ...string) *Flags {
 	t.Helper()
 	flags, err := LimitFlags()
@@ -33,7 +38,8 @@ func flagOf(t *testing.T, flags *Flags, name string) *Flag {
 	return nil
 }
 
-// TestEveryLimitIsAFlag, but for what is of no use there, with the bounds and the default of its key.
+// TestEveryLimitIsAFlag, but for what is of no use there, with the bounds and the default of its
+// key.
 func TestEveryLimitIsAFlag(t *testing.T) {
 	flags := limitFlags(t)
 	want := reflect.TypeFor[Limits]().NumField() - 1 // MsfsTimeout
@@ -52,7 +58,7 @@ func TestEveryLimitIsAFlag(t *testing.T) {
 		t.Errorf("the defaults are %+v, of the keys %+v", limits, plain.Limits)
 	}
 	for _, f := range flags.Each {
-		if f.Usage == "" || strings.HasSuffix(f.Usage, ".") || strings.ContainsAny(f.Name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") {
+		if f.Usage == "" || strings.HasSuffix(f.Usage, ".") || strings.ToLower(f.Name) != f.Name {
 			t.Errorf("flag %q: %q", f.Name, f.Usage)
 		}
 		if got := f.String(); got != f.key.tag.Get("default") {
@@ -79,7 +85,8 @@ func TestFlagsOverride(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := c.Limits
-	if l.RequestTimeout != 7*time.Second || l.DrainTimeout != 2*time.Second || l.MaxFrame != 1<<30 || l.MaxPending != 2<<30 {
+	if l.RequestTimeout != 7*time.Second || l.DrainTimeout != 2*time.Second ||
+		l.MaxFrame != 1<<30 || l.MaxPending != 2<<30 {
 		t.Errorf("got %+v", l)
 	}
 	if !c.Given("RequestTimeout") || c.Given("MaxConnections") {
@@ -92,7 +99,8 @@ func TestFlagsOverride(t *testing.T) {
 	if !errors.As(err, &mistakes) || len(mistakes.Mistakes) != 1 || mistakes.Mistakes[0].Where != "--max-frame" {
 		t.Errorf("got %v", err)
 	}
-	if _, err := flags.Limits(); err == nil || !strings.Contains(err.Error(), "--max-frame (1GiB) is above --max-pending") {
+	_, err = flags.Limits()
+	if err == nil || !strings.Contains(err.Error(), "--max-frame (1GiB) is above --max-pending") {
 		t.Errorf("got %v", err)
 	}
 }

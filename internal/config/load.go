@@ -31,10 +31,6 @@ func LoadWith(path string, env []string, flags *Flags) (*Config, []Warning, erro
 	return loadAll(path, text, env, flags)
 }
 
-func load(path string, text []byte, env []string) (*Config, []Warning, error) {
-	return loadAll(path, text, env, nil)
-}
-
 func loadAll(path string, text []byte, env []string, flags *Flags) (*Config, []Warning, error) {
 	file := parse(text)
 	l := newLoader(path, file, env)

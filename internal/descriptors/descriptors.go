@@ -1,5 +1,5 @@
-// Package descriptors knows how many files and connections the process may have open, and has open, and what to do when
-// it has as many as it may.
+// Package descriptors knows how many files and connections the process may have open, and has open,
+// and what to do when it has as many as it may.
 package descriptors
 
 import (
@@ -14,7 +14,8 @@ import (
 // More is how to raise the limit.
 const More = "ulimit -n, or LimitNOFILE= in a unit of systemd"
 
-// Limit is how many descriptors the process may have. (Where the soft limit is below the hard one, Go has raised it.)
+// Limit is how many descriptors the process may have. (Where the soft limit is below the hard one,
+// Go has raised it.)
 func Limit() (int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -32,7 +33,8 @@ func Open() (int, error) {
 	return len(list) - 1, nil // one was that of the list
 }
 
-// Mend is what to do about an error that says that there are no more descriptors; empty for any other error.
+// Mend is what to do about an error that says that there are no more descriptors; empty for any
+// other error.
 func Mend(err error) string {
 	if err == nil {
 		return ""

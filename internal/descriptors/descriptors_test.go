@@ -48,12 +48,14 @@ func TestExplain(t *testing.T) {
 		&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}, fmt.Errorf("dialling: %w", socket), name,
 	} {
 		got := descriptors.Explain(err)
-		if !errors.Is(got, err) || !strings.Contains(got.Error(), "too many open files") || !strings.Contains(got.Error(), "ulimit -n") {
+		if !errors.Is(got, err) || !strings.Contains(got.Error(), "too many open files") ||
+			!strings.Contains(got.Error(), "ulimit -n") {
 			t.Errorf("%v: %v", err, got)
 		}
 	}
-	if got := descriptors.Explain(syscall.ENFILE); !strings.Contains(got.Error(), "fs.file-max") || strings.Contains(got.Error(), "ulimit") {
-		t.Error(got)
+	all := descriptors.Explain(syscall.ENFILE).Error()
+	if !strings.Contains(all, "fs.file-max") || strings.Contains(all, "ulimit") {
+		t.Error(all)
 	}
 	once := descriptors.Explain(syscall.EMFILE)
 	if twice := descriptors.Explain(once); twice.Error() != once.Error() {

@@ -1,5 +1,6 @@
-// Package logwriter writes a log without ever holding up who logs. The reader of a log may stop reading, or go away, and
-// its disk may be full: then lines are lost, and the rest of the process does not notice.
+// Package logwriter writes a log without ever holding up who logs. The reader of a log may stop
+// reading, or go away, and its disk may be full: then lines are lost, and the rest of the process
+// does not notice.
 package logwriter
 
 import (
@@ -12,7 +13,8 @@ import (
 const (
 	// maxWaiting is how many bytes of lines may wait until they are written; more of them are lost.
 	maxWaiting = 256 << 10
-	// retryEvery is how often it is tried, without a new line to write, to tell of those that were lost.
+	// retryEvery is how often it is tried, without a new line to write, to tell of those that were
+	// lost.
 	retryEvery = time.Second
 )
 
@@ -28,8 +30,8 @@ type Lost struct {
 	Why   error     // of the last
 }
 
-// Writer is an io.Writer of whole lines, which another one gets in the same order, from a goroutine of its own. It is safe
-// for concurrent use.
+// Writer is an io.Writer of whole lines, which another one gets in the same order, from a goroutine
+// of its own. It is safe for concurrent use.
 type Writer struct {
 	out  io.Writer
 	tell func(Lost) []byte
@@ -50,8 +52,8 @@ type waiting struct {
 	lost bool
 }
 
-// New returns a Writer to out. tell makes the line that tells of lost ones; it is written where they would have been, as
-// soon as anything can be written.
+// New returns a Writer to out. tell makes the line that tells of lost ones; it is written where
+// they would have been, as soon as anything can be written.
 func New(out io.Writer, tell func(Lost) []byte) *Writer {
 	w := &Writer{out: out, tell: tell, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go w.run()
@@ -159,8 +161,8 @@ func (w *Writer) ended() bool {
 	return w.closed && len(w.waiting) == 0
 }
 
-// write writes a line, after the one that tells of those lost before it. While there was no room, that comes at the place
-// of those lines, not before the lines that waited already.
+// write writes a line, after the one that tells of those lost before it. While there was no room,
+// that comes at the place of those lines, not before the lines that waited already.
 func (w *Writer) write(p *pen, line waiting) {
 	if line.lost {
 		w.confess(p)

@@ -16,7 +16,8 @@ const patience = 30 * time.Second
 
 func tell(l logwriter.Lost) []byte { return fmt.Appendf(nil, "lost %d: %v\n", l.Lines, l.Why) }
 
-// TestAReaderThatReadsLate: what there is room for comes in order, then how many lines there was none for, then the rest.
+// TestAReaderThatReadsLate: what there is room for comes in order, then how many lines there was
+// none for, then the rest.
 func TestAReaderThatReadsLate(t *testing.T) {
 	in, out := io.Pipe()
 	w := logwriter.New(out, tell)
@@ -74,7 +75,8 @@ func (d *disk) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestADiskThatWasFull: lines that were cut off do not run into others, and what is lost is told without a new line.
+// TestADiskThatWasFull: lines that were cut off do not run into others, and what is lost is told
+// without a new line.
 func TestADiskThatWasFull(t *testing.T) {
 	d := &disk{left: 10, room: make(chan int)}
 	w := logwriter.New(d, tell)

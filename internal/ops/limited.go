@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// limited is a listener with so many connections at once. More of them wait, unaccepted, so that they take nothing of
-// the process.
+// limited is a listener with so many connections at once. More of them wait, unaccepted, so that
+// they take nothing of the process.
 type limited struct {
 	net.Listener
 	places chan struct{} // one for each connection

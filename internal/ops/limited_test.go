@@ -9,8 +9,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 )
 
-// TestConnectionsWait: those who come when all places are taken wait until somebody leaves; and the end of the site does
-// not wait for anybody.
+// TestConnectionsWait: those who come when all places are taken wait until somebody leaves; and the
+// end of the site does not wait for anybody.
 func TestConnectionsWait(t *testing.T) {
 	s := serve(t, ops.Site{Connections: 2})
 	dial := func() net.Conn {

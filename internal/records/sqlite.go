@@ -209,8 +209,8 @@ func (sqliteDialect) explain(err error) error {
 		if scarce := descriptors.Scarce(sqliteFiles); scarce != nil && descriptors.Mend(scarce) != "" {
 			return fmt.Errorf("%w: %w", err, descriptors.Explain(scarce))
 		}
-		return fmt.Errorf("%w: see whether the database file and its directory are there, the user this runs as can write both, "+
-			"and the process may open more files (%s)", err, descriptors.More)
+		return fmt.Errorf("%w: see whether the database file and its directory are there, the user this "+
+			"runs as can write both, and the process may open more files (%s)", err, descriptors.More)
 	case lib.SQLITE_READONLY, lib.SQLITE_PERM:
 		return fmt.Errorf("%w: the user this runs as must be able to write the database file and its directory", err)
 	case lib.SQLITE_NOTADB, lib.SQLITE_CORRUPT:

@@ -135,7 +135,8 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Error("cannot accept connections", "listener", ln.Addr().String(), "error", descriptors.Explain(err), "retry_in", pause)
+		s.log.Error("cannot accept connections", "listener", ln.Addr().String(),
+			"error", descriptors.Explain(err), "retry_in", pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -116,5 +116,6 @@ func (d *Dir) Load(_ context.Context, name string) ([]byte, error) {
 }
 
 func (d *Dir) failed(doing string, err error) error {
-	return &chat.Error{Kind: chat.Unavailable, Err: fmt.Errorf("%s a sound in %s: %w", doing, d.root.Name(), descriptors.Explain(err))}
+	err = fmt.Errorf("%s a sound in %s: %w", doing, d.root.Name(), descriptors.Explain(err))
+	return &chat.Error{Kind: chat.Unavailable, Err: err}
 }
