@@ -259,17 +259,17 @@ func (c *inspection) packet() {
 
 // prepared compares how many prepared statements the server keeps with how many we may have there.
 func (c *inspection) prepared() {
-	const item = "max_prepared_stmt_count"
-	allowed, ok := c.number(item)
+	const item, name = "statements", "max_prepared_stmt_count"
+	allowed, ok := c.number(name)
 	switch ours := int64(c.Prepared()); {
 	case !ok:
 	case ours > allowed:
-		c.add(checkup.Doubt(item, fmt.Sprintf("the server keeps %d prepared statements in all, and this "+
+		c.add(checkup.Doubt(item, fmt.Sprintf("the server keeps %d prepared ones in all, and this "+
 			"proxy may want %d; where there is no room values go with the text, which takes longer",
 			allowed, ours), fmt.Sprintf("SET GLOBAL %s = %d for each proxy, and the same in its "+
-			"configuration; or lower %s_maxconncnt", item, ours, c.opt.Name)))
+			"configuration; or lower %s_maxconncnt", name, ours, c.opt.Name)))
 	default:
-		c.add(checkup.Goodf(item, "%d; each proxy like this one may want %d", allowed, ours))
+		c.add(checkup.Goodf(item, "%d may be prepared; each proxy like this one may want %d", allowed, ours))
 	}
 }
 
