@@ -6,7 +6,7 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DATA   ?= ./data
 
 .DEFAULT_GOAL = help
-.PHONY: help build run test race faults galera soak lint fuzz bench generate generate-check man clean
+.PHONY: help build run test race faults charsets galera soak lint fuzz bench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ build: ## Build bin/dbproxy, one static binary
 run: build ## Build and serve a demo company on 127.0.0.1:10600, data in ./data
 	bin/dbproxy serve --demo --data $(DATA)
 
-test: ## Run all tests; installs MariaDB, Galera and Redis for them by apt-get where they are missing
+test: ## Run all tests; installs the servers that they need by apt-get where they are missing
 	@test/install-servers
 	$(GO) test -timeout 40m ./...
 
@@ -29,6 +29,10 @@ faults: ## Break MySQL, Redis and proxies under load (FAULT=TestX: one way; FAUL
 	@test/install-servers
 	RACE=$(RACE) FAULTS=$(or $(FAULTS),full) $(GO) test ./test -v -timeout 60m \
 	  -run "^($(or $(FAULT),$$(grep -hoE '^func Test\w+' test/faults_*_test.go | cut -c6- | paste -sd'|')|TestKilledUnderLoad|TestDrain))$$"
+
+charsets: ## Try hostile text on servers that impose each character set, or other settings, on connections
+	@test/install-servers
+	CHARSETS=all $(GO) test ./test -v -timeout 60m -run '^TestNastyTexts$$'
 
 galera: ## Load on two nodes of a Galera, which go and come back: the long form (RACE=1)
 	@test/install-servers
@@ -58,7 +62,7 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 bench: build ## Measure messages per second, on a store of its own
 	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10
 
-generate: ## Make internal/impb anew from proto/, docs/configuration.md from internal/config
+generate: ## Make internal/impb anew from proto/, and what documents show of code and files
 	$(GOTOOL) buf format -w
 	$(GOTOOL) buf lint
 	$(GOTOOL) buf generate

@@ -7,33 +7,81 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/test/harness"
 )
 
+// nastyText is a text to be tried where any may stand.
+type nastyText struct{ what, text string }
+
 // nastyTexts are what is tried as every text of every request.
-var nastyTexts = map[string]string{
-	"empty":         "",
-	"quotes":        secret + `'; DROP TABLE IMUser; -- " \ ` + "`",
-	"or true":       secret + `' OR '1'='1`,
-	"format":        secret + "%s %n ${x} $1 ? :a",
-	"NUL":           secret + "\x00after",
-	"invalid UTF-8": secret + "\xff\xfe\xc0\x80",
-	"newlines":      secret + "\r\n{\"level\":\"ERROR\"}\n",
-	"long":          secret + strings.Repeat("😀", 20000),
+var nastyTexts = append([]nastyText{
+	{"empty", ""},
+	{"quotes", secret + `'; DROP TABLE IMUser; -- " \ ` + "`"},
+	{"or true", secret + `' OR '1'='1`},
+	{"comments", "/*" + secret + "'*/ /*!50000 ' -- # \"" + "`"},
+	{"format", secret + "%s %n ${x} $1 ? :a"},
+	{"NUL", secret + "\x00after"},
+	{"invalid UTF-8", secret + "\xff\xfe\xc0\x80"},
+	{"newlines", secret + "\r\n{\"level\":\"ERROR\"}\n"},
+	{"long", secret + strings.Repeat("😀", 20000)},
+	{"as long as may be", strings.Repeat("中'\\😀", 1024)},
+	{"trail bytes", "\x95\x5c'\xa5\x5c\\"},
+}, injections()...)
+
+// injections are texts that do harm where the server takes the bytes of UTF-8 for another character
+// set. There the last byte of the first character makes one character with the backslash that is put
+// before a quote, so that the quote ends the text: that of 中 in big5 and gbk, that of Á in sjis and
+// cp932. Of bytes that are no UTF-8 few are tried, as the log does not say the same often.
+func injections() (texts []nastyText) {
+	for _, lead := range []string{"中", "Á"} {
+		for _, rest := range []string{
+			`'; DELETE FROM IMUser; #`,                       // empties a table
+			`'; UPDATE IMUser SET password=0x6162 #`,         // sets everybody's
+			`',password=0x61 #`,                              // the same, in an UPDATE
+			`' OR 1=1 #`,                                     // finds somebody
+			`\' OR 1=1 #`,                                    // the same
+			`',1,0,1,1),(1,2,1,99,0x666f72676564,1,0,1,1) #`, // forges a message
+			`"; DELETE FROM IMUser; #`,                       // in ANSI_QUOTES
+			"`; DELETE FROM IMUser; #",                       // as a name
+			`'/*`,                                            // what follows is no part of it
+			`\`,                                              // takes the quote after it
+		} {
+			texts = append(texts, nastyText{lead + rest, lead + rest})
+		}
+	}
+	return append(texts,
+		nastyText{"a lead byte of gbk", "\xbf' OR 1=1 #"}, nastyText{"one of sjis", "\x81' OR 1=1 #"})
 }
 
-// TestNastyTexts puts every nasty text in every text field of every request. Each request is answered, or the log says
-// why it was not; the connection, the store and the other connections are as before; and no log has a text.
-func TestNastyTexts(t *testing.T) { onStores(t, nastyTextsEverywhere) }
+// TestNastyTexts puts every nasty text in every text field of every request, and has administrators
+// use those that they may. Each request is answered, or the log says why it was not; the connection,
+// the store and the other connections are as before; no log has a text; and all servers have in their
+// tables what the embedded store has, which knows no character sets.
+func TestNastyTexts(t *testing.T) {
+	var wanted contents
+	t.Run(embedded.name, func(t *testing.T) { wanted = nastyTextsEverywhere(t, embedded.at(t)) })
+	if wanted == nil {
+		t.FailNow()
+	}
+	for _, s := range settings() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			wanted.compare(t, nastyTextsEverywhere(t, s.at(t)))
+		})
+	}
+}
 
-func nastyTextsEverywhere(t *testing.T, w *place) {
+func nastyTextsEverywhere(t *testing.T, w *place) contents {
 	w.start(t, "--log-level", "debug")
 	p, other, db := w.proxy(0), w.dial(t, 0), w.db
 	if g := call[*impb.IMGroupCreateRsp](t, other, newGroup(1, 1, 2, 3)).GetGroupId(); g != 1 {
@@ -49,19 +97,26 @@ func nastyTextsEverywhere(t *testing.T, w *place) {
 			fields := req.ProtoReflect().Descriptor().Fields()
 			for i := range fields.Len() {
 				if f := fields.Get(i); f.Kind() == protoreflect.StringKind || f.Kind() == protoreflect.BytesKind {
-					for what, text := range nastyTexts {
-						tryText(t, p, e, req, f, what, text)
+					for _, n := range nastyTexts {
+						tryText(t, p, e, req, f, n.what, n.text)
 					}
 				}
 			}
 		}
 		checkServed(t, other)
 	}
-	if after := count(t, db, tables); after != before {
-		t.Errorf("%d tables and indexes were there before, %d are now", before, after)
-	}
 	if n := count(t, db, "SELECT count(*) FROM IMUser"); n != 10 {
 		t.Errorf("%d users are left of 10", n)
+	}
+	for _, n := range nastyTexts {
+		if fit(n.text, chat.MaxSignature) && n.text != "" {
+			storeText(t, other, n.text)
+		}
+	}
+	w.administerNasty(t)
+	w.repairNasty(t)
+	if after := count(t, db, tables); after != before {
+		t.Errorf("%d tables and indexes were there before, %d are now", before, after)
 	}
 	if w.data != "" {
 		var sound string
@@ -74,6 +129,12 @@ func nastyTextsEverywhere(t *testing.T, w *place) {
 			t.Errorf("a line of the log is broken or has content: %.300s", l.Raw)
 		}
 	}
+	return w.contents(t)
+}
+
+// fit is whether a text may be stored where there is room for so many bytes.
+func fit(text string, bytes int) bool {
+	return utf8.ValidString(text) && !strings.ContainsRune(text, 0) && len(text) <= bytes
 }
 
 // variants are the requests of an entry to be spoilt: one, or for messages one of each type.
@@ -151,7 +212,7 @@ func checkEcho(t *testing.T, name string, e catalog.Entry, req proto.Message, f 
 	}
 	if m, ok := got.(*impb.IMMsgData); ok {
 		text := m.GetMsgType() == impb.MsgType_MSG_TYPE_SINGLE_TEXT || m.GetMsgType() == impb.MsgType_MSG_TYPE_GROUP_TEXT
-		unfit := text && (bytes.ContainsRune(m.GetMsgData(), 0) || !bytes.Equal(bytes.ToValidUTF8(m.GetMsgData(), nil), m.GetMsgData()) ||
+		unfit := len(m.GetMsgData()) <= 4 && !text || text && (bytes.ContainsRune(m.GetMsgData(), 0) || !bytes.Equal(bytes.ToValidUTF8(m.GetMsgData(), nil), m.GetMsgData()) ||
 			len([]rune(string(m.GetMsgData()))) > 4096)
 		if stored := m.GetMsgId() != 0; stored == unfit {
 			t.Errorf("%s: message id %d", name, m.GetMsgId())
@@ -172,44 +233,63 @@ func storeUnusualTexts(t *testing.T, w *place) {
 		"languages": "你好 😀 e\u0301 مرحبا \U0010ffff",
 		"spaces":    "  around  ",
 	} {
-		t.Run(what, func(t *testing.T) {
-			id := call[*impb.IMMsgData](t, c, pairText(1, 2, text)).GetMsgId()
-			list := call[*impb.IMGetMsgByIdRsp](t, c, &impb.IMGetMsgByIdReq{
-				UserId: proto.Uint32(2), SessionType: pair.Enum(), SessionId: proto.Uint32(1), MsgIdList: []uint32{id},
-			}).GetMsgList()
-			if len(list) != 1 || string(list[0].GetMsgData()) != text {
-				t.Errorf("message: %v", list)
-			}
+		t.Run(what, func(t *testing.T) { storeText(t, c, text) })
+	}
+}
 
-			sign := &impb.IMChangeSignInfoReq{UserId: proto.Uint32(1), SignInfo: &text}
-			avatar := &impb.IMChangeAvatarReq{UserId: proto.Uint32(1), AvatarUrl: &text}
-			if r := call[*impb.IMChangeSignInfoRsp](t, c, sign); r.GetResultCode() != 0 {
-				t.Errorf("signature: %v", r)
-			}
-			if r := call[*impb.IMChangeAvatarRsp](t, c, avatar); r.GetResultCode() != 0 {
-				t.Errorf("avatar: %v", r)
-			}
-			user := call[*impb.IMUsersInfoRsp](t, c, usersInfo(1, 1)).GetUserInfoList()[0]
-			if user.GetSignInfo() != text || user.GetAvatarUrl() != text {
-				t.Errorf("user: %v", user)
-			}
+// storeText stores a text in all that keeps one, and reads it again.
+func storeText(t *testing.T, c *client.Client, text string) {
+	t.Helper()
+	id := call[*impb.IMMsgData](t, c, pairText(1, 2, text)).GetMsgId()
+	list := call[*impb.IMGetMsgByIdRsp](t, c, &impb.IMGetMsgByIdReq{
+		UserId: proto.Uint32(2), SessionType: pair.Enum(), SessionId: proto.Uint32(1), MsgIdList: []uint32{id},
+	}).GetMsgList()
+	if len(list) != 1 || string(list[0].GetMsgData()) != text {
+		t.Errorf("message: %v", list)
+	}
 
-			create := newGroup(1, 1, 2)
-			create.GroupName, create.GroupAvatar = &text, &text
-			g := call[*impb.IMGroupCreateRsp](t, c, create).GetGroupId()
-			groups := call[*impb.IMGroupInfoListRsp](t, c, &impb.IMGroupInfoListReq{
-				UserId: proto.Uint32(1), GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &g, Version: proto.Uint32(0)}},
-			}).GetGroupInfoList()
-			if len(groups) != 1 || groups[0].GetGroupName() != text || groups[0].GetGroupAvatar() != text {
-				t.Errorf("group: %v", groups)
-			}
+	sign := &impb.IMChangeSignInfoReq{UserId: proto.Uint32(1), SignInfo: &text}
+	avatar := &impb.IMChangeAvatarReq{UserId: proto.Uint32(1), AvatarUrl: &text}
+	if r := call[*impb.IMChangeSignInfoRsp](t, c, sign); r.GetResultCode() != 0 {
+		t.Errorf("signature: %v", r)
+	}
+	if r := call[*impb.IMChangeAvatarRsp](t, c, avatar); r.GetResultCode() != 0 {
+		t.Errorf("avatar: %v", r)
+	}
+	user := call[*impb.IMUsersInfoRsp](t, c, usersInfo(1, 1)).GetUserInfoList()[0]
+	if user.GetSignInfo() != text || user.GetAvatarUrl() != text {
+		t.Errorf("user: %v", user)
+	}
 
-			token := &impb.IMDeviceTokenReq{UserId: proto.Uint32(3), DeviceToken: &text, ClientType: impb.ClientType_CLIENT_TYPE_ANDROID.Enum()}
-			call[*impb.IMDeviceTokenRsp](t, c, token)
-			tokens := call[*impb.IMGetDeviceTokenRsp](t, c, &impb.IMGetDeviceTokenReq{UserId: []uint32{3}}).GetUserTokenInfo()
-			if len(tokens) != 1 || tokens[0].GetToken() != text {
-				t.Errorf("token: %v", tokens)
-			}
-		})
+	create := newGroup(1, 1, 2)
+	create.GroupName, create.GroupAvatar = &text, &text
+	g := call[*impb.IMGroupCreateRsp](t, c, create).GetGroupId()
+	groups := call[*impb.IMGroupInfoListRsp](t, c, &impb.IMGroupInfoListReq{
+		UserId: proto.Uint32(1), GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &g, Version: proto.Uint32(0)}},
+	}).GetGroupInfoList()
+	if len(groups) != 1 || groups[0].GetGroupName() != text || groups[0].GetGroupAvatar() != text {
+		t.Errorf("group: %v", groups)
+	}
+
+	token := &impb.IMDeviceTokenReq{UserId: proto.Uint32(3), DeviceToken: &text, ClientType: impb.ClientType_CLIENT_TYPE_ANDROID.Enum()}
+	call[*impb.IMDeviceTokenRsp](t, c, token)
+	tokens := call[*impb.IMGetDeviceTokenRsp](t, c, &impb.IMGetDeviceTokenReq{UserId: []uint32{3}}).GetUserTokenInfo()
+	if len(tokens) != 1 || tokens[0].GetToken() != text {
+		t.Errorf("token: %v", tokens)
+	}
+
+	m := mixed{original{t: t}, c}
+	m.post(&impb.IMFileAddOfflineReq{FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(4), TaskId: &text,
+		FileName: &text, FileSize: proto.Uint32(1)})
+	files := func() []*impb.OfflineFileInfo {
+		list := &impb.IMFileHasOfflineReq{UserId: proto.Uint32(4)}
+		return call[*impb.IMFileHasOfflineRsp](t, c, list).GetOfflineFileList()
+	}
+	if list := files(); len(list) != 1 || list[0].GetTaskId() != text || list[0].GetFileName() != text {
+		t.Errorf("file: %v", list)
+	}
+	m.post(&impb.IMFileDelOfflineReq{FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(4), TaskId: &text})
+	if list := files(); len(list) != 0 {
+		t.Errorf("removed file: %v", list)
 	}
 }

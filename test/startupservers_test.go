@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -182,6 +183,41 @@ func TestConfigInWorkingDirectory(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// TestAdminAddressTaken starts two proxies with the same configuration, an original's, on one machine: where nobody set
+// AdminListen both serve, the second without it. Where somebody did it starts with it, or not at all.
+func TestAdminAddressTaken(t *testing.T) {
+	t.Parallel()
+	f, _ := newRedisFleet(t)
+	original := strings.ReplaceAll(f.conf.String(), "AdminListen=off\n", "")
+	write := func(line string) string {
+		path := filepath.Join(t.TempDir(), "dbproxyserver.conf")
+		if err := os.WriteFile(path, []byte(line+original), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const taken = "127.0.0.1:10601"
+	if ln, err := net.Listen("tcp", taken); err == nil { // else somebody else has it
+		t.Cleanup(func() { ln.Close() })
+	}
+	for range 2 {
+		p := startWith(t, harness.Options{Config: write("")})
+		warned, err := p.Log.Await(within(t), func(l harness.Line) bool { return strings.Contains(l.Message, "without metrics") })
+		if err != nil || warned.Level != "WARN" || !strings.Contains(warned.Raw, taken) || !strings.Contains(warned.Raw, "AdminListen") {
+			t.Errorf("%v: %s", err, warned.Raw)
+		}
+		checkServed(t, dial(t, p))
+	}
+	listen := []string{"--listen", "127.0.0.1:0"}
+	set := exec.CommandContext(within(t), dbproxy, append([]string{"serve", "--config", write("AdminListen=" + taken + "\n")}, listen...)...)
+	refusedStart(t, set, taken, "AdminListen")
+	flag := exec.CommandContext(within(t), dbproxy, append([]string{"serve", "--config", write(""), "--admin", taken}, listen...)...)
+	refusedStart(t, flag, taken, "--admin")
+	env := exec.CommandContext(within(t), dbproxy, append([]string{"serve", "--config", write("")}, listen...)...)
+	env.Env = append(os.Environ(), "DBPROXY_ADMINLISTEN="+taken)
+	refusedStart(t, env, taken, "AdminListen")
 }
 
 // freePort is a port on which nobody listens now.

@@ -19,17 +19,19 @@ import (
 
 // backend is what a server works on.
 type backend struct {
-	rules    chat.Store
-	store    *records.Store
-	sync     groupsync.Store
-	voiceKey string
-	zone     *time.Location                // of the nightly shield
-	reads    int                           // at once; 0: the rules' own bound
-	loops    []func(context.Context) error // to run while it serves
-	checks   []ops.Check                   // beside those of every server
-	degraded map[string]func() bool        // by part, whether it does without it now
-	where    []any                         // for the log
-	closers  []func() error                // in the order of opening
+	rules       chat.Store
+	store       *records.Store
+	sync        groupsync.Store
+	voiceKey    string
+	zone        *time.Location                // of the nightly shield
+	reads       int                           // at once; 0: the rules' own bound
+	descriptors int                           // that it may open yet, beside those of pools
+	perSound    int                           // descriptors for each sound that is stored or read
+	loops       []func(context.Context) error // to run while it serves
+	checks      []ops.Check                   // beside those of every server
+	degraded    map[string]func() bool        // by part, whether it does without it now
+	where       []any                         // for the log
+	closers     []func() error                // in the order of opening
 
 	announce func(addr string) error                                    // called when it listens; may be nil
 	fill     func(context.Context, chat.Options) (company.State, error) // for --demo; nil: it cannot be filled
@@ -72,6 +74,10 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 		return b, fmt.Errorf("opening the directory for voice messages: %w", dir.Explain(err))
 	}
 	b.closers = append(b.closers, sounds.Close)
+	if err := store.OpenAll(ctx); err != nil { // before peers can take the descriptors
+		return b, fmt.Errorf("opening %s: %w", dir.Database(), dir.Explain(err))
+	}
+	b.descriptors, b.perSound = forSQLite, perFile
 	b.store, b.sync, b.rules = store, store, embedded(store, sounds)
 	b.where = []any{"data", dir.Path()}
 	b.announce = dir.Announce
@@ -135,6 +141,11 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 		checks:  []ops.Check{{Name: "redis", Look: servers.redisCheck}, {Name: "replica", Look: servers.replicaCheck}},
 		where:   []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis", cfg.Unread.Addrs()},
 		closers: []func() error{servers.close},
+
+		descriptors: forMySQL, perSound: perUpload,
+	}
+	for _, c := range cfg.Caches() {
+		b.descriptors += perInstance*(1+len(c.Sentinels)) + perNode*len(c.Cluster)
 	}
 	redis := servers.redis
 	b.rules.Sequencer, b.rules.Counters = redis, redis

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -54,6 +55,12 @@ func polish(root *cobra.Command) {
 
 // valueName is the annotation of a flag that has the name of its value.
 const valueName = "value"
+
+// section is the annotation of a flag that has a title of its own to stand under; limitFlags is that of limits.
+const (
+	section    = "section"
+	limitFlags = "Limits"
+)
 
 // unquote moves the name of a flag's value out of its usage, where it stands in back quotes: completions show the usage
 // as it is.
@@ -122,14 +129,14 @@ func helpCommand() *cobra.Command {
 // writeHelp writes the help of a command: what it is for, how it is called, examples, its commands and its flags.
 func writeHelp(w io.Writer, c *cobra.Command) error {
 	out := bufio.NewWriter(w)
-	section := func(title, text string) {
+	part := func(title, text string) {
 		if text = strings.TrimRight(text, "\n"); text != "" {
 			fmt.Fprintf(out, "\n%s\n%s\n", terminal.NewStyle(w).Bold(title+":"), text)
 		}
 	}
 	fmt.Fprintln(out, about(c))
-	section("Usage", "  "+synopsis(c))
-	section("Examples", c.Example)
+	part("Usage", "  "+synopsis(c))
+	part("Examples", c.Example)
 	left := 0
 	for _, sub := range c.Commands() {
 		left = max(left, terminal.Width(sub.Name()))
@@ -139,18 +146,11 @@ func writeHelp(w io.Writer, c *cobra.Command) error {
 		for _, sub := range a.commands {
 			text += row(sub.Name(), left, sub.Short)
 		}
-		section(a.title, text)
+		part(a.title, text)
 	}
-	flags := flagsOf(c)
-	left = 0
-	for _, f := range flags {
-		left = max(left, terminal.Width(f.form()))
+	for _, title := range []string{"Flags", limitFlags} {
+		part(title, flagRows(c, title))
 	}
-	text := ""
-	for _, f := range flags {
-		text += row(f.form(), left, f.text)
-	}
-	section("Flags", text)
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(out, "\n%q explains a command.\n", c.CommandPath()+" COMMAND --help")
 	}
@@ -216,6 +216,7 @@ type flagText struct {
 	letter, name string
 	value        string // what stands for its value; "" for switches
 	text         string
+	section      string // the title that it stands under
 }
 
 // flagsOf are the flags of a command, those of commands above it included.
@@ -230,10 +231,25 @@ func flagsOf(c *cobra.Command) (flags []flagText) {
 			if !nothing && !strings.Contains(text, "(default") {
 				text += " (default " + f.DefValue + ")"
 			}
-			flags = append(flags, flagText{f.Shorthand, f.Name, strings.ToUpper(strings.Join(f.Annotations[valueName], "")), text})
+			value := strings.ToUpper(strings.Join(f.Annotations[valueName], ""))
+			title := cmp.Or(strings.Join(f.Annotations[section], ""), "Flags")
+			flags = append(flags, flagText{f.Shorthand, f.Name, value, text, title})
 		})
 	}
 	return flags
+}
+
+// flagRows are the flags of a command that stand under a title, one below the other.
+func flagRows(c *cobra.Command, title string) (text string) {
+	flags := slices.DeleteFunc(flagsOf(c), func(f flagText) bool { return f.section != title })
+	left := 0
+	for _, f := range flags {
+		left = max(left, terminal.Width(f.form()))
+	}
+	for _, f := range flags {
+		text += row(f.form(), left, f.text)
+	}
+	return text
 }
 
 // form is how a flag is typed.

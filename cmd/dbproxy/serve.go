@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -19,27 +18,36 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/company"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
+	"github.com/teamtalk-go/dbproxy/internal/logwriter"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
-	"github.com/teamtalk-go/dbproxy/internal/repeats"
 	"github.com/teamtalk-go/dbproxy/internal/server"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
 // serving is what "dbproxy serve" is asked for.
 type serving struct {
 	data   string         // the directory of the embedded store; not used with conf
 	conf   *config.Config // nil: the embedded store
+	limit  *config.Limits // nil: the defaults
 	path   string         // of conf
 	wait   bool           // wait for the servers of conf
 	listen []string
 	admin  string // where to show metrics and health; "" or "off" for nowhere
 	// listenBy and adminBy are the keys that said so; "": a flag did.
 	listenBy, adminBy string
+	adminSpare        bool // nobody asked for that admin address: without it is as good
 
-	log   *slog.Logger
-	sums  func(context.Context) error             // writes what the log has summed up, until the context ends; may be nil
+	// How many connections the descriptors allow; set by withinLimit.
+	peers, adminConns int
+
+	log     *slog.Logger
+	sums    func(context.Context) error // writes what the log has summed up, until the context ends; may be nil
+	written *logwriter.Writer           // what the log is written by; nil: something else
+
 	demo  bool                                    // fill an empty directory with the demo company
 	ready func(addr string, filled company.State) // may be nil; called when it listens
+	// Ends the process, and what may have it do so; nil: neither signals nor the time of a stop do.
+	exit    func(code int)
+	signals <-chan os.Signal
 }
 
 func serveCommand() *cobra.Command {
@@ -52,9 +60,11 @@ or from the MySQL and Redis that an original dbproxyserver.conf names: see
 there is one, else ./data.
 
 Stop it with Ctrl-C or SIGTERM: it tells its peers, finishes what it has, and
-exits within 4 seconds.
+ends after --drain-timeout and half a second at the latest. The same again, half
+a second later, ends it at once. SIGHUP and a closed terminal do not.
 
-Logs go to standard error, as text on a terminal and as JSON otherwise.
+Logs go to standard error, as text on a terminal and as JSON otherwise. Nothing
+waits for who reads them.
 
 With --admin it shows how it does over HTTP, at an address of its own: /metrics
 for Prometheus, /livez, /readyz with reasons as JSON, and /debug/pprof. Whoever
@@ -62,6 +72,7 @@ reaches that address sees all of it: keep it to operators.`,
 		Example: `  dbproxy serve
   dbproxy serve --data /var/lib/dbproxy --listen 10.0.0.5:10600
   dbproxy serve --config /etc/dbproxyserver.conf
+  dbproxy serve --max-pending 1GiB --max-connections 4000
   dbproxy serve --demo --data /tmp/demo # a made-up company to try things on`,
 		Args: cobra.NoArgs,
 	}
@@ -71,25 +82,39 @@ reaches that address sees all of it: keep it to operators.`,
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	limits, err := config.LimitFlags()
+	addLimits(c, limits)
+	c.RunE = func(c *cobra.Command, _ []string) (failed error) {
+		if err != nil {
+			return err
+		}
 		path, why, err := where.configured()
 		if err != nil {
 			return err
 		}
 		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait}
+		s.exit, s.signals = os.Exit, signalsOfServers()
 		if err := s.logTo(c.ErrOrStderr(), *level); err != nil {
 			return err
 		}
+		defer func() { s.ends(failed) }()
 		if path == "" && *wait {
 			return errors.New("--wait is for --config: a data directory has no servers to wait for")
 		}
 		if path == "" {
+			l, err := limits.Limits()
+			if err != nil {
+				return err
+			}
+			s.limit = &l
 			s.log.Info("serving from a data directory", "data", where.data, "why", why)
-		} else if s, err = s.configured(c, path, why, *level); err != nil {
+		} else if s, err = s.configured(c, limits, path, why, *level); err != nil {
 			return err
 		}
 		if *demo {
-			s.ready = func(addr string, filled company.State) { sayWhatToTry(c.OutOrStdout(), where.data, addr, filled) }
+			s.ready = func(addr string, filled company.State) {
+				patiently(func() { sayWhatToTry(c.OutOrStdout(), where.data, addr, filled) })
+			}
 		}
 		return s.run(c.Context())
 	}
@@ -97,11 +122,11 @@ reaches that address sees all of it: keep it to operators.`,
 }
 
 // configured is s with what a configuration says where no flag does.
-func (s serving) configured(c *cobra.Command, path, why, level string) (serving, error) {
+func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, level string) (serving, error) {
 	if s.demo {
 		return s, errors.New("--demo is for a data directory: it fills no MySQL")
 	}
-	cfg, warnings, err := config.Load(path, os.Environ())
+	cfg, warnings, err := config.LoadWith(path, os.Environ(), limits)
 	for _, w := range warnings {
 		s.log.Warn("configuration", "at", w.Where, "what", w.Text)
 	}
@@ -115,64 +140,35 @@ func (s serving) configured(c *cobra.Command, path, why, level string) (serving,
 		return s, err
 	}
 	s.log.Info("serving from MySQL and Redis", "config", path, "why", why)
+	s.limit = &cfg.Limits
 	if s.conf, s.path = cfg, path; !c.Flags().Changed("listen") {
 		s.listen, s.listenBy = cfg.Listen(), "ListenIP and ListenPort"
 	}
 	if !c.Flags().Changed("admin") {
-		s.admin, s.adminBy = cfg.AdminListen, "AdminListen"
+		s.admin, s.adminBy, s.adminSpare = cfg.AdminListen, "AdminListen", !cfg.Given("AdminListen")
 	}
 	return s, nil
 }
 
-// logTo has s log as text on a terminal and as JSON otherwise, in which durations are text, too.
-func (s *serving) logTo(w io.Writer, level string) error {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
-	}
-	opt := &slog.HandlerOptions{Level: l, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Value.Kind() == slog.KindDuration { // "9.6s", where JSON would have a bare number
-			a.Value = slog.StringValue(a.Value.Duration().String())
-		}
-		return a
-	}}
-	var lines slog.Handler = slog.NewJSONHandler(w, opt)
-	if terminal.Is(w) {
-		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
-				a.Value = slog.StringValue(a.Value.Time().Format(time.TimeOnly))
-			}
-			return a
-		}
-		lines = slog.NewTextHandler(w, opt)
-	}
-	h := repeats.New(lines, time.Now)
-	s.log, s.sums = slog.New(h), h.Run
-	return nil
-}
-
 // run serves until ctx ends and everything under way is finished.
 func (s serving) run(ctx context.Context) (err error) {
+	last := s.lastWords()
+	defer last(lastLines)
+	end := newEnding(ctx, s, last)
 	for _, addr := range s.listen {
 		if _, err := net.ResolveTCPAddr("tcp", addr); err != nil {
 			return fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", addr, err)
 		}
-	}
-	if s.sums != nil { // until nothing has anything to say any more
-		background, stop := context.WithCancel(context.WithoutCancel(ctx))
-		var summing errgroup.Group
-		summing.Go(func() error { return s.sums(background) })
-		defer func() {
-			stop()
-			err = errors.Join(err, summing.Wait())
-		}()
 	}
 	watch := newRecorder()
 	b, err := s.openBackend(ctx, watch)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() {
+		end.at("closing the store")
+		err = errors.Join(err, b.close())
+	}()
 	door, err := s.open()
 	if err != nil {
 		return err
@@ -185,6 +181,9 @@ func (s serving) run(ctx context.Context) (err error) {
 	}
 	opt := chat.Options{VoiceKey: b.voiceKey, Log: s.log, Committed: watch.Commit, Concurrency: b.reads,
 		Now: func() time.Time { return time.Now().In(b.zone) }}
+	if s, err = s.withinLimit(b, door); err != nil {
+		return err
+	}
 	svc, err := chat.New(b.rules, opt)
 	if err != nil {
 		return err
@@ -199,7 +198,7 @@ func (s serving) run(ctx context.Context) (err error) {
 	if s.ready != nil {
 		s.ready(door.addr(), filled)
 	}
-	return s.serve(ctx, door, svc, b, watch)
+	return s.serve(ctx, door, svc, b, watch, end)
 }
 
 // openBackend opens what s serves from.
@@ -231,23 +230,28 @@ const waitPause = time.Second
 // limits are those of the server.
 func (s serving) limits() server.Config {
 	cfg := server.DefaultConfig()
-	if s.conf == nil {
-		return cfg
+	if l := s.limit; l != nil {
+		cfg.RequestTimeout, cfg.DrainTimeout = l.RequestTimeout, l.DrainTimeout
+		cfg.MaxFrame, cfg.MaxPending = uint32(l.MaxFrame), int64(l.MaxPending)
+		cfg.MaxConns, cfg.MaxInFlight = l.MaxConnections, l.MaxInFlight
+		cfg.ConnShare, cfg.QuietTimeout = l.ConnectionShare, l.QuietTimeout
+		cfg.MinSendRate, cfg.MinTakeRate, cfg.RateWindow = int64(l.MinSendRate), int64(l.MinTakeRate), l.RateWindow
 	}
-	l := s.conf.Limits
-	cfg.RequestTimeout, cfg.DrainTimeout = l.RequestTimeout, l.DrainTimeout
-	cfg.MaxFrame, cfg.MaxPending = uint32(l.MaxFrame), int64(l.MaxPending)
-	cfg.MaxConns, cfg.MaxInFlight = l.MaxConnections, l.MaxInFlight
+	if s.peers > 0 {
+		cfg.MaxConns = min(cfg.MaxConns, s.peers)
+	}
 	return cfg
 }
 
 // serve runs the server, the committer, the group sync and the admin address. When ctx ends the server drains first; the
 // others stop when nobody needs them any more.
-func (s serving) serve(ctx context.Context, at door, svc *chat.Service, b *backend, watch *ops.Recorder) error {
+func (s serving) serve(
+	ctx context.Context, at door, svc *chat.Service, b *backend, watch *ops.Recorder, end *ending,
+) error {
 	handler := newHandler(svc, s.log, watch)
 	cfg := s.limits()
 	srv := server.New(cfg, handler, s.log)
-	site, err := newSite(watched{ctx, at.addr(), srv, cfg, svc, b}, watch, s.log)
+	site, err := newSite(watched{ctx, at.addr(), s, srv, cfg, svc, b}, watch)
 	if err != nil {
 		return err
 	}
@@ -270,11 +274,17 @@ func (s serving) serve(ctx context.Context, at door, svc *chat.Service, b *backe
 		s.log.Info(fmt.Sprintf("stopping: finishing what is under way, %v at the most", cfg.DrainTimeout))
 		close(said)
 	})
+	end.at("finishing requests")
+	end.leaves(func() []any {
+		now := srv.Stats()
+		return []any{"connections", now.Connections, "requests", now.InFlight, "queued", svc.Queue().Waiting}
+	})
 	err = srv.Serve(ctx, at.public...) // until ctx ends
 	<-said
 	stopSync()
 	handler.Wait()
 	stop()
+	end.at("waiting for the store")
 	err = errors.Join(err, tasks.Wait())
 	refused, failed := handler.Counts()
 	s.log.Info("stopped", "refused", refused, "failed", failed)

@@ -43,7 +43,12 @@ func (s serving) open() (d door, err error) {
 		return d, nil
 	}
 	flag = cmp.Or(s.adminBy, "--admin")
-	if d.admin, err = listen(flag, s.admin); err != nil {
+	d.admin, err = listen(flag, s.admin)
+	if err != nil && s.adminSpare {
+		s.log.Warn("serving without metrics and health, as nobody set "+flag, "err", err)
+		return d, nil
+	}
+	if err != nil {
 		d.close()
 		return door{}, err
 	}
@@ -97,6 +102,7 @@ func newHandler(svc *chat.Service, log *slog.Logger, watch *ops.Recorder) *comma
 type watched struct {
 	running context.Context // ends when the server is to stop
 	addr    string
+	serving serving
 	srv     *server.Server
 	cfg     server.Config // of srv
 	svc     *chat.Service
@@ -104,7 +110,7 @@ type watched struct {
 }
 
 // newSite is what the admin address shows.
-func newSite(w watched, watch *ops.Recorder, log *slog.Logger) (ops.Site, error) {
+func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 	reg := prometheus.NewRegistry()
 	degraded := map[string]func() bool{"storing": func() bool { _, failing := w.svc.Failing(); return failing }}
 	maps.Copy(degraded, w.backend.degraded)
@@ -115,22 +121,28 @@ func newSite(w watched, watch *ops.Recorder, log *slog.Logger) (ops.Site, error)
 
 		ReplicaLag: w.backend.store.ReplicaLag,
 		Degraded:   degraded,
+		LogLost:    w.serving.logLost,
 	}))
 	checks := append([]ops.Check{
 		{Name: "listening", Look: w.listening},
 		{Name: "draining", Look: w.draining},
+		{Name: "peers", Look: w.peers},
 		{Name: "store", Look: w.reachable},
 		{Name: "storing", Look: w.storing},
+		{Name: "log", Look: w.serving.logged},
 	}, w.backend.checks...)
-	return ops.Site{Metrics: reg, Checks: checks, Log: log}, err
+	return ops.Site{Metrics: reg, Checks: checks, Log: w.serving.log, Connections: w.serving.adminConns}, err
 }
 
 func (w watched) network() ops.Network {
-	s := w.srv.Stats()
+	s, p := w.srv.Stats(), w.srv.Peers()
 	return ops.Network{
 		Open: s.Connections, Opened: s.Opened, Refused: s.Refused, Closed: s.Closed,
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, InFlight: s.InFlight, Panics: s.Panics,
 		Pending: s.Pending, Unsent: s.Unsent, MaxPending: w.cfg.MaxPending,
+		MaxOpen: p.MaxConns, Taken: p.Taken, Shared: p.Shared, Waiting: p.Waiting, LongestWait: p.LongestWait,
+		MostConns: ops.Holder{Address: p.MostConns.Address, Held: int64(p.MostConns.Conns)},
+		MostBytes: ops.Holder{Address: p.MostBytes.Address, Held: p.MostBytes.Bytes},
 	}
 }
 
@@ -147,6 +159,41 @@ func (w watched) listening(context.Context) (ops.State, string) {
 		return ops.Good, text
 	}
 }
+
+// peers checks that peers do not hold each other up, and says who holds most.
+func (w watched) peers(context.Context) (ops.State, string) {
+	p := w.srv.Peers()
+	var words []string
+	if m := p.MostConns; m.Address != "" {
+		words = append(words, fmt.Sprintf("%s has most connections, %d of %d (limit %d)",
+			m.Address, m.Conns, p.Connections, p.MaxConns))
+	}
+	if m := p.MostBytes; m.Address != "" {
+		words = append(words, fmt.Sprintf("%s holds most memory, %.1f MiB (all together %.1f of %.1f MiB)",
+			m.Address, mib(m.Bytes), mib(p.Taken), mib(p.Shared)))
+	}
+	if p.Waiting > 0 {
+		words = append(words, fmt.Sprintf("%d connections wait for memory, one has got none for %.1f s",
+			p.Waiting, p.LongestWait.Seconds()))
+	}
+	state := ops.Good
+	if p.HeldUp {
+		state = ops.Doubtful
+		words = append(words, "memory for requests and answers is short, or was lately: see what the first "+
+			"address does, or raise MaxPending")
+	}
+	if p.Crowded {
+		state = ops.Doubtful
+		words = append(words, "connections are short, or were lately: see what the first address does, or raise "+
+			"MaxConnections")
+	}
+	if len(words) == 0 {
+		words = []string{"none is connected"}
+	}
+	return state, strings.Join(words, "; ")
+}
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 // draining checks that the server is not stopping.
 func (w watched) draining(context.Context) (ops.State, string) {

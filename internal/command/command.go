@@ -190,25 +190,23 @@ func attach(answer, req proto.Message) {
 	to.Set(field, protoreflect.ValueOfBytes(data))
 }
 
-// read is a command that only looks. Reads run side by side, a bounded number of them, and not while the peer does not
-// take its answers.
-func read[Q proto.Message](do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
-	return readAfter(nil, do)
+// read is a command that only looks, and whose answer is that much longer than the request at the most, in bytes. Reads run
+// side by side, a bounded number of them. Each waits before its work until there is memory for the longest answer.
+func read[Q proto.Message](longest func(Q) int, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
+	return readAfter(nil, longest, do)
 }
 
 // readAfter is a read that counts unread messages of users, and so waits for the read acks sent before it.
-func readAfter[Q proto.Message](users func(Q) []uint32, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
+func readAfter[Q proto.Message](users func(Q) []uint32, longest func(Q) int, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
 	return action{start: func(h *Handler, c *call, done func(proto.Message, error)) {
 		h.tasks.Go(func() {
 			req := c.req.(Q)
-			leave, err := c.peer.Room(c.ctx)
-			if err != nil {
-				done(nil, chat.Errorf(chat.Unavailable, "%w, the peer does not take its answers: %w", chat.ErrDropped, err))
+			if err := c.reserve(longest(req)); err != nil {
+				done(nil, err)
 				return
 			}
-			defer leave()
 			if users != nil {
-				if err = h.chat.Settled(c.ctx, users(req)); err != nil {
+				if err := h.chat.Settled(c.ctx, users(req)); err != nil {
 					done(nil, err)
 					return
 				}
@@ -218,6 +216,35 @@ func readAfter[Q proto.Message](users func(Q) []uint32, do func(ctx context.Cont
 	}}
 }
 
+// Bounds of what one item of a list takes in an answer, bytes: what the tables allow, and what the encoding adds.
+const (
+	userBytes    = 3 << 10
+	sessionBytes = 4*chat.MaxContent + 64
+	shieldBytes  = 32
+	tokenBytes   = 4*chat.MaxToken + 64
+)
+
+// list is the bound of an answer that is cut at chat.MaxAnswer.
+func list[Q proto.Message](Q) int { return chat.MaxAnswer + 4<<10 }
+
+// items is the bound of an answer with n items of so many bytes each.
+func items(n, bytes int) int { return min(n*bytes, chat.MaxAnswer) + 4<<10 }
+
+// few is the bound of an answer that is hardly longer than its request.
+func few[Q proto.Message](Q) int { return 0 }
+
+// reserve waits until there is memory for an answer that is that much longer than the request.
+func (c *call) reserve(bytes int) error {
+	if bytes == 0 {
+		return nil
+	}
+	if err := c.peer.Reserve(c.ctx, int64(bytes)); err != nil {
+		return chat.Errorf(chat.Unavailable, "%w waiting for memory for the answer; the peer may take its answers too slowly: %w",
+			chat.ErrDropped, err)
+	}
+	return nil
+}
+
 // change is a command that changes something: it takes effect in its lane, in the order read.
 func change[Q proto.Message](lane func(Q) chat.Lane, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
 	return action{start: func(h *Handler, c *call, done func(proto.Message, error)) {
@@ -225,19 +252,15 @@ func change[Q proto.Message](lane func(Q) chat.Lane, do func(ctx context.Context
 	}}
 }
 
-// bulky marks a change whose answer may be large: the connection is not read on before its peer takes its answers.
+// bulky marks a change whose answer may be long: the connection is not read on before there is memory for it.
 func (a action) bulky() action {
 	start := a.start
 	a.start = func(h *Handler, c *call, done func(proto.Message, error)) {
-		leave, err := c.peer.Room(c.ctx)
-		if err != nil {
-			done(nil, chat.Errorf(chat.Unavailable, "%w, the peer does not take its answers: %w", chat.ErrDropped, err))
+		if err := c.reserve(list(c.req)); err != nil {
+			done(nil, err)
 			return
 		}
-		start(h, c, func(answer proto.Message, err error) {
-			done(answer, err)
-			leave()
-		})
+		start(h, c, done)
 	}
 	return a
 }

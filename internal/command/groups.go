@@ -11,7 +11,7 @@ import (
 
 func groupActions() map[string]action {
 	return map[string]action{
-		"IMNormalGroupListReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMNormalGroupListReq) (proto.Message, error) {
+		"IMNormalGroupListReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMNormalGroupListReq) (proto.Message, error) {
 			groups, err := s.NormalGroups(ctx, req.GetUserId())
 			rsp := &impb.IMNormalGroupListRsp{UserId: req.UserId}
 			for _, g := range groups {
@@ -19,7 +19,7 @@ func groupActions() map[string]action {
 			}
 			return rsp, err
 		}),
-		"IMGroupInfoListReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGroupInfoListReq) (proto.Message, error) {
+		"IMGroupInfoListReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMGroupInfoListReq) (proto.Message, error) {
 			known := make([]chat.GroupVersion, len(req.GetGroupVersionList()))
 			for i, g := range req.GetGroupVersionList() {
 				known[i] = chat.GroupVersion{ID: g.GetGroupId(), Version: g.GetVersion()}
@@ -41,7 +41,7 @@ func groupActions() map[string]action {
 		).refusing(func(req proto.Message, _ error) proto.Message {
 			return muted(req.(*impb.IMGroupShieldReq), resultRefused)
 		}),
-		"IMGroupGetShieldReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGroupGetShieldReq) (proto.Message, error) {
+		"IMGroupGetShieldReq": read(func(req *impb.IMGroupGetShieldReq) int { return items(len(req.GetUserId()), shieldBytes) }, func(ctx context.Context, s *chat.Service, req *impb.IMGroupGetShieldReq) (proto.Message, error) {
 			values, err := s.Mutes(ctx, req.GetGroupId(), req.GetUserId())
 			rsp := &impb.IMGroupGetShieldRsp{GroupId: req.GroupId}
 			for i, v := range values {

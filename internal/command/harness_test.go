@@ -179,12 +179,12 @@ type peer struct{ deaf bool }
 
 func (peer) String() string { return "192.0.2.1:1" }
 
-func (p peer) Room(ctx context.Context) (leave func(), err error) {
+func (p peer) Reserve(ctx context.Context, _ int64) error {
 	if p.deaf {
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	return func() {}, nil
+	return nil
 }
 
 // answered is what finish was called with.

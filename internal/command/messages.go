@@ -13,27 +13,27 @@ func messageActions() map[string]action {
 	return map[string]action{
 		"IMMsgData":        {start: send, refusal: notStored},
 		"IMMsgDataReadAck": {start: readAck},
-		"IMGetMsgListReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGetMsgListReq) (proto.Message, error) {
+		"IMGetMsgListReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMGetMsgListReq) (proto.Message, error) {
 			messages, err := s.Page(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdBegin(), req.GetMsgCnt())
 			return &impb.IMGetMsgListRsp{
 				UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId, MsgIdBegin: req.MsgIdBegin,
 				MsgList: msgInfos(messages),
 			}, err
 		}),
-		"IMGetMsgByIdReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGetMsgByIdReq) (proto.Message, error) {
+		"IMGetMsgByIdReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMGetMsgByIdReq) (proto.Message, error) {
 			messages, err := s.MessagesByID(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdList())
 			return &impb.IMGetMsgByIdRsp{
 				UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId, MsgList: msgInfos(messages),
 			}, err
 		}),
-		"IMGetLatestMsgIdReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMGetLatestMsgIdReq) (proto.Message, error) {
+		"IMGetLatestMsgIdReq": read(few, func(ctx context.Context, s *chat.Service, req *impb.IMGetLatestMsgIdReq) (proto.Message, error) {
 			id, err := s.LatestID(ctx, talkOf(req))
 			return &impb.IMGetLatestMsgIdRsp{
 				UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId, LatestMsgId: &id,
 			}, err
 		}),
 		"IMUnreadMsgCntReq": readAfter(
-			func(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} },
+			func(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} }, list,
 			func(ctx context.Context, s *chat.Service, req *impb.IMUnreadMsgCntReq) (proto.Message, error) {
 				talks, total, err := s.Unread(ctx, req.GetUserId())
 				return unreadList(req.UserId, talks, total), err

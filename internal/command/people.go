@@ -17,15 +17,15 @@ const (
 
 func peopleActions() map[string]action {
 	return map[string]action{
-		"IMUsersInfoReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMUsersInfoReq) (proto.Message, error) {
+		"IMUsersInfoReq": read(func(req *impb.IMUsersInfoReq) int { return items(len(req.GetUserIdList()), userBytes) }, func(ctx context.Context, s *chat.Service, req *impb.IMUsersInfoReq) (proto.Message, error) {
 			users, err := s.Users(ctx, req.GetUserIdList())
 			return &impb.IMUsersInfoRsp{UserId: req.UserId, UserInfoList: userInfos(users)}, err
 		}),
-		"IMAllUserReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMAllUserReq) (proto.Message, error) {
+		"IMAllUserReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMAllUserReq) (proto.Message, error) {
 			users, latest, err := s.UsersSince(ctx, req.GetLatestUpdateTime())
 			return &impb.IMAllUserRsp{UserId: req.UserId, LatestUpdateTime: &latest, UserList: userInfos(users)}, err
 		}),
-		"IMDepartmentReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMDepartmentReq) (proto.Message, error) {
+		"IMDepartmentReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMDepartmentReq) (proto.Message, error) {
 			departments, latest, err := s.DepartmentsSince(ctx, req.GetLatestUpdateTime())
 			rsp := &impb.IMDepartmentRsp{UserId: req.UserId, LatestUpdateTime: &latest}
 			for _, d := range departments {
@@ -60,7 +60,7 @@ func peopleActions() map[string]action {
 		).refusing(func(req proto.Message, _ error) proto.Message {
 			return &impb.IMPushShieldRsp{UserId: req.(*impb.IMPushShieldReq).UserId, ResultCode: new(uint32(resultRefused))}
 		}),
-		"IMQueryPushShieldReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMQueryPushShieldReq) (proto.Message, error) {
+		"IMQueryPushShieldReq": read(few, func(ctx context.Context, s *chat.Service, req *impb.IMQueryPushShieldReq) (proto.Message, error) {
 			shield, err := s.PushShield(ctx, req.GetUserId())
 			return &impb.IMQueryPushShieldRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK)), ShieldStatus: &shield}, err
 		}).refusing(func(req proto.Message, _ error) proto.Message {

@@ -11,7 +11,7 @@ import (
 
 func sessionActions() map[string]action {
 	return map[string]action{
-		"IMRecentContactSessionReq": read(func(ctx context.Context, s *chat.Service, req *impb.IMRecentContactSessionReq) (proto.Message, error) {
+		"IMRecentContactSessionReq": read(sessionsLength, func(ctx context.Context, s *chat.Service, req *impb.IMRecentContactSessionReq) (proto.Message, error) {
 			sessions, err := s.RecentSessions(ctx, req.GetUserId(), req.GetLatestUpdateTime())
 			rsp := &impb.IMRecentContactSessionRsp{UserId: req.UserId}
 			for _, se := range sessions {
@@ -38,6 +38,9 @@ func sessionActions() map[string]action {
 		}),
 	}
 }
+
+// sessionsLength is the bound of a list of recent sessions, which has 100 at the most.
+func sessionsLength(*impb.IMRecentContactSessionReq) int { return items(100, sessionBytes) }
 
 func removedSession(req *impb.IMRemoveSessionReq, code uint32) proto.Message {
 	return &impb.IMRemoveSessionRsp{UserId: req.UserId, ResultCode: &code, SessionType: req.SessionType, SessionId: req.SessionId}

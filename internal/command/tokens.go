@@ -22,6 +22,7 @@ func tokenActions() map[string]action {
 			}),
 		"IMGetDeviceTokenReq": readAfter(
 			func(req *impb.IMGetDeviceTokenReq) []uint32 { return req.GetUserId() },
+			func(req *impb.IMGetDeviceTokenReq) int { return items(len(req.GetUserId()), tokenBytes) },
 			func(ctx context.Context, s *chat.Service, req *impb.IMGetDeviceTokenReq) (proto.Message, error) {
 				tokens, err := s.PushTokens(ctx, req.GetUserId())
 				rsp := &impb.IMGetDeviceTokenRsp{}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -42,9 +43,8 @@ func suggestion(word string, names []string) string {
 // check looks at what several keys say together.
 func (l *loader) check() {
 	c := l.config
-	if limits := c.Limits; limits.MaxFrame > limits.MaxPending && limits.MaxPending > 0 {
-		l.mistake(l.place("MaxFrame"), "MaxFrame (%s) is above MaxPending (%s), so such a frame would never fit; "+
-			"raise MaxPending", limits.MaxFrame, limits.MaxPending)
+	if wrong := c.Limits.wrong(); wrong != "" {
+		l.mistake(l.place("MaxFrame"), "%s", wrong)
 	}
 	l.checkDatabase(master, c.Master)
 	l.checkDatabase(slave, c.Slave)
@@ -52,6 +52,15 @@ func (l *loader) check() {
 		l.checkCache(named.Name, named.Cache)
 	}
 	l.checkCache("sync", c.Sync)
+}
+
+// wrong says what limits that do not fit together are, and how to mend it; empty: they do.
+func (l Limits) wrong() string {
+	if l.MaxFrame > l.MaxPending && l.MaxPending > 0 {
+		return fmt.Sprintf("MaxFrame (%s) is above MaxPending (%s), so such a frame would never fit; raise MaxPending",
+			l.MaxFrame, l.MaxPending)
+	}
+	return ""
 }
 
 func (l *loader) checkDatabase(name string, d Database) {

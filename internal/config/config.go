@@ -15,6 +15,7 @@
 //	sep       what separates the values of a list
 //	example   what the example file has instead of the default
 //	instance  on a Database or Cache: the name of the instance
+//	flag      on one of the Limits: "-" where "dbproxy serve" has no flag of it
 package config
 
 import (
@@ -51,7 +52,8 @@ type Config struct {
 	// such as Asia/Shanghai, UTC, or Local for the zone of the process. All proxies should have the same.
 	ShieldTimeZone *time.Location `key:"ShieldTimeZone" default:"Local"`
 	// AdminListen is HOST:PORT of the administration over HTTP: metrics, health, profiles; without HOST, on all
-	// addresses. It asks nobody for a password, so keep it away from other networks. "off" disables it.
+	// addresses. It asks nobody for a password, so keep it away from other networks. "off" disables it. Where the default
+	// is taken by another program, the proxy goes without.
 	AdminListen string `key:"AdminListen" default:"127.0.0.1:10601" form:"listen"`
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level `key:"LogLevel" default:"info" oneof:"debug info warn error"`
@@ -90,15 +92,32 @@ type Limits struct {
 	// DrainTimeout is how long the proxy may take, once it is told to stop, to finish what it has.
 	DrainTimeout time.Duration `key:"DrainTimeout" default:"4s" min:"100ms" max:"5m"`
 	// MsfsTimeout is how long a call of the file server may take.
-	MsfsTimeout time.Duration `key:"MsfsTimeout" default:"2s" min:"10ms" max:"5m"`
+	MsfsTimeout time.Duration `key:"MsfsTimeout" default:"2s" min:"10ms" max:"5m" flag:"-"`
 	// MaxFrame is how long a frame may be, its header included. A longer one ends its connection.
 	MaxFrame Size `key:"MaxFrame" default:"16MiB" min:"64KiB" max:"1GiB"`
-	// MaxPending is how many bytes of requests and answers the process holds before it stops reading.
+	// MaxPending is how many bytes of requests and answers the process holds before it stops reading. Half of it is there
+	// for all connections in equal parts, the other half for those that need more. docs/operations.md says how much memory
+	// that makes in all.
 	MaxPending Size `key:"MaxPending" default:"256MiB" min:"1MiB" max:"1TiB"`
-	// MaxConnections is how many connections are served at once. One more is closed at once.
+	// ConnectionShare is the most of MaxPending, in percent, that one connection may hold. While it holds as much it is
+	// not read on.
+	ConnectionShare int `key:"ConnectionShare" default:"12" min:"1" max:"100"`
+	// MaxConnections is how many connections are served at once. One more takes the place of one that has been quiet for
+	// QuietTimeout, or is closed at once.
 	MaxConnections int `key:"MaxConnections" default:"1024" min:"1" max:"1000000"`
+	// QuietTimeout is how long a connection must have asked nothing, heartbeats or not, to make room for a new one when
+	// all are taken.
+	QuietTimeout time.Duration `key:"QuietTimeout" default:"2m" min:"1s" max:"240h"`
 	// MaxInFlight is how many requests of one connection may be under way. While there are as many, it is not read.
 	MaxInFlight int `key:"MaxInFlight" default:"1024" min:"1" max:"1000000"`
+	// MinSendRate is how many bytes a second a peer must send of a frame that it has begun; 0: any. Who is slower for
+	// RateWindow is closed.
+	MinSendRate Size `key:"MinSendRate" default:"16KiB" min:"0" max:"1GiB"`
+	// MinTakeRate is how many bytes a second a peer must take of answers that wait for it; 0: any. Who is slower for
+	// RateWindow is closed.
+	MinTakeRate Size `key:"MinTakeRate" default:"16KiB" min:"0" max:"1GiB"`
+	// RateWindow is how long the two least rates are measured over; so a shorter pause does no harm.
+	RateWindow time.Duration `key:"RateWindow" default:"10s" min:"1s" max:"1h"`
 }
 
 // Database is one of the MySQL databases.

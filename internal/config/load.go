@@ -14,7 +14,10 @@ import (
 //
 // The warnings are by line; they are complete also when there is an error. The error is an *Error with every mistake,
 // or says why the file cannot be read.
-func Load(path string, env []string) (*Config, []Warning, error) {
+func Load(path string, env []string) (*Config, []Warning, error) { return LoadWith(path, env, nil) }
+
+// LoadWith is Load with flags, which override the environment and the file; nil: none.
+func LoadWith(path string, env []string, flags *Flags) (*Config, []Warning, error) {
 	var text []byte
 	if path != "" {
 		var err error
@@ -25,12 +28,17 @@ func Load(path string, env []string) (*Config, []Warning, error) {
 			return nil, nil, fmt.Errorf("cannot read the configuration: %w", err)
 		}
 	}
-	return load(path, text, env)
+	return loadAll(path, text, env, flags)
 }
 
 func load(path string, text []byte, env []string) (*Config, []Warning, error) {
+	return loadAll(path, text, env, nil)
+}
+
+func loadAll(path string, text []byte, env []string, flags *Flags) (*Config, []Warning, error) {
 	file := parse(text)
 	l := newLoader(path, file, env)
+	l.flags = flags
 	l.read(l.keys["DBInstances"])
 	l.read(l.keys["CacheInstances"])
 	l.checkInstances()

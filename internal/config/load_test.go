@@ -106,6 +106,8 @@ func checkOriginal(t *testing.T, c *Config) {
 	limits := Limits{
 		RequestTimeout: 5 * time.Second, DrainTimeout: 4 * time.Second, MsfsTimeout: 2 * time.Second,
 		MaxFrame: 16 << 20, MaxPending: 256 << 20, MaxConnections: 1024, MaxInFlight: 1024,
+		ConnectionShare: 12, QuietTimeout: 2 * time.Minute, MinSendRate: 16 << 10, MinTakeRate: 16 << 10,
+		RateWindow: 10 * time.Second,
 	}
 	if d := cmp.Diff(limits, c.Limits); d != "" {
 		t.Error(d)

@@ -29,11 +29,12 @@ type raw struct {
 	from source
 }
 
-// sources are the file and the environment.
+// sources are the flags, the environment and the file.
 type sources struct {
-	path string
-	file map[string]entry  // by key
-	env  map[string]string // by variable; only ours, without empty ones
+	flags *Flags // may be nil
+	path  string
+	file  map[string]entry  // by key
+	env   map[string]string // by variable; only ours, without empty ones
 }
 
 // variables picks ours out of an environment as os.Environ returns it. Of equal ones the first counts, as for
@@ -71,9 +72,12 @@ func (s sources) whole() string {
 	return s.path
 }
 
-// get is what counts for a key: the environment before the file. A secret may stand in a file of its own, whose path
+// get is what counts for a key: its flag before the environment, and that before the file. A secret may stand in a file of its own, whose path
 // starts from the configuration's directory when the configuration names it, else from the working directory.
 func (s sources) get(k key) (value raw, found bool, err error) {
+	if value, found = s.flags.find(k.name); found {
+		return value, true, nil
+	}
 	for _, place := range []struct {
 		get  func(string) (raw, bool)
 		name string

@@ -212,7 +212,7 @@ func (i info) version() checkup.Finding {
 		product, v = name, cmp.Or(i.values[name+"_version"], v)
 	}
 	if major < leastMajor {
-		return checkup.Doubt("version", fmt.Sprintf("%s %s is older than any this was tried with", product, v),
+		return checkup.Doubt("version", fmt.Sprintf("%s %s is older than anything this was made for", product, v),
 			fmt.Sprintf("use Redis %d or newer", leastMajor))
 	}
 	return checkup.Goodf("version", "%s %s", product, v)

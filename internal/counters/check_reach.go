@@ -13,6 +13,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // unreachable reports which instance could not be reached, why, and what to do.
@@ -39,6 +40,8 @@ func (c *redisCheck) whyUnreachable(err error) (text, mend string) {
 		return fmt.Sprintf("%s refuses: %s", where, said.Error()), c.mendOfRefusal(said.Error(), places)
 	}
 	switch {
+	case descriptors.Mend(err) != "":
+		return fmt.Sprintf("%s: %v", where, err), descriptors.Mend(err)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("no address is known for %s: %s", dns.Name, dns.Err), "mend " + places + ", or the name service"
 	case errors.Is(err, syscall.ECONNREFUSED):

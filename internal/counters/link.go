@@ -17,6 +17,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // probePause is how long after a failure Redis is asked again. Meanwhile calls fail at once: a frozen server costs one
@@ -162,6 +163,8 @@ func mendOf(err error) string {
 	switch _, said := rueidis.IsRedisErr(err); {
 	case said:
 		return mendOfServer(err)
+	case descriptors.Mend(err) != "":
+		return descriptors.Mend(err)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "see whether it hangs, or what keeps packets from it"
 	case errors.As(err, &dial) && dial.Op == "dial":

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // Dir is a data directory.
@@ -126,6 +128,8 @@ func explain(path string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case descriptors.Mend(err) != "":
+		return descriptors.Explain(err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w; the user this runs as (uid %d) must be able to write in %s: change its owner (chown) or choose another directory with --data", err, os.Getuid(), path)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

@@ -1,7 +1,6 @@
 package ops_test
 
 import (
-	"os"
 	"regexp"
 	"testing"
 
@@ -18,12 +17,8 @@ var (
 	series = regexp.MustCompile(`_(bucket|sum|count)$`)
 )
 
-// TestOperationsNamesEveryMetric compares the tables of docs/operations.md with what the collectors describe.
-func TestOperationsNamesEveryMetric(t *testing.T) {
-	text, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// metrics are the names that the collectors describe.
+func metrics() map[string]bool {
 	there := make(map[string]bool)
 	for _, c := range []prometheus.Collector{recorder(), ops.NewCollector(ops.Sources{})} {
 		descriptions := make(chan *prometheus.Desc)
@@ -35,8 +30,15 @@ func TestOperationsNamesEveryMetric(t *testing.T) {
 			there[described.FindStringSubmatch(d.String())[1]] = true
 		}
 	}
+	return there
+}
+
+// TestOperationsNamesEveryMetric compares the tables of docs/operations.md with what the collectors describe.
+func TestOperationsNamesEveryMetric(t *testing.T) {
+	text := read(t, operations)
+	there := metrics()
 	seen := make(map[string]bool)
-	for _, m := range documented.FindAllStringSubmatch(string(text), -1) {
+	for _, m := range documented.FindAllStringSubmatch(text, -1) {
 		if seen[m[1]] {
 			t.Errorf("docs/operations.md explains %s twice", m[1])
 		}
@@ -47,7 +49,7 @@ func TestOperationsNamesEveryMetric(t *testing.T) {
 			t.Errorf("docs/operations.md does not explain %s", name)
 		}
 	}
-	for _, name := range mentioned.FindAllString(string(text), -1) {
+	for _, name := range mentioned.FindAllString(text, -1) {
 		if !there[name] && !there[series.ReplaceAllString(name, "")] {
 			t.Errorf("docs/operations.md speaks of %s, which does not exist", name)
 		}

@@ -3,6 +3,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -23,11 +24,12 @@ const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
+	idleTimeout   = 30 * time.Second
 	headerBytes   = 64 << 10
 	gatherTimeout = 10 * time.Second // of one scrape
 	maxScrapes    = 4                // at once
-	lastWords     = time.Second      // for what is being answered when the server stops
+	defaultConns  = 16
+	lastWords     = 100 * time.Millisecond // for what is being answered when the server stops
 )
 
 // Site is what the server shows.
@@ -35,9 +37,11 @@ type Site struct {
 	Metrics prometheus.Gatherer // at /metrics
 	Checks  []Check             // at /readyz
 	Log     *slog.Logger        // for faults of the server and of metrics
+	// Connections is how many there are at once, more of them wait; 0: 16.
+	Connections int
 }
 
-// Serve answers on ln until ctx ends; then it closes ln, gives what is being answered a second, and returns nil. Serve it
+// Serve answers on ln until ctx ends; then it closes ln, gives what is being answered a moment, and returns nil. Serve it
 // for as long as the process lives, its draining included: /readyz is what tells others that it drains.
 //
 // Whoever reaches ln sees everything and can have profiles taken, which costs time: ln belongs on loopback or a network
@@ -56,7 +60,7 @@ func (s Site) Serve(ctx context.Context, ln net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() { served <- srv.Serve(limit(ln, cmp.Or(s.Connections, defaultConns))) }()
 	select {
 	case err := <-served:
 		_ = srv.Close()
@@ -94,6 +98,8 @@ func (s Site) handler(base context.Context) http.Handler {
 	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol) // what "go tool pprof" does
 	return mux
 }
+
+//go:generate go test -count=1 -run TestOperationsShowsTheRules . -update
 
 //go:embed index.html
 var indexPage string

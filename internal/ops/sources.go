@@ -18,6 +18,8 @@ type Sources struct {
 	ReplicaLag func() (lag time.Duration, known bool)
 	// Degraded says, by the name of a part, whether that part cannot be used as it should now.
 	Degraded map[string]func() bool
+	// LogLost is how many lines of the log could not be written.
+	LogLost func() int
 }
 
 // Network is what the server has counted.
@@ -31,6 +33,20 @@ type Network struct {
 	Panics          int64
 	Pending, Unsent int64 // bytes of requests under way and unsent answers; of the latter alone
 	MaxPending      int64 // bytes
+	// Connections are limited to MaxOpen, and what all may take of the budget, Taken now, to Shared bytes.
+	MaxOpen       int
+	Taken, Shared int64
+	// Waiting is how many connections wait for memory, LongestWait how long one of them has got none.
+	Waiting     int
+	LongestWait time.Duration
+	// MostConns and MostBytes are the addresses that hold most connections and most of the budget.
+	MostConns, MostBytes Holder
+}
+
+// Holder is an address that peers come from, and how much of something it holds.
+type Holder struct {
+	Address string // empty: there is none
+	Held    int64
 }
 
 // Queue is what waits for its turn.
@@ -58,9 +74,11 @@ type sources struct {
 
 	inFlight, open, opened, refused, closed, received, sent, panics metric
 	budgetUsed, budgetUnsent, budgetLimit                           metric
+	openLimit, taken, shared, starved, starving                     metric
+	mostConns, mostBytes                                            metric
 	waiting, lanes, limit                                           metric
 	connections, maxConnections, waits, waited, connectionsClosed   metric
-	lag, degraded                                                   metric
+	lag, degraded, logLost                                          metric
 }
 
 // NewCollector returns a collector that asks s.
@@ -78,7 +96,14 @@ func NewCollector(s Sources) prometheus.Collector {
 
 		budgetUsed:   gaugeMetric("budget_used_bytes", "Bytes of requests under way and of answers not sent yet."),
 		budgetUnsent: gaugeMetric("budget_unsent_bytes", "Bytes of answers not sent yet."),
-		budgetLimit:  gaugeMetric("budget_limit_bytes", "Bytes in use above which nothing more is read from peers."),
+		budgetLimit:  gaugeMetric("budget_limit_bytes", "Bytes that may be in use in all."),
+		openLimit:    gaugeMetric("connections_limit", "Connections that may be open."),
+		taken:        gaugeMetric("budget_shared_used_bytes", "Bytes in use of the part of the budget that is for those who need more."),
+		shared:       gaugeMetric("budget_shared_limit_bytes", "Bytes of that part in use from which on others wait."),
+		starved:      gaugeMetric("budget_waiting", "Connections that wait for memory."),
+		starving:     gaugeMetric("budget_wait_seconds", "How long one of them has got none, at the most."),
+		mostConns:    gaugeMetric("connections_most", "Connections of the address that holds most of them.", "address"),
+		mostBytes:    gaugeMetric("budget_most_bytes", "Bytes of the budget that the address holds which holds most of it.", "address"),
 
 		waiting: gaugeMetric("queue_length", "Messages and other changes that wait for their turn."),
 		lanes:   gaugeMetric("queue_lanes", "Talks, users and the like with a change waiting or under way."),
@@ -92,14 +117,16 @@ func NewCollector(s Sources) prometheus.Collector {
 
 		lag:      gaugeMetric("replica_lag_seconds", "How far the replica is behind; not there while it is unknown."),
 		degraded: gaugeMetric("degraded", "1 while a part cannot be used as it should, else 0.", "part"),
+		logLost:  countMetric("log_lines_lost_total", "Lines of the log that could not be written."),
 	}
 }
 
 func (s *sources) all() []metric {
 	return []metric{
 		s.inFlight, s.open, s.opened, s.refused, s.closed, s.received, s.sent, s.panics,
-		s.budgetUsed, s.budgetUnsent, s.budgetLimit, s.waiting, s.lanes, s.limit,
-		s.connections, s.maxConnections, s.waits, s.waited, s.connectionsClosed, s.lag, s.degraded,
+		s.budgetUsed, s.budgetUnsent, s.budgetLimit,
+		s.openLimit, s.taken, s.shared, s.starved, s.starving, s.mostConns, s.mostBytes, s.waiting, s.lanes, s.limit,
+		s.connections, s.maxConnections, s.waits, s.waited, s.connectionsClosed, s.lag, s.degraded, s.logLost,
 	}
 }
 
@@ -134,6 +161,9 @@ func (s *sources) Collect(to chan<- prometheus.Metric) {
 			send(s.lag, lag.Seconds())
 		}
 	}
+	if s.from.LogLost != nil {
+		send(s.logLost, float64(s.from.LogLost()))
+	}
 	for part, without := range s.from.Degraded {
 		value := 0.0
 		if without() {
@@ -157,6 +187,17 @@ func (s *sources) network(n Network, send func(m metric, value float64, labels .
 	send(s.budgetUsed, float64(n.Pending))
 	send(s.budgetUnsent, float64(n.Unsent))
 	send(s.budgetLimit, float64(n.MaxPending))
+	send(s.openLimit, float64(n.MaxOpen))
+	send(s.taken, float64(n.Taken))
+	send(s.shared, float64(n.Shared))
+	send(s.starved, float64(n.Waiting))
+	send(s.starving, n.LongestWait.Seconds())
+	if m := n.MostConns; m.Address != "" {
+		send(s.mostConns, float64(m.Held), m.Address)
+	}
+	if m := n.MostBytes; m.Address != "" {
+		send(s.mostBytes, float64(m.Held), m.Address)
+	}
 }
 
 func (s *sources) pool(name string, p sql.DBStats, send func(m metric, value float64, labels ...string)) {

@@ -61,13 +61,16 @@ func FuzzReader(f *testing.F) {
 		const limit = 40_000
 		data = slices.Clone(data) // the fuzzer's own must not change
 		var again []byte
-		admitted, frames := 0, 0
+		admitted := 0 // for the frame being read
 		r := pdu.NewReader(&shredder{t: t, data: data, cuts: cuts}, limit)
 		r.Admit = func(n int) error {
 			if n < pdu.HeaderLen || n > limit {
 				t.Fatalf("Admit was asked for %d", n)
 			}
-			admitted++
+			if n <= admitted {
+				t.Fatalf("Admit was asked for %d after %d", n, admitted)
+			}
+			admitted = n
 			return nil
 		}
 		for {
@@ -76,14 +79,15 @@ func FuzzReader(f *testing.F) {
 				checkEnd(t, data[len(again):], limit, err)
 				break
 			}
-			if frames++; frames != admitted {
-				t.Fatalf("frame %d after %d admissions", frames, admitted)
+			if frame.Len() != admitted {
+				t.Fatalf("a frame of %d bytes, %d were admitted", frame.Len(), admitted)
 			}
+			admitted = 0
 			start := len(again)
 			again = frame.Append(again)
 			blank(data[start:])
 			if !bytes.Equal(again[start:], data[start:len(again)]) {
-				t.Fatalf("frame %d encodes to %x, was %x", frames, again[start:], data[start:len(again)])
+				t.Fatalf("a frame encodes to %x, was %x", again[start:], data[start:len(again)])
 			}
 		}
 	})

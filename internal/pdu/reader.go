@@ -13,10 +13,11 @@ const SmallFrame = 16 << 10
 // Reader splits a stream into frames, however they were split or glued on the way. It never allocates by an announced
 // length: a body's memory grows by doubling as its bytes arrive, from at most SmallFrame. It belongs to one goroutine.
 type Reader struct {
-	// Admit, when set, is asked before a frame's memory is taken: with the frame's length, header included, once the
-	// header of a frame of up to SmallFrame bytes was read, or once the first SmallFrame bytes of a longer one have
-	// arrived. It may wait. Its error ends the reading and is what Next returns. Set it before the first Next.
-	Admit func(frameLen int) error
+	// Admit, when set, is asked before a frame takes memory, with the number of bytes that it has then in all, header
+	// included: once for a frame of up to SmallFrame bytes, when its header was read; for a longer one, whenever what it has
+	// is full and more has arrived, beginning with SmallFrame bytes. It may wait. Its error ends the reading and is what
+	// Next returns. Set it before the first Next.
+	Admit func(bytes int) error
 
 	src  *bufio.Reader
 	max  uint32
@@ -60,11 +61,15 @@ func (r *Reader) body(frameLen int) ([]byte, error) {
 	if err := r.fill(body); err != nil {
 		return nil, err
 	}
-	if err := r.admit(frameLen); err != nil {
-		return nil, err
-	}
 	for len(body) < frameLen-HeaderLen {
-		grown := make([]byte, min(2*len(body), frameLen-HeaderLen))
+		if _, err := r.src.Peek(1); err != nil { // what does not come takes no memory
+			return nil, inside(err)
+		}
+		size := min(2*len(body), frameLen-HeaderLen)
+		if err := r.admit(HeaderLen + size); err != nil {
+			return nil, err
+		}
+		grown := make([]byte, size)
 		n := copy(grown, body)
 		if err := r.fill(grown[n:]); err != nil {
 			return nil, err
@@ -74,16 +79,21 @@ func (r *Reader) body(frameLen int) ([]byte, error) {
 	return body, nil
 }
 
-func (r *Reader) admit(frameLen int) error {
+func (r *Reader) admit(bytes int) error {
 	if r.Admit == nil {
 		return nil
 	}
-	return r.Admit(frameLen)
+	return r.Admit(bytes)
 }
 
 // fill reads all of p, which lies inside a frame: an end of the stream is unexpected here.
 func (r *Reader) fill(p []byte) error {
 	_, err := io.ReadFull(r.src, p)
+	return inside(err)
+}
+
+// inside is an error inside a frame.
+func inside(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}

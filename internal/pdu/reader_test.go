@@ -123,12 +123,13 @@ func TestReaderLengths(t *testing.T) {
 
 // TestReaderAdmit checks how many bytes were taken from the stream when Admit is asked, and with which length.
 func TestReaderAdmit(t *testing.T) {
-	for _, test := range []struct{ length, arrived int }{
-		{16, 16},
-		{17, 16},
-		{pdu.SmallFrame, 16},
-		{pdu.SmallFrame + 1, pdu.SmallFrame},
-		{maxFrame, pdu.SmallFrame},
+	const doubled = 2*pdu.SmallFrame - pdu.HeaderLen
+	for _, test := range []struct{ length, arrived, admitted int }{
+		{16, 16, 16},
+		{17, 16, 17},
+		{pdu.SmallFrame, 16, pdu.SmallFrame},
+		{pdu.SmallFrame + 1, pdu.SmallFrame + 1, pdu.SmallFrame + 1},
+		{maxFrame, pdu.SmallFrame + 1, doubled},
 	} {
 		stream := bytes.NewReader(frameOf(test.length).Append(nil)[:test.arrived])
 		r := pdu.NewReader(stream, maxFrame)
@@ -136,8 +137,8 @@ func TestReaderAdmit(t *testing.T) {
 		asked := 0
 		r.Admit = func(n int) error {
 			asked++
-			if n != test.length {
-				t.Errorf("length %d: Admit was asked for %d", test.length, n)
+			if n != test.admitted {
+				t.Errorf("length %d: Admit was asked for %d, want %d", test.length, n, test.admitted)
 			}
 			return refusal
 		}
@@ -146,10 +147,20 @@ func TestReaderAdmit(t *testing.T) {
 		}
 	}
 
-	stream := bytes.NewReader(frameOf(maxFrame).Append(nil)[:pdu.SmallFrame-1])
+	var admitted []int
+	whole := pdu.NewReader(bytes.NewReader(frameOf(100_000).Append(nil)), maxFrame)
+	whole.Admit = func(n int) error {
+		admitted = append(admitted, n)
+		return nil
+	}
+	if _, err := whole.Next(); err != nil || !slices.Equal(admitted, []int{doubled, 65488, 100_000}) {
+		t.Errorf("a frame of 100,000 bytes: Admit was asked for %v; %v", admitted, err)
+	}
+
+	stream := bytes.NewReader(frameOf(maxFrame).Append(nil)[:pdu.SmallFrame])
 	r := pdu.NewReader(stream, maxFrame)
 	r.Admit = func(int) error {
-		t.Error("Admit was asked before 16 KiB had arrived")
+		t.Error("Admit was asked before more than 16 KiB had arrived")
 		return nil
 	}
 	if _, err := r.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {

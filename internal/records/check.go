@@ -37,11 +37,13 @@ const (
 func CheckMaster(ctx context.Context, m MySQL, opt CheckOptions) []checkup.Finding {
 	c, reached := inspect(ctx, m, opt)
 	defer c.close()
-	if reached {
+	if reached && c.cluster(ctx) {
 		c.readOnly()
 		c.durability()
 		c.binlog()
 		c.packet()
+		c.prepared()
+		c.initial()
 		c.idle()
 		c.all(ctx, question{item: "connections", ask: c.connections}, question{item: "clock", ask: c.clock},
 			question{item: "tables", ask: c.tables}, question{item: "rights", ask: c.rights, many: true})
@@ -217,6 +219,9 @@ func (c *inspection) durability() {
 		if v == "0" {
 			what = "the server"
 		}
+		if c.galera() {
+			what = "all nodes of the cluster at once"
+		}
 		c.add(checkup.Doubt("durability", fmt.Sprintf("%s is %s: a crash of %s loses about the last second of messages, "+
 			"though they were answered as stored", name, v, what), "SET GLOBAL "+name+" = 1, and the same in its configuration"))
 	}
@@ -250,6 +255,30 @@ func (c *inspection) packet() {
 		return
 	}
 	c.add(checkup.Goodf("max_allowed_packet", "%d MiB", n>>20))
+}
+
+// prepared compares how many prepared statements the server keeps with how many we may have there.
+func (c *inspection) prepared() {
+	const item = "max_prepared_stmt_count"
+	allowed, ok := c.number(item)
+	switch ours := int64(c.Prepared()); {
+	case !ok:
+	case ours > allowed:
+		c.add(checkup.Doubt(item, fmt.Sprintf("the server keeps %d prepared statements in all, and this "+
+			"proxy may want %d; where there is no room values go with the text, which takes longer",
+			allowed, ours), fmt.Sprintf("SET GLOBAL %s = %d for each proxy, and the same in its "+
+			"configuration; or lower %s_maxconncnt", item, ours, c.opt.Name)))
+	default:
+		c.add(checkup.Goodf(item, "%d; each proxy like this one may want %d", allowed, ours))
+	}
+}
+
+// initial tells of what the server says on every connection: who finds garbled text looks for that.
+func (c *inspection) initial() {
+	if said := c.vars["init_connect"]; said != "" {
+		c.add(checkup.Goodf("init_connect",
+			"%q; what it sets of characters, commits and limits we set anew", said))
+	}
 }
 
 // connections compares how many the server allows with how many we may open.

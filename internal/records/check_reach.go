@@ -15,6 +15,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // Codes of errors that only who connects meets.
@@ -42,6 +43,8 @@ func (c *inspection) whyUnreachable(err error) (text, mend string) {
 		name    x509.HostnameError
 	)
 	switch {
+	case descriptors.Mend(err) != "":
+		return fmt.Sprintf("%s: %v", c.Addr, err), descriptors.Mend(err)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("no address is known for %s: %s", dns.Name, dns.Err), "mend " + key("host") + ", or the name service"
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -21,7 +21,7 @@ const arrivalPause = 20 * time.Millisecond
 func CheckReplica(ctx context.Context, master, replica MySQL, opt CheckOptions) []checkup.Finding {
 	c, reached := inspect(ctx, replica, opt)
 	defer c.close()
-	if !reached {
+	if !reached || !c.cluster(ctx) {
 		return c.found
 	}
 	m, masterReached := inspect(ctx, master, opt)
@@ -32,7 +32,9 @@ func CheckReplica(ctx context.Context, master, replica MySQL, opt CheckOptions) 
 	if m != nil && c.serverID() == m.serverID() {
 		c.add(checkup.Goodf("replication", "none: it is the master's own server under another name"))
 	} else {
-		if c.on("read_only") || c.on("super_read_only") || c.on("innodb_read_only") {
+		if c.galera() {
+			c.add(checkup.Goodf("read_only", "off, as on every node of a cluster"))
+		} else if c.on("read_only") || c.on("super_read_only") || c.on("innodb_read_only") {
 			c.add(checkup.Goodf("read_only", "on"))
 		} else {
 			c.add(checkup.Doubt("read_only", "off: what is written here by mistake makes it differ from its master",
@@ -42,6 +44,7 @@ func CheckReplica(ctx context.Context, master, replica MySQL, opt CheckOptions) 
 			c.arrival(ctx, m)
 		}
 	}
+	c.prepared()
 	c.idle()
 	c.all(ctx, question{item: "connections", ask: c.connections}, question{item: "clock", ask: c.clock},
 		question{item: "tables", ask: c.copied}, question{item: "rights", many: true, ask: func(ctx context.Context) error {

@@ -98,6 +98,9 @@ func TestCheckOfAMasterFindsEachSetting(t *testing.T) {
 		{"max_allowed_packet=1048576", "=16777216", "max_allowed_packet", checkup.Wrong, []string{"1048576", "4194304"}},
 		{"read_only=1", "=0", "read_only", checkup.Wrong, []string{"teamtalk_master_host"}},
 		{"max_connections=10", "=1000", "connections", checkup.Doubtful, []string{"10", "16", "teamtalk_master_maxconncnt"}},
+		{"max_prepared_stmt_count=100", "=16382", "max_prepared_stmt_count", checkup.Doubtful,
+			[]string{"100", fmt.Sprint(at(b).Prepared()), "teamtalk_master_maxconncnt"}},
+		{"init_connect='SET NAMES gbk'", "=''", "init_connect", checkup.Good, []string{"SET NAMES gbk", "anew"}},
 		{"wait_timeout=60", "=28800", "wait_timeout", checkup.Doubtful, []string{"1m0s", "5m0s", "teamtalk_master_conn_idle_time"}},
 	} {
 		exec(t, b.Admin, "SET GLOBAL "+c.set)

@@ -93,8 +93,8 @@ func (c notingMySQLConn) QueryContext(ctx context.Context, query string, args []
 	return c.mysqlConn.QueryContext(ctx, query, args)
 }
 
-// Unheard are statements that are not run through what OpenNotingMySQL listens to.
-var Unheard = append(session, heldVariables, raiseMark)
+// Unheard are statements for servers that have a replica, fail, or are of another kind than those of the tests.
+var Unheard = []string{raiseMark, tryWrite, membersOfGroup}
 
 // Unshared has requests of a store run queries of their own.
 func Unshared(s *Store) { s.reader.batches = newBatches(reader{s, s.read, nil}, 1<<30) }
@@ -112,3 +112,14 @@ func InMind(s *Store) int {
 	defer s.replica.mu.RUnlock()
 	return len(s.replica.wrote)
 }
+
+// GroupMember is a member of a replication group.
+type GroupMember = groupMember
+
+// NewGroupMember is one as its server shows it.
+func NewGroupMember(id, addr, state, role string) GroupMember {
+	return groupMember{id, addr, state, role}
+}
+
+// GroupFindings is what a check says of a member whose variables are vars.
+var GroupFindings = groupFindings

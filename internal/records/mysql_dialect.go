@@ -14,6 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // mysqlDialect is that of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
@@ -257,6 +258,8 @@ func (mysqlDialect) explain(err error) error {
 	}
 	var dial *net.OpError
 	switch {
+	case descriptors.Mend(err) != "":
+		return descriptors.Explain(err)
 	case errors.As(err, &dial) && dial.Op == "dial":
 		mend = "start the server, or mend its host and port in the configuration"
 	case mend == "":

@@ -15,10 +15,15 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // sqliteReaders is how many reads run side by side on the embedded store.
 const sqliteReaders = 8
+
+// sqliteFiles is how many files a connection may open at a time: the database, its log, that log's index, their
+// directory, and what does not fit into memory. SQLite, when it cannot, has closed some of them already.
+const sqliteFiles = 8
 
 // OpenSQLite opens the embedded store in a file, which is created when missing. Its tables are made by Migrate. The
 // commits of one process are written through to the disk before they are answered; other processes may work on the
@@ -63,6 +68,25 @@ func openSQLiteMode(path, mode, txlock string, conns int, pragma string) (*sql.D
 		return nil, errors.Join(sqliteDialect{}.explain(err), db.Close())
 	}
 	return db, nil
+}
+
+// OpenAll opens all connections that the embedded store may have, with the files that each needs. SQLite would open them
+// when it first needs them, and there may be no more descriptors then. They stay open.
+func (s *Store) OpenAll(ctx context.Context) (err error) {
+	for _, db := range s.pools() {
+		for range db.Stats().MaxOpenConnections {
+			conn, err := db.Conn(ctx)
+			if err != nil {
+				return s.failed("", err)
+			}
+			defer conn.Close() // gives it back to the pool
+			var tables int
+			if err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&tables); err != nil {
+				return s.failed("", err)
+			}
+		}
+	}
+	return nil
 }
 
 // sqliteDialect is SQLite's. A write transaction has the database for itself, so nothing needs locking.
@@ -181,7 +205,13 @@ func (sqliteDialect) explain(err error) error {
 	switch sqliteCode(err) {
 	case lib.SQLITE_FULL:
 		return fmt.Errorf("%w: the disk is full; free some space on it", err)
-	case lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_PERM:
+	case lib.SQLITE_CANTOPEN: // SQLite does not say why
+		if scarce := descriptors.Scarce(sqliteFiles); scarce != nil && descriptors.Mend(scarce) != "" {
+			return fmt.Errorf("%w: %w", err, descriptors.Explain(scarce))
+		}
+		return fmt.Errorf("%w: see whether the database file and its directory are there, the user this runs as can write both, "+
+			"and the process may open more files (%s)", err, descriptors.More)
+	case lib.SQLITE_READONLY, lib.SQLITE_PERM:
 		return fmt.Errorf("%w: the user this runs as must be able to write the database file and its directory", err)
 	case lib.SQLITE_NOTADB, lib.SQLITE_CORRUPT:
 		return fmt.Errorf("%w: the database file is damaged or none of ours; restore it from a backup", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 const (
@@ -31,6 +32,7 @@ const (
 	masterReadOnly
 	masterCrowded // it gives no more connections
 	masterApart   // from its cluster
+	noDescriptors // we may not have more connections
 )
 
 // begins and ends are what the log says of a trouble.
@@ -42,6 +44,8 @@ func (t trouble) begins() string {
 		return "MySQL gives no more connections; going on with those there are"
 	case masterApart:
 		return "MySQL is cut off from its cluster; requests fail until it is back in it"
+	case noDescriptors:
+		return "no more connections to MySQL can be made; going on with those there are"
 	default:
 		return "MySQL is away; requests fail until it is back"
 	}
@@ -55,6 +59,8 @@ func (t trouble) ends() string {
 		return "MySQL gives connections again"
 	case masterApart:
 		return "MySQL is back in its cluster"
+	case noDescriptors:
+		return "connections to MySQL can be made again"
 	default:
 		return "MySQL is back"
 	}
@@ -157,6 +163,8 @@ func (w *watch) look(ctx context.Context, db *sql.DB) (found trouble, err error)
 		found = masterApart
 	case code == errTooManyConns, code == errTooManyOfUser:
 		found = masterCrowded
+	case descriptors.Mend(err) != "":
+		found = noDescriptors
 	case err == nil, conn != nil && code != 0 && code != errShutdown: // it answers; who asks it for more sees what it lacks
 		return noTrouble, nil
 	default:

@@ -2,103 +2,332 @@ package server
 
 import (
 	"context"
+	"iter"
+	"math/bits"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
 
-const (
-	requestOverhead = 1 << 10 // what a request counts for beside its frame, bytes
-	maxConnUnsent   = 4 << 20 // unsent answers of one connection above which Room waits, bytes
-)
+// requestOverhead is what a request counts for beside its frame, and then beside its answer, bytes.
+const requestOverhead = 1 << 10
 
-// budget counts the bytes of all requests under way and of their answers, and makes readers wait while it is full. It
-// asks whether it is full, not whether a frame fits: so one longer than the whole budget gets through, too.
+// budget shares the memory for requests and answers out among the connections. Half of it is theirs in equal parts, the
+// floors: what a connection holds up to its floor it never waits for. The other half is for whoever needs more. There a
+// connection may have its share, and a quarter of what is free, at the most. So the fuller it gets, the less may one have, and
+// those who need little find something.
+//
+// One claim at a time, the first of those that wait, may go beyond that, until it is given back. So a frame longer than the
+// whole budget gets through, too; and frames that each have a part and want more do not wait for each other for ever.
 type budget struct {
-	max  int64
-	turn *semaphore.Weighted // held by the head of the line of those who want to be admitted
+	max    int64
+	floor  int64 // of each connection
+	shared int64 // what is left for all
+	share  int64 // the most for one connection
 
-	mu     sync.Mutex
-	used   int64         // admitted requests and unsent answers
-	unsent int64         // the answers among them
-	shrunk chan struct{} // closed when one of them falls; nil while nobody waits for that
+	mu      sync.Mutex
+	used    int64                 // by all claims
+	unsent  int64                 // by those that are answers
+	over    int64                 // used of the shared half
+	beyond  *claim                // the claim that may have more than fits; nil: there is none
+	waiting map[*account]struct{} // those who want more
+	large   map[*account]struct{} // those who hold more than their floor
+	granted time.Time             // when somebody who waited was last given something
+	addrs   map[string]*address   // those who have connections or hold something
 }
 
-func newBudget(max int64) *budget {
-	return &budget{max: max, turn: semaphore.NewWeighted(1)}
-}
-
-// admit waits, first come first served, until the budget is not full, and takes n bytes of it. The error is the
-// context's.
-func (b *budget) admit(ctx context.Context, n int64) error {
-	if err := b.turn.Acquire(ctx, 1); err != nil {
-		return err
-	}
-	defer b.turn.Release(1)
-	return b.await(ctx, func() bool {
-		if b.used >= b.max {
-			return false
-		}
-		b.used += n
-		return true
-	})
-}
-
-// await calls try, with mu held, now and after each fall until it returns true.
-func (b *budget) await(ctx context.Context, try func() bool) error {
-	for {
-		b.mu.Lock()
-		if try() {
-			b.mu.Unlock()
-			return nil
-		}
-		if b.shrunk == nil {
-			b.shrunk = make(chan struct{})
-		}
-		shrunk := b.shrunk
-		b.mu.Unlock()
-
-		select {
-		case <-shrunk:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+func newBudget(cfg *Config) *budget {
+	floor := cfg.MaxPending / 2 / int64(cfg.MaxConns)
+	return &budget{
+		max:     cfg.MaxPending,
+		floor:   floor,
+		shared:  cfg.MaxPending - floor*int64(cfg.MaxConns),
+		share:   cfg.MaxPending / 100 * int64(cfg.ConnShare),
+		waiting: make(map[*account]struct{}),
+		large:   make(map[*account]struct{}),
+		addrs:   make(map[string]*address),
 	}
 }
 
-// account is one connection's part of the budget.
+// account is one connection's part of the budget. From held on its fields are guarded by budget.mu.
 type account struct {
 	budget *budget
-	unsent int64 // guarded by budget.mu
+	conn   *conn
+	addr   *address
+	turn   *semaphore.Weighted // held by the first of its requests that want more; the others wait for it
+	asleep atomic.Int64        // what claims hold that want more
+
+	held     int64     // by all its claims
+	unsent   int64     // by those that are answers
+	growing  *waiter   // the frame that is being read wants more
+	reserves *waiter   // the first of its requests that want more does
+	granted  time.Time // when it was last given something that it waited for
+	large    time.Time // since when it holds more than its floor; zero: it does not
+	ended    bool      // others need what it holds; it is being closed
+	progress progress
 }
 
-// queue adds an answer of n bytes. It never waits.
-func (a *account) queue(n int64) {
-	a.budget.mu.Lock()
-	defer a.budget.mu.Unlock()
-	a.budget.used += n
-	a.budget.unsent += n
+// claim is the memory of one frame: while it arrives, then of its request, then of the answer. n and wants are guarded by
+// budget.mu.
+type claim struct {
+	account *account
+	n       int64
+	wants   *waiter // nil: it has what it wants
+}
+
+// waiter is a claim that wants more than it may have now.
+type waiter struct {
+	claim  *claim
+	n      int64 // more bytes
+	asleep bool  // what the claim has is among account.asleep
+	since  time.Time
+	ready  chan struct{} // closed, with mu held, when it was given them
+}
+
+// account is whose claim it is.
+func (w *waiter) account() *account { return w.claim.account }
+
+// reserve waits until the claim of a request may have n bytes more, and takes them. Requests of a connection have their
+// turn in the order they asked. Its owner alone calls it. The error is the context's.
+func (c *claim) reserve(ctx context.Context, n int64) error {
+	a := c.account
+	has := c.n // nobody else changes it
+	a.asleep.Add(has)
+	defer a.asleep.Add(-has)
+	if err := a.turn.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer a.turn.Release(1)
+	return c.wait(ctx, &waiter{claim: c, n: n, asleep: true}, &a.reserves)
+}
+
+// grow does the same for the frame that is being read.
+func (c *claim) grow(ctx context.Context, n int64) error {
+	return c.wait(ctx, &waiter{claim: c, n: n}, &c.account.growing)
+}
+
+// wait waits at a place of its account until w has what it wants.
+func (c *claim) wait(ctx context.Context, w *waiter, place **waiter) error {
+	a, b := c.account, c.account.budget
+	b.mu.Lock()
+	if b.may(w) {
+		b.take(w)
+		b.mu.Unlock()
+		return nil
+	}
+	w.since, w.ready = time.Now(), make(chan struct{})
+	if !w.asleep {
+		w.asleep = true
+		has := c.n
+		a.asleep.Add(has)
+		defer a.asleep.Add(-has)
+	}
+	*place, c.wants = w, w
+	b.waiting[a] = struct{}{}
+	b.mu.Unlock()
+
+	select {
+	case <-w.ready:
+		return nil
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.wants != w {
+		return nil // it was given, and goes with the claim
+	}
+	a.leave(w)
+	b.dispatch()
+	return ctx.Err()
+}
+
+// answer makes the claim that of its request's answer, of n bytes. It never waits.
+func (c *claim) answer(n int64) {
+	a, b := c.account, c.account.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n += requestOverhead
+	b.set(c, n)
 	a.unsent += n
+	b.unsent += n
+	b.dispatch()
 }
 
-// release gives back what requests held, and their answers (0: there were none).
-func (a *account) release(requests, answers int64) {
+// release gives back what a claim has that is no answer.
+func (c *claim) release() {
+	b := c.account.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set(c, 0)
+	b.dispatch()
+}
+
+// sent gives back answers.
+func (a *account) sent(batch []outgoing) {
 	b := a.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.used -= requests + answers
-	b.unsent -= answers
-	a.unsent -= answers
-	if b.shrunk != nil {
-		close(b.shrunk)
-		b.shrunk = nil
+	for _, out := range batch {
+		if out.request != nil {
+			c := &out.request.claim
+			a.unsent -= c.n
+			b.unsent -= c.n
+			b.set(c, 0)
+		}
+	}
+	b.dispatch()
+}
+
+// The rest is called with mu held.
+
+// set makes a claim one of n bytes.
+func (b *budget) set(c *claim, n int64) {
+	b.add(c.account, n-c.n)
+	if c.n = n; n == 0 && b.beyond == c {
+		b.beyond = nil
 	}
 }
 
-// room waits until the unsent answers of the connection and of the process are within their bounds. The error is the
-// context's.
-func (a *account) room(ctx context.Context) error {
-	return a.budget.await(ctx, func() bool {
-		return a.unsent <= maxConnUnsent && a.budget.unsent <= a.budget.max/2
-	})
+// add changes what an account holds.
+func (b *budget) add(a *account, n int64) {
+	before := b.above(a.held)
+	a.held += n
+	after := b.above(a.held)
+	b.used += n
+	b.over += after - before
+	a.addr.held += n
+	b.forget(a.addr)
+	switch {
+	case before == 0 && after > 0:
+		b.large[a] = struct{}{}
+		a.large, a.progress = time.Now(), progress{}
+	case before > 0 && after == 0:
+		delete(b.large, a)
+		a.large = time.Time{}
+	}
+}
+
+// above is how much of the shared half an account takes that holds that much.
+func (b *budget) above(held int64) int64 { return max(0, held-b.floor) }
+
+// fits is whether w may have more within what its connection may have.
+func (b *budget) fits(w *waiter) bool {
+	return w.account().held+w.n <= max(b.floor, min(b.share, (b.shared-b.over)/4))
+}
+
+// may is whether w may have more now.
+func (b *budget) may(w *waiter) bool {
+	return b.fits(w) || b.beyond == w.claim || b.beyond == nil && b.within(w)
+}
+
+// within is whether w waits for others, and not for its own connection.
+func (b *budget) within(w *waiter) bool { return w.others() <= max(b.floor, b.share) }
+
+// others is what its connection holds beside w's claim, and beside those that want more, too.
+func (w *waiter) others() int64 {
+	a := w.account()
+	if w.asleep {
+		return a.held - a.asleep.Load()
+	}
+	return a.held - a.asleep.Load() - w.claim.n
+}
+
+// take gives w what it wants.
+func (b *budget) take(w *waiter) {
+	if !b.fits(w) {
+		b.beyond = w.claim
+	}
+	b.add(w.account(), w.n)
+	w.claim.n += w.n
+}
+
+// dispatch gives to those who wait what can be given. It is called after each change.
+func (b *budget) dispatch() {
+	for len(b.waiting) > 0 {
+		w := b.next()
+		if w == nil || !b.may(w) {
+			return
+		}
+		w.account().leave(w)
+		b.take(w)
+		close(w.ready)
+		b.granted = time.Now()
+		w.account().granted = b.granted
+	}
+}
+
+// next is who may have more first: the one that may go beyond, or else the one that comes before all others. Nil when all
+// that wait, wait for their own connections.
+func (b *budget) next() (first *waiter) {
+	if b.beyond != nil && b.beyond.wants != nil {
+		return b.beyond.wants
+	}
+	now := time.Now()
+	for a := range b.waiting {
+		for w := range a.heads() {
+			if (b.within(w) || b.fits(w)) && (first == nil || b.before(w, first, now)) {
+				first = w
+			}
+		}
+	}
+	return first
+}
+
+// long is how long a connection may hold more than its floor and come before others nevertheless. Peers that let go of what
+// they get rarely do.
+const long = 500 * time.Millisecond
+
+// before is whether w comes before v: first those of addresses that do not hold most; then those who have not held more
+// than their floor for long, and of the others those who have done so for the shorter time; then those who would have
+// least, give or take a factor of two; then those who have least; then those who came first.
+func (b *budget) before(w, v *waiter, now time.Time) bool {
+	wa, va := w.account(), v.account()
+	if wMost, vMost := wa.addr.held > b.shared/2, va.addr.held > b.shared/2; wMost != vMost {
+		return vMost
+	}
+	if wFor, vFor := wa.largeFor(now), va.largeFor(now); max(wFor, vFor) > long && wFor != vFor {
+		return wFor < vFor
+	}
+	if w, v := bits.Len64(uint64(wa.held+w.n)), bits.Len64(uint64(va.held+v.n)); w != v {
+		return w < v
+	}
+	if wa.held != va.held {
+		return wa.held < va.held
+	}
+	return w.since.Before(v.since)
+}
+
+// largeFor is how long an account has held more than its floor.
+func (a *account) largeFor(now time.Time) time.Duration {
+	if a.large.IsZero() {
+		return 0
+	}
+	return now.Sub(a.large)
+}
+
+// heads are those of an account's that may be next.
+func (a *account) heads() iter.Seq[*waiter] {
+	return func(yield func(*waiter) bool) {
+		if a.growing != nil && !yield(a.growing) {
+			return
+		}
+		if a.reserves != nil {
+			yield(a.reserves)
+		}
+	}
+}
+
+// leave takes w out of those who wait.
+func (a *account) leave(w *waiter) {
+	if a.growing == w {
+		a.growing = nil
+	} else {
+		a.reserves = nil
+	}
+	w.claim.wants = nil
+	if a.growing == nil && a.reserves == nil {
+		delete(a.budget.waiting, a)
+	}
 }

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -19,11 +21,9 @@ const (
 	// lingering is how long a connection is still read, and what comes discarded, after the last answer: were it closed
 	// with bytes unread, the kernel would reset it, and the peer lose answers it has not read yet.
 	lingering = 500 * time.Millisecond
-	// roomPlaces is how many requests of one connection may be past Room at once.
-	roomPlaces = 16
 )
 
-// conn is one connection, and its handlers' Peer.
+// conn is one connection.
 type conn struct {
 	srv     *Server
 	nc      net.Conn
@@ -34,7 +34,9 @@ type conn struct {
 	account account
 	outbox  outbox
 	slots   *semaphore.Weighted // one for each request in flight, from its Start until its answer is written
-	places  *semaphore.Weighted // one for each request that is past Room
+	asked   atomic.Int64        // when the last request came, or when it was opened, Unix nanoseconds
+	// arriving is the memory of the frame of which more is waited for now; nil: nothing is, or nothing is admitted yet.
+	arriving atomic.Pointer[claim]
 
 	// reading ends, with the reason, when nothing more is to be read. mu orders that, and the start of draining, with
 	// the reader's setting of its deadline: neither must be overslept.
@@ -42,11 +44,15 @@ type conn struct {
 	reading     context.Context
 	stopReading context.CancelCauseFunc
 	draining    bool
+	cut         error // why end was called, if it was
 
 	// The reader's own.
-	share    int64     // of the budget, taken for the frame that is being read
-	large    int64     // of arriving, taken for it
-	frameDue time.Time // when that frame must be complete; zero between frames
+	next     *request // whose frame is being read
+	admitted int      // bytes that this frame may have, 0: it is not known yet
+	framed   int64    // bytes of all frames before it
+	sending  pace
+
+	taking pace // the writer's own
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -55,31 +61,24 @@ func newConn(s *Server, nc net.Conn) *conn {
 		nc:      nc,
 		peer:    nc.RemoteAddr().String(),
 		opened:  time.Now(),
-		account: account{budget: s.budget},
+		account: account{budget: s.budget, turn: semaphore.NewWeighted(1)},
 		outbox:  outbox{wake: make(chan struct{}, 1)},
 		slots:   semaphore.NewWeighted(int64(s.cfg.MaxInFlight)),
-		places:  semaphore.NewWeighted(roomPlaces),
+		sending: pace{rate: s.cfg.MinSendRate, window: s.cfg.RateWindow},
+		taking:  pace{rate: s.cfg.MinTakeRate, window: s.cfg.RateWindow},
 	}
+	c.account.conn = c
+	c.asked.Store(c.opened.UnixNano())
+	c.next = c.newRequest()
 	c.log = s.log.With("peer", c.peer)
 	c.reading, c.stopReading = context.WithCancelCause(context.Background())
 	return c
 }
 
-// String implements Peer.
-func (c *conn) String() string { return c.peer }
+func (c *conn) newRequest() *request { return &request{conn: c, claim: claim{account: &c.account}} }
 
-// Room implements Peer.
-func (c *conn) Room(ctx context.Context) (leave func(), err error) {
-	if err := c.places.Acquire(ctx, 1); err != nil {
-		return nil, err
-	}
-	leave = func() { c.places.Release(1) }
-	if err := c.account.room(ctx); err != nil {
-		leave()
-		return nil, err
-	}
-	return leave, nil
-}
+// lastAsked is when the last request came, or when it was opened.
+func (c *conn) lastAsked() time.Time { return time.Unix(0, c.asked.Load()) }
 
 // run serves the connection to its end. Whatever ends its reading, what is in flight is still answered.
 func (c *conn) run() {
@@ -129,6 +128,22 @@ func (c *conn) kill(reason error) {
 	_ = c.nc.Close()
 }
 
+// end closes the connection at once because of what its peer does, or does not do. That is why it ended, even if nothing
+// was read any more.
+func (c *conn) end(reason error) {
+	c.mu.Lock()
+	c.cut = cmp.Or(c.cut, reason)
+	c.mu.Unlock()
+	c.kill(reason)
+}
+
+// reason is why the connection ended.
+func (c *conn) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cmp.Or(c.cut, context.Cause(c.reading))
+}
+
 // inFlight reports whether a request is under way. Only the reader may ask: nobody else starts any.
 func (c *conn) inFlight() bool {
 	all := int64(c.srv.cfg.MaxInFlight)
@@ -158,8 +173,14 @@ func (c *conn) linger() {
 
 // logEnd writes the connection's one line of totals, and counts its end.
 func (c *conn) logEnd() {
-	reason := context.Cause(c.reading)
-	c.srv.closed[c.srv.closeReason(reason)].Add(1)
+	reason := c.reason()
+	why := c.srv.closeReason(reason)
+	c.srv.closed[why].Add(1)
+	level := slog.LevelInfo
+	if why == byNotTaken || why == bySlowFrame || why == byHeldMost {
+		c.srv.lastEnded.Store(time.Now().UnixNano())
+		level = slog.LevelWarn
+	}
 	words := reason.Error()
 	switch {
 	case errors.Is(reason, io.EOF):
@@ -168,7 +189,7 @@ func (c *conn) logEnd() {
 		words = "peer closed inside a frame"
 	}
 	requests, answers := c.tally.requests.Load(), c.tally.answers.Load()
-	c.log.Info("connection closed", "reason", words,
+	c.log.Log(context.Background(), level, "connection closed", "reason", words,
 		"requests", requests, "answers", answers, "unanswered", requests-answers,
 		"bytes_in", c.tally.bytesIn.Load(), "bytes_out", c.tally.bytesOut.Load(),
 		"seconds", time.Since(c.opened).Seconds())

@@ -24,7 +24,7 @@ var (
 )
 
 // stuckGrace is how long Serve waits, after it has closed everything, for a Start that does not heed its context.
-const stuckGrace = time.Second
+const stuckGrace = 100 * time.Millisecond
 
 // drain tells every peer to stop sending, lets each connection end once it is quiet, reads nothing more when three
 // quarters of the time are over, and closes what is left at its end.

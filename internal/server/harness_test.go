@@ -46,7 +46,7 @@ func testConfig() server.Config {
 	cfg := server.DefaultConfig()
 	cfg.MaxFrame = 1 << 20
 	cfg.RequestTimeout, cfg.HeartbeatEvery, cfg.IdleTimeout = patience, patience, patience
-	cfg.FrameTimeout, cfg.WriteTimeout, cfg.DrainTimeout = patience, patience, patience
+	cfg.RateWindow, cfg.DrainTimeout = patience, patience
 	cfg.DrainQuiet = 20 * time.Millisecond
 	return cfg
 }
@@ -106,6 +106,7 @@ type logLine struct {
 	Level, Msg, Peer, Reason      string
 	Command, Panic, Stack         string
 	Connections, Limit            int
+	Address, Most                 string
 	Requests, Answers, Unanswered int
 	BytesIn                       int `json:"bytes_in"`
 	BytesOut                      int `json:"bytes_out"`

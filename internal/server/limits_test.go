@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -150,10 +149,10 @@ func TestAnnouncementReservesNothing(t *testing.T) {
 func TestDribblerLosesItsHold(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxPending = 1
-	cfg.FrameTimeout = 50 * time.Millisecond
+	cfg.RateWindow = 50 * time.Millisecond
 	s := serve(t, cfg, echo)
 	dribbler := s.dial()
-	dribbler.raw(append(announce(cfg.MaxFrame), make([]byte, pdu.SmallFrame)...))
+	dribbler.raw(append(announce(cfg.MaxFrame), make([]byte, 2*pdu.SmallFrame)...))
 	for s.Stats().Pending == 0 {
 		time.Sleep(time.Millisecond)
 	}
@@ -161,33 +160,30 @@ func TestDribblerLosesItsHold(t *testing.T) {
 	c.send(request(1, 20))
 	c.wants(request(1, 20))
 	dribbler.closed()
-	if line := s.logged("connection closed"); line.Reason != "frame not complete after 50ms" {
+	if line := s.logged("connection closed"); line.Reason != "frame sent too slowly, below 16384 bytes/s for 50ms" {
 		t.Errorf("logged %+v", line)
 	}
 }
 
-// largeAnswers is a Handler that answers one request after the other, each with size bytes and after asking for room.
+// largeAnswers is a Handler that answers one request after the other, each with size bytes and after reserving them.
 type largeAnswers struct {
 	queue chan held
 	size  int
-	check func() // called after each Room
+	check func() // called after each Reserve
 }
 
 func (h largeAnswers) run() {
 	for r := range h.queue {
-		leave, err := r.peer.Room(r.ctx)
+		err := r.peer.Reserve(r.ctx, int64(h.size))
 		h.check()
 		r.finish(request(int(r.frame.Seq), h.size), err == nil)
-		if err == nil {
-			leave()
-		}
 	}
 }
 
 func TestSlowPeerIsBoundedAndClosed(t *testing.T) {
 	const size, n = 1 << 20, 64
 	cfg := testConfig()
-	cfg.WriteTimeout = 100 * time.Millisecond
+	cfg.RateWindow = 100 * time.Millisecond
 	queue := make(holder, n)
 	s := serve(t, cfg, queue)
 	var most int64
@@ -201,24 +197,24 @@ func TestSlowPeerIsBoundedAndClosed(t *testing.T) {
 	c := s.dial()
 	c.send(requests(n)...) // and takes nothing
 	line := s.logged("connection closed")
-	if line.Reason != "answers not taken for 100ms" {
+	if line.Reason != "answers taken too slowly, below 16384 bytes/s for 100ms" {
 		t.Errorf("logged %+v", line)
 	}
 	close(queue)
 	receive(t, done)
-	if most > 4<<20 {
-		t.Errorf("%d bytes unsent after Room", most)
+	if share := cfg.MaxPending / 100 * int64(cfg.ConnShare); most > share {
+		t.Errorf("%d bytes unsent, its share is %d", most, share)
 	}
 }
 
-func TestRoomAcrossConnections(t *testing.T) {
+func TestReserveAcrossConnections(t *testing.T) {
 	const size, n = 256 << 10, 8
 	cfg := testConfig()
-	cfg.MaxPending = 2 * size
+	cfg.MaxPending = 4 * size
 	queue := make(holder, 2*n)
 	s := serve(t, cfg, queue)
 	var most int64
-	h := largeAnswers{queue, size, func() { most = max(most, s.Stats().Unsent) }}
+	h := largeAnswers{queue, size, func() { most = max(most, s.Stats().Pending) }}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -234,65 +230,59 @@ func TestRoomAcrossConnections(t *testing.T) {
 	}
 	close(queue)
 	receive(t, done)
-	if most > size {
-		t.Errorf("%d bytes unsent after Room", most)
+	if most > cfg.MaxPending+size {
+		t.Errorf("%d bytes pending, the limit is %d", most, cfg.MaxPending)
 	}
 }
 
-func TestRoomEndsWithItsContext(t *testing.T) {
-	cfg := testConfig()
+func TestReserveEndsWithItsContext(t *testing.T) {
 	h := make(holder, 2)
-	s := serve(t, cfg, h)
+	s := serve(t, testConfig(), h)
 	c := s.dial()
 	c.send(requests(2)...)
 	both := h.take(t, 2)
-	const size = 32 << 20 // more than the kernel takes
+	const size = 48 << 20 // more than the kernel takes, and than a share
 	both[0].finish(request(0, size), true)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := both[1].peer.Room(ctx); err != context.DeadlineExceeded {
-		t.Errorf("Room: %v", err)
+	if err := both[1].peer.Reserve(ctx, 1<<20); err != context.DeadlineExceeded {
+		t.Errorf("Reserve: %v", err)
 	}
 	c.wants(request(0, size))
-	leave, err := both[1].peer.Room(context.Background())
-	if err != nil {
-		t.Fatal("Room:", err)
+	if err := both[1].peer.Reserve(context.Background(), 1<<20); err != nil {
+		t.Fatal("Reserve:", err)
 	}
-	leave()
 	both[1].echo()
 	c.wants(both[1].frame)
 }
 
-// TestRoomLetsFewPass has all requests of a peer ask for room before any has an answer: it is there, but not for all of
-// them at once.
-func TestRoomLetsFewPass(t *testing.T) {
-	const n = 40
+// TestReserveKeepsToTheShare has all requests of a peer reserve before any has an answer: there is memory, but not for all
+// of them at once.
+func TestReserveKeepsToTheShare(t *testing.T) {
+	const n, size = 40, 4 << 20
 	h := make(holder, n)
-	s := serve(t, testConfig(), h)
+	cfg := testConfig()
+	s := serve(t, cfg, h)
 	c := s.dial()
 	c.send(requests(n)...)
 	requests := h.take(t, n)
-	var past, most atomic.Int64
+	var most atomic.Int64
 	var all sync.WaitGroup
 	for _, r := range requests {
 		all.Go(func() {
-			leave, err := r.peer.Room(r.ctx)
-			if err != nil {
-				t.Error("Room:", err)
+			if err := r.peer.Reserve(r.ctx, size); err != nil {
+				t.Error("Reserve:", err)
 				return
 			}
-			now := past.Add(1)
+			now := s.Stats().Pending
 			for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
 			}
-			runtime.Gosched()
-			past.Add(-1)
-			leave()
 			r.echo()
 		})
 	}
 	all.Wait()
-	if most.Load() > 16 {
-		t.Errorf("%d requests were past Room at once", most.Load())
+	if share := cfg.MaxPending / 100 * int64(cfg.ConnShare); most.Load() > share {
+		t.Errorf("%d bytes reserved at once, the share is %d", most.Load(), share)
 	}
 }
 
@@ -302,7 +292,7 @@ func TestStalledLargeFramesKeepNobodyOut(t *testing.T) {
 	cfg.MaxPending = 2 * int64(cfg.MaxFrame)
 	s := serve(t, cfg, echo)
 	for range 8 {
-		s.dial().raw(append(announce(cfg.MaxFrame), make([]byte, pdu.SmallFrame)...))
+		s.dial().raw(append(announce(cfg.MaxFrame), make([]byte, 2*pdu.SmallFrame)...))
 	}
 	c := s.dial()
 	for i := range 50 {

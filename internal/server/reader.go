@@ -13,47 +13,44 @@ import (
 func (c *conn) readRequests() error {
 	frames := pdu.NewReader(readerFunc(c.read), c.srv.cfg.MaxFrame)
 	frames.Admit = c.admit
+	defer func() { c.next.claim.release() }()
 	for c.reading.Err() == nil {
 		f, err := frames.Next()
-		share := c.share
-		c.srv.arriving.Release(c.large)
-		c.share, c.large, c.frameDue = 0, 0, time.Time{}
+		c.sending.rest()
+		c.admitted = 0
 		if err != nil {
-			c.account.release(share, 0)
 			if bad := (*pdu.LengthError)(nil); errors.As(err, &bad) {
 				c.srv.badFrames.Add(1)
 				c.log.Warn("protocol error, closing the connection", "reason", err.Error())
 			}
 			return err
 		}
+		c.framed += int64(f.Len())
 		if f.Command == cmdHeartbeat {
-			c.account.release(share, 0)
+			c.next.claim.release()
 			continue
 		}
 		if c.slots.Acquire(c.reading, 1) != nil {
-			c.account.release(share, 0)
 			break
 		}
-		c.start(f, share)
+		r := c.next
+		c.next = c.newRequest()
+		c.start(r, f)
 	}
 	return context.Cause(c.reading)
 }
 
-// admit waits until the process has memory for a frame of frameLen bytes, and starts the frame's clock.
-func (c *conn) admit(frameLen int) error {
-	n := int64(frameLen) + requestOverhead
-	if frameLen > pdu.SmallFrame {
-		large := min(n, max(1, c.srv.cfg.MaxPending/2))
-		if c.srv.arriving.Acquire(c.reading, large) != nil {
-			return context.Cause(c.reading)
-		}
-		c.large = large
+// admit waits until the frame that is being read may take that many bytes in all. The frame's clock begins anew then.
+func (c *conn) admit(bytes int) error {
+	more := bytes - c.admitted
+	if c.admitted == 0 {
+		more += requestOverhead
 	}
-	if c.account.budget.admit(c.reading, n) != nil {
+	if c.next.claim.grow(c.reading, int64(more)) != nil {
 		return context.Cause(c.reading)
 	}
-	c.share = n
-	c.frameDue = time.Now().Add(c.srv.cfg.FrameTimeout)
+	c.admitted = bytes
+	c.sending.rest()
 	return nil
 }
 
@@ -65,19 +62,25 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 // read reads what has come, waiting for it as long as the clocks allow. They run only in here: while the reader is
 // elsewhere, they stand still.
 func (c *conn) read(p []byte) (int, error) {
+	if c.admitted > 0 {
+		c.arriving.Store(&c.next.claim)
+		defer c.arriving.Store(nil)
+	}
 	for {
 		due, reason, err := c.setClock()
 		if err != nil {
 			return 0, err
 		}
 		n, err := c.nc.Read(p)
+		c.sending.moved += int64(n)
 		c.tally.bytesIn.Add(int64(n))
 		c.srv.tally.bytesIn.Add(int64(n))
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
-		woken := time.Now().Before(due)
-		if woken || reason == errDrained && c.inFlight() {
+		now := time.Now()
+		woken := now.Before(due)
+		if woken || reason == errDrained && c.inFlight() || reason == c.srv.slowFrame && !c.sending.tooSlow(now) {
 			continue
 		}
 		return 0, reason
@@ -94,13 +97,16 @@ func (c *conn) setClock() (due time.Time, reason, err error) {
 		return due, nil, context.Cause(c.reading)
 	}
 	now := time.Now()
-	switch {
-	case c.draining:
+	due, reason = now.Add(cfg.IdleTimeout), c.srv.idle
+	if c.draining {
 		due, reason = now.Add(cfg.DrainQuiet), errDrained
-	case !c.frameDue.IsZero() && c.frameDue.Before(now.Add(cfg.IdleTimeout)):
-		due, reason = c.frameDue, c.srv.slowFrame
-	default:
-		due, reason = now.Add(cfg.IdleTimeout), c.srv.idle
+	} else if inside := c.tally.bytesIn.Load() > c.framed; inside {
+		if c.sending.tooSlow(now) {
+			return due, nil, c.srv.slowFrame
+		}
+		if end, bounded := c.sending.due(now); bounded && end.Before(due) {
+			due, reason = end, c.srv.slowFrame
+		}
 	}
 	return due, reason, c.nc.SetReadDeadline(due)
 }

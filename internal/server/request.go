@@ -6,26 +6,36 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// request is one frame under way in the handler.
+// request is one frame, from its first bytes until its answer is written, and its handler's Peer.
 type request struct {
 	conn    *conn
+	claim   claim
 	command uint16
 	seq     uint16
-	share   int64 // of the budget
 	cancel  context.CancelFunc
 	ended   atomic.Bool
 }
 
-// start gives a frame, which holds a slot and share bytes of the budget, to the handler.
-func (c *conn) start(f pdu.Frame, share int64) {
+// String implements Peer.
+func (r *request) String() string { return r.conn.peer }
+
+// Reserve implements Peer.
+func (r *request) Reserve(ctx context.Context, bytes int64) error {
+	return r.claim.reserve(ctx, bytes)
+}
+
+// start gives the frame of a request, which holds a slot and memory, to the handler.
+func (c *conn) start(r *request, f pdu.Frame) {
+	c.asked.Store(time.Now().UnixNano())
 	c.tally.requests.Add(1)
 	c.srv.tally.requests.Add(1)
 	ctx, cancel := context.WithTimeout(c.srv.life, c.srv.cfg.RequestTimeout)
-	r := &request{conn: c, command: f.Command, seq: f.Seq, share: share, cancel: cancel}
+	r.command, r.seq, r.cancel = f.Command, f.Seq, cancel
 	defer func() {
 		if p := recover(); p != nil {
 			c.srv.panics.Add(1)
@@ -33,7 +43,7 @@ func (c *conn) start(f pdu.Frame, share int64) {
 			r.end(pdu.Frame{}, false)
 		}
 	}()
-	c.srv.handler.Start(ctx, c, f, r.finish)
+	c.srv.handler.Start(ctx, r, f, r.finish)
 }
 
 // finish is what the handler calls.
@@ -51,9 +61,9 @@ func (r *request) end(answer pdu.Frame, ok bool) (first bool) {
 	r.cancel()
 	r.conn.srv.finished.Add(1)
 	if ok {
-		r.conn.send(answer, r.share)
+		r.conn.send(answer, r)
 	} else {
-		r.conn.account.release(r.share, 0)
+		r.claim.release()
 		r.conn.slots.Release(1)
 	}
 	return true

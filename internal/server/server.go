@@ -2,10 +2,15 @@
 // soon as they are ready, and keeps the clocks and limits. It knows frames, no messages. docs/protocol.md has the rules
 // of the wire, Config the limits.
 //
-// A connection has two goroutines. Its reader reads a frame, waits until the process has memory for it and the
-// connection a free slot, and calls Handler.Start; it waits for nothing else. Its writer writes whatever answers are
-// queued, in one go, and a heartbeat when it had nothing to write for long. Handlers' goroutines only ever append to the
-// queue between. Everything a request holds, memory and slot, it holds until its answer is written.
+// A connection has two goroutines. Its reader reads a frame, waits while it comes until there is memory for it, and then
+// for a free slot of the connection, and calls Handler.Start; it waits for nothing else. Its writer writes whatever
+// answers are queued, and a heartbeat when it had nothing to write for long. Handlers' goroutines only ever append to the
+// queue between. A request holds its slot, and memory, until its answer is written: first that of its frame, with what the
+// handler reserved, and from finish on that of its answer.
+//
+// The memory is shared out by the connection (budget.go). Whoever holds much of it, does not let go and so keeps others
+// waiting is closed (relief.go), and so is whoever sends or takes too slowly (pace.go). Who holds most of memory and
+// connections is told by Peers and in the log (peers.go).
 package server
 
 import (
@@ -17,19 +22,18 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// Peer is one connection as a handler sees it.
+// Peer is who sent a request, as its handler sees it.
 type Peer interface {
 	// String returns the remote address, for logs.
 	String() string
-	// Room waits until no more than 4 MiB of this peer's answers, and half of MaxPending of the process's, are unsent,
-	// and lets at most 16 of the peer's requests pass until they call leave. A handler calls it before work whose answer
-	// may be large, and leave after finish. The error is the context's; leave is nil then.
-	Room(ctx context.Context) (leave func(), err error)
+	// Reserve waits until there is memory for bytes more than the request's frame has, and takes it until finish; from
+	// then on the answer has what it needs. A handler calls it before the work whenever the answer may be longer than the
+	// request, with the most that it may be longer. The error is the context's.
+	Reserve(ctx context.Context, bytes int64) error
 }
 
 // Handler is what the server needs from above.
@@ -50,10 +54,7 @@ type Server struct {
 	handler Handler
 	log     *slog.Logger
 	budget  *budget
-	// arriving bounds what large frames that are still being read may take of the budget: half of it. So peers that
-	// announce much and send little keep others out of the other half at no time.
-	arriving *semaphore.Weighted
-	tally    tally // of all connections
+	tally   tally // of all connections
 
 	// Reasons to close a connection, with their times.
 	idle, slowFrame, notTaken error
@@ -64,6 +65,10 @@ type Server struct {
 	badFrames atomic.Int64
 	panics    atomic.Int64
 	finished  atomic.Int64 // requests the handler is done with
+
+	// When a connection was last ended because it held too much or was too slow, and when one was last refused or had to
+	// make room, Unix nanoseconds.
+	lastEnded, lastCrowded atomic.Int64
 
 	// life is the parent of every request's context; it ends when Serve does, at the latest at the drain's deadline.
 	life context.Context
@@ -78,15 +83,14 @@ type Server struct {
 func New(cfg Config, h Handler, log *slog.Logger) *Server {
 	life, end := context.WithCancelCause(context.Background())
 	return &Server{
-		cfg:      cfg,
-		handler:  h,
-		log:      log,
-		budget:   newBudget(cfg.MaxPending),
-		arriving: semaphore.NewWeighted(max(1, cfg.MaxPending/2)),
+		cfg:     cfg,
+		handler: h,
+		log:     log,
+		budget:  newBudget(&cfg),
 
 		idle:      fmt.Errorf("idle for %v", cfg.IdleTimeout),
-		slowFrame: fmt.Errorf("frame not complete after %v", cfg.FrameTimeout),
-		notTaken:  fmt.Errorf("answers not taken for %v", cfg.WriteTimeout),
+		slowFrame: fmt.Errorf("frame sent too slowly, below %d bytes/s for %v", cfg.MinSendRate, cfg.RateWindow),
+		notTaken:  fmt.Errorf("answers taken too slowly, below %d bytes/s for %v", cfg.MinTakeRate, cfg.RateWindow),
 
 		life:  life,
 		end:   end,
@@ -99,6 +103,11 @@ func New(cfg Config, h Handler, log *slog.Logger) *Server {
 // then, unless a Handler's Start never returns.
 func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	defer s.end(net.ErrClosed)
+	watching, enough := context.WithCancel(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	watch.Go(func() { s.watch(watching) })
+	defer watch.Wait()
+	defer enough()
 	var accepting sync.WaitGroup
 	for _, ln := range lns {
 		accepting.Go(func() { s.accept(ctx, ln) })
@@ -126,7 +135,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Error("cannot accept connections", "listener", ln.Addr().String(), "error", err, "retry_in", pause)
+		s.log.Error("cannot accept connections", "listener", ln.Addr().String(), "error", descriptors.Explain(err), "retry_in", pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -136,23 +145,38 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 	}
 }
 
-// open starts serving an accepted connection, unless there are too many. (TCP keep-alive and no-delay are what Go's
-// listeners set.)
+// open starts serving an accepted connection, unless there are too many and none makes room. (TCP keep-alive and
+// no-delay are what Go's listeners set.)
 func (s *Server) open(nc net.Conn) {
 	c := newConn(s, nc)
+	var quiet *conn // makes room
 	s.mu.Lock()
 	full := len(s.conns) >= s.cfg.MaxConns
+	if full {
+		if quiet = s.quietest(time.Now()); quiet != nil {
+			delete(s.conns, quiet)
+			full = false
+		}
+	}
 	if !full {
 		s.conns[c] = struct{}{}
+		s.budget.enter(&c.account, addressOf(nc))
 	}
 	open := len(s.conns)
 	s.mu.Unlock()
 
+	if full || quiet != nil {
+		s.lastCrowded.Store(time.Now().UnixNano())
+	}
 	if full {
 		s.refused.Add(1)
-		c.log.Warn("connection refused: too many", "limit", s.cfg.MaxConns)
+		most := s.Peers().MostConns
+		c.log.Warn("connection refused: too many", "limit", s.cfg.MaxConns, "most", most.Address, "of_it", most.Conns)
 		_ = nc.Close()
 		return
+	}
+	if quiet != nil {
+		quiet.end(errMadeRoom)
 	}
 	s.opened.Add(1)
 	c.log.Info("connection opened", "connections", open)
@@ -161,6 +185,7 @@ func (s *Server) open(nc net.Conn) {
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
+		s.budget.exit(&c.account)
 	})
 }
 

@@ -25,14 +25,15 @@ type Stats struct {
 	Panics    int64 // requests whose handler panicked
 
 	// Closed is how many of the connections served have ended, by why. It has every reason that there is: "peer" (the
-	// peer closed it), "idle" (nothing came for IdleTimeout), "slow_frame" (FrameTimeout), "not_taken" (the peer did not
-	// take its answers: WriteTimeout), "bad_frame" (a length that cannot be), "drained" (the server stopped), "deadline"
-	// (it stopped, and could not wait any longer), "error" (anything else, such as a reset).
+	// peer closed it), "idle" (nothing came for IdleTimeout), "slow_frame" (MinSendRate), "not_taken" (the peer did not
+	// take its answers: MinTakeRate), "held_most" (others waited for the memory that it held), "made_room" (it was quiet,
+	// and others wanted its place), "bad_frame" (a length that cannot be), "drained" (the server stopped), "deadline" (it
+	// stopped, and could not wait any longer), "error" (anything else, such as a reset).
 	Closed map[string]int64
 
 	Connections int   // open now
 	InFlight    int64 // requests that the handler has not finished yet
-	Pending     int64 // bytes of requests under way and of unsent answers, now
+	Pending     int64 // bytes of requests under way and of unsent answers, now; memory that is reserved, too
 	Unsent      int64 // bytes of unsent answers, now
 }
 
@@ -44,6 +45,8 @@ const (
 	byIdle
 	bySlowFrame
 	byNotTaken
+	byHeldMost
+	byMadeRoom
 	byBadFrame
 	byDrain
 	byDeadline
@@ -52,7 +55,9 @@ const (
 )
 
 func (r closeReason) String() string {
-	return [closeReasons]string{"peer", "idle", "slow_frame", "not_taken", "bad_frame", "drained", "deadline", "error"}[r]
+	return [closeReasons]string{
+		"peer", "idle", "slow_frame", "not_taken", "held_most", "made_room", "bad_frame", "drained", "deadline", "error",
+	}[r]
 }
 
 // closeReason sorts what ended a connection's reading.
@@ -67,6 +72,10 @@ func (s *Server) closeReason(cause error) closeReason {
 		return bySlowFrame
 	case errors.Is(cause, s.notTaken):
 		return byNotTaken
+	case errors.Is(cause, errHeldMost):
+		return byHeldMost
+	case errors.Is(cause, errMadeRoom):
+		return byMadeRoom
 	case errors.As(cause, &bad):
 		return byBadFrame
 	case errors.Is(cause, errDrained):

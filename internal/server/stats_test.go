@@ -10,7 +10,10 @@ import (
 // counted waits until the server has counted these ends of connections, and no others.
 func (f *fixture) counted(want map[string]int64) {
 	f.t.Helper()
-	all := map[string]int64{"peer": 0, "idle": 0, "slow_frame": 0, "not_taken": 0, "bad_frame": 0, "drained": 0, "deadline": 0, "error": 0}
+	all := map[string]int64{
+		"peer": 0, "idle": 0, "slow_frame": 0, "not_taken": 0, "held_most": 0,
+		"made_room": 0, "bad_frame": 0, "drained": 0, "deadline": 0, "error": 0,
+	}
 	for reason, n := range want {
 		all[reason] = n
 	}
@@ -67,7 +70,7 @@ func TestStatsCountIdleConnections(t *testing.T) {
 
 func TestStatsCountSlowFrames(t *testing.T) {
 	cfg := testConfig()
-	cfg.FrameTimeout = 20 * time.Millisecond
+	cfg.RateWindow = 20 * time.Millisecond
 	s := serve(t, cfg, echo)
 	c := s.dial()
 	c.raw(announce(100))

@@ -12,13 +12,13 @@ import (
 
 const (
 	writeBuffer = 16 << 10 // in which small answers gather, bytes
-	writePiece  = 64 << 10 // what a peer must take within WriteTimeout, bytes
+	writePiece  = 64 << 10 // what is written, and given back, in one go at the most, but for a single answer, bytes
 )
 
 // outgoing is a frame on its way to the peer.
 type outgoing struct {
-	frame pdu.Frame
-	share int64 // of the budget, which its request holds with a slot; 0: the server's own frame, there is no request
+	frame   pdu.Frame
+	request *request // holds a slot, and the memory of the answer; nil: it is the server's own frame
 }
 
 // outbox is a connection's queue of frames. It is unbounded: what bounds it are the slots and the budget of the requests.
@@ -66,25 +66,23 @@ func (o *outbox) signal() {
 }
 
 // send queues the answer of a request. If the connection has ended, nobody will have it.
-func (c *conn) send(answer pdu.Frame, share int64) {
-	out := outgoing{frame: answer, share: share}
-	c.account.queue(int64(answer.Len()))
+func (c *conn) send(answer pdu.Frame, r *request) {
+	out := outgoing{frame: answer, request: r}
+	r.claim.answer(int64(answer.Len()))
 	if !c.outbox.put(out) {
 		c.settle([]outgoing{out})
 	}
 }
 
-// settle gives back what answers and their requests held, and returns how many they were.
+// settle gives back what answers held, and forgets them. It returns how many they were.
 func (c *conn) settle(batch []outgoing) (n int64) {
-	var requests, answers int64
-	for _, out := range batch {
-		if out.share > 0 {
+	c.account.sent(batch)
+	for i := range batch {
+		if batch[i].request != nil {
 			n++
-			requests += out.share
-			answers += int64(out.frame.Len())
 		}
+		batch[i] = outgoing{}
 	}
-	c.account.release(requests, answers)
 	c.slots.Release(n)
 	return n
 }
@@ -103,17 +101,13 @@ func (c *conn) writeAnswers() {
 			c.outbox.put(outgoing{frame: pdu.Frame{Service: serviceOther, Command: cmdHeartbeat}})
 		}
 		batch, closed := c.outbox.take()
-		err := writeFrames(w, batch)
-		n := c.settle(batch)
-		if err != nil {
+		if err := c.writeFrames(w, batch); err != nil {
 			c.kill(err)
 			c.outbox.close()
 			rest, _ := c.outbox.take()
 			c.settle(rest)
 			return
 		}
-		c.tally.answers.Add(n)
-		c.srv.tally.answers.Add(n)
 		if closed {
 			return
 		}
@@ -123,14 +117,29 @@ func (c *conn) writeAnswers() {
 	}
 }
 
-// writeFrames writes the frames; large bodies are not copied.
-func writeFrames(w *bufio.Writer, batch []outgoing) error {
-	for _, out := range batch {
-		// The writer keeps its first error and Flush returns it.
-		_, _ = w.Write(out.frame.AppendHeader(w.AvailableBuffer()))
-		_, _ = w.Write(out.frame.Body)
+// writeFrames writes the frames; large bodies are not copied. What is written is given back every writePiece.
+func (c *conn) writeFrames(w *bufio.Writer, batch []outgoing) error {
+	defer c.taking.rest()
+	for len(batch) > 0 {
+		n, bytes := 0, 0
+		for n < len(batch) && bytes < writePiece {
+			frame := &batch[n].frame
+			// The writer keeps its first error and Flush returns it.
+			_, _ = w.Write(frame.AppendHeader(w.AvailableBuffer()))
+			_, _ = w.Write(frame.Body)
+			bytes += frame.Len()
+			n++
+		}
+		if err := w.Flush(); err != nil {
+			c.settle(batch)
+			return err
+		}
+		answers := c.settle(batch[:n])
+		c.tally.answers.Add(answers)
+		c.srv.tally.answers.Add(answers)
+		batch = batch[n:]
 	}
-	return w.Flush()
+	return nil
 }
 
 // writerFunc makes an io.Writer of a function.
@@ -138,18 +147,27 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// write writes p in pieces, each of which the peer must take in time.
+// write writes p, as fast as the peer takes it, but not more slowly than it must.
 func (c *conn) write(p []byte) (written int, err error) {
-	for written < len(p) && err == nil {
-		_ = c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout)) // fails when closed, as Write will
-		var n int
-		n, err = c.nc.Write(p[written:min(written+writePiece, len(p))])
+	for written < len(p) {
+		due, bounded := c.taking.due(time.Now())
+		if !bounded {
+			due = time.Time{}
+		}
+		_ = c.nc.SetWriteDeadline(due) // fails when closed, as Write will
+		n, err := c.nc.Write(p[written:min(written+writePiece, len(p))])
 		written += n
+		c.taking.moved += int64(n)
+		c.tally.bytesOut.Add(int64(n))
+		c.srv.tally.bytesOut.Add(int64(n))
+		late := errors.Is(err, os.ErrDeadlineExceeded)
+		if (late || err == nil) && c.taking.tooSlow(time.Now()) {
+			c.end(c.srv.notTaken)
+			return written, c.srv.notTaken
+		}
+		if err != nil && !late {
+			return written, err
+		}
 	}
-	c.tally.bytesOut.Add(int64(written))
-	c.srv.tally.bytesOut.Add(int64(written))
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = c.srv.notTaken
-	}
-	return written, err
+	return written, nil
 }

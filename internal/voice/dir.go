@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // Dir keeps sounds in a directory, spread over 256 subdirectories. It implements chat.Voice.
@@ -115,5 +116,5 @@ func (d *Dir) Load(_ context.Context, name string) ([]byte, error) {
 }
 
 func (d *Dir) failed(doing string, err error) error {
-	return &chat.Error{Kind: chat.Unavailable, Err: fmt.Errorf("%s a sound in %s: %w", doing, d.root.Name(), err)}
+	return &chat.Error{Kind: chat.Unavailable, Err: fmt.Errorf("%s a sound in %s: %w", doing, d.root.Name(), descriptors.Explain(err))}
 }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 const (
@@ -203,6 +204,9 @@ func (m *Msfs) Check(ctx context.Context) (answered string, err error) {
 		return "", m.failed("asking", err)
 	}
 	answer, err := m.exchange(ctx, req, maxMsfsBody)
+	if descriptors.Mend(err) != "" {
+		return "", m.failed("asking", err)
+	}
 	if err != nil {
 		return "", m.failed("asking", fmt.Errorf("%w; is msfs running, and MsfsSite right?", err))
 	}
@@ -218,5 +222,5 @@ func (m *Msfs) Check(ctx context.Context) (answered string, err error) {
 }
 
 func (m *Msfs) failed(doing string, err error) error {
-	return chat.Errorf(chat.Unavailable, "%s msfs at %s: %w", doing, m.Site(), err)
+	return chat.Errorf(chat.Unavailable, "%s msfs at %s: %w", doing, m.Site(), descriptors.Explain(err))
 }

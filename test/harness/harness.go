@@ -60,6 +60,8 @@ type Options struct {
 	Wrap []string
 	Attr *syscall.SysProcAttr
 	Tee  io.Writer // gets a copy of the log; may be nil
+	// Stdout is the standard output; nil: it goes to the log, too.
+	Stdout *os.File
 }
 
 // Proxy is a running binary. Its methods are safe for concurrent use.
@@ -93,6 +95,9 @@ func Launch(o Options) (*Proxy, error) {
 	argv = append(argv, o.Args...)
 	p := &Proxy{Data: o.Data, Log: newLog(o.Tee), cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Log
+	if o.Stdout != nil {
+		p.cmd.Stdout = o.Stdout
+	}
 	p.cmd.SysProcAttr, p.cmd.Dir = o.Attr, o.Dir
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %v: %w", argv, err)
@@ -136,6 +141,9 @@ func (p *Proxy) Pid() int { return p.cmd.Process.Pid }
 
 // Exited returns a channel that is closed when the process has ended.
 func (p *Proxy) Exited() <-chan struct{} { return p.exited }
+
+// ExitCode is what the process has exited with, after Exited is closed; -1 when a signal ended it.
+func (p *Proxy) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
 
 // Terminate asks the process to stop (SIGTERM) and does not wait for that.
 func (p *Proxy) Terminate() error {

@@ -69,8 +69,8 @@ func (p *proxy) lookAtGroups() error {
 // peer is who asks; it takes its answers at once.
 type peer struct{}
 
-func (peer) String() string                                 { return "192.0.2.1:1" }
-func (peer) Room(context.Context) (leave func(), err error) { return func() {}, nil }
+func (peer) String() string                       { return "192.0.2.1:1" }
+func (peer) Reserve(context.Context, int64) error { return nil }
 
 // answered is how a request ended.
 type answered struct {

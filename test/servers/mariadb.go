@@ -187,6 +187,10 @@ func (d *DatabaseServer) openWith(database string, session map[string]string) (*
 	c.User, c.Passwd, c.Net, c.Addr, c.DBName = admin, d.password, "tcp", d.Addr(), database
 	c.MultiStatements, c.Params = true, session
 	c.Logger = &mysql.NopLogger{}
+	// It is said on every connection: a server may have been told not to listen to the handshake.
+	if err := c.Apply(mysql.Charset("utf8mb4", "")); err != nil {
+		return nil, err
+	}
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
+)
+
+// What beside connections of peers takes descriptors. Where few are allowed, less of it goes on at once.
+const (
+	mostAdmin    = 16  // connections to the admin address
+	mostSounds   = 208 // sounds that are being stored or read
+	leastAtOnce  = 4   // of either
+	perFile      = 2   // descriptors of a sound in a directory: its own, and the directory's
+	perUpload    = 3   // of one on a file server: its connection, and what finds the address
+	perScrape    = 4   // what metrics and profiles read of the system
+	forMySQL     = 4   // connections beside those of the pools, and what finds addresses
+	forSQLite    = 4   // files for what does not fit into memory
+	perInstance  = 2   // of a Redis
+	perNode      = 6   // of a Cluster, others of which are found
+	inReserve    = 6   // connections that are closed as soon as they are accepted, and the like
+	atOncePerAll = 16  // of so many descriptors one is for each of what goes on at once
+)
+
+// atOnce is how much of something may go on at once under a limit of descriptors.
+func atOnce(most, limit int) int { return max(leastAtOnce, min(most, limit/atOncePerAll)) }
+
+// withinLimit is s with no more connections than there are descriptors for, besides those of everything else: what is
+// open now, and what the stores, sounds and the admin address may open yet. An error says that none would be left.
+func (s serving) withinLimit(b *backend, at door) (serving, error) {
+	limit, err := descriptors.Limit()
+	if err != nil {
+		return s, err
+	}
+	open, err := descriptors.Open()
+	if descriptors.Mend(err) != "" {
+		return s, descriptors.Explain(err)
+	} else if err != nil {
+		s.log.Warn("cannot tell whether the limit of open files is high enough", "limit", limit, "err", err)
+		return s, nil
+	}
+	b.rules.Voice = fewSounds{b.rules.Voice, semaphore.NewWeighted(int64(atOnce(mostSounds, limit)))}
+	s.adminConns = atOnce(mostAdmin, limit)
+	wanted, need, enough := s.limits().MaxConns, open+b.need(at, limit), open+b.need(at, math.MaxInt)
+	mend := fmt.Sprintf("raise the limit to %d or more (%s)", enough+wanted, descriptors.More)
+	s.peers = limit - need
+	if s.peers < 1 {
+		return s, fmt.Errorf("cannot serve: this process may have %d files and connections open, and needs %d "+
+			"without those of message servers; %s", limit, need, mend)
+	}
+	if s.peers < wanted {
+		s.log.Warn("the limit of open files is too low: fewer connections are served than MaxConnections says",
+			"served", s.peers, "MaxConnections", wanted, "limit", limit, "mend", mend+", or lower MaxConnections")
+	}
+	return s, nil
+}
+
+// need is how many descriptors may be opened yet, under a limit, by all but message servers.
+func (b *backend) need(at door, limit int) int {
+	n := b.descriptors + atOnce(mostSounds, limit)*b.perSound + len(at.public) + inReserve
+	for _, pool := range b.store.Stats() {
+		n += max(0, pool.MaxOpenConnections-pool.OpenConnections)
+	}
+	if at.admin != nil {
+		n += atOnce(mostAdmin, limit) + perScrape
+	}
+	return n
+}
+
+// fewSounds is a store of sounds that so many are stored in, or read from, at once.
+type fewSounds struct {
+	chat.Voice
+	places *semaphore.Weighted
+}
+
+// Save implements chat.Voice.
+func (f fewSounds) Save(ctx context.Context, sound []byte) (path string, err error) {
+	if err := f.enter(ctx); err != nil {
+		return "", err
+	}
+	defer f.places.Release(1)
+	return f.Voice.Save(ctx, sound)
+}
+
+// Load implements chat.Voice.
+func (f fewSounds) Load(ctx context.Context, path string) ([]byte, error) {
+	if err := f.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer f.places.Release(1)
+	return f.Voice.Load(ctx, path)
+}
+
+// Discard implements chat.Voice.
+func (f fewSounds) Discard(ctx context.Context, path string) error {
+	if err := f.enter(ctx); err != nil {
+		return err
+	}
+	defer f.places.Release(1)
+	return f.Voice.Discard(ctx, path)
+}
+
+func (f fewSounds) enter(ctx context.Context) error {
+	if err := f.places.Acquire(ctx, 1); err != nil {
+		return chat.Errorf(chat.Unavailable, "waiting for other sounds to be stored or read: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/teamtalk-go/dbproxy/internal/config"
+)
+
+// addLimits gives a command the limits as flags.
+func addLimits(c *cobra.Command, limits *config.Flags) {
+	if limits == nil {
+		return
+	}
+	for _, l := range limits.Each {
+		c.Flags().AddFlag(&pflag.Flag{
+			Name: l.Name, Usage: l.Usage, Value: l, DefValue: l.String(),
+			Annotations: map[string][]string{section: {limitFlags}},
+		})
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/logwriter"
+	"github.com/teamtalk-go/dbproxy/internal/ops"
+	"github.com/teamtalk-go/dbproxy/internal/repeats"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
+)
+
+// How long the end of the process waits for the last lines of the log to be taken: one that comes by itself, and one that
+// must come now.
+const (
+	lastLines    = time.Second
+	lastLinesNow = 100 * time.Millisecond
+)
+
+// logTo has s log as text on a terminal and as JSON otherwise. Nobody who logs waits for w.
+func (s *serving) logTo(w io.Writer, level string) error {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
+	}
+	format := logFormat(terminal.Is(w), l)
+	if s.written == nil {
+		s.written = logwriter.New(w, func(lost logwriter.Lost) []byte {
+			var line bytes.Buffer
+			r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log were lost", 0)
+			r.Add("lines", lost.Lines, "since", lost.Since, "err", lost.Why)
+			_ = format(&line).Handle(context.Background(), r) // a buffer takes all
+			return line.Bytes()
+		})
+	}
+	h := repeats.New(format(s.written), time.Now)
+	s.log, s.sums = slog.New(h), h.Run
+	return nil
+}
+
+// logFormat makes handlers for people who look on, or for programs. In JSON, too, durations are text.
+func logFormat(people bool, l slog.Level) func(io.Writer) slog.Handler {
+	if people {
+		opt := &slog.HandlerOptions{Level: l, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
+				a.Value = slog.StringValue(a.Value.Time().Format(time.TimeOnly))
+			}
+			return a
+		}}
+		return func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, opt) }
+	}
+	opt := &slog.HandlerOptions{Level: l, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration { // "9.6s", where JSON would have a bare number
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
+	return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opt) }
+}
+
+// lastWords begins to sum up what the log repeats. The function it returns ends that, and waits until what is left of the
+// log is written, but not for longer than patience.
+func (s serving) lastWords() (last func(patience time.Duration)) {
+	ctx, stop := context.WithCancel(context.Background())
+	var summing sync.WaitGroup
+	if s.sums != nil {
+		summing.Go(func() { _ = s.sums(ctx) }) // there is nobody to tell
+	}
+	return func(patience time.Duration) {
+		stop()
+		summing.Wait()
+		if s.written != nil {
+			s.written.Close(patience)
+		}
+	}
+}
+
+// logLost is how many lines of the log were not written.
+func (s serving) logLost() int {
+	if s.written == nil {
+		return 0
+	}
+	return s.written.Total()
+}
+
+// logged is doubtful while the log cannot be written.
+func (s serving) logged(context.Context) (ops.State, string) {
+	if s.written == nil {
+		return ops.Good, "written"
+	}
+	lost := s.written.Missing()
+	if lost.Lines == 0 {
+		return ops.Good, "written"
+	}
+	mend := "see what became of its reader, or of the disk it is on"
+	return ops.Doubtful, fmt.Sprintf("%d lines of the log were lost, the first %v ago: %v; %s",
+		lost.Lines, time.Since(lost.Since).Round(time.Second), lost.Why, mend)
+}
+
+// patiently prints something that nobody needs to read: it waits a moment for who reads it, not longer.
+func patiently(print func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		print()
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+	}
+}

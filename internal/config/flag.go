@@ -1,0 +1,114 @@
+package config
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Flag is one of the Limits as a flag of a command line, with the bounds and the default of its key. It implements
+// pflag.Value.
+type Flag struct {
+	Name  string // "max-pending", for MaxPending
+	Usage string // the first sentence of what docs/configuration.md says of the key
+	key   key
+	given string // what it was set to; empty: it was not
+}
+
+// Flags are all limits that have a flag: those without a tag `flag:"-"`. A key that is added has one, too.
+type Flags struct {
+	Each   []*Flag
+	limits *Limits // their defaults, and what was given
+}
+
+// LimitFlags returns the flags, none of which is given yet.
+func LimitFlags() (*Flags, error) {
+	described, err := docs()
+	if err != nil {
+		return nil, err
+	}
+	f := &Flags{limits: &Limits{}}
+	walk(reflect.ValueOf(f.limits).Elem(), instance{}, func(k key) {
+		k.set(k.tag.Get("default"))
+		if k.tag.Get("flag") != "-" {
+			f.Each = append(f.Each, &Flag{Name: flagName(k.name), Usage: flagUsage(described[k.field]), key: k})
+		}
+	})
+	return f, nil
+}
+
+// Limits are the defaults, with what was given. The error says that they do not fit together.
+func (f *Flags) Limits() (Limits, error) {
+	if wrong := f.limits.wrong(); wrong != "" {
+		for _, one := range f.Each {
+			wrong = strings.ReplaceAll(wrong, one.key.name, "--"+one.Name)
+		}
+		return *f.limits, errors.New(wrong)
+	}
+	return *f.limits, nil
+}
+
+// find is the flag of a key, as what counts before the environment and the file. A nil *Flags has none.
+func (f *Flags) find(name string) (raw, bool) {
+	if f == nil {
+		return raw{}, false
+	}
+	for _, one := range f.Each {
+		if one.key.name == name && one.given != "" {
+			return raw{one.given, source{where: "--" + one.Name, short: "--" + one.Name}}, true
+		}
+	}
+	return raw{}, false
+}
+
+// Set implements pflag.Value. The error says what is wanted.
+func (f *Flag) Set(text string) error {
+	if !f.key.set(text) {
+		return errors.New("it must be " + f.key.wanted() + f.key.suchAs())
+	}
+	f.given = text
+	return nil
+}
+
+// String implements pflag.Value: what holds, as it would stand in the file.
+func (f *Flag) String() string {
+	if f == nil || !f.key.value.IsValid() { // pflag asks zero values, too
+		return ""
+	}
+	return f.key.text()
+}
+
+// Type implements pflag.Value: in a word, what is wanted.
+func (f *Flag) Type() string {
+	switch f.key.value.Interface().(type) {
+	case time.Duration:
+		return "time"
+	case Size:
+		return "size"
+	default:
+		return "number"
+	}
+}
+
+// flagName is "max-pending" for MaxPending.
+func flagName(key string) string {
+	var b strings.Builder
+	for i, r := range key {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// flagUsage is the first sentence of a description, as help has it: not capital, and without the point.
+func flagUsage(description string) string {
+	first, _, _ := strings.Cut(strings.TrimSuffix(description, "."), ". ")
+	if first == "" {
+		return ""
+	}
+	return strings.ToLower(first[:1]) + first[1:]
+}

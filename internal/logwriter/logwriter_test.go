@@ -1,0 +1,116 @@
+package logwriter_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/logwriter"
+)
+
+const patience = 30 * time.Second
+
+func tell(l logwriter.Lost) []byte { return fmt.Appendf(nil, "lost %d: %v\n", l.Lines, l.Why) }
+
+// TestAReaderThatReadsLate: what there is room for comes in order, then how many lines there was none for, then the rest.
+func TestAReaderThatReadsLate(t *testing.T) {
+	in, out := io.Pipe()
+	w := logwriter.New(out, tell)
+	text := strings.Repeat("x", 1000)
+	const lines = 2000
+	for i := range lines {
+		if n, err := fmt.Fprintln(w, i, text); n == 0 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	lost := w.Total()
+	if lost == 0 || lost == lines || w.Missing().Lines != lost {
+		t.Fatalf("%d lines lost, %d not told of", lost, w.Missing().Lines)
+	}
+	read := bufio.NewScanner(in)
+	for i := range lines - lost {
+		if !read.Scan() || read.Text() != fmt.Sprint(i, " ", text) {
+			t.Fatalf("line %d is %.20s", i, read.Text())
+		}
+	}
+	if !read.Scan() || !strings.HasPrefix(read.Text(), fmt.Sprintf("lost %d: who reads", lost)) {
+		t.Errorf("after these comes %.100s", read.Text())
+	}
+	fmt.Fprintln(w, "on we go")
+	if !read.Scan() || read.Text() != "on we go" {
+		t.Errorf("and then %.100s", read.Text())
+	}
+	if w.Total() != lost || w.Missing() != (logwriter.Lost{}) {
+		t.Errorf("in the end %d, %+v", w.Total(), w.Missing())
+	}
+	w.Close(patience)
+}
+
+// disk takes so many bytes, and then none until it gets more room.
+type disk struct {
+	text strings.Builder
+	room chan int
+	left int
+}
+
+var errFull = errors.New("the disk is full")
+
+func (d *disk) Write(p []byte) (int, error) {
+	select {
+	case more := <-d.room:
+		d.left += more
+	default:
+	}
+	n := min(len(p), d.left)
+	d.left -= n
+	d.text.Write(p[:n])
+	if n < len(p) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+// TestADiskThatWasFull: lines that were cut off do not run into others, and what is lost is told without a new line.
+func TestADiskThatWasFull(t *testing.T) {
+	d := &disk{left: 10, room: make(chan int)}
+	w := logwriter.New(d, tell)
+	for _, line := range []string{"first", "second", "third"} {
+		fmt.Fprintln(w, line)
+	}
+	for deadline := time.Now().Add(patience); w.Total() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is lost")
+		}
+	}
+	if m := w.Missing(); m.Lines != 2 || m.Why != errFull || m.Since.IsZero() {
+		t.Errorf("missing: %+v", m)
+	}
+	select {
+	case d.room <- 1000: // it is tried again
+	case <-time.After(patience):
+		t.Fatal("nothing is written any more")
+	}
+	fmt.Fprintln(w, "fourth")
+	w.Close(patience)
+	want := "first\nseco\nlost 2: the disk is full\nfourth\n"
+	if d.text.String() != want {
+		t.Errorf("it has %q, want %q", d.text.String(), want)
+	}
+}
+
+// TestCloseDoesNotWaitForever, and lets nothing in any more.
+func TestCloseDoesNotWaitForever(t *testing.T) {
+	in, out := io.Pipe()
+	w := logwriter.New(out, tell)
+	fmt.Fprintln(w, "nobody reads this")
+	w.Close(time.Millisecond)
+	fmt.Fprintln(w, "late")
+	if w.Total() != 1 {
+		t.Errorf("%d lines lost", w.Total())
+	}
+	in.Close()
+}

@@ -1,0 +1,209 @@
+package server_test
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/internal/server"
+)
+
+const (
+	// politeWait is how long a peer that sends and reads may wait beside any others. A test fails at five times that.
+	politeWait = time.Second
+	pageLength = 4 << 20
+	cmdPage    = 0x0309
+	megabyte   = 1_000_000
+)
+
+// pages answers requests for pages with one, after reserving memory for it, and all others with themselves.
+var pages = handlerFunc(func(ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+	go func() {
+		if f.Command != cmdPage {
+			finish(f, true)
+			return
+		}
+		err := p.Reserve(ctx, pageLength)
+		if err == nil {
+			f.Body = make([]byte, pageLength)
+		}
+		finish(f, err == nil)
+	}()
+})
+
+func page(seq int) pdu.Frame { return pdu.Frame{Service: 3, Command: cmdPage, Seq: uint16(seq)} }
+
+// dialFrom connects from an address of this machine. It stays silent about errors of its peer, as a hog does.
+func (f *fixture) dialFrom(ip string) *client {
+	f.t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	nc, err := d.Dial("tcp", f.addr)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = nc.Close() })
+	return &client{nc.(*net.TCPConn), f.t, pdu.NewReader(nc, 1<<30)}
+}
+
+// push writes until the peer takes no more for good.
+func (c *client) push(b []byte) { _, _ = c.Write(b) }
+
+// sip reads n bytes every so often, until the connection ends.
+func (c *client) sip(n int64, every time.Duration) {
+	for {
+		if _, err := io.CopyN(io.Discard, c, n); err != nil {
+			return
+		}
+		time.Sleep(every)
+	}
+}
+
+// begun returns the first sent bytes of a frame of length.
+func begun(length uint32, sent int) []byte {
+	b := request(1, sent).Append(nil)
+	binary.BigEndian.PutUint32(b, length)
+	return b
+}
+
+// hog is what a peer does that harms others if it can. It may block as long as its connection lasts.
+type hog struct {
+	conns int
+	do    func(c *client)
+}
+
+// repeated has b sent n times.
+func repeated(n int, f pdu.Frame) func(*client) {
+	return func(c *client) {
+		b := f.Append(nil)
+		for range n {
+			c.push(b)
+		}
+	}
+}
+
+var hogs = map[string]hog{
+	"nine large frames, answers not taken": {1, repeated(9, request(1, 16*megabyte))},
+	"nine large frames, answers sipped": {1, func(c *client) {
+		go c.sip(512<<10, 3*time.Second)
+		repeated(9, request(1, 16*megabyte))(c)
+	}},
+	"six with large frames, answers not taken": {6, repeated(9, request(1, 16*megabyte))},
+	"twenty that sip just above the least rate": {20, func(c *client) {
+		go c.sip(20<<10, time.Second)
+		repeated(20, request(1, 8*megabyte))(c)
+	}},
+	"six ask for pages":         {6, repeated(10_000, page(1))},
+	"sixty ask for pages":       {60, repeated(10_000, page(1))},
+	"two hundred ask for pages": {200, repeated(100, page(1))},
+	"sixty ask for pages and sip": {60, func(c *client) {
+		go c.sip(256<<10, time.Second)
+		repeated(10_000, page(1))(c)
+	}},
+	"twenty dribble":      {20, dribble},
+	"two hundred dribble": {200, dribble},
+	"forty send half of a frame": {40, func(c *client) {
+		c.push(begun(16<<20, 8<<20))
+	}},
+	"three hundred send most of a frame": {300, func(c *client) {
+		c.push(begun(1<<20, 700<<10))
+	}},
+	"twenty with frames just below 16 KiB": {20, repeated(100_000, request(1, pdu.SmallFrame-1))},
+	"forty with frames of 200 KB and heartbeats between": {40, func(c *client) {
+		b := append(request(1, 200_000).Append(nil), pdu.Frame{Command: cmdHeartbeat}.Append(nil)...)
+		for range 1000 {
+			c.push(b)
+		}
+	}},
+}
+
+func dribble(c *client) {
+	c.push(begun(16<<20, 20_000))
+	for {
+		if _, err := c.Write([]byte{1}); err != nil {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// polite is a peer that sends and reads, one request after the other.
+type polite struct {
+	*client
+	worst time.Duration
+}
+
+// ask sends a frame and reads the answer, which has length bytes and must come in time.
+func (p *polite) ask(f pdu.Frame, length int) {
+	p.t.Helper()
+	begun := time.Now()
+	_ = p.SetDeadline(begun.Add(5 * politeWait))
+	p.send(f)
+	for {
+		got, err := p.frames.Next()
+		if err != nil {
+			p.t.Fatalf("a polite peer, waiting %v for an answer of %d bytes: %v", time.Since(begun), length, err)
+		}
+		if got.Command == cmdHeartbeat {
+			continue
+		}
+		if got.Command != f.Command || got.Len() != length {
+			p.t.Fatalf("got command %#x, %d bytes", got.Command, got.Len())
+		}
+		p.worst = max(p.worst, time.Since(begun))
+		return
+	}
+}
+
+func (p *polite) round() {
+	for _, n := range []int{20, 10_000, 100_000, 1 << 20, 3 << 20} {
+		p.ask(request(1, n), n)
+	}
+	p.ask(page(1), pdu.HeaderLen+pageLength)
+}
+
+// TestAPolitePeerWaitsForNobody has a peer send and read beside those that harm others if they can, from its own address.
+func TestAPolitePeerWaitsForNobody(t *testing.T) {
+	for name, h := range hogs {
+		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1") })
+	}
+	t.Run("from another address", func(t *testing.T) { besideHogs(t, hogs["sixty ask for pages"], "127.0.0.2") })
+}
+
+func besideHogs(t *testing.T, h hog, from string) {
+	cfg := server.DefaultConfig()
+	s := start(t, cfg, pages, listen(t))
+	p := polite{client: s.dial()}
+	p.round()
+	calm := p.worst
+	var all sync.WaitGroup
+	var conns []*client
+	for range h.conns {
+		c := s.dialFrom(from)
+		conns = append(conns, c)
+		all.Go(func() { h.do(c) })
+	}
+	var most int64
+	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
+		p.round()
+		fresh := polite{client: s.dial()}
+		fresh.round()
+		p.worst = max(p.worst, fresh.worst)
+		_ = fresh.Close()
+		most = max(most, s.Stats().Pending)
+	}
+	t.Logf("a polite peer waited %v at most, %v when alone; %d MiB pending", p.worst, calm, most>>20)
+	if most > cfg.MaxPending+int64(cfg.MaxFrame) {
+		t.Errorf("%d bytes pending, the limit is %d", most, cfg.MaxPending)
+	}
+	for _, c := range conns {
+		_ = c.SetLinger(0)
+		_ = c.Close()
+	}
+	all.Wait()
+	_ = s.stop()
+}

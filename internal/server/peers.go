@@ -1,0 +1,189 @@
+package server
+
+import (
+	"log/slog"
+	"net"
+	"time"
+)
+
+const (
+	nameEvery = 500 * time.Millisecond // how often it is looked who holds most
+	// heldUpAfter is how long a connection must wait for memory, and get none, to count as held up.
+	heldUpAfter = time.Second
+	// lately is how long an ended or refused connection keeps Peers doubtful.
+	lately = 30 * time.Second
+	// renameAfter is the least time between two lines that tell of the same trouble with another address.
+	renameAfter = 10 * time.Second
+)
+
+// address is where connections come from. Its fields are guarded by budget.mu.
+type address struct {
+	name  string
+	conns int
+	held  int64 // bytes of the budget
+}
+
+// Holder is what the connections from one address hold.
+type Holder struct {
+	Address string // an IP address; empty: there is none
+	Conns   int
+	Bytes   int64 // of requests under way and of answers
+}
+
+// Peers is how peers get along with what they share: connections and memory.
+type Peers struct {
+	MostConns, MostBytes Holder // the address that has most of each
+
+	Connections, MaxConns int
+	// Shared is how much of the budget is there for whoever needs more than its floor; Taken is how much of that is in
+	// use. Both are bytes.
+	Shared, Taken int64
+	// Waiting is how many connections wait for memory, of their own share or of that of all; LongestWait how long one of
+	// them has got none.
+	Waiting     int
+	LongestWait time.Duration
+
+	// HeldUp is whether memory is short: somebody has got none for a second, nearly all is taken, or a connection was
+	// ended lately because it held too much or was too slow.
+	HeldUp bool
+	// Crowded is whether connections are short: nearly all are taken, or lately one was refused or made room.
+	Crowded bool
+}
+
+// addressOf is the address of a connection without its port.
+func addressOf(nc net.Conn) string {
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().String()
+	}
+	return nc.RemoteAddr().String()
+}
+
+// enter makes a a connection from that address.
+func (b *budget) enter(a *account, name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.addrs[name] == nil {
+		b.addrs[name] = &address{name: name}
+	}
+	a.addr = b.addrs[name]
+	a.addr.conns++
+}
+
+// exit says that the connection is over. What it holds is given back later, if need be.
+func (b *budget) exit(a *account) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a.addr.conns--
+	b.forget(a.addr)
+}
+
+// forget drops an address that has nothing any more. The caller holds mu.
+func (b *budget) forget(addr *address) {
+	if addr.conns == 0 && addr.held == 0 {
+		delete(b.addrs, addr.name)
+	}
+}
+
+// peers looks who holds most and who waits.
+func (b *budget) peers(now time.Time) (p Peers) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range b.addrs {
+		h := Holder{a.name, a.conns, a.held}
+		if m := p.MostConns; h.Conns > m.Conns || h.Conns == m.Conns && h.Conns > 0 && h.Bytes > m.Bytes {
+			p.MostConns = h
+		}
+		if m := p.MostBytes; h.Bytes > m.Bytes {
+			p.MostBytes = h
+		}
+	}
+	p.Shared, p.Taken, p.Waiting = b.shared, b.over, len(b.waiting)
+	for a := range b.waiting {
+		for w := range a.heads() {
+			p.LongestWait = max(p.LongestWait, min(now.Sub(w.since), now.Sub(a.granted)))
+		}
+	}
+	return p
+}
+
+// Peers looks how peers get along now.
+func (s *Server) Peers() Peers {
+	now := time.Now()
+	p := s.budget.peers(now)
+	s.mu.Lock()
+	p.Connections = len(s.conns)
+	s.mu.Unlock()
+	p.MaxConns = s.cfg.MaxConns
+	recent := func(at int64) bool { return at != 0 && now.Sub(time.Unix(0, at)) < lately }
+	p.HeldUp = p.LongestWait >= heldUpAfter || p.Taken >= p.Shared-p.Shared/8 || recent(s.lastEnded.Load())
+	p.Crowded = p.Connections >= p.MaxConns-p.MaxConns/10 || recent(s.lastCrowded.Load())
+	return p
+}
+
+// naming is what the log has said of peers.
+type naming struct {
+	memory, slots named
+}
+
+type named struct {
+	holder string // empty: nothing is wrong
+	at     time.Time
+}
+
+// name logs who holds most, when somebody holds most of all there is or when there is too little for others, and when
+// that is over.
+func (n *naming) name(log *slog.Logger, p Peers, now time.Time) {
+	holder := func(short bool, h Holder) string {
+		if short && h.Address == "" {
+			return "nobody"
+		}
+		if short {
+			return h.Address
+		}
+		return ""
+	}
+	m := p.MostBytes
+	if changed, over := n.memory.next(holder(p.HeldUp || m.Bytes > p.Shared/2, m), now); over {
+		log.Info("memory for requests and answers is there again")
+	} else if changed {
+		log.Warn("memory for requests and answers is short, or one address holds most of it", "address", m.Address,
+			"bytes", m.Bytes, "connections", m.Conns, "taken", p.Taken, "limit", p.Shared, "waiting", p.Waiting)
+	}
+	m = p.MostConns
+	if changed, over := n.slots.next(holder(p.Crowded || m.Conns > p.MaxConns/2, m), now); over {
+		log.Info("connections are there again")
+	} else if changed {
+		log.Warn("connections are short, or one address holds most of them", "address", m.Address,
+			"connections", m.Conns, "open", p.Connections, "limit", p.MaxConns)
+	}
+}
+
+// next notes who is to be named now. changed is whether that is to be told, over whether there is nobody any more.
+func (n *named) next(holder string, now time.Time) (changed, over bool) {
+	if holder == n.holder || holder != "" && n.holder != "" && now.Sub(n.at) < renameAfter {
+		return false, false
+	}
+	n.holder, n.at = holder, now
+	return true, holder == ""
+}
+
+// quietest is the connection that makes room for a new one: of those whose peers have asked nothing for QuietTimeout, one
+// from the address that has most connections, and there the one that is quiet longest. Nil when there is none. The caller
+// holds mu.
+func (s *Server) quietest(now time.Time) (quietest *conn) {
+	s.budget.mu.Lock()
+	defer s.budget.mu.Unlock()
+	for c := range s.conns {
+		if now.Sub(c.lastAsked()) < s.cfg.QuietTimeout {
+			continue
+		}
+		if quietest != nil {
+			of, best := c.account.addr.conns, quietest.account.addr.conns
+			if of < best || of == best && c.lastAsked().After(quietest.lastAsked()) {
+				continue
+			}
+		}
+		quietest = c
+	}
+	return quietest
+}

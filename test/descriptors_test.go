@@ -1,0 +1,194 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+)
+
+// limited is a command that runs another one with so many descriptors.
+func limited(n int) []string {
+	return []string{"bash", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, n)}
+}
+
+// TestFewDescriptors: with a low limit of open files as many connections are served as leave the stores theirs, and a
+// warning says what to set. However many others connect, what comes on those that are served is stored, voice too.
+func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
+	onStores(t, func(t *testing.T, w *place) {
+		t.Parallel()
+		o := harness.Options{Data: w.data, Wrap: limited(72), Args: []string{"--admin", "127.0.0.1:0"}}
+		if w.fleet != nil {
+			o.Config = writeConfig(t, w.fleet.conf)
+		}
+		p := startWith(t, o)
+		warned, err := p.Log.Await(within(t), func(l harness.Line) bool { return strings.Contains(l.Message, "open files") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"ulimit -n", "LimitNOFILE=", "MaxConnections"} {
+			if warned.Level != "WARN" || !strings.Contains(warned.Raw, want) {
+				t.Errorf("the warning is %s; it lacks %s", warned.Raw, want)
+			}
+		}
+		listening, err := p.Log.Await(within(t), func(l harness.Line) bool { return l.Message == "listening" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := dial(t, p)
+		stored(t, c, "before")
+		crowd(t, p.Addr, 100)
+		crowd(t, listening.Text("admin"), 100)
+		const messages = 30
+		for i := range messages {
+			sound := fmt.Sprint("\x00\x00\x00\x07sound ", i)
+			if submit(t, c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, sound)).GetMsgId() == 0 {
+				t.Fatal("a voice message is not stored")
+			}
+			stored(t, c, fmt.Sprint("text ", i))
+		}
+		got := call[*impb.IMGetMsgListRsp](t, c, page(2, pair, 1, 0, 100)).GetMsgList()
+		if len(got) != 2*messages+1 {
+			t.Errorf("a page has %d messages", len(got))
+		}
+		for _, m := range got {
+			if m.GetMsgType() == impb.MsgType_MSG_TYPE_SINGLE_AUDIO && !strings.Contains(string(m.GetMsgData()), "sound") {
+				t.Errorf("message %d has no sound", m.GetMsgId())
+			}
+		}
+		wantNoWrongCause(t, p.Log.String())
+		if strings.Contains(p.Log.String(), "too many open files") {
+			t.Error("it has run out of descriptors")
+		}
+	})
+}
+
+// crowd makes connections that nobody says anything on, until the test ends.
+func crowd(t *testing.T, addr string, n int) {
+	t.Helper()
+	for range n {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+}
+
+// wantNoWrongCause looks for what a lack of descriptors must not be taken for.
+func wantNoWrongCause(t *testing.T, said string) {
+	t.Helper()
+	for _, wrong := range []string{"must be able to write", "permission", "start the server", "start MySQL", "start Redis",
+		"no address is known", "is msfs running", "chown", "damaged"} {
+		if strings.Contains(said, wrong) {
+			t.Errorf("it says %q:\n%s", wrong, said)
+		}
+	}
+}
+
+// TestTooFewDescriptors starts the binary with any number that is too small: it says so, and what to do.
+func TestTooFewDescriptors(t *testing.T) {
+	t.Parallel()
+	onStores(t, func(t *testing.T, w *place) {
+		t.Parallel()
+		where := []string{"--data", w.data}
+		if w.fleet != nil {
+			where = []string{"--config", writeConfig(t, w.fleet.conf)}
+		}
+		for n := 9; n < 40; n += 3 {
+			argv := append(limited(n), dbproxy, "serve", "--listen", "127.0.0.1:0")
+			cmd := exec.CommandContext(within(t), argv[0], append(argv[1:], where...)...)
+			out, err := cmd.CombinedOutput()
+			said := string(out)
+			if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(said, "ulimit -n") {
+				t.Errorf("with %d descriptors it ends with %v and says:\n%s", n, cmd.ProcessState, said)
+			}
+			_, last, _ := strings.Cut("\n"+said, "\ndbproxy: ")
+			wantNoWrongCause(t, last)
+		}
+	})
+}
+
+// TestNoDescriptorsLeft takes them away from proxies at work: what they then say names the cause.
+func TestNoDescriptorsLeft(t *testing.T) {
+	t.Parallel()
+	onStores(t, func(t *testing.T, w *place) {
+		t.Parallel()
+		w.start(t)
+		p, c := w.proxy(0), w.dial(t, 0)
+		stored(t, c, "before")
+		allow(t, p, 1)
+		say := func() {
+			call[*impb.IMMsgData](t, c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, "\x00\x00\x00\x07sound"))
+		}
+		say()
+		if w.fleet != nil { // and connections that have to be made anew
+			w.fleet.killConnections(t)
+		}
+		await(t, "the log says so", func() bool {
+			say()
+			text := p.Log.String()
+			return strings.Contains(text, "too many open files") && strings.Contains(text, "ulimit -n")
+		})
+		wantNoWrongCause(t, p.Log.String())
+		allow(t, p, 20000)
+		await(t, "all is well again", func() bool {
+			text := call[*impb.IMMsgData](t, c, pairText(1, 2, "after"))
+			sound := call[*impb.IMMsgData](t, c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, "\x00\x00\x00\x07sound"))
+			return text.GetMsgId() > 0 && sound.GetMsgId() > 0
+		})
+	})
+}
+
+// allow changes how many descriptors a process may have.
+func allow(t *testing.T, p *harness.Proxy, n int) {
+	t.Helper()
+	out, err := exec.CommandContext(within(t), "prlimit", fmt.Sprint("--pid=", p.Pid()), fmt.Sprintf("--nofile=%d:20000", n)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("prlimit: %v\n%s", err, out)
+	}
+}
+
+// killConnections has the database end all connections to it.
+func (f *fleet) killConnections(t *testing.T) {
+	t.Helper()
+	rows, err := f.db.Admin.QueryContext(t.Context(), "SELECT id FROM information_schema.PROCESSLIST WHERE user = ?", f.db.User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var ids []int
+	for rows.Next() {
+		var id int
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		_, _ = f.db.Admin.ExecContext(t.Context(), fmt.Sprint("KILL ", id)) // it may be gone
+	}
+}
+
+// TestSoftLimitIsRaised: a soft limit that is below the hard one does not count.
+func TestSoftLimitIsRaised(t *testing.T) {
+	t.Parallel()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	p := startWith(t, harness.Options{Data: newStore(t), Wrap: []string{"bash", "-c", `ulimit -Sn 40; exec "$0" "$@"`},
+		Args: []string{"--max-connections", "50"}})
+	for range 45 {
+		checkServed(t, dial(t, p))
+	}
+	if strings.Contains(p.Log.String(), "open files") {
+		t.Error("it complains of the soft limit")
+	}
+}

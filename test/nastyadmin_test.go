@@ -1,0 +1,130 @@
+package test
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/client"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/harness"
+)
+
+// command runs a command of administrators on the place.
+func (w *place) command(t *testing.T, stdin string, args ...string) (string, error) {
+	t.Helper()
+	where := []string{"--data", w.data}
+	if w.fleet != nil {
+		where = []string{"--config", writeConfig(t, w.fleet.conf)}
+	}
+	return harness.Run(within(t), dbproxy, stdin, append(args, where...)...)
+}
+
+// administer is command for one that must succeed.
+func (w *place) administer(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	out, err := w.command(t, stdin, args...)
+	if err != nil {
+		t.Errorf("%.300v", err)
+	}
+	return out
+}
+
+// administerNasty has administrators use the nasty texts that they may. Whoever they make with one as
+// a name and a password logs in.
+func (w *place) administerNasty(t *testing.T) {
+	t.Helper()
+	c := w.dial(t, 0)
+	people := [][]string{{"name", "password", "nick", "domain", "email"}}
+	for _, n := range nastyTexts {
+		if fit(n.text, chat.MaxUserName) && n.text != "" && !strings.ContainsAny(n.text, "\r\n") {
+			people = append(people, []string{n.text, n.text, n.text, n.text, n.text})
+		}
+	}
+	var file bytes.Buffer
+	if err := csv.NewWriter(&file).WriteAll(people); err != nil {
+		t.Fatal(err)
+	}
+	w.administer(t, file.String(), "user", "import", "-")
+	w.administer(t, file.String(), "user", "import", "-", "--update")
+	for i, row := range people[1:] {
+		text := row[0]
+		login := call[*impb.IMValidateRsp](t, c, &impb.IMValidateReq{
+			UserName: &text, Password: proto.String(client.WirePassword(text)),
+		})
+		if login.GetResultCode() != 0 || login.GetUserInfo().GetUserNickName() != text {
+			t.Errorf("%q logs in: %v", text, login)
+		}
+		if i%6 == 1 || allSettings() { // each takes several processes
+			w.administerOne(t, text)
+		}
+	}
+	feed := w.administer(t, "", "tail", "--once", "--content", "--lines", "1000")
+	if !strings.Contains(feed, "中',password=0x61 #") {
+		t.Errorf("the feed does not have a message:\n%.2000s", feed)
+	}
+}
+
+// administerOne has administrators use a text that a user has as a name.
+func (w *place) administerOne(t *testing.T, text string) {
+	t.Helper()
+	name := []rune("+" + text)
+	name = name[:min(len(name), chat.MaxUserName)]
+	w.administer(t, "secret\n", "user", "add", string(name), "--nick", text, "--domain", text, "--email", text)
+	w.administer(t, text+"\n", "user", "passwd", text)
+	w.administer(t, "", "user", "edit", "9", "--signature", text, "--avatar", text)
+	w.administer(t, "", "department", "add", text)
+	w.administer(t, "", "group", "create", text, "--creator", "1", "--members", "1,2", "--avatar", text)
+	var shown struct{ Name, Nick string }
+	out := w.administer(t, "", "user", "show", text, "--json")
+	out = out[max(strings.Index(out, "{\n"), 0):] // warnings may come before it
+	if err := json.Unmarshal([]byte(out), &shown); err != nil || shown.Name != text || shown.Nick != text {
+		t.Errorf("%q is shown as %q: %v", text, out, err)
+	}
+}
+
+// repairNasty leaves what races of original servers leave behind, with nasty texts in it, and has
+// it repaired.
+func (w *place) repairNasty(t *testing.T) {
+	t.Helper()
+	db, literal := w.db, "CONVERT(X'%x' USING utf8mb4)"
+	if w.data != "" {
+		var err error
+		file := filepath.Join(w.data, "dbproxy.db")
+		db, err = sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		literal = "CAST(X'%x' AS TEXT)"
+	}
+	exec := func(query string) {
+		t.Helper()
+		if _, err := db.ExecContext(within(t), query); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	for _, relation := range []int{800001, 800002} { // of one pair: one too many
+		exec(fmt.Sprintf("INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated)"+
+			" VALUES (%d,8,9,0,1,1)", relation))
+		for i, n := range nastyTexts {
+			if fit(n.text, chat.MaxContent) {
+				exec(fmt.Sprintf("INSERT INTO IMMessage_%d "+
+					"(relateId,fromId,toId,msgId,content,type,status,updated,created)"+
+					" VALUES (%d,8,9,%d,"+literal+",1,0,1,1)", relation%8, relation, i+1, n.text))
+			}
+		}
+	}
+	repaired := w.administer(t, "", "doctor", "--repair", "--yes", "--json")
+	if !strings.Contains(repaired, "split-talk") {
+		t.Errorf("the doctor saw no split talk:\n%s", repaired)
+	}
+}

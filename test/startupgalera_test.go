@@ -1,0 +1,52 @@
+package test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// TestWaitForAMajority starts the binary where the node of a cluster is cut off from the others: it
+// says so, waits, and serves when the node takes part again.
+func TestWaitForAMajority(t *testing.T) {
+	t.Parallel()
+	g, redis := servers.StartGalera(t), servers.StartRedis(t)
+	f := newFleetOn(t, g.Nodes[0])
+	f.conf.Redis = hostAndPort(redis)
+	admin, err := g.Nodes[0].Admin(t).Conn(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	if _, err := admin.ExecContext(within(t), "SET wsrep_sync_wait=0"); err != nil { // it is to answer cut off
+		t.Fatal(err)
+	}
+	g.Arbitrator.Kill(t)
+	g.Nodes[1].Kill(t)
+	await(t, "the end of the majority", func() bool {
+		var name, view string
+		err := admin.QueryRowContext(within(t), "SHOW STATUS LIKE 'wsrep_cluster_status'").Scan(&name, &view)
+		return err == nil && view == "non-Primary"
+	})
+	path := writeConfig(t, f.conf)
+	out, err := harness.Run(within(t), dbproxy, "", "serve", "--config", path, "--listen", "127.0.0.1:0")
+	if err == nil || !strings.Contains(out, "cluster: ") || !strings.Contains(out, "pc.bootstrap=1") {
+		t.Errorf("without --wait: %v\n%s", err, out)
+	}
+	p := launch(t, harness.Options{Config: path, Args: []string{"--wait"}})
+	_, err = p.Log.Await(within(t), func(l harness.Line) bool {
+		return strings.HasPrefix(l.Message, "waiting") && strings.Contains(l.Raw, "majority")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.ExecContext(within(t), "SET GLOBAL wsrep_provider_options='pc.bootstrap=1'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.AwaitListening(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	checkAll(t, dial(t, p), 1000)
+}
