@@ -28,7 +28,6 @@ type Galera struct {
 	members [3]*port // the nodes' and the arbitrator's for each other
 	state   [2]*port // the nodes' for what they lack
 	formed  bool     // there was a cluster
-	shared  bool
 }
 
 // galeraOptions are how soon the members notice that one does not answer, and how soon they find each other.
