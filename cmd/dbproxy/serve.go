@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -253,6 +254,7 @@ func (s serving) serve(
 ) error {
 	handler := newHandler(svc, s.log, watch)
 	cfg := s.limits()
+	limitMemory(cfg.MaxPending)
 	srv := server.New(cfg, handler, s.log)
 	site, err := newSite(watched{ctx, at.addr(), s, srv, cfg, svc, b}, watch)
 	if err != nil {
@@ -292,6 +294,15 @@ func (s serving) serve(
 	refused, failed := handler.Counts()
 	s.log.Info("stopped", "refused", refused, "failed", failed)
 	return err
+}
+
+// limitMemory has the garbage collector work harder when the process has half as much more memory
+// than requests and answers may take, and 64 MiB for all else, unless GOMEMLIMIT says otherwise.
+// Without it the heap may grow to twice what is in use.
+func limitMemory(pending int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(pending + pending/2 + 64<<20)
+	}
 }
 
 // listen opens an address that was given by a flag.

@@ -190,8 +190,9 @@ func attach(answer, req proto.Message) {
 	to.Set(field, protoreflect.ValueOfBytes(data))
 }
 
-// read is a command that only looks, and whose answer is that much longer than the request at the most, in bytes. Reads run
-// side by side, a bounded number of them. Each waits before its work until there is memory for the longest answer.
+// read is a command that only looks, and whose answer is that much longer than the request at the
+// most, in bytes. Reads run side by side, a bounded number of them. Each waits before its work
+// until there is memory for the longest answer.
 func read[Q proto.Message](longest func(Q) int, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
 	return readAfter(nil, longest, do)
 }
@@ -216,7 +217,8 @@ func readAfter[Q proto.Message](users func(Q) []uint32, longest func(Q) int, do 
 	}}
 }
 
-// Bounds of what one item of a list takes in an answer, bytes: what the tables allow, and what the encoding adds.
+// Bounds of what one item of a list takes in an answer, bytes: what the tables allow, and what the
+// encoding adds.
 const (
 	userBytes    = 3 << 10
 	sessionBytes = 4*chat.MaxContent + 64
@@ -252,7 +254,8 @@ func change[Q proto.Message](lane func(Q) chat.Lane, do func(ctx context.Context
 	}}
 }
 
-// bulky marks a change whose answer may be long: the connection is not read on before there is memory for it.
+// bulky marks a change whose answer may be long: the connection is not read on before there is
+// memory for it.
 func (a action) bulky() action {
 	start := a.start
 	a.start = func(h *Handler, c *call, done func(proto.Message, error)) {

@@ -13,10 +13,11 @@ const SmallFrame = 16 << 10
 // Reader splits a stream into frames, however they were split or glued on the way. It never allocates by an announced
 // length: a body's memory grows by doubling as its bytes arrive, from at most SmallFrame. It belongs to one goroutine.
 type Reader struct {
-	// Admit, when set, is asked before a frame takes memory, with the number of bytes that it has then in all, header
-	// included: once for a frame of up to SmallFrame bytes, when its header was read; for a longer one, whenever what it has
-	// is full and more has arrived, beginning with SmallFrame bytes. It may wait. Its error ends the reading and is what
-	// Next returns. Set it before the first Next.
+	// Admit, when set, is asked before a frame takes memory, with the number of bytes that it has
+	// then in all, header included: once for a frame of up to SmallFrame bytes, when its header was
+	// read; for a longer one, whenever what it has is full and more has arrived, beginning with
+	// SmallFrame bytes. It may wait. Its error ends the reading and is what Next returns. Set it
+	// before the first Next.
 	Admit func(bytes int) error
 
 	src  *bufio.Reader

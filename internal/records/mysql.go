@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"golang.org/x/sync/semaphore"
 )
 
 // MySQL says how to reach one MySQL-compatible server.
@@ -73,6 +74,8 @@ func OpenMySQL(master MySQL, replica *MySQL, opt Options) (*Store, error) {
 	write := changes.pool(connector)
 	s := newStore(write, write, mysqlDialect{}, opt)
 	s.batches, s.role = batches.pool(toStore), toStore.role
+	// Half of the connections are left for those who read, however many changes wait for a lock.
+	s.changes = semaphore.NewWeighted(int64(min(sharedWriters, max(1, changes.MaxConns/2))))
 	s.statement = cmp.Or(master.StatementTimeout, readTimeout)
 	s.watch = newWatch(s, connector, master.Addr)
 	if replica != nil && !sameServer(master, *replica) {

@@ -2,25 +2,30 @@ package server
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // requestOverhead is what a request counts for beside its frame, and then beside its answer, bytes.
 const requestOverhead = 1 << 10
 
-// budget shares the memory for requests and answers out among the connections. Half of it is theirs in equal parts, the
-// floors: what a connection holds up to its floor it never waits for. The other half is for whoever needs more. There a
-// connection may have its share, and a quarter of what is free, at the most. So the fuller it gets, the less may one have, and
-// those who need little find something.
+// maxLine is how many requests of a connection may wait to reserve. While there are as many, it is
+// not read on.
+const maxLine = 64
+
+// budget shares the memory for requests and answers out among the connections. Half of it is theirs
+// in equal parts, the floors: what a connection holds up to its floor it never waits for. The other
+// half is for whoever needs more. There a connection may have its share, and a quarter of what is
+// free, at the most. So the fuller it gets, the less may one have, and those who need little find
+// something.
 //
-// One claim at a time, the first of those that wait, may go beyond that, until it is given back. So a frame longer than the
-// whole budget gets through, too; and frames that each have a part and want more do not wait for each other for ever.
+// One claim at a time, the first of those that wait, may go beyond that, until it is given back. So
+// a frame longer than the whole budget gets through, too; and frames that each have a part and want
+// more do not wait for each other for ever.
 type budget struct {
 	max    int64
 	floor  int64 // of each connection
@@ -51,13 +56,19 @@ func newBudget(cfg *Config) *budget {
 	}
 }
 
+// errGone is why nothing is reserved for a connection that was closed.
+var errGone = errors.New("the connection is closed, nobody would have the answer")
+
 // account is one connection's part of the budget. From held on its fields are guarded by budget.mu.
 type account struct {
 	budget *budget
 	conn   *conn
 	addr   *address
-	turn   *semaphore.Weighted // held by the first of its requests that want more; the others wait for it
-	asleep atomic.Int64        // what claims hold that want more
+	turn   chan struct{} // has what the first of its requests that want more put in; the others wait to; capacity 1
+	gone   chan struct{} // closed when nobody will have its answers
+	asleep atomic.Int64  // what claims hold that want more
+	line   atomic.Int64  // how many requests are in reserve
+	less   chan struct{} // has a token when line has fallen below maxLine; capacity 1
 
 	held     int64     // by all its claims
 	unsent   int64     // by those that are answers
@@ -69,8 +80,8 @@ type account struct {
 	progress progress
 }
 
-// claim is the memory of one frame: while it arrives, then of its request, then of the answer. n and wants are guarded by
-// budget.mu.
+// claim is the memory of one frame: while it arrives, then of its request, then of the answer. n
+// and wants are guarded by budget.mu.
 type claim struct {
 	account *account
 	n       int64
@@ -89,18 +100,49 @@ type waiter struct {
 // account is whose claim it is.
 func (w *waiter) account() *account { return w.claim.account }
 
-// reserve waits until the claim of a request may have n bytes more, and takes them. Requests of a connection have their
-// turn in the order they asked. Its owner alone calls it. The error is the context's.
+// reserve waits until the claim of a request may have n bytes more, and takes them. Requests of a
+// connection have their turn in the order they asked. Its owner alone calls it. The error is the
+// context's, or errGone.
 func (c *claim) reserve(ctx context.Context, n int64) error {
 	a := c.account
 	has := c.n // nobody else changes it
 	a.asleep.Add(has)
-	defer a.asleep.Add(-has)
-	if err := a.turn.Acquire(ctx, 1); err != nil {
-		return err
+	a.line.Add(1)
+	defer func() {
+		a.asleep.Add(-has)
+		if a.line.Add(-1) == maxLine-1 {
+			select {
+			case a.less <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	select {
+	case <-a.gone:
+		return errGone
+	default:
 	}
-	defer a.turn.Release(1)
+	select {
+	case a.turn <- struct{}{}:
+	case <-a.gone:
+		return errGone
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-a.turn }()
 	return c.wait(ctx, &waiter{claim: c, n: n, asleep: true}, &a.reserves)
+}
+
+// shortLine waits until fewer than maxLine requests wait to reserve. The error is the context's.
+func (a *account) shortLine(ctx context.Context) error {
+	for a.line.Load() >= maxLine {
+		select {
+		case <-a.less:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // grow does the same for the frame that is being read.
@@ -128,10 +170,14 @@ func (c *claim) wait(ctx context.Context, w *waiter, place **waiter) error {
 	b.waiting[a] = struct{}{}
 	b.mu.Unlock()
 
+	var err error
 	select {
 	case <-w.ready:
 		return nil
+	case <-a.gone:
+		err = errGone
 	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,7 +186,7 @@ func (c *claim) wait(ctx context.Context, w *waiter, place **waiter) error {
 	}
 	a.leave(w)
 	b.dispatch()
-	return ctx.Err()
+	return err
 }
 
 // answer makes the claim that of its request's answer, of n bytes. It never waits.
@@ -258,8 +304,8 @@ func (b *budget) dispatch() {
 	}
 }
 
-// next is who may have more first: the one that may go beyond, or else the one that comes before all others. Nil when all
-// that wait, wait for their own connections.
+// next is who may have more first: the one that may go beyond, or else the one that comes before
+// all others. Nil when all that wait, wait for their own connections.
 func (b *budget) next() (first *waiter) {
 	if b.beyond != nil && b.beyond.wants != nil {
 		return b.beyond.wants
@@ -275,13 +321,14 @@ func (b *budget) next() (first *waiter) {
 	return first
 }
 
-// long is how long a connection may hold more than its floor and come before others nevertheless. Peers that let go of what
-// they get rarely do.
-const long = 500 * time.Millisecond
+// long is how long a connection may hold more than its floor and come before others nevertheless.
+// Peers that let go of what they get rarely do.
+const long = time.Second
 
-// before is whether w comes before v: first those of addresses that do not hold most; then those who have not held more
-// than their floor for long, and of the others those who have done so for the shorter time; then those who would have
-// least, give or take a factor of two; then those who have least; then those who came first.
+// before is whether w comes before v: first those of addresses that do not hold most; then those
+// who have not held more than their floor for long, and of the others those who have done so for
+// the shorter time; then those who would have least, give or take a factor of two; then those who
+// have least; then those who came first.
 func (b *budget) before(w, v *waiter, now time.Time) bool {
 	wa, va := w.account(), v.account()
 	if wMost, vMost := wa.addr.held > b.shared/2, va.addr.held > b.shared/2; wMost != vMost {

@@ -2,19 +2,20 @@ package server
 
 import "time"
 
-// Config has the server's limits and clocks. Every one must be positive, but for the rates, which may be
-// 0: start from DefaultConfig.
+// Config has the server's limits and clocks. Every one must be positive, but for the rates, which
+// may be 0: start from DefaultConfig.
 type Config struct {
 	// MaxFrame is the longest frame accepted, in bytes, header included. A longer one ends its connection.
 	MaxFrame uint32
-	// MaxPending is how many bytes of requests and their answers the process holds before it stops reading. Half of it is
-	// there for all connections in equal parts, the other half for whoever needs more. It may be exceeded by one frame.
+	// MaxPending is how many bytes of requests and their answers the process holds before it stops
+	// reading. Half of it is there for all connections in equal parts, the other half for whoever
+	// needs more. It may be exceeded by one frame.
 	MaxPending int64
-	// ConnShare is the most of MaxPending, in percent, that one connection may hold. While it holds as much it is not read
-	// on. A single frame or answer may be longer.
+	// ConnShare is the most of MaxPending, in percent, that one connection may hold. While it holds
+	// as much it is not read on. A single frame or answer may be longer.
 	ConnShare int
-	// MaxConns is how many connections are served at once. One more is served if another has been quiet for QuietTimeout,
-	// which is closed then; else it is closed as soon as it is accepted.
+	// MaxConns is how many connections are served at once. One more is served if another has been
+	// quiet for QuietTimeout, which is closed then; else it is closed as soon as it is accepted.
 	MaxConns int
 	// MaxInFlight is how many requests of one connection may be under way at once, from Start until the answer is
 	// written. While there are as many, the connection is not read.
@@ -27,12 +28,12 @@ type Config struct {
 	// IdleTimeout is how long a peer may be silent, one byte being enough, before its connection is closed. While the
 	// server itself does not read, this clock stands still.
 	IdleTimeout time.Duration
-	// QuietTimeout is how long a peer must have asked nothing, heartbeats or not, for its connection to make room for a new
-	// one when all are taken.
+	// QuietTimeout is how long a peer must have asked nothing, heartbeats or not, for its
+	// connection to make room for a new one when all are taken.
 	QuietTimeout time.Duration
-	// MinSendRate is how many bytes a second a peer must send of a frame that it has begun, and MinTakeRate how many it
-	// must take of answers that wait for it. Who is slower throughout RateWindow is closed. 0 means that there is no least
-	// rate.
+	// MinSendRate is how many bytes a second a peer must send of a frame that it has begun, and
+	// MinTakeRate how many it must take of answers that wait for it. Who is slower throughout
+	// RateWindow is closed. 0 means that there is no least rate.
 	MinSendRate, MinTakeRate int64
 	RateWindow               time.Duration
 	// DrainTimeout is how long Serve goes on after its context ended, at the most. The last quarter of it is for what is
@@ -42,9 +43,10 @@ type Config struct {
 	DrainQuiet time.Duration
 }
 
-// DefaultConfig returns the limits for production: frames of 16 MiB, 256 MiB pending, of which a connection may have 12
-// in 100, 1024 connections with 1024 requests each; 5 s for a request, a heartbeat every 5 s, 30 s of silence, 2 minutes
-// without a request while others want the connection; at least 16 KiB/s, over 10 s; 4 s to drain, 300 ms of quiet.
+// DefaultConfig returns the limits for production: frames of 16 MiB, 256 MiB pending, of which a
+// connection may have 12 in 100, 1024 connections with 1024 requests each; 5 s for a request, a
+// heartbeat every 5 s, 30 s of silence, 2 minutes without a request while others want the
+// connection; at least 16 KiB/s, over 10 s; 4 s to drain, 300 ms of quiet.
 func DefaultConfig() Config {
 	return Config{
 		MaxFrame:       16 << 20,

@@ -44,6 +44,7 @@ type conn struct {
 	reading     context.Context
 	stopReading context.CancelCauseFunc
 	draining    bool
+	killed      sync.Once
 	cut         error // why end was called, if it was
 
 	// The reader's own.
@@ -61,13 +62,13 @@ func newConn(s *Server, nc net.Conn) *conn {
 		nc:      nc,
 		peer:    nc.RemoteAddr().String(),
 		opened:  time.Now(),
-		account: account{budget: s.budget, turn: semaphore.NewWeighted(1)},
+		account: account{budget: s.budget, turn: make(chan struct{}, 1), gone: make(chan struct{})},
 		outbox:  outbox{wake: make(chan struct{}, 1)},
 		slots:   semaphore.NewWeighted(int64(s.cfg.MaxInFlight)),
 		sending: pace{rate: s.cfg.MinSendRate, window: s.cfg.RateWindow},
 		taking:  pace{rate: s.cfg.MinTakeRate, window: s.cfg.RateWindow},
 	}
-	c.account.conn = c
+	c.account.conn, c.account.less = c, make(chan struct{}, 1)
 	c.asked.Store(c.opened.UnixNano())
 	c.next = c.newRequest()
 	c.log = s.log.With("peer", c.peer)
@@ -124,6 +125,7 @@ func (c *conn) wakeReader() {
 
 // kill closes the connection at once. What is in flight goes on, but nobody will have the answers.
 func (c *conn) kill(reason error) {
+	c.killed.Do(func() { close(c.account.gone) })
 	c.stop(reason)
 	_ = c.nc.Close()
 }

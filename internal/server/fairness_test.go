@@ -14,14 +14,16 @@ import (
 )
 
 const (
-	// politeWait is how long a peer that sends and reads may wait beside any others. A test fails at five times that.
+	// politeWait is how long a peer that sends and reads may wait beside any others. A test fails
+	// at five times that.
 	politeWait = time.Second
 	pageLength = 4 << 20
 	cmdPage    = 0x0309
 	megabyte   = 1_000_000
 )
 
-// pages answers requests for pages with one, after reserving memory for it, and all others with themselves.
+// pages answers requests for pages with one, after reserving memory for it, and all others with
+// themselves.
 var pages = handlerFunc(func(ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
 	go func() {
 		if f.Command != cmdPage {
@@ -38,7 +40,8 @@ var pages = handlerFunc(func(ctx context.Context, p server.Peer, f pdu.Frame, fi
 
 func page(seq int) pdu.Frame { return pdu.Frame{Service: 3, Command: cmdPage, Seq: uint16(seq)} }
 
-// dialFrom connects from an address of this machine. It stays silent about errors of its peer, as a hog does.
+// dialFrom connects from an address of this machine. It stays silent about errors of its peer, as a
+// hog does.
 func (f *fixture) dialFrom(ip string) *client {
 	f.t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
@@ -70,7 +73,8 @@ func begun(length uint32, sent int) []byte {
 	return b
 }
 
-// hog is what a peer does that harms others if it can. It may block as long as its connection lasts.
+// hog is what a peer does that harms others if it can. It may block as long as its connection
+// lasts.
 type hog struct {
 	conns int
 	do    func(c *client)
@@ -166,7 +170,8 @@ func (p *polite) round() {
 	p.ask(page(1), pdu.HeaderLen+pageLength)
 }
 
-// TestAPolitePeerWaitsForNobody has a peer send and read beside those that harm others if they can, from its own address.
+// TestAPolitePeerWaitsForNobody has a peer send and read beside those that harm others if they can,
+// from its own address.
 func TestAPolitePeerWaitsForNobody(t *testing.T) {
 	for name, h := range hogs {
 		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1") })

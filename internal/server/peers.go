@@ -12,7 +12,8 @@ const (
 	heldUpAfter = time.Second
 	// lately is how long an ended or refused connection keeps Peers doubtful.
 	lately = 30 * time.Second
-	// renameAfter is the least time between two lines that tell of the same trouble with another address.
+	// renameAfter is the least time between two lines that tell of the same trouble with another
+	// address.
 	renameAfter = 10 * time.Second
 )
 
@@ -35,18 +36,19 @@ type Peers struct {
 	MostConns, MostBytes Holder // the address that has most of each
 
 	Connections, MaxConns int
-	// Shared is how much of the budget is there for whoever needs more than its floor; Taken is how much of that is in
-	// use. Both are bytes.
+	// Shared is how much of the budget is there for whoever needs more than its floor; Taken is how
+	// much of that is in use. Both are bytes.
 	Shared, Taken int64
-	// Waiting is how many connections wait for memory, of their own share or of that of all; LongestWait how long one of
-	// them has got none.
+	// Waiting is how many connections wait for memory, of their own share or of that of all;
+	// LongestWait how long one of them has got none.
 	Waiting     int
 	LongestWait time.Duration
 
-	// HeldUp is whether memory is short: somebody has got none for a second, nearly all is taken, or a connection was
-	// ended lately because it held too much or was too slow.
+	// HeldUp is whether memory is short: somebody has got none for a second, nearly all is taken,
+	// or a connection was ended lately because it held too much or was too slow.
 	HeldUp bool
-	// Crowded is whether connections are short: nearly all are taken, or lately one was refused or made room.
+	// Crowded is whether connections are short: nearly all are taken, or lately one was refused or
+	// made room.
 	Crowded bool
 }
 
@@ -130,8 +132,8 @@ type named struct {
 	at     time.Time
 }
 
-// name logs who holds most, when somebody holds most of all there is or when there is too little for others, and when
-// that is over.
+// name logs who holds most, when somebody holds most of all there is or when there is too little
+// for others, and when that is over.
 func (n *naming) name(log *slog.Logger, p Peers, now time.Time) {
 	holder := func(short bool, h Holder) string {
 		if short && h.Address == "" {
@@ -158,7 +160,8 @@ func (n *naming) name(log *slog.Logger, p Peers, now time.Time) {
 	}
 }
 
-// next notes who is to be named now. changed is whether that is to be told, over whether there is nobody any more.
+// next notes who is to be named now. changed is whether that is to be told, over whether there is
+// nobody any more.
 func (n *named) next(holder string, now time.Time) (changed, over bool) {
 	if holder == n.holder || holder != "" && n.holder != "" && now.Sub(n.at) < renameAfter {
 		return false, false
@@ -167,9 +170,9 @@ func (n *named) next(holder string, now time.Time) (changed, over bool) {
 	return true, holder == ""
 }
 
-// quietest is the connection that makes room for a new one: of those whose peers have asked nothing for QuietTimeout, one
-// from the address that has most connections, and there the one that is quiet longest. Nil when there is none. The caller
-// holds mu.
+// quietest is the connection that makes room for a new one: of those whose peers have asked nothing
+// for QuietTimeout, one from the address that has most connections, and there the one that is quiet
+// longest. Nil when there is none. The caller holds mu.
 func (s *Server) quietest(now time.Time) (quietest *conn) {
 	s.budget.mu.Lock()
 	defer s.budget.mu.Unlock()

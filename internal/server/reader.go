@@ -30,7 +30,7 @@ func (c *conn) readRequests() error {
 			c.next.claim.release()
 			continue
 		}
-		if c.slots.Acquire(c.reading, 1) != nil {
+		if c.account.shortLine(c.reading) != nil || c.slots.Acquire(c.reading, 1) != nil {
 			break
 		}
 		r := c.next
@@ -40,7 +40,8 @@ func (c *conn) readRequests() error {
 	return context.Cause(c.reading)
 }
 
-// admit waits until the frame that is being read may take that many bytes in all. The frame's clock begins anew then.
+// admit waits until the frame that is being read may take that many bytes in all. The frame's clock
+// begins anew then.
 func (c *conn) admit(bytes int) error {
 	more := bytes - c.admitted
 	if c.admitted == 0 {

@@ -9,23 +9,27 @@ import (
 	"time"
 )
 
-// When somebody has waited for pressAfter for memory that others hold, those who do not let go of what they hold are closed,
-// the one that holds most first. Those come first who would need more than hopeless at their pace: of a peer that takes
-// nothing at all stalledAfter is borne, of one that takes something twice that. If that is nobody, and nobody who waited
-// was given anything for stuckAfter, it is the one that would need longest, if that is more than slow.
+// When somebody has waited for pressAfter for memory that others hold, those who do not let go of
+// what they hold are closed, the one that holds most first. Those come first who would need more
+// than hopeless at their pace: of a peer that takes nothing at all stalledAfter is borne, of one
+// that takes something sippedAfter. If that is nobody, and nobody who waited was given anything for
+// stuckAfter, it is the one that would need longest, if that is more than slow.
 const (
 	lookEvery    = 50 * time.Millisecond
 	pressAfter   = 150 * time.Millisecond
-	stalledAfter = 400 * time.Millisecond
+	stalledAfter = 700 * time.Millisecond
+	sippedAfter  = 900 * time.Millisecond
 	stuckAfter   = 500 * time.Millisecond
 	hopeless     = 10 * time.Second
 	slow         = 2 * time.Second
-	// remembered is how long a peer's pace is remembered: a pause as long as that takes it down to a third.
+	// remembered is how long a peer's pace is remembered: a pause as long as that takes it down to
+	// a third.
 	remembered = 500 * time.Millisecond
 )
 
-// progress is how a connection that holds more than its floor gets on with what depends on its peer: with answers that
-// wait to be taken, or with the frame that is arriving. It is guarded by budget.mu.
+// progress is how a connection that holds more than its floor gets on with what depends on its
+// peer: with answers that wait to be taken, or with the frame that is arriving. It is guarded by
+// budget.mu.
 type progress struct {
 	since  time.Time // it depends on its peer without a break; zero: it does not
 	frame  bool      // it is the frame that does, and not answers
@@ -70,7 +74,7 @@ func (p *progress) needs() time.Duration {
 // hopeless is whether others cannot wait for this peer.
 func (p *progress) hopeless(now time.Time) bool {
 	return !p.since.IsZero() && p.needs() > hopeless &&
-		(now.Sub(p.moving) >= stalledAfter || now.Sub(p.since) >= 2*stalledAfter)
+		(now.Sub(p.moving) >= stalledAfter || now.Sub(p.since) >= sippedAfter)
 }
 
 // errHeldMost and errMadeRoom are why connections are closed for the sake of others.
@@ -79,7 +83,8 @@ var (
 	errMadeRoom = errors.New("it asked nothing for long, and a new connection needed its place")
 )
 
-// watch ends connections for the sake of those who wait, and names those who hold most, until ctx ends.
+// watch ends connections for the sake of those who wait, and names those who hold most, until ctx
+// ends.
 func (s *Server) watch(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -104,8 +109,8 @@ func (s *Server) watch(ctx context.Context) {
 	}
 }
 
-// inTheWay returns the connections that must go now. late is how much longer ago than lookEvery it was last asked; that
-// time does not count against peers.
+// inTheWay returns the connections that must go now. late is how much longer ago than lookEvery it
+// was last asked; that time does not count against peers.
 func (b *budget) inTheWay(now time.Time, late time.Duration) (conns []*conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,8 +162,8 @@ func (b *budget) slowest(now time.Time, held []*account, w *waiter) (slowest *ac
 	return slowest
 }
 
-// pressing is the first of those who have waited long enough for what others hold, and want one thing, or no more than an
-// equal part of all. Who does not let go itself does not press.
+// pressing is the first of those who have waited long enough for what others hold, and want one
+// thing, or no more than an equal part of all. Who does not let go itself does not press.
 func (b *budget) pressing(now time.Time) (first *waiter) {
 	equal := b.shared / int64(4+len(b.large))
 	for a := range b.waiting {

@@ -1,16 +1,17 @@
-// Package server moves frames: it listens, splits each connection into requests for a Handler, writes the answers as
-// soon as they are ready, and keeps the clocks and limits. It knows frames, no messages. docs/protocol.md has the rules
-// of the wire, Config the limits.
+// Package server moves frames: it listens, splits each connection into requests for a Handler,
+// writes the answers as soon as they are ready, and keeps the clocks and limits. It knows frames,
+// no messages. docs/protocol.md has the rules of the wire, Config the limits.
 //
-// A connection has two goroutines. Its reader reads a frame, waits while it comes until there is memory for it, and then
-// for a free slot of the connection, and calls Handler.Start; it waits for nothing else. Its writer writes whatever
-// answers are queued, and a heartbeat when it had nothing to write for long. Handlers' goroutines only ever append to the
-// queue between. A request holds its slot, and memory, until its answer is written: first that of its frame, with what the
-// handler reserved, and from finish on that of its answer.
+// A connection has two goroutines. Its reader reads a frame, waits while it comes until there is
+// memory for it, and then for a free slot of the connection, and calls Handler.Start; it waits for
+// nothing else. Its writer writes whatever answers are queued, and a heartbeat when it had nothing
+// to write for long. Handlers' goroutines only ever append to the queue between. A request holds
+// its slot, and memory, until its answer is written: first that of its frame, with what the handler
+// reserved, and from finish on that of its answer.
 //
-// The memory is shared out by the connection (budget.go). Whoever holds much of it, does not let go and so keeps others
-// waiting is closed (relief.go), and so is whoever sends or takes too slowly (pace.go). Who holds most of memory and
-// connections is told by Peers and in the log (peers.go).
+// The memory is shared out by the connection (budget.go). Whoever holds much of it, does not let go
+// and so keeps others waiting is closed (relief.go), and so is whoever sends or takes too slowly
+// (pace.go). Who holds most of memory and connections is told by Peers and in the log (peers.go).
 package server
 
 import (
@@ -30,9 +31,11 @@ import (
 type Peer interface {
 	// String returns the remote address, for logs.
 	String() string
-	// Reserve waits until there is memory for bytes more than the request's frame has, and takes it until finish; from
-	// then on the answer has what it needs. A handler calls it before the work whenever the answer may be longer than the
-	// request, with the most that it may be longer. The error is the context's.
+	// Reserve waits until there is memory for bytes more than the request's frame has, and takes it
+	// until finish; from then on the answer has what it needs. A handler calls it before the work
+	// whenever the answer may be longer than the request, with the most that it may be longer, and
+	// not after finish. The error is the context's, or says that the connection was closed, so that
+	// the work would be for nobody.
 	Reserve(ctx context.Context, bytes int64) error
 }
 
@@ -66,8 +69,8 @@ type Server struct {
 	panics    atomic.Int64
 	finished  atomic.Int64 // requests the handler is done with
 
-	// When a connection was last ended because it held too much or was too slow, and when one was last refused or had to
-	// make room, Unix nanoseconds.
+	// When a connection was last ended because it held too much or was too slow, and when one was
+	// last refused or had to make room, Unix nanoseconds.
 	lastEnded, lastCrowded atomic.Int64
 
 	// life is the parent of every request's context; it ends when Serve does, at the latest at the drain's deadline.
@@ -146,8 +149,8 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 	}
 }
 
-// open starts serving an accepted connection, unless there are too many and none makes room. (TCP keep-alive and
-// no-delay are what Go's listeners set.)
+// open starts serving an accepted connection, unless there are too many and none makes room. (TCP
+// keep-alive and no-delay are what Go's listeners set.)
 func (s *Server) open(nc net.Conn) {
 	c := newConn(s, nc)
 	var quiet *conn // makes room

@@ -10,8 +10,8 @@ import (
 // askedNothing lets the quiet time of all connections pass.
 func askedNothing(quiet time.Duration) { time.Sleep(quiet + quiet/4) }
 
-// TestQuietConnectionsMakeRoom takes all connections, from two addresses. Those who ask keep theirs; of the others one of
-// the address that has most goes, although it sends heartbeats.
+// TestQuietConnectionsMakeRoom takes all connections, from two addresses. Those who ask keep
+// theirs; of the others one of the address that has most goes, although it sends heartbeats.
 func TestQuietConnectionsMakeRoom(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxConns = 4
@@ -73,7 +73,8 @@ func TestWhoHoldsMostConnectionsIsNamed(t *testing.T) {
 	}
 }
 
-// TestWhoHoldsMostMemoryIsNamed looks who is named when one does not take answers, also after it was ended.
+// TestWhoHoldsMostMemoryIsNamed looks who is named when one does not take answers, also after it
+// was ended.
 func TestWhoHoldsMostMemoryIsNamed(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxFrame = 16 << 20
@@ -92,7 +93,8 @@ func TestWhoHoldsMostMemoryIsNamed(t *testing.T) {
 	_ = hog.Close()
 }
 
-// TestNoLeastRate has a peer pause within a frame and before its answers for longer than RateWindow.
+// TestNoLeastRate has a peer pause within a frame and before its answers for longer than
+// RateWindow.
 func TestNoLeastRate(t *testing.T) {
 	cfg := testConfig()
 	cfg.MinSendRate, cfg.MinTakeRate = 0, 0

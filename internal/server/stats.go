@@ -24,10 +24,11 @@ type Stats struct {
 	BadFrames int64 // connections closed because of a frame's length
 	Panics    int64 // requests whose handler panicked
 
-	// Closed is how many of the connections served have ended, by why. It has every reason that there is: "peer" (the
-	// peer closed it), "idle" (nothing came for IdleTimeout), "slow_frame" (MinSendRate), "not_taken" (the peer did not
-	// take its answers: MinTakeRate), "held_most" (others waited for the memory that it held), "made_room" (it was quiet,
-	// and others wanted its place), "bad_frame" (a length that cannot be), "drained" (the server stopped), "deadline" (it
+	// Closed is how many of the connections served have ended, by why. It has every reason that
+	// there is: "peer" (the peer closed it), "idle" (nothing came for IdleTimeout), "slow_frame"
+	// (MinSendRate), "not_taken" (the peer did not take its answers: MinTakeRate), "held_most"
+	// (others waited for the memory that it held), "made_room" (it was quiet, and others wanted its
+	// place), "bad_frame" (a length that cannot be), "drained" (the server stopped), "deadline" (it
 	// stopped, and could not wait any longer), "error" (anything else, such as a reset).
 	Closed map[string]int64
 
