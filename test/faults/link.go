@@ -34,6 +34,8 @@ type link struct {
 
 	mu     sync.Mutex // guards server
 	server *net.TCPConn
+
+	prepared preparations
 }
 
 // piece is what one write passes on, and what is to be done beside.
@@ -143,6 +145,12 @@ func (l *link) requests(s *splitter, stream []byte) (rest int, ok bool) {
 		if n == 0 {
 			break
 		}
+		if r.prepares != nil {
+			l.prepared.ask(r.prepares)
+		}
+		if r.executes != 0 {
+			r.query = l.prepared.text(r.executes)
+		}
 		shot := l.proxy.aim(r)
 		if shot == nil {
 			at += n
@@ -178,6 +186,7 @@ func (l *link) readServer() {
 	chunk := make([]byte, chunkSize)
 	for {
 		n, err := l.server.Read(chunk)
+		l.prepared.answer(chunk[:n])
 		switch {
 		case l.muted.Load():
 			if n > 0 {

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"slices"
 	"strings"
 	"testing"
@@ -194,5 +195,39 @@ func TestChanceIsDrawnFromItsSeed(t *testing.T) {
 	}
 	if !slices.Equal(one, again) || slices.Equal(one, other) {
 		t.Error("want the same lots from the same seed, and others from another")
+	}
+}
+
+// TestPreparedStatementsAreKnown executes one on several connections, one after the other: a server
+// may number those of a new connection from where an old one ended.
+func TestPreparedStatementsAreKnown(t *testing.T) {
+	t.Parallel()
+	p, db, b := throughMySQL(t)
+	const text = "INSERT INTO numbers VALUES (?)"
+	shot := p.BeforeMySQL(func(query string) bool { return query == text }, faults.Nth(4))
+	for n := range 4 {
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n + 1 { // so that the numbers differ
+			if _, err := conn.PrepareContext(t.Context(), "DO ?"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stmt, err := conn.PrepareContext(t.Context(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stmt.ExecContext(t.Context(), n); (err == nil) != (n < 3) {
+			t.Errorf("%d: %v", n, err)
+		}
+		if n < 3 {
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // it is closed
+		}
+	}
+	<-shot.Done()
+	if n := numbers(t, b); n != 3 || shot.Matched() != 4 {
+		t.Errorf("%d rows and %d matches, want 3 and 4", n, shot.Matched())
 	}
 }

@@ -5,13 +5,16 @@ import (
 	"encoding/binary"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // request is what a client sent: a piece of the stream that is passed on as a whole. Of a handshake, and of commands
-// that nobody asks for, both fields are empty.
+// that nobody asks for, all fields are empty.
 type request struct {
-	query []byte   // MySQL's: the text of a query, or of the prepared statement that is executed
-	args  [][]byte // Redis: a command and its arguments
+	query    []byte   // MySQL's COM_QUERY: the text; and what a link has found for executes
+	prepares []byte   // MySQL's COM_STMT_PREPARE: the text
+	executes uint32   // MySQL's COM_STMT_EXECUTE: the number of a statement that was prepared; 0: none
+	args     [][]byte // Redis: a command and its arguments
 }
 
 func matchQuery(match func(query string) bool) func(request) bool {
@@ -55,7 +58,7 @@ func (s *splitter) split(stream []byte) (n int, r request) {
 func recognised(stream []byte) func([]byte) (int, request) {
 	switch {
 	case len(stream) >= 4 && stream[2] == 0 && stream[3] == 1: // number 1: the answer to MySQL's greeting
-		return new(mysqlSplitter).split
+		return splitMySQL
 	case len(stream) >= 1 && stream[0] == '*':
 		return splitRedis
 	default:
@@ -65,13 +68,9 @@ func recognised(stream []byte) func([]byte) (int, request) {
 
 func opaque(stream []byte) (int, request) { return len(stream), request{} }
 
-// mysqlSplitter knows the texts of a connection's prepared statements. The server numbers them as
-// they are prepared, from 1, those that it could not prepare included.
-type mysqlSplitter struct{ prepared [][]byte }
-
-// split is splitter.next for MySQL's packets: three bytes of length, one of number, and the
+// splitMySQL is splitter.next for MySQL's packets: three bytes of length, one of number, and the
 // content. Those of number 0 begin a command. Negative: it becomes unreadable.
-func (m *mysqlSplitter) split(stream []byte) (int, request) {
+func splitMySQL(stream []byte) (int, request) {
 	const (
 		header    = 4
 		query     = 0x03                 // COM_QUERY, and the text
@@ -95,13 +94,47 @@ func (m *mysqlSplitter) split(stream []byte) (int, request) {
 	case content[0] == query:
 		return n, request{query: content[1:]}
 	case content[0] == prepare:
-		m.prepared = append(m.prepared, bytes.Clone(content[1:]))
+		return n, request{prepares: content[1:]}
 	case content[0] == execute && len(content) >= 5:
-		if i := binary.LittleEndian.Uint32(content[1:]); 0 < i && int64(i) <= int64(len(m.prepared)) {
-			return n, request{query: m.prepared[i-1]}
-		}
+		return n, request{executes: binary.LittleEndian.Uint32(content[1:])}
 	}
 	return n, request{}
+}
+
+// preparations are the statements that a connection has prepared. Only the server knows their
+// numbers: a new connection may go on where an old one of the same thread ended.
+type preparations struct {
+	mu    sync.Mutex
+	asked []byte            // the text of the one that is being prepared; nil: none
+	texts map[uint32][]byte // by number
+}
+
+// ask notes what a client is about to have prepared. It waits for the answer before it goes on.
+func (p *preparations) ask(text []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = bytes.Clone(text)
+}
+
+// answer takes the number out of what a server says next: a packet of number 1 that begins with a
+// zero, where the statement could be prepared.
+func (p *preparations) answer(stream []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked != nil && len(stream) >= 9 && stream[3] == 1 && stream[4] == 0 {
+		if p.texts == nil {
+			p.texts = make(map[uint32][]byte)
+		}
+		p.texts[binary.LittleEndian.Uint32(stream[5:])] = p.asked
+	}
+	p.asked = nil
+}
+
+// text is that of a statement; nil when it is not known.
+func (p *preparations) text(number uint32) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.texts[number]
 }
 
 // splitRedis is splitter.next for Redis' arrays of strings. Negative: it is something else.

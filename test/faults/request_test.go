@@ -28,6 +28,12 @@ func all(t *testing.T, stream string, size int) (requests []string) {
 			if r.query != nil {
 				requests = append(requests, string(r.query))
 			}
+			if r.prepares != nil {
+				requests = append(requests, "prepares "+string(r.prepares))
+			}
+			if r.executes != 0 {
+				requests = append(requests, fmt.Sprintf("executes %d", r.executes))
+			}
 			if r.args != nil {
 				requests = append(requests, fmt.Sprintf("%q", r.args))
 			}
@@ -49,11 +55,9 @@ func TestRequestsAreFound(t *testing.T) {
 		want         []string
 	}{
 		{"MySQL", packet(1, plain) + packet(3, "\x03auth") + packet(0, "\x03COMMIT") + packet(0, "\x0e") +
-			packet(0, "\x16SELECT ?") + packet(0, "\x03") + packet(0, "\x03DO 1; DO 2"), []string{"COMMIT", "", "DO 1; DO 2"}},
-		{"MySQL, prepared", packet(1, plain) + packet(0, "\x17\x01\x00\x00\x00") +
-			packet(0, "\x16SELECT ?") + packet(0, "\x16DO ?") + packet(0, "\x17\x02\x00\x00\x00v") +
-			packet(0, "\x17\x01\x00\x00\x00") + packet(0, "\x17\x03\x00\x00\x00") +
-			packet(0, "\x17\x01"), []string{"DO ?", "SELECT ?"}},
+			packet(0, "\x1b\x00") + packet(0, "\x03") + packet(0, "\x03DO 1; DO 2"), []string{"COMMIT", "", "DO 1; DO 2"}},
+		{"MySQL, prepared", packet(1, plain) + packet(0, "\x16SELECT ?") + packet(0, "\x17\x02\x01\x00\x00v") +
+			packet(0, "\x17\x01"), []string{"prepares SELECT ?", "executes 258"}},
 		{"MySQL with TLS", packet(1, ssl) + packet(0, "\x03COMMIT"), nil},
 		{"Redis", "*2\r\n$3\r\nGET\r\n$0\r\n\r\n*0\r\n*1\r\n$6\r\nA\r\n*1$\r\n", []string{`["GET" ""]`, `["A\r\n*1$"]`}},
 		{"Redis inline", "*1\r\n$4\r\nPING\r\nPING\r\n*1\r\n$4\r\nPING\r\n", []string{`["PING"]`}},
