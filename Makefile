@@ -6,7 +6,8 @@ RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DATA   ?= ./data
 
 .DEFAULT_GOAL = help
-.PHONY: help build run test race faults charsets galera soak lint fuzz bench generate generate-check man clean
+.PHONY: help build run test race faults \
+  charsets galera soak lint fuzz bench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,10 +15,10 @@ help: ## List these targets
 build: ## Build bin/dbproxy, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.release=$(RELEASE)' -o bin/dbproxy ./cmd/dbproxy
 
-run: build ## Build and serve a demo company on 127.0.0.1:10600, data in ./data
+run: build ## Serve a demo company on 127.0.0.1:10600, data in ./data
 	bin/dbproxy serve --demo --data $(DATA)
 
-test: ## Run all tests; installs the servers that they need by apt-get where they are missing
+test: ## Run all tests; installs by apt-get what they need
 	@test/install-servers
 	$(GO) test -timeout 40m ./...
 
@@ -25,22 +26,22 @@ race: ## Run all tests with the race detector (needs gcc)
 	@test/install-servers
 	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
 
-faults: ## Break MySQL, Redis and proxies under load (FAULT=TestX: one way; FAULTS=short; RACE=1)
+faults: ## Break MySQL, Redis, proxies (FAULT=TestX: that one; FAULTS=short; RACE=1)
 	@test/install-servers
 	RACE=$(RACE) FAULTS=$(or $(FAULTS),full) $(GO) test ./test -v -timeout 60m \
 	  -run "^($(or $(FAULT),$$(grep -hoE '^func Test\w+' test/faults_*_test.go | cut -c6- | paste -sd'|')|TestKilledUnderLoad|TestDrain))$$"
 
-charsets: ## Try hostile text on servers that impose each character set, or other settings, on connections
+charsets: ## Try hostile text on servers that impose character sets
 	@test/install-servers
 	CHARSETS=all $(GO) test ./test -v -timeout 60m -run '^TestNastyTexts$$'
 
-galera: ## Load on two nodes of a Galera, which go and come back: the long form (RACE=1)
+galera: ## Load on two nodes of a Galera, which go and come back (RACE=1)
 	@test/install-servers
 	RACE=$(RACE) FAULTS=full $(GO) test ./test ./test/servers ./internal/records -v -count=1 -p 1 -parallel 1 \
 	  -timeout 30m -run "^Test(Galera|Nodes?[A-Z])|^($$(awk -F '[ (]' '/^func Test/ { f = $$2 } \
 	  /onEngines\(t, / { print f }' test/*_test.go | sort -u | paste -sd'|'))$$/^galera$$"
 
-soak: ## 30 minutes of load with a fault every 30 s (SOAK=2m; RACE=1); report in bin/soak.md
+soak: ## 30 min of load, a fault every 30 s (SOAK=2m; RACE=1); see bin/soak.md
 	@test/install-servers
 	@mkdir -p bin
 	RACE=$(RACE) $(GO) test ./test -v -count=1 -timeout 0 -run '^TestSoak$$' -soak $(or $(SOAK),30m) -soakreport $(CURDIR)/bin/soak.md

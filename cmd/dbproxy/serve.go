@@ -78,8 +78,8 @@ reaches that address sees all of it: keep it to operators.`,
 		Args: cobra.NoArgs,
 	}
 	where := placeFlags(c)
-	listen := c.Flags().String("listen", defaultAddr, "the `address` to listen on")
-	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off")
+	listen := c.Flags().String("listen", defaultAddr, "the `address` to listen on; with --config, ListenIP and ListenPort say it")
+	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off; with --config, AdminListen says it")
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")

@@ -45,7 +45,8 @@ func (s serving) open() (d door, err error) {
 	flag = cmp.Or(s.adminBy, "--admin")
 	d.admin, err = listen(flag, s.admin)
 	if err != nil && s.adminSpare {
-		s.log.Warn("serving without metrics and health, as nobody set "+flag, "err", err)
+		s.log.Warn("serving without metrics and health: their default address cannot be had, "+
+			"perhaps as another proxy has it; set "+flag+" to have them at another one", "err", err)
 		return d, nil
 	}
 	if err != nil {
@@ -180,12 +181,12 @@ func (w watched) peers(context.Context) (ops.State, string) {
 	if p.HeldUp {
 		state = ops.Doubtful
 		words = append(words, "memory for requests and answers is short, or was lately: see what the first "+
-			"address does, or raise MaxPending")
+			"address does, or raise MaxPending (--max-pending)")
 	}
 	if p.Crowded {
 		state = ops.Doubtful
 		words = append(words, "connections are short, or were lately: see what the first address does, or raise "+
-			"MaxConnections")
+			"MaxConnections (--max-connections)")
 	}
 	if len(words) == 0 {
 		words = []string{"none is connected"}

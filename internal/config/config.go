@@ -99,24 +99,24 @@ type Limits struct {
 	// for all connections in equal parts, the other half for those that need more. docs/operations.md says how much memory
 	// that makes in all.
 	MaxPending Size `key:"MaxPending" default:"256MiB" min:"1MiB" max:"1TiB"`
-	// ConnectionShare is the most of MaxPending, in percent, that one connection may hold. While it holds as much it is
-	// not read on.
+	// ConnectionShare is how much of MaxPending one connection may hold, in percent. While it holds that much nothing
+	// more is read from it; but one frame is always let through, however long.
 	ConnectionShare int `key:"ConnectionShare" default:"12" min:"1" max:"100"`
 	// MaxConnections is how many connections are served at once. One more takes the place of one that has been quiet for
 	// QuietTimeout, or is closed at once.
 	MaxConnections int `key:"MaxConnections" default:"1024" min:"1" max:"1000000"`
-	// QuietTimeout is how long a connection must have asked nothing, heartbeats or not, to make room for a new one when
-	// all are taken.
+	// QuietTimeout is how long a connection may ask nothing before it may be closed for a new one when all are taken.
+	// Heartbeats do not count.
 	QuietTimeout time.Duration `key:"QuietTimeout" default:"2m" min:"1s" max:"240h"`
 	// MaxInFlight is how many requests of one connection may be under way. While there are as many, it is not read.
 	MaxInFlight int `key:"MaxInFlight" default:"1024" min:"1" max:"1000000"`
-	// MinSendRate is how many bytes a second a peer must send of a frame that it has begun; 0: any. Who is slower for
-	// RateWindow is closed.
+	// MinSendRate is how many bytes a second a peer must send of a frame that it has begun, or it is closed; 0: any.
+	// It is measured over RateWindow.
 	MinSendRate Size `key:"MinSendRate" default:"16KiB" min:"0" max:"1GiB"`
-	// MinTakeRate is how many bytes a second a peer must take of answers that wait for it; 0: any. Who is slower for
-	// RateWindow is closed.
+	// MinTakeRate is how many bytes a second a peer must take of answers that wait for it, or it is closed; 0: any.
+	// It is measured over RateWindow.
 	MinTakeRate Size `key:"MinTakeRate" default:"16KiB" min:"0" max:"1GiB"`
-	// RateWindow is how long the two least rates are measured over; so a shorter pause does no harm.
+	// RateWindow is how long a peer may be below MinSendRate or MinTakeRate before it is closed.
 	RateWindow time.Duration `key:"RateWindow" default:"10s" min:"1s" max:"1h"`
 }
 
@@ -136,10 +136,11 @@ type Database struct {
 	// most eight store messages, so that it has two at least.
 	MaxConns int `key:"maxconncnt" required:"true" min:"1" max:"10000" example:"16"`
 	// MultiStatements is whether the connections that store messages send several statements as one
-	// text, which saves round trips. "auto": not to a node of Galera, which may abort a transaction in
-	// the midst of a text; each connection asks (@@wsrep_on). "on": also where that question fails.
-	// "off": never, for what stands in between and takes no such texts, as ProxySQL and vtgate do.
-	// Other connections never do, and a replica has none that would.
+	// text, which saves round trips. "auto": yes, but not to a node of Galera, which may abort a
+	// transaction in the midst of a text, nor where the server does not say whether it is one (each
+	// connection asks for @@wsrep_on). "on": also where it does not say. "off": never, for what stands
+	// in between and takes no such texts, as ProxySQL and vtgate do. A node of Galera never gets such
+	// texts. For teamtalk_slave it changes nothing.
 	MultiStatements string `key:"multi_statements" default:"auto" oneof:"auto on off"`
 	// MaxIdle is how many connections are kept open while nothing needs them; 0: all of NAME_maxconncnt.
 	MaxIdle int `key:"maxidlecnt" default:"0" min:"0" max:"10000"`

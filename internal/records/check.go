@@ -277,7 +277,7 @@ func (c *inspection) prepared() {
 func (c *inspection) initial() {
 	if said := c.vars["init_connect"]; said != "" {
 		c.add(checkup.Goodf("init_connect",
-			"%q; what it sets of characters, commits and limits we set anew", said))
+			"%q; each of our connections sets its characters, mode and limits anew, so it does no harm", said))
 	}
 }
 

@@ -85,7 +85,7 @@ func nodeState(status map[string]string) checkup.Finding {
 // nodeCount looks at how many members the cluster has, arbitrators included.
 func nodeCount(status map[string]string) checkup.Finding {
 	const item = "cluster size"
-	const mend = "add a node, or an arbitrator (garbd) on a third machine"
+	const mend = "have three members, of which one may be an arbitrator (garbd), each on a machine of its own"
 	size, weight := status["wsrep_cluster_size"], status["wsrep_cluster_weight"]
 	switch {
 	case size == "1":

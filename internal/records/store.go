@@ -178,7 +178,8 @@ func (s *Store) txOnce(ctx context.Context, on beginner, work func(tx *sql.Tx) e
 		err = ctx.Err() // nothing is known of a COMMIT that is interrupted
 	}
 	if err != nil {
-		if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
+		undo := tx.Rollback()
+		if undo != nil && !errors.Is(undo, sql.ErrTxDone) && undo.Error() != err.Error() {
 			err = errors.Join(err, undo)
 		}
 		return s.failed("", err)

@@ -179,8 +179,10 @@ func (c *conn) logEnd() {
 	why := c.srv.closeReason(reason)
 	c.srv.closed[why].Add(1)
 	level := slog.LevelInfo
-	if why == byNotTaken || why == bySlowFrame || why == byHeldMost {
+	if why == byHeldMost {
 		c.srv.lastEnded.Store(time.Now().UnixNano())
+	}
+	if why == byNotTaken || why == bySlowFrame || why == byHeldMost {
 		level = slog.LevelWarn
 	}
 	words := reason.Error()

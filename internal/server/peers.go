@@ -45,7 +45,7 @@ type Peers struct {
 	LongestWait time.Duration
 
 	// HeldUp is whether memory is short: somebody has got none for a second, nearly all is taken,
-	// or a connection was ended lately because it held too much or was too slow.
+	// or a connection was ended lately because it held what others waited for.
 	HeldUp bool
 	// Crowded is whether connections are short: nearly all are taken, or lately one was refused or
 	// made room.
@@ -136,11 +136,8 @@ type named struct {
 // for others, and when that is over.
 func (n *naming) name(log *slog.Logger, p Peers, now time.Time) {
 	holder := func(short bool, h Holder) string {
-		if short && h.Address == "" {
-			return "nobody"
-		}
 		if short {
-			return h.Address
+			return h.Address // empty: all have gone
 		}
 		return ""
 	}
