@@ -26,7 +26,7 @@ race: ## Run all tests with the race detector (needs gcc)
 	@test/install-servers
 	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
 
-faults: ## Break MySQL, Redis, proxies (FAULT=TestX: that one; FAULTS=short; RACE=1)
+faults: ## Break MySQL, Redis, proxies (FAULT=TestX; RACE=1)
 	@test/install-servers
 	RACE=$(RACE) FAULTS=$(or $(FAULTS),full) $(GO) test ./test -v -timeout 60m \
 	  -run "^($(or $(FAULT),$$(grep -hoE '^func Test\w+' test/faults_*_test.go | cut -c6- | paste -sd'|')|TestKilledUnderLoad|TestDrain))$$"
@@ -35,13 +35,13 @@ charsets: ## Try hostile text on servers that impose character sets
 	@test/install-servers
 	CHARSETS=all $(GO) test ./test -v -timeout 60m -run '^TestNastyTexts$$'
 
-galera: ## Load on two nodes of a Galera, which go and come back (RACE=1)
+galera: ## Load on two nodes of a Galera, with faults (RACE=1)
 	@test/install-servers
 	RACE=$(RACE) FAULTS=full $(GO) test ./test ./test/servers ./internal/records -v -count=1 -p 1 -parallel 1 \
 	  -timeout 30m -run "^Test(Galera|Nodes?[A-Z])|^($$(awk -F '[ (]' '/^func Test/ { f = $$2 } \
 	  /onEngines\(t, / { print f }' test/*_test.go | sort -u | paste -sd'|'))$$/^galera$$"
 
-soak: ## 30 min of load, a fault every 30 s (SOAK=2m; RACE=1); see bin/soak.md
+soak: ## Half an hour of load and faults (SOAK=2m; RACE=1)
 	@test/install-servers
 	@mkdir -p bin
 	RACE=$(RACE) $(GO) test ./test -v -count=1 -timeout 0 -run '^TestSoak$$' -soak $(or $(SOAK),30m) -soakreport $(CURDIR)/bin/soak.md
@@ -63,7 +63,7 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 bench: build ## Measure messages per second, on a store of its own
 	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10
 
-generate: ## Make internal/impb anew from proto/, and what documents show of code and files
+generate: ## Make anew what is made from proto/, code and files
 	$(GOTOOL) buf format -w
 	$(GOTOOL) buf lint
 	$(GOTOOL) buf generate
