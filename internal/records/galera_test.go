@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -145,7 +146,9 @@ func newNodes(t *testing.T, g *servers.Galera) *nodes {
 	p.stores[0], err = records.OpenNotingMySQL(tables.At(db), opt, p.note)
 	closing(t, p.stores[0], err)
 	opt.Log = discard
-	p.stores[1], err = records.OpenMySQL(tables.At(other), nil, opt)
+	at := tables.At(other)
+	at.StatementTimeout = 30 * time.Second // the machine may be busy
+	p.stores[1], err = records.OpenMySQL(at, nil, opt)
 	closing(t, p.stores[1], err)
 	group := chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2, 3}}
 	p.group, err = p.stores[0].Create(ctx, group, 500)
@@ -258,7 +261,7 @@ func TestNodeCatchesUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 2)
+	done := make(chan error, 4)
 	go func() {
 		b := groupTexts(group, 2, "at once")
 		receipt, err := p.stores[1].Append(p.ctx, b, counters.Embedded{})
@@ -268,15 +271,47 @@ func TestNodeCatchesUp(t *testing.T) {
 		done <- err
 	}()
 	go func() { done <- p.stores[1].SetMute(p.ctx, group, 2, 1) }()
+	go func() {
+		_, err := p.stores[1].Find(p.ctx, group) // before members are changed
+		done <- err
+	}()
+	go func() {
+		_, err := p.stores[1].Mutes(p.ctx, group, []uint32{1})
+		done <- err
+	}()
 	const waiting = "SELECT COUNT(*) FROM information_schema.processlist" +
 		" WHERE info LIKE '%FROM IMProxyMark%' AND id<>CONNECTION_ID()"
-	for n := 0; err == nil && n < 2; {
+	for n := 0; err == nil && n < 4; time.Sleep(10 * time.Millisecond) {
 		err = gate.QueryRowContext(p.ctx, waiting).Scan(&n)
 	}
 	if err == nil {
 		_, err = gate.ExecContext(p.ctx, "BACKUP STAGE END")
 	}
-	if err := errors.Join(err, <-done, <-done); err != nil {
+	if err := errors.Join(err, <-done, <-done, <-done, <-done); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNodeGoesOnAfterAStatementThatCannotBePrepared has one batch fail for a missing table, and then
+// another one on the same connection.
+func TestNodeGoesOnAfterAStatementThatCannotBePrepared(t *testing.T) {
+	t.Parallel()
+	b := tables.On(t, servers.StartGalera(t).Nodes[0])
+	at := tables.At(b)
+	at.MaxConns = 2 // one of them for batches
+	s, _ := opened(t, at)
+	group, err := s.Create(t.Context(), chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2}}, 500)
+	if err == nil {
+		_, err = b.Admin.ExecContext(t.Context(), fmt.Sprintf("DROP TABLE IMGroupMessage_%d", group%8))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Append(t.Context(), groupTexts(group, 2, "x"), counters.Embedded{})
+	if chat.KindOf(err) != chat.Unavailable {
+		t.Errorf("without the table: %v", err)
+	}
+	if _, err := s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{}); err != nil {
+		t.Errorf("what needs another table: %v", err)
 	}
 }

@@ -46,7 +46,7 @@ func scanGroup(scan scanner, more ...any) (g chat.GroupInfo, err error) {
 
 // Find implements chat.Groups.
 func (s *Store) Find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) (chat.GroupInfo, error) {
+	return readSurely(ctx, s, func(ctx context.Context, r reader) (chat.GroupInfo, error) {
 		return r.find(ctx, id)
 	}, aboutGroup(id))
 }
@@ -219,7 +219,7 @@ func saveMutes(ctx context.Context, q querier, d dialect, rows []any) error {
 
 // Mutes implements chat.Mutes.
 func (s *Store) Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]uint32, error) {
+	return readSurely(ctx, s, func(ctx context.Context, r reader) (map[uint32]uint32, error) {
 		return r.mutes(ctx, group, users)
 	}, aboutGroup(group))
 }

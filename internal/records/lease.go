@@ -17,19 +17,20 @@ func (s *Store) HoldLease(ctx context.Context, name, holder string, lasts time.D
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	seconds := max(1, int(lasts/time.Second))
-	n, err := exec(ctx, s.write, "UPDATE IMProxyLease SET holder=?, expires=UNIX_TIMESTAMP()+? WHERE name=? AND (holder=? OR expires<=UNIX_TIMESTAMP())",
-		holder, seconds, name, holder)
-	if s.dialect.raced(err) {
-		return false, nil // somebody at another node was quicker
-	}
-	if err != nil || n > 0 {
-		return n > 0, s.failed("taking the lease "+name, err)
-	}
-	_, err = exec(ctx, s.write, "INSERT INTO IMProxyLease (name,holder,expires) VALUES (?,?,UNIX_TIMESTAMP()+?)", name, holder, seconds)
-	if s.dialect.duplicate(err) || s.dialect.raced(err) {
-		return false, nil // it is somebody else's
-	}
-	return err == nil, s.failed("making the lease "+name, err)
+	err = s.again(ctx, func() error {
+		n, err := exec(ctx, s.write, "UPDATE IMProxyLease SET holder=?, expires=UNIX_TIMESTAMP()+?"+
+			" WHERE name=? AND (holder=? OR expires<=UNIX_TIMESTAMP())", holder, seconds, name, holder)
+		if held = n > 0; held || err != nil {
+			return err
+		}
+		_, err = exec(ctx, s.write, "INSERT INTO IMProxyLease (name,holder,expires)"+
+			" VALUES (?,?,UNIX_TIMESTAMP()+?)", name, holder, seconds)
+		if held = err == nil; s.dialect.duplicate(err) {
+			return nil // it is somebody else's
+		}
+		return err
+	})
+	return held && err == nil, s.failed("taking the lease "+name, err)
 }
 
 // ReleaseLease lets others have a lease at once; one that somebody else holds stays.

@@ -160,7 +160,12 @@ func changing(t *testing.T, addr, old, new string) string {
 // back.
 func TestWhatCannotBePreparedIsSpelled(t *testing.T) {
 	t.Parallel()
-	server := servers.StartMariaDB(t)
+	t.Run("alone", func(t *testing.T) { spells(t, servers.StartMariaDB(t)) })
+	t.Run("on a node of Galera", func(t *testing.T) { spells(t, servers.StartGalera(t).Nodes[0]) })
+}
+
+func spells(t *testing.T, server *servers.DatabaseServer) {
+	t.Helper()
 	b := tables.On(t, server)
 	if _, err := b.Admin.ExecContext(t.Context(), "SET GLOBAL max_prepared_stmt_count=0"); err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ type mysqlConnector struct {
 	mayJoin bool // several statements may go in one text, if the server is no node of Galera
 	join    Joining
 
-	unbound atomic.Bool // the last statement could not be prepared: see mysqlConn.unbound
+	unbound atomic.Bool // the last statement could not be prepared: see mysqlConn.cannotBind
 }
 
 // serverRole is what is known of a server's being the master.
@@ -93,7 +93,7 @@ func (m *mysqlConn) setUp(ctx context.Context) (err error) {
 		return err
 	}
 	m.of.role.node.Store(m.node)
-	if m.of.mayJoin {
+	if m.of.mayJoin && !m.node {
 		m.joins, err = m.of.mayBeJoined(ctx, m.driverConn)
 	}
 	return err

@@ -2,7 +2,10 @@ package records
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"fmt"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
@@ -17,22 +20,50 @@ func (s *Store) mayLack(err error) bool {
 	return kind == chat.NotFound || kind == chat.NotAllowed
 }
 
-// catchUp waits until the node has applied all that was committed anywhere before now. Where it
-// does not come so far in time, what it lacks stays refused.
-func (s *Store) catchUp(ctx context.Context) {
+// catchUp waits until the node has applied all that was committed anywhere before now. An error says
+// that it has not come so far: then nothing is known of what it lacks.
+func (s *Store) catchUp(ctx context.Context) error {
 	conn, err := s.write.Conn(ctx)
 	if err == nil {
 		defer conn.Close() // back to the pool
-		_, err = exec(ctx, conn, "SET SESSION wsrep_sync_wait=1")
+		err = waitOn(ctx, conn)
 	}
-	if err == nil {
-		err = each(ctx, conn, "SELECT COUNT(*) FROM IMProxyMark", nil, func(scan scanner) error {
-			return scan(new(int))
-		})
-		_, reset := exec(ctx, conn, "SET SESSION wsrep_sync_wait=DEFAULT")
-		err = errors.Join(err, reset)
+	return s.failed("waiting for what other nodes have committed", err)
+}
+
+// waitOn has a read wait, and the reads after it no more than those before. A connection of which
+// that is not sure is not used again.
+func waitOn(ctx context.Context, conn *sql.Conn) (err error) {
+	var before int
+	if err := conn.QueryRowContext(ctx, "SELECT @@wsrep_sync_wait").Scan(&before); err != nil {
+		return err
 	}
-	if err != nil {
-		s.log.Warn("could not wait for what other nodes have committed", "err", s.dialect.explain(err))
+	set := func(ctx context.Context, value int) error {
+		_, err := exec(ctx, conn, fmt.Sprint("SET SESSION wsrep_sync_wait=", value))
+		return err
 	}
+	defer func() {
+		if reset := set(context.WithoutCancel(ctx), before); reset != nil {
+			err = errors.Join(err, reset, conn.Raw(func(any) error { return driver.ErrBadConn }))
+		}
+	}()
+	if err := set(ctx, before|1); err != nil {
+		return err
+	}
+	return drain(ctx, conn, "SELECT COUNT(*) FROM IMProxyMark")
+}
+
+// readSurely is read for what is refused when it is not found: a node that may lack it catches up
+// first.
+func readSurely[T any](
+	ctx context.Context, s *Store, f func(context.Context, reader) (T, error), subjects ...subject,
+) (T, error) {
+	v, err := read(ctx, s, f, subjects...)
+	if !s.mayLack(err) {
+		return v, err
+	}
+	if err := s.catchUp(ctx); err != nil {
+		return v, err
+	}
+	return f(ctx, s.master())
 }

@@ -67,12 +67,26 @@ func (c *mysqlConn) mayPrepare(text string) bool {
 func (c *mysqlConn) prepareMissed(ctx context.Context) error {
 	for text := range c.statements.missed {
 		delete(c.statements.missed, text)
-		_, err := c.statements.get(ctx, c.driverConn, text)
-		if err != nil && !cannotPrepare(err) {
+		switch _, err := c.prepared(ctx, text); {
+		case err == nil: // or it goes as a text again, and is refused there if it is to be
+		case mysqlCode(err) == 0:
 			return c.heard(err, false)
+		case cannotPrepare(err):
+			c.cannotBind(err)
+			clear(c.statements.missed)
 		}
 	}
 	return nil
+}
+
+// prepared is statements.get.
+func (c *mysqlConn) prepared(ctx context.Context, text string) (driver.Stmt, error) {
+	kept := c.statements.byText[text] != nil
+	stmt, err := c.statements.get(ctx, c.driverConn, text)
+	if err == nil && !kept {
+		c.bindsAgain()
+	}
+	return stmt, err
 }
 
 // drop closes a statement, which has no answer.
@@ -95,9 +109,8 @@ func bound[R any](
 		}
 		return runText(text)
 	}
-	stmt, err := c.statements.get(ctx, c.driverConn, text)
+	stmt, err := c.prepared(ctx, text)
 	if err == nil {
-		c.bindsAgain()
 		if result, err = run(stmt); !forgotten(err) {
 			return result, err
 		}
@@ -136,9 +149,8 @@ func forgotten(err error) bool {
 // cannotBind says once in the log that values go with the texts.
 func (c *mysqlConn) cannotBind(err error) {
 	if !c.of.unbound.Swap(true) {
-		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, "+
-			"spelled in hexadecimal digits: raise max_prepared_stmt_count of the server, "+
-			"or lower maxconncnt here", "addr", c.of.addr, "err", err)
+		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, spelled in "+
+			"hexadecimal digits", "addr", c.of.addr, "err", mysqlDialect{}.explain(err))
 	}
 }
 

@@ -140,7 +140,9 @@ func (s *Store) again(ctx context.Context, once func() error) error {
 	for try := 1; ; try++ {
 		err := once()
 		if s.mayLack(err) && !caughtUp {
-			s.catchUp(ctx)
+			if err := s.catchUp(ctx); err != nil {
+				return err
+			}
 			caughtUp = true
 			continue
 		}
