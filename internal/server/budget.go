@@ -56,8 +56,8 @@ func newBudget(cfg *Config) *budget {
 	}
 }
 
-// errGone is why nothing is reserved for a connection that was closed.
-var errGone = errors.New("the connection is closed, nobody would have the answer")
+// ErrGone is why nothing is reserved for a connection that was closed.
+var ErrGone = errors.New("the connection is closed, nobody would have the answer")
 
 // account is one connection's part of the budget. From held on its fields are guarded by budget.mu.
 type account struct {
@@ -102,7 +102,7 @@ func (w *waiter) account() *account { return w.claim.account }
 
 // reserve waits until the claim of a request may have n bytes more, and takes them. Requests of a
 // connection have their turn in the order they asked. Its owner alone calls it. The error is the
-// context's, or errGone.
+// context's, or ErrGone.
 func (c *claim) reserve(ctx context.Context, n int64) error {
 	a := c.account
 	has := c.n // nobody else changes it
@@ -119,13 +119,13 @@ func (c *claim) reserve(ctx context.Context, n int64) error {
 	}()
 	select {
 	case <-a.gone:
-		return errGone
+		return ErrGone
 	default:
 	}
 	select {
 	case a.turn <- struct{}{}:
 	case <-a.gone:
-		return errGone
+		return ErrGone
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -175,7 +175,7 @@ func (c *claim) wait(ctx context.Context, w *waiter, place **waiter) error {
 	case <-w.ready:
 		return nil
 	case <-a.gone:
-		err = errGone
+		err = ErrGone
 	case <-ctx.Done():
 		err = ctx.Err()
 	}

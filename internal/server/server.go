@@ -34,8 +34,8 @@ type Peer interface {
 	// Reserve waits until there is memory for bytes more than the request's frame has, and takes it
 	// until finish; from then on the answer has what it needs. A handler calls it before the work
 	// whenever the answer may be longer than the request, with the most that it may be longer, and
-	// not after finish. The error is the context's, or says that the connection was closed, so that
-	// the work would be for nobody.
+	// not after finish. The error is the context's, or ErrGone: the connection was closed, and the
+	// work would be for nobody.
 	Reserve(ctx context.Context, bytes int64) error
 }
 
