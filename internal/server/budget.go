@@ -213,10 +213,12 @@ func (c *claim) release() {
 // sent gives back answers.
 func (a *account) sent(batch []outgoing) {
 	b := a.budget
+	now := time.Now().UnixNano()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, out := range batch {
 		if out.request != nil {
+			a.conn.asked.Store(now)
 			c := &out.request.claim
 			a.unsent -= c.n
 			b.unsent -= c.n
@@ -244,6 +246,7 @@ func (b *budget) add(a *account, n int64) {
 	b.used += n
 	b.over += after - before
 	a.addr.held += n
+	a.addr.over += after - before
 	b.forget(a.addr)
 	switch {
 	case before == 0 && after > 0:
@@ -331,7 +334,7 @@ const long = time.Second
 // have least; then those who came first.
 func (b *budget) before(w, v *waiter, now time.Time) bool {
 	wa, va := w.account(), v.account()
-	if wMost, vMost := wa.addr.held > b.shared/2, va.addr.held > b.shared/2; wMost != vMost {
+	if wMost, vMost := wa.addr.over > b.shared/2, va.addr.over > b.shared/2; wMost != vMost {
 		return vMost
 	}
 	if wFor, vFor := wa.largeFor(now), va.largeFor(now); max(wFor, vFor) > long && wFor != vFor {
