@@ -281,7 +281,11 @@ func TestToldTwiceToStop(t *testing.T) {
 	byteAtATime(t, p)
 	signalled(t, p, syscall.SIGTERM)
 	signalled(t, p, syscall.SIGINT)
-	<-c.Stopping()
+	select {
+	case <-c.Stopping():
+	case <-time.After(patience):
+		t.Fatal("peers are not told that it stops")
+	}
 	select {
 	case <-p.Exited():
 		t.Fatal("two signals at a time do not let it finish")

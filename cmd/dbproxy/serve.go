@@ -254,7 +254,7 @@ func (s serving) serve(
 ) error {
 	handler := newHandler(svc, s.log, watch)
 	cfg := s.limits()
-	limitMemory(cfg.MaxPending)
+	limitMemory(cfg.MaxPending, cfg.MaxConns)
 	srv := server.New(cfg, handler, s.log)
 	site, err := newSite(watched{ctx, at.addr(), s, srv, cfg, svc, b}, watch)
 	if err != nil {
@@ -297,11 +297,12 @@ func (s serving) serve(
 }
 
 // limitMemory has the garbage collector work harder when the process has half as much more memory
-// than requests and answers may take, and 64 MiB for all else, unless GOMEMLIMIT says otherwise.
-// Without it the heap may grow to twice what is in use.
-func limitMemory(pending int64) {
+// than requests and answers may take, and 48 KiB for each connection with its buffers, and 64 MiB
+// for all else, unless GOMEMLIMIT says otherwise. Without it the heap may grow to twice what is in
+// use.
+func limitMemory(pending int64, conns int) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(pending + pending/2 + 64<<20)
+		debug.SetMemoryLimit(pending + pending/2 + int64(conns)*48<<10 + 64<<20)
 	}
 }
 

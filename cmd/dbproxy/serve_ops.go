@@ -173,6 +173,14 @@ func (w watched) peers(context.Context) (ops.State, string) {
 		words = append(words, fmt.Sprintf("%s holds most memory, %.1f MiB (all together %.1f of %.1f MiB)",
 			m.Address, mib(m.Bytes), mib(p.Taken), mib(p.Shared)))
 	}
+	if m := p.Ended; m.Address != "" {
+		words = append(words, fmt.Sprintf("%s held most, %.1f MiB, until it was closed %v ago",
+			m.Address, mib(m.Bytes), time.Since(m.At).Round(time.Second)))
+	}
+	if m := p.Refused; m.Address != "" {
+		words = append(words, fmt.Sprintf("%s had most connections, %d, when one was refused or made room %v ago",
+			m.Address, m.Conns, time.Since(m.At).Round(time.Second)))
+	}
 	if p.Waiting > 0 {
 		words = append(words, fmt.Sprintf("%d connections wait for memory, one has got none for %.1f s",
 			p.Waiting, p.LongestWait.Seconds()))
@@ -180,13 +188,13 @@ func (w watched) peers(context.Context) (ops.State, string) {
 	state := ops.Good
 	if p.HeldUp {
 		state = ops.Doubtful
-		words = append(words, "memory for requests and answers is short, or was lately: see what the first "+
-			"address does, or raise MaxPending (--max-pending)")
+		words = append(words, fmt.Sprintf("memory for requests and answers is short, or was lately: see what %s "+
+			"does, or raise MaxPending (--max-pending)", cmp.Or(p.Ended.Address, p.MostBytes.Address, "each peer")))
 	}
 	if p.Crowded {
 		state = ops.Doubtful
-		words = append(words, "connections are short, or were lately: see what the first address does, or raise "+
-			"MaxConnections (--max-connections)")
+		words = append(words, fmt.Sprintf("connections are short, or were lately: see what %s does, or raise "+
+			"MaxConnections (--max-connections)", cmp.Or(p.Refused.Address, p.MostConns.Address, "each peer")))
 	}
 	if len(words) == 0 {
 		words = []string{"none is connected"}

@@ -107,7 +107,8 @@ func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish 
 	}
 	c := &call{ctx: ctx, peer: p, req: req}
 	e.start(h, c, func(answer proto.Message, err error) {
-		if err != nil {
+		// Of a connection that is gone its own last line says how many requests have no answer.
+		if err != nil && !errors.Is(err, server.ErrGone) {
 			answer = h.fail(e, c, err)
 		}
 		if answer != nil && answer != req {
@@ -235,16 +236,18 @@ func items(n, bytes int) int { return min(n*bytes, chat.MaxAnswer) + 4<<10 }
 // few is the bound of an answer that is hardly longer than its request.
 func few[Q proto.Message](Q) int { return 0 }
 
-// reserve waits until there is memory for an answer that is that much longer than the request.
+// reserve waits until there is memory for an answer that is that much longer than the request. The
+// error is one of chat's, or server.ErrGone.
 func (c *call) reserve(bytes int) error {
 	if bytes == 0 {
 		return nil
 	}
-	if err := c.peer.Reserve(c.ctx, int64(bytes)); err != nil {
+	err := c.peer.Reserve(c.ctx, int64(bytes))
+	if err != nil && !errors.Is(err, server.ErrGone) {
 		return chat.Errorf(chat.Unavailable, "%w waiting for memory for the answer; the peer may take its answers too slowly: %w",
 			chat.ErrDropped, err)
 	}
-	return nil
+	return err
 }
 
 // change is a command that changes something: it takes effect in its lane, in the order read.

@@ -22,6 +22,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/server"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/servers"
 	"github.com/teamtalk-go/dbproxy/test/tables"
@@ -175,11 +176,14 @@ func (o *outcomes) take() []string {
 }
 
 // peer is who asks; its answers do not wait unless it is told so.
-type peer struct{ deaf bool }
+type peer struct{ deaf, gone bool }
 
 func (peer) String() string { return "192.0.2.1:1" }
 
 func (p peer) Reserve(ctx context.Context, _ int64) error {
+	if p.gone {
+		return server.ErrGone
+	}
 	if p.deaf {
 		<-ctx.Done()
 		return ctx.Err()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/server"
 )
 
 // Outcome is what became of a request, in one word, for those who count.
@@ -22,6 +23,8 @@ const (
 	Uncertain Outcome = "uncertain"
 	// Dropped: its time was over before its turn came, or the proxy was stopping. Nothing was done.
 	Dropped Outcome = "dropped"
+	// Gone: its connection was closed while it waited for memory for its answer. Nothing was done.
+	Gone Outcome = "gone"
 	// Unparsable: its body is no such message.
 	Unparsable Outcome = "unparsable"
 	// Unknown: there is no request of that number.
@@ -33,7 +36,7 @@ const UnknownName = "unknown"
 
 // Outcomes are the outcomes that a request of the protocol can have: all but Unknown.
 func Outcomes() []Outcome {
-	return []Outcome{Answered, Refused, Failed, Uncertain, Dropped, Unparsable}
+	return []Outcome{Answered, Refused, Failed, Uncertain, Dropped, Gone, Unparsable}
 }
 
 // Names are the names of all requests of the protocol.
@@ -49,6 +52,8 @@ func outcomeOf(err error) Outcome {
 	switch {
 	case err == nil:
 		return Answered
+	case errors.Is(err, server.ErrGone):
+		return Gone
 	case errors.Is(err, chat.ErrDropped):
 		return Dropped
 	case chat.Refused(err):

@@ -65,6 +65,26 @@ func TestOutcomesAreObservedBeforeTheAnswer(t *testing.T) {
 	})
 }
 
+// TestNobodyFailsWhoIsGone: requests whose connection was closed while they waited for memory are no
+// failures of ours, and have no answer.
+func TestNobodyFailsWhoIsGone(t *testing.T) {
+	rule(t, func(w *world) {
+		w.people()
+		w.peer.gone = true
+		list := &impb.IMGetMsgListReq{
+			UserId: new(uint32(1)), SessionType: impb.SessionType(1).Enum(), SessionId: new(uint32(2)),
+			MsgIdBegin: new(uint32(0)), MsgCnt: new(uint32(10)),
+		}
+		if a := w.await(w.begin(frame(w, list))); a.ok {
+			w.Errorf("answered %+v", a)
+		}
+		w.observed("IMGetMsgListReq gone")
+		if refused, failed := w.h.Counts(); refused != 0 || failed != 0 {
+			w.Errorf("%d refused, %d failed", refused, failed)
+		}
+	})
+}
+
 func TestAnOutcomeThatNobodyKnowsIsUncertain(t *testing.T) {
 	ruleWith(t, func(s *chat.Store) { s.Ledger = doubtful{s.Ledger} }, func(w *world) {
 		w.ctx = dueAt{context.Background(), time.Now().Add(800 * time.Millisecond)}

@@ -12,6 +12,7 @@ import (
 
 const (
 	// maxWaiting is how many bytes of lines may wait until they are written; more of them are lost.
+	// A single line may be longer.
 	maxWaiting = 256 << 10
 	// retryEvery is how often it is tried, without a new line to write, to tell of those that were
 	// lost.
@@ -67,7 +68,7 @@ func (w *Writer) Write(line []byte) (int, error) {
 	switch {
 	case w.closed:
 		w.lose(errClosed)
-	case w.bytes+len(line) > maxWaiting:
+	case w.bytes > 0 && w.bytes+len(line) > maxWaiting:
 		w.lose(errNotRead)
 		if n := len(w.waiting); n == 0 || !w.waiting[n-1].lost {
 			w.waiting = append(w.waiting, waiting{lost: true})

@@ -51,6 +51,20 @@ func TestAReaderThatReadsLate(t *testing.T) {
 	w.Close(patience)
 }
 
+// TestALongLine: a line longer than what may wait is written when nothing else waits.
+func TestALongLine(t *testing.T) {
+	var out strings.Builder
+	w := logwriter.New(&out, tell)
+	line := strings.Repeat("x", 1<<20) + "\n"
+	if _, err := w.Write([]byte(line)); err != nil {
+		t.Fatal(err)
+	}
+	w.Close(patience)
+	if out.String() != line || w.Total() != 0 {
+		t.Errorf("%d bytes written, %d lines lost", out.Len(), w.Total())
+	}
+}
+
 // disk takes so many bytes, and then none until it gets more room.
 type disk struct {
 	text strings.Builder

@@ -9,6 +9,28 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 )
 
+// TestIdleConnectionsLeave: who keeps a connection and asks nothing does not have its place for long.
+func TestIdleConnectionsLeave(t *testing.T) {
+	const bound = 3 * time.Second
+	s := serve(t, ops.Site{Connections: 1})
+	for range 2 {
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := conn.Write([]byte("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(5 * bound)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestConnectionsWait: those who come when all places are taken wait until somebody leaves; and the
 // end of the site does not wait for anybody.
 func TestConnectionsWait(t *testing.T) {

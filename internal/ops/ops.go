@@ -24,7 +24,7 @@ const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
-	idleTimeout   = 30 * time.Second
+	idleTimeout   = 3 * time.Second // an idle connection has a place that others wait for
 	headerBytes   = 64 << 10
 	gatherTimeout = 10 * time.Second // of one scrape
 	maxScrapes    = 4                // at once

@@ -103,7 +103,7 @@ func NewCollector(s Sources) prometheus.Collector {
 		starved:      gaugeMetric("budget_waiting", "Connections that wait for memory."),
 		starving:     gaugeMetric("budget_wait_seconds", "How long one of them has got none, at the most."),
 		mostConns:    gaugeMetric("connections_most", "Connections of the address that holds most of them.", "address"),
-		mostBytes:    gaugeMetric("budget_most_bytes", "Bytes of the budget that the address holds which holds most of it.", "address"),
+		mostBytes:    gaugeMetric("budget_most_bytes", "Bytes of the shared half of the budget that the address has which has most of it.", "address"),
 
 		waiting: gaugeMetric("queue_length", "Messages and other changes that wait for their turn."),
 		lanes:   gaugeMetric("queue_lanes", "Talks, users and the like with a change waiting or under way."),

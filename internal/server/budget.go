@@ -56,8 +56,8 @@ func newBudget(cfg *Config) *budget {
 	}
 }
 
-// errGone is why nothing is reserved for a connection that was closed.
-var errGone = errors.New("the connection is closed, nobody would have the answer")
+// ErrGone is why nothing is reserved for a connection that was closed.
+var ErrGone = errors.New("the connection is closed, nobody would have the answer")
 
 // account is one connection's part of the budget. From held on its fields are guarded by budget.mu.
 type account struct {
@@ -102,7 +102,7 @@ func (w *waiter) account() *account { return w.claim.account }
 
 // reserve waits until the claim of a request may have n bytes more, and takes them. Requests of a
 // connection have their turn in the order they asked. Its owner alone calls it. The error is the
-// context's, or errGone.
+// context's, or ErrGone.
 func (c *claim) reserve(ctx context.Context, n int64) error {
 	a := c.account
 	has := c.n // nobody else changes it
@@ -119,13 +119,13 @@ func (c *claim) reserve(ctx context.Context, n int64) error {
 	}()
 	select {
 	case <-a.gone:
-		return errGone
+		return ErrGone
 	default:
 	}
 	select {
 	case a.turn <- struct{}{}:
 	case <-a.gone:
-		return errGone
+		return ErrGone
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -175,7 +175,7 @@ func (c *claim) wait(ctx context.Context, w *waiter, place **waiter) error {
 	case <-w.ready:
 		return nil
 	case <-a.gone:
-		err = errGone
+		err = ErrGone
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -213,10 +213,12 @@ func (c *claim) release() {
 // sent gives back answers.
 func (a *account) sent(batch []outgoing) {
 	b := a.budget
+	now := time.Now().UnixNano()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, out := range batch {
 		if out.request != nil {
+			a.conn.asked.Store(now)
 			c := &out.request.claim
 			a.unsent -= c.n
 			b.unsent -= c.n
@@ -244,6 +246,7 @@ func (b *budget) add(a *account, n int64) {
 	b.used += n
 	b.over += after - before
 	a.addr.held += n
+	a.addr.over += after - before
 	b.forget(a.addr)
 	switch {
 	case before == 0 && after > 0:
@@ -331,7 +334,7 @@ const long = time.Second
 // have least; then those who came first.
 func (b *budget) before(w, v *waiter, now time.Time) bool {
 	wa, va := w.account(), v.account()
-	if wMost, vMost := wa.addr.held > b.shared/2, va.addr.held > b.shared/2; wMost != vMost {
+	if wMost, vMost := wa.addr.over > b.shared/2, va.addr.over > b.shared/2; wMost != vMost {
 		return vMost
 	}
 	if wFor, vFor := wa.largeFor(now), va.largeFor(now); max(wFor, vFor) > long && wFor != vFor {

@@ -28,8 +28,8 @@ type Config struct {
 	// IdleTimeout is how long a peer may be silent, one byte being enough, before its connection is closed. While the
 	// server itself does not read, this clock stands still.
 	IdleTimeout time.Duration
-	// QuietTimeout is how long a peer must have asked nothing, heartbeats or not, for its
-	// connection to make room for a new one when all are taken.
+	// QuietTimeout is how long a peer must have asked nothing, heartbeats or not, and been owed
+	// nothing, for its connection to make room for a new one when all are taken.
 	QuietTimeout time.Duration
 	// MinSendRate is how many bytes a second a peer must send of a frame that it has begun, and
 	// MinTakeRate how many it must take of answers that wait for it. Who is slower throughout

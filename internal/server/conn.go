@@ -34,7 +34,7 @@ type conn struct {
 	account account
 	outbox  outbox
 	slots   *semaphore.Weighted // one for each request in flight, from its Start until its answer is written
-	asked   atomic.Int64        // when the last request came, or when it was opened, Unix nanoseconds
+	asked   atomic.Int64        // when lastAsked is, Unix nanoseconds
 	// arriving is the memory of the frame of which more is waited for now; nil: nothing is, or nothing is admitted yet.
 	arriving atomic.Pointer[claim]
 
@@ -78,7 +78,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 
 func (c *conn) newRequest() *request { return &request{conn: c, claim: claim{account: &c.account}} }
 
-// lastAsked is when the last request came, or when it was opened.
+// lastAsked is when the last request came or the last answer was written, or when it was opened.
 func (c *conn) lastAsked() time.Time { return time.Unix(0, c.asked.Load()) }
 
 // run serves the connection to its end. Whatever ends its reading, what is in flight is still answered.
@@ -179,9 +179,6 @@ func (c *conn) logEnd() {
 	why := c.srv.closeReason(reason)
 	c.srv.closed[why].Add(1)
 	level := slog.LevelInfo
-	if why == byHeldMost {
-		c.srv.lastEnded.Store(time.Now().UnixNano())
-	}
 	if why == byNotTaken || why == bySlowFrame || why == byHeldMost {
 		level = slog.LevelWarn
 	}

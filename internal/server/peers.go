@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,8 +14,8 @@ const (
 	// lately is how long an ended or refused connection keeps Peers doubtful.
 	lately = 30 * time.Second
 	// renameAfter is the least time between two lines that tell of the same trouble with another
-	// address.
-	renameAfter = 10 * time.Second
+	// address. Who is new is named within 2 s.
+	renameAfter = time.Second
 )
 
 // address is where connections come from. Its fields are guarded by budget.mu.
@@ -22,13 +23,20 @@ type address struct {
 	name  string
 	conns int
 	held  int64 // bytes of the budget
+	over  int64 // of those, beyond the floors of its connections
 }
 
 // Holder is what the connections from one address hold.
 type Holder struct {
 	Address string // an IP address; empty: there is none
 	Conns   int
-	Bytes   int64 // of requests under way and of answers
+	Bytes   int64 // of requests under way and of answers, beyond the floors
+}
+
+// Past is who held most when others went short. It is zero when that was not lately.
+type Past struct {
+	Holder
+	At time.Time
 }
 
 // Peers is how peers get along with what they share: connections and memory.
@@ -50,6 +58,9 @@ type Peers struct {
 	// Crowded is whether connections are short: nearly all are taken, or lately one was refused or
 	// made room.
 	Crowded bool
+
+	Ended   Past // whose connection was ended last, with what that address held then
+	Refused Past // who had most connections when one was last refused or made room
 }
 
 // addressOf is the address of a connection without its port.
@@ -71,7 +82,7 @@ func (b *budget) enter(a *account, name string) {
 	a.addr.conns++
 }
 
-// exit says that the connection is over. What it holds is given back later, if need be.
+// exit says that the connection is over, once. What it holds is given back later, if need be.
 func (b *budget) exit(a *account) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,17 +92,27 @@ func (b *budget) exit(a *account) {
 
 // forget drops an address that has nothing any more. The caller holds mu.
 func (b *budget) forget(addr *address) {
-	if addr.conns == 0 && addr.held == 0 {
+	if addr.conns == 0 && addr.held == 0 && b.addrs[addr.name] == addr {
 		delete(b.addrs, addr.name)
 	}
 }
+
+// holder is what the connections from the address of a hold.
+func (b *budget) holder(a *account) Holder {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return a.addr.holder()
+}
+
+// holder is what its connections hold. The caller holds mu.
+func (a *address) holder() Holder { return Holder{a.name, a.conns, a.over} }
 
 // peers looks who holds most and who waits.
 func (b *budget) peers(now time.Time) (p Peers) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, a := range b.addrs {
-		h := Holder{a.name, a.conns, a.held}
+		h := a.holder()
 		if m := p.MostConns; h.Conns > m.Conns || h.Conns == m.Conns && h.Conns > 0 && h.Bytes > m.Bytes {
 			p.MostConns = h
 		}
@@ -116,11 +137,25 @@ func (s *Server) Peers() Peers {
 	p.Connections = len(s.conns)
 	s.mu.Unlock()
 	p.MaxConns = s.cfg.MaxConns
-	recent := func(at int64) bool { return at != 0 && now.Sub(time.Unix(0, at)) < lately }
-	p.HeldUp = p.LongestWait >= heldUpAfter || p.Taken >= p.Shared-p.Shared/8 || recent(s.lastEnded.Load())
-	p.Crowded = p.Connections >= p.MaxConns-p.MaxConns/10 || recent(s.lastCrowded.Load())
+	recent := func(last *atomic.Pointer[Past]) (p Past) {
+		if last := last.Load(); last != nil && now.Sub(last.At) < lately {
+			p = *last
+		}
+		return p
+	}
+	p.Ended, p.Refused = recent(&s.lastEnded), recent(&s.lastCrowded)
+	p.HeldUp = p.shortOfMemory() || p.Ended != Past{}
+	p.Crowded = p.shortOfConns() || p.Refused != Past{}
 	return p
 }
+
+// shortOfMemory is whether memory is short now.
+func (p *Peers) shortOfMemory() bool {
+	return p.LongestWait >= heldUpAfter || p.Taken >= p.Shared-p.Shared/8
+}
+
+// shortOfConns is whether connections are short now.
+func (p *Peers) shortOfConns() bool { return p.Connections >= p.MaxConns-p.MaxConns/10 }
 
 // naming is what the log has said of peers.
 type naming struct {
@@ -133,23 +168,24 @@ type named struct {
 }
 
 // name logs who holds most, when somebody holds most of all there is or when there is too little
-// for others, and when that is over.
+// for others, and when that is over. While it is only lately that there was, it is who held most
+// then.
 func (n *naming) name(log *slog.Logger, p Peers, now time.Time) {
-	holder := func(short bool, h Holder) string {
-		if short {
-			return h.Address // empty: all have gone
-		}
-		return ""
-	}
 	m := p.MostBytes
-	if changed, over := n.memory.next(holder(p.HeldUp || m.Bytes > p.Shared/2, m), now); over {
+	if !p.shortOfMemory() && m.Bytes <= p.Shared/2 {
+		m = p.Ended.Holder // empty: nobody
+	}
+	if changed, over := n.memory.next(m.Address, now); over {
 		log.Info("memory for requests and answers is there again")
 	} else if changed {
 		log.Warn("memory for requests and answers is short, or one address holds most of it", "address", m.Address,
 			"bytes", m.Bytes, "connections", m.Conns, "taken", p.Taken, "limit", p.Shared, "waiting", p.Waiting)
 	}
 	m = p.MostConns
-	if changed, over := n.slots.next(holder(p.Crowded || m.Conns > p.MaxConns/2, m), now); over {
+	if !p.shortOfConns() && m.Conns <= p.MaxConns/2 {
+		m = p.Refused.Holder
+	}
+	if changed, over := n.slots.next(m.Address, now); over {
 		log.Info("connections are there again")
 	} else if changed {
 		log.Warn("connections are short, or one address holds most of them", "address", m.Address,
@@ -168,13 +204,13 @@ func (n *named) next(holder string, now time.Time) (changed, over bool) {
 }
 
 // quietest is the connection that makes room for a new one: of those whose peers have asked nothing
-// for QuietTimeout, one from the address that has most connections, and there the one that is quiet
-// longest. Nil when there is none. The caller holds mu.
+// for QuietTimeout, and have no request or answer under way, one from the address that has most
+// connections, and there the one that is quiet longest. Nil when there is none. The caller holds mu.
 func (s *Server) quietest(now time.Time) (quietest *conn) {
 	s.budget.mu.Lock()
 	defer s.budget.mu.Unlock()
 	for c := range s.conns {
-		if now.Sub(c.lastAsked()) < s.cfg.QuietTimeout {
+		if c.account.held > 0 || now.Sub(c.lastAsked()) < s.cfg.QuietTimeout {
 			continue
 		}
 		if quietest != nil {

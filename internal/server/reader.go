@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -47,8 +48,8 @@ func (c *conn) admit(bytes int) error {
 	if c.admitted == 0 {
 		more += requestOverhead
 	}
-	if c.next.claim.grow(c.reading, int64(more)) != nil {
-		return context.Cause(c.reading)
+	if err := c.next.claim.grow(c.reading, int64(more)); err != nil {
+		return cmp.Or(context.Cause(c.reading), err)
 	}
 	c.admitted = bytes
 	c.sending.rest()

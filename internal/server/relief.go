@@ -99,6 +99,7 @@ func (s *Server) watch(ctx context.Context) {
 			late := max(0, time.Since(last)-lookEvery) // the machine is busy: peers may not have had their turn
 			last = time.Now()
 			for _, c := range s.budget.inTheWay(now, late) {
+				s.lastEnded.Store(&Past{s.budget.holder(&c.account), now})
 				c.end(errHeldMost)
 			}
 			if now.Sub(named) >= nameEvery {

@@ -34,8 +34,8 @@ type Peer interface {
 	// Reserve waits until there is memory for bytes more than the request's frame has, and takes it
 	// until finish; from then on the answer has what it needs. A handler calls it before the work
 	// whenever the answer may be longer than the request, with the most that it may be longer, and
-	// not after finish. The error is the context's, or says that the connection was closed, so that
-	// the work would be for nobody.
+	// not after finish. The error is the context's, or ErrGone: the connection was closed, and the
+	// work would be for nobody.
 	Reserve(ctx context.Context, bytes int64) error
 }
 
@@ -69,9 +69,9 @@ type Server struct {
 	panics    atomic.Int64
 	finished  atomic.Int64 // requests the handler is done with
 
-	// When a connection was last ended because it held too much or was too slow, and when one was
-	// last refused or had to make room, Unix nanoseconds.
-	lastEnded, lastCrowded atomic.Int64
+	// When a connection was last ended because it held most, and when one was last refused or had
+	// to make room; and who held most then.
+	lastEnded, lastCrowded atomic.Pointer[Past]
 
 	// life is the parent of every request's context; it ends when Serve does, at the latest at the drain's deadline.
 	life context.Context
@@ -154,11 +154,13 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 func (s *Server) open(nc net.Conn) {
 	c := newConn(s, nc)
 	var quiet *conn // makes room
+	var crowding Holder
 	s.mu.Lock()
 	full := len(s.conns) >= s.cfg.MaxConns
 	if full {
 		if quiet = s.quietest(time.Now()); quiet != nil {
-			delete(s.conns, quiet)
+			crowding = s.budget.holder(&quiet.account)
+			s.leave(quiet)
 			full = false
 		}
 	}
@@ -169,17 +171,17 @@ func (s *Server) open(nc net.Conn) {
 	open := len(s.conns)
 	s.mu.Unlock()
 
-	if full || quiet != nil {
-		s.lastCrowded.Store(time.Now().UnixNano())
-	}
 	if full {
 		s.refused.Add(1)
-		most := s.Peers().MostConns
+		now := time.Now()
+		most := s.budget.peers(now).MostConns
+		s.lastCrowded.Store(&Past{most, now})
 		c.log.Warn("connection refused: too many", "limit", s.cfg.MaxConns, "most", most.Address, "of_it", most.Conns)
 		_ = nc.Close()
 		return
 	}
 	if quiet != nil {
+		s.lastCrowded.Store(&Past{crowding, time.Now()})
 		quiet.end(errMadeRoom)
 	}
 	s.opened.Add(1)
@@ -187,10 +189,17 @@ func (s *Server) open(nc net.Conn) {
 	s.running.Go(func() {
 		c.run()
 		s.mu.Lock()
-		delete(s.conns, c)
+		s.leave(c)
 		s.mu.Unlock()
-		s.budget.exit(&c.account)
 	})
+}
+
+// leave takes a connection out of those that count, if it is not out yet. The caller holds mu.
+func (s *Server) leave(c *conn) {
+	if _, in := s.conns[c]; in {
+		delete(s.conns, c)
+		s.budget.exit(&c.account)
+	}
 }
 
 // each calls f for every connection.
