@@ -239,9 +239,6 @@ func few[Q proto.Message](Q) int { return 0 }
 // reserve waits until there is memory for an answer that is that much longer than the request. The
 // error is one of chat's, or server.ErrGone.
 func (c *call) reserve(bytes int) error {
-	if bytes == 0 {
-		return nil
-	}
 	err := c.peer.Reserve(c.ctx, int64(bytes))
 	if err != nil && !errors.Is(err, server.ErrGone) {
 		return chat.Errorf(chat.Unavailable, "%w waiting for memory for the answer; the peer may take its answers too slowly: %w",

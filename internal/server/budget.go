@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// requestOverhead is what a request counts for beside its frame, and then beside its answer, bytes.
-const requestOverhead = 1 << 10
+// What a request counts for beside its frame, with all that serves it, and then beside its answer,
+// in bytes.
+const (
+	requestOverhead = 8 << 10
+	answerOverhead  = 1 << 10
+)
 
 // maxLine is how many requests of a connection may wait to reserve. While there are as many, it is
 // not read on.
@@ -184,8 +188,7 @@ func (c *claim) wait(ctx context.Context, w *waiter, place **waiter) error {
 	if c.wants != w {
 		return nil // it was given, and goes with the claim
 	}
-	a.leave(w)
-	b.dispatch()
+	a.leave(w) // whom it kept waiting, watch finds
 	return err
 }
 
@@ -194,11 +197,11 @@ func (c *claim) answer(n int64) {
 	a, b := c.account, c.account.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n += requestOverhead
-	b.set(c, n)
+	n += answerOverhead
+	over := b.set(c, n)
 	a.unsent += n
 	b.unsent += n
-	b.dispatch()
+	b.freed(a, over)
 }
 
 // release gives back what a claim has that is no answer.
@@ -206,8 +209,7 @@ func (c *claim) release() {
 	b := c.account.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.set(c, 0)
-	b.dispatch()
+	b.freed(c.account, b.set(c, 0))
 }
 
 // sent gives back answers.
@@ -216,25 +218,37 @@ func (a *account) sent(batch []outgoing) {
 	now := time.Now().UnixNano()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	over := int64(0)
 	for _, out := range batch {
 		if out.request != nil {
 			a.conn.asked.Store(now)
 			c := &out.request.claim
 			a.unsent -= c.n
 			b.unsent -= c.n
-			b.set(c, 0)
+			over += b.set(c, 0)
 		}
 	}
-	b.dispatch()
+	b.freed(a, over)
 }
 
 // The rest is called with mu held.
 
-// set makes a claim one of n bytes.
-func (b *budget) set(c *claim, n int64) {
+// set makes a claim one of n bytes. It returns how many bytes more are used of the shared half.
+func (b *budget) set(c *claim, n int64) (over int64) {
+	over = -b.over
 	b.add(c.account, n-c.n)
 	if c.n = n; n == 0 && b.beyond == c {
 		b.beyond = nil
+		return min(over+b.over, -1) // others may go beyond now
+	}
+	return over + b.over
+}
+
+// freed has those go on who wait for what a gave back. Of its floor nobody else can have anything:
+// when thousands of small requests end at once, nobody is looked for in vain.
+func (b *budget) freed(a *account, over int64) {
+	if _, waits := b.waiting[a]; over < 0 || waits {
+		b.dispatch()
 	}
 }
 

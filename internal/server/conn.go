@@ -21,6 +21,9 @@ const (
 	// lingering is how long a connection is still read, and what comes discarded, after the last answer: were it closed
 	// with bytes unread, the kernel would reset it, and the peer lose answers it has not read yet.
 	lingering = 500 * time.Millisecond
+	// maxPlaces is how many reads of one connection are at work at once. So what thousands ask on
+	// some connections does not go before what is asked on another.
+	maxPlaces = 16
 )
 
 // conn is one connection.
@@ -34,6 +37,7 @@ type conn struct {
 	account account
 	outbox  outbox
 	slots   *semaphore.Weighted // one for each request in flight, from its Start until its answer is written
+	places  *semaphore.Weighted // one for each request that is past Reserve, until it is finished
 	asked   atomic.Int64        // when lastAsked is, Unix nanoseconds
 	// arriving is the memory of the frame of which more is waited for now; nil: nothing is, or nothing is admitted yet.
 	arriving atomic.Pointer[claim]
@@ -65,6 +69,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		account: account{budget: s.budget, turn: make(chan struct{}, 1), gone: make(chan struct{})},
 		outbox:  outbox{wake: make(chan struct{}, 1)},
 		slots:   semaphore.NewWeighted(int64(s.cfg.MaxInFlight)),
+		places:  semaphore.NewWeighted(maxPlaces),
 		sending: pace{rate: s.cfg.MinSendRate, window: s.cfg.RateWindow},
 		taking:  pace{rate: s.cfg.MinTakeRate, window: s.cfg.RateWindow},
 	}

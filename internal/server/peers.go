@@ -205,11 +205,20 @@ func (n *named) next(holder string, now time.Time) (changed, over bool) {
 
 // quietest is the connection that makes room for a new one: of those whose peers have asked nothing
 // for QuietTimeout, and have no request or answer under way, one from the address that has most
-// connections, and there the one that is quiet longest. Nil when there is none. The caller holds mu.
-func (s *Server) quietest(now time.Time) (quietest *conn) {
+// connections, and there the one that is quiet longest. None goes for an address that has more
+// connections than its own: so nobody who opens ever more pushes the others out. Nil when there is
+// none. The caller holds mu.
+func (s *Server) quietest(from string, now time.Time) (quietest *conn) {
 	s.budget.mu.Lock()
 	defer s.budget.mu.Unlock()
+	has := 0
+	if addr := s.budget.addrs[from]; addr != nil {
+		has = addr.conns
+	}
 	for c := range s.conns {
+		if c.account.addr.name != from && c.account.addr.conns < has {
+			continue
+		}
 		if c.account.held > 0 || now.Sub(c.lastAsked()) < s.cfg.QuietTimeout {
 			continue
 		}

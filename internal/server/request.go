@@ -18,6 +18,7 @@ type request struct {
 	command uint16
 	seq     uint16
 	cancel  context.CancelFunc
+	placed  bool // it has one of its connection's places
 	ended   atomic.Bool
 }
 
@@ -26,6 +27,18 @@ func (r *request) String() string { return r.conn.peer }
 
 // Reserve implements Peer.
 func (r *request) Reserve(ctx context.Context, bytes int64) error {
+	if err := r.conn.places.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	r.placed = true
+	select {
+	case <-r.conn.account.gone:
+		return ErrGone
+	default:
+	}
+	if bytes == 0 {
+		return nil
+	}
 	return r.claim.reserve(ctx, bytes)
 }
 
@@ -59,6 +72,9 @@ func (r *request) end(answer pdu.Frame, ok bool) (first bool) {
 		return false
 	}
 	r.cancel()
+	if r.placed {
+		r.conn.places.Release(1)
+	}
 	r.conn.srv.finished.Add(1)
 	if ok {
 		r.conn.send(answer, r)

@@ -31,10 +31,11 @@ import (
 type Peer interface {
 	// String returns the remote address, for logs.
 	String() string
-	// Reserve waits until there is memory for bytes more than the request's frame has, and takes it
-	// until finish; from then on the answer has what it needs. A handler calls it before the work
-	// whenever the answer may be longer than the request, with the most that it may be longer, and
-	// not after finish. The error is the context's, or ErrGone: the connection was closed, and the
+	// Reserve waits until fewer than 16 of the connection's requests that have called it are under
+	// way, and until there is memory for bytes more than the request's frame has, and takes both
+	// until finish; from then on the answer has what it needs. A handler calls it once, before a read
+	// and before other work whose answer may be longer than the request, with the most that it may be
+	// longer, and not after finish. The error is the context's, or ErrGone: the connection was closed, and the
 	// work would be for nobody.
 	Reserve(ctx context.Context, bytes int64) error
 }
@@ -158,7 +159,7 @@ func (s *Server) open(nc net.Conn) {
 	s.mu.Lock()
 	full := len(s.conns) >= s.cfg.MaxConns
 	if full {
-		if quiet = s.quietest(time.Now()); quiet != nil {
+		if quiet = s.quietest(addressOf(nc), time.Now()); quiet != nil {
 			crowding = s.budget.holder(&quiet.account)
 			s.leave(quiet)
 			full = false
