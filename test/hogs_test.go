@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -176,6 +177,10 @@ func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end 
 				go h.sip(256<<10, time.Second)
 				h.push(askPage, 10_000)
 			})
+		},
+		"three hundred ask for a thousand pages each": func(p *harness.Proxy, from string) func() {
+			burst := bytes.Repeat(askPage, 1000)
+			return hogs(t, p, from, 300, func(h hog) { h.push(burst, 1) })
 		},
 		"twenty dribble":      dribble(20),
 		"two hundred dribble": dribble(200),

@@ -27,9 +27,10 @@ const maxLine = 64
 // free, at the most. So the fuller it gets, the less may one have, and those who need little find
 // something.
 //
-// One claim at a time, the first of those that wait, may go beyond that, until it is given back. So
-// a frame longer than the whole budget gets through, too; and frames that each have a part and want
-// more do not wait for each other for ever.
+// One frame at a time, the first of those that wait, may go beyond that, until it is given back, and
+// one answer. So a frame longer than the whole budget gets through, too; frames that each have a
+// part and want more do not wait for each other for ever; and no answer waits for a frame that comes
+// slowly.
 type budget struct {
 	max    int64
 	floor  int64 // of each connection
@@ -40,7 +41,7 @@ type budget struct {
 	used    int64                 // by all claims
 	unsent  int64                 // by those that are answers
 	over    int64                 // used of the shared half
-	beyond  *claim                // the claim that may have more than fits; nil: there is none
+	beyond  [kinds]*claim         // those that may have more than fits; nil: there is none
 	waiting map[*account]struct{} // those who want more
 	large   map[*account]struct{} // those who hold more than their floor
 	granted time.Time             // when somebody who waited was last given something
@@ -95,11 +96,21 @@ type claim struct {
 // waiter is a claim that wants more than it may have now.
 type waiter struct {
 	claim  *claim
+	kind   kind
 	n      int64 // more bytes
 	asleep bool  // what the claim has is among account.asleep
 	since  time.Time
 	ready  chan struct{} // closed, with mu held, when it was given them
 }
+
+// kind is what a claim wants more for.
+type kind int
+
+const (
+	forFrame  kind = iota // the frame that is being read
+	forAnswer             // the answer of a request
+	kinds                 // how many there are
+)
 
 // account is whose claim it is.
 func (w *waiter) account() *account { return w.claim.account }
@@ -134,7 +145,7 @@ func (c *claim) reserve(ctx context.Context, n int64) error {
 		return ctx.Err()
 	}
 	defer func() { <-a.turn }()
-	return c.wait(ctx, &waiter{claim: c, n: n, asleep: true}, &a.reserves)
+	return c.wait(ctx, &waiter{claim: c, kind: forAnswer, n: n, asleep: true}, &a.reserves)
 }
 
 // shortLine waits until fewer than maxLine requests wait to reserve. The error is the context's.
@@ -151,7 +162,7 @@ func (a *account) shortLine(ctx context.Context) error {
 
 // grow does the same for the frame that is being read.
 func (c *claim) grow(ctx context.Context, n int64) error {
-	return c.wait(ctx, &waiter{claim: c, n: n}, &c.account.growing)
+	return c.wait(ctx, &waiter{claim: c, kind: forFrame, n: n}, &c.account.growing)
 }
 
 // wait waits at a place of its account until w has what it wants.
@@ -237,11 +248,15 @@ func (a *account) sent(batch []outgoing) {
 func (b *budget) set(c *claim, n int64) (over int64) {
 	over = -b.over
 	b.add(c.account, n-c.n)
-	if c.n = n; n == 0 && b.beyond == c {
-		b.beyond = nil
-		return min(over+b.over, -1) // others may go beyond now
+	over += b.over
+	c.n = n
+	for k := range b.beyond {
+		if n == 0 && b.beyond[k] == c {
+			b.beyond[k] = nil
+			over = min(over, -1) // others may go beyond now
+		}
 	}
-	return over + b.over
+	return over
 }
 
 // freed has those go on who wait for what a gave back. Of its floor nobody else can have anything:
@@ -282,7 +297,8 @@ func (b *budget) fits(w *waiter) bool {
 
 // may is whether w may have more now.
 func (b *budget) may(w *waiter) bool {
-	return b.fits(w) || b.beyond == w.claim || b.beyond == nil && b.within(w)
+	beyond := b.beyond[w.kind]
+	return b.fits(w) || beyond == w.claim || beyond == nil && b.within(w)
 }
 
 // within is whether w waits for others, and not for its own connection.
@@ -300,7 +316,7 @@ func (w *waiter) others() int64 {
 // take gives w what it wants.
 func (b *budget) take(w *waiter) {
 	if !b.fits(w) {
-		b.beyond = w.claim
+		b.beyond[w.kind] = w.claim
 	}
 	b.add(w.account(), w.n)
 	w.claim.n += w.n
@@ -310,7 +326,7 @@ func (b *budget) take(w *waiter) {
 func (b *budget) dispatch() {
 	for len(b.waiting) > 0 {
 		w := b.next()
-		if w == nil || !b.may(w) {
+		if w == nil {
 			return
 		}
 		w.account().leave(w)
@@ -321,21 +337,29 @@ func (b *budget) dispatch() {
 	}
 }
 
-// next is who may have more first: the one that may go beyond, or else the one that comes before
-// all others. Nil when all that wait, wait for their own connections.
-func (b *budget) next() (first *waiter) {
-	if b.beyond != nil && b.beyond.wants != nil {
-		return b.beyond.wants
+// next is who may have more now: one that may go beyond, or else a frame, or a request, that comes
+// before all others. Nil when there is none, or all that wait, wait for their own connections.
+func (b *budget) next() *waiter {
+	for _, c := range b.beyond {
+		if c != nil && c.wants != nil && b.may(c.wants) {
+			return c.wants
+		}
 	}
 	now := time.Now()
+	var first [kinds]*waiter
 	for a := range b.waiting {
 		for w := range a.heads() {
-			if (b.within(w) || b.fits(w)) && (first == nil || b.before(w, first, now)) {
-				first = w
+			if (b.within(w) || b.fits(w)) && (first[w.kind] == nil || b.before(w, first[w.kind], now)) {
+				first[w.kind] = w
 			}
 		}
 	}
-	return first
+	for _, w := range first {
+		if w != nil && b.may(w) {
+			return w
+		}
+	}
+	return nil
 }
 
 // long is how long a connection may hold more than its floor and come before others nevertheless.
