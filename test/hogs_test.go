@@ -178,9 +178,13 @@ func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end 
 				h.push(askPage, 10_000)
 			})
 		},
-		"three hundred ask for a thousand pages each": func(p *harness.Proxy, from string) func() {
+		"many ask for a thousand pages each": func(p *harness.Proxy, from string) func() {
+			n := 300
+			if underRace { // the machine would have no time left for others
+				n = 20
+			}
 			burst := bytes.Repeat(askPage, 1000)
-			return hogs(t, p, from, 300, func(h hog) { h.push(burst, 1) })
+			return hogs(t, p, from, n, func(h hog) { h.push(burst, 1) })
 		},
 		"twenty dribble":      dribble(20),
 		"two hundred dribble": dribble(200),
@@ -213,6 +217,7 @@ func TestPolitePeersBesideHogs(t *testing.T) {
 	for name, begin := range hogCases(t) {
 		t.Run(name, func(t *testing.T) {
 			end := begin(p, theirs)
+			defer awaitMetric(t, p, "dbproxy_requests_in_flight 0\n") // all is over once they are gone
 			defer end()
 			politely(t, p, 2)
 		})
