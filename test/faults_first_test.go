@@ -22,7 +22,9 @@ var firstSteps = []struct {
 	{"the making of a relation", func(q string) bool { return strings.HasPrefix(q, "INSERT INTO IMRelationShip") }},
 	{"the look for messages", func(q string) bool { return strings.Contains(q, "FROM IMMessage_") }},
 	{"the row of the sound", func(q string) bool { return strings.HasPrefix(q, "INSERT INTO IMAudio") }},
-	{"COMMIT", isCommit},
+	{"COMMIT", func(q string) bool { // not that of a mark, which is written beside it
+		return isCommit(q) && strings.Contains(q, "INSERT INTO IMProxyCommit")
+	}},
 }
 
 // TestFirstMessageCut cuts the connection at each step of storing the first message of a pair, before the server has it or
