@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,7 +162,7 @@ func (s serving) run(ctx context.Context) (err error) {
 	}()
 	for _, addr := range s.listen {
 		if _, err := net.ResolveTCPAddr("tcp", addr); err != nil {
-			return fmt.Errorf("cannot listen on %s (--listen wants HOST:PORT): %w", addr, err)
+			return badAddress(cmp.Or(s.listenBy, "--listen"), addr, err)
 		}
 	}
 	watch := newRecorder()
@@ -306,19 +307,27 @@ func limitMemory(pending int64, conns int) {
 	}
 }
 
-// listen opens an address that was given by a flag.
-func listen(flag, addr string) (net.Listener, error) {
+// listen opens an address that a flag or a key says.
+func listen(by, addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: another program has that port; stop it, or choose another address with %s", addr, flag)
+		return nil, fmt.Errorf("cannot listen on %s: another program has that port; stop it, or choose another address with %s", addr, by)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with %s", addr, flag)
+		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with %s", addr, by)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with %s", addr, flag)
+		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with %s", addr, by)
 	default:
-		return nil, fmt.Errorf("cannot listen on %s (%s wants HOST:PORT): %w", addr, flag, err)
+		return nil, badAddress(by, addr, err)
 	}
+}
+
+// badAddress is the error for an address that nobody can listen on, as a flag or a key says.
+func badAddress(by, addr string, err error) error {
+	if strings.HasPrefix(by, "--") {
+		return fmt.Errorf("cannot listen on %s (%s wants HOST:PORT): %w", addr, by, err)
+	}
+	return fmt.Errorf("cannot listen on %s (see %s): %w", addr, by, err)
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,8 +44,9 @@ func suggestion(word string, names []string) string {
 // check looks at what several keys say together.
 func (l *loader) check() {
 	c := l.config
-	if wrong := c.Limits.wrong(); wrong != "" {
-		l.mistake(l.place("MaxFrame"), "%s", wrong)
+	blamed := l.last("MaxFrame", "MaxPending")
+	if wrong := c.Limits.wrong(l.telling(blamed)); wrong != "" {
+		l.mistake(blamed, "%s", wrong)
 	}
 	l.checkDatabase(master, c.Master)
 	l.checkDatabase(slave, c.Slave)
@@ -54,19 +56,52 @@ func (l *loader) check() {
 	l.checkCache("sync", c.Sync)
 }
 
+// telling says what a key is called where its value was set, and that value.
+type telling func(key string) (name, value string)
+
 // wrong says what limits that do not fit together are, and how to mend it; empty: they do.
-func (l Limits) wrong() string {
+func (l Limits) wrong(tell telling) string {
 	if l.MaxFrame > l.MaxPending && l.MaxPending > 0 {
-		return fmt.Sprintf("MaxFrame (%s) is above MaxPending (%s), so such a frame would never fit; raise MaxPending",
-			l.MaxFrame, l.MaxPending)
+		frame, long := tell("MaxFrame")
+		pending, all := tell("MaxPending")
+		return fmt.Sprintf("%s (%s) is above %s (%s), so such a frame would never fit; raise %[3]s",
+			frame, long, pending, all)
 	}
 	return ""
 }
 
+// last is the place of the key whose value overrides those of the others, to be blamed when they do
+// not fit together. Of equal ones it is the first.
+func (l *loader) last(names ...string) source {
+	return l.place(slices.MaxFunc(names, func(a, b string) int {
+		return cmp.Compare(l.from[a].kind, l.from[b].kind)
+	}))
+}
+
+// telling adds to a value where it comes from, unless that is the place that is blamed.
+func (l *loader) telling(blamed source) telling {
+	return func(key string) (name, value string) {
+		from, given := l.from[key]
+		name, value = key, l.keys[key].text()
+		switch {
+		case !given:
+			value += ", the default"
+		case from.kind == ofFlags:
+			name = from.where
+		case from != blamed:
+			value += ", " + from.where
+		}
+		return name, value
+	}
+}
+
 func (l *loader) checkDatabase(name string, d Database) {
 	if d.MaxIdle > d.MaxConns && d.MaxConns > 0 {
-		l.mistake(l.place(name+"_maxidlecnt"), "%s_maxidlecnt (%d) is above %s_maxconncnt (%d); lower it",
-			name, d.MaxIdle, name, d.MaxConns)
+		blamed := l.last(name+"_maxidlecnt", name+"_maxconncnt")
+		tell := l.telling(blamed)
+		idle, few := tell(name + "_maxidlecnt")
+		conns, all := tell(name + "_maxconncnt")
+		l.mistake(blamed, "%s (%s) is above %s (%s); lower %[1]s", idle, few, conns, all)
 	}
 	l.checkTLS(name, d.TLS)
 }
@@ -76,7 +111,7 @@ func (l *loader) checkCache(name string, c Cache) {
 	sentinels, cluster := l.given(key("sentinels")), l.given(key("cluster"))
 	switch {
 	case sentinels && cluster:
-		l.mistake(l.place(key("cluster")), "%s and %s are both set; remove one", key("sentinels"), key("cluster"))
+		l.mistake(l.last(key("cluster"), key("sentinels")), "%s and %s are both set; remove one", key("sentinels"), key("cluster"))
 	case sentinels && !l.given(key("sentinel_master")):
 		l.mistake(l.place(key("sentinels")), "%s is missing; add the name that the Sentinels have for the server",
 			key("sentinel_master"))

@@ -42,10 +42,15 @@ func LimitFlags() (*Flags, error) {
 
 // Limits are the defaults, with what was given. The error says that they do not fit together.
 func (f *Flags) Limits() (Limits, error) {
-	if wrong := f.limits.wrong(); wrong != "" {
+	wrong := f.limits.wrong(func(key string) (name, value string) {
 		for _, one := range f.Each {
-			wrong = strings.ReplaceAll(wrong, one.key.name, "--"+one.Name)
+			if one.key.name == key {
+				return "--" + one.Name, one.String()
+			}
 		}
+		return key, ""
+	})
+	if wrong != "" {
 		return *f.limits, errors.New(wrong)
 	}
 	return *f.limits, nil
@@ -59,7 +64,7 @@ func (f *Flags) find(name string) (raw, bool) {
 	}
 	for _, one := range f.Each {
 		if one.key.name == name && one.given != "" {
-			return raw{one.given, source{where: "--" + one.Name, short: "--" + one.Name}}, true
+			return raw{one.given, source{kind: ofFlags, where: "--" + one.Name, short: "--" + one.Name}}, true
 		}
 	}
 	return raw{}, false

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -92,15 +91,49 @@ func TestFlagsOverride(t *testing.T) {
 	if !c.Given("RequestTimeout") || c.Given("MaxConnections") {
 		t.Error("what is given and what is not")
 	}
+}
 
-	flags = limitFlags(t, "max-frame", "1GiB")
-	_, _, err = loadAll("dbproxyserver.conf", []byte(text), env, flags)
-	var mistakes *Error
-	if !errors.As(err, &mistakes) || len(mistakes.Mistakes) != 1 || mistakes.Mistakes[0].Where != "--max-frame" {
-		t.Errorf("got %v", err)
+// TestMistakeOfSeveralPlaces tells which of two limits that do not fit together overrides what was
+// right without it, and where the other one comes from.
+func TestMistakeOfSeveralPlaces(t *testing.T) {
+	const tooLong = ", so such a frame would never fit; raise "
+	for name, c := range map[string]struct{ file, env, flag, value, want string }{
+		"flag above the default": {flag: "max-frame", value: "1GiB", want: "the command line has a mistake:\n" +
+			"  --max-frame: --max-frame (1GiB) is above MaxPending (256MiB, the default)" + tooLong + "MaxPending"},
+		"flag above the file": {file: "MaxPending=32MiB", flag: "max-frame", value: "1GiB",
+			want: "the command line has a mistake:\n" +
+				"  --max-frame: --max-frame (1GiB) is above MaxPending (32MiB, x.conf:50)" + tooLong + "MaxPending"},
+		"flag below the default": {flag: "max-pending", value: "8MiB", want: "the command line has a mistake:\n" +
+			"  --max-pending: MaxFrame (16MiB, the default) is above --max-pending (8MiB)" + tooLong + "--max-pending"},
+		"flag below the environment": {env: "DBPROXY_MAXFRAME=32MiB", flag: "max-pending", value: "8MiB",
+			want: "the command line has a mistake:\n" +
+				"  --max-pending: MaxFrame (32MiB, DBPROXY_MAXFRAME) is above --max-pending (8MiB)" + tooLong + "--max-pending"},
+		"environment below the file": {file: "MaxFrame=32MiB", env: "DBPROXY_MAXPENDING=8MiB",
+			want: "the environment has a mistake:\n" +
+				"  DBPROXY_MAXPENDING: MaxFrame (32MiB, x.conf:50) is above MaxPending (8MiB)" + tooLong + "MaxPending"},
+		"file below the default": {file: "MaxPending=8MiB", want: "x.conf has a mistake:\n" +
+			"  x.conf:50: MaxFrame (16MiB, the default) is above MaxPending (8MiB)" + tooLong + "MaxPending"},
+		"connections": {file: "teamtalk_slave_maxidlecnt=6", env: "DBPROXY_TEAMTALK_SLAVE_MAXCONNCNT=4",
+			want: "the environment has a mistake:\n  DBPROXY_TEAMTALK_SLAVE_MAXCONNCNT: teamtalk_slave_maxidlecnt " +
+				"(6, x.conf:50) is above teamtalk_slave_maxconncnt (4); lower teamtalk_slave_maxidlecnt"},
+		"all three": {file: "ListenPortt=1\nRateWindow=1", env: "DBPROXY_LOGLEVEL=loud", flag: "max-frame", value: "1GiB",
+			want: "x.conf and the environment and the command line have 3 mistakes:\n" +
+				"  x.conf:51: RateWindow is \"1\"; it must be a time from 1s to 1h, such as 10s\n" +
+				"  DBPROXY_LOGLEVEL: LogLevel is \"loud\"; it must be debug, info, warn or error\n" +
+				"  --max-frame: --max-frame (1GiB) is above MaxPending (256MiB, the default)" + tooLong + "MaxPending"},
+	} {
+		flags := limitFlags(t)
+		if c.flag != "" {
+			flags = limitFlags(t, c.flag, c.value)
+		}
+		_, _, err := loadAll("x.conf", []byte(original+c.file+"\n"), []string{c.env}, flags)
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s: got %v\nwant %s", name, err, c.want)
+		}
 	}
-	_, err = flags.Limits()
-	if err == nil || !strings.Contains(err.Error(), "--max-frame (1GiB) is above --max-pending") {
+
+	_, err := limitFlags(t, "max-frame", "1GiB").Limits()
+	if err == nil || !strings.Contains(err.Error(), "--max-frame (1GiB) is above --max-pending (256MiB)") {
 		t.Errorf("got %v", err)
 	}
 }

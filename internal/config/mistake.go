@@ -15,7 +15,7 @@ type Error struct {
 
 // Mistake is one thing that must be mended before the configuration can be used.
 type Mistake struct {
-	Where string // "dbproxyserver.conf:7", "DBPROXY_LISTENPORT", or the file alone for what is missing
+	Where string // "dbproxyserver.conf:7", "DBPROXY_LISTENPORT", "--max-frame", or the file alone for what is missing
 	Line  int    // of the file; 0: of none
 	Text  string // what is wrong and how to mend it; secrets are never shown
 }
@@ -26,23 +26,40 @@ type Warning Mistake
 // String is the warning as a line of text.
 func (w Warning) String() string { return w.Where + ": " + w.Text }
 
-// Error lists the mistakes, one a line: first those of the file, by line, then those of the environment and what is
-// missing.
+// Error lists the mistakes, one a line: first those of the file, by line, then those of the command line, of the
+// environment and what is missing.
 func (e *Error) Error() string {
-	where := "the environment"
-	if e.Path != "" {
-		where = e.Path
-	}
-	count := "a mistake"
-	if n := len(e.Mistakes); n > 1 {
-		count = fmt.Sprintf("%d mistakes", n)
+	where := e.origins()
+	count := "has a mistake"
+	switch n := len(e.Mistakes); {
+	case len(where) > 1:
+		count = fmt.Sprintf("have %d mistakes", n)
+	case n > 1:
+		count = fmt.Sprintf("has %d mistakes", n)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s has %s:", where, count)
+	fmt.Fprintf(&b, "%s %s:", strings.Join(where, " and "), count)
 	for _, m := range e.Mistakes {
 		fmt.Fprintf(&b, "\n  %s: %s", m.Where, m.Text)
 	}
 	return b.String()
+}
+
+// origins are what has the mistakes: the file, the environment, the command line.
+func (e *Error) origins() (found []string) {
+	for _, m := range e.Mistakes {
+		of := "the environment"
+		switch {
+		case strings.HasPrefix(m.Where, "--"):
+			of = "the command line"
+		case m.Line > 0 || m.Where == e.Path:
+			of = e.Path
+		}
+		if !slices.Contains(found, of) {
+			found = append(found, of)
+		}
+	}
+	return found
 }
 
 // byLine puts what has a line first, and leaves the order as it is otherwise.

@@ -15,8 +15,19 @@ const (
 	maxSecret = 64 << 10
 )
 
+// origin is what a value comes from. What is greater overrides what is less.
+type origin int
+
+const (
+	ofDefaults origin = iota
+	ofFile
+	ofEnv
+	ofFlags
+)
+
 // source is where a value comes from.
 type source struct {
+	kind  origin
 	where string // for messages: "dbproxyserver.conf:7", "DBPROXY_LISTENPORT"
 	line  int    // of the file; 0: of none
 	short string // for tables: "line 7", "DBPROXY_LISTENPORT"; behind it the secret's file
@@ -50,15 +61,15 @@ func variables(env []string) map[string]string {
 	return found
 }
 
-// ofFile is what the file says of a key, ofEnv what the environment says of a variable.
-func (s sources) ofFile(name string) (raw, bool) {
+// inFile is what the file says of a key, inEnv what the environment says of a variable.
+func (s sources) inFile(name string) (raw, bool) {
 	e, ok := s.file[name]
-	return raw{e.value, source{s.at(e.line), e.line, fmt.Sprintf("line %d", e.line), e.cut}}, ok
+	return raw{e.value, source{ofFile, s.at(e.line), e.line, fmt.Sprintf("line %d", e.line), e.cut}}, ok
 }
 
-func (s sources) ofEnv(name string) (raw, bool) {
+func (s sources) inEnv(name string) (raw, bool) {
 	v, ok := s.env[name]
-	return raw{v, source{where: name, short: name}}, ok
+	return raw{v, source{kind: ofEnv, where: name, short: name}}, ok
 }
 
 // at is a line of the file, for messages.
@@ -81,7 +92,7 @@ func (s sources) get(k key) (value raw, found bool, err error) {
 	for _, place := range []struct {
 		get  func(string) (raw, bool)
 		name string
-	}{{s.ofEnv, k.env()}, {s.ofFile, k.name}} {
+	}{{s.inEnv, k.env()}, {s.inFile, k.name}} {
 		value, found = place.get(place.name)
 		if k.secret() {
 			if file, named := place.get(place.name + fileSuffix); named && found {
