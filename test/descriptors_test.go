@@ -25,15 +25,17 @@ func TestFewDescriptors(t *testing.T) {
 	onStores(t, func(t *testing.T, w *place) {
 		t.Parallel()
 		o := harness.Options{Data: w.data, Wrap: limited(72), Args: []string{"--admin", "127.0.0.1:0"}}
+		limit := "--max-connections" // a data directory has no keys
 		if w.fleet != nil {
 			o.Config = writeConfig(t, w.fleet.conf)
+			limit = "MaxConnections (--max-connections)"
 		}
 		p := startWith(t, o)
 		warned, err := p.Log.Await(within(t), func(l harness.Line) bool { return strings.Contains(l.Message, "open files") })
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"ulimit -n", "LimitNOFILE=", "MaxConnections"} {
+		for _, want := range []string{"ulimit -n", "LimitNOFILE=", ", or lower " + limit + `"`} {
 			if warned.Level != "WARN" || !strings.Contains(warned.Raw, want) {
 				t.Errorf("the warning is %s; it lacks %s", warned.Raw, want)
 			}
@@ -45,6 +47,11 @@ func TestFewDescriptors(t *testing.T) {
 		c := dial(t, p)
 		stored(t, c, "before")
 		crowd(t, p.Addr, 100)
+		await(t, "/readyz says what becomes of one more", func() bool {
+			said := get(t, p, "/readyz")
+			return strings.Contains(said, "one more takes the place of one that asked nothing for 2m0s, or is refused; raise "+
+				limit+", or run another proxy") && strings.Contains(said, "does, or raise "+limit+`"`)
+		})
 		crowd(t, listening.Text("admin"), 100)
 		const messages = 30
 		for i := range messages {

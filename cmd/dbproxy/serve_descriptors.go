@@ -56,8 +56,9 @@ func (s serving) withinLimit(b *backend, at door) (serving, error) {
 			"without those of message servers; %s", limit, need, mend)
 	}
 	if s.peers < wanted {
-		s.log.Warn("the limit of open files is too low: fewer connections are served than MaxConnections says",
-			"served", s.peers, "MaxConnections", wanted, "limit", limit, "mend", mend+", or lower MaxConnections")
+		key := s.named("MaxConnections")
+		s.log.Warn("the limit of open files is too low: fewer connections are served than "+key+" says",
+			"served", s.peers, "MaxConnections", wanted, "limit", limit, "mend", mend+", or lower "+key)
 	}
 	return s, nil
 }

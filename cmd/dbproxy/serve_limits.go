@@ -19,3 +19,11 @@ func addLimits(c *cobra.Command, limits *config.Flags) {
 		})
 	}
 }
+
+// named is what somebody sets who wants to change a limit: a data directory has flags alone.
+func (s serving) named(key string) string {
+	if s.conf == nil {
+		return config.FlagOf(key)
+	}
+	return key + " (" + config.FlagOf(key) + ")"
+}

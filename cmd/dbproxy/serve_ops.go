@@ -155,7 +155,8 @@ func (w watched) listening(context.Context) (ops.State, string) {
 	case w.running.Err() != nil:
 		return ops.Wrong, "not any more"
 	case open >= w.cfg.MaxConns:
-		return ops.Doubtful, text + ": more are refused; run another proxy"
+		return ops.Doubtful, fmt.Sprintf("%s: one more takes the place of one that asked nothing for %v, or is refused; "+
+			"raise %s, or run another proxy", text, w.cfg.QuietTimeout, w.serving.named("MaxConnections"))
 	default:
 		return ops.Good, text
 	}
@@ -189,12 +190,12 @@ func (w watched) peers(context.Context) (ops.State, string) {
 	if p.HeldUp {
 		state = ops.Doubtful
 		words = append(words, fmt.Sprintf("memory for requests and answers is short, or was lately: see what %s "+
-			"does, or raise MaxPending (--max-pending)", cmp.Or(p.Ended.Address, p.MostBytes.Address, "each peer")))
+			"does, or raise %s", cmp.Or(p.Ended.Address, p.MostBytes.Address, "each peer"), w.serving.named("MaxPending")))
 	}
 	if p.Crowded {
 		state = ops.Doubtful
-		words = append(words, fmt.Sprintf("connections are short, or were lately: see what %s does, or raise "+
-			"MaxConnections (--max-connections)", cmp.Or(p.Refused.Address, p.MostConns.Address, "each peer")))
+		words = append(words, fmt.Sprintf("connections are short, or were lately: see what %s does, or raise %s",
+			cmp.Or(p.Refused.Address, p.MostConns.Address, "each peer"), w.serving.named("MaxConnections")))
 	}
 	if len(words) == 0 {
 		words = []string{"none is connected"}

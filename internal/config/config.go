@@ -95,15 +95,16 @@ type Limits struct {
 	MsfsTimeout time.Duration `key:"MsfsTimeout" default:"2s" min:"10ms" max:"5m" flag:"-"`
 	// MaxFrame is how long a frame may be, its header included. A longer one ends its connection.
 	MaxFrame Size `key:"MaxFrame" default:"16MiB" min:"64KiB" max:"1GiB"`
-	// MaxPending is how many bytes of requests and answers the process holds before it stops reading. Half of it is there
-	// for all connections in equal parts, the other half for those that need more. docs/operations.md says how much memory
-	// that makes in all.
+	// MaxPending is how many bytes of requests and answers the process holds before it stops reading; below 34MiB
+	// pages of messages are read one at a time. Each page reserves 4MiB, so that at 64MiB 6, at 256MiB 30 are read at
+	// once, of all connections together. Half of MaxPending is there for all connections in equal parts, the other half
+	// for those that need more. docs/operations.md says how much memory that makes in all.
 	MaxPending Size `key:"MaxPending" default:"256MiB" min:"1MiB" max:"1TiB"`
 	// ConnectionShare is how much of MaxPending one connection may hold, in percent. While it holds that much nothing
 	// more is read from it; but one frame is always let through, however long.
 	ConnectionShare int `key:"ConnectionShare" default:"12" min:"1" max:"100"`
-	// MaxConnections is how many connections are served at once. One more takes the place of one that has been quiet for
-	// QuietTimeout, or is closed at once.
+	// MaxConnections is how many connections are served at once; one more takes the place of one that has asked nothing
+	// for QuietTimeout, or is closed. Where the limit of open files allows fewer, fewer are served.
 	MaxConnections int `key:"MaxConnections" default:"1024" min:"1" max:"1000000"`
 	// QuietTimeout is how long a connection may ask nothing before it may be closed for a new one when all are taken.
 	// Heartbeats do not count.

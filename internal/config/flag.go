@@ -37,15 +37,23 @@ func LimitFlags() (*Flags, error) {
 			f.Each = append(f.Each, &Flag{Name: flagName(k.name), Usage: flagUsage(described[k.field]), key: k})
 		}
 	})
+	for _, one := range f.Each {
+		for _, other := range f.Each {
+			one.Usage = strings.ReplaceAll(one.Usage, other.key.name, FlagOf(other.key.name))
+		}
+	}
 	return f, nil
 }
+
+// FlagOf is the flag of one of the Limits, by its key: "--max-pending" for "MaxPending".
+func FlagOf(key string) string { return "--" + flagName(key) }
 
 // Limits are the defaults, with what was given. The error says that they do not fit together.
 func (f *Flags) Limits() (Limits, error) {
 	wrong := f.limits.wrong(func(key string) (name, value string) {
 		for _, one := range f.Each {
 			if one.key.name == key {
-				return "--" + one.Name, one.String()
+				return FlagOf(key), one.String()
 			}
 		}
 		return key, ""
@@ -64,7 +72,7 @@ func (f *Flags) find(name string) (raw, bool) {
 	}
 	for _, one := range f.Each {
 		if one.key.name == name && one.given != "" {
-			return raw{one.given, source{kind: ofFlags, where: "--" + one.Name, short: "--" + one.Name}}, true
+			return raw{one.given, source{kind: ofFlags, where: FlagOf(name), short: FlagOf(name)}}, true
 		}
 	}
 	return raw{}, false

@@ -60,6 +60,11 @@ func TestEveryLimitIsAFlag(t *testing.T) {
 		if f.Usage == "" || strings.HasSuffix(f.Usage, ".") || strings.ToLower(f.Name) != f.Name {
 			t.Errorf("flag %q: %q", f.Name, f.Usage)
 		}
+		for _, other := range flags.Each {
+			if strings.Contains(f.Usage, other.key.name) {
+				t.Errorf("--%s speaks of a key, not of its flag: %q", f.Name, f.Usage)
+			}
+		}
 		if got := f.String(); got != f.key.tag.Get("default") {
 			t.Errorf("--%s is %s, its default %s", f.Name, got, f.key.tag.Get("default"))
 		}

@@ -88,7 +88,7 @@ func NewCollector(s Sources) prometheus.Collector {
 		inFlight: gaugeMetric("requests_in_flight", "Requests that are not finished yet."),
 		open:     gaugeMetric("connections_open", "Connections open now."),
 		opened:   countMetric("connections_opened_total", "Connections served."),
-		refused:  countMetric("connections_refused_total", "Connections closed at once because there were too many."),
+		refused:  countMetric("connections_refused_total", "Connections closed at once as all were taken and none had been quiet for long."),
 		closed:   countMetric("connections_closed_total", "Connections served that have ended, by why.", "reason"),
 		received: countMetric("received_bytes_total", "Bytes read from peers."),
 		sent:     countMetric("sent_bytes_total", "Bytes written to peers."),
