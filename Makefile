@@ -3,6 +3,7 @@
 GO     ?= go
 GOTOOL  = $(GO) tool -modfile=tools/go.mod
 RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 DATA   ?= ./data
 
 .DEFAULT_GOAL = help
@@ -13,7 +14,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build bin/dbproxy, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.release=$(RELEASE)' -o bin/dbproxy ./cmd/dbproxy
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE) -X main.commit=$(COMMIT)' -o bin/dbproxy ./cmd/dbproxy
 
 run: build ## Serve a demo company on 127.0.0.1:10600, data in ./data
 	bin/dbproxy serve --demo --data $(DATA)

@@ -3,6 +3,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"flag"
@@ -110,7 +111,7 @@ func startWith(t *testing.T, o harness.Options, expected ...string) *harness.Pro
 func launch(t *testing.T, o harness.Options, expected ...string) *harness.Proxy {
 	t.Helper()
 	noteSources()
-	o.Binary = dbproxy
+	o.Binary = cmp.Or(o.Binary, dbproxy)
 	p, err := harness.Launch(o)
 	if err != nil {
 		t.Fatal(err)
