@@ -47,6 +47,44 @@ ID  NAME      NICK      STATUS
 	}
 }
 
+// TestTableIsFolded: cells that are too wide go on in the next line, and nothing is lost.
+func TestTableIsFolded(t *testing.T) {
+	table := table{
+		{"KEY", "VALUE", "FROM"},
+		{"CacheInstances", "unread,group_set,token,sync,group_member", "line 7"},
+		{"ListenPort", "10600", "DBPROXY_LISTENPORT"},
+		{"LongWord", "abcdefghijklmnopqrstuvwxyz0123456789", "一二三四五六七八九十"},
+	}
+	for width, want := range map[int]string{
+		80: `
+KEY             VALUE                                     FROM
+CacheInstances  unread,group_set,token,sync,group_member  line 7
+ListenPort      10600                                     DBPROXY_LISTENPORT
+LongWord        abcdefghijklmnopqrstuvwxyz0123456789      一二三四五六七八九十
+`,
+		48: `
+KEY             VALUE            FROM
+CacheInstances  unread,          line 7
+                group_set,
+                token,sync,
+                group_member
+ListenPort      10600            DBPROXY_
+                                 LISTENPORT
+LongWord        abcdefghijklmno  一二三四五六七
+                pqrstuvwxyz0123  八九十
+                456789
+`,
+	} {
+		var out strings.Builder
+		if err := table.writeFolded(&out, width, 1, 2); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, "\n"+out.String()); diff != "" {
+			t.Errorf("%d places: %s", width, diff)
+		}
+	}
+}
+
 func TestAPasswordThatNeverComesCanBeInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	in, never := io.Pipe()
