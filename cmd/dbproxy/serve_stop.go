@@ -68,7 +68,7 @@ func (e *ending) heed(signals <-chan os.Signal) {
 			}
 		default:
 			e.log.Info("this signal changes nothing: there is nothing to read again yet; "+
-				"restart to read the configuration again", "signal", nameOf(s))
+				"restart for other flags or another configuration", "signal", nameOf(s))
 		}
 	}
 }
