@@ -63,9 +63,9 @@ func FuzzReader(f *testing.F) {
 		var again []byte
 		admitted := 0 // for the frame being read
 		r := pdu.NewReader(&shredder{t: t, data: data, cuts: cuts}, limit)
-		r.Admit = func(n int) error {
-			if n < pdu.HeaderLen || n > limit {
-				t.Fatalf("Admit was asked for %d", n)
+		r.Admit = func(n, length int) error {
+			if n < pdu.HeaderLen || n > length || length > limit {
+				t.Fatalf("Admit was asked for %d of %d", n, length)
 			}
 			if n <= admitted {
 				t.Fatalf("Admit was asked for %d after %d", n, admitted)

@@ -14,11 +14,11 @@ const SmallFrame = 16 << 10
 // length: a body's memory grows by doubling as its bytes arrive, from at most SmallFrame. It belongs to one goroutine.
 type Reader struct {
 	// Admit, when set, is asked before a frame takes memory, with the number of bytes that it has
-	// then in all, header included: once for a frame of up to SmallFrame bytes, when its header was
-	// read; for a longer one, whenever what it has is full and more has arrived, beginning with
-	// SmallFrame bytes. It may wait. Its error ends the reading and is what Next returns. Set it
-	// before the first Next.
-	Admit func(bytes int) error
+	// then in all and how long it is, both with the header: once for a frame of up to SmallFrame
+	// bytes, when its header was read; for a longer one, whenever what it has is full and more has
+	// arrived, beginning with SmallFrame bytes. It may wait. Its error ends the reading and is what
+	// Next returns. Set it before the first Next.
+	Admit func(bytes, length int) error
 
 	src  *bufio.Reader
 	max  uint32
@@ -51,7 +51,7 @@ func (r *Reader) Next() (Frame, error) {
 // body reads the body of a frame of frameLen bytes.
 func (r *Reader) body(frameLen int) ([]byte, error) {
 	if frameLen <= SmallFrame {
-		if err := r.admit(frameLen); err != nil {
+		if err := r.admit(frameLen, frameLen); err != nil {
 			return nil, err
 		}
 		body := make([]byte, frameLen-HeaderLen)
@@ -67,7 +67,7 @@ func (r *Reader) body(frameLen int) ([]byte, error) {
 			return nil, inside(err)
 		}
 		size := min(2*len(body), frameLen-HeaderLen)
-		if err := r.admit(HeaderLen + size); err != nil {
+		if err := r.admit(HeaderLen+size, frameLen); err != nil {
 			return nil, err
 		}
 		grown := make([]byte, size)
@@ -80,11 +80,11 @@ func (r *Reader) body(frameLen int) ([]byte, error) {
 	return body, nil
 }
 
-func (r *Reader) admit(bytes int) error {
+func (r *Reader) admit(bytes, length int) error {
 	if r.Admit == nil {
 		return nil
 	}
-	return r.Admit(bytes)
+	return r.Admit(bytes, length)
 }
 
 // fill reads all of p, which lies inside a frame: an end of the stream is unexpected here.

@@ -135,10 +135,10 @@ func TestReaderAdmit(t *testing.T) {
 		r := pdu.NewReader(stream, maxFrame)
 		refusal := errors.New("refused")
 		asked := 0
-		r.Admit = func(n int) error {
+		r.Admit = func(n, length int) error {
 			asked++
-			if n != test.admitted {
-				t.Errorf("length %d: Admit was asked for %d, want %d", test.length, n, test.admitted)
+			if n != test.admitted || length != test.length {
+				t.Errorf("length %d: Admit was asked for %d of %d, want %d", test.length, n, length, test.admitted)
 			}
 			return refusal
 		}
@@ -149,7 +149,7 @@ func TestReaderAdmit(t *testing.T) {
 
 	var admitted []int
 	whole := pdu.NewReader(bytes.NewReader(frameOf(100_000).Append(nil)), maxFrame)
-	whole.Admit = func(n int) error {
+	whole.Admit = func(n, _ int) error {
 		admitted = append(admitted, n)
 		return nil
 	}
@@ -159,7 +159,7 @@ func TestReaderAdmit(t *testing.T) {
 
 	stream := bytes.NewReader(frameOf(maxFrame).Append(nil)[:pdu.SmallFrame])
 	r := pdu.NewReader(stream, maxFrame)
-	r.Admit = func(int) error {
+	r.Admit = func(int, int) error {
 		t.Error("Admit was asked before more than 16 KiB had arrived")
 		return nil
 	}

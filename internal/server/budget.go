@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,9 +18,9 @@ const (
 	answerOverhead  = 1 << 10
 )
 
-// maxLine is how many requests of a connection may wait to reserve. While there are as many, it is
-// not read on.
-const maxLine = 64
+// quickly is how soon a frame must be complete, at its peer's pace, to go before those that come
+// slowly.
+const quickly = 500 * time.Millisecond
 
 // budget shares the memory for requests and answers out among the connections. Half of it is theirs
 // in equal parts, the floors: what a connection holds up to its floor it never waits for. The other
@@ -27,10 +28,10 @@ const maxLine = 64
 // free, at the most. So the fuller it gets, the less may one have, and those who need little find
 // something.
 //
-// One frame at a time, the first of those that wait, may go beyond that, until it is given back, and
-// one answer. So a frame longer than the whole budget gets through, too; frames that each have a
-// part and want more do not wait for each other for ever; and no answer waits for a frame that comes
-// slowly.
+// One frame at a time, the first of those that wait, may go beyond that, until it is given back, one
+// more that comes quickly, and one answer. So a frame longer than the whole budget gets through, too;
+// frames that each have a part and want more do not wait for each other for ever; and neither an
+// answer nor a frame that comes quickly waits for one that comes slowly.
 type budget struct {
 	max    int64
 	floor  int64 // of each connection
@@ -72,8 +73,6 @@ type account struct {
 	turn   chan struct{} // has what the first of its requests that want more put in; the others wait to; capacity 1
 	gone   chan struct{} // closed when nobody will have its answers
 	asleep atomic.Int64  // what claims hold that want more
-	line   atomic.Int64  // how many requests are in reserve
-	less   chan struct{} // has a token when line has fallen below maxLine; capacity 1
 
 	held     int64     // by all its claims
 	unsent   int64     // by those that are answers
@@ -97,8 +96,9 @@ type claim struct {
 type waiter struct {
 	claim  *claim
 	kind   kind
-	n      int64 // more bytes
-	asleep bool  // what the claim has is among account.asleep
+	n      int64         // more bytes
+	needs  time.Duration // how long the peer needs at its pace until the frame is complete
+	asleep bool          // what the claim has is among account.asleep
 	since  time.Time
 	ready  chan struct{} // closed, with mu held, when it was given them
 }
@@ -107,9 +107,10 @@ type waiter struct {
 type kind int
 
 const (
-	forFrame  kind = iota // the frame that is being read
-	forAnswer             // the answer of a request
-	kinds                 // how many there are
+	forFrame      kind = iota // the frame that is being read
+	forQuickFrame             // the same, and it comes quickly
+	forAnswer                 // the answer of a request
+	kinds                     // how many there are
 )
 
 // account is whose claim it is.
@@ -122,16 +123,7 @@ func (c *claim) reserve(ctx context.Context, n int64) error {
 	a := c.account
 	has := c.n // nobody else changes it
 	a.asleep.Add(has)
-	a.line.Add(1)
-	defer func() {
-		a.asleep.Add(-has)
-		if a.line.Add(-1) == maxLine-1 {
-			select {
-			case a.less <- struct{}{}:
-			default:
-			}
-		}
-	}()
+	defer a.asleep.Add(-has)
 	select {
 	case <-a.gone:
 		return ErrGone
@@ -148,21 +140,13 @@ func (c *claim) reserve(ctx context.Context, n int64) error {
 	return c.wait(ctx, &waiter{claim: c, kind: forAnswer, n: n, asleep: true}, &a.reserves)
 }
 
-// shortLine waits until fewer than maxLine requests wait to reserve. The error is the context's.
-func (a *account) shortLine(ctx context.Context) error {
-	for a.line.Load() >= maxLine {
-		select {
-		case <-a.less:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// grow does the same for the frame that is being read, whose peer needs that long to complete it.
+func (c *claim) grow(ctx context.Context, n int64, needs time.Duration) error {
+	w := &waiter{claim: c, kind: forFrame, n: n, needs: needs}
+	if needs <= quickly {
+		w.kind = forQuickFrame
 	}
-	return nil
-}
-
-// grow does the same for the frame that is being read.
-func (c *claim) grow(ctx context.Context, n int64) error {
-	return c.wait(ctx, &waiter{claim: c, kind: forFrame, n: n}, &c.account.growing)
+	return c.wait(ctx, w, &c.account.growing)
 }
 
 // wait waits at a place of its account until w has what it wants.
@@ -297,9 +281,11 @@ func (b *budget) fits(w *waiter) bool {
 
 // may is whether w may have more now.
 func (b *budget) may(w *waiter) bool {
-	beyond := b.beyond[w.kind]
-	return b.fits(w) || beyond == w.claim || beyond == nil && b.within(w)
+	return b.fits(w) || b.goesBeyond(w.claim) || b.beyond[w.kind] == nil && b.within(w)
 }
+
+// goesBeyond is whether the claim is one of those that may have more than fits.
+func (b *budget) goesBeyond(c *claim) bool { return slices.Contains(b.beyond[:], c) }
 
 // within is whether w waits for others, and not for its own connection.
 func (b *budget) within(w *waiter) bool { return w.others() <= max(b.floor, b.share) }
@@ -315,7 +301,7 @@ func (w *waiter) others() int64 {
 
 // take gives w what it wants.
 func (b *budget) take(w *waiter) {
-	if !b.fits(w) {
+	if !b.fits(w) && !b.goesBeyond(w.claim) {
 		b.beyond[w.kind] = w.claim
 	}
 	b.add(w.account(), w.n)

@@ -40,7 +40,8 @@ type conn struct {
 	places  *semaphore.Weighted // one for each request that is past Reserve, until it is finished
 	asked   atomic.Int64        // when lastAsked is, Unix nanoseconds
 	// arriving is the memory of the frame of which more is waited for now; nil: nothing is, or nothing is admitted yet.
-	arriving atomic.Pointer[claim]
+	arriving  atomic.Pointer[claim]
+	frameEnds atomic.Int64 // how many bytes the peer will have sent when that frame is complete
 
 	// reading ends, with the reason, when nothing more is to be read. mu orders that, and the start of draining, with
 	// the reader's setting of its deadline: neither must be overslept.
@@ -52,9 +53,10 @@ type conn struct {
 	cut         error // why end was called, if it was
 
 	// The reader's own.
-	next     *request // whose frame is being read
-	admitted int      // bytes that this frame may have, 0: it is not known yet
-	framed   int64    // bytes of all frames before it
+	next     *request      // whose frame is being read
+	admitted int           // bytes that this frame may have, 0: it is not known yet
+	took     time.Duration // how long the peer was waited for since then
+	framed   int64         // bytes of all frames before it
 	sending  pace
 
 	taking pace // the writer's own
@@ -73,7 +75,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		sending: pace{rate: s.cfg.MinSendRate, window: s.cfg.RateWindow},
 		taking:  pace{rate: s.cfg.MinTakeRate, window: s.cfg.RateWindow},
 	}
-	c.account.conn, c.account.less = c, make(chan struct{}, 1)
+	c.account.conn = c
 	c.asked.Store(c.opened.UnixNano())
 	c.next = c.newRequest()
 	c.log = s.log.With("peer", c.peer)

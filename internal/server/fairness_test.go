@@ -80,6 +80,9 @@ type hog struct {
 	do    func(c *client)
 }
 
+// steady are peers that send as well as their lines let them. They are not closed for others.
+var steady = hog{64, uploads(900 << 10)}
+
 // repeated has b sent n times.
 func repeated(n int, f pdu.Frame) func(*client) {
 	return func(c *client) {
@@ -123,6 +126,20 @@ var hogs = map[string]hog{
 			c.push(b)
 		}
 	}},
+}
+
+// uploads sends frames of 16 MB at a rate, in bytes a second.
+func uploads(rate int) func(*client) {
+	return func(c *client) {
+		b := request(1, 16*megabyte).Append(nil)
+		piece := rate / 20
+		for tick := time.Tick(50 * time.Millisecond); len(b) > piece; b = b[piece:] {
+			<-tick
+			if _, err := c.Write(b[:piece]); err != nil {
+				return
+			}
+		}
+	}
 }
 
 func dribble(c *client) {
@@ -174,12 +191,14 @@ func (p *polite) round() {
 // from its own address.
 func TestAPolitePeerWaitsForNobody(t *testing.T) {
 	for name, h := range hogs {
-		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1") })
+		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1", false) })
 	}
-	t.Run("from another address", func(t *testing.T) { besideHogs(t, hogs["sixty ask for pages"], "127.0.0.2") })
+	t.Run("from another address", func(t *testing.T) { besideHogs(t, hogs["sixty ask for pages"], "127.0.0.2", false) })
+	t.Run("sixty-four send large frames steadily", func(t *testing.T) { besideHogs(t, steady, "127.0.0.1", true) })
 }
 
-func besideHogs(t *testing.T, h hog, from string) {
+// besideHogs has a polite peer beside others. Honest ones are not closed for it.
+func besideHogs(t *testing.T, h hog, from string, honest bool) {
 	cfg := server.DefaultConfig()
 	s := start(t, cfg, pages, listen(t))
 	p := polite{client: s.dial()}
@@ -191,6 +210,11 @@ func besideHogs(t *testing.T, h hog, from string) {
 		c := s.dialFrom(from)
 		conns = append(conns, c)
 		all.Go(func() { h.do(c) })
+	}
+	if honest { // harm is done once memory is short
+		for s.Peers().Waiting == 0 {
+			time.Sleep(20 * time.Millisecond)
+		}
 	}
 	var most int64
 	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
@@ -204,6 +228,9 @@ func besideHogs(t *testing.T, h hog, from string) {
 	t.Logf("a polite peer waited %v at most, %v when alone; %d MiB pending", p.worst, calm, most>>20)
 	if most > cfg.MaxPending+int64(cfg.MaxFrame) {
 		t.Errorf("%d bytes pending, the limit is %d", most, cfg.MaxPending)
+	}
+	if ended := s.Peers().Ended; honest && ended.Conns > 0 {
+		t.Errorf("closed for others: %+v", ended)
 	}
 	for _, c := range conns {
 		_ = c.SetLinger(0)

@@ -18,7 +18,7 @@ func (c *conn) readRequests() error {
 	for c.reading.Err() == nil {
 		f, err := frames.Next()
 		c.sending.rest()
-		c.admitted = 0
+		c.admitted, c.took = 0, 0
 		if err != nil {
 			if bad := (*pdu.LengthError)(nil); errors.As(err, &bad) {
 				c.srv.badFrames.Add(1)
@@ -31,7 +31,7 @@ func (c *conn) readRequests() error {
 			c.next.claim.release()
 			continue
 		}
-		if c.account.shortLine(c.reading) != nil || c.slots.Acquire(c.reading, 1) != nil {
+		if c.slots.Acquire(c.reading, 1) != nil {
 			break
 		}
 		r := c.next
@@ -41,14 +41,18 @@ func (c *conn) readRequests() error {
 	return context.Cause(c.reading)
 }
 
-// admit waits until the frame that is being read may take that many bytes in all. The frame's clock
-// begins anew then.
-func (c *conn) admit(bytes int) error {
-	more := bytes - c.admitted
+// admit waits until the frame that is being read, which is that long, may take that many bytes in
+// all. The frame's clock begins anew then.
+func (c *conn) admit(bytes, length int) error {
+	more, needs := bytes-c.admitted, quickly+1 // of a frame that has just begun nothing is known
 	if c.admitted == 0 {
 		more += requestOverhead
+		c.frameEnds.Store(c.framed + int64(length))
+	} else { // what was admitted has come
+		left := float64(length-c.admitted) / float64(c.admitted)
+		needs = time.Duration(left * float64(c.took))
 	}
-	if err := c.next.claim.grow(c.reading, int64(more)); err != nil {
+	if err := c.next.claim.grow(c.reading, int64(more), needs); err != nil {
 		return cmp.Or(context.Cause(c.reading), err)
 	}
 	c.admitted = bytes
@@ -73,7 +77,11 @@ func (c *conn) read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		waits := time.Now()
 		n, err := c.nc.Read(p)
+		if c.admitted > 0 {
+			c.took += time.Since(waits)
+		}
 		c.sending.moved += int64(n)
 		c.tally.bytesIn.Add(int64(n))
 		c.srv.tally.bytesIn.Add(int64(n))

@@ -13,7 +13,8 @@ import (
 // what they hold are closed, the one that holds most first. Those come first who would need more
 // than hopeless at their pace: of a peer that takes nothing at all stalledAfter is borne, of one
 // that takes something sippedAfter. If that is nobody, and nobody who waited was given anything for
-// stuckAfter, it is the one that would need longest, if that is more than slow.
+// stuckAfter, it is the one that would need longest, if that is more than slow. Nobody is closed for
+// a frame that comes hardly faster: it would need more than patient times as long as that frame.
 const (
 	lookEvery    = 50 * time.Millisecond
 	pressAfter   = 150 * time.Millisecond
@@ -22,6 +23,7 @@ const (
 	stuckAfter   = 500 * time.Millisecond
 	hopeless     = 10 * time.Second
 	slow         = 2 * time.Second
+	patient      = 4
 	// remembered is how long a peer's pace is remembered: a pause as long as that takes it down to
 	// a third.
 	remembered = 500 * time.Millisecond
@@ -34,6 +36,7 @@ type progress struct {
 	since  time.Time // it depends on its peer without a break; zero: it does not
 	frame  bool      // it is the frame that does, and not answers
 	stuck  int64     // bytes that do
+	left   int64     // bytes that the peer must send or take for those to be let go, or fewer
 	moved  int64     // what the peer had sent or taken at the last look
 	moving time.Time // when the peer last did
 	rate   float64   // bytes a second, of late
@@ -43,8 +46,10 @@ type progress struct {
 func (a *account) look(now time.Time, late time.Duration) {
 	p := &a.progress
 	moved, stuck, inFrame := a.conn.tally.bytesOut.Load(), a.unsent, false
+	left := stuck
 	if frame := a.conn.arriving.Load(); frame != nil && frame.n > stuck {
 		moved, stuck, inFrame = a.conn.tally.bytesIn.Load(), frame.n, true
+		left = min(stuck, a.conn.frameEnds.Load()-moved)
 	}
 	switch {
 	case stuck == 0:
@@ -60,7 +65,7 @@ func (a *account) look(now time.Time, late time.Duration) {
 		fade := math.Exp(-float64(lookEvery) / float64(remembered))
 		p.rate = p.rate*fade + float64(moved-p.moved)/lookEvery.Seconds()*(1-fade)
 	}
-	p.moved, p.stuck = moved, stuck
+	p.moved, p.stuck, p.left = moved, stuck, left
 }
 
 // needs is how long the peer would need at its pace to let go.
@@ -68,7 +73,12 @@ func (p *progress) needs() time.Duration {
 	if p.rate <= 0 {
 		return math.MaxInt64
 	}
-	return time.Duration(min(float64(p.stuck)/p.rate*float64(time.Second), math.MaxInt64))
+	return time.Duration(min(float64(p.left)/p.rate*float64(time.Second), math.MaxInt64))
+}
+
+// slower is whether the peer needs that much longer than w that w need not wait for it.
+func (p *progress) slower(w *waiter) bool {
+	return w.urgent() || p.needs()/patient > w.needs
 }
 
 // hopeless is whether others cannot wait for this peer.
@@ -137,7 +147,7 @@ func (b *budget) inTheWay(now time.Time, late time.Duration) (conns []*conn) {
 	}
 	var freed int64
 	for _, a := range held {
-		if freed < first.n && a != first.account() && a.progress.hopeless(now) {
+		if freed < first.n && a != first.account() && a.progress.hopeless(now) && a.progress.slower(first) {
 			freed += end(a)
 		}
 	}
@@ -150,11 +160,16 @@ func (b *budget) inTheWay(now time.Time, late time.Duration) (conns []*conn) {
 	return conns
 }
 
-// slowest is who would need longest of those who hold much more than w would.
+// slowest is who would need longest of those who hold much more than w would, or who went beyond
+// what fits in its stead.
 func (b *budget) slowest(now time.Time, held []*account, w *waiter) (slowest *account) {
 	for _, a := range held {
 		p := &a.progress
-		if a != w.account() && !a.ended && a.held >= 2*(w.account().held+w.n) &&
+		much := a.held >= 2*(w.account().held+w.n)
+		if c := b.beyond[w.kind]; w.urgent() && c != nil && c.account == a {
+			much = true
+		}
+		if a != w.account() && !a.ended && much && p.slower(w) &&
 			!p.since.IsZero() && now.Sub(p.since) >= stuckAfter && p.needs() > slow &&
 			(slowest == nil || p.needs() > slowest.progress.needs()) {
 			slowest = a
@@ -163,6 +178,9 @@ func (b *budget) slowest(now time.Time, held []*account, w *waiter) (slowest *ac
 	return slowest
 }
 
+// urgent is whether w waits for memory alone, and would be soon done with it.
+func (w *waiter) urgent() bool { return w.kind != forFrame }
+
 // pressing is the first of those who have waited long enough for what others hold, and want one
 // thing, or no more than an equal part of all. Who does not let go itself does not press.
 func (b *budget) pressing(now time.Time) (first *waiter) {
@@ -170,8 +188,11 @@ func (b *budget) pressing(now time.Time) (first *waiter) {
 	for a := range b.waiting {
 		for w := range a.heads() {
 			entitled := w.others() <= b.floor || a.held+w.n <= equal
-			if entitled && now.Sub(w.since) >= pressAfter && !a.ended && !a.progress.hopeless(now) &&
-				(first == nil || b.before(w, first, now)) {
+			if !entitled || now.Sub(w.since) < pressAfter || a.ended || a.progress.hopeless(now) {
+				continue
+			}
+			if first == nil || w.urgent() && !first.urgent() ||
+				w.urgent() == first.urgent() && b.before(w, first, now) {
 				first = w
 			}
 		}
