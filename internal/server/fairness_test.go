@@ -80,8 +80,11 @@ type hog struct {
 	do    func(c *client)
 }
 
-// steady are peers that send as well as their lines let them. They are not closed for others.
-var steady = hog{64, uploads(900 << 10)}
+// steady are peers that send and take as well as their lines let them. They are not closed for others.
+var steady = map[string]hog{
+	"sixty-four send large frames steadily": {64, uploads(900 << 10)},
+	"sixty-four take pages steadily":        {64, takes(1, 500<<10)},
+}
 
 // repeated has b sent n times.
 func repeated(n int, f pdu.Frame) func(*client) {
@@ -111,8 +114,9 @@ var hogs = map[string]hog{
 		go c.sip(256<<10, time.Second)
 		repeated(10_000, page(1))(c)
 	}},
-	"twenty dribble":      {20, dribble},
-	"two hundred dribble": {200, dribble},
+	"forty take four pages at a time slowly": {40, takes(4, 1000<<10)},
+	"twenty dribble":                         {20, dribble},
+	"two hundred dribble":                    {200, dribble},
 	"forty send half of a frame": {40, func(c *client) {
 		c.push(begun(16<<20, 8<<20))
 	}},
@@ -138,6 +142,24 @@ func uploads(rate int) func(*client) {
 			if _, err := c.Write(b[:piece]); err != nil {
 				return
 			}
+		}
+	}
+}
+
+// takes asks for so many pages at a time, and takes them at a rate, in bytes a second.
+func takes(pages, rate int) func(*client) {
+	return func(c *client) {
+		for owed := int64(0); ; {
+			for owed < int64(pages-1)*pageLength+1 {
+				c.push(page(1).Append(nil))
+				owed += pageLength
+			}
+			n, err := io.CopyN(io.Discard, c, int64(rate/20))
+			if err != nil {
+				return
+			}
+			owed -= n
+			time.Sleep(50 * time.Millisecond)
 		}
 	}
 }
@@ -194,7 +216,9 @@ func TestAPolitePeerWaitsForNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1", false) })
 	}
 	t.Run("from another address", func(t *testing.T) { besideHogs(t, hogs["sixty ask for pages"], "127.0.0.2", false) })
-	t.Run("sixty-four send large frames steadily", func(t *testing.T) { besideHogs(t, steady, "127.0.0.1", true) })
+	for name, h := range steady {
+		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1", true) })
+	}
 }
 
 // besideHogs has a polite peer beside others. Honest ones are not closed for it.
@@ -211,13 +235,12 @@ func besideHogs(t *testing.T, h hog, from string, honest bool) {
 		conns = append(conns, c)
 		all.Go(func() { h.do(c) })
 	}
-	if honest { // harm is done once memory is short
-		for s.Peers().Waiting == 0 {
-			time.Sleep(20 * time.Millisecond)
-		}
+	lasting := 1500 * time.Millisecond
+	if honest { // it takes longer until memory is short
+		lasting = 4 * time.Second
 	}
 	var most int64
-	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
+	for end := time.Now().Add(lasting); time.Now().Before(end); {
 		p.round()
 		fresh := polite{client: s.dial()}
 		fresh.round()
