@@ -41,6 +41,10 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 		{"wsrep_sync_wait=3", "=0", "wsrep_sync_wait", checkup.Good, []string{"3", "wait"}},
 		{"wsrep_provider_options='pc.ignore_sb=true'", "='pc.ignore_sb=false'", "pc.ignore_sb", checkup.Doubtful,
 			[]string{"lost", "pc.ignore_sb=false"}},
+		{"wsrep_provider_options='evs.suspect_timeout=PT5S'", "='evs.suspect_timeout=PT2S'",
+			"evs.suspect_timeout", checkup.Doubtful, []string{"5s", "refused", "PT2S"}},
+		{"wsrep_auto_increment_control=0", "=1", "wsrep_auto_increment_control", checkup.Doubtful,
+			[]string{"same ids", "all nodes"}},
 		{"wsrep_desync=1", "=0", "cluster", checkup.Doubtful, []string{"Donor/Desynced", "another node"}},
 		{"innodb_flush_log_at_trx_commit=2", "=1", "durability", checkup.Doubtful, []string{"all nodes"}},
 		{"wsrep_on=0", "=1", "wsrep_on", checkup.Wrong, []string{"no other node"}},
@@ -51,6 +55,11 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 		exec(t, b.Admin, "SET GLOBAL "+name+c.back)
 	}
 	wantAllGood(t, ofMaster(t, at(b)))
+
+	overtake(t, b, r, 1)
+	want(t, ofMaster(t, at(b)), "writers", checkup.Good, "several nodes", "try them again")
+	overtake(t, b, r, 150)
+	want(t, ofMaster(t, at(b)), "writers", checkup.Doubtful, "several nodes", "teamtalk_master_host")
 
 	g.Arbitrator.Stop(t)
 	g.AwaitSize(t, 0, 2)
@@ -73,6 +82,26 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 	for _, f := range found {
 		if f.Grade != checkup.Good && f.Item != "cluster" {
 			t.Errorf("also: %+v", f)
+		}
+	}
+}
+
+// overtake has transactions at a node undone because of such at another node.
+func overtake(t *testing.T, node, other *servers.Database, times int) {
+	t.Helper()
+	exec(t, node.Admin, "REPLACE INTO IMProxyMark (name,value) VALUES ('contested',1)")
+	const change = "UPDATE IMProxyMark SET value=value+1 WHERE name='contested'"
+	for range times {
+		tx, err := node.Admin.BeginTx(t.Context(), nil)
+		if err == nil {
+			_, err = tx.ExecContext(t.Context(), change)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, other.Admin, change)
+		if err := tx.Commit(); err == nil || !strings.Contains(err.Error(), "1213") {
+			t.Fatalf("the second of two that write the same row ends with %v", err)
 		}
 	}
 }
@@ -115,6 +144,14 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 		"two are lost": {"ON", "",
 			three("ONLINE", "PRIMARY", member("b", "UNREACHABLE", ""), member("c", "UNREACHABLE", "")),
 			"cluster", checkup.Wrong, []string{"majority", "host-b:3306, host-c:3306"}},
+		"all write, eventual": {"OFF", "EVENTUAL", three("ONLINE", "PRIMARY", secondaries...), consistency,
+			checkup.Doubtful, []string{"another member", "'BEFORE'"}},
+		"all write, careful after a failover": {"OFF", "BEFORE_ON_PRIMARY_FAILOVER",
+			three("ONLINE", "PRIMARY", secondaries...), consistency, checkup.Doubtful, []string{"'BEFORE'"}},
+		"all write, and wait": {"OFF", "BEFORE", three("ONLINE", "PRIMARY", secondaries...), consistency,
+			checkup.Good, []string{"BEFORE"}},
+		"all write, MySQL 5.7": {"OFF", "", three("ONLINE", "PRIMARY", secondaries...), consistency,
+			checkup.Doubtful, []string{"not known"}},
 		"eventual": {"ON", "EVENTUAL", three("ONLINE", "PRIMARY", secondaries...), consistency,
 			checkup.Doubtful, []string{"failover", "BEFORE_ON_PRIMARY_FAILOVER"}},
 		"not eventual": {"ON", "AFTER", three("ONLINE", "PRIMARY", secondaries...), consistency,
