@@ -30,7 +30,8 @@ func launchBare(t *testing.T, stdout, stderr *os.File, wrap ...string) *bare {
 	noteSources()
 	b := &bare{data: newStore(t), ended: make(chan struct{})}
 	b.addr, b.admin = fmt.Sprint("127.0.0.1:", freePort(t)), fmt.Sprint("127.0.0.1:", freePort(t))
-	argv := append(wrap, dbproxy, "serve", "--data", b.data, "--listen", b.addr, "--admin", b.admin, "--log-level", "debug")
+	argv := append(wrap, dbproxy, "serve", "--data", b.data,
+		"--listen", b.addr, "--admin", b.admin, "--log-level", "debug")
 	b.Cmd = exec.Command(argv[0], argv[1:]...)
 	if stdout != nil {
 		b.Stdout = stdout

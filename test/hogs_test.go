@@ -81,7 +81,8 @@ func (p *polite) round() {
 		req.AttachData = make([]byte, attached)
 		f := p.ask(req)
 		var answer impb.IMMsgData
-		if err := proto.Unmarshal(f.Body, &answer); err != nil || answer.GetMsgId() == 0 || len(answer.GetAttachData()) != attached {
+		if err := proto.Unmarshal(f.Body, &answer); err != nil || answer.GetMsgId() == 0 ||
+			len(answer.GetAttachData()) != attached {
 			p.t.Fatalf("a message is answered with id %d and %d bytes of attach data: %v",
 				answer.GetMsgId(), len(answer.GetAttachData()), err)
 		}
@@ -199,7 +200,8 @@ func TestHogsAreNamed(t *testing.T) {
 			})
 			awaitMetric(t, p, fmt.Sprintf(`dbproxy_budget_most_bytes{address=%q} `, theirs))
 			_, err := p.Log.Await(within(t), func(l harness.Line) bool {
-				return strings.Contains(l.Message, "memory for requests and answers is short") && l.Text("address") == theirs
+				return strings.Contains(l.Message, "memory for requests and answers is short") &&
+					l.Text("address") == theirs
 			})
 			if err != nil {
 				t.Error(err)
@@ -217,7 +219,9 @@ type peersCheck struct{ Name, State, Text string }
 // get reads a page of the admin address.
 func get(t *testing.T, p *harness.Proxy, path string) string {
 	t.Helper()
-	listening, err := p.Log.Await(within(t), func(l harness.Line) bool { return l.Message == "listening" })
+	listening, err := p.Log.Await(within(t), func(l harness.Line) bool {
+		return l.Message == "listening"
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,8 @@ func TestLogReaderComesBack(t *testing.T) {
 		return metricOf(t, b.admin, "dbproxy_log_lines_lost_total") > 0
 	})
 	told := awaitLine(t, open(os.O_RDONLY), "lines of the log were lost")
-	if !strings.Contains(told, `"lines":`) || !strings.Contains(told, "WARN") || !strings.Contains(told, "broken pipe") {
+	if !strings.Contains(told, `"lines":`) || !strings.Contains(told, "WARN") ||
+		!strings.Contains(told, "broken pipe") {
 		t.Errorf("it says %s", told)
 	}
 	stored(t, c, "one")
@@ -154,7 +155,8 @@ func TestFailedStartWithStuckLog(t *testing.T) {
 	t.Parallel()
 	_, w := pipe(t)
 	fillPipe(t, w)
-	cmd := exec.CommandContext(within(t), dbproxy, "serve", "--data", "/dev/null", "--listen", "127.0.0.1:0")
+	cmd := exec.CommandContext(within(t), dbproxy, "serve",
+		"--data", "/dev/null", "--listen", "127.0.0.1:0")
 	cmd.Stderr = w
 	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("it ended with %v", err)
@@ -220,9 +222,10 @@ func TestLogCannotBeWritten(t *testing.T) {
 		wrap           []string
 		counted        bool
 	}{
-		"a full disk":     {full, full, nil, true},
-		"closed outputs":  {nil, nil, []string{"bash", "-c", `exec "$0" "$@" >&- 2>&-`}, false},
-		"a file too long": {file, file, []string{"bash", "-c", `ulimit -f 1000000; exec "$0" "$@"`}, true},
+		"a full disk":    {full, full, nil, true},
+		"closed outputs": {nil, nil, []string{"bash", "-c", `exec "$0" "$@" >&- 2>&-`}, false},
+		"a file too long": {file, file,
+			[]string{"bash", "-c", `ulimit -f 1000000; exec "$0" "$@"`}, true},
 		"nothing is open": {nil, nil, []string{"bash", "-c", `exec "$0" "$@" <&- >&- 2>&-`}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -251,7 +254,9 @@ func TestDemoWithoutReader(t *testing.T) {
 			} else {
 				r.Close()
 			}
-			p := harness.Options{Data: filepath.Join(t.TempDir(), "demo"), Args: []string{"--demo"}, Stdout: w}
+			p := harness.Options{
+				Data: filepath.Join(t.TempDir(), "demo"), Args: []string{"--demo"}, Stdout: w,
+			}
 			c := dial(t, startWith(t, p))
 			call[*impb.IMUsersInfoRsp](t, c, usersInfo(1, 1))
 		})
@@ -279,13 +284,16 @@ func TestHeadEndsQuietly(t *testing.T) {
 	for i := range 20 {
 		stored(t, c, fmt.Sprint("message ", i))
 	}
-	for _, command := range []string{"tail", "tail --once --lines 20", "user list", "call --list", "config example", "help serve"} {
+	for _, command := range []string{
+		"tail", "tail --once --lines 20", "user list", "call --list", "config example", "help serve",
+	} {
 		t.Run(command, func(t *testing.T) {
 			where := ""
 			if strings.HasPrefix(command, "tail") || strings.HasPrefix(command, "user") {
 				where = " --data '" + data + "'"
 			}
-			cmd := exec.CommandContext(within(t), "bash", "-c", `"$0" `+command+where+` | head -n 1`, dbproxy)
+			cmd := exec.CommandContext(within(t), "bash", "-c",
+				`"$0" `+command+where+` | head -n 1`, dbproxy)
 			var said bytes.Buffer
 			cmd.Stderr = &said
 			feedTail(t, c, command)

@@ -17,7 +17,7 @@ import (
 // does not may do so in a while.
 const ItemCluster = "cluster"
 
-// galera is whether the server is a node of Galera, or of Percona XtraDB Cluster, which is the same.
+// galera is whether the server is a node of Galera, or of Percona XtraDB Cluster: the same here.
 func (c *inspection) galera() bool { return c.on("wsrep_on") }
 
 // cluster looks at the cluster that the server is a node of. It reports whether the server can be
@@ -121,7 +121,8 @@ func (c *inspection) writers(status map[string]string) checkup.Finding {
 		return checkup.Goodf(item, "no transaction here was ever undone because of another node's")
 	}
 	text := fmt.Sprintf("several nodes are written to: since this one started %d transactions were "+
-		"committed here, and %d undone because of another node's; proxies try them again", committed, undone)
+		"committed here, and %d undone because of another node's; proxies try them again",
+		committed, undone)
 	if undone >= leastUndone && undone*oftenUndone > committed {
 		return checkup.Doubt(item, text+", which costs time", fmt.Sprintf("name the same node in "+
 			"%s_host and %[1]s_port of all proxies, and another one only while that is away", c.opt.Name))
@@ -196,7 +197,8 @@ func (c *inspection) replicates(ctx context.Context) error {
 		return err
 	}
 	if on != "1" && !strings.EqualFold(on, "ON") {
-		c.add(checkup.Fault("wsrep_on", "off for this user's sessions: what they write no other node gets",
+		c.add(checkup.Fault("wsrep_on",
+			"off for this user's sessions: what they write no other node gets",
 			"take SET wsrep_on out of init_connect"))
 	}
 	return nil
@@ -287,14 +289,15 @@ func groupSize(size int, silent []string) (found []checkup.Finding) {
 
 const groupConsistency = "group_replication_consistency"
 
-// consistency is groupFindings for when a member may answer before it has what others stored. single:
-// only one of them is written to.
+// consistency is groupFindings for when a member may answer before it has what others stored.
+// single: only one of them is written to.
 func consistency(v string, single bool) checkup.Finding {
 	const set = "SET PERSIST " + groupConsistency + " = "
 	switch {
 	case !single && (v == "" || v == "EVENTUAL" || v == "BEFORE_ON_PRIMARY_FAILOVER"):
-		return checkup.Doubt(groupConsistency, cmp.Or(v, "not known to this version")+": what was stored "+
-			"through another member a moment ago may be missing here, and be refused as if it were not there",
+		return checkup.Doubt(groupConsistency, cmp.Or(v, "not known to this version")+
+			": what was stored through another member a moment ago may be missing here, and be refused "+
+			"as if it were not there",
 			"write to one member; or "+set+"'BEFORE' on all members")
 	case v == "EVENTUAL":
 		return checkup.Doubt(groupConsistency,

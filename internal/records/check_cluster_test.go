@@ -39,7 +39,8 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 		{"wsrep_osu_method='RSU'", "='TOI'", "wsrep_osu_method", checkup.Doubtful,
 			[]string{"migrate", "this node alone"}},
 		{"wsrep_sync_wait=3", "=0", "wsrep_sync_wait", checkup.Good, []string{"3", "wait"}},
-		{"wsrep_provider_options='pc.ignore_sb=true'", "='pc.ignore_sb=false'", "pc.ignore_sb", checkup.Doubtful,
+		{"wsrep_provider_options='pc.ignore_sb=true'", "='pc.ignore_sb=false'", "pc.ignore_sb",
+			checkup.Doubtful,
 			[]string{"lost", "pc.ignore_sb=false"}},
 		{"wsrep_provider_options='evs.suspect_timeout=PT5S'", "='evs.suspect_timeout=PT2S'",
 			"evs.suspect_timeout", checkup.Doubtful, []string{"5s", "refused", "PT2S"}},
@@ -73,7 +74,8 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 	apart := func(f checkup.Finding) bool {
 		return f.Item == records.ItemCluster && f.Grade == checkup.Wrong
 	}
-	for deadline := time.Now().Add(time.Minute); !slices.ContainsFunc(found, apart); found = ofMaster(t, at(b)) {
+	deadline := time.Now().Add(time.Minute)
+	for ; !slices.ContainsFunc(found, apart); found = ofMaster(t, at(b)) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it is not seen that the other one is gone: %+v", found)
 		}
@@ -116,7 +118,9 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 	three := func(state, role string, others ...records.GroupMember) []records.GroupMember {
 		return append([]records.GroupMember{member("me", state, role)}, others...)
 	}
-	secondaries := []records.GroupMember{member("b", "ONLINE", "SECONDARY"), member("c", "ONLINE", "SECONDARY")}
+	secondaries := []records.GroupMember{
+		member("b", "ONLINE", "SECONDARY"), member("c", "ONLINE", "SECONDARY"),
+	}
 	for name, c := range map[string]struct {
 		single, consistency string
 		members             []records.GroupMember
@@ -126,9 +130,11 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 	}{
 		"primary": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "cluster", checkup.Good,
 			[]string{"the primary"}},
-		"secondary": {"ON", "", three("ONLINE", "SECONDARY", member("b", "ONLINE", "PRIMARY"), secondaries[1]),
+		"secondary": {"ON", "",
+			three("ONLINE", "SECONDARY", member("b", "ONLINE", "PRIMARY"), secondaries[1]),
 			"cluster", checkup.Good, []string{"secondary", "host-b:3306"}},
-		"recovering": {"ON", "", three("RECOVERING", "SECONDARY", secondaries...), "cluster", checkup.Wrong,
+		"recovering": {"ON", "", three("RECOVERING", "SECONDARY", secondaries...), "cluster",
+			checkup.Wrong,
 			[]string{"RECOVERING", "wait"}},
 		"in error": {"ON", "", three("ERROR", ""), "cluster", checkup.Wrong,
 			[]string{"ERROR", "START GROUP_REPLICATION"}},
@@ -139,12 +145,14 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 			[]string{"2", "three"}},
 		"three": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "cluster size", checkup.Good,
 			[]string{"3"}},
-		"one is lost": {"ON", "", three("ONLINE", "PRIMARY", secondaries[0], member("c", "UNREACHABLE", "")),
+		"one is lost": {"ON", "",
+			three("ONLINE", "PRIMARY", secondaries[0], member("c", "UNREACHABLE", "")),
 			"cluster members", checkup.Doubtful, []string{"host-c:3306"}},
 		"two are lost": {"ON", "",
 			three("ONLINE", "PRIMARY", member("b", "UNREACHABLE", ""), member("c", "UNREACHABLE", "")),
 			"cluster", checkup.Wrong, []string{"majority", "host-b:3306, host-c:3306"}},
-		"all write, eventual": {"OFF", "EVENTUAL", three("ONLINE", "PRIMARY", secondaries...), consistency,
+		"all write, eventual": {"OFF", "EVENTUAL",
+			three("ONLINE", "PRIMARY", secondaries...), consistency,
 			checkup.Doubtful, []string{"another member", "'BEFORE'"}},
 		"all write, careful after a failover": {"OFF", "BEFORE_ON_PRIMARY_FAILOVER",
 			three("ONLINE", "PRIMARY", secondaries...), consistency, checkup.Doubtful, []string{"'BEFORE'"}},
@@ -161,7 +169,9 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			vars := map[string]string{
-				"server_uuid": "me", "group_replication_single_primary_mode": c.single, consistency: c.consistency,
+				"server_uuid":                           "me",
+				"group_replication_single_primary_mode": c.single,
+				consistency:                             c.consistency,
 			}
 			want(t, records.GroupFindings(vars, c.members), c.item, c.grade, c.words...)
 		})

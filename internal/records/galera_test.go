@@ -306,7 +306,8 @@ func (g gate) exec(text string) {
 // fresh makes a group of users 1 and 2 at the first node.
 func (p *nodes) fresh() uint32 {
 	p.Helper()
-	group, err := p.stores[0].Create(p.ctx, chat.NewGroup{Name: "new", Creator: 1, Members: []uint32{1, 2}}, 600)
+	group, err := p.stores[0].Create(p.ctx,
+		chat.NewGroup{Name: "new", Creator: 1, Members: []uint32{1, 2}}, 600)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -321,8 +322,10 @@ func TestNodeCatchesUp(t *testing.T) {
 	p := newNodes(t, g)
 	gate, s := newGate(p, g), p.stores[1]
 	for name, run := range map[string]func(group uint32) error{
-		"a message": func(group uint32) error { return storeAll(p.ctx, s, groupTexts(group, 2, "at once")) },
-		"a mute":    func(group uint32) error { return s.SetMute(p.ctx, group, 2, 1) },
+		"a message": func(group uint32) error {
+			return storeAll(p.ctx, s, groupTexts(group, 2, "at once"))
+		},
+		"a mute": func(group uint32) error { return s.SetMute(p.ctx, group, 2, 1) },
 		"before members are changed": func(group uint32) error {
 			_, err := s.Find(p.ctx, group)
 			return err
@@ -345,8 +348,8 @@ func TestNodeCatchesUp(t *testing.T) {
 	checkWrongMessages(p, gate)
 }
 
-// checkWrongMessages sends many messages to a group that does not exist, and one to a group that was
-// just made at the other node. They wait for the cluster together.
+// checkWrongMessages sends many messages to a group that does not exist, and one to a group that
+// was just made at the other node. They wait for the cluster together.
 func checkWrongMessages(p *nodes, gate gate) {
 	const many = 40
 	gate.close()
@@ -375,15 +378,16 @@ func checkWrongMessages(p *nodes, gate gate) {
 	}
 }
 
-// TestNodeGoesOnAfterAStatementThatCannotBePrepared has one batch fail for a missing table, and then
-// another one on the same connection.
+// TestNodeGoesOnAfterAStatementThatCannotBePrepared has one batch fail for a missing table, and
+// then another one on the same connection.
 func TestNodeGoesOnAfterAStatementThatCannotBePrepared(t *testing.T) {
 	t.Parallel()
 	b := tables.On(t, servers.StartGalera(t).Nodes[0])
 	at := tables.At(b)
 	at.MaxConns = 2 // one of them for batches
 	s, _ := opened(t, at)
-	group, err := s.Create(t.Context(), chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2}}, 500)
+	group, err := s.Create(t.Context(),
+		chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2}}, 500)
 	if err == nil {
 		_, err = b.Admin.ExecContext(t.Context(), fmt.Sprintf("DROP TABLE IMGroupMessage_%d", group%8))
 	}

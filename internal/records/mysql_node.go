@@ -20,9 +20,9 @@ func (s *Store) mayLack(err error) bool {
 	return kind == chat.NotFound || kind == chat.NotAllowed
 }
 
-// catchUp waits until the node has applied all that was committed anywhere before now. An error says
-// that it has not come so far: then nothing is known of what it lacks. All who ask while one such
-// wait is under way share the next one, so that many requests for what does not exist cost few.
+// catchUp waits until the node has applied all that was committed anywhere before now. An error
+// says that it has not come so far: then nothing is known of what it lacks. All who ask while one
+// such wait is under way share the next one: so many requests for what does not exist cost few.
 func (s *Store) catchUp(ctx context.Context) error {
 	_, err := s.catchUps.get(ctx, nil)
 	return err

@@ -20,7 +20,9 @@ const (
 
 // pages answers requests for pages with one, after reserving memory for it, and all others with
 // themselves.
-var pages = handlerFunc(func(ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+var pages = handlerFunc(func(
+	ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool),
+) {
 	go func() {
 		if f.Command != cmdPage {
 			finish(f, true)

@@ -19,7 +19,9 @@ const Wait = time.Second
 // Ask sends a frame and returns the answer to it, heartbeats left aside, and how long that took. It
 // sets the connection's deadline. The test fails when the answer does not come in time, or another
 // frame comes.
-func Ask(t testing.TB, c net.Conn, frames *pdu.Reader, f pdu.Frame) (answer pdu.Frame, took time.Duration) {
+func Ask(
+	t testing.TB, c net.Conn, frames *pdu.Reader, f pdu.Frame,
+) (answer pdu.Frame, took time.Duration) {
 	t.Helper()
 	begun := time.Now()
 	err := c.SetDeadline(begun.Add(5 * Wait))
@@ -33,7 +35,8 @@ func Ask(t testing.TB, c net.Conn, frames *pdu.Reader, f pdu.Frame) (answer pdu.
 	}
 	took = time.Since(begun)
 	if err != nil || answer.Seq != f.Seq {
-		t.Fatalf("a polite peer sent command 0x%04x with number %d, and after %v has command 0x%04x with number %d: %v",
+		t.Fatalf("a polite peer sent command 0x%04x with number %d, and after %v "+
+			"has command 0x%04x with number %d: %v",
 			f.Command, f.Seq, took, answer.Command, answer.Seq, err)
 	}
 	return answer, took
@@ -58,7 +61,8 @@ func Sip(r io.Reader, n int64, every time.Duration) {
 	}
 }
 
-// Dribble announces 16 MiB, sends 20 KB of them, and then a byte a second until the connection ends.
+// Dribble announces 16 MiB, sends 20 KB of them, and then a byte a second until the connection
+// ends.
 func Dribble(w io.Writer) {
 	_, err := w.Write(Begun(16<<20, 20_000))
 	for ; err == nil; time.Sleep(time.Second) {
