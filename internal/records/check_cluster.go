@@ -87,7 +87,8 @@ func nodeState(status map[string]string) checkup.Finding {
 // nodeCount looks at how many members the cluster has, arbitrators included.
 func nodeCount(status map[string]string) checkup.Finding {
 	const item = "cluster size"
-	const mend = "have three members, of which one may be an arbitrator (garbd), each on a machine of its own"
+	const mend = "have three members, of which one may be an arbitrator (garbd), " +
+		"each on a machine of its own"
 	size, weight := status["wsrep_cluster_size"], status["wsrep_cluster_weight"]
 	switch {
 	case size == "1":
@@ -298,7 +299,7 @@ func consistency(v string, single bool) checkup.Finding {
 		return checkup.Doubt(groupConsistency, cmp.Or(v, "not known to this version")+
 			": what was stored through another member a moment ago may be missing here, and be refused "+
 			"as if it were not there",
-			"write to one member; or "+set+"'BEFORE' on all members")
+			"write to one member; or, from MySQL 8.0.14 on, "+set+"'BEFORE' on all members")
 	case v == "EVENTUAL":
 		return checkup.Doubt(groupConsistency,
 			v+": after a failover the new primary answers before it has all that the old one stored",
