@@ -31,7 +31,9 @@ func TestFewDescriptors(t *testing.T) {
 			limit = "MaxConnections (--max-connections)"
 		}
 		p := startWith(t, o)
-		warned, err := p.Log.Await(within(t), func(l harness.Line) bool { return strings.Contains(l.Message, "open files") })
+		warned, err := p.Log.Await(within(t), func(l harness.Line) bool {
+			return strings.Contains(l.Message, "open files")
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +42,9 @@ func TestFewDescriptors(t *testing.T) {
 				t.Errorf("the warning is %s; it lacks %s", warned.Raw, want)
 			}
 		}
-		listening, err := p.Log.Await(within(t), func(l harness.Line) bool { return l.Message == "listening" })
+		listening, err := p.Log.Await(within(t), func(l harness.Line) bool {
+			return l.Message == "listening"
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +70,8 @@ func TestFewDescriptors(t *testing.T) {
 			t.Errorf("a page has %d messages", len(got))
 		}
 		for _, m := range got {
-			if m.GetMsgType() == impb.MsgType_MSG_TYPE_SINGLE_AUDIO && !strings.Contains(string(m.GetMsgData()), "sound") {
+			if m.GetMsgType() == impb.MsgType_MSG_TYPE_SINGLE_AUDIO &&
+				!strings.Contains(string(m.GetMsgData()), "sound") {
 				t.Errorf("message %d has no sound", m.GetMsgId())
 			}
 		}
@@ -92,7 +97,9 @@ func crowd(t *testing.T, addr string, n int) {
 // wantNoWrongCause looks for what a lack of descriptors must not be taken for.
 func wantNoWrongCause(t *testing.T, said string) {
 	t.Helper()
-	for _, wrong := range []string{"must be able to write", "permission", "start the server", "start MySQL", "start Redis",
+	for _, wrong := range []string{
+		"must be able to write", "permission", "start the server", "start MySQL",
+		"start Redis",
 		"no address is known", "is msfs running", "chown", "damaged"} {
 		if strings.Contains(said, wrong) {
 			t.Errorf("it says %q:\n%s", wrong, said)
@@ -166,7 +173,8 @@ func allow(t *testing.T, p *harness.Proxy, n int) {
 // killConnections has the database end all connections to it.
 func (f *fleet) killConnections(t *testing.T) {
 	t.Helper()
-	rows, err := f.db.Admin.QueryContext(t.Context(), "SELECT id FROM information_schema.PROCESSLIST WHERE user = ?", f.db.User)
+	rows, err := f.db.Admin.QueryContext(t.Context(),
+		"SELECT id FROM information_schema.PROCESSLIST WHERE user = ?", f.db.User)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +199,8 @@ func TestSoftLimitIsRaised(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	p := startWith(t, harness.Options{Data: newStore(t), Wrap: []string{"bash", "-c", `ulimit -Sn 40; exec "$0" "$@"`},
+	p := startWith(t, harness.Options{Data: newStore(t),
+		Wrap: []string{"bash", "-c", `ulimit -Sn 40; exec "$0" "$@"`},
 		Args: []string{"--max-connections", "50"}})
 	for range 45 {
 		checkServed(t, dial(t, p))

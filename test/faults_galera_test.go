@@ -12,7 +12,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
-// nodeServesWithin is how soon the proxy at the node that is left serves normally, once the other one was declared gone.
+// nodeServesWithin is how soon the proxy at the node that is left serves normally, once the other
+// one was declared gone.
 const nodeServesWithin = 5 * time.Second
 
 // galeraFaults is how one of two nodes goes, and comes back.
@@ -31,8 +32,9 @@ var galeraFaults = []struct {
 		func(t *testing.T, g *servers.Galera) { g.Nodes[0].Thaw(t) }},
 }
 
-// TestGaleraNodeGone has one of two nodes go under load. The clients of its proxy move to the other one when the first is
-// red. That one serves soon after the node was declared gone; and the first does by itself when its node is back.
+// TestGaleraNodeGone has one of two nodes go under load. The clients of its proxy move to the other
+// one when the first is red. That one serves soon after the node was declared gone; and the first
+// does by itself when its node is back.
 func TestGaleraNodeGone(t *testing.T) {
 	t.Parallel()
 	for _, fault := range inFull(galeraFaults, galeraFaults[:1]) {
@@ -58,8 +60,9 @@ func TestGaleraNodeGone(t *testing.T) {
 				back = time.Since(synced)
 				l.move(first.Addr, other.Addr)
 			})
-			l.guarantee(t, fmt.Sprintf("a node of Galera %s; %d more messages were stored %v after it was declared gone, "+
-				"/readyz of its own proxy was good %v after it was back", fault.name, l.enough, short(declared), short(back)))
+			l.guarantee(t, fmt.Sprintf("a node of Galera %s; %d more messages were stored %v after it was "+
+				"declared gone, /readyz of its own proxy was good %v after it was back",
+				fault.name, l.enough, short(declared), short(back)))
 			l.checkRefused(t, first.Addr)
 			w.fleet.settle(t)
 			l.audit(t)
@@ -68,8 +71,8 @@ func TestGaleraNodeGone(t *testing.T) {
 	}
 }
 
-// TestGaleraMinority has all other members of the cluster be silent. The node that is left takes nothing (error 1047)
-// until they are back: its proxy says so, and then serves again by itself.
+// TestGaleraMinority has all other members of the cluster be silent. The node that is left takes
+// nothing (error 1047) until they are back: its proxy says so, and then serves again by itself.
 func TestGaleraMinority(t *testing.T) {
 	t.Parallel()
 	g := servers.StartGalera(t)
@@ -107,7 +110,9 @@ func loadOnGalera(t *testing.T, g *servers.Galera) (*place, *faultLoad) {
 }
 
 // awaitWithin waits until so many more messages were stored, which must be before so long.
-func (l *faultLoad) awaitWithin(ctx context.Context, t *testing.T, stored int64, limit time.Duration) {
+func (l *faultLoad) awaitWithin(
+	ctx context.Context, t *testing.T, stored int64, limit time.Duration,
+) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -116,8 +121,8 @@ func (l *faultLoad) awaitWithin(ctx context.Context, t *testing.T, stored int64,
 	}
 }
 
-// checkRefused sees that fewer than 1 in 100 messages were refused, but for those of connections to the proxy at first
-// whose node was gone.
+// checkRefused sees that fewer than 1 in 100 messages were refused, but for those of connections to
+// the proxy at first whose node was gone.
 func (l *faultLoad) checkRefused(t *testing.T, first string) {
 	t.Helper()
 	l.mu.Lock()
@@ -132,7 +137,8 @@ func (l *faultLoad) checkRefused(t *testing.T, first string) {
 			refused++
 		}
 	}
-	t.Logf("%d messages were stored and %d refused, those to the proxy aside whose node was gone", stored, refused)
+	t.Logf("%d messages were stored and %d refused, those to the proxy aside whose node was gone",
+		stored, refused)
 	if refused*100 >= stored {
 		t.Errorf("%d messages were refused, %d stored", refused, stored)
 	}

@@ -16,10 +16,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/servers"
 )
 
-// TestGaleraLoad has load of all kinds on two nodes of a Galera at the same time, in the same talks:
-// messages to pairs and groups, first messages, acks, members who come and go, sessions removed, and
-// doctors that repair. Nothing breaks. Nothing is lost, doubled or out of order, and next to nothing
-// is refused, though of two nodes that commit the same talk one has to run its batch again.
+// TestGaleraLoad has load of all kinds on two nodes of a Galera at the same time, in the same
+// talks: messages to pairs and groups, first messages, acks, members who come and go, sessions
+// removed, and doctors that repair. Nothing breaks. Nothing is lost, doubled or out of order, and
+// next to nothing is refused, though of two nodes that commit the same talk one has to run its
+// batch again.
 func TestGaleraLoad(t *testing.T) {
 	t.Parallel()
 	s := newGaleraSoak(t)
@@ -47,7 +48,8 @@ func TestGaleraLoad(t *testing.T) {
 	s.auditAll(t)
 	done, refused := 0, 0
 	for kind, n := range s.outcomes {
-		t.Logf("%s: %d done, %d refused, %d without answer, %d lost, the slowest after %v", kind, n.done, n.refused,
+		t.Logf("%s: %d done, %d refused, %d without answer, %d lost, the slowest after %v",
+			kind, n.done, n.refused,
 			n.silent, n.lost, n.slowest.Round(time.Millisecond))
 		done, refused = done+n.done, refused+n.failed()
 	}
@@ -63,7 +65,8 @@ func newGaleraSoak(t *testing.T) *soak {
 	return &soak{
 		place: onGalera(t, servers.StartGalera(t)), brief: !fullFaults(), halt: make(chan struct{}),
 		sent: newLedger(), open: make(map[string]talk), refused: make(map[string]talk),
-		sounds: make(map[talk]map[uint32]string), outcomes: make(map[string]*soakTally), now: new(soakFault),
+		sounds: make(map[talk]map[uint32]string), outcomes: make(map[string]*soakTally),
+		now: new(soakFault),
 	}
 }
 
@@ -73,7 +76,8 @@ func (v *soakVisit) remove() {
 	req := &impb.IMRemoveSessionReq{UserId: &k.low, SessionType: pair.Enum(), SessionId: &k.high}
 	begun := time.Now()
 	if _, err := v.c.Call(v.s.ctx, req); err != nil && v.on() {
-		v.s.sent.fault(fmt.Sprintf("the removal of a session had no answer after %v: %v", time.Since(begun), err))
+		v.s.sent.fault(fmt.Sprintf("the removal of a session had no answer after %v: %v",
+			time.Since(begun), err))
 	}
 }
 

@@ -29,7 +29,8 @@ func TestGaleraStartedAtOnce(t *testing.T) {
 	}
 	w.fleet.settle(t)
 	for i := range w.proxies {
-		w.proxies[i] = launch(t, harness.Options{Config: writeConfig(t, w.fleet.confAt(i)), Args: []string{"--wait"}},
+		w.proxies[i] = launch(t,
+			harness.Options{Config: writeConfig(t, w.fleet.confAt(i)), Args: []string{"--wait"}},
 			w.fleet.expected...)
 	}
 	sent := newLedger()
@@ -37,7 +38,8 @@ func TestGaleraStartedAtOnce(t *testing.T) {
 		if err := p.AwaitListening(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		sent.answered(pairTalk(1, 2), submit(t, w.dial(t, i), pairText(1, 2, fmt.Sprint("from proxy ", i))))
+		sent.answered(pairTalk(1, 2),
+			submit(t, w.dial(t, i), pairText(1, 2, fmt.Sprint("from proxy ", i))))
 	}
 	w.audit(t, sent)
 	if len(drop) < 5 {

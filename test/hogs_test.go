@@ -2,13 +2,9 @@ package test
 
 import (
 	"bytes"
-	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -16,33 +12,17 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/peers"
 )
-
-// politeWait is how long a peer that sends and reads may wait beside any others. A test fails at
-// five times that.
-const politeWait = time.Second
 
 // theirs is the address that hogs of these tests come from. The polite peers come from 127.0.0.1.
 const theirs = "127.0.0.2"
 
-// hog is a connection whose peer does not care what becomes of it.
-type hog struct{ net.Conn }
-
-// push writes until the peer takes no more.
-func (h hog) push(b []byte, times int) {
-	for range times {
-		if _, err := h.Write(b); err != nil {
-			return
-		}
-	}
-}
-
 // hogs has n connections from an address each do something, until the returned function is called.
-func hogs(t *testing.T, p *harness.Proxy, from string, n int, do func(h hog)) (end func()) {
+func hogs(t *testing.T, p *harness.Proxy, from string, n int, do func(c net.Conn)) (end func()) {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	var conns []net.Conn
@@ -53,7 +33,7 @@ func hogs(t *testing.T, p *harness.Proxy, from string, n int, do func(h hog)) (e
 			t.Fatal(err)
 		}
 		conns = append(conns, c)
-		all.Go(func() { do(hog{c}) })
+		all.Go(func() { do(c) })
 	}
 	return func() {
 		for _, c := range conns {
@@ -65,26 +45,29 @@ func hogs(t *testing.T, p *harness.Proxy, from string, n int, do func(h hog)) (e
 
 // polite is a peer that asks for one thing after the other and reads the answers.
 type polite struct {
-	*wire
-	t     *testing.T
-	seq   uint16
-	worst time.Duration
+	net.Conn
+	t      *testing.T
+	frames *pdu.Reader
+	seq    uint16
+	worst  time.Duration
+}
+
+func newPolite(t *testing.T, p *harness.Proxy) *polite {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return &polite{Conn: c, t: t, frames: pdu.NewReader(c, 64<<20)}
 }
 
 // ask sends a request, whose answer must come in time.
 func (p *polite) ask(req proto.Message) pdu.Frame {
 	p.t.Helper()
 	p.seq++
-	begun := time.Now()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 5*politeWait)
-	defer cancel()
-	_ = p.SetWriteDeadline(begun.Add(5 * politeWait))
-	p.put(p.t, frameOf(p.t, req, p.seq).Append(nil))
-	f, err := p.next(ctx)
-	if err != nil || f.Seq != p.seq {
-		p.t.Fatalf("a polite peer asked %s, and after %v: %v", catalog.Name(req), time.Since(begun), err)
-	}
-	p.worst = max(p.worst, time.Since(begun))
+	f, took := peers.Ask(p.t, p, p.frames, frameOf(p.t, req, p.seq))
+	p.worst = max(p.worst, took)
 	return f
 }
 
@@ -98,7 +81,8 @@ func (p *polite) round() {
 		req.AttachData = make([]byte, attached)
 		f := p.ask(req)
 		var answer impb.IMMsgData
-		if err := proto.Unmarshal(f.Body, &answer); err != nil || answer.GetMsgId() == 0 || len(answer.GetAttachData()) != attached {
+		if err := proto.Unmarshal(f.Body, &answer); err != nil || answer.GetMsgId() == 0 ||
+			len(answer.GetAttachData()) != attached {
 			p.t.Fatalf("a message is answered with id %d and %d bytes of attach data: %v",
 				answer.GetMsgId(), len(answer.GetAttachData()), err)
 		}
@@ -111,10 +95,10 @@ func (p *polite) round() {
 // politely has a peer ask for some seconds, on one connection and on new ones.
 func politely(t *testing.T, p *harness.Proxy, seconds int) {
 	t.Helper()
-	old := &polite{wire: connect(t, p), t: t}
+	old := newPolite(t, p)
 	for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); {
 		old.round()
-		fresh := &polite{wire: connect(t, p), t: t}
+		fresh := newPolite(t, p)
 		fresh.round()
 		old.worst = max(old.worst, fresh.worst)
 	}
@@ -137,45 +121,35 @@ func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end 
 	attached.AttachData = make([]byte, 16_000_000)
 	large := frameOf(t, attached, 1).Append(nil)
 	askPage := frameOf(t, page(1, pair, 2, 0, 4294967295), 1).Append(nil)
-	begun := func(sent int) []byte {
-		b := pdu.Frame{Service: 3, Command: 0x0301, Body: make([]byte, sent-pdu.HeaderLen)}.Append(nil)
-		binary.BigEndian.PutUint32(b, 16<<20)
-		return b
-	}
 	pages := func(n int) func(*harness.Proxy, string) func() {
 		return func(p *harness.Proxy, from string) func() {
-			return hogs(t, p, from, n, func(h hog) { h.push(askPage, 10_000) })
+			return hogs(t, p, from, n, func(c net.Conn) { peers.Push(c, askPage, 10_000) })
 		}
 	}
 	dribble := func(n int) func(*harness.Proxy, string) func() {
 		return func(p *harness.Proxy, from string) func() {
-			return hogs(t, p, from, n, func(h hog) {
-				h.push(begun(20_000), 1)
-				for h.wrote([]byte{1}) {
-					time.Sleep(time.Second)
-				}
-			})
+			return hogs(t, p, from, n, func(c net.Conn) { peers.Dribble(c) })
 		}
 	}
 	return map[string]func(*harness.Proxy, string) func(){
 		"large frames whose answers are not taken": func(p *harness.Proxy, from string) func() {
-			return hogs(t, p, from, 1, func(h hog) { h.push(large, 9) })
+			return hogs(t, p, from, 1, func(c net.Conn) { peers.Push(c, large, 9) })
 		},
 		"large frames whose answers are sipped": func(p *harness.Proxy, from string) func() {
-			return hogs(t, p, from, 1, func(h hog) {
-				go h.sip(512<<10, 3*time.Second)
-				h.push(large, 9)
+			return hogs(t, p, from, 1, func(c net.Conn) {
+				go peers.Sip(c, 512<<10, 3*time.Second)
+				peers.Push(c, large, 9)
 			})
 		},
 		"eight with large frames": func(p *harness.Proxy, from string) func() {
-			return hogs(t, p, from, 8, func(h hog) { h.push(large, 9) })
+			return hogs(t, p, from, 8, func(c net.Conn) { peers.Push(c, large, 9) })
 		},
 		"six ask for pages":   pages(6),
 		"sixty ask for pages": pages(60),
 		"sixty ask for pages and sip": func(p *harness.Proxy, from string) func() {
-			return hogs(t, p, from, 60, func(h hog) {
-				go h.sip(256<<10, time.Second)
-				h.push(askPage, 10_000)
+			return hogs(t, p, from, 60, func(c net.Conn) {
+				go peers.Sip(c, 256<<10, time.Second)
+				peers.Push(c, askPage, 10_000)
 			})
 		},
 		"many ask for a thousand pages each": func(p *harness.Proxy, from string) func() {
@@ -184,28 +158,13 @@ func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end 
 				n = 20
 			}
 			burst := bytes.Repeat(askPage, 1000)
-			return hogs(t, p, from, n, func(h hog) { h.push(burst, 1) })
+			return hogs(t, p, from, n, func(c net.Conn) { peers.Push(c, burst, 1) })
 		},
 		"twenty dribble":      dribble(20),
 		"two hundred dribble": dribble(200),
 		"forty send half of a frame": func(p *harness.Proxy, from string) func() {
-			return hogs(t, p, from, 40, func(h hog) { h.push(begun(8<<20), 1) })
+			return hogs(t, p, from, 40, func(c net.Conn) { peers.Push(c, peers.Begun(16<<20, 8<<20), 1) })
 		},
-	}
-}
-
-func (h hog) wrote(b []byte) bool {
-	_, err := h.Write(b)
-	return err == nil
-}
-
-// sip reads n bytes every so often, until the connection ends.
-func (h hog) sip(n int64, every time.Duration) {
-	for {
-		if _, err := io.CopyN(io.Discard, h, n); err != nil {
-			return
-		}
-		time.Sleep(every)
 	}
 }
 
@@ -241,7 +200,8 @@ func TestHogsAreNamed(t *testing.T) {
 			})
 			awaitMetric(t, p, fmt.Sprintf(`dbproxy_budget_most_bytes{address=%q} `, theirs))
 			_, err := p.Log.Await(within(t), func(l harness.Line) bool {
-				return strings.Contains(l.Message, "memory for requests and answers is short") && l.Text("address") == theirs
+				return strings.Contains(l.Message, "memory for requests and answers is short") &&
+					l.Text("address") == theirs
 			})
 			if err != nil {
 				t.Error(err)
@@ -259,24 +219,13 @@ type peersCheck struct{ Name, State, Text string }
 // get reads a page of the admin address.
 func get(t *testing.T, p *harness.Proxy, path string) string {
 	t.Helper()
-	listening, err := p.Log.Await(within(t), func(l harness.Line) bool { return l.Message == "listening" })
+	listening, err := p.Log.Await(within(t), func(l harness.Line) bool {
+		return l.Message == "listening"
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(within(t), http.MethodGet, "http://"+listening.Text("admin")+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rsp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rsp.Body.Close()
-	body, err := io.ReadAll(rsp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
+	return adminPage(t, listening.Text("admin"), path)
 }
 
 // awaitPeers waits until the check of peers is as wanted.

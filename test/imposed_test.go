@@ -14,7 +14,8 @@ import (
 type setting struct {
 	name string
 	args []string // of mariadbd; nil: it was told nothing
-	// probe is asked on a connection as drivers make them, and answers imposed: the setting has its effect.
+	// probe is asked on a connection as drivers make them, and answers imposed: the setting has its
+	// effect.
 	probe, imposed string
 	later          string // is said by an administrator when all is made; may be empty
 }
@@ -41,12 +42,14 @@ func byServer(charset string) setting {
 }
 
 func charsetByInit(charset string) setting {
-	return byInit("init_connect with "+charset, "SET NAMES "+charset, "@@character_set_client", charset)
+	return byInit("init_connect with "+charset, "SET NAMES "+charset,
+		"@@character_set_client", charset)
 }
 
 // manners are settings of sessions other than character sets that change what statements do.
 var manners = []setting{
-	byInit("sql_mode", "SET sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,IGNORE_SPACE'",
+	byInit("sql_mode",
+		"SET sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,IGNORE_SPACE'",
 		"@@sql_mode LIKE '%NO_BACKSLASH%'", "1"),
 	byInit("autocommit", "SET autocommit=0", "@@autocommit", "0"),
 	byInit("sql_select_limit", "SET sql_select_limit=1", "@@sql_select_limit", "1"),
@@ -61,7 +64,8 @@ var manners = []setting{
 	{name: "a server with another collation", args: []string{"--collation-server=utf8mb4_general_ci"},
 		probe: "SELECT @@collation_server", imposed: "utf8mb4_general_ci"},
 	{name: "no prepared statements", args: []string{"--init-connect=SET NAMES gbk"},
-		probe: "SELECT @@character_set_client", imposed: "gbk", later: "SET GLOBAL max_prepared_stmt_count=0"},
+		probe: "SELECT @@character_set_client", imposed: "gbk",
+		later: "SET GLOBAL max_prepared_stmt_count=0"},
 }
 
 // allSettings is whether all servers are to be tried, and all texts.

@@ -38,8 +38,8 @@ func (w *place) administer(t *testing.T, stdin string, args ...string) string {
 	return out
 }
 
-// administerNasty has administrators use the nasty texts that they may. Whoever they make with one as
-// a name and a password logs in.
+// administerNasty has administrators use the nasty texts that they may. Whoever they make with one
+// as a name and a password logs in.
 func (w *place) administerNasty(t *testing.T) {
 	t.Helper()
 	c := w.dial(t, 0)
@@ -78,15 +78,18 @@ func (w *place) administerOne(t *testing.T, text string) {
 	t.Helper()
 	name := []rune("+" + text)
 	name = name[:min(len(name), chat.MaxUserName)]
-	w.administer(t, "secret\n", "user", "add", string(name), "--nick", text, "--domain", text, "--email", text)
+	w.administer(t, "secret\n", "user", "add", string(name),
+		"--nick", text, "--domain", text, "--email", text)
 	w.administer(t, text+"\n", "user", "passwd", text)
 	w.administer(t, "", "user", "edit", "9", "--signature", text, "--avatar", text)
 	w.administer(t, "", "department", "add", text)
-	w.administer(t, "", "group", "create", text, "--creator", "1", "--members", "1,2", "--avatar", text)
+	w.administer(t, "", "group", "create", text,
+		"--creator", "1", "--members", "1,2", "--avatar", text)
 	var shown struct{ Name, Nick string }
 	out := w.administer(t, "", "user", "show", text, "--json")
 	out = out[max(strings.Index(out, "{\n"), 0):] // warnings may come before it
-	if err := json.Unmarshal([]byte(out), &shown); err != nil || shown.Name != text || shown.Nick != text {
+	if err := json.Unmarshal([]byte(out), &shown); err != nil || shown.Name != text ||
+		shown.Nick != text {
 		t.Errorf("%q is shown as %q: %v", text, out, err)
 	}
 }

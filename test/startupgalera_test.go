@@ -20,18 +20,21 @@ func TestWaitForAMajority(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	if _, err := admin.ExecContext(within(t), "SET wsrep_sync_wait=0"); err != nil { // it is to answer cut off
+	// It is to answer though it is cut off.
+	if _, err := admin.ExecContext(within(t), "SET wsrep_sync_wait=0"); err != nil {
 		t.Fatal(err)
 	}
 	g.Arbitrator.Kill(t)
 	g.Nodes[1].Kill(t)
 	await(t, "the end of the majority", func() bool {
 		var name, view string
-		err := admin.QueryRowContext(within(t), "SHOW STATUS LIKE 'wsrep_cluster_status'").Scan(&name, &view)
+		row := admin.QueryRowContext(within(t), "SHOW STATUS LIKE 'wsrep_cluster_status'")
+		err := row.Scan(&name, &view)
 		return err == nil && view == "non-Primary"
 	})
 	path := writeConfig(t, f.conf)
-	out, err := harness.Run(within(t), dbproxy, "", "serve", "--config", path, "--listen", "127.0.0.1:0")
+	out, err := harness.Run(within(t), dbproxy, "",
+		"serve", "--config", path, "--listen", "127.0.0.1:0")
 	if err == nil || !strings.Contains(out, "cluster: ") || !strings.Contains(out, "pc.bootstrap=1") {
 		t.Errorf("without --wait: %v\n%s", err, out)
 	}
@@ -42,7 +45,8 @@ func TestWaitForAMajority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := admin.ExecContext(within(t), "SET GLOBAL wsrep_provider_options='pc.bootstrap=1'"); err != nil {
+	_, err = admin.ExecContext(within(t), "SET GLOBAL wsrep_provider_options='pc.bootstrap=1'")
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := p.AwaitListening(within(t)); err != nil {

@@ -54,7 +54,8 @@ func TestSignalsThatChangeNothing(t *testing.T) {
 	for name, wrap := range map[string][]string{"plain": nil, "nohup": {"nohup"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := startWith(t, harness.Options{Data: newStore(t), Wrap: wrap, Attr: &syscall.SysProcAttr{Setpgid: true}})
+			p := startWith(t, harness.Options{Data: newStore(t), Wrap: wrap,
+				Attr: &syscall.SysProcAttr{Setpgid: true}})
 			c := dial(t, p)
 			for s, word := range map[syscall.Signal]string{
 				syscall.SIGHUP: "SIGHUP", syscall.SIGUSR1: "SIGUSR1", syscall.SIGUSR2: "SIGUSR2",
@@ -219,8 +220,14 @@ func TestStopWhatStoresDo(t *testing.T) {
 		files *msfs.Server
 	}
 	for name, change := range map[string]struct{ freeze, thaw func(*testing.T, parts) }{
-		"mysql": {func(t *testing.T, p parts) { p.mysql.Freeze(t) }, func(t *testing.T, p parts) { p.mysql.Thaw(t) }},
-		"redis": {func(t *testing.T, p parts) { p.redis.Freeze(t) }, func(t *testing.T, p parts) { p.redis.Thaw(t) }},
+		"mysql": {
+			func(t *testing.T, p parts) { p.mysql.Freeze(t) },
+			func(t *testing.T, p parts) { p.mysql.Thaw(t) },
+		},
+		"redis": {
+			func(t *testing.T, p parts) { p.redis.Freeze(t) },
+			func(t *testing.T, p parts) { p.redis.Thaw(t) },
+		},
 		"msfs": {
 			func(_ *testing.T, p parts) { p.files.Trouble(msfs.Trouble{Hold: make(chan struct{})}) },
 			func(*testing.T, parts) {},
@@ -230,7 +237,8 @@ func TestStopWhatStoresDo(t *testing.T) {
 			t.Parallel()
 			server := servers.StartMariaDB(t)
 			f, redis := newRedisFleetOn(t, server)
-			f.conf.More = []string{"RequestTimeout=20s", "DrainTimeout=2s", "MsfsTimeout=20s", "teamtalk_master_statement_timeout=20s"}
+			f.conf.More = []string{"RequestTimeout=20s", "DrainTimeout=2s", "MsfsTimeout=20s",
+				"teamtalk_master_statement_timeout=20s"}
 			p := f.start(t)
 			c := dial(t, p)
 			const before = 20
@@ -262,10 +270,12 @@ func TestStopWhileStarting(t *testing.T) {
 	t.Parallel()
 	f, _ := newRedisFleet(t)
 	f.conf.Redis = map[string]string{"host": "127.0.0.1", "port": fmt.Sprint(silent(t))}
-	f.conf.More = []string{"DrainTimeout=1s", fmt.Sprint("teamtalk_master_port=", silent(t)), "teamtalk_master_connect_timeout=1m",
+	f.conf.More = []string{"DrainTimeout=1s", fmt.Sprint("teamtalk_master_port=", silent(t)),
+		"teamtalk_master_connect_timeout=1m",
 		"unread_connect_timeout=1m"}
 	p := launch(t, harness.Options{Config: writeConfig(t, f.conf), Args: []string{"--wait"}})
-	if _, err := p.Log.Await(within(t), func(l harness.Line) bool { return l.Text("config") != "" }); err != nil {
+	_, err := p.Log.Await(within(t), func(l harness.Line) bool { return l.Text("config") != "" })
+	if err != nil {
 		t.Fatal(err)
 	}
 	stops(t, p, time.Second)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,117 +19,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/harness"
 )
-
-// bare is a binary that the test itself holds the outputs of.
-type bare struct {
-	*exec.Cmd
-	addr, admin string
-	data        string
-	ended       chan struct{} // closed when it has; status is how
-	status      error
-}
-
-// launchBare starts the binary on a store of seed.sql, on ports that are free, with outputs of the
-// test's. wrap is a command that becomes it; it may be empty.
-func launchBare(t *testing.T, stdout, stderr *os.File, wrap ...string) *bare {
-	t.Helper()
-	noteSources()
-	b := &bare{data: newStore(t), ended: make(chan struct{})}
-	b.addr, b.admin = fmt.Sprint("127.0.0.1:", freePort(t)), fmt.Sprint("127.0.0.1:", freePort(t))
-	argv := append(wrap, dbproxy, "serve", "--data", b.data, "--listen", b.addr, "--admin", b.admin, "--log-level", "debug")
-	b.Cmd = exec.Command(argv[0], argv[1:]...)
-	if stdout != nil {
-		b.Stdout = stdout
-	}
-	if stderr != nil {
-		b.Stderr = stderr
-	}
-	if err := b.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		b.status = b.Wait()
-		close(b.ended)
-	}()
-	t.Cleanup(func() {
-		_ = b.Process.Kill() // it may have ended
-		<-b.ended
-	})
-	return b
-}
-
-// dial connects as soon as it listens.
-func (b *bare) dial(t *testing.T) (c *client.Client) {
-	t.Helper()
-	await(t, "somebody listens on "+b.addr, func() (ok bool) {
-		b.goesOn(t)
-		var err error
-		c, err = client.Dial(within(t), b.addr)
-		return err == nil
-	})
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-// goesOn fails the test when the process has ended.
-func (b *bare) goesOn(t *testing.T) {
-	t.Helper()
-	select {
-	case <-b.ended:
-		t.Fatalf("it ended: %v", b.status)
-	default:
-	}
-}
-
-// stop stops it by SIGTERM; it must end in time, with code 0.
-func (b *bare) stop(t *testing.T) {
-	t.Helper()
-	if err := b.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-b.ended:
-		if b.status != nil {
-			t.Errorf("it ended: %v", b.status)
-		}
-	case <-time.After(stopBound(4 * time.Second)):
-		t.Errorf("it has not ended %v after SIGTERM", stopBound(4*time.Second))
-	}
-}
-
-// stopBound is five times what a process may take for its end beyond its DrainTimeout.
-func stopBound(drain time.Duration) time.Duration { return drain + 5*500*time.Millisecond }
-
-// adminPage is what the admin address shows there.
-func adminPage(t *testing.T, admin, path string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(within(t), http.MethodGet, "http://"+admin+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// metricOf is the value of a metric without labels.
-func metricOf(t *testing.T, admin, name string) (value float64) {
-	t.Helper()
-	for line := range strings.Lines(adminPage(t, admin, "/metrics")) {
-		if n, _ := fmt.Sscanf(line, name+" %g", &value); n == 1 {
-			return value
-		}
-	}
-	t.Fatalf("there is no metric %s", name)
-	return 0
-}
 
 // pipe is a pipe whose ends are closed when the test ends.
 func pipe(t *testing.T) (r, w *os.File) {
@@ -201,7 +89,8 @@ func TestLogReaderComesBack(t *testing.T) {
 		return metricOf(t, b.admin, "dbproxy_log_lines_lost_total") > 0
 	})
 	told := awaitLine(t, open(os.O_RDONLY), "lines of the log were lost")
-	if !strings.Contains(told, `"lines":`) || !strings.Contains(told, "WARN") || !strings.Contains(told, "broken pipe") {
+	if !strings.Contains(told, `"lines":`) || !strings.Contains(told, "WARN") ||
+		!strings.Contains(told, "broken pipe") {
 		t.Errorf("it says %s", told)
 	}
 	stored(t, c, "one")
@@ -266,7 +155,8 @@ func TestFailedStartWithStuckLog(t *testing.T) {
 	t.Parallel()
 	_, w := pipe(t)
 	fillPipe(t, w)
-	cmd := exec.CommandContext(within(t), dbproxy, "serve", "--data", "/dev/null", "--listen", "127.0.0.1:0")
+	cmd := exec.CommandContext(within(t), dbproxy, "serve",
+		"--data", "/dev/null", "--listen", "127.0.0.1:0")
 	cmd.Stderr = w
 	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("it ended with %v", err)
@@ -332,9 +222,10 @@ func TestLogCannotBeWritten(t *testing.T) {
 		wrap           []string
 		counted        bool
 	}{
-		"a full disk":     {full, full, nil, true},
-		"closed outputs":  {nil, nil, []string{"bash", "-c", `exec "$0" "$@" >&- 2>&-`}, false},
-		"a file too long": {file, file, []string{"bash", "-c", `ulimit -f 1000000; exec "$0" "$@"`}, true},
+		"a full disk":    {full, full, nil, true},
+		"closed outputs": {nil, nil, []string{"bash", "-c", `exec "$0" "$@" >&- 2>&-`}, false},
+		"a file too long": {file, file,
+			[]string{"bash", "-c", `ulimit -f 1000000; exec "$0" "$@"`}, true},
 		"nothing is open": {nil, nil, []string{"bash", "-c", `exec "$0" "$@" <&- >&- 2>&-`}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -363,7 +254,9 @@ func TestDemoWithoutReader(t *testing.T) {
 			} else {
 				r.Close()
 			}
-			p := harness.Options{Data: filepath.Join(t.TempDir(), "demo"), Args: []string{"--demo"}, Stdout: w}
+			p := harness.Options{
+				Data: filepath.Join(t.TempDir(), "demo"), Args: []string{"--demo"}, Stdout: w,
+			}
 			c := dial(t, startWith(t, p))
 			call[*impb.IMUsersInfoRsp](t, c, usersInfo(1, 1))
 		})
@@ -391,13 +284,16 @@ func TestHeadEndsQuietly(t *testing.T) {
 	for i := range 20 {
 		stored(t, c, fmt.Sprint("message ", i))
 	}
-	for _, command := range []string{"tail", "tail --once --lines 20", "user list", "call --list", "config example", "help serve"} {
+	for _, command := range []string{
+		"tail", "tail --once --lines 20", "user list", "call --list", "config example", "help serve",
+	} {
 		t.Run(command, func(t *testing.T) {
 			where := ""
 			if strings.HasPrefix(command, "tail") || strings.HasPrefix(command, "user") {
 				where = " --data '" + data + "'"
 			}
-			cmd := exec.CommandContext(within(t), "bash", "-c", `"$0" `+command+where+` | head -n 1`, dbproxy)
+			cmd := exec.CommandContext(within(t), "bash", "-c",
+				`"$0" `+command+where+` | head -n 1`, dbproxy)
 			var said bytes.Buffer
 			cmd.Stderr = &said
 			feedTail(t, c, command)

@@ -22,71 +22,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// serve runs script as the server's side of one connection and returns a client of it. The script's error, and any left
-// over when the client closes its side, fails the test.
-func serve(t *testing.T, script func(r *pdu.Reader, w io.Writer) error) *Client {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() {
-		conn, err := ln.Accept()
-		if err != nil {
-			served <- err
-			return
-		}
-		defer conn.Close()
-		served <- script(pdu.NewReader(conn, 1<<20), conn)
-	}()
-	c, err := Dial(t.Context(), ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		c.Close()
-		if err := <-served; err != nil { // before the listener goes: a dialed connection may not have been accepted yet
-			t.Errorf("server's side: %v", err)
-		}
-		ln.Close()
-	})
-	return c
-}
-
-// untilClosed reads and drops frames until the client closes.
-func untilClosed(r *pdu.Reader) error {
-	for {
-		if _, err := r.Next(); err != nil {
-			return nil
-		}
-	}
-}
-
-func write(w io.Writer, f pdu.Frame) error {
-	_, err := w.Write(f.Append(nil))
-	return err
-}
-
-// answerShield answers a query for user U with shield status U.
-func answerShield(f pdu.Frame) (pdu.Frame, error) {
-	var req impb.IMQueryPushShieldReq
-	if f.Command != 0x010e || f.Service != 1 {
-		return f, fmt.Errorf("command %#x service %d", f.Command, f.Service)
-	}
-	if err := proto.Unmarshal(f.Body, &req); err != nil {
-		return f, err
-	}
-	body, err := proto.Marshal(&impb.IMQueryPushShieldRsp{
-		UserId: req.UserId, ResultCode: proto.Uint32(0), ShieldStatus: req.UserId, AttachData: []byte{},
-	})
-	return pdu.Frame{Service: 1, Command: 0x010f, Seq: f.Seq, Body: body}, err
-}
-
-func query(user uint32) *impb.IMQueryPushShieldReq {
-	return &impb.IMQueryPushShieldReq{UserId: proto.Uint32(user)}
-}
-
 func TestCallsSideBySideGetTheirOwnAnswers(t *testing.T) {
 	const calls = 200
 	c := serve(t, func(r *pdu.Reader, w io.Writer) error {
@@ -285,13 +220,6 @@ func TestPostWriteExchangeAndStopping(t *testing.T) {
 	}
 }
 
-func readAck() *impb.IMMsgDataReadAck {
-	return &impb.IMMsgDataReadAck{
-		UserId: proto.Uint32(1), SessionId: proto.Uint32(2), MsgId: proto.Uint32(0),
-		SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(),
-	}
-}
-
 // TestErrorsSayWhatHappened has the server answer one query, each time in another wrong way.
 func TestErrorsSayWhatHappened(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -371,8 +299,6 @@ func TestMisuseIsRefused(t *testing.T) {
 		t.Errorf("the connection did not survive: %v", err)
 	}
 }
-
-func second[T any](_ T, err error) error { return err }
 
 func TestHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -45,7 +45,8 @@ func TestExplain(t *testing.T) {
 	socket := &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
 	name := &net.DNSError{Name: "db", Err: socket.Error()}
 	for _, err := range []error{
-		&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}, fmt.Errorf("dialling: %w", socket), name,
+		&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE},
+		fmt.Errorf("dialling: %w", socket), name,
 	} {
 		got := descriptors.Explain(err)
 		if !errors.Is(got, err) || !strings.Contains(got.Error(), "too many open files") ||

@@ -39,8 +39,13 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 		{"wsrep_osu_method='RSU'", "='TOI'", "wsrep_osu_method", checkup.Doubtful,
 			[]string{"migrate", "this node alone"}},
 		{"wsrep_sync_wait=3", "=0", "wsrep_sync_wait", checkup.Good, []string{"3", "wait"}},
-		{"wsrep_provider_options='pc.ignore_sb=true'", "='pc.ignore_sb=false'", "pc.ignore_sb", checkup.Doubtful,
+		{"wsrep_provider_options='pc.ignore_sb=true'", "='pc.ignore_sb=false'", "pc.ignore_sb",
+			checkup.Doubtful,
 			[]string{"lost", "pc.ignore_sb=false"}},
+		{"wsrep_provider_options='evs.suspect_timeout=PT5S'", "='evs.suspect_timeout=PT2S'",
+			"evs.suspect_timeout", checkup.Doubtful, []string{"5s", "refused", "PT2S"}},
+		{"wsrep_auto_increment_control=0", "=1", "wsrep_auto_increment_control", checkup.Doubtful,
+			[]string{"same ids", "all nodes"}},
 		{"wsrep_desync=1", "=0", "cluster", checkup.Doubtful, []string{"Donor/Desynced", "another node"}},
 		{"innodb_flush_log_at_trx_commit=2", "=1", "durability", checkup.Doubtful, []string{"all nodes"}},
 		{"wsrep_on=0", "=1", "wsrep_on", checkup.Wrong, []string{"no other node"}},
@@ -51,6 +56,11 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 		exec(t, b.Admin, "SET GLOBAL "+name+c.back)
 	}
 	wantAllGood(t, ofMaster(t, at(b)))
+
+	overtake(t, b, r, 1)
+	want(t, ofMaster(t, at(b)), "writers", checkup.Good, "several nodes", "try them again")
+	overtake(t, b, r, 150)
+	want(t, ofMaster(t, at(b)), "writers", checkup.Doubtful, "several nodes", "teamtalk_master_host")
 
 	g.Arbitrator.Stop(t)
 	g.AwaitSize(t, 0, 2)
@@ -64,7 +74,8 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 	apart := func(f checkup.Finding) bool {
 		return f.Item == records.ItemCluster && f.Grade == checkup.Wrong
 	}
-	for deadline := time.Now().Add(time.Minute); !slices.ContainsFunc(found, apart); found = ofMaster(t, at(b)) {
+	deadline := time.Now().Add(time.Minute)
+	for ; !slices.ContainsFunc(found, apart); found = ofMaster(t, at(b)) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it is not seen that the other one is gone: %+v", found)
 		}
@@ -73,6 +84,26 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 	for _, f := range found {
 		if f.Grade != checkup.Good && f.Item != "cluster" {
 			t.Errorf("also: %+v", f)
+		}
+	}
+}
+
+// overtake has transactions at a node undone because of such at another node.
+func overtake(t *testing.T, node, other *servers.Database, times int) {
+	t.Helper()
+	exec(t, node.Admin, "REPLACE INTO IMProxyMark (name,value) VALUES ('contested',1)")
+	const change = "UPDATE IMProxyMark SET value=value+1 WHERE name='contested'"
+	for range times {
+		tx, err := node.Admin.BeginTx(t.Context(), nil)
+		if err == nil {
+			_, err = tx.ExecContext(t.Context(), change)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, other.Admin, change)
+		if err := tx.Commit(); err == nil || !strings.Contains(err.Error(), "1213") {
+			t.Fatalf("the second of two that write the same row ends with %v", err)
 		}
 	}
 }
@@ -87,7 +118,9 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 	three := func(state, role string, others ...records.GroupMember) []records.GroupMember {
 		return append([]records.GroupMember{member("me", state, role)}, others...)
 	}
-	secondaries := []records.GroupMember{member("b", "ONLINE", "SECONDARY"), member("c", "ONLINE", "SECONDARY")}
+	secondaries := []records.GroupMember{
+		member("b", "ONLINE", "SECONDARY"), member("c", "ONLINE", "SECONDARY"),
+	}
 	for name, c := range map[string]struct {
 		single, consistency string
 		members             []records.GroupMember
@@ -97,9 +130,11 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 	}{
 		"primary": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "cluster", checkup.Good,
 			[]string{"the primary"}},
-		"secondary": {"ON", "", three("ONLINE", "SECONDARY", member("b", "ONLINE", "PRIMARY"), secondaries[1]),
+		"secondary": {"ON", "",
+			three("ONLINE", "SECONDARY", member("b", "ONLINE", "PRIMARY"), secondaries[1]),
 			"cluster", checkup.Good, []string{"secondary", "host-b:3306"}},
-		"recovering": {"ON", "", three("RECOVERING", "SECONDARY", secondaries...), "cluster", checkup.Wrong,
+		"recovering": {"ON", "", three("RECOVERING", "SECONDARY", secondaries...), "cluster",
+			checkup.Wrong,
 			[]string{"RECOVERING", "wait"}},
 		"in error": {"ON", "", three("ERROR", ""), "cluster", checkup.Wrong,
 			[]string{"ERROR", "START GROUP_REPLICATION"}},
@@ -110,11 +145,21 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 			[]string{"2", "three"}},
 		"three": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "cluster size", checkup.Good,
 			[]string{"3"}},
-		"one is lost": {"ON", "", three("ONLINE", "PRIMARY", secondaries[0], member("c", "UNREACHABLE", "")),
+		"one is lost": {"ON", "",
+			three("ONLINE", "PRIMARY", secondaries[0], member("c", "UNREACHABLE", "")),
 			"cluster members", checkup.Doubtful, []string{"host-c:3306"}},
 		"two are lost": {"ON", "",
 			three("ONLINE", "PRIMARY", member("b", "UNREACHABLE", ""), member("c", "UNREACHABLE", "")),
 			"cluster", checkup.Wrong, []string{"majority", "host-b:3306, host-c:3306"}},
+		"all write, eventual": {"OFF", "EVENTUAL",
+			three("ONLINE", "PRIMARY", secondaries...), consistency,
+			checkup.Doubtful, []string{"another member", "'BEFORE'"}},
+		"all write, careful after a failover": {"OFF", "BEFORE_ON_PRIMARY_FAILOVER",
+			three("ONLINE", "PRIMARY", secondaries...), consistency, checkup.Doubtful, []string{"'BEFORE'"}},
+		"all write, and wait": {"OFF", "BEFORE", three("ONLINE", "PRIMARY", secondaries...), consistency,
+			checkup.Good, []string{"BEFORE"}},
+		"all write, MySQL 5.7": {"OFF", "", three("ONLINE", "PRIMARY", secondaries...), consistency,
+			checkup.Doubtful, []string{"not known"}},
 		"eventual": {"ON", "EVENTUAL", three("ONLINE", "PRIMARY", secondaries...), consistency,
 			checkup.Doubtful, []string{"failover", "BEFORE_ON_PRIMARY_FAILOVER"}},
 		"not eventual": {"ON", "AFTER", three("ONLINE", "PRIMARY", secondaries...), consistency,
@@ -124,7 +169,9 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			vars := map[string]string{
-				"server_uuid": "me", "group_replication_single_primary_mode": c.single, consistency: c.consistency,
+				"server_uuid":                           "me",
+				"group_replication_single_primary_mode": c.single,
+				consistency:                             c.consistency,
 			}
 			want(t, records.GroupFindings(vars, c.members), c.item, c.grade, c.words...)
 		})

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -59,9 +60,11 @@ func OpenNotingMySQL(m MySQL, opt Options, note func(query string, args []driver
 	if err != nil {
 		return nil, err
 	}
+	connector.role = toStore.role
 	db := others.pool(notingMySQL{connector, note})
 	s := newStore(db, db, mysqlDialect{}, opt)
-	s.batches = batches.pool(notingMySQL{toStore, note})
+	s.batches, s.role = batches.pool(notingMySQL{toStore, note}), toStore.role
+	s.statement = cmp.Or(m.StatementTimeout, readTimeout)
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package records_test
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -71,6 +72,15 @@ func store(ctx context.Context, s *records.Store, b chat.Batch) error {
 	return err
 }
 
+// storeAll is store; a message that is refused is an error.
+func storeAll(ctx context.Context, s *records.Store, b chat.Batch) error {
+	receipt, err := s.Append(ctx, b, counters.Embedded{})
+	for _, m := range receipt.Stored {
+		err = errors.Join(err, m.Err)
+	}
+	return err
+}
+
 // TestNodesExcludeEachOther has two nodes of a Galera hold the same talk: a batch at one, and
 // everything else that relies on the talk's row at the other. Both commit, one after the other. The
 // second is undone (error 1213) and runs again.
@@ -128,6 +138,10 @@ type nodes struct {
 	hold, locked  atomic.Bool
 	reached, goOn chan struct{}
 
+	// waits is how often the second store waited for the cluster, asked how often it looked for
+	// groups.
+	waits, asked atomic.Int32
+
 	mu   sync.Mutex
 	said strings.Builder // the log of the first store
 }
@@ -148,7 +162,7 @@ func newNodes(t *testing.T, g *servers.Galera) *nodes {
 	opt.Log = discard
 	at := tables.At(other)
 	at.StatementTimeout = 30 * time.Second // the machine may be busy
-	p.stores[1], err = records.OpenMySQL(at, nil, opt)
+	p.stores[1], err = records.OpenNotingMySQL(at, opt, p.count)
 	closing(t, p.stores[1], err)
 	group := chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2, 3}}
 	p.group, err = p.stores[0].Create(ctx, group, 500)
@@ -176,6 +190,26 @@ func (p *nodes) note(query string, _ []driver.NamedValue) {
 		<-p.goOn
 	default:
 		p.locked.Store(strings.Contains(query, "IMProxyTalk"))
+	}
+}
+
+// count counts what the second store does.
+func (p *nodes) count(query string, _ []driver.NamedValue) {
+	switch {
+	case strings.Contains(query, "FROM IMProxyMark"):
+		p.waits.Add(1)
+	case strings.Contains(query, "FROM IMGroup g"):
+		p.asked.Add(1)
+	}
+}
+
+// reach waits until something was counted so often.
+func (p *nodes) reach(count *atomic.Int32, n int32) {
+	p.Helper()
+	for ; count.Load() < n; time.Sleep(time.Millisecond) {
+		if p.ctx.Err() != nil {
+			p.Fatalf("it came to %d, not to %d", count.Load(), n)
+		}
 	}
 }
 
@@ -241,66 +275,119 @@ func (h *heldIDs) Next(ctx context.Context, want []chat.Reserve) []uint32 {
 	return h.Embedded.Next(ctx, want)
 }
 
+// gate holds back what a node gets from the others.
+type gate struct {
+	*nodes
+	conn *sql.Conn
+}
+
+func newGate(p *nodes, g *servers.Galera) gate {
+	p.Helper()
+	conn, err := g.Nodes[1].Admin(p.T).Conn(p.ctx)
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(func() { conn.Close() })
+	gate := gate{p, conn}
+	gate.exec("SET SESSION wsrep_sync_wait=0")
+	return gate
+}
+
+func (g gate) close() { g.exec("BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT") }
+func (g gate) open()  { g.exec("BACKUP STAGE END") }
+
+func (g gate) exec(text string) {
+	g.Helper()
+	if _, err := g.conn.ExecContext(g.ctx, text); err != nil {
+		g.Fatal(err)
+	}
+}
+
+// fresh makes a group of users 1 and 2 at the first node.
+func (p *nodes) fresh() uint32 {
+	p.Helper()
+	group, err := p.stores[0].Create(p.ctx,
+		chat.NewGroup{Name: "new", Creator: 1, Members: []uint32{1, 2}}, 600)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return group
+}
+
 // TestNodeCatchesUp has a node not apply anything for a while. What relies on what was acknowledged
 // at the other node meanwhile is not refused: it waits until the node has it.
 func TestNodeCatchesUp(t *testing.T) {
 	t.Parallel()
 	g := servers.StartGalera(t)
 	p := newNodes(t, g)
-	gate, err := g.Nodes[1].Admin(t).Conn(p.ctx)
-	if err == nil {
-		defer gate.Close()
-		_, err = gate.ExecContext(p.ctx, "SET SESSION wsrep_sync_wait=0;"+
-			"BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	fresh := chat.NewGroup{Name: "new", Creator: 1, Members: []uint32{1, 2}}
-	group, err := p.stores[0].Create(p.ctx, fresh, 600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 4)
-	go func() {
-		b := groupTexts(group, 2, "at once")
-		receipt, err := p.stores[1].Append(p.ctx, b, counters.Embedded{})
-		if err == nil {
-			err = receipt.Stored[0].Err
+	gate, s := newGate(p, g), p.stores[1]
+	for name, run := range map[string]func(group uint32) error{
+		"a message": func(group uint32) error {
+			return storeAll(p.ctx, s, groupTexts(group, 2, "at once"))
+		},
+		"a mute": func(group uint32) error { return s.SetMute(p.ctx, group, 2, 1) },
+		"before members are changed": func(group uint32) error {
+			_, err := s.Find(p.ctx, group)
+			return err
+		},
+		"mutes": func(group uint32) error {
+			_, err := s.Mutes(p.ctx, group, []uint32{1})
+			return err
+		},
+	} {
+		gate.close()
+		group, waits := p.fresh(), p.waits.Load()
+		done := make(chan error, 1)
+		go func() { done <- run(group) }()
+		p.reach(&p.waits, waits+1)
+		gate.open()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
-		done <- err
-	}()
-	go func() { done <- p.stores[1].SetMute(p.ctx, group, 2, 1) }()
-	go func() {
-		_, err := p.stores[1].Find(p.ctx, group) // before members are changed
-		done <- err
-	}()
-	go func() {
-		_, err := p.stores[1].Mutes(p.ctx, group, []uint32{1})
-		done <- err
-	}()
-	const waiting = "SELECT COUNT(*) FROM information_schema.processlist" +
-		" WHERE info LIKE '%FROM IMProxyMark%' AND id<>CONNECTION_ID()"
-	for n := 0; err == nil && n < 4; time.Sleep(10 * time.Millisecond) {
-		err = gate.QueryRowContext(p.ctx, waiting).Scan(&n)
 	}
-	if err == nil {
-		_, err = gate.ExecContext(p.ctx, "BACKUP STAGE END")
+	checkWrongMessages(p, gate)
+}
+
+// checkWrongMessages sends many messages to a group that does not exist, and one to a group that
+// was just made at the other node. They wait for the cluster together.
+func checkWrongMessages(p *nodes, gate gate) {
+	const many = 40
+	gate.close()
+	p.fresh() // something to wait for
+	waits, asked := p.waits.Load(), p.asked.Load()
+	wrong := make(chan error, many)
+	for range many {
+		go func() { wrong <- storeAll(p.ctx, p.stores[1], groupTexts(999_999, 2, "to nobody")) }()
 	}
-	if err := errors.Join(err, <-done, <-done, <-done, <-done); err != nil {
-		t.Error(err)
+	p.reach(&p.asked, asked+many)
+	right, group := make(chan error, 1), p.fresh()
+	go func() { right <- storeAll(p.ctx, p.stores[1], groupTexts(group, 2, "to somebody")) }()
+	p.reach(&p.asked, asked+many+1)
+	gate.open()
+	for range many {
+		if err := <-wrong; chat.KindOf(err) != chat.NotAllowed {
+			p.Errorf("a message to no group: %v", err)
+		}
+	}
+	if err := <-right; err != nil {
+		p.Errorf("a message to a group that was just made: %v", err)
+	}
+	// The first one waits, and then all together; but some may have been on their way to that.
+	if n := p.waits.Load() - waits; n < 2 || n > many/4 {
+		p.Errorf("%d messages to no group cost %d waits", many, n)
 	}
 }
 
-// TestNodeGoesOnAfterAStatementThatCannotBePrepared has one batch fail for a missing table, and then
-// another one on the same connection.
+// TestNodeGoesOnAfterAStatementThatCannotBePrepared has one batch fail for a missing table, and
+// then another one on the same connection.
 func TestNodeGoesOnAfterAStatementThatCannotBePrepared(t *testing.T) {
 	t.Parallel()
 	b := tables.On(t, servers.StartGalera(t).Nodes[0])
 	at := tables.At(b)
 	at.MaxConns = 2 // one of them for batches
 	s, _ := opened(t, at)
-	group, err := s.Create(t.Context(), chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2}}, 500)
+	group, err := s.Create(t.Context(),
+		chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2}}, 500)
 	if err == nil {
 		_, err = b.Admin.ExecContext(t.Context(), fmt.Sprintf("DROP TABLE IMGroupMessage_%d", group%8))
 	}

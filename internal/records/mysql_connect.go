@@ -29,8 +29,8 @@ type mysqlConnector struct {
 
 // serverRole is what is known of a server's being the master.
 type serverRole struct {
-	// generation is raised when the server refuses writes, and when one takes them again: connections
-	// made before that are not used any more, for reads neither.
+	// generation is raised when the server refuses writes, and when one takes them again:
+	// connections made before that are not used any more, for reads neither.
 	generation atomic.Uint64
 	refused    atomic.Bool // writes, the last time
 	node       atomic.Bool // of Galera, the last that was connected to

@@ -20,15 +20,26 @@ func (s *Store) mayLack(err error) bool {
 	return kind == chat.NotFound || kind == chat.NotAllowed
 }
 
-// catchUp waits until the node has applied all that was committed anywhere before now. An error says
-// that it has not come so far: then nothing is known of what it lacks.
+// catchUp waits until the node has applied all that was committed anywhere before now. An error
+// says that it has not come so far: then nothing is known of what it lacks. All who ask while one
+// such wait is under way share the next one: so many requests for what does not exist cost few.
 func (s *Store) catchUp(ctx context.Context) error {
+	_, err := s.catchUps.get(ctx, nil)
+	return err
+}
+
+// nothing is the keys and values of a batcher whose requests all ask for the same.
+type nothing struct{}
+
+func (s *Store) awaitCluster(ctx context.Context, _ []nothing) (map[nothing]nothing, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.statement)
+	defer cancel()
 	conn, err := s.write.Conn(ctx)
 	if err == nil {
 		defer conn.Close() // back to the pool
 		err = waitOn(ctx, conn)
 	}
-	return s.failed("waiting for what other nodes have committed", err)
+	return nil, s.failed("waiting for what other nodes have committed", err)
 }
 
 // waitOn has a read wait, and the reads after it no more than those before. A connection of which

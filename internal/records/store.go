@@ -39,6 +39,7 @@ type Store struct {
 	log         *slog.Logger
 	follower    Follower
 	statement   time.Duration // how long a read may take
+	catchUps    batcher[nothing, nothing]
 
 	// changes is held by whoever writes, but for Append. So an Append waits for few other transactions at most, however many
 	// there are: for one where only one connection can write.
@@ -71,6 +72,7 @@ func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 		changes: semaphore.NewWeighted(writers), statement: readTimeout,
 	}
 	s.reader = newReader(s, read)
+	s.catchUps = batcher[nothing, nothing]{find: s.awaitCluster, most: 1}
 	return s
 }
 
@@ -84,6 +86,7 @@ func (s *Store) Close() error {
 		}
 	}
 	s.reader.wait()
+	s.catchUps.wait()
 	err := errors.Join(s.read.Close(), s.write.Close(), s.batches.Close())
 	if s.replica != nil {
 		s.replica.reader.wait()

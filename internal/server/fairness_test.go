@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"context"
-	"encoding/binary"
 	"io"
 	"net"
 	"sync"
@@ -11,12 +10,10 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/internal/server"
+	"github.com/teamtalk-go/dbproxy/test/peers"
 )
 
 const (
-	// politeWait is how long a peer that sends and reads may wait beside any others. A test fails
-	// at five times that.
-	politeWait = time.Second
 	pageLength = 4 << 20
 	cmdPage    = 0x0309
 	megabyte   = 1_000_000
@@ -24,7 +21,9 @@ const (
 
 // pages answers requests for pages with one, after reserving memory for it, and all others with
 // themselves.
-var pages = handlerFunc(func(ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+var pages = handlerFunc(func(
+	ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool),
+) {
 	go func() {
 		if f.Command != cmdPage {
 			finish(f, true)
@@ -53,26 +52,6 @@ func (f *fixture) dialFrom(ip string) *client {
 	return &client{nc.(*net.TCPConn), f.t, pdu.NewReader(nc, 1<<30)}
 }
 
-// push writes until the peer takes no more for good.
-func (c *client) push(b []byte) { _, _ = c.Write(b) }
-
-// sip reads n bytes every so often, until the connection ends.
-func (c *client) sip(n int64, every time.Duration) {
-	for {
-		if _, err := io.CopyN(io.Discard, c, n); err != nil {
-			return
-		}
-		time.Sleep(every)
-	}
-}
-
-// begun returns the first sent bytes of a frame of length.
-func begun(length uint32, sent int) []byte {
-	b := request(1, sent).Append(nil)
-	binary.BigEndian.PutUint32(b, length)
-	return b
-}
-
 // hog is what a peer does that harms others if it can. It may block as long as its connection
 // lasts.
 type hog struct {
@@ -89,46 +68,41 @@ var steady = map[string]hog{
 // repeated has b sent n times.
 func repeated(n int, f pdu.Frame) func(*client) {
 	return func(c *client) {
-		b := f.Append(nil)
-		for range n {
-			c.push(b)
-		}
+		peers.Push(c, f.Append(nil), n)
 	}
 }
 
 var hogs = map[string]hog{
 	"nine large frames, answers not taken": {1, repeated(9, request(1, 16*megabyte))},
 	"nine large frames, answers sipped": {1, func(c *client) {
-		go c.sip(512<<10, 3*time.Second)
+		go peers.Sip(c, 512<<10, 3*time.Second)
 		repeated(9, request(1, 16*megabyte))(c)
 	}},
 	"six with large frames, answers not taken": {6, repeated(9, request(1, 16*megabyte))},
 	"twenty that sip just above the least rate": {20, func(c *client) {
-		go c.sip(20<<10, time.Second)
+		go peers.Sip(c, 20<<10, time.Second)
 		repeated(20, request(1, 8*megabyte))(c)
 	}},
 	"six ask for pages":         {6, repeated(10_000, page(1))},
 	"sixty ask for pages":       {60, repeated(10_000, page(1))},
 	"two hundred ask for pages": {200, repeated(100, page(1))},
 	"sixty ask for pages and sip": {60, func(c *client) {
-		go c.sip(256<<10, time.Second)
+		go peers.Sip(c, 256<<10, time.Second)
 		repeated(10_000, page(1))(c)
 	}},
 	"forty take four pages at a time slowly": {40, takes(4, 1000<<10)},
 	"twenty dribble":                         {20, dribble},
 	"two hundred dribble":                    {200, dribble},
 	"forty send half of a frame": {40, func(c *client) {
-		c.push(begun(16<<20, 8<<20))
+		peers.Push(c, peers.Begun(16<<20, 8<<20), 1)
 	}},
 	"three hundred send most of a frame": {300, func(c *client) {
-		c.push(begun(1<<20, 700<<10))
+		peers.Push(c, peers.Begun(1<<20, 700<<10), 1)
 	}},
 	"twenty with frames just below 16 KiB": {20, repeated(100_000, request(1, pdu.SmallFrame-1))},
 	"forty with frames of 200 KB and heartbeats between": {40, func(c *client) {
 		b := append(request(1, 200_000).Append(nil), pdu.Frame{Command: cmdHeartbeat}.Append(nil)...)
-		for range 1000 {
-			c.push(b)
-		}
+		peers.Push(c, b, 1000)
 	}},
 }
 
@@ -151,7 +125,7 @@ func takes(pages, rate int) func(*client) {
 	return func(c *client) {
 		for owed := int64(0); ; {
 			for owed < int64(pages-1)*pageLength+1 {
-				c.push(page(1).Append(nil))
+				peers.Push(c, page(1).Append(nil), 1)
 				owed += pageLength
 			}
 			n, err := io.CopyN(io.Discard, c, int64(rate/20))
@@ -164,15 +138,7 @@ func takes(pages, rate int) func(*client) {
 	}
 }
 
-func dribble(c *client) {
-	c.push(begun(16<<20, 20_000))
-	for {
-		if _, err := c.Write([]byte{1}); err != nil {
-			return
-		}
-		time.Sleep(time.Second)
-	}
-}
+func dribble(c *client) { peers.Dribble(c) }
 
 // polite is a peer that sends and reads, one request after the other.
 type polite struct {
@@ -183,23 +149,11 @@ type polite struct {
 // ask sends a frame and reads the answer, which has length bytes and must come in time.
 func (p *polite) ask(f pdu.Frame, length int) {
 	p.t.Helper()
-	begun := time.Now()
-	_ = p.SetDeadline(begun.Add(5 * politeWait))
-	p.send(f)
-	for {
-		got, err := p.frames.Next()
-		if err != nil {
-			p.t.Fatalf("a polite peer, waiting %v for an answer of %d bytes: %v", time.Since(begun), length, err)
-		}
-		if got.Command == cmdHeartbeat {
-			continue
-		}
-		if got.Command != f.Command || got.Len() != length {
-			p.t.Fatalf("got command %#x, %d bytes", got.Command, got.Len())
-		}
-		p.worst = max(p.worst, time.Since(begun))
-		return
+	got, took := peers.Ask(p.t, p, p.frames, f)
+	if got.Command != f.Command || got.Len() != length {
+		p.t.Fatalf("got command %#x, %d bytes", got.Command, got.Len())
 	}
+	p.worst = max(p.worst, took)
 }
 
 func (p *polite) round() {

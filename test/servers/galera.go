@@ -16,11 +16,12 @@ import (
 	"time"
 )
 
-// Galera is a cluster of two MariaDB nodes, both of which take writes, and an arbitrator. The arbitrator has a vote and
-// no data: without it, neither of two equal nodes could tell whether the other one is gone or it is cut off itself.
+// Galera is a cluster of two MariaDB nodes, both of which take writes, and an arbitrator. The
+// arbitrator has a vote and no data: without it, neither of two equal nodes could tell whether the
+// other one is gone or it is cut off itself.
 //
-// A node that is killed or frozen is declared gone after 2 s. One that is restarted gets from the other node what it
-// lacks; Restart returns when it has that.
+// A node that is killed or frozen is declared gone after 2 s. One that is restarted gets from the
+// other node what it lacks; Restart returns when it has that.
 type Galera struct {
 	Nodes      [2]*DatabaseServer
 	Arbitrator *Engine
@@ -30,9 +31,11 @@ type Galera struct {
 	formed  bool     // there was a cluster
 }
 
-// galeraOptions are how soon the members notice that one does not answer, and how soon they find each other.
+// galeraOptions are how soon the members notice that one does not answer, and how soon they find
+// each other.
 const galeraOptions = "evs.keepalive_period=PT0.25S;evs.inactive_check_period=PT0.25S;evs.suspect_timeout=PT2S;" +
-	"evs.inactive_timeout=PT6S;evs.join_retrans_period=PT0.25S;pc.announce_timeout=PT0.5S;pc.recovery=false"
+	"evs.inactive_timeout=PT6S;evs.join_retrans_period=PT0.25S;" +
+	"pc.announce_timeout=PT0.5S;pc.recovery=false"
 
 // StartGalera starts a cluster for this test alone. args are more arguments of both nodes.
 func StartGalera(t testing.TB, args ...string) *Galera {
@@ -88,7 +91,8 @@ func newGalera(args []string) *Galera {
 			d.password = g.Nodes[0].password
 		}
 		d.name = fmt.Sprintf("galera-%d", i+1)
-		d.session = map[string]string{"wsrep_sync_wait": "15"} // it sees what was committed at the other node
+		// Its connections see what was committed at the other node.
+		d.session = map[string]string{"wsrep_sync_wait": "15"}
 		d.argv = func(e *Engine) ([]string, error) { return g.commandLine(i, e) }
 		d.ready = func(*Engine) error { return d.synced() }
 		g.Nodes[i] = d
@@ -145,11 +149,12 @@ func (g *Galera) addresses() string {
 
 // listening is the option that says where a member listens.
 func (g *Galera) listening(member int) string {
-	return fmt.Sprintf("gmcast.listen_addr=tcp://%s:%d;%s", host, g.members[member].number, galeraOptions)
+	return fmt.Sprintf("gmcast.listen_addr=tcp://%s:%d;%s",
+		host, g.members[member].number, galeraOptions)
 }
 
-// transfer is how a node gets all data of another one: it copies the directory. MariaDB's own scripts need more
-// programs, look around once a second only, and do not work for every user.
+// transfer is how a node gets all data of another one: it copies the directory. MariaDB's own
+// scripts need more programs, look around once a second only, and do not work for every user.
 const transfer = `#!/bin/sh
 set -eu
 bypass=
@@ -182,8 +187,10 @@ if [ -z "$bypass" ]; then
 	until [ -e "$data/tables_flushed" ]; do sleep 0.05; done
 	state=$(cat "$data/tables_flushed")
 	rm "$data/tables_flushed"
-	(cd "$to" && find . -mindepth 1 -maxdepth 1 ! -name 'gvwstate.dat' ! -name 'g*.cache' ! -name 'grastate.dat' -exec rm -rf {} +)
-	(cd "$data" && tar -cf - --exclude=./galera.cache --exclude=./grastate.dat --exclude=./gvwstate.dat .) | tar -C "$to" -xf -
+	(cd "$to" && find . -mindepth 1 -maxdepth 1 ! -name 'gvwstate.dat' ! -name 'g*.cache' \
+		! -name 'grastate.dat' -exec rm -rf {} +)
+	(cd "$data" && tar -cf - --exclude=./galera.cache --exclude=./grastate.dat \
+		--exclude=./gvwstate.dat .) | tar -C "$to" -xf -
 fi
 echo continue
 echo "$state $domain" >"$to/sst.new"
@@ -191,7 +198,8 @@ mv "$to/sst.new" "$to/sst.state"
 echo "done $state $domain"
 `
 
-// fill puts into a node's directory what it needs, and what to do at every start, by each node for itself.
+// fill puts into a node's directory what it needs, and what to do at every start, by each node for
+// itself.
 func (g *Galera) fill(d *DatabaseServer) func(dir string) error {
 	return func(dir string) error {
 		if err := d.fill(dir); err != nil {
@@ -202,14 +210,16 @@ func (g *Galera) fill(d *DatabaseServer) func(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(init, append([]byte("SET SESSION wsrep_on = OFF;\n"), users...), 0o600); err != nil {
+		users = append([]byte("SET SESSION wsrep_on = OFF;\n"), users...)
+		if err := os.WriteFile(init, users, 0o600); err != nil {
 			return err
 		}
 		return os.WriteFile(filepath.Join(dir, "wsrep_sst_copy"), []byte(transfer), 0o700)
 	}
 }
 
-// commandLine is how a node is started: the first one begins the cluster, and who was a member says how far it came.
+// commandLine is how a node is started: the first one begins the cluster, and who was a member says
+// how far it came.
 func (g *Galera) commandLine(node int, e *Engine) ([]string, error) {
 	d := g.Nodes[node]
 	argv, err := d.commandLine(e)
@@ -222,10 +232,14 @@ func (g *Galera) commandLine(node int, e *Engine) ([]string, error) {
 	}
 	argv = append([]string{"/usr/bin/env", "PATH=" + e.dir + ":" + os.Getenv("PATH")}, argv...)
 	argv = append(argv, "--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--wsrep-on=ON",
-		"--wsrep-provider="+provider, "--wsrep-cluster-name=tests", "--wsrep-cluster-address="+g.addresses(),
-		"--wsrep-node-name="+e.name, "--wsrep-node-address="+host, "--wsrep-node-incoming-address="+e.Addr(),
-		"--wsrep-sst-method=copy", "--wsrep-sst-receive-address="+host+":"+strconv.Itoa(g.state[node].number),
-		fmt.Sprintf("--wsrep-provider-options=ist.recv_addr=%s:%d;gcache.size=64M;%s", host, g.state[node].number,
+		"--wsrep-provider="+provider, "--wsrep-cluster-name=tests",
+		"--wsrep-cluster-address="+g.addresses(),
+		"--wsrep-node-name="+e.name, "--wsrep-node-address="+host,
+		"--wsrep-node-incoming-address="+e.Addr(),
+		"--wsrep-sst-method=copy",
+		"--wsrep-sst-receive-address="+host+":"+strconv.Itoa(g.state[node].number),
+		fmt.Sprintf("--wsrep-provider-options=ist.recv_addr=%s:%d;gcache.size=64M;%s",
+			host, g.state[node].number,
 			g.listening(node)))
 	argv = append(argv, d.args...) // once more: they count more than these
 	saved := filepath.Join(e.dir, "data", "grastate.dat")
@@ -235,7 +249,8 @@ func (g *Galera) commandLine(node int, e *Engine) ([]string, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return argv, nil
 	}
-	out, err := exec.Command(argv[0], append(argv[1:len(argv):len(argv)], "--wsrep-recover")...).CombinedOutput()
+	ask := append(argv[1:len(argv):len(argv)], "--wsrep-recover")
+	out, err := exec.Command(argv[0], ask...).CombinedOutput()
 	_, position, found := bytes.Cut(out, []byte("WSREP: Recovered position: "))
 	if err != nil || !found {
 		return nil, fmt.Errorf("asking %s how far it came: %w\n%s", e.name, err, out)
@@ -252,7 +267,9 @@ func (g *Galera) arbitratorLine(e *Engine) ([]string, error) {
 
 // findProvider returns the path of Galera's library.
 func findProvider() (string, error) {
-	for _, dir := range []string{"/usr/lib/galera", "/usr/lib64/galera-4", "/usr/lib64/galera", "/usr/lib"} {
+	for _, dir := range []string{
+		"/usr/lib/galera", "/usr/lib64/galera-4", "/usr/lib64/galera", "/usr/lib",
+	} {
 		path := filepath.Join(dir, "libgalera_smm.so")
 		if _, err := os.Stat(path); err == nil {
 			return path, nil
@@ -265,7 +282,8 @@ func findProvider() (string, error) {
 // synced returns what keeps a node from taking writes as all others do, nil: nothing.
 func (d *DatabaseServer) synced() error {
 	status, err := d.wsrep()
-	if err == nil && (status["wsrep_ready"] != "ON" || status["wsrep_local_state_comment"] != "Synced") {
+	if err == nil &&
+		(status["wsrep_ready"] != "ON" || status["wsrep_local_state_comment"] != "Synced") {
 		err = fmt.Errorf("the node is not synced: %v", status)
 	}
 	return err
@@ -311,8 +329,8 @@ func (d *DatabaseServer) wsrep() (map[string]string, error) {
 	return status, rows.Err()
 }
 
-// RestartEmpty is Restart of a node that has lost what it had: the other one copies all to it, and takes no writes
-// meanwhile.
+// RestartEmpty is Restart of a node that has lost what it had: the other one copies all to it, and
+// takes no writes meanwhile.
 func (g *Galera) RestartEmpty(t testing.TB, node int) {
 	t.Helper()
 	d := g.Nodes[node]

@@ -46,7 +46,8 @@ func TestGalera(t *testing.T) {
 	}
 }
 
-// excluded has both nodes write the same row: of two transactions that are at work at once only one is committed.
+// excluded has both nodes write the same row: of two transactions that are at work at once only one
+// is committed.
 func excluded(t *testing.T, one, other *servers.Database) {
 	t.Helper()
 	tx, err := asUser(t, one).Begin()
