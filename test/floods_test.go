@@ -19,8 +19,8 @@ import (
 var floods = map[string]func(conn, i uint32) proto.Message{
 	"people":     func(uint32, uint32) proto.Message { return usersInfo(1, 1, 2) },
 	"unread":     func(_, i uint32) proto.Message { return unread(1 + i) },
-	"logins":     func(conn, i uint32) proto.Message { return login(fmt.Sprintf("nobody-%d-%d", conn, i)) },
-	"groups":     func(_, i uint32) proto.Message { return &impb.IMNormalGroupListReq{UserId: proto.Uint32(1 + i)} },
+	"logins":     func(conn, i uint32) proto.Message { return login(fmt.Sprintf("x-%d-%d", conn, i)) },
+	"groups":     func(_, i uint32) proto.Message { return &impb.IMNormalGroupListReq{UserId: new(1 + i)} },
 	"signatures": func(conn, i uint32) proto.Message { return signature(1000+100*conn+i, "x") },
 	"one talk":   func(uint32, uint32) proto.Message { return pairText(5, 8, "x") },
 	"many talks": func(conn, i uint32) proto.Message { return pairText(1000+i, 2000+conn, "x") },
@@ -46,7 +46,9 @@ const inFlight = 16
 
 // flood has connections ask, until the returned function is called. Where they reconnect, each asks
 // as much as it may have under way, takes the answers and begins anew.
-func flood(t *testing.T, p *harness.Proxy, ask func(conn, i uint32) proto.Message, reconnect bool) (end func()) {
+func flood(
+	t *testing.T, p *harness.Proxy, ask func(conn, i uint32) proto.Message, reconnect bool,
+) (end func()) {
 	t.Helper()
 	var all sync.WaitGroup
 	stop := make(chan struct{})

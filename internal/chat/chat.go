@@ -53,7 +53,7 @@ type Service struct {
 	Store
 	committer *committer
 	reads     *turns // at most so many run at once
-	changes   *turns // likewise; of their own, so that changes waiting for the storage hold up no reads
+	changes   *turns // likewise; of their own, so that those waiting for the storage hold up no reads
 	sounds    *turns // at most so many are being stored at once
 	reading   reading
 	label     string
@@ -129,8 +129,8 @@ func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
 	}
 }
 
-// Limited calls work, which reads, once as few enough others are reading, or with an error when ctx ends before. Those
-// who wait take turns by their connections: see AskedBy.
+// Limited calls work, which reads, once as few enough others are reading, or with an error when ctx
+// ends before. Those who wait take turns by their connections: see AskedBy.
 func (s *Service) Limited(ctx context.Context, work func(error)) { limited(ctx, s.reads, work) }
 
 func limited(ctx context.Context, t *turns, work func(error)) {

@@ -11,7 +11,8 @@ type Asker uint64
 
 type askerKey struct{}
 
-// AskedBy returns a context for what a connection asks. What has none counts as of one connection.
+// AskedBy returns a context for what a connection asks. All that has no asker counts as one
+// connection's.
 func AskedBy(ctx context.Context, a Asker) context.Context {
 	return context.WithValue(ctx, askerKey{}, a)
 }

@@ -21,16 +21,21 @@ const (
 func TestConnectionsTakeTurns(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
 		var works sync.Map // by the sound that is to be saved: what it does
-		s := &sounds{save: func(_ context.Context, sound string, _ func() (string, error)) (string, error) {
+		var s sounds
+		s.save = func(_ context.Context, sound string, _ func() (string, error)) (string, error) {
 			work, _ := works.Load(sound)
 			work.(func())()
 			return "", errors.New("not wanted")
-		}}
+		}
 		w := start(t, e, s.wrap)
-		for name, begin := range map[string]func(n uint32, ctx context.Context, work func()){
-			"reads":   func(_ uint32, ctx context.Context, work func()) { w.read(ctx, func(error) { work() }) },
-			"changes": func(n uint32, ctx context.Context, work func()) { w.changeOf(n)(ctx, func(error) { work() }) },
-			"sounds": func(n uint32, ctx context.Context, work func()) {
+		for name, begin := range map[string]beginning{
+			"reads": func(ctx context.Context, _ uint32, work func()) {
+				w.read(ctx, func(error) { work() })
+			},
+			"changes": func(ctx context.Context, n uint32, work func()) {
+				w.changeOf(n)(ctx, func(error) { work() })
+			},
+			"sounds": func(ctx context.Context, n uint32, work func()) {
 				m := w.pairVoice(n, 9999, 1, "sound "+string(rune(n)))
 				works.Store(string(m.Data[4:]), work)
 				w.svc.Send(ctx, m, func(uint32, error) {})
@@ -41,17 +46,21 @@ func TestConnectionsTakeTurns(t *testing.T) {
 	})
 }
 
-func takeTurns(t *testing.T, w *world, begin func(n uint32, ctx context.Context, work func())) {
+// beginning begins the n-th thing, which does its work when its turn has come.
+type beginning func(ctx context.Context, n uint32, work func())
+
+func takeTurns(t *testing.T, w *world, begin beginning) {
+	t.Helper()
 	next, mine := make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	all.Add(much + 1)
 	for n := range uint32(much) {
-		begin(1+n, chat.AskedBy(w.ctx, greedy), func() { <-next; all.Done() })
+		begin(chat.AskedBy(w.ctx, greedy), 1+n, func() { <-next; all.Done() })
 	}
 	for range much / 2 { // meanwhile the others come to wait
 		next <- struct{}{}
 	}
-	begin(1+much, chat.AskedBy(w.ctx, modest), func() { close(mine); all.Done() })
+	begin(chat.AskedBy(w.ctx, modest), 1+much, func() { close(mine); all.Done() })
 	before := 0
 	for waits := true; waits; {
 		select {
@@ -77,7 +86,8 @@ func TestMessagesTakeTurnsByConnection(t *testing.T) {
 		const talks = 3000
 		before := make(chan error, talks)
 		for n := range uint32(talks) {
-			w.svc.Send(chat.AskedBy(w.ctx, greedy), w.pairText(1+n, 9999, "x"), func(_ uint32, err error) { before <- err })
+			ctx := chat.AskedBy(w.ctx, greedy)
+			w.svc.Send(ctx, w.pairText(1+n, 9999, "x"), func(_ uint32, err error) { before <- err })
 		}
 		came := make(chan int, 1)
 		w.svc.Send(chat.AskedBy(w.ctx, modest), w.pairText(9998, 9999, "x"), func(_ uint32, err error) {
@@ -88,7 +98,7 @@ func TestMessagesTakeTurnsByConnection(t *testing.T) {
 		})
 		release()
 		if n := await(w, came); n > talks/2 {
-			t.Errorf("a message was stored after %d that another connection had sent before to other talks", n)
+			t.Errorf("a message was stored after %d that another connection had sent", n)
 		}
 		for range talks {
 			w.must(await(w, before))
