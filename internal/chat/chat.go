@@ -10,8 +10,6 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // Store is everything the service needs from below: the records, with the counters in front of them.
@@ -54,9 +52,9 @@ const DefaultVoiceKey = "12345678901234567890123456789012"
 type Service struct {
 	Store
 	committer *committer
-	reads     *semaphore.Weighted // at most so many run at once
-	changes   *semaphore.Weighted // likewise; of their own, so that changes waiting for the storage hold up no reads
-	sounds    *semaphore.Weighted // at most so many are being stored at once
+	reads     *turns // at most so many run at once
+	changes   *turns // likewise; of their own, so that those waiting for the storage hold up no reads
+	sounds    *turns // at most so many are being stored at once
 	reading   reading
 	label     string
 	now       func() time.Time
@@ -91,9 +89,9 @@ func New(store Store, opt Options) (*Service, error) {
 			committed: opt.Committed,
 			storing:   storing{log: opt.Log, now: opt.Now},
 		},
-		reads:   semaphore.NewWeighted(int64(opt.Concurrency)),
-		changes: semaphore.NewWeighted(int64(opt.Concurrency)),
-		sounds:  semaphore.NewWeighted(maxSounds),
+		reads:   newTurns(opt.Concurrency),
+		changes: newTurns(opt.Concurrency),
+		sounds:  newTurns(maxSounds),
 		label:   label,
 		now:     opt.Now,
 		log:     opt.Log,
@@ -131,15 +129,16 @@ func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
 	}
 }
 
-// Limited calls work, which reads, once as few enough others are reading, or with an error when ctx ends before.
+// Limited calls work, which reads, once as few enough others are reading, or with an error when ctx
+// ends before. Those who wait take turns by their connections: see AskedBy.
 func (s *Service) Limited(ctx context.Context, work func(error)) { limited(ctx, s.reads, work) }
 
-func limited(ctx context.Context, slots *semaphore.Weighted, work func(error)) {
-	if err := slots.Acquire(ctx, 1); err != nil {
+func limited(ctx context.Context, t *turns, work func(error)) {
+	if err := t.acquire(ctx); err != nil {
 		work(Errorf(Unavailable, "%w waiting for a turn: %w", ErrDropped, err))
 		return
 	}
-	defer slots.Release(1)
+	defer t.release()
 	work(nil)
 }
 

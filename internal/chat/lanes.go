@@ -68,7 +68,7 @@ type lanes struct {
 	mu     sync.Mutex
 	seq    uint64
 	queues map[Lane]*queue
-	ready  []*queue // lanes whose first job is a draft that may be stored
+	ready  rounds[*queue] // lanes whose first job is a draft that may be stored, by whose that is
 	closed bool
 
 	wake  chan struct{} // capacity 1: something became ready
@@ -147,7 +147,7 @@ func (l *lanes) advance(q *queue) {
 		})
 	case !head.pending:
 		q.ready = true
-		l.ready = append(l.ready, q)
+		l.ready.push(askerOf(head.ctx), q)
 		select {
 		case l.wake <- struct{}{}:
 		default:
@@ -170,9 +170,11 @@ func (l *lanes) gather(maxRows, maxBytes int) (batch []*job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	size := 0
-	for len(l.ready) > 0 && len(batch) < maxRows && size < maxBytes {
-		q := l.ready[0]
-		l.ready = l.ready[1:]
+	for len(batch) < maxRows && size < maxBytes {
+		q, ok := l.ready.pop()
+		if !ok {
+			break
+		}
 		q.ready, q.busy = false, true
 		n := 0
 		for n < len(q.jobs) && q.jobs[n].run == nil && !q.jobs[n].pending && len(batch) < maxRows && size < maxBytes {
@@ -204,7 +206,7 @@ func (l *lanes) close() {
 		left = append(left, q.jobs...)
 		q.jobs = nil
 	}
-	l.ready = nil
+	l.ready = rounds[*queue]{}
 	l.mu.Unlock()
 	for _, j := range left {
 		j.done(Stored{}, Errorf(Unavailable, "%w: shutting down", ErrDropped))

@@ -86,11 +86,11 @@ func checkMessage(m NewMessage) error {
 
 // saveVoice stores the sound of a queued message; its lane waits for that, no other does.
 func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
-	if err := s.sounds.Acquire(ctx, 1); err != nil {
+	if err := s.sounds.acquire(ctx); err != nil {
 		s.committer.settled(j, nil, Errorf(Unavailable, "%w waiting to store the sound: %w", ErrDropped, err))
 		return
 	}
-	defer s.sounds.Release(1)
+	defer s.sounds.release()
 	ctx, cancel := context.WithTimeout(ctx, voiceTimeout)
 	defer cancel()
 	sound := data[voiceHeader:]

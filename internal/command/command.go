@@ -105,7 +105,7 @@ func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish 
 		h.send(r, Unparsable, unparsable(e))
 		return
 	}
-	c := &call{ctx: ctx, peer: p, req: req}
+	c := &call{ctx: chat.AskedBy(ctx, chat.Asker(p.Conn())), peer: p, req: req}
 	e.start(h, c, func(answer proto.Message, err error) {
 		// Of a connection that is gone its own last line says how many requests have no answer.
 		if err != nil && !errors.Is(err, server.ErrGone) {

@@ -180,6 +180,8 @@ type peer struct{ deaf, gone bool }
 
 func (peer) String() string { return "192.0.2.1:1" }
 
+func (peer) Conn() uint64 { return 1 }
+
 func (p peer) Reserve(ctx context.Context, _ int64) error {
 	if p.gone {
 		return server.ErrGone

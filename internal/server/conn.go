@@ -31,6 +31,7 @@ type conn struct {
 	srv     *Server
 	nc      net.Conn
 	peer    string
+	number  uint64 // what Peer.Conn returns
 	log     *slog.Logger
 	opened  time.Time
 	tally   tally
@@ -67,6 +68,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		srv:     s,
 		nc:      nc,
 		peer:    nc.RemoteAddr().String(),
+		number:  s.numbers.Add(1),
 		opened:  time.Now(),
 		account: account{budget: s.budget, turn: make(chan struct{}, 1), gone: make(chan struct{})},
 		outbox:  outbox{wake: make(chan struct{}, 1)},

@@ -25,6 +25,9 @@ type request struct {
 // String implements Peer.
 func (r *request) String() string { return r.conn.peer }
 
+// Conn implements Peer.
+func (r *request) Conn() uint64 { return r.conn.number }
+
 // Reserve implements Peer.
 func (r *request) Reserve(ctx context.Context, bytes int64) error {
 	if err := r.conn.places.Acquire(ctx, 1); err != nil {

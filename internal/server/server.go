@@ -31,6 +31,8 @@ import (
 type Peer interface {
 	// String returns the remote address, for logs.
 	String() string
+	// Conn returns the number of its connection, which no other has that the process serves.
+	Conn() uint64
 	// Reserve waits until fewer than 16 of the connection's requests that have called it are under
 	// way, and until there is memory for bytes more than the request's frame has, and takes both
 	// until finish; from then on the answer has what it needs. A handler calls it once, before a read
@@ -63,6 +65,7 @@ type Server struct {
 	// Reasons to close a connection, with their times.
 	idle, slowFrame, notTaken error
 
+	numbers   atomic.Uint64 // of connections, the last that was given
 	opened    atomic.Int64
 	closed    [closeReasons]atomic.Int64 // by closeReason
 	refused   atomic.Int64

@@ -70,6 +70,7 @@ func (p *proxy) lookAtGroups() error {
 type peer struct{}
 
 func (peer) String() string                       { return "192.0.2.1:1" }
+func (peer) Conn() uint64                         { return 1 }
 func (peer) Reserve(context.Context, int64) error { return nil }
 
 // answered is how a request ended.
