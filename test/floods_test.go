@@ -12,6 +12,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/peers"
 )
 
 // floods are small requests, the i-th of a connection. Many connections ask them ceaselessly, and
@@ -95,9 +96,8 @@ func askFor(t *testing.T, addr string, frames [][]byte, stop <-chan struct{}, on
 		}
 		_ = c.Close()
 	}()
-	h := hog{c}
 	for _, f := range frames {
-		h.push(f, 1)
+		peers.Push(c, f, 1)
 	}
 	answers := pdu.NewReader(c, 64<<20)
 	for n := 1; !once || n <= len(frames); n++ {
@@ -106,7 +106,7 @@ func askFor(t *testing.T, addr string, frames [][]byte, stop <-chan struct{}, on
 			return // it is over, or the proxy has ended it
 		}
 		if !once && int(f.Seq) < len(frames) {
-			h.push(frames[f.Seq], 1)
+			peers.Push(c, frames[f.Seq], 1)
 		}
 	}
 }
@@ -130,13 +130,13 @@ func TestPolitePeersBesideFloods(t *testing.T) {
 		for name, ask := range floods {
 			for _, reconnect := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, reconnecting %v", name, reconnect), func(t *testing.T) {
-					old := &polite{wire: connect(t, p), t: t}
+					old := newPolite(t, p)
 					end := flood(t, p, ask, reconnect)
 					defer awaitMetric(t, p, "dbproxy_requests_in_flight 0\n") // all is over once they are gone
 					defer end()
-					for until := time.Now().Add(politeWait / 2); time.Now().Before(until); {
+					for until := time.Now().Add(peers.Wait / 2); time.Now().Before(until); {
 						old.smallRound()
-						fresh := &polite{wire: connect(t, p), t: t}
+						fresh := newPolite(t, p)
 						fresh.smallRound()
 						old.worst = max(old.worst, fresh.worst)
 					}
