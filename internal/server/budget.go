@@ -25,7 +25,7 @@ const quickly = 500 * time.Millisecond
 // budget shares the memory for requests and answers out among the connections. Half of it is theirs
 // in equal parts, the floors: what a connection holds up to its floor it never waits for. The other
 // half is for whoever needs more. There a connection may have its share, and a quarter of what is
-// free, at the most. So the fuller it gets, the less may one have, and those who need little find
+// free, at the most, for frames an eighth. So the fuller it gets, the less may one have, and those who need little find
 // something.
 //
 // One frame at a time, the first of those that wait, may go beyond that, until it is given back, one
@@ -276,7 +276,11 @@ func (b *budget) above(held int64) int64 { return max(0, held-b.floor) }
 
 // fits is whether w may have more within what its connection may have.
 func (b *budget) fits(w *waiter) bool {
-	return w.account().held+w.n <= max(b.floor, min(b.share, (b.shared-b.over)/4))
+	free := (b.shared - b.over) / 4
+	if w.kind != forAnswer {
+		free /= 2 // or else frames would leave nothing for what must come before they can go
+	}
+	return w.account().held+w.n <= max(b.floor, min(b.share, free))
 }
 
 // may is whether w may have more now.
@@ -350,7 +354,7 @@ func (b *budget) next() *waiter {
 
 // long is how long a connection may hold more than its floor and come before others nevertheless.
 // Peers that let go of what they get rarely do.
-const long = time.Second
+const long = 500 * time.Millisecond
 
 // before is whether w comes before v: first those of addresses that do not hold most; then those
 // who have not held more than their floor for long, and of the others those who have done so for

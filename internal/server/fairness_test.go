@@ -216,3 +216,39 @@ func besideHogs(t *testing.T, h hog, from string, honest bool) {
 	all.Wait()
 	_ = s.stop()
 }
+
+// TestFramesLeaveMemoryForAnswers has many connections ask for more than there is memory for, while
+// they take their answers: what waits to be read does not take what is under way needs.
+func TestFramesLeaveMemoryForAnswers(t *testing.T) {
+	const conns, each, longest = 300, 150, 64 << 10
+	store := make(chan struct{}, 64)
+	cfg := server.DefaultConfig()
+	cfg.RequestTimeout = 2 * patience // that of the test runs out first
+	s := start(t, cfg, handlerFunc(
+		func(ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+			go func() {
+				err := p.Reserve(ctx, longest)
+				store <- struct{}{}
+				time.Sleep(time.Millisecond) // it has much to do
+				<-store
+				finish(f, err == nil)
+			}()
+		}), listen(t))
+	var all sync.WaitGroup
+	for range conns {
+		c := s.dial()
+		all.Go(func() { peers.Push(c, request(1, 100).Append(nil), each) })
+		all.Go(func() {
+			for n := range each {
+				if _, err := c.frames.Next(); err != nil {
+					t.Errorf("%d of %d requests were answered: %v", n, each, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
