@@ -82,8 +82,11 @@ func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Su
 	s.Findings = append(s.Findings, checkup.Goodf("keys", "%d of %d are given, the others have their defaults", given, len(cfg.Settings())))
 	for _, w := range warnings {
 		item := w.Where
-		if w.Line > 0 {
+		switch {
+		case w.Line > 0:
 			item = fmt.Sprintf("line %d", w.Line)
+		case w.Where == path:
+			item = "file"
 		}
 		s.Findings = append(s.Findings, checkup.Doubt(item, w.Text, ""))
 	}
