@@ -70,7 +70,7 @@ The exit code says what became of it:
 	return c
 }
 
-// read is what reading the file found.
+// read is what reading the file found, and what it says of this machine.
 func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Subject {
 	s := checkup.Subject{Name: "Configuration", Where: path}
 	given := 0
@@ -90,6 +90,7 @@ func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Su
 		}
 		s.Findings = append(s.Findings, checkup.Doubt(item, w.Text, ""))
 	}
+	s.Findings = append(s.Findings, checkListening(cfg)...)
 	return s
 }
 

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -160,10 +158,12 @@ func (s serving) run(ctx context.Context) (err error) {
 		end.finished.Store(err == nil)
 		last(lastLines)
 	}()
-	for _, addr := range s.listen {
-		if _, err := net.ResolveTCPAddr("tcp", addr); err != nil {
-			return badAddress(cmp.Or(s.listenBy, "--listen"), addr, err)
-		}
+	var needless []string
+	if s.listen, needless, err = distinct(cmp.Or(s.listenBy, "--listen"), s.listen); err != nil {
+		return err
+	}
+	for _, text := range needless {
+		s.log.Warn("configuration", "at", "ListenIP", "what", text)
 	}
 	watch := newRecorder()
 	b, err := s.openBackend(ctx, watch)
@@ -305,29 +305,4 @@ func limitMemory(pending int64, conns int) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(pending + pending/2 + int64(conns)*48<<10 + 64<<20)
 	}
-}
-
-// listen opens an address that a flag or a key says.
-func listen(by, addr string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", addr)
-	switch {
-	case err == nil:
-		return ln, nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: another program has that port; stop it, or choose another address with %s", addr, by)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with %s", addr, by)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with %s", addr, by)
-	default:
-		return nil, badAddress(by, addr, err)
-	}
-}
-
-// badAddress is the error for an address that nobody can listen on, as a flag or a key says.
-func badAddress(by, addr string, err error) error {
-	if strings.HasPrefix(by, "--") {
-		return fmt.Errorf("cannot listen on %s (%s wants HOST:PORT): %w", addr, by, err)
-	}
-	return fmt.Errorf("cannot listen on %s (see %s): %w", addr, by, err)
 }
