@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
@@ -69,6 +71,32 @@ func checkListening(cfg *config.Config) (found []checkup.Finding) {
 	return found
 }
 
+// addressPause is between two tries to get an address that another program has.
+const addressPause = 50 * time.Millisecond
+
+// await is listen, tried again for as long as another program has the port and still says so.
+func (s serving) await(ctx context.Context, by, addr string, still func() bool) (net.Listener, error) {
+	for told := false; ; told = true {
+		again := still()
+		ln, err := listen(by, addr)
+		if !again || !errors.Is(err, errTaken) {
+			return ln, err
+		}
+		if !told {
+			s.log.Info("waiting for an address that another program has, perhaps the former process, which finishes",
+				"addr", addr, "up to", s.limits().DrainTimeout+formerMargin)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(addressPause):
+		}
+	}
+}
+
+// errTaken is why an address cannot be listened on when somebody does already.
+var errTaken = errors.New("another program has that port")
+
 // listen opens an address that a flag or a key says.
 func listen(by, addr string) (net.Listener, error) {
 	network := "tcp"
@@ -80,7 +108,7 @@ func listen(by, addr string) (net.Listener, error) {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: another program has that port; stop it, or choose another address with %s", addr, by)
+		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with %s", addr, errTaken, by)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with %s", addr, by)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

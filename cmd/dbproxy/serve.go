@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -18,6 +19,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/company"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
+	"github.com/teamtalk-go/dbproxy/internal/inplace"
 	"github.com/teamtalk-go/dbproxy/internal/logwriter"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/server"
@@ -39,6 +41,10 @@ type serving struct {
 	// How many connections the descriptors allow; set by withinLimit.
 	peers, adminConns int
 
+	// In the place of the original's program; nil: not.
+	original *inPlace
+
+	out     io.Writer // where the log goes
 	log     *slog.Logger
 	sums    func(context.Context) error // writes what the log has summed up, until the context ends; may be nil
 	written *logwriter.Writer           // what the log is written by; nil: something else
@@ -82,6 +88,8 @@ reaches that address sees all of it: keep it to operators.`,
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
+	replaces := c.Flags().Bool(inPlaceFlag, false, "serve in the place of the original's program")
+	_ = c.Flags().MarkHidden(inPlaceFlag) // fails only without the flag
 	limits, err := config.LimitFlags()
 	addLimits(c, limits)
 	c.RunE = func(c *cobra.Command, _ []string) (failed error) {
@@ -93,8 +101,14 @@ reaches that address sees all of it: keep it to operators.`,
 			return err
 		}
 		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait}
-		s.exit, s.signals = os.Exit, signalsOfServers()
-		if err := s.logTo(c.ErrOrStderr(), *level); err != nil {
+		s.exit, s.signals, s.out = os.Exit, signalsOfServers(), c.ErrOrStderr()
+		if *replaces {
+			path, why = config.File, "the program is called "+inplace.Program
+			if err := s.takePlace(c.ErrOrStderr()); err != nil {
+				return err
+			}
+		}
+		if err := s.logTo(*level); err != nil {
 			return err
 		}
 		defer func() { s.ends(failed) }()
@@ -136,9 +150,10 @@ func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, l
 	if !c.Flags().Changed("log-level") {
 		level = cfg.LogLevel.String()
 	}
-	if err := s.logTo(c.ErrOrStderr(), level); err != nil {
+	if err := s.logTo(level); err != nil {
 		return s, err
 	}
+	s.original.rotates(cfg)
 	s.log.Info("serving from MySQL and Redis", "config", path, "why", why)
 	s.limit = &cfg.Limits
 	if s.conf, s.path = cfg, path; !c.Flags().Changed("listen") {
@@ -174,11 +189,12 @@ func (s serving) run(ctx context.Context) (err error) {
 		end.at("closing the store")
 		err = errors.Join(err, b.close())
 	}()
-	door, err := s.open()
+	door, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer door.close()
+	s.announces()
 	if b.announce != nil {
 		if err := b.announce(door.addr()); err != nil {
 			return err

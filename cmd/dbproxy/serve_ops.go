@@ -29,10 +29,11 @@ type door struct {
 }
 
 // open listens where s says.
-func (s serving) open() (d door, err error) {
+func (s serving) open(ctx context.Context) (d door, err error) {
+	public, admin := s.waits()
 	flag := cmp.Or(s.listenBy, "--listen")
 	for _, addr := range s.listen {
-		ln, err := listen(flag, addr)
+		ln, err := s.await(ctx, flag, addr, public)
 		if err != nil {
 			d.close()
 			return door{}, err
@@ -43,7 +44,7 @@ func (s serving) open() (d door, err error) {
 		return d, nil
 	}
 	flag = cmp.Or(s.adminBy, "--admin")
-	d.admin, err = listen(flag, s.admin)
+	d.admin, err = s.await(ctx, flag, s.admin, admin)
 	if err != nil && s.adminSpare {
 		s.log.Warn("serving without metrics and health: their default address cannot be had, "+
 			"perhaps as another proxy has it; set "+flag+" to have them at another one", "err", err)

@@ -58,6 +58,11 @@ type Config struct {
 	AdminListen string `key:"AdminListen" default:"127.0.0.1:10601" form:"listen"`
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level `key:"LogLevel" default:"info" oneof:"debug info warn error"`
+	// LogFileSize is how large log/default.log may get before it becomes log/default.log.1, and that one
+	// log/default.log.2, and so on. There is such a log only where dbproxy runs as db_proxy_server.
+	LogFileSize Size `key:"LogFileSize" default:"64MiB" min:"1KiB" max:"1TiB"`
+	// LogFileCount is how many such logs are kept beside log/default.log. The oldest goes when there is one more.
+	LogFileCount int `key:"LogFileCount" default:"10" min:"0" max:"1000"`
 
 	Limits Limits
 

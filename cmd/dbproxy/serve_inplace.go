@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/inplace"
+)
+
+// formerMargin is how long after its DrainTimeout a former process may still have the port.
+const formerMargin = time.Second
+
+// inPlace is what a server has that runs in the place of the original's program: TeamTalk's scripts
+// start it without arguments, throw its output away, and stop it by server.pid.
+type inPlace struct {
+	dir    inplace.Dir
+	log    *inplace.Log
+	former int // the process that server.pid names at the start, if it runs; else 0
+}
+
+// asOriginal reports whether this program was started as the original's is. Then it takes the
+// arguments that follow.
+func asOriginal(argv []string) (args []string, ok bool) {
+	if len(argv) != 1 || filepath.Base(argv[0]) != inplace.Program {
+		return nil, false
+	}
+	return []string{"serve", "--" + inPlaceFlag}, true
+}
+
+// inPlaceFlag is the flag that nobody needs to know: the name of the program stands for it.
+const inPlaceFlag = "in-place"
+
+// takePlace has s log to the file, in the working directory. What keeps it from being written is
+// said on w, and does not keep s from serving, unless it is a link of another user.
+func (s *serving) takePlace(w io.Writer) error {
+	dir := inplace.Here()
+	log, err := dir.OpenLog(math.MaxInt64, 0, func(err error) []byte { // the configuration is not read yet
+		return logLine(logFormat(s.out, slog.LevelWarn), "the log is full, and cannot be put aside", "err", err)
+	})
+	if errors.Is(err, inplace.ErrLink) {
+		return err
+	}
+	s.original = &inPlace{dir: dir, log: log, former: dir.Running()}
+	s.out = log
+	text := "the log is in " + inplace.LogFile
+	if err != nil {
+		text = fmt.Sprintf("%s cannot be written: %v", inplace.LogFile, err)
+	}
+	patiently(func() { fmt.Fprintln(w, "dbproxy:", text) })
+	return nil
+}
+
+// rotates has the log rotate as a configuration says.
+func (p *inPlace) rotates(cfg *config.Config) {
+	if p != nil {
+		p.log.Rotate(int64(cfg.LogFileSize), cfg.LogFileCount)
+	}
+}
+
+// waits is until when to wait for an address that another program has, and for the admin address
+// only while the former process runs: another one has it for good.
+func (s serving) waits() (public, admin func() bool) {
+	if s.original == nil {
+		never := func() bool { return false }
+		return never, never
+	}
+	end := time.Now().Add(s.limits().DrainTimeout + formerMargin)
+	public = func() bool { return time.Now().Before(end) }
+	admin = func() bool { return public() && s.original.former != 0 && inplace.Runs(s.original.former) }
+	return public, admin
+}
+
+// announces writes server.pid. Without it the scripts do not find this process, which serves
+// nevertheless.
+func (s serving) announces() {
+	if s.original == nil {
+		return
+	}
+	if err := s.original.dir.WritePID(os.Getpid()); err != nil {
+		s.log.Error(inplace.PID+" cannot be written: TeamTalk's scripts do not find this process",
+			"pid", os.Getpid(), "err", err)
+	}
+}
+
+// fails writes into the log why the process ends, as its output is thrown away. Nobody else writes
+// there any more.
+func (p *inPlace) fails(err error) {
+	log := slog.New(logFormat(p.log, slog.LevelError)(p.log))
+	for line := range strings.Lines(err.Error()) {
+		log.Error(strings.TrimSpace(line))
+	}
+}
