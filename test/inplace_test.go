@@ -176,7 +176,8 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 	f, _ := newRedisFleet(t)
 	for name, put := range map[string]func(from, to string) error{"a link": link, "a copy": copied} {
 		t.Run(name, func(t *testing.T) {
-			i := install(t, f, put, "DrainTimeout=2s")
+			admin := fmt.Sprint("127.0.0.1:", lowPort(t))
+			i := install(t, f, put, "DrainTimeout=2s", "AdminListen="+admin)
 			if err := os.WriteFile(filepath.Join(i.dir, "server.pid"), []byte("999999999\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -206,6 +207,16 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 				t.Errorf("after the end of %s server.pid has %s, not %s", first, i.pid(), second)
 			}
 			stored(t, i.dial(t), "still by the second")
+			await(t, "the admin address of the second", func() bool {
+				conn, err := net.Dial("tcp", admin)
+				if err == nil {
+					conn.Close()
+				}
+				return err == nil
+			})
+			if text := adminPage(t, admin, "/readyz"); !strings.Contains(text, `"ready": true`) {
+				t.Errorf("it is not ready:\n%s", text)
+			}
 			if n, _ := strconv.Atoi(second); syscall.Kill(n, syscall.SIGTERM) != nil {
 				t.Error("server.pid names nobody")
 			}

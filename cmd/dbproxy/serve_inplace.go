@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/config"
@@ -65,18 +68,66 @@ func (p *inPlace) rotates(cfg *config.Config) {
 	}
 }
 
-// waits is until when to wait for an address that another program has, and for the admin address
-// only while the former process runs: another one has it for good.
-func (s serving) waits() (public, admin func() bool) {
+// patience is until when to wait for an address that another program has, as the scripts do not
+// wait for the end of the former process.
+func (s serving) patience() (still func() bool) {
 	if s.original == nil {
-		never := func() bool { return false }
-		return never, never
+		return func() bool { return false }
 	}
 	end := time.Now().Add(s.limits().DrainTimeout + formerMargin)
-	public = func() bool { return time.Now().Before(end) }
-	admin = func() bool { return public() && s.original.former != 0 && inplace.Runs(s.original.former) }
-	return public, admin
+	return func() bool { return time.Now().Before(end) }
 }
+
+// formerRuns reports whether the former process has not ended yet.
+func (p *inPlace) formerRuns() bool { return p != nil && p.former != 0 && inplace.Runs(p.former) }
+
+// lateListener is the admin address, which the former process keeps until it ends, while message
+// servers are served already. It is listened on as soon as it can be had.
+type lateListener struct {
+	addr   net.Addr
+	closed context.Context
+	stop   context.CancelFunc
+	open   func() net.Listener // waits; nil: it cannot be had
+}
+
+// late is the admin address, to be had later.
+func (s serving) late(by string) (net.Listener, error) {
+	addr, err := net.ResolveTCPAddr("tcp", s.admin)
+	if err != nil {
+		return nil, badAddress(by, s.admin, err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	inTime := s.patience()
+	still := func() bool { return s.original.formerRuns() && inTime() }
+	return lateListener{addr, ctx, stop, sync.OnceValue(func() net.Listener {
+		ln, err := s.await(ctx, by, s.admin, still)
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("serving without metrics and health: their address cannot be had", "err", err)
+		}
+		return ln
+	})}, nil
+}
+
+// Accept implements net.Listener.
+func (l lateListener) Accept() (net.Conn, error) {
+	if ln := l.open(); ln != nil {
+		return ln.Accept()
+	}
+	<-l.closed.Done()
+	return nil, net.ErrClosed
+}
+
+// Close implements net.Listener.
+func (l lateListener) Close() error {
+	l.stop()
+	if ln := l.open(); ln != nil {
+		return ln.Close()
+	}
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l lateListener) Addr() net.Addr { return l.addr }
 
 // announces writes server.pid. Without it the scripts do not find this process, which serves
 // nevertheless.
