@@ -36,7 +36,8 @@ func distinct(by string, addrs []string) (each, needless []string, err error) {
 		if covered < 0 {
 			each = append(each, addr)
 		} else {
-			needless = append(needless, fmt.Sprintf("%s is left out, as %s is that address, too; remove it", addr, addrs[covered]))
+			needless = append(needless, fmt.Sprintf("%s is left out, as %s is that address, too; remove it",
+				addr, addrs[covered]))
 		}
 	}
 	return each, needless, nil
@@ -75,7 +76,9 @@ func checkListening(cfg *config.Config) (found []checkup.Finding) {
 const addressPause = 50 * time.Millisecond
 
 // await is listen, tried again for as long as another program has the port and still says so.
-func (s serving) await(ctx context.Context, by, addr string, still func() bool) (net.Listener, error) {
+func (s serving) await(
+	ctx context.Context, by, addr string, still func() bool,
+) (net.Listener, error) {
 	for told := false; ; told = true {
 		again := still()
 		ln, err := listen(by, addr)
@@ -83,8 +86,8 @@ func (s serving) await(ctx context.Context, by, addr string, still func() bool) 
 			return ln, err
 		}
 		if !told {
-			s.log.Info("waiting for an address that another program has, perhaps the former process, which finishes",
-				"addr", addr, "up to", s.limits().DrainTimeout+formerMargin)
+			s.log.Info("waiting for an address that another program has, perhaps the former process, "+
+				"which finishes", "addr", addr, "up to", s.limits().DrainTimeout+formerMargin)
 		}
 		select {
 		case <-ctx.Done():
@@ -108,11 +111,14 @@ func listen(by, addr string) (net.Listener, error) {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with %s", addr, errTaken, by)
+		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with %s",
+			addr, errTaken, by)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with %s", addr, by)
+		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; "+
+			"choose another address with %s", addr, by)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with %s", addr, by)
+		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; "+
+			"choose another with %s", addr, by)
 	default:
 		return nil, badAddress(by, addr, err)
 	}

@@ -45,9 +45,11 @@ const inPlaceFlag = "in-place"
 // said on w, and does not keep s from serving, unless it is a link of another user.
 func (s *serving) takePlace(w io.Writer) error {
 	dir := inplace.Here()
-	log, err := dir.OpenLog(math.MaxInt64, 0, func(err error) []byte { // the configuration is not read yet
-		return logLine(logFormat(s.out, slog.LevelWarn), "the log is full, and cannot be put aside", "err", err)
-	})
+	full := func(err error) []byte {
+		return logLine(logFormat(s.out, slog.LevelWarn), "the log is full, and cannot be put aside",
+			"err", err)
+	}
+	log, err := dir.OpenLog(math.MaxInt64, 0, full) // how large it may get is not known yet
 	if errors.Is(err, inplace.ErrLink) {
 		return err
 	}

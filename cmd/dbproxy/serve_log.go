@@ -32,7 +32,8 @@ func (s *serving) logTo(level string) error {
 	format := logFormat(s.out, l)
 	if s.written == nil {
 		s.written = logwriter.New(s.out, func(lost logwriter.Lost) []byte {
-			return logLine(format, "lines of the log were lost", "lines", lost.Lines, "since", lost.Since, "err", lost.Why)
+			return logLine(format, "lines of the log were lost",
+				"lines", lost.Lines, "since", lost.Since, "err", lost.Why)
 		})
 	}
 	h := repeats.New(format(s.written), time.Now)

@@ -29,7 +29,8 @@ func (l *loader) checkNames(list string, names, known, needed []string) {
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			l.warn(l.place(list), "%s names %s, which is not used%s", list, shown(name), suggestion(name, known))
+			l.warn(l.place(list), "%s names %s, which is not used%s",
+				list, shown(name), suggestion(name, known))
 		}
 	}
 }
@@ -105,8 +106,8 @@ func (l *loader) checkDatabase(name string, d Database) {
 		l.mistake(blamed, "%s (%s) is above %s (%s); lower %[1]s", idle, few, conns, all)
 	}
 	if d.socket() && d.TLS.Mode == tlsVerify && d.TLS.ServerName == "" {
-		l.mistake(l.place(name+"_tls"), "%s_tls is verify, and a socket has no name that a certificate could be for; "+
-			"add %[1]s_tls_servername, or write off", name)
+		l.mistake(l.place(name+"_tls"), "%s_tls is verify, and a socket has no name that a certificate "+
+			"could be for; add %[1]s_tls_servername, or write off", name)
 	}
 	l.checkTLS(name, d.TLS)
 }
@@ -175,7 +176,8 @@ func (l *loader) checkTLS(name string, t TLS) {
 func (l *loader) warnOfLines(file parsed) {
 	at := func(line int) source { return source{where: l.at(line), line: line} }
 	for _, e := range file.repeated {
-		l.warn(at(e.line), "%s is set in line %d already, which counts; remove one", unsecret(e.key), l.file[e.key].line)
+		l.warn(at(e.line), "%s is set in line %d already, which counts; remove one",
+			unsecret(e.key), l.file[e.key].line)
 	}
 	for _, e := range file.hashed {
 		if k, known := l.known(e.key); known && k.secret() {
@@ -223,7 +225,8 @@ func (l *loader) warnOfUnknown(entries []entry) {
 		if k, known := l.known(e.key); known {
 			note(k.name, from)
 		} else if !l.ofForeign(e.key) {
-			l.warn(from, "%s is no key of dbproxy and does nothing%s", unsecret(e.key), suggestion(e.key, names))
+			l.warn(from, "%s is no key of dbproxy and does nothing%s",
+				unsecret(e.key), suggestion(e.key, names))
 		}
 	}
 	for _, v := range slices.Sorted(maps.Keys(l.env)) {
@@ -260,17 +263,21 @@ func (l *loader) ofForeign(name string) bool {
 func (l *loader) warnOfReaders(entries []entry) {
 	for _, e := range entries {
 		k, known := l.keys[e.key]
-		if known && !k.secret() || !known && !strings.HasSuffix(e.key, "_password") || e.value == k.example {
-			continue
+		secret := known && k.secret() || !known && strings.HasSuffix(e.key, "_password")
+		if secret && e.value != k.example {
+			l.warnOfReader(source{where: l.path}, unsecret(e.key), l.path)
+			return
 		}
-		l.warnOfReader(source{where: l.path}, unsecret(e.key), l.path)
-		return
 	}
 }
 
-// warnOfReader tells when others may read a file that has a secret.
+// warnOfReader tells, once, when others may read a file that has a secret.
 func (l *loader) warnOfReader(from source, secret, path string) {
-	if info, err := os.Stat(path); err == nil && info.Mode()&0o004 != 0 {
-		l.warn(from, "everybody on this machine may read %s, which has %s; run chmod 600 %[1]s", path, secret)
+	info, err := os.Stat(path) // who cannot look at it has told so, or tells so soon
+	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o004 == 0 || l.exposed[path] {
+		return
 	}
+	l.exposed[path] = true
+	l.warn(from, "everybody on this machine may read %s, which has %s; run chmod 600 %[1]s",
+		path, secret)
 }

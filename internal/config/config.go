@@ -58,10 +58,11 @@ type Config struct {
 	AdminListen string `key:"AdminListen" default:"127.0.0.1:10601" form:"listen"`
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level `key:"LogLevel" default:"info" oneof:"debug info warn error"`
-	// LogFileSize is how large log/default.log may get before it becomes log/default.log.1, and that one
-	// log/default.log.2, and so on. There is such a log only where dbproxy runs as db_proxy_server.
+	// LogFileSize is how large log/default.log may get before it becomes log/default.log.1, and that
+	// one log/default.log.2, and so on. There is such a log only where dbproxy runs as db_proxy_server.
 	LogFileSize Size `key:"LogFileSize" default:"64MiB" min:"1KiB" max:"1TiB"`
-	// LogFileCount is how many such logs are kept beside log/default.log. The oldest goes when there is one more.
+	// LogFileCount is how many such logs are kept beside log/default.log. The oldest goes when there is
+	// one more.
 	LogFileCount int `key:"LogFileCount" default:"10" min:"0" max:"1000"`
 
 	Limits Limits
@@ -129,9 +130,10 @@ type Limits struct {
 
 // Database is one of the MySQL databases.
 type Database struct {
-	// Host is the name or IP address of the server, or the path of its socket on this machine, which begins with "/", such
-	// as /run/mysqld/mysqld.sock. localhost is reached over TCP, at NAME_port; the original's C client takes the socket
-	// then. Where MySQL listens to that alone, or lets the user in through that alone, name its path.
+	// Host is the name or IP address of the server, or the path of its socket on this machine, which
+	// begins with "/", such as /run/mysqld/mysqld.sock. localhost is reached over TCP, at NAME_port;
+	// the original's C client takes the socket then. Where MySQL listens to that alone, or lets the
+	// user in through that alone, name its path.
 	Host string `key:"host" required:"true" form:"server" example:"127.0.0.1"`
 	// Port is its port. Not needed with a socket, and then not used.
 	Port int `key:"port" required:"true" atoi:"true" min:"1" max:"65535" example:"3306"`

@@ -12,8 +12,9 @@ import (
 // Load reads a configuration file and the environment, which is as os.Environ returns it and overrides the file.
 // Without a path the environment is all there is.
 //
-// The warnings are by line. The error is an *Error with every mistake, or says why the file cannot be read. Of a wrong
-// file there are only as many warnings as there is room for beside the mistakes that the error tells.
+// The warnings are by line. The error is an *Error with every mistake, or says why the file cannot be
+// read. Of a wrong file there are only as many warnings as there is room for beside the mistakes that
+// the error tells.
 func Load(path string, env []string) (*Config, []Warning, error) { return LoadWith(path, env, nil) }
 
 // LoadWith is Load with flags, which override the environment and the file; nil: none.
@@ -75,12 +76,14 @@ type loader struct {
 	from     map[string]source // of the keys that are given
 	mistakes []Mistake
 	warnings []Warning
+	exposed  map[string]bool // files with secrets that others may read, and that was told
 }
 
 func newLoader(path string, file parsed, env []string) *loader {
 	l := &loader{
 		sources: sources{path: path, file: make(map[string]entry), env: variables(env)},
 		config:  &Config{}, keys: make(map[string]key), from: make(map[string]source),
+		exposed: make(map[string]bool),
 	}
 	for _, e := range file.entries {
 		l.file[e.key] = e
@@ -143,10 +146,11 @@ func (l *loader) read(k key) {
 	case k.secret():
 		l.mistake(value.from, "%s must be %s; it has %d", k.name, k.wanted(), len(value.text))
 	case k.atoi() && k.set(leading(value.text)):
-		l.warn(value.from, "%s is %s, of which the original reads %s, and so does dbproxy; write %s=%[3]s",
-			k.name, shown(value.text), k.text(), k.name)
+		l.warn(value.from, "%s is %s, of which the original reads %s, and so does dbproxy; "+
+			"write %[1]s=%[3]s", k.name, shown(value.text), k.text())
 	default:
-		l.mistake(value.from, "%s is %s; it must be %s%s", k.name, shown(value.text), k.wanted(), k.suchAs())
+		l.mistake(value.from, "%s is %s; it must be %s%s",
+			k.name, shown(value.text), k.wanted(), k.suchAs())
 	}
 }
 
@@ -177,8 +181,8 @@ func (l *loader) absent(k key) {
 	l.mistake(source{where: l.whole()}, "%s is missing; add %s=%s", k.name, k.name, good)
 }
 
-// elsewhere is whether a cache instance is found by Sentinels or as a Cluster, and not by its host and port, or a
-// database by its socket.
+// elsewhere is whether a cache instance is found by Sentinels or as a Cluster, and not by its host
+// and port, or a database by its socket.
 func (l *loader) elsewhere(instance string) bool {
 	if strings.HasPrefix(l.keys[instance+"_host"].value.String(), "/") {
 		return true

@@ -32,8 +32,8 @@ type Warning Mistake
 // String is the warning as a line of text.
 func (w Warning) String() string { return w.Where + ": " + w.Text }
 
-// Error lists the first ten mistakes, one a line: first those of the file, by line, then those of the command line, of
-// the environment and what is missing.
+// Error lists the first ten mistakes, one a line: first those of the file, by line, then those of the
+// command line, of the environment and what is missing.
 func (e *Error) Error() string {
 	where := e.origins()
 	count := "has a mistake"

@@ -21,30 +21,31 @@ func TestNumbersAreReadAsTheOriginalReadsThem(t *testing.T) {
 			";": "", "one": "", "-17": "", "-17;": "", "+-17;": "", "+": "", "１７": "", "99999999999999999999;": "",
 			"4294967313;": "", `"17"`: "",
 		} {
-			for from, given := range map[string]struct {
-				text string
-				env  []string
-			}{
-				"the file":        {k.name + "=" + text + "\n" + original, nil},
-				"the environment": {original, []string{k.env() + "=" + text}},
-			} {
-				c, warnings, err := load("x.conf", []byte(given.text), given.env)
-				if got := valueOf(c, k.name); got != want {
-					t.Errorf("%s %q in %s is %q, want %q", k.name, text, from, got, want)
-				}
-				mistaken := err != nil && strings.Contains(err.Error(), k.name+" is "+shown(text)+"; it must be a whole number")
-				if mistaken != (want == "") {
-					t.Errorf("%s %q in %s: %v", k.name, text, from, err)
-				}
-				told := strings.Contains(fmt.Sprint(warnings), "; write "+k.name+"=17")
-				if clean := strings.Trim(text, "+0") == want; told != (want != "" && !clean) {
-					t.Errorf("%s %q in %s: %v", k.name, text, from, warnings)
-				}
+			checkNumber(t, k.name, text, want, k.name+"="+text+"\n"+original)
+			if k.name == "ListenPort" {
+				checkNumber(t, k.name, text, want, original, k.env()+"="+text)
 			}
 		}
 	}
 	if numbers != 21 { // ListenPort, ThreadNum, 2 of each of 2 databases, 3 of each of 5 caches
 		t.Errorf("the original has 21 numbers, and %d are read so", numbers)
+	}
+}
+
+// checkNumber loads a number; an empty want is none, and a mistake.
+func checkNumber(t *testing.T, key, number, want, text string, env ...string) {
+	t.Helper()
+	c, warnings, err := load("x.conf", []byte(text), env)
+	if got := valueOf(c, key); got != want {
+		t.Errorf("%s %q %v is %q, want %q", key, number, env, got, want)
+	}
+	mistake := key + " is " + shown(number) + "; it must be a whole number"
+	if mistaken := err != nil && strings.Contains(err.Error(), mistake); mistaken != (want == "") {
+		t.Errorf("%s %q %v: %v", key, number, env, err)
+	}
+	told := strings.Contains(fmt.Sprint(warnings), "; write "+key+"=17")
+	if clean := strings.Trim(number, "+0") == want; told != (want != "" && !clean) {
+		t.Errorf("%s %q %v: %v", key, number, env, warnings)
 	}
 }
 

@@ -67,7 +67,8 @@ func variables(env []string) map[string]string {
 func (s sources) inFile(name string) (raw, bool) {
 	e, ok := s.file[name]
 	return raw{e.value, source{
-		kind: ofFile, where: s.at(e.line), line: e.line, short: fmt.Sprintf("line %d", e.line), cut: e.cut,
+		kind: ofFile, where: s.at(e.line), line: e.line, cut: e.cut,
+		short: fmt.Sprintf("line %d", e.line),
 	}}, ok
 }
 
@@ -138,7 +139,8 @@ func readText(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if wide(text) {
-		return nil, fmt.Errorf("%s is text in UTF-16, which Windows calls Unicode; save it as UTF-8", path)
+		return nil, fmt.Errorf("%s is text in UTF-16, which Windows calls Unicode; save it as UTF-8",
+			path)
 	}
 	return bytes.TrimPrefix(text, []byte(mark)), nil
 }
@@ -148,8 +150,12 @@ const mark = "\ufeff"
 
 // wide is whether a text is in UTF-16 or UTF-32, with a byte order mark or by its first letter.
 func wide(text []byte) bool {
-	return bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) ||
-		len(text) > 1 && (text[0] == 0) != (text[1] == 0) || bytes.HasPrefix(text, []byte("\x00\x00\xfe\xff"))
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff", "\x00\x00\xfe\xff"} {
+		if bytes.HasPrefix(text, []byte(mark)) {
+			return true
+		}
+	}
+	return len(text) > 1 && (text[0] == 0) != (text[1] == 0)
 }
 
 // readSmall reads a file that must not be larger than limit.
