@@ -23,8 +23,14 @@ cd "$1" || exit 1
 if [ -e server.pid ]; then
 	kill $(cat server.pid)
 fi
-setsid "./$1" </dev/null >/dev/null 2>&1 &
+setsid "./$1" $OUTPUT &
 `
+
+// Ways to throw an output away.
+const (
+	toNull = "</dev/null >/dev/null 2>&1"
+	closed = "<&- >&- 2>&-"
+)
 
 // installed is a directory of TeamTalk with dbproxy in the place of its db_proxy_server.
 type installed struct {
@@ -41,12 +47,14 @@ func install(t *testing.T, f *fleet, put func(from, to string) error, more ...st
 	port := lowPort(t)
 	i := installed{root, filepath.Join(root, "db_proxy_server"), fmt.Sprint("127.0.0.1:", port)}
 	conf := f.conf
-	conf.More = append([]string{fmt.Sprint("ListenPort=", port, ";"), "ListenIP=0.0.0.0;127.0.0.1"}, more...)
+	listen := []string{fmt.Sprint("ListenPort=", port, ";"), "ListenIP=0.0.0.0;127.0.0.1"}
+	conf.More = append(listen, more...)
+	script := strings.ReplaceAll(restart, "$OUTPUT", toNull)
 	for _, err := range []error{
 		os.Mkdir(i.dir, 0o755),
 		put(dbproxy, filepath.Join(i.dir, "db_proxy_server")),
 		os.WriteFile(filepath.Join(i.dir, "dbproxyserver.conf"), []byte(conf.String()), 0o600),
-		os.WriteFile(filepath.Join(root, "restart.sh"), []byte(restart), 0o755),
+		os.WriteFile(filepath.Join(root, "restart.sh"), []byte(script), 0o755),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -61,6 +69,14 @@ func install(t *testing.T, f *fleet, put func(from, to string) error, more ...st
 		}
 	})
 	return i
+}
+
+// write writes a file of the directory.
+func (i installed) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(i.dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // link and copied are the two ways to put it there.
@@ -178,15 +194,17 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			admin := fmt.Sprint("127.0.0.1:", lowPort(t))
 			i := install(t, f, put, "DrainTimeout=2s", "AdminListen="+admin)
-			if err := os.WriteFile(filepath.Join(i.dir, "server.pid"), []byte("999999999\n"), 0o644); err != nil {
-				t.Fatal(err)
+			i.write(t, "server.pid", "999999999\n")
+			if name == "a copy" {
+				i.write(t, "../restart.sh", strings.ReplaceAll(restart, "$OUTPUT", closed))
 			}
 			started := exec.CommandContext(within(t), filepath.Join(i.root, "restart.sh"), "db_proxy_server")
 			started.Dir = i.root
 			_ = started.Run() // it complains of that process, which is none, and goes on
 			first := i.serves(t, "999999999\n")
 			stored(t, i.dial(t), "by the first")
-			if log := i.log(); !strings.Contains(log, " msg=listening addr=0.0.0.0:") || !strings.Contains(log, " pid="+first+" ") {
+			log := i.log()
+			if !strings.Contains(log, " msg=listening addr=0.0.0.0:") || !strings.Contains(log, " pid="+first+" ") {
 				t.Errorf("the log is no text, or another's:\n%s", log)
 			}
 			slow, err := net.Dial("tcp", i.addr)
@@ -221,7 +239,7 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 				t.Error("server.pid names nobody")
 			}
 			i.ends(t, second)
-			if log := i.log(); !strings.Contains(log, "msg=stopped") || strings.Contains(log, secret) {
+			if log = i.log(); !strings.Contains(log, "msg=stopped") || strings.Contains(log, secret) {
 				t.Errorf("the log is\n%s", log)
 			}
 		})
@@ -328,15 +346,13 @@ func TestInPlaceWithoutRoomForTheLog(t *testing.T) {
 func TestInPlaceNothingToServe(t *testing.T) {
 	t.Parallel()
 	i := install(t, &fleet{}, link)
-	conf := filepath.Join(i.dir, "dbproxyserver.conf")
-	if err := os.WriteFile(conf, []byte("ListenPort=many\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	i.write(t, "dbproxyserver.conf", "ListenPort=many\n")
 	i.restart(t)
 	await(t, "the mistakes in the log", func() bool {
-		return strings.Contains(i.log(), `level=ERROR msg="dbproxyserver.conf:1: ListenPort is \"many\"; `) && len(i.running(t)) == 0
+		mistake := `level=ERROR msg="dbproxyserver.conf:1: ListenPort is \"many\"; `
+		return strings.Contains(i.log(), mistake) && len(i.running(t)) == 0
 	})
-	if err := os.Remove(conf); err != nil {
+	if err := os.Remove(filepath.Join(i.dir, "dbproxyserver.conf")); err != nil {
 		t.Fatal(err)
 	}
 	i.restart(t)
