@@ -279,13 +279,13 @@ func TestInPlaceTheFormerStillHasThePort(t *testing.T) {
 	stored(t, i.dial(t), "now it has the port")
 }
 
-// TestInPlaceLogIsRotated by the keys for it.
+// TestInPlaceLogIsRotated by the keys for it. A crash is told in the latest one.
 func TestInPlaceLogIsRotated(t *testing.T) {
 	t.Parallel()
 	f, _ := newRedisFleet(t)
 	i := install(t, f, link, "LogFileSize=4KiB", "LogFileCount=2", "LogLevel=debug")
 	i.restart(t)
-	i.serves(t, "")
+	pid := i.serves(t, "")
 	file := func(n int) string { return filepath.Join(i.dir, "log", fmt.Sprint("default.log.", n)) }
 	started := ""
 	await(t, "two full files", func() bool {
@@ -304,6 +304,12 @@ func TestInPlaceLogIsRotated(t *testing.T) {
 	if _, err := os.Stat(file(3)); err == nil {
 		t.Error("there is a third")
 	}
+	if n, _ := strconv.Atoi(pid); syscall.Kill(n, syscall.SIGQUIT) != nil {
+		t.Error("server.pid names nobody")
+	}
+	await(t, "stacks in the log", func() bool {
+		return strings.Contains(i.log(), "SIGQUIT: quit") && strings.Contains(i.log(), "goroutine 1 ")
+	})
 }
 
 // TestInPlaceWithoutRoomForTheLog: it serves, and says at its admin address that lines are lost.

@@ -194,7 +194,6 @@ func (s serving) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer door.close()
-	s.announces()
 	if b.announce != nil {
 		if err := b.announce(door.addr()); err != nil {
 			return err
@@ -215,6 +214,7 @@ func (s serving) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	s.announces()
 	s.log.Info("listening", append([]any{"addr", door.addr(), "admin", door.adminAddr(), "pid", os.Getpid(), "version", version()}, b.where...)...)
 	if s.ready != nil {
 		s.ready(door.addr(), filled)
