@@ -36,7 +36,8 @@ const File = "dbproxyserver.conf"
 // Config is the whole configuration. Load makes it; it is not changed afterwards.
 type Config struct {
 	// ListenIP is the addresses to listen on, separated by ";": IP addresses of this machine, or names of it.
-	// 0.0.0.0 is all of IPv4, :: all there is. The protocol trusts its callers, so let only TeamTalk's servers reach it.
+	// 0.0.0.0 is all of IPv4, :: all there is; what another one covers is left out. The protocol trusts
+	// its callers, so let only TeamTalk's servers reach it.
 	ListenIP []string `key:"ListenIP" required:"true" sep:";" form:"host" example:"127.0.0.1"`
 	// ListenPort is the port to listen on, the same for every address. 0 takes a free one, for tests.
 	ListenPort int `key:"ListenPort" required:"true" atoi:"true" min:"0" max:"65535" example:"10600"`
