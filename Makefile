@@ -5,9 +5,11 @@ GOTOOL  = $(GO) tool -modfile=tools/go.mod
 RELEASE = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 DATA   ?= ./data
+PREFIX ?= /usr/local
+PROGRAM = db_proxy_server
 
 .DEFAULT_GOAL = help
-.PHONY: help build run test race faults \
+.PHONY: help build install run test race faults \
   charsets galera soak lint fuzz bench generate generate-check man clean
 
 help: ## List these targets
@@ -15,6 +17,18 @@ help: ## List these targets
 
 build: ## Build bin/dbproxy, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE) -X main.commit=$(COMMIT)' -o bin/dbproxy ./cmd/dbproxy
+
+install: build ## Install under PREFIX; with ORIGINAL=DIR in the original's place
+	bin/dbproxy man bin/man
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
+	install -m 755 bin/dbproxy '$(DESTDIR)$(PREFIX)/bin/dbproxy'
+	install -m 644 bin/man/*.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
+ifdef ORIGINAL
+	cd '$(ORIGINAL)' && { test -L $(PROGRAM) || ! test -e $(PROGRAM) || mv $(PROGRAM) $(PROGRAM).original; } && \
+	  ln -sfn '$(PREFIX)/bin/dbproxy' $(PROGRAM)
+else
+	@echo "To have TeamTalk's scripts start it: make install ORIGINAL=DIR, the directory of $(PROGRAM)"
+endif
 
 run: build ## Serve a demo company on 127.0.0.1:10600, data in ./data
 	bin/dbproxy serve --demo --data $(DATA)

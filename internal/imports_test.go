@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"ops":         {},
 	"repeats":     {},
 	"logwriter":   {},
+	"inplace":     {},
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {

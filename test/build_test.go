@@ -3,6 +3,8 @@
 package test
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -43,5 +45,29 @@ func TestBuildKnowsItsRevision(t *testing.T) {
 	head := run("git", "rev-parse", "--short=12", "HEAD")
 	if text := built(); !strings.Contains(text, `revision="`+head+`"`) {
 		t.Errorf("the metrics do not have the revision %s", head)
+	}
+	checkInstall(t, dir, run)
+}
+
+// checkInstall installs it in an original's place, twice: the original's program is kept, and ours
+// is what its scripts start.
+func checkInstall(t *testing.T, dir string, run func(argv ...string) string) {
+	t.Helper()
+	prefix, at := filepath.Join(dir, "its prefix"), filepath.Join(dir, "im server")
+	program := filepath.Join(at, "db_proxy_server")
+	if err := errors.Join(os.Mkdir(at, 0o755), os.WriteFile(program, []byte("the original"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		run("make", "install", "PREFIX="+prefix, "ORIGINAL="+at)
+		if got := run(program, "-v"); got != run(filepath.Join(prefix, "bin", "dbproxy"), "version") {
+			t.Errorf("its version is %s", got)
+		}
+	}
+	if text, err := os.ReadFile(program + ".original"); err != nil || string(text) != "the original" {
+		t.Errorf("the original is %q, %v", text, err)
+	}
+	if _, err := os.Stat(filepath.Join(prefix, "share", "man", "man1", "dbproxy-serve.1")); err != nil {
+		t.Error(err)
 	}
 }

@@ -70,7 +70,7 @@ The exit code says what became of it:
 	return c
 }
 
-// read is what reading the file found.
+// read is what reading the file found, and what it says of this machine.
 func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Subject {
 	s := checkup.Subject{Name: "Configuration", Where: path}
 	given := 0
@@ -82,11 +82,15 @@ func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Su
 	s.Findings = append(s.Findings, checkup.Goodf("keys", "%d of %d are given, the others have their defaults", given, len(cfg.Settings())))
 	for _, w := range warnings {
 		item := w.Where
-		if w.Line > 0 {
+		switch {
+		case w.Line > 0:
 			item = fmt.Sprintf("line %d", w.Line)
+		case w.Where == path:
+			item = "file"
 		}
 		s.Findings = append(s.Findings, checkup.Doubt(item, w.Text, ""))
 	}
+	s.Findings = append(s.Findings, checkListening(cfg)...)
 	return s
 }
 

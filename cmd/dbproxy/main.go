@@ -17,7 +17,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // whoever asks twice does not want to wait; servers have an answer of their own
-	if err := rootCommand().ExecuteContext(ctx); err != nil {
+	root := rootCommand()
+	if args, ok := asOriginal(os.Args); ok {
+		root.SetArgs(args)
+	}
+	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, terminal.NewStyle(os.Stderr).Red("dbproxy:"), err)
 		os.Exit(exitCode(err))
 	}

@@ -5,12 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net"
 	"os"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +19,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/company"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
+	"github.com/teamtalk-go/dbproxy/internal/inplace"
 	"github.com/teamtalk-go/dbproxy/internal/logwriter"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/server"
@@ -41,6 +41,10 @@ type serving struct {
 	// How many connections the descriptors allow; set by withinLimit.
 	peers, adminConns int
 
+	// In the place of the original's program; nil: not.
+	original *inPlace
+
+	out     io.Writer // where the log goes
 	log     *slog.Logger
 	sums    func(context.Context) error // writes what the log has summed up, until the context ends; may be nil
 	written *logwriter.Writer           // what the log is written by; nil: something else
@@ -84,6 +88,8 @@ reaches that address sees all of it: keep it to operators.`,
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
+	replaces := c.Flags().Bool(inPlaceFlag, false, "serve in the place of the original's program")
+	_ = c.Flags().MarkHidden(inPlaceFlag) // fails only without the flag
 	limits, err := config.LimitFlags()
 	addLimits(c, limits)
 	c.RunE = func(c *cobra.Command, _ []string) (failed error) {
@@ -95,8 +101,14 @@ reaches that address sees all of it: keep it to operators.`,
 			return err
 		}
 		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait}
-		s.exit, s.signals = os.Exit, signalsOfServers()
-		if err := s.logTo(c.ErrOrStderr(), *level); err != nil {
+		s.exit, s.signals, s.out = os.Exit, signalsOfServers(), c.ErrOrStderr()
+		if *replaces {
+			path, why = config.File, "the program is called "+inplace.Program
+			if err := s.takePlace(c.ErrOrStderr()); err != nil {
+				return err
+			}
+		}
+		if err := s.logTo(*level); err != nil {
 			return err
 		}
 		defer func() { s.ends(failed) }()
@@ -138,9 +150,10 @@ func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, l
 	if !c.Flags().Changed("log-level") {
 		level = cfg.LogLevel.String()
 	}
-	if err := s.logTo(c.ErrOrStderr(), level); err != nil {
+	if err := s.logTo(level); err != nil {
 		return s, err
 	}
+	s.original.rotates(cfg)
 	s.log.Info("serving from MySQL and Redis", "config", path, "why", why)
 	s.limit = &cfg.Limits
 	if s.conf, s.path = cfg, path; !c.Flags().Changed("listen") {
@@ -160,10 +173,12 @@ func (s serving) run(ctx context.Context) (err error) {
 		end.finished.Store(err == nil)
 		last(lastLines)
 	}()
-	for _, addr := range s.listen {
-		if _, err := net.ResolveTCPAddr("tcp", addr); err != nil {
-			return badAddress(cmp.Or(s.listenBy, "--listen"), addr, err)
-		}
+	var needless []string
+	if s.listen, needless, err = distinct(cmp.Or(s.listenBy, "--listen"), s.listen); err != nil {
+		return err
+	}
+	for _, text := range needless {
+		s.log.Warn("configuration", "at", "ListenIP", "what", text)
 	}
 	watch := newRecorder()
 	b, err := s.openBackend(ctx, watch)
@@ -174,7 +189,7 @@ func (s serving) run(ctx context.Context) (err error) {
 		end.at("closing the store")
 		err = errors.Join(err, b.close())
 	}()
-	door, err := s.open()
+	door, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -199,6 +214,7 @@ func (s serving) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	s.announces()
 	s.log.Info("listening", append([]any{"addr", door.addr(), "admin", door.adminAddr(), "pid", os.Getpid(), "version", version()}, b.where...)...)
 	if s.ready != nil {
 		s.ready(door.addr(), filled)
@@ -305,29 +321,4 @@ func limitMemory(pending int64, conns int) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(pending + pending/2 + int64(conns)*48<<10 + 64<<20)
 	}
-}
-
-// listen opens an address that a flag or a key says.
-func listen(by, addr string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", addr)
-	switch {
-	case err == nil:
-		return ln, nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: another program has that port; stop it, or choose another address with %s", addr, by)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; choose another address with %s", addr, by)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; choose another with %s", addr, by)
-	default:
-		return nil, badAddress(by, addr, err)
-	}
-}
-
-// badAddress is the error for an address that nobody can listen on, as a flag or a key says.
-func badAddress(by, addr string, err error) error {
-	if strings.HasPrefix(by, "--") {
-		return fmt.Errorf("cannot listen on %s (%s wants HOST:PORT): %w", addr, by, err)
-	}
-	return fmt.Errorf("cannot listen on %s (see %s): %w", addr, by, err)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/teamtalk-go/dbproxy/internal/inplace"
 	"github.com/teamtalk-go/dbproxy/internal/logwriter"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/repeats"
@@ -22,20 +23,17 @@ const (
 	lastLinesNow = 100 * time.Millisecond
 )
 
-// logTo has s log as text on a terminal and as JSON otherwise. Nobody who logs waits for w.
-func (s *serving) logTo(w io.Writer, level string) error {
+// logTo has s log to s.out. Nobody who logs waits for that.
+func (s *serving) logTo(level string) error {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return fmt.Errorf("--log-level %s: choose debug, info, warn or error", level)
 	}
-	format := logFormat(terminal.Is(w), l)
+	format := logFormat(s.out, l)
 	if s.written == nil {
-		s.written = logwriter.New(w, func(lost logwriter.Lost) []byte {
-			var line bytes.Buffer
-			r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log were lost", 0)
-			r.Add("lines", lost.Lines, "since", lost.Since, "err", lost.Why)
-			_ = format(&line).Handle(context.Background(), r) // a buffer takes all
-			return line.Bytes()
+		s.written = logwriter.New(s.out, func(lost logwriter.Lost) []byte {
+			return logLine(format, "lines of the log were lost",
+				"lines", lost.Lines, "since", lost.Since, "err", lost.Why)
 		})
 	}
 	h := repeats.New(format(s.written), time.Now)
@@ -43,24 +41,35 @@ func (s *serving) logTo(w io.Writer, level string) error {
 	return nil
 }
 
-// logFormat makes handlers for people who look on, or for programs. In JSON, too, durations are
-// text.
-func logFormat(people bool, l slog.Level) func(io.Writer) slog.Handler {
-	if people {
-		opt := &slog.HandlerOptions{Level: l, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
+// logLine is a line of level WARN that the log writes about itself.
+func logLine(format func(io.Writer) slog.Handler, text string, attrs ...any) []byte {
+	var line bytes.Buffer
+	r := slog.NewRecord(time.Now(), slog.LevelWarn, text, 0)
+	r.Add(attrs...)
+	_ = format(&line).Handle(context.Background(), r) // a buffer takes all
+	return line.Bytes()
+}
+
+// logFormat makes handlers for what reads w: text for people, who look on at a terminal or into a
+// file later, and JSON for programs. In JSON, too, durations are text.
+func logFormat(w io.Writer, l slog.Level) func(io.Writer) slog.Handler {
+	opt := &slog.HandlerOptions{Level: l}
+	_, file := w.(*inplace.Log)
+	if file || terminal.Is(w) {
+		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			if !file && len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
 				a.Value = slog.StringValue(a.Value.Time().Format(time.TimeOnly))
 			}
 			return a
-		}}
+		}
 		return func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, opt) }
 	}
-	opt := &slog.HandlerOptions{Level: l, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	opt.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
 		if a.Value.Kind() == slog.KindDuration { // "9.6s", where JSON would have a bare number
 			a.Value = slog.StringValue(a.Value.Duration().String())
 		}
 		return a
-	}}
+	}
 	return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opt) }
 }
 

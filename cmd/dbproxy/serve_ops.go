@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -29,10 +30,10 @@ type door struct {
 }
 
 // open listens where s says.
-func (s serving) open() (d door, err error) {
-	flag := cmp.Or(s.listenBy, "--listen")
+func (s serving) open(ctx context.Context) (d door, err error) {
+	flag, still := cmp.Or(s.listenBy, "--listen"), s.patience()
 	for _, addr := range s.listen {
-		ln, err := listen(flag, addr)
+		ln, err := s.await(ctx, flag, addr, still)
 		if err != nil {
 			d.close()
 			return door{}, err
@@ -43,7 +44,11 @@ func (s serving) open() (d door, err error) {
 		return d, nil
 	}
 	flag = cmp.Or(s.adminBy, "--admin")
+	former := s.original.formerRuns()
 	d.admin, err = listen(flag, s.admin)
+	if errors.Is(err, errTaken) && former {
+		d.admin, err = s.late(flag)
+	}
 	if err != nil && s.adminSpare {
 		s.log.Warn("serving without metrics and health: their default address cannot be had, "+
 			"perhaps as another proxy has it; set "+flag+" to have them at another one", "err", err)

@@ -116,5 +116,8 @@ func (s serving) ends(err error) {
 	s.written.Close(lastLines)
 	if err != nil {
 		time.AfterFunc(lastLines, func() { s.exit(exitCode(err)) })
+		if s.original != nil {
+			s.original.fails(err)
+		}
 	}
 }

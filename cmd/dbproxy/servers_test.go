@@ -20,7 +20,7 @@ import (
 // TestCommandsOnServers runs the scripts in testdata/servers against real servers, each with an empty database of its own
 // and a dbproxyserver.conf for it in its directory. In them "sql STATEMENT" runs a statement there as one who may do
 // everything, and prints the rows that it returns, and how many they are; "shape FILE" compares the last output with a file, in which what differs from
-// run to run stands as DATABASE, ADDR, MSFS, VERSION and N. $USER is the database's user, and "proxy" and "stopproxy" are as in the
+// run to run stands as DATABASE, ADDR, MSFS, VERSION and N. $USER is the database's user, $SOCKET the server's, and "proxy" and "stopproxy" are as in the
 // other scripts.
 func TestCommandsOnServers(t *testing.T) {
 	t.Parallel()
@@ -44,6 +44,7 @@ func TestCommandsOnServers(t *testing.T) {
 				b := mariadb.New(t)
 				databases.Store(env.WorkDir, b)
 				env.Setenv("USER", b.User)
+				env.Setenv("SOCKET", mariadb.Socket())
 				return os.WriteFile(filepath.Join(env.WorkDir, "dbproxyserver.conf"), []byte(conf(b, redis, files.URL())), 0o600)
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){

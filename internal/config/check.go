@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -28,7 +29,8 @@ func (l *loader) checkNames(list string, names, known, needed []string) {
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			l.warn(l.place(list), "%s names %q, which is not used%s", list, name, suggestion(name, known))
+			l.warn(l.place(list), "%s names %s, which is not used%s",
+				list, shown(name), suggestion(name, known))
 		}
 	}
 }
@@ -103,6 +105,10 @@ func (l *loader) checkDatabase(name string, d Database) {
 		conns, all := tell(name + "_maxconncnt")
 		l.mistake(blamed, "%s (%s) is above %s (%s); lower %[1]s", idle, few, conns, all)
 	}
+	if d.socket() && d.TLS.Mode == tlsVerify && d.TLS.ServerName == "" {
+		l.mistake(l.place(name+"_tls"), "%s_tls is verify, and a socket has no name that a certificate "+
+			"could be for; add %[1]s_tls_servername, or write off", name)
+	}
 	l.checkTLS(name, d.TLS)
 }
 
@@ -161,13 +167,17 @@ func (l *loader) checkTLS(name string, t TLS) {
 	if _, err := t.authorities(); err != nil {
 		l.mistake(l.place(key("tls_ca")), "%s: %v", key("tls_ca"), err)
 	}
+	if t.Key != "" {
+		l.warnOfReader(l.place(key("tls_key")), "the key of "+key("tls_cert"), t.Key)
+	}
 }
 
 // warnOfLines tells of lines that do not do what they seem to.
 func (l *loader) warnOfLines(file parsed) {
 	at := func(line int) source { return source{where: l.at(line), line: line} }
 	for _, e := range file.repeated {
-		l.warn(at(e.line), "%s is set in line %d already, which counts; remove one", e.key, l.file[e.key].line)
+		l.warn(at(e.line), "%s is set in line %d already, which counts; remove one",
+			unsecret(e.key), l.file[e.key].line)
 	}
 	for _, e := range file.hashed {
 		if k, known := l.known(e.key); known && k.secret() {
@@ -215,7 +225,8 @@ func (l *loader) warnOfUnknown(entries []entry) {
 		if k, known := l.known(e.key); known {
 			note(k.name, from)
 		} else if !l.ofForeign(e.key) {
-			l.warn(from, "%s is no key of dbproxy and does nothing%s", e.key, suggestion(e.key, names))
+			l.warn(from, "%s is no key of dbproxy and does nothing%s",
+				unsecret(e.key), suggestion(e.key, names))
 		}
 	}
 	for _, v := range slices.Sorted(maps.Keys(l.env)) {
@@ -246,4 +257,27 @@ func (l *loader) ofForeign(name string) bool {
 	return slices.ContainsFunc(slices.Concat(l.config.DBInstances, l.config.CacheInstances), func(instance string) bool {
 		return strings.HasPrefix(name, instance+"_") && !slices.Contains(known, instance)
 	})
+}
+
+// warnOfReaders tells when others may read a secret that stands in the file. An example's is none.
+func (l *loader) warnOfReaders(entries []entry) {
+	for _, e := range entries {
+		k, known := l.keys[e.key]
+		secret := known && k.secret() || !known && strings.HasSuffix(e.key, "_password")
+		if secret && e.value != k.example {
+			l.warnOfReader(source{where: l.path}, unsecret(e.key), l.path)
+			return
+		}
+	}
+}
+
+// warnOfReader tells, once, when others may read a file that has a secret.
+func (l *loader) warnOfReader(from source, secret, path string) {
+	info, err := os.Stat(path) // who cannot look at it has told so, or tells so soon
+	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o004 == 0 || l.exposed[path] {
+		return
+	}
+	l.exposed[path] = true
+	l.warn(from, "everybody on this machine may read %s, which has %s; run chmod 600 %[1]s",
+		path, secret)
 }

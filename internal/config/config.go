@@ -10,6 +10,7 @@
 //	required  "true": must be given
 //	default   what holds when it is absent, written as in the file
 //	min, max  bounds of a number, size or time, inclusive
+//	atoi      "true" on a number of the original's: read as it does, digits and then anything
 //	oneof     the values that are allowed, separated by blanks
 //	form      what else a text must be: see forms
 //	sep       what separates the values of a list
@@ -35,13 +36,14 @@ const File = "dbproxyserver.conf"
 // Config is the whole configuration. Load makes it; it is not changed afterwards.
 type Config struct {
 	// ListenIP is the addresses to listen on, separated by ";": IP addresses of this machine, or names of it.
-	// 0.0.0.0 is all of IPv4, :: all there is. The protocol trusts its callers, so let only TeamTalk's servers reach it.
+	// 0.0.0.0 is all of IPv4, :: all there is; what another one covers is left out. The protocol trusts
+	// its callers, so let only TeamTalk's servers reach it.
 	ListenIP []string `key:"ListenIP" required:"true" sep:";" form:"host" example:"127.0.0.1"`
 	// ListenPort is the port to listen on, the same for every address. 0 takes a free one, for tests.
-	ListenPort int `key:"ListenPort" required:"true" min:"0" max:"65535" example:"10600"`
+	ListenPort int `key:"ListenPort" required:"true" atoi:"true" min:"0" max:"65535" example:"10600"`
 	// ThreadNum is how many reads run at once, at the most; more of them wait. (The original's worker threads; writes
 	// need none here, as many of them share a commit.) More than the master's and replica's connections helps little.
-	ThreadNum int `key:"ThreadNum" required:"true" min:"1" max:"10000" example:"48"`
+	ThreadNum int `key:"ThreadNum" required:"true" atoi:"true" min:"1" max:"10000" example:"48"`
 	// MsfsSite is the address of the file server that keeps the sound of voice messages. A bare host, with or without
 	// a port, means http://HOST/.
 	MsfsSite string `key:"MsfsSite" required:"true" form:"site" example:"127.0.0.1"`
@@ -57,6 +59,12 @@ type Config struct {
 	AdminListen string `key:"AdminListen" default:"127.0.0.1:10601" form:"listen"`
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level `key:"LogLevel" default:"info" oneof:"debug info warn error"`
+	// LogFileSize is how large log/default.log may get before it becomes log/default.log.1, and that
+	// one log/default.log.2, and so on. There is such a log only where dbproxy runs as db_proxy_server.
+	LogFileSize Size `key:"LogFileSize" default:"64MiB" min:"1KiB" max:"1TiB"`
+	// LogFileCount is how many such logs are kept beside log/default.log. The oldest goes when there is
+	// one more.
+	LogFileCount int `key:"LogFileCount" default:"10" min:"0" max:"1000"`
 
 	Limits Limits
 
@@ -123,10 +131,13 @@ type Limits struct {
 
 // Database is one of the MySQL databases.
 type Database struct {
-	// Host is the name or IP address of the server.
-	Host string `key:"host" required:"true" form:"host" example:"127.0.0.1"`
-	// Port is its port.
-	Port int `key:"port" required:"true" min:"1" max:"65535" example:"3306"`
+	// Host is the name or IP address of the server, or the path of its socket on this machine, which
+	// begins with "/", such as /run/mysqld/mysqld.sock. localhost is reached over TCP, at NAME_port;
+	// the original's C client takes the socket then. Where MySQL listens to that alone, or lets the
+	// user in through that alone, name its path.
+	Host string `key:"host" required:"true" form:"server" example:"127.0.0.1"`
+	// Port is its port. Not needed with a socket, and then not used.
+	Port int `key:"port" required:"true" atoi:"true" min:"1" max:"65535" example:"3306"`
 	// Name is the name of the database on it.
 	Name string `key:"dbname" required:"true" example:"teamtalk"`
 	// User is who logs in.
@@ -135,7 +146,7 @@ type Database struct {
 	Password Secret `key:"password" required:"true" example:"CHANGE-ME"`
 	// MaxConns is how many connections are open at once, at the most. Of the master's, half and at
 	// most eight store messages, so that it has two at least.
-	MaxConns int `key:"maxconncnt" required:"true" min:"1" max:"10000" example:"16"`
+	MaxConns int `key:"maxconncnt" required:"true" atoi:"true" min:"1" max:"10000" example:"16"`
 	// MultiStatements is whether the connections that store messages send several statements as one
 	// text, which saves round trips. "auto": yes, but not to a node of Galera, which may abort a
 	// transaction in the midst of a text, nor where the server does not say whether it is one (each
@@ -167,11 +178,11 @@ type Cache struct {
 	// Host is the name or IP address of the server. Not needed with NAME_sentinels or NAME_cluster, and then not used.
 	Host string `key:"host" required:"true" form:"host" example:"127.0.0.1"`
 	// Port is its port. Not needed with NAME_sentinels or NAME_cluster, and then not used.
-	Port int `key:"port" required:"true" min:"1" max:"65535" example:"6379"`
+	Port int `key:"port" required:"true" atoi:"true" min:"1" max:"65535" example:"6379"`
 	// DB is the number of the Redis database. A Cluster has only 0: there it is ignored.
-	DB int `key:"db" required:"true" min:"0" max:"65535"`
+	DB int `key:"db" required:"true" atoi:"true" min:"0" max:"65535"`
 	// MaxConns is how many connections the original opens. Here all calls of a server share one, so it changes nothing.
-	MaxConns int `key:"maxconncnt" required:"true" min:"1" max:"10000" example:"16"`
+	MaxConns int `key:"maxconncnt" required:"true" atoi:"true" min:"1" max:"10000" example:"16"`
 	// Username is who logs in, since Redis 6. Not needed for the default user.
 	Username string `key:"username"`
 	// Password is the password of that user.
@@ -220,8 +231,7 @@ func (c *Config) Listen() []string {
 
 // SameDatabase is whether master and replica are one database: then one pool, the master's, serves both.
 func (c *Config) SameDatabase() bool {
-	m, s := c.Master, c.Slave
-	return strings.EqualFold(m.Host, s.Host) && m.Port == s.Port && m.Name == s.Name
+	return c.Slave.Name == c.Master.Name && strings.EqualFold(c.Slave.Addr(), c.Master.Addr())
 }
 
 // NamedCache is a cache instance that is used, with its name.
@@ -237,8 +247,15 @@ func (c *Config) Caches() []NamedCache {
 	}
 }
 
-// Addr is HOST:PORT of the server.
-func (d Database) Addr() string { return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) }
+// Addr is HOST:PORT of the server, or the path of its socket.
+func (d Database) Addr() string {
+	if d.socket() {
+		return d.Host
+	}
+	return net.JoinHostPort(d.Host, strconv.Itoa(d.Port))
+}
+
+func (d Database) socket() bool { return strings.HasPrefix(d.Host, "/") }
 
 // Addrs are HOST:PORT of what to connect to first: the nodes of the Cluster, the Sentinels, or the server itself.
 func (c Cache) Addrs() []string {

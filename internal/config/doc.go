@@ -66,7 +66,9 @@ What is set here must be set; what stands behind a # is the default. Every key
 can be overridden by an environment variable, DBPROXY_ and the key in
 capitals: DBPROXY_LISTENPORT. A secret may stand in a file of its own:
 teamtalk_master_password_FILE=/run/secrets/mysql, or
-DBPROXY_TEAMTALK_MASTER_PASSWORD_FILE. "dbproxy config show" tells what holds.`
+DBPROXY_TEAMTALK_MASTER_PASSWORD_FILE. "dbproxy config show" tells what holds.
+
+Once passwords stand in it, nobody else should read it: chmod 600.`
 
 // Example is a configuration file with every key: its description, and its default or an example. The keys of a kind of
 // instance are described once.

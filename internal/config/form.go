@@ -24,6 +24,7 @@ type form struct {
 // forms are the forms that fields name in their tags.
 var forms = map[string]form{
 	"host":    {"an IP address or host name, without a port", readHost},
+	"server":  {"an IP address or host name, without a port, or the path of a socket", readServer},
 	"address": {"HOST:PORT", readAddress},
 	"listen":  {"HOST:PORT, or off", readListen},
 	"site":    {"a URL such as http://127.0.0.1:8700/, or a host", readSite},
@@ -41,6 +42,14 @@ func readHost(text string) (string, bool) {
 		return a.String(), true
 	}
 	return text, len(text) < 254 && hostName.MatchString(text) && !numeric.MatchString(text)
+}
+
+// readServer is a host, or the path of a socket on this machine.
+func readServer(text string) (string, bool) {
+	if strings.HasPrefix(text, "/") {
+		return text, true
+	}
+	return readHost(text)
 }
 
 func readAddress(text string) (string, bool) {

@@ -31,6 +31,7 @@ type key struct {
 }
 
 func (k key) required() bool { return k.tag.Get("required") == "true" }
+func (k key) atoi() bool     { return k.tag.Get("atoi") == "true" }
 func (k key) secret() bool   { return k.value.Type() == reflect.TypeFor[Secret]() }
 
 // env is the environment variable that overrides the key.

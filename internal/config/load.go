@@ -12,8 +12,9 @@ import (
 // Load reads a configuration file and the environment, which is as os.Environ returns it and overrides the file.
 // Without a path the environment is all there is.
 //
-// The warnings are by line; they are complete also when there is an error. The error is an *Error with every mistake,
-// or says why the file cannot be read.
+// The warnings are by line. The error is an *Error with every mistake, or says why the file cannot be
+// read. Of a wrong file there are only as many warnings as there is room for beside the mistakes that
+// the error tells.
 func Load(path string, env []string) (*Config, []Warning, error) { return LoadWith(path, env, nil) }
 
 // LoadWith is Load with flags, which override the environment and the file; nil: none.
@@ -21,14 +22,18 @@ func LoadWith(path string, env []string, flags *Flags) (*Config, []Warning, erro
 	var text []byte
 	if path != "" {
 		var err error
-		text, err = readSmall(path, maxFile)
+		text, err = readText(path, maxFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fmt.Errorf("%w; \"dbproxy config example\" prints one to begin with", err)
 		} else if err != nil {
 			return nil, nil, fmt.Errorf("cannot read the configuration: %w", err)
 		}
 	}
-	return loadAll(path, text, env, flags)
+	cfg, warnings, err := loadAll(path, text, env, flags)
+	if wrong := new(Error); errors.As(err, &wrong) {
+		warnings = wrong.room(warnings)
+	}
+	return cfg, warnings, err
 }
 
 func loadAll(path string, text []byte, env []string, flags *Flags) (*Config, []Warning, error) {
@@ -46,6 +51,7 @@ func loadAll(path string, text []byte, env []string, flags *Flags) (*Config, []W
 	l.check()
 	l.warnOfLines(file)
 	l.warnOfUnknown(file.entries)
+	l.warnOfReaders(file.entries)
 	byLine(l.warnings)
 	if len(l.mistakes) > 0 {
 		byLine(l.mistakes)
@@ -70,12 +76,14 @@ type loader struct {
 	from     map[string]source // of the keys that are given
 	mistakes []Mistake
 	warnings []Warning
+	exposed  map[string]bool // files with secrets that others may read, and that was told
 }
 
 func newLoader(path string, file parsed, env []string) *loader {
 	l := &loader{
 		sources: sources{path: path, file: make(map[string]entry), env: variables(env)},
 		config:  &Config{}, keys: make(map[string]key), from: make(map[string]source),
+		exposed: make(map[string]bool),
 	}
 	for _, e := range file.entries {
 		l.file[e.key] = e
@@ -122,6 +130,9 @@ func (l *loader) read(k key) {
 	if found {
 		l.from[k.name] = value.from
 	}
+	if file := value.from.file; file != "" {
+		l.warnOfReader(value.from, k.name, file)
+	}
 	switch {
 	case err != nil:
 		l.mistake(value.from, "%v", err)
@@ -134,8 +145,12 @@ func (l *loader) read(k key) {
 		}
 	case k.secret():
 		l.mistake(value.from, "%s must be %s; it has %d", k.name, k.wanted(), len(value.text))
+	case k.atoi() && k.set(leading(value.text)):
+		l.warn(value.from, "%s is %s, of which the original reads %s, and so does dbproxy; "+
+			"write %[1]s=%[3]s", k.name, shown(value.text), k.text())
 	default:
-		l.mistake(value.from, "%s is %q; it must be %s%s", k.name, value.text, k.wanted(), k.suchAs())
+		l.mistake(value.from, "%s is %s; it must be %s%s",
+			k.name, shown(value.text), k.wanted(), k.suchAs())
 	}
 }
 
@@ -166,8 +181,12 @@ func (l *loader) absent(k key) {
 	l.mistake(source{where: l.whole()}, "%s is missing; add %s=%s", k.name, k.name, good)
 }
 
-// elsewhere is whether a cache instance is found by Sentinels or as a Cluster, and not by its host and port.
+// elsewhere is whether a cache instance is found by Sentinels or as a Cluster, and not by its host
+// and port, or a database by its socket.
 func (l *loader) elsewhere(instance string) bool {
+	if strings.HasPrefix(l.keys[instance+"_host"].value.String(), "/") {
+		return true
+	}
 	for _, name := range []string{instance + "_sentinels", instance + "_cluster"} {
 		if k, known := l.keys[name]; known {
 			if _, given, _ := l.get(k); given {

@@ -201,7 +201,11 @@ func TestMistakes(t *testing.T) {
 			if c != nil || !errors.As(err, &list) {
 				t.Fatalf("config %v, error %v", c, err)
 			}
-			got := err.Error() + "\n\nwarnings:\n"
+			got, _, _ := strings.Cut(err.Error(), "\n")
+			for _, m := range list.Mistakes {
+				got += "\n  " + m.Where + ": " + m.Text
+			}
+			got += "\n\nwarnings:\n"
 			for _, w := range warnings {
 				got += w.String() + "\n"
 			}

@@ -11,7 +11,13 @@ import (
 type Error struct {
 	Path     string // of the file, as given to Load; empty without one
 	Mistakes []Mistake
+
+	warnings int // that there was no room for
 }
+
+// most is how many mistakes and warnings are told of a wrong file, together: who gave a file of
+// another kind has seen enough then.
+const most = 10
 
 // Mistake is one thing that must be mended before the configuration can be used.
 type Mistake struct {
@@ -26,8 +32,8 @@ type Warning Mistake
 // String is the warning as a line of text.
 func (w Warning) String() string { return w.Where + ": " + w.Text }
 
-// Error lists the mistakes, one a line: first those of the file, by line, then those of the command line, of the
-// environment and what is missing.
+// Error lists the first ten mistakes, one a line: first those of the file, by line, then those of the
+// command line, of the environment and what is missing.
 func (e *Error) Error() string {
 	where := e.origins()
 	count := "has a mistake"
@@ -39,10 +45,27 @@ func (e *Error) Error() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s:", strings.Join(where, " and "), count)
-	for _, m := range e.Mistakes {
+	told := e.Mistakes[:min(len(e.Mistakes), most)]
+	for _, m := range told {
 		fmt.Fprintf(&b, "\n  %s: %s", m.Where, m.Text)
 	}
+	more := len(e.Mistakes) - len(told)
+	switch {
+	case more > 0 && e.warnings > 0:
+		fmt.Fprintf(&b, "\n  ... and %d more, and %d warnings; mend these first", more, e.warnings)
+	case more > 0:
+		fmt.Fprintf(&b, "\n  ... and %d more; mend these first", more)
+	case e.warnings > 0:
+		fmt.Fprintf(&b, "\n  ... and %d more warnings; mend these first", e.warnings)
+	}
 	return b.String()
+}
+
+// room is the first of the warnings, as many as there is room for beside the mistakes.
+func (e *Error) room(warnings []Warning) []Warning {
+	n := min(len(warnings), most-min(len(e.Mistakes), most))
+	e.warnings = len(warnings) - n
+	return warnings[:n]
 }
 
 // origins are what has the mistakes: the file, the environment, the command line.

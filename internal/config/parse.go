@@ -27,7 +27,7 @@ type parsed struct {
 // around keys and values do not count; the first of equal keys wins; lines without "=" are skipped; a value may contain
 // "="; an empty value counts as absent. A byte order mark at the start is passed over. No text is an error here.
 func parse(text []byte) (p parsed) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text = bytes.TrimPrefix(text, []byte(mark))
 	seen := make(map[string]bool)
 	n := 0
 	for line := range strings.Lines(string(text)) {

@@ -4,10 +4,39 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
+	"strings"
 )
 
 // hidden is what stands for a secret wherever it would be shown.
 const hidden = "(hidden)"
+
+// maxShown is how many bytes of a wrong value are shown.
+const maxShown = 100
+
+// shown is a value that a message names, in quotes, without what may be a secret in it: who logs in
+// somewhere, and parameters, which URLs and the like may have before an "@" and behind a "?".
+func shown(text string) string { return strconv.Quote(unsecret(text)) }
+
+// unsecret is shown without the quotes.
+func unsecret(text string) string {
+	if at := strings.LastIndex(text, "@"); at >= 0 {
+		scheme, _, found := strings.Cut(text[:at], "://")
+		if found {
+			scheme += "://"
+		} else {
+			scheme = ""
+		}
+		text = scheme + hidden + text[at:]
+	}
+	if before, _, found := strings.Cut(text, "?"); found {
+		text = before + "?" + hidden
+	}
+	if len(text) > maxShown {
+		text = strings.ToValidUTF8(text[:maxShown], "") + "..."
+	}
+	return text
+}
 
 // Secret is a password or key. Printing, logging and encoding it, or what has it in an exported field, shows
 // "(hidden)", or nothing when it is empty; only Reveal gives it away.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ type source struct {
 	line  int    // of the file; 0: of none
 	short string // for tables: "line 7", "DBPROXY_LISTENPORT"; behind it the secret's file
 	cut   bool   // the value ends at a "#"
+	file  string // the secret's own; empty: it has none
 }
 
 // raw is what the file and the environment say about a key.
@@ -64,7 +66,10 @@ func variables(env []string) map[string]string {
 // inFile is what the file says of a key, inEnv what the environment says of a variable.
 func (s sources) inFile(name string) (raw, bool) {
 	e, ok := s.file[name]
-	return raw{e.value, source{ofFile, s.at(e.line), e.line, fmt.Sprintf("line %d", e.line), e.cut}}, ok
+	return raw{e.value, source{
+		kind: ofFile, where: s.at(e.line), line: e.line, cut: e.cut,
+		short: fmt.Sprintf("line %d", e.line),
+	}}, ok
 }
 
 func (s sources) inEnv(name string) (raw, bool) {
@@ -113,7 +118,7 @@ func (s sources) get(k key) (value raw, found bool, err error) {
 
 // readSecret reads the file that a key's _FILE names. Its trailing newline does not belong to the secret.
 func readSecret(name string, file raw) (value raw, found bool, err error) {
-	text, err := readSmall(file.text, maxSecret)
+	text, err := readText(file.text, maxSecret)
 	secret := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	switch {
 	case err != nil:
@@ -121,8 +126,36 @@ func readSecret(name string, file raw) (value raw, found bool, err error) {
 	case secret == "":
 		return file, true, fmt.Errorf("%s cannot be read: %s is empty; write the secret into it", name, file.text)
 	}
-	file.text, file.from.short = secret, file.from.short+", "+file.text
+	file.from.short, file.from.file = file.from.short+", "+file.text, file.text
+	file.text = secret
 	return file, true, nil
+}
+
+// readText is readSmall for text in UTF-8, or in whatever else keeps ASCII. A byte order mark, as
+// Windows writes it, does not belong to the text.
+func readText(path string, limit int64) ([]byte, error) {
+	text, err := readSmall(path, limit)
+	if err != nil {
+		return nil, err
+	}
+	if wide(text) {
+		return nil, fmt.Errorf("%s is text in UTF-16, which Windows calls Unicode; save it as UTF-8",
+			path)
+	}
+	return bytes.TrimPrefix(text, []byte(mark)), nil
+}
+
+// mark is the byte order mark, in UTF-8.
+const mark = "\ufeff"
+
+// wide is whether a text is in UTF-16 or UTF-32, with a byte order mark or by its first letter.
+func wide(text []byte) bool {
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff", "\x00\x00\xfe\xff"} {
+		if bytes.HasPrefix(text, []byte(mark)) {
+			return true
+		}
+	}
+	return len(text) > 1 && (text[0] == 0) != (text[1] == 0)
 }
 
 // readSmall reads a file that must not be larger than limit.

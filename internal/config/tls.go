@@ -52,7 +52,7 @@ func (t TLS) authorities() (*x509.CertPool, error) {
 	if t.CA == "" || t.Mode != tlsVerify {
 		return nil, nil
 	}
-	text, err := readSmall(t.CA, maxFile)
+	text, err := readText(t.CA, maxFile)
 	if err != nil {
 		return nil, err
 	}

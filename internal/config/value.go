@@ -94,6 +94,25 @@ func (k key) number(text string) (n int64, ok bool) {
 	}
 }
 
+// leading is the number that C's atoi finds at the beginning of a text, which is how the original
+// reads numbers: after blanks and a sign, digits up to whatever follows. Empty: there are none.
+func leading(text string) string {
+	text = strings.TrimLeft(text, " \t\n\v\f\r")
+	digits := strings.TrimLeft(text, "+-")
+	if len(text)-len(digits) > 1 {
+		return ""
+	}
+	end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' })
+	switch end {
+	case 0:
+		return ""
+	case -1:
+		return text
+	default:
+		return text[:len(text)-len(digits)+end]
+	}
+}
+
 // list reads a value that is several, at least one.
 func (k key) list(text string) (values []string, ok bool) {
 	for part := range strings.SplitSeq(text, k.tag.Get("sep")) {

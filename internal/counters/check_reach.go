@@ -37,7 +37,8 @@ func (c *redisCheck) whyUnreachable(err error) (text, mend string) {
 		name    x509.HostnameError
 	)
 	if said, ok := rueidis.IsRedisErr(err); ok {
-		return fmt.Sprintf("%s refuses: %s", where, said.Error()), c.mendOfRefusal(said.Error(), places)
+		text := hush(said).Error()
+		return fmt.Sprintf("%s refuses: %s", where, text), c.mendOfRefusal(text, places)
 	}
 	switch {
 	case descriptors.Mend(err) != "":

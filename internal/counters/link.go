@@ -119,13 +119,13 @@ func (l *link) probe() error {
 			if fresh != nil {
 				fresh.Close()
 			}
-			return err
+			return hush(err)
 		}
 		client = fresh
 	}
 	ctx, cancel := context.WithTimeout(l.life, l.CallTimeout)
 	defer cancel()
-	err := broken(client.Do(ctx, asking.build(client.B(), false)))
+	err := hush(broken(client.Do(ctx, asking.build(client.B(), false))))
 	if isDenied(err) && asking.name == "SET" {
 		err = nil // it answers, and nobody else is denied anything
 	}
@@ -294,7 +294,7 @@ func (l *link) send(ctx context.Context, client rueidis.Client, all []rueidis.Co
 	defer cancel()
 	n := len(all)
 	results := client.DoMulti(call, all...)
-	err := broken(results...)
+	err := hush(broken(results...))
 	took := time.Since(begun)
 	if l.observe != nil {
 		l.observe(strings.Join(l.roles, ","), n, took, err)
@@ -355,7 +355,7 @@ func text(r rueidis.RedisResult) string {
 // failure is the error of a command, nil when it has an answer, be it that there is nothing.
 func failure(r rueidis.RedisResult) error {
 	if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
-		return fmt.Errorf("Redis refused a command: %w", err)
+		return fmt.Errorf("Redis refused a command: %w", hush(err))
 	}
 	return nil
 }

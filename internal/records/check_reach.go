@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"regexp"
 	"strings"
@@ -47,9 +48,8 @@ func (c *inspection) whyUnreachable(err error) (text, mend string) {
 		return fmt.Sprintf("%s: %v", c.Addr, err), descriptors.Mend(err)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("no address is known for %s: %s", dns.Name, dns.Err), "mend " + key("host") + ", or the name service"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing listens at " + c.Addr, fmt.Sprintf("start MySQL there, have it listen on that address (bind-address), or mend %s and %s",
-			key("host"), key("port"))
+	case errors.Is(err, syscall.ECONNREFUSED), strings.HasPrefix(c.Addr, "/") && errors.Is(err, fs.ErrNotExist):
+		return "nothing listens at " + c.Addr, c.mendOfSilence()
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return fmt.Sprintf("no answer from %s within %v", c.Addr, c.ConnectTimeout),
 			fmt.Sprintf("see whether it hangs, or a firewall drops what is sent to it; mend %s and %s, or raise %s",
@@ -62,6 +62,21 @@ func (c *inspection) whyUnreachable(err error) (text, mend string) {
 	default:
 		return fmt.Sprintf("%s: %v", c.Addr, err), fmt.Sprintf("see whether MySQL works there; mend %s and %s", key("host"), key("port"))
 	}
+}
+
+// mendOfSilence is what to do where nothing listens.
+func (c *inspection) mendOfSilence() string {
+	host, port := c.opt.Name+"_host", c.opt.Name+"_port"
+	if strings.HasPrefix(c.Addr, "/") {
+		return "start MySQL, or mend " + host + `: its variable "socket" has the path`
+	}
+	mend := fmt.Sprintf("start MySQL there, have it listen on that address (bind-address), "+
+		"or mend %s and %s", host, port)
+	if strings.HasPrefix(c.Addr, "localhost:") {
+		mend += fmt.Sprintf("; where it has only a socket, which the original takes for localhost, "+
+			"set %s to its path", host)
+	}
+	return mend
 }
 
 // refused is whyUnreachable for what the server itself said; text is empty when it said nothing.

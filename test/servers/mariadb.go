@@ -164,6 +164,9 @@ func (d *DatabaseServer) commandLine(e *Engine) ([]string, error) {
 	return append(argv, d.args...), nil
 }
 
+// Socket is the path of its socket.
+func (d *DatabaseServer) Socket() string { return filepath.Join(d.dir, "data", "mariadb.sock") }
+
 // serves proves that our server serves: nobody else's knows that password.
 func (d *DatabaseServer) serves(*Engine) error {
 	db, err := d.open("")

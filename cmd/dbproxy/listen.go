@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/checkup"
+	"github.com/teamtalk-go/dbproxy/internal/config"
+)
+
+// distinct is the addresses, of one port, that are to be listened on, as a flag or a key says,
+// without those that another one covers: the system lets nobody listen twice on one. needless says
+// which these are, and why.
+func distinct(by string, addrs []string) (each, needless []string, err error) {
+	ips := make([]netip.Addr, len(addrs))
+	for i, addr := range addrs {
+		at, err := net.ResolveTCPAddr("tcp", addr)
+		if err != nil {
+			return nil, nil, badAddress(by, addr, err)
+		}
+		ips[i] = at.AddrPort().Addr().Unmap()
+	}
+	for i, addr := range addrs {
+		covered := -1
+		for j := range addrs {
+			if i != j && covers(ips[j], ips[i]) && (ips[i] != ips[j] || j < i) {
+				covered = j
+			}
+		}
+		if covered < 0 {
+			each = append(each, addr)
+		} else {
+			needless = append(needless, fmt.Sprintf("%s is left out, as %s is that address, too; remove it",
+				addr, addrs[covered]))
+		}
+	}
+	return each, needless, nil
+}
+
+// covers reports whether who listens on one address listens on the other, too. None at all, which
+// no host makes, is all.
+func covers(one, other netip.Addr) bool {
+	return one == other || !one.IsValid() || one == netip.IPv6Unspecified() ||
+		one == netip.IPv4Unspecified() && other.Is4()
+}
+
+// checkListening is what is doubtful about the addresses to listen on. Whether somebody has the
+// port already does not matter.
+func checkListening(cfg *config.Config) (found []checkup.Finding) {
+	const item = "ListenIP"
+	each, needless, err := distinct(item, cfg.Listen())
+	if err != nil {
+		return []checkup.Finding{checkup.Doubt(item, "on this machine: "+err.Error(), "mend it")}
+	}
+	for _, text := range needless {
+		found = append(found, checkup.Doubt(item, text, ""))
+	}
+	for _, addr := range each {
+		host, _, _ := net.SplitHostPort(addr) // Listen made it
+		if ln, err := listen(item, net.JoinHostPort(host, "0")); err != nil {
+			found = append(found, checkup.Doubt(item, "on this machine: "+err.Error(), ""))
+		} else {
+			_ = ln.Close() // nobody has used it
+		}
+	}
+	return found
+}
+
+// addressPause is between two tries to get an address that another program has.
+const addressPause = 50 * time.Millisecond
+
+// await is listen, tried again for as long as another program has the port and still says so.
+func (s serving) await(
+	ctx context.Context, by, addr string, still func() bool,
+) (net.Listener, error) {
+	for told := false; ; told = true {
+		again := still()
+		ln, err := listen(by, addr)
+		if !again || !errors.Is(err, errTaken) {
+			return ln, err
+		}
+		if !told {
+			s.log.Info("waiting for an address that another program has, perhaps the former process, "+
+				"which finishes", "addr", addr, "up to", s.limits().DrainTimeout+formerMargin)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(addressPause):
+		}
+	}
+}
+
+// errTaken is why an address cannot be listened on when somebody does already.
+var errTaken = errors.New("another program has that port")
+
+// listen opens an address that a flag or a key says.
+func listen(by, addr string) (net.Listener, error) {
+	network := "tcp"
+	if at, err := netip.ParseAddrPort(addr); err == nil && at.Addr().Is4() {
+		network = "tcp4" // else 0.0.0.0 would be all of IPv6, too
+	}
+	ln, err := net.Listen(network, addr)
+	switch {
+	case err == nil:
+		return ln, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with %s",
+			addr, errTaken, by)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; "+
+			"choose another address with %s", addr, by)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("cannot listen on %s: this machine does not have that address; "+
+			"choose another with %s", addr, by)
+	default:
+		return nil, badAddress(by, addr, err)
+	}
+}
+
+// badAddress is the error for an address that nobody can listen on, as a flag or a key says.
+func badAddress(by, addr string, err error) error {
+	if strings.HasPrefix(by, "--") {
+		return fmt.Errorf("cannot listen on %s (%s wants HOST:PORT): %w", addr, by, err)
+	}
+	return fmt.Errorf("cannot listen on %s (see %s): %w", addr, by, err)
+}

@@ -1,0 +1,43 @@
+package counters_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/internal/checkup"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/test/servers"
+)
+
+// TestAPasswordThatTheServerEchoes: one that lacks AUTH names its arguments, and nobody gets to see
+// them, neither by the check nor in the log nor of what is away.
+func TestAPasswordThatTheServerEchoes(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t, "--rename-command", "AUTH", "", "--rename-command", "HELLO", "")
+	i := at(r)
+	i.Username, i.Password = "ann", "hunter2"
+	found := checkOne(t, i)
+	wantFinding(t, found, "reachable", checkup.Wrong, "refuses: unknown command 'AUTH'", "unread_host")
+	for _, f := range found {
+		if strings.Contains(f.Text+f.Mend, "hunter2") {
+			t.Errorf("the check says %q", f.Text)
+		}
+	}
+	var log bytes.Buffer
+	opt := all(i)
+	opt.Log = slog.New(slog.NewTextHandler(&log, nil))
+	redis, err := counters.OpenRedis(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := redis.Away()
+	redis.Close()
+	if len(away) == 0 || strings.Contains(away[0].Error(), "hunter2") || !strings.Contains(away[0].Error(), "AUTH") {
+		t.Errorf("away: %v", away)
+	}
+	if strings.Contains(log.String(), "hunter2") {
+		t.Errorf("the log has it:\n%s", &log)
+	}
+}
