@@ -44,8 +44,8 @@ func (mysqlDialect) shared() bool { return true }
 
 func (mysqlDialect) lock() string { return " FOR UPDATE" }
 
-// insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least. Where statements are
-// prepared there are powers of two, so that few different ones are kept.
+// insertRows: where statements are prepared there are powers of two, so that few different ones are
+// kept.
 func (d mysqlDialect) insertRows(left int) int {
 	if d.joined {
 		return min(left, 1000)
