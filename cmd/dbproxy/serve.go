@@ -36,6 +36,7 @@ type serving struct {
 	admin  string // where to show metrics and health; "" or "off" for nowhere
 	// listenBy and adminBy are the keys that said so; "": a flag did.
 	listenBy, adminBy string
+	noCreate          bool // make no tables in the MySQL of conf
 	adminSpare        bool // nobody asked for that admin address: without it is as good
 
 	// How many connections the descriptors allow; set by withinLimit.
@@ -61,6 +62,10 @@ or from the MySQL and Redis that an original dbproxyserver.conf names: see
 "dbproxy config". Without --data and --config it takes ./dbproxyserver.conf if
 there is one, else ./data.
 
+In a MySQL database it makes the tables of its own that are missing, unless it is
+told --no-create. All else that is missing is left to "dbproxy migrate", and so
+are tables of an earlier version whose rows must be carried over.
+
 Stop it with Ctrl-C or SIGTERM: it tells its peers, finishes what it has, and
 ends after --drain-timeout and half a second at the latest. The same again, half
 a second later, ends it at once. SIGHUP and a closed terminal do not.
@@ -83,6 +88,7 @@ reaches that address sees all of it: keep it to operators.`,
 	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off; with --config, AdminListen says it")
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
+	noCreate := c.Flags().Bool("no-create", false, "with --config: make no tables, end when some are missing")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
 	limits, err := config.LimitFlags()
 	addLimits(c, limits)
@@ -94,12 +100,15 @@ reaches that address sees all of it: keep it to operators.`,
 		if err != nil {
 			return err
 		}
-		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait}
+		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait, noCreate: *noCreate}
 		s.exit, s.signals = os.Exit, signalsOfServers()
 		if err := s.logTo(c.ErrOrStderr(), *level); err != nil {
 			return err
 		}
 		defer func() { s.ends(failed) }()
+		if path == "" && *noCreate {
+			return errors.New("--no-create is for --config: a data directory is nothing without its tables")
+		}
 		if path == "" && *wait {
 			return errors.New("--wait is for --config: a data directory has no servers to wait for")
 		}

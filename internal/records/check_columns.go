@@ -15,8 +15,8 @@ func (s *shape) table(t table, there *seenTable) {
 		if t.onlyRead() {
 			grade = checkup.Good
 		}
-		s.note(oddViews, grade, t.name, t.name, fmt.Sprintf("!RENAME TABLE %s TO View%[1]s, let \"dbproxy migrate --config FILE\" "+
-			"make the table, and copy the rows into it", t.name))
+		s.note(oddViews, grade, t.name, t.name, fmt.Sprintf("!RENAME TABLE %s TO View%[1]s, let \"dbproxy migrate\" make the table, "+
+			"and copy the rows into it", t.name))
 		return
 	}
 	if t.primary == nil {

@@ -72,7 +72,7 @@ var (
 		checkup.Wrong: "in place of tables that are written"}}
 	oddNumbers = oddity{"numbers", map[checkup.Grade]string{
 		checkup.Doubtful: "may be too small, or no number",
-		checkup.Wrong:    "too small for what is written, or no whole number: writes are refused, or the order is another one"}}
+		checkup.Wrong:    "too small, or no whole number, so that writes are refused or sorted wrongly"}}
 	oddIDs = oddity{"ids", map[checkup.Grade]string{
 		checkup.Doubtful: "not counted by the database, or no key of its own",
 		checkup.Wrong:    "not counted by the database, or without the key they need: each write fails, or reads whole tables"}}
@@ -116,28 +116,23 @@ func (s *shape) note(k oddity, grade checkup.Grade, table, place, clause string)
 	}
 }
 
-// report adds the findings. Of what is not odd anywhere nothing is said but of types and keys.
+// report adds the findings. Of what is not odd anywhere nothing is said.
 func (s *shape) report() {
 	for _, k := range oddities {
-		any := false
 		for _, grade := range []checkup.Grade{checkup.Good, checkup.Doubtful, checkup.Wrong} {
 			p := s.parts[fmt.Sprint(k.item, grade)]
 			if p == nil {
 				continue
 			}
-			any = true
-			text := fmt.Sprintf("%s: %s", k.text[grade], checkup.List(p.places))
+			f := checkup.Finding{Item: k.item, Grade: grade, Text: k.text[grade] + ": " + checkup.List(p.places)}
 			switch {
 			case grade == checkup.Good:
-				s.c.add(checkup.Goodf(k.item, "%s", text))
 			case len(p.mends) == 0:
-				s.c.add(checkup.Finding{Item: k.item, Grade: grade, Text: text, Mend: "look at what they do"})
+				f.Mend = "look at what they do"
 			default:
-				s.c.add(checkup.Finding{Item: k.item, Grade: grade, Text: text, Mend: strings.Join(p.mends, "; ")})
+				f.Mend = strings.Join(p.mends, "; ")
 			}
-		}
-		if !any && (k.item == oddNumbers.item || k.item == oddIDs.item || k.item == oddTexts.item || k.item == oddColumns.item) {
-			s.c.add(checkup.Goodf(k.item, "as they must be"))
+			s.c.add(f)
 		}
 	}
 }

@@ -95,7 +95,7 @@ func (s *Store) UserIndex(ctx context.Context) (stmt string, err error) {
 	if err != nil {
 		return "", s.failed("looking at the keys of IMUser", err)
 	}
-	if users := seen.tables["IMUser"]; users == nil || users.view || users.hasKey(key) {
+	if users := seen.tables["IMUser"]; users != nil && (users.view || users.hasKey(key)) {
 		return "", nil
 	}
 	return s.dialect.addKey(table{name: "IMUser"}, key), nil
