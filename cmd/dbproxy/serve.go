@@ -62,9 +62,8 @@ or from the MySQL and Redis that an original dbproxyserver.conf names: see
 "dbproxy config". Without --data and --config it takes ./dbproxyserver.conf if
 there is one, else ./data.
 
-In a MySQL database it makes the tables of its own that are missing, unless it is
-told --no-create. All else that is missing is left to "dbproxy migrate", and so
-are tables of an earlier version whose rows must be carried over.
+In a MySQL database it makes what is missing of its own tables; --no-create ends
+it instead. All else is for "dbproxy migrate", also rows to be carried over.
 
 Stop it with Ctrl-C or SIGTERM: it tells its peers, finishes what it has, and
 ends after --drain-timeout and half a second at the latest. The same again, half
@@ -88,7 +87,7 @@ reaches that address sees all of it: keep it to operators.`,
 	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off; with --config, AdminListen says it")
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
-	noCreate := c.Flags().Bool("no-create", false, "with --config: make no tables, end when some are missing")
+	noCreate := c.Flags().Bool("no-create", false, "with --config: make no tables")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
 	limits, err := config.LimitFlags()
 	addLimits(c, limits)
