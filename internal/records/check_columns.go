@@ -15,8 +15,8 @@ func (s *shape) table(t table, there *seenTable) {
 		if t.onlyRead() {
 			grade = checkup.Good
 		}
-		s.note(oddViews, grade, t.name, t.name, fmt.Sprintf("!RENAME TABLE %s TO View%[1]s, let \"dbproxy migrate\" make the table, "+
-			"and copy the rows into it", t.name))
+		s.note(oddViews, grade, t.name, t.name, fmt.Sprintf("!RENAME TABLE %s TO View%[1]s, "+
+			"let \"dbproxy migrate\" make the table, and copy the rows into it", t.name))
 		return
 	}
 	if t.primary == nil {
@@ -62,7 +62,8 @@ func (s *shape) ids(t table, there *seenTable) {
 		grade = checkup.Doubtful
 	}
 	if !ok {
-		s.note(oddIDs, grade, t.name, t.name+" (no id)", "ADD COLUMN id "+idType(t)+" NOT NULL AUTO_INCREMENT PRIMARY KEY FIRST")
+		s.note(oddIDs, grade, t.name, t.name+" (no id)",
+			"ADD COLUMN id "+idType(t)+" NOT NULL AUTO_INCREMENT PRIMARY KEY FIRST")
 		return
 	}
 	own, led := false, false // by a key that allows no second row of that id, by any key
@@ -81,9 +82,12 @@ func (s *shape) ids(t table, there *seenTable) {
 		}
 		s.note(oddIDs, g, t.name, t.name+" ("+what+")", primaryClause(t, there))
 	}
-	small := intBytes[id.typ] < 4
-	if !id.auto || small {
-		s.note(oddIDs, grade, t.name, fmt.Sprintf("%s.id (%s%s)", t.name, id.declared, map[bool]string{false: ", not counted"}[id.auto]),
+	what := id.declared
+	if !id.auto {
+		what += ", not counted"
+	}
+	if !id.auto || intBytes[id.typ] < 4 {
+		s.note(oddIDs, grade, t.name, t.name+".id ("+what+")",
 			"MODIFY id "+idType(t)+" NOT NULL AUTO_INCREMENT")
 	}
 }
@@ -96,7 +100,9 @@ func idType(t table) string {
 }
 
 // intBytes are the types of whole numbers, and how many bytes they have.
-var intBytes = map[string]int{"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "integer": 4, "bigint": 8}
+var intBytes = map[string]int{
+	"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "integer": 4, "bigint": 8,
+}
 
 // column compares a column with what it is to be.
 func (s *shape) column(t table, want column, is seenColumn) {
@@ -117,13 +123,14 @@ func (s *shape) column(t table, want column, is seenColumn) {
 			value = "0"
 		}
 		is.null = false
-		s.note(oddNulls, checkup.Doubtful, t.name, t.name+"."+is.name, fmt.Sprintf("!UPDATE %s SET %s=%s WHERE %[2]s IS NULL; "+
-			"ALTER TABLE %[1]s MODIFY %[4]s", t.name, is.name, value, definition(want, is, is.whole())))
+		s.note(oddNulls, checkup.Doubtful, t.name, t.name+"."+is.name, fmt.Sprintf(
+			"!UPDATE %s SET %s=%s WHERE %[2]s IS NULL; ALTER TABLE %[1]s MODIFY %[4]s",
+			t.name, is.name, value, definition(want, is, is.whole())))
 	}
 }
 
-// number compares a column of numbers. Where it may be as large as 255 or 4294967295, the half of that
-// is enough for what the suite stores, but for the shield, of which the protocol says 255.
+// number compares a column of numbers. Where it may be as large as 255 or 4294967295, the half of
+// that is enough for what the suite stores, but for the shield, of which the protocol says 255.
 func (s *shape) number(t table, want column, is seenColumn, grade checkup.Grade, place string) {
 	least := 4
 	if want.typ == tiny {
@@ -190,7 +197,8 @@ func (s *shape) strangers(t table, there *seenTable) {
 	}
 	for _, name := range sortedKeys(there.columns) {
 		if is := there.columns[name]; !known[name] && !is.given {
-			s.note(oddColumns, grade, t.name, fmt.Sprintf("%s.%s (%s)", t.name, is.name, is.declared), defaultClause(is))
+			place := fmt.Sprintf("%s.%s (%s)", t.name, is.name, is.declared)
+			s.note(oddColumns, grade, t.name, place, defaultClause(is))
 		}
 	}
 	if t.onlyRead() || t.primary != nil {
@@ -207,8 +215,8 @@ func (s *shape) strangers(t table, there *seenTable) {
 	}
 }
 
-// defaultClause gives a column a default. One of a number, or of text that is not long, stands in the
-// table's definition alone; others may be NULL from then on.
+// defaultClause gives a column a default. One of a number, or of text that is not long, stands in
+// the table's definition alone; others may be NULL from then on.
 func defaultClause(is seenColumn) string {
 	switch {
 	case intBytes[is.typ] > 0, is.typ == "decimal", is.typ == "float", is.typ == "double":

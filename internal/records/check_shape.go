@@ -10,8 +10,8 @@ import (
 )
 
 // CheckShape connects to the server that is written, and reports what of its tables is not as it
-// should be, though it is there: types, keys, columns of others. It changes nothing. "dbproxy migrate"
-// shows that, as it mends none of it.
+// should be, though it is there: types, keys, columns of others. It changes nothing.
+// "dbproxy migrate" shows that, as it mends none of it.
 func CheckShape(ctx context.Context, m MySQL, opt CheckOptions) []checkup.Finding {
 	c, reached := inspect(ctx, m, opt)
 	defer c.close()
@@ -39,11 +39,9 @@ func (c *inspection) shape(ctx context.Context) error {
 			s.table(t, there)
 		}
 	}
-	if err := s.rulesOfOthers(ctx); err != nil {
-		return err
-	}
+	err := s.rulesOfOthers(ctx)
 	s.report()
-	return nil
+	return err
 }
 
 // shape gathers what is odd about tables, so that each kind of it is one finding.
@@ -62,7 +60,7 @@ type shapePart struct {
 // oddity is a kind of what may be odd.
 type oddity struct {
 	item string
-	text map[checkup.Grade]string // what comes of it, before the list of places; "" for none: it cannot be of that grade
+	text map[checkup.Grade]string // what comes of it, before the list of places
 }
 
 // The oddities, in the order in which they are reported.
@@ -75,7 +73,7 @@ var (
 		checkup.Wrong:    "too small, or no whole number, so that writes are refused or sorted wrongly"}}
 	oddIDs = oddity{"ids", map[checkup.Grade]string{
 		checkup.Doubtful: "not counted by the database, or no key of its own",
-		checkup.Wrong:    "not counted by the database, or without the key they need: each write fails, or reads whole tables"}}
+		checkup.Wrong:    "not counted by the database, or without their key: writes fail, or read whole tables"}}
 	oddTexts = oddity{"texts", map[checkup.Grade]string{
 		checkup.Doubtful: "shorter than what clients may send, or no text: what does not fit is refused",
 		checkup.Wrong:    "no text: each write fails"}}
@@ -87,14 +85,15 @@ var (
 	oddUniques = oddity{"unique keys", map[checkup.Grade]string{
 		checkup.Doubtful: "not the suite's; a row that they forbid is not stored"}}
 	oddForeigns = oddity{"foreign keys", map[checkup.Grade]string{
-		checkup.Doubtful: "not the suite's, whose users and talks need not exist; a row that they forbid is not stored"}}
+		checkup.Doubtful: "not the suite's, where users need not exist; a row that they forbid is not stored"}}
 	oddTriggers = oddity{"triggers", map[checkup.Grade]string{
-		checkup.Doubtful: "not the suite's; what they refuse is not stored, and what they do takes its time"}}
-	oddities = []oddity{oddViews, oddNumbers, oddIDs, oddTexts, oddNulls, oddColumns, oddUniques, oddForeigns, oddTriggers}
+		checkup.Doubtful: "not the suite's; what they refuse is not stored, what they do takes time"}}
+	oddities = []oddity{oddViews, oddNumbers, oddIDs, oddTexts, oddNulls, oddColumns, oddUniques,
+		oddForeigns, oddTriggers}
 )
 
-// note notes a place at which something is odd, and the clause of an ALTER TABLE that mends it; "" for
-// none, "!" before a whole statement.
+// note notes a place at which something is odd, and the clause of an ALTER TABLE that mends it; ""
+// for none, "!" before a whole statement.
 func (s *shape) note(k oddity, grade checkup.Grade, table, place, clause string) {
 	key := fmt.Sprint(k.item, grade)
 	if s.parts[key] == nil {
@@ -124,7 +123,8 @@ func (s *shape) report() {
 			if p == nil {
 				continue
 			}
-			f := checkup.Finding{Item: k.item, Grade: grade, Text: k.text[grade] + ": " + checkup.List(p.places)}
+			f := checkup.Finding{Item: k.item, Grade: grade}
+			f.Text = k.text[grade] + ": " + checkup.List(p.places)
 			switch {
 			case grade == checkup.Good:
 			case len(p.mends) == 0:
@@ -143,24 +143,28 @@ func (s *shape) rulesOfOthers(ctx context.Context) error {
 	for _, name := range s.c.seen.there() {
 		names[strings.ToLower(name)] = name
 	}
-	err := each(ctx, s.c.db, "SELECT EVENT_OBJECT_TABLE,TRIGGER_NAME,ACTION_TIMING,EVENT_MANIPULATION"+
-		" FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA=DATABASE()", nil, func(scan scanner) error {
+	const triggers = "SELECT EVENT_OBJECT_TABLE,TRIGGER_NAME,ACTION_TIMING,EVENT_MANIPULATION" +
+		" FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA=DATABASE()"
+	const foreign = "SELECT TABLE_NAME,CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS" +
+		" WHERE TABLE_SCHEMA=DATABASE() AND CONSTRAINT_TYPE='FOREIGN KEY'"
+	err := each(ctx, s.c.db, triggers, nil, func(scan scanner) error {
 		var table, name, timing, event string
 		err := scan(&table, &name, &timing, &event)
 		if own := names[strings.ToLower(table)]; own != "" {
-			s.note(oddTriggers, checkup.Doubtful, own, fmt.Sprintf("%s (%s %s %s)", name, timing, event, own), "")
+			place := fmt.Sprintf("%s (%s %s %s)", name, timing, event, own)
+			s.note(oddTriggers, checkup.Doubtful, own, place, "")
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return each(ctx, s.c.db, "SELECT TABLE_NAME,CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS"+
-		" WHERE TABLE_SCHEMA=DATABASE() AND CONSTRAINT_TYPE='FOREIGN KEY'", nil, func(scan scanner) error {
+	return each(ctx, s.c.db, foreign, nil, func(scan scanner) error {
 		var table, name string
 		err := scan(&table, &name)
 		if own := names[strings.ToLower(table)]; own != "" {
-			s.note(oddForeigns, checkup.Doubtful, own, own+" ("+name+")", "DROP FOREIGN KEY "+quoted(name))
+			s.note(oddForeigns, checkup.Doubtful, own, own+" ("+name+")",
+				"DROP FOREIGN KEY "+quoted(name))
 		}
 		return err
 	})

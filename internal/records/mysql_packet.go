@@ -18,7 +18,8 @@ const packetRoom = 1 << 10
 // hexadecimal digits, and with all else that it has, they still fit into a packet of leastPacket.
 const maxInsert = 256 << 10
 
-// sizeOf is how many bytes a statement takes at most with its values in it, as the driver spells them.
+// sizeOf is how many bytes a statement takes at most with its values in it, as the driver spells
+// them.
 func sizeOf(query string, args []driver.NamedValue) int {
 	const number = 20
 	size := len(query) + len(";\n")
@@ -39,14 +40,15 @@ func sizeOf(query string, args []driver.NamedValue) int {
 	return size
 }
 
-// fits returns an error when the server would take a statement for too large, and close the connection.
+// fits returns an error when the server would take a statement for too large, and close the
+// connection.
 func (c *mysqlConn) fits(query string, args []driver.NamedValue) error {
 	if len(query) < c.packet/4 && len(args) == 0 {
 		return nil
 	}
 	if size := sizeOf(query, args); size > c.packet {
-		return &mysql.MySQLError{Number: errPacket, Message: fmt.Sprintf("a statement of %d bytes is more than max_allowed_packet of the "+
-			"server at %s, which is %d", size, c.of.addr, c.packet)}
+		return &mysql.MySQLError{Number: errPacket, Message: fmt.Sprintf("a statement of %d bytes is "+
+			"more than max_allowed_packet of the server at %s, which is %d", size, c.of.addr, c.packet)}
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ type seenColumn struct {
 	length             int64  // of text, in characters; 0: it is none
 	null               bool
 	auto               bool // the database counts it
-	given              bool // it has a value without being given one: a default, a number, an expression
+	given              bool // it has a value without being given one
 	charset, collation string
 }
 
@@ -67,7 +67,10 @@ func (t *seenTable) addKey(name string, unique bool, column string) {
 }
 
 // has is whether the table has a column, or a key.
-func (t *seenTable) has(column string) bool { _, ok := t.columns[strings.ToLower(column)]; return ok }
+func (t *seenTable) has(column string) bool {
+	_, ok := t.columns[strings.ToLower(column)]
+	return ok
+}
 
 func (t *seenTable) hasKey(key string) bool { return t.keys[strings.ToLower(keyName(key))] != nil }
 
@@ -110,8 +113,8 @@ func (s seenTables) misnamed() (names []string) {
 }
 
 // whyMisnamed says what misnamed tables are about, and renaming gives them the names they need.
-const whyMisnamed = "this server tells upper from lower case in names of tables (lower_case_table_names is 0), " +
-	"so that it has no tables of the suite by their names"
+const whyMisnamed = "this server tells upper from lower case in names of tables " +
+	"(lower_case_table_names is 0), so that it has no tables of the suite by their names"
 
 func (s seenTables) renaming() string {
 	var pairs []string
@@ -121,36 +124,42 @@ func (s seenTables) renaming() string {
 	return "RENAME TABLE " + strings.Join(pairs, ", ")
 }
 
-// named returns an error when tables are misnamed: empty ones beside them would hide what they have.
+// named returns an error when tables are misnamed: empty ones beside them would hide their rows.
 func (s seenTables) named() error {
 	misnamed := s.misnamed()
 	if len(misnamed) == 0 {
 		return nil
 	}
 	first := misnamed[0]
-	return chat.Errorf(chat.NotAllowed, "nothing is made beside tables that are there in other letters, such as "+
-		"%s for %s: %s; rename them, with all that uses them stopped: %s", s.twins[first], first, whyMisnamed, s.renaming())
+	return chat.Errorf(chat.NotAllowed, "nothing is made beside tables that are there in other "+
+		"letters, such as %s for %s: %s; rename them, with all that uses them stopped: %s",
+		s.twins[first], first, whyMisnamed, s.renaming())
 }
 
 // The tables of a database, and what they are made of; schema() says which of them matter.
 const (
 	ofThisDatabase = " WHERE TABLE_SCHEMA=DATABASE() AND LOWER(TABLE_NAME) LIKE 'im%'"
 
-	seenTablesQuery = "SELECT TABLE_NAME,TABLE_TYPE,COALESCE(ENGINE,'') FROM information_schema.TABLES" + ofThisDatabase
+	seenTablesQuery = "SELECT TABLE_NAME,TABLE_TYPE,COALESCE(ENGINE,'')" +
+		" FROM information_schema.TABLES" + ofThisDatabase
 
-	seenColumnsQuery = "SELECT TABLE_NAME,COLUMN_NAME,DATA_TYPE,COLUMN_TYPE,COALESCE(CHARACTER_MAXIMUM_LENGTH,0)," +
-		"IS_NULLABLE,COLUMN_DEFAULT,EXTRA,COALESCE(CHARACTER_SET_NAME,''),COALESCE(COLLATION_NAME,'')" +
+	seenColumnsQuery = "SELECT TABLE_NAME,COLUMN_NAME,DATA_TYPE,COLUMN_TYPE," +
+		"COALESCE(CHARACTER_MAXIMUM_LENGTH,0),IS_NULLABLE,COLUMN_DEFAULT,EXTRA," +
+		"COALESCE(CHARACTER_SET_NAME,''),COALESCE(COLLATION_NAME,'')" +
 		" FROM information_schema.COLUMNS" + ofThisDatabase
 
 	seenKeysQuery = "SELECT TABLE_NAME,INDEX_NAME,NON_UNIQUE,COALESCE(COLUMN_NAME,'')" +
-		" FROM information_schema.STATISTICS" + ofThisDatabase + " ORDER BY TABLE_NAME,INDEX_NAME,SEQ_IN_INDEX"
+		" FROM information_schema.STATISTICS" + ofThisDatabase +
+		" ORDER BY TABLE_NAME,INDEX_NAME,SEQ_IN_INDEX"
 )
 
 // inspect implements dialect: in four statements, however many tables there are.
 func (mysqlDialect) inspect(ctx context.Context, q querier) (seenTables, error) {
 	s := newSeen()
 	folds := 0 // not 0: the server does not tell upper from lower case
-	err := each(ctx, q, "SELECT @@lower_case_table_names", nil, func(scan scanner) error { return scan(&folds) })
+	err := each(ctx, q, "SELECT @@lower_case_table_names", nil, func(scan scanner) error {
+		return scan(&folds)
+	})
 	if err != nil {
 		return s, fmt.Errorf("whether names are told apart by their case: %w", err)
 	}
@@ -204,13 +213,16 @@ func (mysqlDialect) inspect(ctx context.Context, q querier) (seenTables, error) 
 func scanColumn(scan scanner) (table string, c seenColumn, err error) {
 	var nullable, extra string
 	var def sql.NullString
-	err = scan(&table, &c.name, &c.typ, &c.declared, &c.length, &nullable, &def, &extra, &c.charset, &c.collation)
-	c.typ, c.declared, extra = strings.ToLower(c.typ), strings.ToLower(c.declared), strings.ToLower(extra)
+	err = scan(&table, &c.name, &c.typ, &c.declared, &c.length, &nullable, &def, &extra,
+		&c.charset, &c.collation)
+	c.typ, extra = strings.ToLower(c.typ), strings.ToLower(extra)
 	c.null = nullable == "YES"
 	// Whoever gives no value to an enum has its first one.
 	c.auto = strings.Contains(extra, "auto_increment")
-	c.given = c.null || c.auto || def.Valid || c.typ == "enum" || strings.Contains(extra, "generated") ||
-		strings.Contains(extra, "virtual") || strings.Contains(extra, "persistent")
+	c.given = c.null || c.auto || def.Valid || c.typ == "enum" ||
+		slices.ContainsFunc([]string{"generated", "virtual", "persistent"}, func(kind string) bool {
+			return strings.Contains(extra, kind)
+		})
 	return table, c, err
 }
 

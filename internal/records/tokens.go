@@ -23,7 +23,8 @@ func (s *Store) SetToken(ctx context.Context, user uint32, device, token string)
 			return err
 		}
 		if token != "" {
-			err := insert(ctx, tx, s.dialect, "IMProxyToken", tokenColumns, []any{tokenDigest(token), token, user},
+			row := []any{tokenDigest(token), token, user}
+			err := insert(ctx, tx, s.dialect, "IMProxyToken", tokenColumns, row,
 				s.dialect.upsert([]string{"digest"}, []string{"userId"}))
 			if err != nil {
 				return err
@@ -44,8 +45,8 @@ func tokenDigest(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// unlinkToken forgets whom the token belongs to that was in the text of a user's device before. If that
-// had a platform, it is unlinked whoever has it; else it stays linked to another user.
+// unlinkToken forgets whom the token belongs to that was in the text of a user's device before. If
+// that had a platform, it is unlinked whoever has it; else it stays linked to another user.
 func unlinkToken(ctx context.Context, tx *sql.Tx, user uint32, device string) error {
 	query := "DELETE FROM IMProxyToken WHERE digest=?"
 	if _, token, ok := chat.SplitDevice(device); ok {
