@@ -62,7 +62,7 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 			if err := s.AddFile(t.Context(), chat.OfflineFile{From: 1, To: 2, Task: "t", Name: strings.Repeat("'", chat.MaxFileName)}, 1); err != nil {
 				t.Error(err)
 			}
-			members := make([]uint32, 30_000)
+			members := make([]uint32, 9_000)
 			for i := range members {
 				members[i] = uint32(i + 1)
 			}
@@ -112,11 +112,11 @@ func (*counting) Counted(_ context.Context, talks []chat.Known) []chat.Counted {
 	return make([]chat.Counted, len(talks))
 }
 
-// largest is 512 messages of the longest contents, in eight talks; of what the driver must escape, and of wide characters.
+// largest is 192 messages of the longest contents, in eight talks; of what the driver must escape, and of wide characters.
 func largest() chat.Batch {
 	batch := oneText(1, 2, "x")
 	batch.Drafts = nil
-	for i := range uint32(512) {
+	for i := range uint32(192) {
 		content := []string{strings.Repeat("'", chat.MaxContent), strings.Repeat("😀", chat.MaxContent)}[i%2]
 		batch.Drafts = append(batch.Drafts, chat.Draft{Talk: chat.PairTalk(100, 200+i%8), From: 100, Type: chat.PairText, Content: content, Time: 1000})
 	}
