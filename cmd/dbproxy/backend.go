@@ -112,7 +112,7 @@ func rulesOf(store *records.Store) chat.Store {
 
 // openConfigured opens the MySQL and Redis of a configuration. told is what was logged as doubtful by tries before.
 func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *ops.Recorder, told map[string]bool) (*backend, error) {
-	if err := startChecks(ctx, cfg, s.path, told, s.log); err != nil {
+	if err := startChecks(ctx, cfg, s.path, !s.noCreate, told, s.log); err != nil {
 		return nil, err
 	}
 	sounds, err := voice.OpenMsfs(cfg.MsfsSite, cfg.Limits.MsfsTimeout)
@@ -122,6 +122,9 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	prepare := func(on *servers) error {
 		if away := on.redis.Away(); len(away) > 0 {
 			return chat.Errorf(chat.Unavailable, "%w: %s", away[0], away[0].Mend())
+		}
+		if s.noCreate {
+			return nil // startChecks has seen that all is there
 		}
 		return s.completeOwn(ctx, on.store)
 	}
@@ -172,7 +175,8 @@ func (m markedSync) SetMark(ctx context.Context, name string, value uint32) erro
 }
 
 // completeOwn makes the tables that only proxies know, so that a proxy can take an original's place. The originals' own
-// are left alone: that is for "dbproxy migrate", which asks, and whether they are there startChecks has looked at.
+// are left alone: that is for "dbproxy migrate", which asks, and whether they are there startChecks has looked at. So are
+// tables whose rows would have to be carried over.
 func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
 	stmts, err := store.MissingOwn(ctx)
 	if err != nil {

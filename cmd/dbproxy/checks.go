@@ -108,11 +108,14 @@ func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
 
 // startChecks looks at all servers before a proxy works on them. What is doubtful is logged; so is what is wrong with the
 // replica, as the master answers in its place. Anything else that is wrong is in the error, all of it. Its kind is
-// Unavailable when it may become right by waiting. What is in told is not logged again.
-func startChecks(ctx context.Context, cfg *config.Config, path string, told map[string]bool, log *slog.Logger) error {
+// Unavailable when it may become right by waiting. What is in told is not logged again. makesOwn is whether tables of our
+// own will be made where they are missing.
+func startChecks(
+	ctx context.Context, cfg *config.Config, path string, makesOwn bool, told map[string]bool, log *slog.Logger,
+) error {
 	var wrong []string
 	mayPass := true
-	for _, s := range examine(ctx, cfg, path, cfg.Slave.ConnectTimeout, true) {
+	for _, s := range examine(ctx, cfg, path, cfg.Slave.ConnectTimeout, makesOwn) {
 		for _, f := range s.Findings {
 			switch {
 			case f.Grade == checkup.Wrong && s.Name != theReplica:

@@ -14,12 +14,14 @@ func migrateCommand() *cobra.Command {
 		Use:   "migrate",
 		Short: "Create or complete the tables",
 		Long: `Create the tables of a data directory or a MySQL database, or complete them
-after an update of dbproxy. It only adds, touches no data, and is safe to
-repeat, beside running servers, too.
+after an update of dbproxy. It only adds, touches no data of others, and is safe
+to repeat, beside running servers, too.
 
-In a data directory "dbproxy serve" does it by itself. In a MySQL database it
-makes nothing but tables of its own: this command says what else is missing, and
-adds it when you say yes. A large table may take a while.
+In a data directory "dbproxy serve" does it by itself. In a MySQL database that
+makes nothing but missing tables of its own: this command says what else is
+missing, and adds it when you say yes. A large table may take a while. Views are
+passed over. What is there but of another form, such as a column that is too
+small, it shows with the statement that mends it, and leaves alone.
 
 Without --data and --config it takes ./dbproxyserver.conf if there is one, else
 ./data.`,

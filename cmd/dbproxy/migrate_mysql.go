@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
@@ -34,7 +35,37 @@ func (m *migration) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.migrate(ctx, store, cfg.Master), store.Close())
+	return errors.Join(m.migrate(ctx, store, cfg), store.Close())
+}
+
+// otherForm is what migrate leaves alone.
+func otherForm(ctx context.Context, cfg *config.Config) ([]checkup.Finding, error) {
+	at, err := mysqlOf(cfg.Master)
+	if err != nil {
+		return nil, fmt.Errorf("teamtalk_master: %w", err)
+	}
+	return records.CheckShape(ctx, at, records.CheckOptions{Name: "teamtalk_master"}), nil
+}
+
+// leftAlone shows findings, in lines that begin with mark; nothing when there are none. Where there is a mark, in a
+// script, statements are whole.
+func leftAlone(findings []checkup.Finding, mark string) string {
+	if len(findings) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%sOf another form, and left alone:\n", mark)
+	for _, f := range findings {
+		lines := wrapped(printable(fmt.Sprintf("%s (%s): %s", f.Item, f.Grade, f.Text)), 74-len(mark))
+		mend := printable(f.Mend)
+		if mark == "" {
+			lines = append(lines, wrapped("Mend: "+mend, 74)...)
+		} else {
+			lines = append(lines, strings.SplitAfter(mend+";", "; ")...)
+		}
+		fmt.Fprintf(&b, "%s  %s\n", mark, strings.Join(lines, "\n"+mark+"    "))
+	}
+	return b.String()
 }
 
 // openToMigrate opens the master alone, for statements that may take long.
@@ -56,8 +87,8 @@ func openToMigrate(ctx context.Context, cfg *config.Config) (*records.Store, err
 	return store, nil
 }
 
-func (m *migration) migrate(ctx context.Context, store *records.Store, d config.Database) error {
-	out := m.cmd.OutOrStdout()
+func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *config.Config) error {
+	out, d := m.cmd.OutOrStdout(), cfg.Master
 	where := fmt.Sprintf("database %s at %s", d.Name, d.Addr())
 	stmts, err := store.Missing(ctx)
 	if err != nil {
@@ -67,18 +98,25 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, d config.
 	if err != nil {
 		return err
 	}
+	other, err := otherForm(ctx, cfg)
+	if err != nil {
+		return err
+	}
 	in := m.cmd.InOrStdin()
 	asks := terminal.Is(in) && !m.yes
 	if index != "" && m.userIndex {
 		stmts, index = append(stmts, index), ""
 	}
 	if m.dryRun {
-		return showSQL(out, where, stmts, index)
+		return showSQL(out, where, stmts, index, leftAlone(other, "-- "))
 	}
 	if len(stmts) > 0 {
-		fmt.Fprintf(out, "%s lacks:\n\n%s\nNothing is removed, no data is touched; --dry-run shows the statements.\n\n", where, addedBy(stmts))
+		fmt.Fprintf(out, "%s lacks:\n\n%s\nNothing of others is removed, no data of theirs is touched; --dry-run shows the\nstatements.\n\n", where, addedBy(stmts))
 	} else {
 		fmt.Fprintf(out, "%s: %s\n", where, migrated(0))
+	}
+	if other := leftAlone(other, ""); other != "" {
+		fmt.Fprintf(out, "%s\n", other)
 	}
 	if index != "" {
 		fmt.Fprintf(out, "An index on IMUser.updated would save reading all people to find those who\nchanged (--user-index).\n\n")
@@ -101,17 +139,21 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, d config.
 	return err
 }
 
-// showSQL prints statements as a script for mysql: all else is comments, the index that is not needed, too.
-func showSQL(out io.Writer, where string, stmts []string, index string) error {
+// showSQL prints statements as a script for mysql: all else is comments, the index that is not needed, too, and so is what
+// is left alone.
+func showSQL(out io.Writer, where string, stmts []string, index, leftAlone string) error {
 	var b strings.Builder
 	if len(stmts) > 0 {
-		fmt.Fprintf(&b, "-- %s needs %s\n-- (nothing is removed, no data is touched):\n\n%s;\n", where, plural(len(stmts), "statement"), strings.Join(stmts, ";\n"))
+		fmt.Fprintf(&b, "-- %s needs %s\n-- (nothing of others is removed, no data of theirs is touched):\n\n%s;\n", where, plural(len(stmts), "statement"), strings.Join(stmts, ";\n"))
 	} else {
 		fmt.Fprintf(&b, "-- %s: %s\n", where, migrated(0))
 	}
 	if index != "" {
 		fmt.Fprintf(&b, "\n-- An index on IMUser.updated would save reading all people to find those who\n-- changed (--user-index):\n-- %s;\n",
 			strings.ReplaceAll(index, "\n", "\n-- "))
+	}
+	if leftAlone != "" {
+		fmt.Fprintf(&b, "\n%s", leftAlone)
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

@@ -36,6 +36,7 @@ type serving struct {
 	admin  string // where to show metrics and health; "" or "off" for nowhere
 	// listenBy and adminBy are the keys that said so; "": a flag did.
 	listenBy, adminBy string
+	noCreate          bool // make no tables in the MySQL of conf
 	adminSpare        bool // nobody asked for that admin address: without it is as good
 
 	// How many connections the descriptors allow; set by withinLimit.
@@ -65,6 +66,9 @@ or from the MySQL and Redis that an original dbproxyserver.conf names: see
 "dbproxy config". Without --data and --config it takes ./dbproxyserver.conf if
 there is one, else ./data.
 
+In a MySQL database it makes what is missing of its own tables; --no-create ends
+it instead. All else is for "dbproxy migrate", also rows to be carried over.
+
 Stop it with Ctrl-C or SIGTERM: it tells its peers, finishes what it has, and
 ends after --drain-timeout and half a second at the latest. The same again, half
 a second later, ends it at once. SIGHUP and a closed terminal do not.
@@ -87,6 +91,7 @@ reaches that address sees all of it: keep it to operators.`,
 	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off; with --config, AdminListen says it")
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
 	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
+	noCreate := c.Flags().Bool("no-create", false, "with --config: make no tables")
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
 	replaces := c.Flags().Bool(inPlaceFlag, false, "serve in the place of the original's program")
 	_ = c.Flags().MarkHidden(inPlaceFlag) // fails only without the flag
@@ -100,7 +105,7 @@ reaches that address sees all of it: keep it to operators.`,
 		if err != nil {
 			return err
 		}
-		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait}
+		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait, noCreate: *noCreate}
 		s.exit, s.signals, s.out = os.Exit, signalsOfServers(), c.ErrOrStderr()
 		if *replaces {
 			path, why = config.File, "the program is called "+inplace.Program
@@ -112,6 +117,9 @@ reaches that address sees all of it: keep it to operators.`,
 			return err
 		}
 		defer func() { s.ends(failed) }()
+		if path == "" && *noCreate {
+			return errors.New("--no-create is for --config: a data directory is nothing without its tables")
+		}
 		if path == "" && *wait {
 			return errors.New("--wait is for --config: a data directory has no servers to wait for")
 		}

@@ -27,7 +27,7 @@ func (w *world) pushes(users ...uint32) string {
 	return strings.Join(texts, " ")
 }
 
-// owners are the users that tokens name; 0 for one that was unlinked.
+// owners are the users that tokens name.
 func (w *world) owners() []string {
 	w.Helper()
 	return w.rows("SELECT token,userId FROM IMProxyToken ORDER BY token")
@@ -76,19 +76,23 @@ func TestANewTokenReplacesTheOldOne(t *testing.T) {
 		w.setToken(1, chat.IOS, "old")
 		w.setToken(1, chat.Android, "new")
 		wantSame(w, "pushed to", w.pushes(1), "1/12/new/0")
-		wantSame(w, "owners", w.owners(), []string{"new 1", "old 0"})
+		wantSame(w, "owners", w.owners(), []string{"new 1"})
 		w.setToken(1, chat.Android, "new") // the same again
-		wantSame(w, "owners after the same again", w.owners(), []string{"new 1", "old 0"})
+		wantSame(w, "owners after the same again", w.owners(), []string{"new 1"})
 		w.setToken(1, chat.IOS, "old") // back to the first
-		wantSame(w, "owners after going back", w.owners(), []string{"new 0", "old 1"})
+		wantSame(w, "owners after going back", w.owners(), []string{"old 1"})
 	})
 }
 
-func TestABareTokenStaysLinkedWhenReplaced(t *testing.T) {
+func TestABareTokenIsForgottenWhenReplacedUnlessAnotherHasIt(t *testing.T) {
 	rule(t, func(w *world) {
 		w.setToken(1, chat.NoPlatform, "bare")
 		w.setToken(1, chat.IOS, "new")
-		wantSame(w, "owners", w.owners(), []string{"bare 1", "new 1"})
+		wantSame(w, "owners", w.owners(), []string{"new 1"})
+		w.setToken(2, chat.NoPlatform, "one")
+		w.setToken(3, chat.NoPlatform, "one")
+		w.setToken(2, chat.IOS, "two")
+		wantSame(w, "owners", w.owners(), []string{"new 1", "one 3", "two 2"})
 	})
 }
 
@@ -99,7 +103,7 @@ func TestATokenNamesTheUserItWasGivenToLast(t *testing.T) {
 		wantSame(w, "owners", w.owners(), []string{"tok 2"})
 		wantSame(w, "both keep their device", w.pushes(1, 2), "1/11/tok/0 2/11/tok/0")
 		w.setToken(1, chat.IOS, "other") // the former owner's old token is unlinked, whoever has it now
-		wantSame(w, "owners", w.owners(), []string{"other 1", "tok 0"})
+		wantSame(w, "owners", w.owners(), []string{"other 1"})
 	})
 }
 
@@ -109,10 +113,10 @@ func TestLogoutUnlinksTheTokenAndWritesNoneForNothing(t *testing.T) {
 		w.setToken(1, chat.IOS, "")
 		wantSame(w, "pushed to", w.pushes(1), "")
 		w.wantRows("SELECT userId,device FROM IMProxyDevice", "1 ")
-		wantSame(w, "owners", w.owners(), []string{"tok 0"})
+		wantSame(w, "owners", w.owners(), []string(nil))
 		w.setToken(1, chat.IOS, "") // again
 		w.setToken(2, chat.NoPlatform, "")
-		wantSame(w, "owners after more logouts", w.owners(), []string{"tok 0"})
+		wantSame(w, "owners after more logouts", w.owners(), []string(nil))
 		w.setToken(1, chat.IOS, "tok")
 		wantSame(w, "pushed to after a login", w.pushes(1), "1/11/tok/0")
 		wantSame(w, "owners after a login", w.owners(), []string{"tok 1"})

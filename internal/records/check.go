@@ -26,7 +26,7 @@ type CheckOptions struct {
 
 // What a check compares with.
 const (
-	leastPacket     = 4 << 20
+	goodPacket      = 4 << 20
 	largeOffset     = 2 * time.Second // between clocks
 	defaultPatience = 10 * time.Second
 )
@@ -248,13 +248,18 @@ func (c *inspection) binlog() {
 }
 
 func (c *inspection) packet() {
-	n, ok := c.number("max_allowed_packet")
-	if ok && n < leastPacket {
-		c.add(checkup.Fault("max_allowed_packet", fmt.Sprintf("%d bytes: what is stored together may have 4 MiB, and would be refused", n),
-			fmt.Sprintf("SET GLOBAL max_allowed_packet = %d or more, and the same in its configuration", leastPacket)))
-		return
+	const item = "max_allowed_packet"
+	n, ok := c.number(item)
+	mend := fmt.Sprintf("SET GLOBAL max_allowed_packet = %d or more, and the same in its configuration", goodPacket)
+	switch {
+	case !ok || n >= goodPacket:
+		c.add(checkup.Goodf(item, "%d MiB", n>>20))
+	case n >= leastPacket:
+		c.add(checkup.Doubt(item, fmt.Sprintf("%d bytes: what is stored together goes in smaller pieces, which takes longer", n),
+			mend+"; a proxy that runs takes it once it is started anew"))
+	default:
+		c.add(checkup.Fault(item, fmt.Sprintf("%d bytes: long messages and their counters would be refused", n), mend))
 	}
-	c.add(checkup.Goodf("max_allowed_packet", "%d MiB", n>>20))
 }
 
 // prepared compares how many prepared statements the server keeps with how many we may have there.

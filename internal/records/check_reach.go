@@ -93,7 +93,7 @@ func (c *inspection) refused(err error) (text, mend string) {
 	case errNoDatabase:
 		mend = fmt.Sprintf("mend %s, or CREATE DATABASE %s CHARACTER SET utf8mb4", key("dbname"), quoted(c.Database))
 	case errDBDenied:
-		mend = fmt.Sprintf("mend %s, or let the user in: %s", key("dbname"), c.grant("SELECT, INSERT, UPDATE, DELETE", deniedAccount(said.Message, c.User)))
+		mend = fmt.Sprintf("mend %s, or let the user in: %s", key("dbname"), c.grant("SELECT, INSERT, UPDATE, DELETE", deniedAccount(said.Message, c.User))+orRole)
 	case errTooManyConns, errUserConns:
 		mend = fmt.Sprintf("raise max_connections of the server, or lower %s of all proxies", key("maxconncnt"))
 	case errHostBlocked:

@@ -145,6 +145,8 @@ func (c *inspection) copied(ctx context.Context) error {
 	own, _ := c.seen.absent(newTables())
 	const mend = "see whether it replicates all tables of the database, and that this user sees them"
 	switch {
+	case len(c.seen.misnamed()) > 0:
+		c.add(checkup.Fault("tables", "in other letters than they must be: "+whyMisnamed, c.seen.renaming()))
 	case len(old) > 0:
 		c.add(checkup.Fault("tables", "missing: "+checkup.List(append(old, own...)), mend))
 	case len(own) > 0:

@@ -10,79 +10,25 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 )
 
-// seenTables is what a server has of the tables of the schema.
-type seenTables struct {
-	columns, keys map[string]map[string]bool // by table; of a table that is not there: none
-	engine        map[string]string
-	charset       map[string][]string // by character set: "table.column"
-	collation     map[string][]string // those that do not compare byte by byte
-}
-
-// look reads what tables there are: in three statements, however many.
-func (c *inspection) look(ctx context.Context) error {
-	s := seenTables{
-		columns: map[string]map[string]bool{}, keys: map[string]map[string]bool{},
-		engine: map[string]string{}, charset: map[string][]string{}, collation: map[string][]string{},
-	}
-	ours := map[string]bool{}
-	for _, t := range schema() {
-		ours[t.name] = true
-		s.columns[t.name], s.keys[t.name] = map[string]bool{}, map[string]bool{}
-	}
-	const here = " WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME LIKE 'IM%'"
-	err := each(ctx, c.db, "SELECT TABLE_NAME,COLUMN_NAME,COALESCE(CHARACTER_SET_NAME,''),COALESCE(COLLATION_NAME,'') "+
-		"FROM information_schema.COLUMNS"+here, nil, func(scan scanner) error {
-		var table, column, charset, collation string
-		if err := scan(&table, &column, &charset, &collation); err != nil || !ours[table] {
-			return err
-		}
-		s.columns[table][column] = true
-		if charset != "" {
-			s.charset[charset] = append(s.charset[charset], table+"."+column)
-			if !strings.HasSuffix(collation, "_bin") {
-				s.collation[collation] = append(s.collation[collation], table+"."+column)
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		err = each(ctx, c.db, "SELECT TABLE_NAME,INDEX_NAME FROM information_schema.STATISTICS"+here, nil, func(scan scanner) error {
-			var table, key string
-			err := scan(&table, &key)
-			if ours[table] {
-				s.keys[table][key] = true
-			}
-			return err
-		})
-	}
-	if err == nil {
-		err = each(ctx, c.db, "SELECT TABLE_NAME,COALESCE(ENGINE,'') FROM information_schema.TABLES"+here, nil, func(scan scanner) error {
-			var table, engine string
-			err := scan(&table, &engine)
-			if ours[table] {
-				s.engine[table] = engine
-			}
-			return err
-		})
-	}
-	c.seen = s
-	return err
-}
-
-// absent is what the tables lack, in words: whole tables and columns, and apart from them keys.
+// absent is what the tables lack, in words: whole tables and columns, and apart from them keys. Of views it is columns, of
+// an earlier version's tables nothing.
 func (s seenTables) absent(tables []table) (parts, keys []string) {
 	for _, t := range tables {
-		if len(s.columns[t.name]) == 0 {
+		there := s.tables[t.name]
+		switch {
+		case there == nil:
 			parts = append(parts, t.name)
+			continue
+		case t.outdated(there):
 			continue
 		}
 		for _, col := range t.columns {
-			if !s.columns[t.name][col.name] {
+			if !there.has(col.name) {
 				parts = append(parts, t.name+"."+col.name)
 			}
 		}
 		for _, k := range t.keys {
-			if !s.keys[t.name][keyName(k)] {
+			if !there.view && !there.hasKey(k) {
 				keys = append(keys, t.name+"("+k+")")
 			}
 		}
@@ -90,10 +36,10 @@ func (s seenTables) absent(tables []table) (parts, keys []string) {
 	return parts, keys
 }
 
-// there are the tables of the schema that the server has.
-func (s seenTables) there() (names []string) {
-	for _, t := range schema() {
-		if len(s.columns[t.name]) > 0 {
+// outdated are the tables of ours that are an earlier version's.
+func (s seenTables) outdated() (names []string) {
+	for _, t := range ownTables() {
+		if t.outdated(s.tables[t.name]) {
 			names = append(names, t.name)
 		}
 	}
@@ -112,18 +58,36 @@ func (t table) isNew() bool {
 	return strings.HasPrefix(t.name, "IMProxy") || t.name == "IMTransmitFile"
 }
 
-const migrateMend = "create it with \"dbproxy migrate --config FILE\", as a user who may"
+// How missing tables come about.
+const (
+	migrateMend = "create it with \"dbproxy migrate --config FILE\", as a user who may"
+	ownMend     = migrateMend + "; \"dbproxy serve\" makes them, too, unless it is told --no-create"
+)
+
+// look reads what tables there are.
+func (c *inspection) look(ctx context.Context) (err error) {
+	c.seen, err = mysqlDialect{}.inspect(ctx, c.db)
+	return err
+}
 
 // tables looks at what there is of tables, columns and keys, and of what kind they are.
 func (c *inspection) tables(ctx context.Context) error {
 	if err := c.look(ctx); err != nil {
 		return err
 	}
+	if misnamed := c.seen.misnamed(); len(misnamed) > 0 {
+		for i, name := range misnamed {
+			misnamed[i] = c.seen.twins[name]
+		}
+		c.add(checkup.Fault("tables", "in other letters than they must be: "+checkup.List(misnamed)+"; "+whyMisnamed,
+			"with all that uses them stopped: "+c.seen.renaming()))
+		return nil
+	}
 	old, oldKeys := c.seen.absent(oldTables())
 	own, ownKeys := c.seen.absent(newTables())
 	c.lacksOld, c.lacksOwn = append(old, oldKeys...), append(own, ownKeys...)
 	switch total := len(oldTables()); {
-	case len(old) == total && len(c.seen.there()) == 0:
+	case len(old) == total && len(c.seen.tables) == 0:
 		c.add(checkup.Fault("tables", fmt.Sprintf("there is none in the database %s that this user sees", c.Database),
 			fmt.Sprintf("mend %s_dbname if another is meant, else create them with \"dbproxy migrate --config FILE\"", c.opt.Name)))
 		return nil
@@ -135,24 +99,62 @@ func (c *inspection) tables(ctx context.Context) error {
 	if len(oldKeys) > 0 {
 		c.add(checkup.Doubt("keys", "missing, so that whole tables are read: "+checkup.List(oldKeys), migrateMend))
 	}
-	switch {
-	case len(c.lacksOwn) == 0:
-		c.add(checkup.Goodf("own tables", "all %d are there", len(newTables())))
-	case c.opt.MakesOwn:
-		c.add(checkup.Goodf("own tables", "to be made: %s", checkup.List(c.lacksOwn)))
-	default:
-		c.add(checkup.Fault("own tables", "missing: "+checkup.List(c.lacksOwn), migrateMend))
+	if twins := c.seen.twins; len(twins) > 0 {
+		c.add(checkup.Doubt("twins", fmt.Sprintf("there are tables of other letters beside the ones used: %s", checkup.List(pairs(twins))),
+			"see in which the rows are, and drop or rename the other, with all that uses them stopped"))
 	}
+	c.own()
 	c.kinds()
-	return nil
+	return c.shape(ctx)
 }
 
-// kinds looks at what the tables are made of.
+// pairs are the twins of tables, as "imuser beside IMUser".
+func pairs(twins map[string]string) (all []string) {
+	for _, name := range sortedKeys(twins) {
+		all = append(all, twins[name]+" beside "+name)
+	}
+	return all
+}
+
+// own looks at whether our own tables are there.
+func (c *inspection) own() {
+	const item = "own tables"
+	switch outdated := c.seen.outdated(); {
+	case len(outdated) > 0:
+		c.add(checkup.Fault(item, "an earlier version's, whose rows are to be brought under another key: "+checkup.List(outdated),
+			"run \"dbproxy migrate --config FILE\", as a user who may; proxies of that version may go on meanwhile"))
+		c.lacksOwn = append(c.lacksOwn, outdated...)
+	case len(c.lacksOwn) == 0:
+		c.add(checkup.Goodf(item, "all %d are there", len(newTables())))
+	case c.opt.MakesOwn:
+		c.add(checkup.Goodf(item, "to be made: %s", checkup.List(c.lacksOwn)))
+	default:
+		c.add(checkup.Fault(item, "missing: "+checkup.List(c.lacksOwn), ownMend))
+	}
+}
+
+// bytesMend is for columns of text.
+const bytesMend = "ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+
+// kinds looks at what the tables are made of; of views it is not for us to say.
 func (c *inspection) kinds() {
-	var unsafe, narrow []string
-	for _, t := range c.seen.there() {
-		if e := c.seen.engine[t]; !strings.EqualFold(e, "InnoDB") {
-			unsafe = append(unsafe, t+" ("+e+")")
+	var unsafe []string
+	charsets, collations := map[string][]string{}, map[string][]string{} // "table.column", by what it has
+	for _, name := range c.seen.there() {
+		t := c.seen.tables[name]
+		if t.view {
+			continue
+		}
+		if !strings.EqualFold(t.engine, "InnoDB") {
+			unsafe = append(unsafe, name+" ("+t.engine+")")
+		}
+		for _, col := range t.columns {
+			if col.charset != "" && col.charset != "utf8mb4" {
+				charsets[col.charset] = append(charsets[col.charset], name+"."+col.name)
+			}
+			if col.charset != "" && !strings.HasSuffix(col.collation, "_bin") {
+				collations[col.collation] = append(collations[col.collation], name+"."+col.name)
+			}
 		}
 	}
 	if len(unsafe) > 0 {
@@ -161,31 +163,27 @@ func (c *inspection) kinds() {
 	} else {
 		c.add(checkup.Goodf("engine", "InnoDB"))
 	}
-	for _, charset := range sortedKeys(c.seen.charset) {
-		if charset != "utf8mb4" {
-			columns := c.seen.charset[charset]
-			slices.Sort(columns)
-			narrow = append(narrow, charset+" in "+checkup.List(columns))
-		}
-	}
-	if len(narrow) > 0 {
-		c.add(checkup.Doubt("characters", "text with characters that do not fit, such as emoji, is refused: "+strings.Join(narrow, "; "),
-			"ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"))
+	if len(charsets) > 0 {
+		c.add(checkup.Doubt("characters", "text with characters that do not fit, such as emoji, is refused: "+inWhich(charsets), bytesMend))
 	} else {
 		c.add(checkup.Goodf("characters", "utf8mb4"))
 	}
-	if len(c.seen.collation) == 0 {
+	if len(collations) == 0 {
 		c.add(checkup.Goodf("collation", "all text is compared byte by byte"))
 		return
 	}
-	var loose []string
-	for _, name := range sortedKeys(c.seen.collation) {
-		columns := c.seen.collation[name]
-		slices.Sort(columns)
-		loose = append(loose, name+" in "+checkup.List(columns))
-	}
 	c.add(checkup.Doubt("collation", "text that is not the same may count as equal for the database, and be found or refused for it: "+
-		strings.Join(loose, "; "), "ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"))
+		inWhich(collations), bytesMend))
+}
+
+// inWhich lists in which columns something is.
+func inWhich(columns map[string][]string) string {
+	var parts []string
+	for _, what := range sortedKeys(columns) {
+		slices.Sort(columns[what])
+		parts = append(parts, what+" in "+checkup.List(columns[what]))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // What a user needs to be allowed on every table.
@@ -221,13 +219,14 @@ func (c *inspection) rights(ctx context.Context) error {
 	if len(c.lacksOld)+len(c.lacksOwn) == 0 {
 		return nil // there is nothing to migrate: who may not create tables is the better user
 	}
-	lacks, err := c.lacksRights(ctx, "CREATE", "ALTER", "INDEX")
+	lacks, err := c.mayNot(ctx)
 	if err != nil || len(lacks) == 0 {
 		return err
 	}
-	text := fmt.Sprintf("the user may not %s here (roles were not looked at), and these are missing: %s", strings.Join(lacks, ", "),
+	text := fmt.Sprintf("the user may not %s here, and these are missing: %s", strings.Join(lacks, ", "),
 		checkup.List(slices.Concat(c.lacksOld, c.lacksOwn)))
-	mend := "run \"dbproxy migrate --config FILE\" as a user who may, or " + c.grant(strings.Join(lacks, ", "), c.account(ctx))
+	mend := "run \"dbproxy migrate --config FILE\" as a user who may, or " + c.grant(strings.Join(lacks, ", "), c.account(ctx)) +
+		orRole
 	if c.opt.MakesOwn && len(c.lacksOwn) > 0 {
 		c.add(checkup.Fault("rights to create", text, mend))
 	} else {
@@ -236,19 +235,28 @@ func (c *inspection) rights(ctx context.Context) error {
 	return nil
 }
 
+// orRole is for those to whom roles were given: what they may counts only while the role is on.
+const orRole = "; or, where a role may, have it on from the start: SET DEFAULT ROLE"
+
 // rightsOn asks for rights on all tables, one by one.
 func (c *inspection) rightsOn(ctx context.Context, rights []string) error {
 	there := c.seen.there()
-	tables := slices.DeleteFunc(schema(), func(t table) bool { return !slices.Contains(there, t.name) })
+	tables := slices.DeleteFunc(schema(), func(t table) bool {
+		return !slices.Contains(there, t.name) || t.outdated(c.seen.tables[t.name])
+	})
 	const item = "rights"
 	lacks := map[string][]string{}
 	for _, t := range tables {
 		for _, r := range rights {
+			if r != "SELECT" && c.seen.tables[t.name].view {
+				continue // the suite's rows of it are not ours to write
+			}
 			switch err := drain(ctx, c.db, explained(r, t)); {
 			case denied(err):
 				lacks[r] = append(lacks[r], t.name)
 			case mysqlCode(err) == errReadOnly, mysqlCode(err) == errReadOnlyMode: // told already
 				return nil
+			case mysqlCode(err) == errNoColumn: // likewise
 			case err != nil:
 				return err
 			}
@@ -269,7 +277,7 @@ func (c *inspection) rightsOn(ctx context.Context, rights []string) error {
 			parts = append(parts, r+" on "+checkup.List(on))
 		}
 	}
-	c.add(checkup.Fault(item, fmt.Sprintf("user %s lacks %s", c.User, strings.Join(parts, "; ")), c.grant(strings.Join(rights, ", "), c.account(ctx))))
+	c.add(checkup.Fault(item, fmt.Sprintf("user %s lacks %s", c.User, strings.Join(parts, "; ")), c.grant(strings.Join(rights, ", "), c.account(ctx))+orRole))
 	return nil
 }
 
@@ -299,17 +307,32 @@ func (c *inspection) account(ctx context.Context) string {
 	return who
 }
 
-// lacksRights returns which of these rights, that no statement could ask for without using them, the user was not given
-// on the database or on all.
-func (c *inspection) lacksRights(ctx context.Context, rights ...string) (lacks []string, err error) {
-	has := map[string]bool{}
-	err = each(ctx, c.db, "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE="+whoAmI+
-		" UNION SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE="+whoAmI+" AND DATABASE() LIKE TABLE_SCHEMA",
-		nil, func(scan scanner) error {
-			var name sql.NullString
-			err := scan(&name)
-			has[name.String] = true
-			return err
-		})
-	return slices.DeleteFunc(rights, func(r string) bool { return has[r] }), err
+// triedRights are statements that can never be done, of which the server says first whether the user may: a role's
+// rights count, and patterns, which nobody has to understand.
+var triedRights = []struct{ right, stmt string }{
+	{"CREATE", "CREATE TABLE IMProxyTried (a int, a int)"},
+	{"ALTER", "ALTER TABLE IMProxyTried ADD COLUMN a int"},
+	{"INDEX", "CREATE INDEX a ON IMProxyTried (a)"},
+}
+
+// mayNot returns which of the rights to create the user has not. A node of Galera would tell all others of what is
+// tried there, so that there it is only prepared.
+func (c *inspection) mayNot(ctx context.Context) (lacks []string, err error) {
+	for _, t := range triedRights {
+		if c.galera() {
+			var stmt *sql.Stmt
+			if stmt, err = c.db.PrepareContext(ctx, t.stmt); err == nil {
+				err = stmt.Close()
+			}
+		} else {
+			_, err = exec(ctx, c.db, t.stmt)
+		}
+		switch {
+		case denied(err):
+			lacks = append(lacks, t.right)
+		case err != nil && mysqlCode(err) == 0:
+			return nil, err
+		}
+	}
+	return lacks, nil
 }

@@ -133,7 +133,7 @@ func (s *Store) DevicesNow(ctx context.Context, users []uint32) (devices []chat.
 				token = d.Device
 			}
 			if d.Token = token; token != "" {
-				tokens = append(tokens, token)
+				tokens = append(tokens, tokenDigest(token))
 			}
 			some = append(some, d)
 			return nil
@@ -142,17 +142,17 @@ func (s *Store) DevicesNow(ctx context.Context, users []uint32) (devices []chat.
 			return err
 		}
 		if len(tokens) > 0 {
-			err = s.query(ctx, "owners of push tokens", "SELECT token,userId FROM IMProxyToken WHERE token IN ("+marks(len(tokens))+")", tokens,
+			err = s.query(ctx, "owners of push tokens", "SELECT digest,userId FROM IMProxyToken WHERE digest IN ("+marks(len(tokens))+")", tokens,
 				func(scan scanner) error {
-					var token string
+					var digest string
 					var owner uint32
-					err := scan(&token, &owner)
-					owners[token] = owner
+					err := scan(&digest, &owner)
+					owners[digest] = owner
 					return err
 				})
 		}
 		for _, d := range some {
-			if owners[d.Token] != d.User {
+			if owners[tokenDigest(d.Token)] != d.User {
 				d.Token = ""
 			}
 			devices = append(devices, d)

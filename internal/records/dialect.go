@@ -15,8 +15,11 @@ type dialect interface {
 	// addColumn and addKey return the statement that completes an existing table.
 	addColumn(t table, c column) string
 	addKey(t table, key string) string
-	// inspect returns the columns and key names that a table has; none when it does not exist.
-	inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error)
+	// inspect returns what the database has of the tables of the schema.
+	inspect(ctx context.Context, q querier) (seenTables, error)
+	// carryOver returns the statements that bring the rows of an earlier version's IMProxyToken under
+	// its present key.
+	carryOver(t table) []string
 
 	// waitForTables has statements of a connection that define tables wait for those who use the tables not longer than
 	// these would bear; or as long as usual again.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -68,7 +67,7 @@ type Examination struct {
 	s      *Store
 	began  uint32
 	tables map[string]map[string]bool // the columns of those tables that are there
-	keys   map[string]map[string]bool // and their keys
+	keys   map[string]*seenTable      // and their keys
 	tops   map[string]int64           // the last id of tables when they were first looked at
 	heard  idSet                      // ids of sounds that messages refer to
 	sounds int64                      // the last of them at the beginning
@@ -85,23 +84,29 @@ const (
 
 // Examine begins an examination.
 func (s *Store) Examine(ctx context.Context) (*Examination, error) {
-	c := &Examination{s: s, began: s.unix(), tables: make(map[string]map[string]bool), keys: make(map[string]map[string]bool),
+	c := &Examination{s: s, began: s.unix(), tables: make(map[string]map[string]bool), keys: make(map[string]*seenTable),
 		tops: make(map[string]int64)}
-	for _, t := range schema() {
-		columns, keys, err := s.dialect.inspect(ctx, s.read, t)
-		if err != nil {
-			return nil, s.failed("looking at table "+t.name, err)
-		}
-		if len(columns) > 0 {
-			c.tables[t.name], c.keys[t.name] = columns, keys
-		}
+	seen, err := s.dialect.inspect(ctx, s.read)
+	if err != nil {
+		return nil, s.failed("looking at the tables", err)
+	}
+	if err := seen.named(); err != nil {
+		return nil, err
 	}
 	for _, t := range schema() {
-		if !strings.HasPrefix(t.name, "IMProxy") && t.name != "IMTransmitFile" && c.tables[t.name] == nil {
+		switch there := seen.tables[t.name]; {
+		case t.outdated(there):
+			return nil, chat.Errorf(chat.NotFound, "the table %s is an earlier version's: %s", t.name, migrateMend)
+		case there != nil:
+			c.tables[t.name], c.keys[t.name] = there.names(), there
+		}
+	}
+	for _, t := range oldTables() {
+		if c.tables[t.name] == nil {
 			return nil, chat.Errorf(chat.NotFound, "there is no table %s: create what is missing with \"dbproxy migrate\"", t.name)
 		}
 	}
-	err := c.query(ctx, "sounds", "SELECT COALESCE(MAX(id),0) FROM IMAudio", nil, func(scan scanner) error { return scan(&c.sounds) })
+	err = c.query(ctx, "sounds", "SELECT COALESCE(MAX(id),0) FROM IMAudio", nil, func(scan scanner) error { return scan(&c.sounds) })
 	return c, err
 }
 
@@ -167,7 +172,7 @@ func (c *Examination) Mend(ctx context.Context, faults []Fault, seq chat.Sequenc
 // by has a server that guesses which key is the best one take this one, if the table has it: statistics that lag behind a
 // growing table mislead it, and then a look takes minutes. It comes after a table's name in a query.
 func (c *Examination) by(table, key string) string {
-	if !c.s.dialect.shared() || !c.keys[table][keyName(key)] {
+	if !c.s.dialect.shared() || c.keys[table] == nil || !c.keys[table].hasKey(key) {
 		return ""
 	}
 	return " FORCE INDEX (" + keyName(key) + ")"

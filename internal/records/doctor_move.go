@@ -161,9 +161,9 @@ func (c *Examination) copied(target, key string, sources []string) ([]string, er
 			}
 		}
 	}
-	columns := sortedKeys(c.tables[sources[0]])
-	return slices.DeleteFunc(columns, func(name string) bool {
-		return name == "id" || name == key || name == "msgId" || name == "created"
+	own := lowered([]string{"id", key, "msgId", "created"})
+	return slices.DeleteFunc(sortedKeys(c.tables[sources[0]]), func(name string) bool {
+		return slices.Contains(own, strings.ToLower(name))
 	}), nil
 }
 

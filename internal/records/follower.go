@@ -23,21 +23,55 @@ func (s *Store) changeFollowed(ctx context.Context, now uint32, work func(tx *sq
 	if s.follower == nil {
 		return s.change(ctx, func(tx *sql.Tx) error { return work(tx, new(chat.Commit)) })
 	}
-	var c chat.Commit
+	var all []chat.Commit
 	err := s.change(ctx, func(tx *sql.Tx) error {
-		c = chat.Commit{ID: chat.NewCommitID()}
+		c := chat.Commit{ID: chat.NewCommitID()}
 		if err := work(tx, &c); err != nil {
 			return err
 		}
-		return record(ctx, tx, c, now)
+		all = pieces(c)
+		for _, c := range all {
+			if err := record(ctx, tx, c, now); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.follower.Apply(ctx, []chat.Commit{c}); err != nil {
-		s.log.Warn("counters will follow later", "commit", c.ID.String(), "err", err)
-		return nil // the record stays, and whoever sweeps next applies it
+	if err := s.follower.Apply(ctx, all); err != nil {
+		s.log.Warn("counters will follow later", "commit", all[0].ID.String(), "err", err)
+		return nil // the records stay, and whoever sweeps next applies them
 	}
-	s.putApplied([]chat.CommitID{c.ID})
+	ids := make([]chat.CommitID, len(all))
+	for i := range all {
+		ids[i] = all[i].ID
+	}
+	s.putApplied(ids)
 	return nil
+}
+
+// recordedUsers is of how many users one record tells, so that it fits into a packet of leastPacket.
+const recordedUsers = 4096
+
+// pieces takes the commit of a change to very many users apart. Each piece may be applied without the others, in any
+// order: every user's part has the revision of the whole. Only with the last one a new group is whole.
+func pieces(c chat.Commit) (all []chat.Commit) {
+	for len(c.Changes) == 1 && max(len(c.Changes[0].Users), len(c.Changes[0].Members)) > recordedUsers {
+		whole := c.Changes[0]
+		first, rest := whole, whole
+		first.New = false
+		first.Users, rest.Users = cut(whole.Users)
+		first.Members, rest.Members = cut(whole.Members)
+		all = append(all, chat.Commit{ID: chat.NewCommitID(), Changes: []chat.Change{first}})
+		c.Changes = []chat.Change{rest}
+	}
+	return append(all, c)
+}
+
+// cut returns the first of a list, and the rest of it.
+func cut[T any](list []T) (first, rest []T) {
+	n := min(len(list), recordedUsers)
+	return list[:n], list[n:]
 }

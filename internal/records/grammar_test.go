@@ -150,7 +150,7 @@ func TestEveryStatementIsMySQL(t *testing.T) {
 	p := place{TB: t, engine: engines[1], raw: db.Admin}
 	migrate(t, store)
 	for _, stmt := range []string{"ALTER TABLE IMUser DROP COLUMN sign_info, DROP COLUMN avatar", "ALTER TABLE IMGroup DROP KEY idx_creator",
-		"ALTER TABLE IMGroupMember DROP KEY idx_groupId_userId_status", "ALTER TABLE IMProxyToken DROP COLUMN userId"} {
+		"ALTER TABLE IMGroupMember DROP KEY idx_groupId_userId_status", "ALTER TABLE IMProxyToken DROP PRIMARY KEY, ADD PRIMARY KEY (token)", "ALTER TABLE IMProxyToken DROP COLUMN digest"} {
 		p.exec(stmt)
 	}
 	if ran := migrate(t, store); len(ran) < 4 {

@@ -3,52 +3,66 @@ package records
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 	"time"
 )
 
 // Missing returns the statements that create the tables that are missing and complete those that lack columns or keys;
-// none when all is there. They only add.
+// none when all is there. They only add, and bring rows of an earlier version's table of our own under its present key.
+// Views are passed over. The kind of the error is NotAllowed when tables are there in other letters than they must be.
 func (s *Store) Missing(ctx context.Context) (stmts []string, err error) {
-	return missing(ctx, s.write, s.dialect, schema(), s.failed)
+	return s.missing(ctx, s.write, schema(), true)
 }
 
 // MissingOwn is Missing for the tables of the proxy's own, which no other server knows, and for IMTransmitFile, which old
-// databases do not have.
+// databases do not have; but for those that have rows to bring under another key.
 func (s *Store) MissingOwn(ctx context.Context) (stmts []string, err error) {
-	return missing(ctx, s.write, s.dialect, newTables(), s.failed)
+	return s.missing(ctx, s.write, newTables(), false)
 }
 
-func missing(ctx context.Context, q querier, d dialect, tables []table, failed func(string, error) error) (stmts []string, err error) {
+// missing is Missing for some tables; with carry, also for those whose rows are to be carried over.
+func (s *Store) missing(ctx context.Context, q querier, tables []table, carry bool) (stmts []string, err error) {
+	seen, err := s.dialect.inspect(ctx, q)
+	if err != nil {
+		return nil, s.failed("looking at the tables", err)
+	}
+	if err := seen.named(); err != nil {
+		return nil, err
+	}
 	for _, t := range tables {
-		columns, keys, err := d.inspect(ctx, q, t)
-		if err != nil {
-			return nil, failed("looking at table "+t.name, err)
+		if there := seen.tables[t.name]; carry || !t.outdated(there) {
+			stmts = append(stmts, lacking(s.dialect, t, there)...)
 		}
-		stmts = append(stmts, lacking(d, t, columns, keys)...)
 	}
 	return stmts, nil
 }
 
-// lacking returns the statements that bring a table to its declared form, additions only.
-func lacking(d dialect, t table, columns, keys map[string]bool) (stmts []string) {
-	if len(columns) == 0 {
+// lacking returns the statements that bring a table to its declared form.
+func lacking(d dialect, t table, there *seenTable) (stmts []string) {
+	switch {
+	case there == nil:
 		return d.create(t)
+	case there.view:
+		return nil
 	}
 	for _, c := range t.columns {
-		if !columns[c.name] {
+		if !there.has(c.name) {
 			stmts = append(stmts, d.addColumn(t, c))
 		}
 	}
+	if t.outdated(there) {
+		stmts = append(stmts, d.carryOver(t)...)
+	}
 	for _, k := range t.keys {
-		if !keys[keyName(k)] {
+		if !there.hasKey(k) {
 			stmts = append(stmts, d.addKey(t, k))
 		}
 	}
 	return stmts
 }
 
-// Migrate runs what Missing returns, and returns it. It never touches data and is safe to repeat, and to run by several
+// Migrate runs what Missing returns, and returns it. It is safe to repeat, and to run by several
 // processes at once.
 func (s *Store) Migrate(ctx context.Context) (ran []string, err error) {
 	if s.dialect.shared() { // a statement that defines tables is its own transaction there
@@ -59,7 +73,10 @@ func (s *Store) Migrate(ctx context.Context) (ran []string, err error) {
 		return s.Run(ctx, stmts, nil)
 	}
 	err = s.change(ctx, func(tx *sql.Tx) error {
-		ran, err = missing(ctx, tx, s.dialect, schema(), s.failed)
+		if err := carrySQLite(ctx, tx); err != nil {
+			return err
+		}
+		ran, err = s.missing(ctx, tx, schema(), false)
 		for _, stmt := range ran {
 			if _, err := tx.ExecContext(ctx, stmt); err != nil {
 				return err
@@ -71,14 +88,17 @@ func (s *Store) Migrate(ctx context.Context) (ran []string, err error) {
 }
 
 // UserIndex returns the statement that adds an index on IMUser.updated, empty when it is there. Originals' databases have
-// none, and so read all people to find those who changed; they work with it as without.
+// none, and so read all people to find those who changed; they work with it as without. It is empty for a view, too.
 func (s *Store) UserIndex(ctx context.Context) (stmt string, err error) {
-	users, key := table{name: "IMUser"}, "updated"
-	_, keys, err := s.dialect.inspect(ctx, s.write, users)
-	if err != nil || keys[keyName(key)] {
+	const key = "updated"
+	seen, err := s.dialect.inspect(ctx, s.write)
+	if err != nil {
 		return "", s.failed("looking at the keys of IMUser", err)
 	}
-	return s.dialect.addKey(users, key), nil
+	if users := seen.tables["IMUser"]; users != nil && (users.view || users.hasKey(key)) {
+		return "", nil
+	}
+	return s.dialect.addKey(table{name: "IMUser"}, key), nil
 }
 
 // lockTries is how often a statement that defines tables is tried while others use the table all the time.
@@ -111,6 +131,9 @@ func (s *Store) Run(ctx context.Context, stmts []string, begin func(stmt string)
 			begin(stmt)
 		}
 		if err := s.define(ctx, conn, stmt); err != nil {
+			if s.dialect.duplicate(err) {
+				err = fmt.Errorf("%w: a proxy of an earlier version wrote meanwhile; run the same again", err)
+			}
 			return ran, s.failed(firstLine(stmt), err)
 		}
 		ran = append(ran, stmt)

@@ -37,10 +37,12 @@ type mysqlConn struct {
 	joins      bool
 	node       bool       // to a node of Galera
 	within     bool       // a transaction
+	packet     int        // bytes that the server takes in one piece: its max_allowed_packet
 	statements statements // where it does not join
 
 	kept []string // statements that go with the next one
 	args []driver.NamedValue
+	size int  // of both, in bytes
 	lost bool // it is not to be used again
 }
 
@@ -64,7 +66,7 @@ func (c *mysqlConn) BeginTx(ctx context.Context, opt driver.TxOptions) (driver.T
 		return nil, errors.New("a transaction is to be of another kind than all others")
 	}
 	if c.joins {
-		c.kept = []string{begin}
+		c.kept, c.size = []string{begin}, len(begin)
 		return mysqlTx{c, ctx}, nil
 	}
 	if err := c.prepareMissed(ctx); err != nil {
@@ -84,7 +86,13 @@ func (c *mysqlConn) ExecContext(ctx context.Context, query string, args []driver
 		return nil, driver.ErrBadConn
 	}
 	if c.joins && ctx.Value(laterKey{}) != nil {
-		c.kept, c.args = append(c.kept, query), append(c.args, args...)
+		size := sizeOf(query, args)
+		if c.size > 0 && c.size+size > c.packet-packetRoom {
+			if err := c.sendKept(ctx); err != nil {
+				return nil, err
+			}
+		}
+		c.kept, c.args, c.size = append(c.kept, query), append(c.args, args...), c.size+size
 		return driver.RowsAffected(0), nil
 	}
 	query, args = c.together(query, args)
@@ -92,10 +100,23 @@ func (c *mysqlConn) ExecContext(ctx context.Context, query string, args []driver
 	return res, c.heard(err, query != begin && query != rollback)
 }
 
+// sendKept executes what was kept back, as no more goes into the packet with it.
+func (c *mysqlConn) sendKept(ctx context.Context) error {
+	last := len(c.kept) - 1
+	query := c.kept[last]
+	c.kept = c.kept[:last]
+	query, args := c.together(query, nil)
+	_, err := c.exec(ctx, query, args)
+	return c.heard(err, true)
+}
+
 // exec runs one text.
 func (c *mysqlConn) exec(
 	ctx context.Context, query string, args []driver.NamedValue,
 ) (driver.Result, error) {
+	if err := c.fits(query, args); err != nil {
+		return nil, err
+	}
 	if c.joins || len(args) == 0 {
 		return c.driverConn.ExecContext(ctx, query, args)
 	}
@@ -112,6 +133,11 @@ func (c *mysqlConn) QueryContext(ctx context.Context, query string, args []drive
 		return nil, driver.ErrBadConn
 	}
 	wrote := len(c.args) > 0
+	if c.size+sizeOf(query, args) > c.packet-packetRoom && len(c.args) > 0 {
+		if err := c.sendKept(ctx); err != nil {
+			return nil, err
+		}
+	}
 	query, args = c.together(query, args)
 	rows, err := c.query(ctx, query, args)
 	return rows, c.heard(err, wrote)
@@ -121,6 +147,9 @@ func (c *mysqlConn) QueryContext(ctx context.Context, query string, args []drive
 func (c *mysqlConn) query(
 	ctx context.Context, query string, args []driver.NamedValue,
 ) (driver.Rows, error) {
+	if err := c.fits(query, args); err != nil {
+		return nil, err
+	}
 	if c.joins || len(args) == 0 {
 		return c.driverConn.QueryContext(ctx, query, args)
 	}
@@ -135,7 +164,7 @@ func (c *mysqlConn) query(
 func (c *mysqlConn) together(query string, args []driver.NamedValue) (string, []driver.NamedValue) {
 	if len(c.kept) > 0 {
 		query, args = strings.Join(append(c.kept, query), ";\n"), append(c.args, args...)
-		c.kept, c.args = nil, nil
+		c.kept, c.args, c.size = nil, nil, 0
 	}
 	return query, args
 }
@@ -186,7 +215,7 @@ func (tx mysqlTx) Commit() error {
 	defer func() { tx.within = false }()
 	switch {
 	case tx.untouched() && len(tx.kept) == 1:
-		tx.kept = nil
+		tx.kept, tx.size = nil, 0
 		return nil
 	case len(tx.kept) == 0:
 		if tx.lost {
@@ -237,7 +266,7 @@ func answerOfCommit(rows driver.Rows) error {
 func (tx mysqlTx) Rollback() error {
 	defer func() { tx.within = false }()
 	untouched := tx.untouched()
-	tx.kept, tx.args = nil, nil
+	tx.kept, tx.args, tx.size = nil, nil, 0
 	if untouched || !tx.driverConn.IsValid() { // a connection that is gone has taken it along
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 )
@@ -60,7 +61,8 @@ const sqlMode = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITU
 // one of them.
 const heldVariables = "SHOW VARIABLES WHERE Variable_name IN (" +
 	"'character_set_client','character_set_connection','character_set_results'," +
-	"'collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation','wsrep_on')"
+	"'collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation','wsrep_on'," +
+	"'max_allowed_packet')"
 
 // Connect implements driver.Connector. A connection that does not become what session says is not
 // used.
@@ -89,8 +91,13 @@ func (m *mysqlConn) setUp(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if m.node, err = m.of.verify(ctx, m.driverConn); err != nil {
+	has, err := m.of.verify(ctx, m.driverConn)
+	if err != nil {
 		return err
+	}
+	m.node = strings.EqualFold(has["wsrep_on"], "ON")
+	if m.packet, err = strconv.Atoi(has["max_allowed_packet"]); err != nil {
+		m.packet = leastPacket
 	}
 	m.of.role.node.Store(m.node)
 	if m.of.mayJoin && !m.node {
@@ -115,13 +122,13 @@ func (c *mysqlConnector) mayBeJoined(ctx context.Context, conn driverConn) (bool
 }
 
 // verify sees that what session says holds: what stands between may have kept it to itself. It
-// reports whether the server is a node of Galera.
-func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) (node bool, err error) {
+// returns heldVariables, by their names in lower case.
+func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) (has map[string]string, err error) {
 	rows, err := textRows(ctx, conn, heldVariables)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	has := make(map[string]string, len(rows))
+	has = make(map[string]string, len(rows))
 	for _, row := range rows {
 		has[strings.ToLower(row[0])] = row[1]
 	}
@@ -134,14 +141,14 @@ func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) (node bool
 		{"autocommit", "ON"}, {"transaction_isolation", "READ-COMMITTED"},
 	} {
 		if name := want[0]; !strings.EqualFold(has[name], want[1]) {
-			return false, notHeld(c.addr, name, want[1], has[name])
+			return nil, notHeld(c.addr, name, want[1], has[name])
 		}
 	}
 	modes := func(list string) []string { return slices.Sorted(strings.SplitSeq(list, ",")) }
 	if is := has["sql_mode"]; !slices.Equal(modes(is), modes(sqlMode)) {
-		return false, notHeld(c.addr, "sql_mode", sqlMode, is)
+		return nil, notHeld(c.addr, "sql_mode", sqlMode, is)
 	}
-	return strings.EqualFold(has["wsrep_on"], "ON"), nil
+	return has, nil
 }
 
 func notHeld(addr, name, want, is string) error {

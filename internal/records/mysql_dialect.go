@@ -44,8 +44,8 @@ func (mysqlDialect) shared() bool { return true }
 
 func (mysqlDialect) lock() string { return " FOR UPDATE" }
 
-// insertRows: a batch has 1 MiB at the most, and a packet 4 MiB at the least. Where statements are
-// prepared there are powers of two, so that few different ones are kept.
+// insertRows: where statements are prepared there are powers of two, so that few different ones are
+// kept.
 func (d mysqlDialect) insertRows(left int) int {
 	if d.joined {
 		return min(left, 1000)
@@ -80,6 +80,8 @@ func (mysqlDialect) upsert(_, set []string) string {
 	return " ON DUPLICATE KEY UPDATE " + strings.Join(assign, ",")
 }
 
+// create says no row format: no key is longer than the 767 bytes that each of them, and each server,
+// allows.
 func (d mysqlDialect) create(t table) []string {
 	var lines []string
 	if t.primary == nil {
@@ -104,7 +106,7 @@ func (d mysqlDialect) create(t table) []string {
 	if t.utf8 {
 		charset = "utf8"
 	}
-	return []string{fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n  %s\n) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=%s",
+	return []string{fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n  %s\n) ENGINE=InnoDB DEFAULT CHARSET=%s",
 		t.name, strings.Join(lines, ",\n  "), charset)}
 }
 
@@ -139,6 +141,16 @@ func (mysqlDialect) addKey(t table, key string) string {
 	return fmt.Sprintf("ALTER TABLE %s ADD KEY %s (%s)", t.name, keyName(key), key)
 }
 
+// carryOver leaves alone those of an earlier version that still run: they find their columns, and what
+// they write takes a digest that nobody looks for.
+func (mysqlDialect) carryOver(t table) []string {
+	return []string{
+		"DELETE FROM " + t.name + " WHERE userId=0",
+		"UPDATE " + t.name + " SET digest=SHA2(token,256) WHERE digest=''",
+		"ALTER TABLE " + t.name + " DROP PRIMARY KEY, ADD PRIMARY KEY (digest)",
+	}
+}
+
 func (mysqlDialect) waitForTables(ctx context.Context, q querier, briefly bool) error {
 	seconds := "DEFAULT"
 	if briefly {
@@ -146,24 +158,6 @@ func (mysqlDialect) waitForTables(ctx context.Context, q querier, briefly bool) 
 	}
 	_, err := exec(ctx, q, "SET SESSION lock_wait_timeout="+seconds)
 	return err
-}
-
-func (mysqlDialect) inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error) {
-	names := func(query string) (map[string]bool, error) {
-		found := make(map[string]bool)
-		err := each(ctx, q, query, []any{t.name}, func(scan scanner) error {
-			var name string
-			err := scan(&name)
-			found[name] = true
-			return err
-		})
-		return found, err
-	}
-	if columns, err = names("SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME=?"); err != nil {
-		return nil, nil, err
-	}
-	keys, err = names("SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME=?")
-	return columns, keys, err
 }
 
 // Error codes of MySQL's that are treated in a way of their own.

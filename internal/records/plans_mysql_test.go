@@ -40,7 +40,7 @@ func (p place) fill() {
 	p.exec("INSERT INTO IMProxyCommit (id,created,changes) SELECT LPAD(seq,32,'0'),seq*10,'{}' FROM seq_1_to_20000")
 	p.exec("INSERT INTO IMProxyMute (groupId,userId,value) SELECT 10+seq MOD 4990,seq,1 FROM seq_1_to_20000")
 	p.exec("INSERT INTO IMProxyDevice (userId,device,rev) SELECT seq,'ios:x',1 FROM seq_10_to_20000")
-	p.exec("INSERT INTO IMProxyToken (token,userId) SELECT CONCAT('t',seq),seq FROM seq_10_to_20000")
+	p.exec("INSERT INTO IMProxyToken (digest,token,userId) SELECT CONCAT('t',seq),'t',seq FROM seq_10_to_20000")
 	p.exec("INSERT INTO IMProxyMark (name,value) SELECT CONCAT('m',seq),seq FROM seq_1_to_1000")
 }
 

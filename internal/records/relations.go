@@ -126,7 +126,7 @@ func reviveSessions(ctx context.Context, q querier, ids []uint32, now uint32) er
 func insert(ctx context.Context, q querier, d dialect, table, columns string, rows []any, tail string) error {
 	width := 1 + strings.Count(columns, ",")
 	for len(rows) > 0 {
-		n := d.insertRows(len(rows) / width)
+		n := d.insertRows(fewRows(rows, width))
 		query := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s", table, columns, tuples(n, width), tail)
 		if _, err := q.ExecContext(ctx, query, rows[:n*width]...); err != nil {
 			return err
@@ -134,4 +134,16 @@ func insert(ctx context.Context, q querier, d dialect, table, columns string, ro
 		rows = rows[n*width:]
 	}
 	return nil
+}
+
+// fewRows is how many rows of a width there are, or of many as many as have maxInsert of text; at least one.
+func fewRows(rows []any, width int) (n int) {
+	size := 0
+	for n*width < len(rows) {
+		if size += textSize(rows[n*width : (n+1)*width]); size > maxInsert && n > 0 {
+			break
+		}
+		n++
+	}
+	return n
 }

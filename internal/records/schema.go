@@ -2,6 +2,7 @@ package records
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -53,10 +54,17 @@ type table struct {
 	utf8       bool // the original's three tables without text are utf8, all others utf8mb4_bin
 	columns    []column
 	primary    []string
+	former     []string // the primary key that an earlier version gave it; nil: the same
 	keys       []string // each the columns of one key, joined by commas
 	// unused are keys that no statement of ours needs; they belong to databases that original servers share. The
 	// embedded store does without: that of the message tables costs it 8 to 22 % of its throughput (BenchmarkAppend).
 	unused []string
+}
+
+// outdated is whether what is there of the table is an earlier version's, whose rows are to be brought
+// under the key that it has now. Only "dbproxy migrate" does that.
+func (t table) outdated(there *seenTable) bool {
+	return there != nil && t.former != nil && slices.Equal(there.primary(), t.former)
 }
 
 // keyName is a key's name in the original's style: idx_ and the columns joined by _.
@@ -191,10 +199,14 @@ func ownTables() []table {
 			primary: []string{"userId"},
 		},
 		{
-			// The user whom a token was last given to; 0 when it was unlinked.
-			name:    "IMProxyToken",
-			columns: join(column{name: "token", typ: binary, size: 4 * chat.MaxToken}, unsigneds("userId")),
-			primary: []string{"token"},
+			// The user whom a token was last given to, as long as it is the one of that user's device: so there
+			// is one row for each row of IMProxyDevice at most. The token itself is longer than a key may be
+			// on some servers; it is what an earlier version goes by.
+			name: "IMProxyToken",
+			columns: join(chars("digest", 64), column{name: "token", typ: binary, size: 4 * chat.MaxToken},
+				unsigneds("userId")),
+			primary: []string{"digest"},
+			former:  []string{"token"},
 		},
 		{
 			// Single values, such as how far the group sync has looked.

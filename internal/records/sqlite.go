@@ -166,22 +166,72 @@ func (sqliteDialect) addKey(t table, key string) string {
 // waitForTables: busy_timeout bounds all waiting, and migrations run in one transaction.
 func (sqliteDialect) waitForTables(context.Context, querier, bool) error { return nil }
 
-func (sqliteDialect) inspect(ctx context.Context, q querier, t table) (columns, keys map[string]bool, err error) {
-	names := func(query string) (map[string]bool, error) {
-		found := make(map[string]bool)
-		err := each(ctx, q, query, []any{t.name}, func(scan scanner) error {
-			var name string
-			err := scan(&name)
-			found[strings.TrimPrefix(name, t.name+"_")] = true
+func (sqliteDialect) inspect(ctx context.Context, q querier) (seenTables, error) {
+	s := newSeen()
+	for _, t := range schema() {
+		seen := newSeenTable()
+		err := each(ctx, q, "SELECT name,pk FROM pragma_table_info(?) ORDER BY pk", []any{t.name}, func(scan scanner) error {
+			var c seenColumn
+			var place int // in the primary key, from 1
+			err := scan(&c.name, &place)
+			if seen.addColumn(c); place > 0 {
+				seen.addKey(primaryKey, true, c.name)
+			}
 			return err
 		})
-		return found, err
+		if err == nil {
+			err = each(ctx, q, "SELECT name FROM pragma_index_list(?)", []any{t.name}, func(scan scanner) error {
+				var name string
+				err := scan(&name)
+				seen.addKey(strings.TrimPrefix(name, t.name+"_"), false, "")
+				return err
+			})
+		}
+		if err != nil {
+			return s, fmt.Errorf("table %s: %w", t.name, err)
+		}
+		if len(seen.columns) > 0 {
+			s.tables[t.name] = seen
+		}
 	}
-	if columns, err = names("SELECT name FROM pragma_table_info(?)"); err != nil {
-		return nil, nil, err
+	return s, nil
+}
+
+// carryOver: see carrySQLite.
+func (sqliteDialect) carryOver(table) []string { return nil }
+
+// carrySQLite brings the rows of an earlier version's IMProxyToken under its present key. SQLite makes
+// no digests.
+func carrySQLite(ctx context.Context, tx *sql.Tx) error {
+	seen, err := sqliteDialect{}.inspect(ctx, tx)
+	if err != nil {
+		return err
 	}
-	keys, err = names("SELECT name FROM pragma_index_list(?)")
-	return columns, keys, err
+	for _, t := range ownTables() {
+		if !t.outdated(seen.tables[t.name]) {
+			continue
+		}
+		var rows []any
+		err := each(ctx, tx, "SELECT token,userId FROM "+t.name+" WHERE userId<>0", nil, func(scan scanner) error {
+			var token string
+			var user uint32
+			err := scan(&token, &user)
+			rows = append(rows, tokenDigest(token), token, user)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, stmt := range append([]string{"DROP TABLE " + t.name}, sqliteDialect{}.create(t)...) {
+			if _, err := tx.ExecContext(ctx, stmt); err != nil {
+				return err
+			}
+		}
+		if err := insert(ctx, tx, sqliteDialect{}, t.name, tokenColumns, rows, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func sqliteCode(err error) int {

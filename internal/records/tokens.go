@@ -2,7 +2,9 @@ package records
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
@@ -17,13 +19,13 @@ func (s *Store) SetToken(ctx context.Context, user uint32, device, token string)
 		if err != nil {
 			return err
 		}
-		if _, old, ok := chat.SplitDevice(before); ok {
-			if _, err := exec(ctx, tx, "UPDATE IMProxyToken SET userId=0 WHERE token=?", old); err != nil {
-				return err
-			}
+		if err := unlinkToken(ctx, tx, user, before); err != nil {
+			return err
 		}
 		if token != "" {
-			err := insert(ctx, tx, s.dialect, "IMProxyToken", "token,userId", []any{token, user}, s.dialect.upsert([]string{"token"}, []string{"userId"}))
+			row := []any{tokenDigest(token), token, user}
+			err := insert(ctx, tx, s.dialect, "IMProxyToken", tokenColumns, row,
+				s.dialect.upsert([]string{"digest"}, []string{"userId"}))
 			if err != nil {
 				return err
 			}
@@ -33,6 +35,29 @@ func (s *Store) SetToken(ctx context.Context, user uint32, device, token string)
 			s.dialect.upsert([]string{"userId"}, []string{"device", "rev"}))
 	})
 	return s.wrote(err, aboutUser(user))
+}
+
+const tokenColumns = "digest,token,userId"
+
+// tokenDigest is the SHA-256 of a token in hexadecimal digits, by which IMProxyToken knows it.
+func tokenDigest(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// unlinkToken forgets whom the token belongs to that was in the text of a user's device before. If
+// that had a platform, it is unlinked whoever has it; else it stays linked to another user.
+func unlinkToken(ctx context.Context, tx *sql.Tx, user uint32, device string) error {
+	query := "DELETE FROM IMProxyToken WHERE digest=?"
+	if _, token, ok := chat.SplitDevice(device); ok {
+		_, err := exec(ctx, tx, query, tokenDigest(token))
+		return err
+	}
+	if device == "" {
+		return nil
+	}
+	_, err := exec(ctx, tx, query+" AND userId=?", tokenDigest(device), user)
+	return err
 }
 
 // Devices implements chat.Tokens.
