@@ -16,7 +16,7 @@ import (
 
 // rules is the service with which clients' requests are done, for those commands that do the same.
 func rules(store *records.Store) (*chat.Service, error) {
-	return chat.New(embedded(store, nil), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: slog.Default()})
+	return chat.New(embedded(store, nil, nil), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: slog.Default()})
 }
 
 func groupCreateCommand() *cobra.Command {

@@ -10,7 +10,15 @@ import (
 // Missing returns the statements that create the tables that are missing and complete those that lack columns or keys;
 // none when all is there. They only add.
 func (s *Store) Missing(ctx context.Context) (stmts []string, err error) {
-	return missing(ctx, s.write, s.dialect, schema(), s.failed)
+	return missing(ctx, s.write, s.dialect, s.tables(), s.failed)
+}
+
+// tables are all that the store uses.
+func (s *Store) tables() []table {
+	if s.dialect.shared() {
+		return schema()
+	}
+	return append(schema(), embeddedTables()...)
 }
 
 // MissingOwn is Missing for the tables of the proxy's own, which no other server knows, and for IMTransmitFile, which old
@@ -59,7 +67,7 @@ func (s *Store) Migrate(ctx context.Context) (ran []string, err error) {
 		return s.Run(ctx, stmts, nil)
 	}
 	err = s.change(ctx, func(tx *sql.Tx) error {
-		ran, err = missing(ctx, tx, s.dialect, schema(), s.failed)
+		ran, err = missing(ctx, tx, s.dialect, s.tables(), s.failed)
 		for _, stmt := range ran {
 			if _, err := tx.ExecContext(ctx, stmt); err != nil {
 				return err
