@@ -103,7 +103,8 @@ func (c *chat) login(ctx context.Context) error {
 	case 1:
 		return fmt.Errorf("%s cannot log in: wrong name or password, or disabled; \"dbproxy user show %[1]s\" tells", c.Name)
 	case 6:
-		return fmt.Errorf("%s cannot log in: too many wrong passwords; try again in half an hour", c.Name)
+		return fmt.Errorf("%s cannot log in: too many failed logins; try again in half an hour, or let "+
+			"an administrator run \"dbproxy user unlock %[1]s\"", c.Name)
 	default:
 		return fmt.Errorf("%s cannot log in: the proxy could not check it (code %d); its log tells why", c.Name, answer.GetResultCode())
 	}

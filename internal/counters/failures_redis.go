@@ -2,6 +2,7 @@ package counters
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -88,10 +89,22 @@ func (f *SharedFailures) Count(ctx context.Context, name string, now time.Time) 
 	return len(at), nil
 }
 
-// LockedUntil returns until when a name is locked out; the zero time when it is not. It fails while Redis is away.
+// ErrEachForItself is why SharedFailures does not know who is locked out.
+var ErrEachForItself = errors.New("while Redis is away each proxy counts failed logins for itself")
+
+// LockedUntil returns until when a name is locked out; the zero time when it is not. While Redis is away the error is
+// ErrEachForItself, with the cause.
 func (f *SharedFailures) LockedUntil(ctx context.Context, name string, now time.Time) (time.Time, error) {
 	at, err := f.times(ctx, name, now)
-	return lockedUntil(at), err
+	return lockedUntil(at), forItself(err)
+}
+
+// forItself adds to an error of Redis what that means for failed logins.
+func forItself(err error) error {
+	if err == nil {
+		return nil
+	}
+	return chat.Errorf(chat.Unavailable, "%w; %w", err, ErrEachForItself)
 }
 
 // Add implements chat.Failures.
@@ -109,11 +122,11 @@ func (f *SharedFailures) Clear(ctx context.Context, name string) error {
 	return nil
 }
 
-// Unlock forgets the failures of a name, for all proxies that reach Redis. It fails while Redis is away.
+// Unlock forgets the failures of a name, for all proxies that reach Redis. Errors are as of LockedUntil.
 func (f *SharedFailures) Unlock(ctx context.Context, name string, _ time.Time) error {
 	results, err := f.role.do(ctx, []command{run(clearFailures, failedKey, keyOf(name).String())})
-	if err != nil {
-		return err
+	if err == nil {
+		err = failure(results[0])
 	}
-	return failure(results[0])
+	return forItself(err)
 }
