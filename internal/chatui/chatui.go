@@ -37,6 +37,9 @@ type Options struct {
 	Name, Password string        // the password as typed
 	Before         int           // how many lines were read before those of Screen, for messages about lines
 	Every          time.Duration // between two looks for what is new; 0 means a second
+
+	Readable func(text string) string // a text as it was written, if a client has encrypted it; nil: as it is
+	Encrypt  func(text string) string // a text as it is sent; nil: as it was typed
 }
 
 // answerWithin is how long an answer is waited for. The proxy itself gives up on a request after 5 seconds.
