@@ -21,7 +21,8 @@ var differing = []string{
 // numbered are tables whose rows are known by their ids.
 var numbered = []string{"IMUser", "IMDepart", "IMGroup", "IMRelationShip"}
 
-// passing are tables whose rows come and go by themselves, and that of failed logins, which are in Redis elsewhere.
+// passing are tables whose rows come and go by themselves, and that of failed logins, which are in
+// Redis elsewhere.
 var passing = []string{"IMProxyCommit", "IMProxyFailure", "IMProxyLease", "IMProxyMark"}
 
 // contents reads all tables.

@@ -20,8 +20,9 @@ func login(name, password string) *impb.IMValidateReq {
 	return &impb.IMValidateReq{UserName: &name, Password: proto.String(client.WirePassword(password))}
 }
 
-// TestALockedNameStaysSoInAFlood locks a name out on the embedded store, has thousands of made-up names fail after it,
-// and kills the proxy: the name is locked out all the while, until somebody unlocks it. The flood writes few rows.
+// TestALockedNameStaysSoInAFlood locks a name out on the embedded store, has thousands of made-up
+// names fail after it, and kills the proxy: the name is locked out all the while, until somebody
+// unlocks it. The flood writes few rows.
 func TestALockedNameStaysSoInAFlood(t *testing.T) {
 	data := newStore(t)
 	p := start(t, data)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestTheExchangeOfTheProtocol runs the program of docs/protocol.md against a new store. It must print what stands
-// below it there, and its bytes must be those that are explained above it.
+// TestTheExchangeOfTheProtocol runs the program of docs/protocol.md against a new store. It must
+// print what stands below it there, and its bytes must be those that are explained above it.
 func TestTheExchangeOfTheProtocol(t *testing.T) {
 	noteSources()
 	document, err := os.ReadFile(filepath.Join("..", "docs", "protocol.md"))

@@ -55,7 +55,8 @@ func ask(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("no request %s", args[0])
 }
 
-// login is "login NAME PASSWORD [CODE]": it must be answered with the code (0), or, with a ! before, with 1.
+// login is "login NAME PASSWORD [CODE]": it must be answered with the code (0), or, with a !
+// before, with 1.
 func login(ts *testscript.TestScript, neg bool, args []string) {
 	want := map[bool]string{false: "0", true: "1"}[neg]
 	if len(args) == 3 && !neg {

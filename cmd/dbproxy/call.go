@@ -64,7 +64,8 @@ The exit code says what became of it:
 	f.StringVar(&call.data.text, "text", "", "fill the message's data (msg_data) with `text`")
 	f.StringVar(&call.data.file, "file", "", "fill it with what is in a file of that `name`")
 	f.Uint32Var(&call.data.seconds, "voice", 0, "with --file: a voice message of so many `seconds`")
-	f.BoolVar(&call.decode, "decode", false, "show bytes as text, decrypted; as \"base64:...\" if they are none")
+	f.BoolVar(&call.decode, "decode", false,
+		"show bytes as text, decrypted; as \"base64:...\" if they are none")
 	f.BoolVar(&call.raw, "raw", false, "show the frames, explained, on standard error")
 	call.texts = textsFlag(c)
 	f.StringVar(&call.addr, "addr", "127.0.0.1:10600", "the proxy's `address`")

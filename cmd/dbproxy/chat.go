@@ -37,7 +37,8 @@ as if typed, and the exit code is 1 when one of them could not be done.`,
 	}
 	addr := proxyFlag(c)
 	name := c.Flags().String("as", "", "the `name` to log in with")
-	encrypt := c.Flags().Bool("encrypt", false, "send texts encrypted, so that TeamTalk's own clients can read them")
+	encrypt := c.Flags().Bool("encrypt", false,
+		"send texts encrypted, so that TeamTalk's own clients can read them")
 	findTexts := textsFlag(c)
 	stdin := c.Flags().Bool("password-stdin", false, "read the password from the first line of standard input")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
@@ -58,8 +59,10 @@ as if typed, and the exit code is 1 when one of them could not be done.`,
 		if err != nil {
 			return err
 		}
-		opt := chatui.Options{Client: conn, Name: *name, Password: password, Style: terminal.NewStyle(c.OutOrStdout()),
-			Readable: texts.Readable}
+		opt := chatui.Options{
+			Client: conn, Name: *name, Password: password,
+			Style: terminal.NewStyle(c.OutOrStdout()), Readable: texts.Readable,
+		}
 		if *encrypt {
 			opt.Encrypt = texts.Encrypt
 		}

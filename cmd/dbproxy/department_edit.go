@@ -149,10 +149,11 @@ func changeDepartment(
 		return fmt.Errorf("department not changed: %w", err)
 	}
 	said := ""
-	changed, err := store.ChangeDepartment(c.Context(), found.ID, sameName, func(d *chat.Department) error {
+	noted := func(d *chat.Department) error {
 		said = change(d)
 		return nil
-	})
+	}
+	changed, err := store.ChangeDepartment(c.Context(), found.ID, sameName, noted)
 	if err != nil {
 		return fmt.Errorf("department not changed: %w", sameNameHint(err))
 	}

@@ -12,11 +12,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/config"
 )
 
-// textsFlag gives a command that talks to a proxy, and shows texts, the flag that says with which key they are encrypted.
-// The function it returns finds that out.
+// textsFlag gives a command that talks to a proxy, and shows texts, the flag that says with which
+// key they are encrypted. The function it returns finds that out.
 func textsFlag(c *cobra.Command) func() (chat.TextCipher, error) {
-	conf := c.Flags().String("config", "", "decrypt texts with the aesKey of a configuration `file`; without "+
-		"this ./dbproxyserver.conf is taken, and without that the key of TeamTalk's own files")
+	conf := c.Flags().String("config", "", "decrypt texts with the aesKey of a configuration `file`; "+
+		"without this ./dbproxyserver.conf is taken, and without that the key of TeamTalk's own files")
 	_ = c.MarkFlagFilename("config", "conf") // fails only without the flag
 	return func() (chat.TextCipher, error) {
 		path := *conf

@@ -163,7 +163,9 @@ away) and groups, an array of objects with the fields
 	return c
 }
 
-func showUser(c *cobra.Command, store *records.Store, u chat.User, lock lockState, groups []chat.GroupSummary) error {
+func showUser(
+	c *cobra.Command, store *records.Store, u chat.User, lock lockState, groups []chat.GroupSummary,
+) error {
 	departments, err := departmentNames(c.Context(), store)
 	if err != nil {
 		return err

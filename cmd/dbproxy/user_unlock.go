@@ -14,7 +14,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
-// locks are the names that are locked out by failed logins. While Redis is away, errors are counters.ErrEachForItself.
+// locks are the names that are locked out by failed logins. While Redis is away, errors are
+// counters.ErrEachForItself.
 type locks interface {
 	// LockedUntil returns until when a name is locked out; the zero time when it is not.
 	LockedUntil(ctx context.Context, name string, now time.Time) (time.Time, error)
@@ -97,7 +98,8 @@ func (s lockState) String() string {
 	}
 }
 
-// json is the state for programs: Unix seconds, 0 when it is not locked out, nil when that is not known.
+// json is the state for programs: Unix seconds, 0 when it is not locked out, nil when that is not
+// known.
 func (s lockState) json() *int64 {
 	until := int64(0)
 	switch {

@@ -14,7 +14,8 @@ func CheckUser(u User) error {
 	if u.Name == "" {
 		return Errorf(Invalid, "the name is empty")
 	}
-	if err := cmp.Or(checkBlanks("name", u.Name), checkBlanks("nick", u.Nick), checkBlanks("domain", u.Domain)); err != nil {
+	err := cmp.Or(checkBlanks("name", u.Name), checkBlanks("nick", u.Nick), checkBlanks("domain", u.Domain))
+	if err != nil {
 		return err
 	}
 	for _, f := range []struct {
@@ -63,8 +64,8 @@ func checkLine(what, text string, max int) error {
 	return checkText(what, text, max)
 }
 
-// checkBlanks refuses a name that nobody could tell from another where it is shown. What clients and the back office send
-// may have such names: only those who type one are asked again.
+// checkBlanks refuses a name that nobody could tell from another where it is shown. What clients
+// and the back office send may have such names: only those who type one are asked again.
 func checkBlanks(what, name string) error {
 	if strings.TrimSpace(name) != name {
 		return Errorf(Invalid, "%s %q has blanks around it", what, name)

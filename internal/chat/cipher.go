@@ -9,10 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// TextCipher encrypts texts as TeamTalk's own clients do, and decrypts theirs: AES-256, each block by itself; the text is
-// padded with zeros to whole blocks, of which the last four bytes hold its length, big-endian; base64. The rules never
-// decrypt anything: a message is stored and answered as it came. It is for those who show texts to people, and for the
-// label of voice messages. It is safe for concurrent use.
+// TextCipher encrypts texts as TeamTalk's own clients do, and decrypts theirs: AES-256, each block
+// by itself; the text is padded with zeros to whole blocks, of which the last four bytes hold its
+// length, big-endian; base64. The rules never decrypt anything: a message is stored and answered as
+// it came. It is for those who show texts to people, and for the label of voice messages. It is
+// safe for concurrent use.
 type TextCipher struct{ block cipher.Block }
 
 // lengthBytes is how many bytes at the end of the last block hold the length of the text.
@@ -38,8 +39,8 @@ func (c TextCipher) Encrypt(text string) string {
 	return base64.StdEncoding.EncodeToString(padded)
 }
 
-// Readable returns the text that a client encrypted, and any other as it is: one that is not encrypted, or with another
-// key.
+// Readable returns the text that a client encrypted, and any other as it is: one that is not
+// encrypted, or with another key.
 func (c TextCipher) Readable(text string) string {
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(b) == 0 || len(b)%aes.BlockSize != 0 {

@@ -17,8 +17,8 @@ func textCipher(t *testing.T, key string) chat.TextCipher {
 	return c
 }
 
-// encrypted are texts as TeamTalk's clients encrypt them with the key of the suite's own configuration files, padded by
-// hand and encrypted by openssl enc -aes-256-ecb -nopad -base64 -A.
+// encrypted are texts as TeamTalk's clients encrypt them with the key of the suite's own
+// configuration files, padded by hand and encrypted by openssl enc -aes-256-ecb -nopad -base64 -A.
 var encrypted = map[string]string{
 	"":                              "e5RnnlJkv4QGnGhkMwfvgA==",
 	"a":                             "8+lyaGSNdKxdsEEADyYxvw==",

@@ -1,6 +1,7 @@
 package chat
 
-// voiceLabel is what stands for the sound of a voice message in lists, encrypted as clients expect it.
+// voiceLabel is what stands for the sound of a voice message in lists, encrypted as clients expect
+// it.
 func voiceLabel(key string) (string, error) {
 	c, err := NewTextCipher(key)
 	if err != nil {

@@ -81,7 +81,8 @@ func (c *chat) print(messages []*impb.MsgInfo) {
 			}
 			line = at.Format(layout) + line
 		}
-		c.Screen.Print(c.Style.Dim(line) + c.Style.Name(c.nameOf(m.GetFromSessionId())+":") + " " + c.show(m.GetMsgType(), m.GetMsgData(), false))
+		c.Screen.Print(c.Style.Dim(line) + c.Style.Name(c.nameOf(m.GetFromSessionId())+":") + " " +
+			c.show(m.GetMsgType(), m.GetMsgData(), false))
 		c.newest = max(c.newest, m.GetMsgId())
 		if c.oldest == 0 || m.GetMsgId() < c.oldest {
 			c.oldest = m.GetMsgId()

@@ -102,7 +102,8 @@ func (f *filling) at(ago time.Duration) { f.shown.Store(f.now.Add(-ago).Unix()) 
 func (f *filling) hire(ctx context.Context) (err error) {
 	ids := make(map[string]uint32)
 	for i, d := range departments {
-		ids[d.name], err = f.records.AddDepartment(ctx, chat.Department{Name: d.name, Parent: ids[d.above], Priority: uint32(i)}, false)
+		dept := chat.Department{Name: d.name, Parent: ids[d.above], Priority: uint32(i)}
+		ids[d.name], err = f.records.AddDepartment(ctx, dept, false)
 		if err != nil {
 			return fmt.Errorf("department %s: %w", d.name, err)
 		}

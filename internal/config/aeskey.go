@@ -1,7 +1,7 @@
 package config
 
-// LoadAESKey is Load for the key of texts alone, for commands that show texts and use no servers: whatever else is wrong
-// with the configuration is no matter of theirs.
+// LoadAESKey is Load for the key of texts alone, for commands that show texts and use no servers:
+// whatever else is wrong with the configuration is no matter of theirs.
 func LoadAESKey(path string, env []string) (Secret, error) {
 	text, err := readSmall(path, maxFile)
 	if err != nil {

@@ -1,6 +1,7 @@
 package counters
 
-// LimitNames has fewer names be remembered than there would be, so that a test need not make so many.
+// LimitNames has fewer names be remembered than there would be, so that a test need not make so
+// many.
 func (f *Failures) LimitNames(most int) { f.most = most }
 
 // LimitNames has fewer names be remembered in Redis.

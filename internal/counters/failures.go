@@ -14,15 +14,18 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// maxNames is how many names with failed logins are remembered. Beyond, those with the fewest failures are forgotten, of
-// these the ones whose last failure is the oldest; so a name that is locked out is among the last.
+// maxNames is how many names with failed logins are remembered. Beyond, those with the fewest
+// failures are forgotten, of these the ones whose last failure is the oldest; so a name that is
+// locked out is among the last.
 const maxNames = 1_000_000
 
 const (
-	// rowsPerSecond is how many names a process writes to the table in a second, so that a flood of made-up names leaves
-	// the disk to the messages. In a chat.LockoutWindow that makes less than maxNames, so the table needs no other bound.
+	// rowsPerSecond is how many names a process writes to the table in a second, so that a flood of
+	// made-up names leaves the disk to the messages. In a chat.LockoutWindow that makes less than
+	// maxNames, so the table needs no other bound.
 	rowsPerSecond = 500
-	// keepEvery is how often what has changed is written, but for names that are locked out: those at once.
+	// keepEvery is how often what has changed is written, but for names that are locked out: those
+	// at once.
 	keepEvery = time.Second
 )
 
@@ -30,15 +33,17 @@ const (
 type FailureTable interface {
 	// FailedAt returns when logins of a name failed, the oldest first; none when nothing is stored.
 	FailedAt(ctx context.Context, name string) ([]time.Time, error)
-	// KeepFailures stores these times, the oldest first, in the place of what is stored of the names; no times: nothing
-	// is to be stored. It forgets some names without a failure since a time, and says whether there may be more of them.
+	// KeepFailures stores these times, the oldest first, in the place of what is stored of the
+	// names; no times: nothing is to be stored. It forgets some names without a failure since a
+	// time, and says whether there may be more of them.
 	KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (more bool, err error)
 }
 
-// Failures implements chat.Failures for one process that serves: in memory, and, if there is one, in a table, where
-// commands beside it see which names are locked out, and unlock them. The zero value, without a table, is ready to use.
-// Of what a table is to have, names that are locked out are written at once, all others within a second or two, unless
-// there are very many: what is not written is lost with the process.
+// Failures implements chat.Failures for one process that serves: in memory, and, if there is one,
+// in a table, where commands beside it see which names are locked out, and unlock them. The zero
+// value, without a table, is ready to use. Of what a table is to have, names that are locked out
+// are written at once, all others within a second or two, unless there are very many: what is not
+// written is lost with the process.
 type Failures struct {
 	Table FailureTable     // nil: there is none
 	Now   func() time.Time // the clock; nil means time.Now
@@ -110,8 +115,8 @@ func lockedUntil(at []int64) time.Time {
 	return time.UnixMilli(at[len(at)-chat.LockoutFailures]).Add(chat.LockoutWindow)
 }
 
-// times returns the failures of a name that count now. A name that this process does not know may be in the table; one
-// that is locked out there may have been unlocked.
+// times returns the failures of a name that count now. A name that this process does not know may
+// be in the table; one that is locked out there may have been unlocked.
 func (f *Failures) times(ctx context.Context, key nameKey, now time.Time) ([]int64, error) {
 	f.mu.Lock()
 	entry, known := f.names[key]
@@ -175,8 +180,8 @@ func (f *Failures) put(key nameKey, entry failed, now time.Time) {
 	}
 }
 
-// shrink forgets what does not count any more, and then names until few enough are left: those with the fewest failures
-// first, and of these the ones whose last failure is the oldest.
+// shrink forgets what does not count any more, and then names until few enough are left: those with
+// the fewest failures first, and of these the ones whose last failure is the oldest.
 func (f *Failures) shrink(to int, now time.Time) {
 	var last [chat.LockoutFailures + 1][]int64 // by how many failures there are
 	for key, entry := range f.names {
@@ -194,8 +199,12 @@ func (f *Failures) shrink(to int, now time.Time) {
 		}
 		slices.Sort(times)
 		drop := min(over, len(times))
+		if drop == 0 {
+			continue
+		}
+		until := times[drop-1]
 		for key, entry := range f.names {
-			if drop > 0 && len(latest(entry.at, now)) == n && lastOf(entry) <= times[min(over, len(times))-1] {
+			if drop > 0 && len(latest(entry.at, now)) == n && lastOf(entry) <= until {
 				delete(f.names, key)
 				drop--
 			}
@@ -211,8 +220,8 @@ func lastOf(entry failed) int64 {
 	return entry.at[len(entry.at)-1]
 }
 
-// Clear implements chat.Failures. The table follows: a name with failures there is not locked out, or nobody could have
-// logged in with it.
+// Clear implements chat.Failures. The table follows: a name with failures there is not locked out,
+// or nobody could have logged in with it.
 func (f *Failures) Clear(_ context.Context, name string) error {
 	key := keyOf(name)
 	f.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// SharedFailures implements chat.Failures in Redis, for all proxies: the times of the latest failures of each name,
-// bounded like Failures. While Redis is away each proxy counts for itself.
+// SharedFailures implements chat.Failures in Redis, for all proxies: the times of the latest
+// failures of each name, bounded like Failures. While Redis is away each proxy counts for itself.
 type SharedFailures struct {
 	role *role
 	own  Failures
@@ -21,9 +21,9 @@ type SharedFailures struct {
 // Failures are the failed logins, shared by all who use the same Redis.
 func (r *Redis) Failures() *SharedFailures { return &r.failures }
 
-// failedKey is a hash of a name's hash -> times of its failures, in milliseconds, joined by commas; its companion is a
-// set of the same, ordered as they are to be forgotten: by how many failures there are, then by the time of the last.
-// Both are gone when nothing in them counts any more.
+// failedKey is a hash of a name's hash -> times of its failures, in milliseconds, joined by commas;
+// its companion is a set of the same, ordered as they are to be forgotten: by how many failures
+// there are, then by the time of the last. Both are gone when nothing in them counts any more.
 const failedKey = "dbproxy:failed"
 
 // addFailure: ARGV name, now, how many times of a name are kept, how many names, the window.
@@ -92,8 +92,8 @@ func (f *SharedFailures) Count(ctx context.Context, name string, now time.Time) 
 // ErrEachForItself is why SharedFailures does not know who is locked out.
 var ErrEachForItself = errors.New("while Redis is away each proxy counts failed logins for itself")
 
-// LockedUntil returns until when a name is locked out; the zero time when it is not. While Redis is away the error is
-// ErrEachForItself, with the cause.
+// LockedUntil returns until when a name is locked out; the zero time when it is not. While Redis is
+// away the error is ErrEachForItself, with the cause.
 func (f *SharedFailures) LockedUntil(ctx context.Context, name string, now time.Time) (time.Time, error) {
 	at, err := f.times(ctx, name, now)
 	return lockedUntil(at), forItself(err)
@@ -110,8 +110,9 @@ func forItself(err error) error {
 // Add implements chat.Failures.
 func (f *SharedFailures) Add(ctx context.Context, name string, now time.Time) error {
 	_ = f.own.Add(ctx, name, now) // for when Redis goes away; it cannot fail
-	_, _ = f.role.do(ctx, []command{run(addFailure, failedKey, keyOf(name).String(), strconv.FormatInt(now.UnixMilli(), 10),
-		decimal(chat.LockoutFailures), decimal(f.most), strconv.FormatInt(chat.LockoutWindow.Milliseconds(), 10))})
+	at, window := strconv.FormatInt(now.UnixMilli(), 10), strconv.FormatInt(chat.LockoutWindow.Milliseconds(), 10)
+	_, _ = f.role.do(ctx, []command{run(addFailure, failedKey, keyOf(name).String(), at,
+		decimal(chat.LockoutFailures), decimal(f.most), window)})
 	return nil
 }
 
@@ -122,7 +123,8 @@ func (f *SharedFailures) Clear(ctx context.Context, name string) error {
 	return nil
 }
 
-// Unlock forgets the failures of a name, for all proxies that reach Redis. Errors are as of LockedUntil.
+// Unlock forgets the failures of a name, for all proxies that reach Redis. Errors are as of
+// LockedUntil.
 func (f *SharedFailures) Unlock(ctx context.Context, name string, _ time.Time) error {
 	results, err := f.role.do(ctx, []command{run(clearFailures, failedKey, keyOf(name).String())})
 	if err == nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// note has a name written to the table, if there is one; urgent means before others, and in any case.
+// note has a name written to the table, if there is one; urgent means before others, and in any
+// case.
 func (f *Failures) note(key nameKey, urgent bool) {
 	if f.Table == nil {
 		return
@@ -48,8 +49,9 @@ func (f *Failures) Run(ctx context.Context) error {
 	}
 }
 
-// keep writes what waits to be written, as far as the rate allows. Who waits for another to do so finds it done. What
-// could not be written is tried again a second later: the process counts on meanwhile.
+// keep writes what waits to be written, as far as the rate allows. Who waits for another to do so
+// finds it done. What could not be written is tried again a second later: the process counts on
+// meanwhile.
 func (f *Failures) keep(ctx context.Context, now time.Time) {
 	if f.Table == nil {
 		return
@@ -77,12 +79,13 @@ func (f *Failures) keep(ctx context.Context, now time.Time) {
 		if log == nil {
 			log = slog.Default()
 		}
-		log.Warn("failed logins are counted, but could not be stored: a name that is locked out cannot be unlocked by a command "+
-			"until they are, and is free after a restart", "names", len(names), "err", err)
+		log.Warn("failed logins are counted, but could not be stored: until they are, a command cannot unlock "+
+			"a name that is locked out, and a restart does", "names", len(names), "err", err)
 	}
 }
 
-// take returns the failures of names that are to be written now, and whether the table has more to forget.
+// take returns the failures of names that are to be written now, and whether the table has more to
+// forget.
 func (f *Failures) take() (names map[nameKey][]int64, more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,8 +8,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// AddDepartment makes a department and returns its id; kind NotFound when its parent does not exist (0 means none), and,
-// unless sameName is set, NotAllowed when there is an open one of that name under the same parent.
+// AddDepartment makes a department and returns its id; kind NotFound when its parent does not exist
+// (0 means none), and, unless sameName is set, NotAllowed when there is an open one of that name
+// under the same parent.
 func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName bool) (id uint32, err error) {
 	if err := chat.CheckDepartment(d); err != nil {
 		return 0, err
@@ -43,8 +44,9 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName b
 
 // ChangeDepartment calls change for a department and stores what it changed, with a new updated; it reports whether that
 // was anything. change may be called again, when the transaction has to be repeated. Kind NotFound when the department
-// or its parent does not exist, kind Invalid when it would stand above itself; unless sameName is set, NotAllowed when
-// another open one has its new name under its parent, or its name under its new parent.
+// or its parent does not exist, kind Invalid when it would stand above itself; unless sameName is
+// set, NotAllowed when another open one has its new name under its parent, or its name under its
+// new parent.
 func (s *Store) ChangeDepartment(
 	ctx context.Context, id uint32, sameName bool, change func(*chat.Department) error,
 ) (changed bool, err error) {
@@ -90,11 +92,13 @@ func (s *Store) ChangeDepartment(
 	return changed && err == nil, s.wrote(err, subject{kind: allDepartments})
 }
 
-// sameDepartment returns an error if another of all departments has the name and the parent of one, and is open.
+// sameDepartment returns an error if another of all departments has the name and the parent of one,
+// and is open.
 func sameDepartment(d chat.Department, all []chat.Department) error {
 	for _, other := range all {
 		if other.ID != d.ID && other.Name == d.Name && other.Parent == d.Parent && other.Status == 0 {
-			return chat.Errorf(chat.NotAllowed, "there is a department named %q already, with the id %d", d.Name, other.ID)
+			return chat.Errorf(chat.NotAllowed, "there is a department named %q already, with the id %d",
+				d.Name, other.ID)
 		}
 	}
 	return nil

@@ -12,7 +12,8 @@ import (
 // failuresPruned is how many names KeepFailures forgets at most each time.
 const failuresPruned = 1000
 
-// FailedAt returns when logins of a name failed, as KeepFailures has stored it; none where nothing is.
+// FailedAt returns when logins of a name failed, as KeepFailures has stored it; none where nothing
+// is.
 func (s *Store) FailedAt(ctx context.Context, name string) (at []time.Time, err error) {
 	query := "SELECT times FROM IMProxyFailure WHERE name=?"
 	err = s.query(ctx, "failed logins", query, []any{name}, func(scan scanner) error {
@@ -28,10 +29,12 @@ func (s *Store) FailedAt(ctx context.Context, name string) (at []time.Time, err 
 	return at, err
 }
 
-// KeepFailures stores when logins of names failed, oldest first, in the place of what is stored of these names; no times
-// mean that nothing is to be kept. It also forgets names whose last failure was before a time, as many as it forgets at
-// once, and says whether there may be more.
-func (s *Store) KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (more bool, err error) {
+// KeepFailures stores when logins of names failed, oldest first, in the place of what is stored of
+// these names; no times mean that nothing is to be kept. It also forgets names whose last failure
+// was before a time, as many as it forgets at once, and says whether there may be more.
+func (s *Store) KeepFailures(
+	ctx context.Context, names map[string][]time.Time, before time.Time,
+) (more bool, err error) {
 	var rows, gone []any
 	for name, at := range names {
 		if len(at) == 0 {

@@ -67,8 +67,8 @@ func Run(ctx context.Context, f Feed, opt Options) error {
 	return err
 }
 
-// line is what is printed of a message: when, from whom to whom, its id in the talk, what kind, and how many bytes of
-// text or sound.
+// line is what is printed of a message: when, from whom to whom, its id in the talk, what kind, and
+// how many bytes of text or sound.
 func line(a records.Added, opt Options) string {
 	kind := "text"
 	if a.Type.Voice() {
@@ -91,7 +91,8 @@ func line(a records.Added, opt Options) string {
 	return s + "  " + strconv.Quote(text)
 }
 
-// whoWidth is how many places "ann (1) > bob (2)" has, so that lines have 80; longer names take more.
+// whoWidth is how many places "ann (1) > bob (2)" has, so that lines have 80; longer names take
+// more.
 const whoWidth = 28
 
 // named is a name with its id, and a dash where there is no name.
