@@ -16,7 +16,9 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build bin/dbproxy, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE) -X main.commit=$(COMMIT)' -o bin/dbproxy ./cmd/dbproxy
+	@test -e bin/dbproxy || printf '%s\n' "The first build takes minutes, half of them for modernc.org/sqlite/lib." \
+	  "Packages are named as they are compiled."
+	CGO_ENABLED=0 $(GO) build -v -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE) -X main.commit=$(COMMIT)' -o bin/dbproxy ./cmd/dbproxy
 
 install: build ## Install under PREFIX; with ORIGINAL=DIR in the original's place
 	bin/dbproxy man bin/man

@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"demo":        {"client", "company", "impb"},
 	"chatui":      {"client", "impb", "terminal"},
 	"terminal":    {},
-	"tail":        {"records"},
+	"tail":        {"records", "terminal"},
 	"doctor":      {"chat", "records"},
 	"datadir":     {"descriptors"},
 	"descriptors": {},

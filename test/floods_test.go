@@ -20,15 +20,11 @@ import (
 var floods = map[string]func(conn, i uint32) proto.Message{
 	"people":     func(uint32, uint32) proto.Message { return usersInfo(1, 1, 2) },
 	"unread":     func(_, i uint32) proto.Message { return unread(1 + i) },
-	"logins":     func(conn, i uint32) proto.Message { return login(fmt.Sprintf("x-%d-%d", conn, i)) },
+	"logins":     func(conn, i uint32) proto.Message { return login(fmt.Sprintf("x-%d-%d", conn, i), "wrong") },
 	"groups":     func(_, i uint32) proto.Message { return &impb.IMNormalGroupListReq{UserId: new(1 + i)} },
 	"signatures": func(conn, i uint32) proto.Message { return signature(1000+100*conn+i, "x") },
 	"one talk":   func(uint32, uint32) proto.Message { return pairText(5, 8, "x") },
 	"many talks": func(conn, i uint32) proto.Message { return pairText(1000+i, 2000+conn, "x") },
-}
-
-func login(name string) *impb.IMValidateReq {
-	return &impb.IMValidateReq{UserName: &name, Password: proto.String("wrong")}
 }
 
 func signature(user uint32, text string) *impb.IMChangeSignInfoReq {
@@ -115,7 +111,7 @@ func askFor(t *testing.T, addr string, frames [][]byte, stop <-chan struct{}, on
 func (p *polite) smallRound() {
 	p.t.Helper()
 	for _, req := range []proto.Message{
-		usersInfo(1, 1), unread(2), login("bob"), pairText(3, 4, "hello"), signature(3, "me"),
+		usersInfo(1, 1), unread(2), login("bob", "wrong"), pairText(3, 4, "hello"), signature(3, "me"),
 	} {
 		p.ask(req)
 	}

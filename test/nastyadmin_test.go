@@ -84,7 +84,8 @@ func (w *place) administerOne(t *testing.T, text string) {
 	w.administer(t, "", "user", "edit", "9", "--signature", text, "--avatar", text)
 	w.administer(t, "", "department", "add", text)
 	w.administer(t, "", "group", "create", text,
-		"--creator", "1", "--members", "1,2", "--avatar", text)
+		"--creator", "1", "--members", "1,2", "--avatar", text,
+		"--same-name") // clients have made such groups
 	var shown struct{ Name, Nick string }
 	out := w.administer(t, "", "user", "show", text, "--json")
 	out = out[max(strings.Index(out, "{\n"), 0):] // warnings may come before it

@@ -55,13 +55,16 @@ func ask(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("no request %s", args[0])
 }
 
-// login is the script command "login NAME PASSWORD": the proxy at $ADDR must accept them; with "!" it must call them
-// wrong.
+// login is "login NAME PASSWORD [CODE]": it must be answered with the code (0), or, with a !
+// before, with 1.
 func login(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: login NAME PASSWORD")
+	want := map[bool]string{false: "0", true: "1"}[neg]
+	if len(args) == 3 && !neg {
+		want = args[2]
+	} else if len(args) != 2 {
+		ts.Fatalf("usage: [!] login NAME PASSWORD or login NAME PASSWORD CODE")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := client.Dial(ctx, ts.Getenv("ADDR"))
 	ts.Check(err)
@@ -69,7 +72,14 @@ func login(ts *testscript.TestScript, neg bool, args []string) {
 	hash := chat.ClientHash(args[1])
 	answer, err := client.Call[*impb.IMValidateRsp](ctx, c, &impb.IMValidateReq{UserName: &args[0], Password: &hash})
 	ts.Check(err)
-	if code := answer.GetResultCode(); code != 0 && code != 1 || neg != (code == 1) {
-		ts.Fatalf("login of %s is answered with code %d", args[0], code)
+	if code := fmt.Sprint(answer.GetResultCode()); code != want {
+		ts.Fatalf("login of %s is answered with code %s, not %s", args[0], code, want)
+	}
+}
+
+// failed is "failed NAME": so many logins of it fail that it is locked out.
+func failed(ts *testscript.TestScript, _ bool, args []string) {
+	for range chat.LockoutFailures {
+		login(ts, true, []string{args[0], "a guess"})
 	}
 }

@@ -78,7 +78,9 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 		return b, fmt.Errorf("opening %s: %w", dir.Database(), dir.Explain(err))
 	}
 	b.descriptors, b.perSound = forSQLite, perFile
-	b.store, b.sync, b.rules = store, store, embedded(store, sounds)
+	failures := &counters.Failures{Table: store, Log: s.log}
+	b.store, b.sync, b.rules = store, store, embedded(store, sounds, failures)
+	b.loops = append(b.loops, failures.Run)
 	b.where = []any{"data", dir.Path()}
 	b.announce = dir.Announce
 	b.fill = func(ctx context.Context, opt chat.Options) (company.State, error) {
@@ -88,10 +90,10 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 }
 
 // embedded is the store of a data directory.
-func embedded(store *records.Store, sounds chat.Voice) chat.Store {
+func embedded(store *records.Store, sounds chat.Voice, failures chat.Failures) chat.Store {
 	rules, counted := rulesOf(store), counters.Embedded{Records: store}
 	rules.Sequencer, rules.Counters = counted, counted
-	rules.Voice, rules.Failures = sounds, &counters.Failures{}
+	rules.Voice, rules.Failures = sounds, failures
 	return rules
 }
 

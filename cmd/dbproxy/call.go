@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
 // What "dbproxy call" exits with, besides 0 and 1.
@@ -22,6 +23,7 @@ type calling struct {
 	addr        string
 	timeout     time.Duration
 	raw, decode bool
+	texts       func() (chat.TextCipher, error) // for decode
 	data        callData
 	in          io.Reader
 	out, notes  io.Writer // notes is standard error
@@ -37,6 +39,9 @@ MESSAGE is the request's name: IMUsersInfoReq, or usersinfo for short. JSON has
 its fields, in protobuf's JSON form: enums by name or number, bytes in base64;
 "-" reads it from standard input. Fields with a natural value can be left out:
 --describe shows which. --text and --file fill msg_data without base64.
+
+--decode shows texts that TeamTalk's clients have encrypted as what they wrote,
+and all others as they are.
 
 The exit code says what became of it:
   0  answered; or sent, when the request has no answer
@@ -59,8 +64,10 @@ The exit code says what became of it:
 	f.StringVar(&call.data.text, "text", "", "fill the message's data (msg_data) with `text`")
 	f.StringVar(&call.data.file, "file", "", "fill it with what is in a file of that `name`")
 	f.Uint32Var(&call.data.seconds, "voice", 0, "with --file: a voice message of so many `seconds`")
-	f.BoolVar(&call.decode, "decode", false, "show bytes as text; as \"base64:...\" if they are none")
+	f.BoolVar(&call.decode, "decode", false,
+		"show bytes as text, decrypted; as \"base64:...\" if they are none")
 	f.BoolVar(&call.raw, "raw", false, "show the frames, explained, on standard error")
+	call.texts = textsFlag(c)
 	f.StringVar(&call.addr, "addr", "127.0.0.1:10600", "the proxy's `address`")
 	f.DurationVar(&call.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
 	c.MarkFlagsMutuallyExclusive("list", "describe", "example")

@@ -12,15 +12,17 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
 // formatJSON is a message as indented JSON with the names of the .proto files, empty lists included, and a newline at the
-// end. With decode, bytes are shown as decodedBytes has them.
-func formatJSON(m proto.Message, decode bool) ([]byte, error) {
+// end. Unless decoded is nil, bytes are shown as it has them.
+func formatJSON(m proto.Message, decoded func(field string, value []byte) string) ([]byte, error) {
 	opt := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true, AllowPartial: true}
 	raw, err := opt.Marshal(m)
-	if err == nil && decode {
-		raw, err = decodeObject(raw, m.ProtoReflect().Descriptor())
+	if err == nil && decoded != nil {
+		raw, err = decoder(decoded).object(raw, m.ProtoReflect().Descriptor())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("writing %s as JSON: %w", m.ProtoReflect().Descriptor().Name(), err)
@@ -33,8 +35,11 @@ func formatJSON(m proto.Message, decode bool) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// decodeObject is a message's JSON with its bytes shown by decodedBytes, all else as it was.
-func decodeObject(raw []byte, kind protoreflect.MessageDescriptor) ([]byte, error) {
+// decoder says how the bytes of a field are shown.
+type decoder func(field string, value []byte) string
+
+// object is a message's JSON with its bytes shown as d has them, all else as it was.
+func (d decoder) object(raw []byte, kind protoreflect.MessageDescriptor) ([]byte, error) {
 	in := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := in.Token(); err != nil { // the opening brace
 		return nil, err
@@ -57,7 +62,7 @@ func decodeObject(raw []byte, kind protoreflect.MessageDescriptor) ([]byte, erro
 			out = append(out, ',')
 		}
 		out = fmt.Appendf(out, "%q:", f.Name())
-		if value, err = decodeValue(value, f); err != nil {
+		if value, err = d.value(value, f); err != nil {
 			return nil, err
 		}
 		out = append(out, value...)
@@ -65,7 +70,7 @@ func decodeObject(raw []byte, kind protoreflect.MessageDescriptor) ([]byte, erro
 	return append(out, '}'), nil
 }
 
-func decodeValue(value json.RawMessage, f protoreflect.FieldDescriptor) (json.RawMessage, error) {
+func (d decoder) value(value json.RawMessage, f protoreflect.FieldDescriptor) (json.RawMessage, error) {
 	switch {
 	case f.Message() != nil && f.IsList():
 		var items []json.RawMessage
@@ -73,7 +78,7 @@ func decodeValue(value json.RawMessage, f protoreflect.FieldDescriptor) (json.Ra
 			return nil, err
 		}
 		for i := range items {
-			item, err := decodeObject(items[i], f.Message())
+			item, err := d.object(items[i], f.Message())
 			if err != nil {
 				return nil, err
 			}
@@ -81,13 +86,13 @@ func decodeValue(value json.RawMessage, f protoreflect.FieldDescriptor) (json.Ra
 		}
 		return marshalPlain(items)
 	case f.Message() != nil:
-		return decodeObject(value, f.Message())
+		return d.object(value, f.Message())
 	case f.Kind() == protoreflect.BytesKind:
 		var b []byte
 		if err := json.Unmarshal(value, &b); err != nil {
 			return nil, err
 		}
-		return marshalPlain(decodedBytes(b))
+		return marshalPlain(d(string(f.Name()), b))
 	}
 	return value, nil
 }
@@ -99,6 +104,16 @@ func marshalPlain(v any) ([]byte, error) {
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(v)
 	return bytes.TrimSpace(out.Bytes()), err
+}
+
+// decoding shows bytes as decodedBytes does, and texts of messages as people wrote them.
+func decoding(texts chat.TextCipher) decoder {
+	return func(field string, value []byte) string {
+		if field == "msg_data" || field == "latest_msg_data" {
+			value = []byte(texts.Readable(string(value)))
+		}
+		return decodedBytes(value)
+	}
 }
 
 // decodedBytes is b as text if it is some, and else "base64:" and its base64.

@@ -25,6 +25,14 @@ func (c *calling) run(ctx context.Context, e catalog.Entry, args []string) error
 	if err != nil {
 		return err
 	}
+	var decoded func(field string, value []byte) string
+	if c.decode {
+		texts, err := c.texts()
+		if err != nil {
+			return err
+		}
+		decoded = decoding(texts)
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	conn, err := c.dial(ctx)
@@ -46,7 +54,7 @@ func (c *calling) run(ctx context.Context, e catalog.Entry, args []string) error
 	if err != nil || answer == nil {
 		return err
 	}
-	text, err := formatJSON(answer, c.decode)
+	text, err := formatJSON(answer, decoded)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (c *calling) example(e catalog.Entry) error {
 	if err != nil {
 		return err
 	}
-	text, err := formatJSON(m, false)
+	text, err := formatJSON(m, nil)
 	if err == nil {
 		_, err = c.out.Write(text)
 	}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
@@ -165,15 +166,24 @@ func TestDecodedJSONDiffersInBytesAlone(t *testing.T) {
 		return &impb.MsgInfo{MsgId: &id, FromSessionId: &id, CreateTime: &id, MsgType: kind, MsgData: []byte(data)}
 	}
 	m := &impb.IMGetMsgListRsp{
-		UserId:     proto.Uint32(1),
-		MsgList:    []*impb.MsgInfo{info(1, "a <b> \"你好\" 👩‍👩‍👧\n"), info(2, "\x00\x00\x00\x03abc"), info(3, "\xff"), info(4, "\x1b[31m")},
+		UserId: proto.Uint32(1),
+		MsgList: []*impb.MsgInfo{info(1, "a <b> \"你好\" 👩‍👩‍👧\n"), info(2, "\x00\x00\x00\x03abc"), info(3, "\xff"), info(4, "\x1b[31m"),
+			info(5, "B4ARdOHy4UktX4x32eJ3vQ==")},
 		AttachData: []byte{},
 	}
 	for decode, want := range map[bool][]string{
-		false: {"YSA8Yj4gIuS9oOWlvSIg8J+RqeKAjfCfkanigI3wn5GnCg==", "AAAAA2FiYw==", "/w==", "G1szMW0="},
-		true:  {"a <b> \"你好\" 👩‍👩‍👧\n", "base64:AAAAA2FiYw==", "base64:/w==", "base64:G1szMW0="},
+		false: {"YSA8Yj4gIuS9oOWlvSIg8J+RqeKAjfCfkanigI3wn5GnCg==", "AAAAA2FiYw==", "/w==", "G1szMW0=", "QjRBUmRPSHk0VWt0WDR4MzJlSjN2UT09"},
+		true:  {"a <b> \"你好\" 👩‍👩‍👧\n", "base64:AAAAA2FiYw==", "base64:/w==", "base64:G1szMW0=", "hello world!"},
 	} {
-		text, err := formatJSON(m, decode)
+		var decoded func(string, []byte) string
+		if decode {
+			texts, err := chat.NewTextCipher(chat.DefaultVoiceKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			decoded = decoding(texts)
+		}
+		text, err := formatJSON(m, decoded)
 		if err != nil {
 			t.Fatal(err)
 		}

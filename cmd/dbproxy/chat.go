@@ -23,19 +23,31 @@ func chatCommand() *cobra.Command {
 		Long: `Chat as somebody, through a running proxy: list people and talks, open one,
 type, page back. /help tells how. What is new is asked for every second.
 
+Texts of TeamTalk's own clients are encrypted, and shown as what was written.
+What you write goes as it is, which those clients cannot read: with --encrypt it
+goes encrypted as theirs.
+
 The password is asked for; with "serve --demo" it is demo. Scripts give it as
 the first line of standard input; then every line is a message or a command,
 as if typed, and the exit code is 1 when one of them could not be done.`,
 		Example: `  dbproxy chat --as ann
+  dbproxy chat --as ann --encrypt --config dbproxyserver.conf
   printf 'demo\n/open bob\nhello\n' | dbproxy chat --as ann --password-stdin`,
 		Args: cobra.NoArgs,
 	}
 	addr := proxyFlag(c)
 	name := c.Flags().String("as", "", "the `name` to log in with")
+	encrypt := c.Flags().Bool("encrypt", false,
+		"send texts encrypted, so that TeamTalk's own clients can read them")
+	findTexts := textsFlag(c)
 	stdin := c.Flags().Bool("password-stdin", false, "read the password from the first line of standard input")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		if *name == "" {
 			return errors.New("say who you are with --as, for example: dbproxy chat --as ann")
+		}
+		texts, err := findTexts()
+		if err != nil {
+			return err
 		}
 		in := bufio.NewReader(c.InOrStdin())
 		conn, err := reach(c.Context(), *addr)
@@ -47,7 +59,13 @@ as if typed, and the exit code is 1 when one of them could not be done.`,
 		if err != nil {
 			return err
 		}
-		opt := chatui.Options{Client: conn, Name: *name, Password: password, Style: terminal.NewStyle(c.OutOrStdout())}
+		opt := chatui.Options{
+			Client: conn, Name: *name, Password: password,
+			Style: terminal.NewStyle(c.OutOrStdout()), Readable: texts.Readable,
+		}
+		if *encrypt {
+			opt.Encrypt = texts.Encrypt
+		}
 		if *stdin {
 			opt.Before = 1
 		}

@@ -28,6 +28,8 @@ func departmentAddCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Make a department",
+		Long: `Make a department. A second open one of that name under the same parent is
+refused without --same-name.`,
 		Example: `  dbproxy department add Engineering
   dbproxy department add 后端 --parent Engineering --priority 2`,
 		Args: oneArg("the department's name"),
@@ -36,6 +38,7 @@ func departmentAddCommand() *cobra.Command {
 	var d chat.Department
 	parent := c.Flags().String("parent", "", "the department above it, by id or `name` (default: none)")
 	c.Flags().Uint32Var(&d.Priority, "priority", 0, "the `place` among its neighbours in clients' lists")
+	sameName := sameNameFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		d.Name = args[0]
 		return data.withRecords(c.Context(), func(store *records.Store) error {
@@ -43,15 +46,28 @@ func departmentAddCommand() *cobra.Command {
 			if d.Parent, err = departmentID(c.Context(), store, *parent); err != nil {
 				return fmt.Errorf("department not added: %w", err)
 			}
-			n, err := store.AddDepartment(c.Context(), d)
+			n, err := store.AddDepartment(c.Context(), d, *sameName)
 			if err != nil {
-				return fmt.Errorf("department not added: %w", err)
+				return fmt.Errorf("department not added: %w", sameNameHint(err))
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "department %d added: %s\n", n, printable(d.Name))
 			return err
 		})
 	}
 	return c
+}
+
+// sameNameFlag gives a command the flag that allows a name which is taken.
+func sameNameFlag(c *cobra.Command) *bool {
+	return c.Flags().Bool("same-name", false, "even if there is one of that name already")
+}
+
+// sameNameHint adds that flag to an error about a name which is taken.
+func sameNameHint(err error) error {
+	if chat.KindOf(err) != chat.NotAllowed {
+		return err
+	}
+	return fmt.Errorf("%w; --same-name allows it", err)
 }
 
 // departmentJSON is a department as programs get it. The names of the fields stay as they are.

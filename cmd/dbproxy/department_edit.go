@@ -16,7 +16,8 @@ func departmentEditCommand() *cobra.Command {
 		Use:   "edit DEPARTMENT",
 		Short: "Change a department",
 		Long: `Change a department, named by id or name. Only what a flag is given for changes.
-People stay in it; it keeps its id.`,
+People stay in it; it keeps its id. The name of another open one under the same
+parent is refused without --same-name.`,
 		Example: `  dbproxy department edit Engineering --priority 3
   dbproxy department edit 2 --parent 0
   dbproxy department edit 3 --name 产品部`,
@@ -27,6 +28,7 @@ People stay in it; it keeps its id.`,
 	name := f.String("name", "", "the new `name`")
 	parent := f.String("parent", "", "the department above it, by id or `name` (0: none)")
 	priority := f.Uint32("priority", 0, "the `place` among its neighbours in clients' lists")
+	sameName := sameNameFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if !given(c, "name", "parent", "priority") {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
@@ -40,7 +42,7 @@ People stay in it; it keeps its id.`,
 			if err != nil {
 				return err
 			}
-			return changeDepartment(c, store, args[0], func(d *chat.Department) string {
+			return changeDepartment(c, store, args[0], *sameName, func(d *chat.Department) string {
 				var said []string
 				if f.Changed("name") && d.Name != *name {
 					said = append(said, fmt.Sprintf("name %q -> %q", d.Name, *name))
@@ -79,7 +81,7 @@ reopen" takes it back.`,
 			if err != nil {
 				return err
 			}
-			return changeDepartment(c, store, args[0], func(d *chat.Department) string {
+			return changeDepartment(c, store, args[0], false, func(d *chat.Department) string {
 				if d.Status == 1 {
 					return ""
 				}
@@ -126,7 +128,7 @@ func departmentReopenCommand() *cobra.Command {
 	data := placeFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
-			return changeDepartment(c, store, args[0], func(d *chat.Department) string {
+			return changeDepartment(c, store, args[0], false, func(d *chat.Department) string {
 				if d.Status == 0 {
 					return ""
 				}
@@ -139,18 +141,21 @@ func departmentReopenCommand() *cobra.Command {
 }
 
 // changeDepartment changes a department and prints what change says about it.
-func changeDepartment(c *cobra.Command, store *records.Store, arg string, change func(*chat.Department) string) error {
+func changeDepartment(
+	c *cobra.Command, store *records.Store, arg string, sameName bool, change func(*chat.Department) string,
+) error {
 	found, err := admin.FindDepartment(c.Context(), store, arg)
 	if err != nil {
 		return fmt.Errorf("department not changed: %w", err)
 	}
 	said := ""
-	changed, err := store.ChangeDepartment(c.Context(), found.ID, func(d *chat.Department) error {
+	noted := func(d *chat.Department) error {
 		said = change(d)
 		return nil
-	})
+	}
+	changed, err := store.ChangeDepartment(c.Context(), found.ID, sameName, noted)
 	if err != nil {
-		return fmt.Errorf("department not changed: %w", err)
+		return fmt.Errorf("department not changed: %w", sameNameHint(err))
 	}
 	if !changed {
 		said = "nothing changed, it is so already"

@@ -39,8 +39,9 @@ func doctorCommand() *cobra.Command {
 		Long: `Look through a data directory, or the MySQL and Redis of a configuration, for
 what races and crashes of original servers left behind: split talks, duplicate
 sessions and members, impossible message ids, counters that disagree. It says
-what there is, how many, with examples, and what a repair does about it.
-Servers may be at work meanwhile. It changes nothing unless told to.
+whether something is wrong, and then what there is, how many, with examples, and
+what a repair does about it. Servers may be at work meanwhile. It changes
+nothing unless told to.
 
 --repair mends what can be mended without loss, a little at a time. It can be
 stopped with Ctrl-C, and goes on when it is run again. Make a backup first.

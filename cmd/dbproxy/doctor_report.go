@@ -12,11 +12,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
-// writeReport prints what was found, for people. A report that is not complete draws no conclusion.
+// writeReport prints what was found, for people, and first what that means.
 func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool) error {
 	var b strings.Builder
 	style := terminal.NewStyle(w)
-	mendable := false
+	said := fold(conclusion(report, e, complete), "", lineWidth)
+	if report.Open() > 0 {
+		said = style.Red(said)
+	}
+	b.WriteString(said + "\n")
 	for _, f := range report.Findings {
 		head := fold(fmt.Sprintf("%s: %s: %s: %s", f.Severity, f.Kind, f.What, admin.Digits(f.Count)), "", lineWidth)
 		if f.Severity == doctor.Wrong {
@@ -29,7 +33,6 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool
 		if more := f.Count - len(f.Examples); more > 0 {
 			fmt.Fprintf(&b, "    … and %s more\n", admin.Digits(more))
 		}
-		mendable = mendable || f.Mend != ""
 		b.WriteString(fold(fate(f, e.repair), "  ", lineWidth) + "\n")
 		for _, left := range f.Left {
 			b.WriteString(fold("left: "+printable(left), "  ", lineWidth) + "\n")
@@ -39,22 +42,40 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool
 		r := report.Ranges[0]
 		fmt.Fprintf(&b, "Ids used: at most %.0f %% of what a table can give (%s).\n", math.Ceil(100*r.Share), r.Table)
 	}
-	switch {
-	case !complete:
-	case report.Open() > 0 && mendable && !e.repair:
-		fmt.Fprintf(&b, "\"%s\" mends what can be mended without loss.\n", e.repairing())
-	case report.Open() > 0 && e.repair:
-		b.WriteString(fold("Left as it is: "+strings.Join(open(report), ", ")+". docs/doctor.md says why.", "", lineWidth) + "\n")
-	case report.Open() > 0:
-	case e.original:
-		b.WriteString("An original server may take over.\n")
-	case mended(report):
-		b.WriteString("Nothing is wrong any more; what else a look had shown was mended with it.\n")
-	default:
-		b.WriteString("Nothing is wrong.\n")
-	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// conclusion is what a report means, and what to do. One that is not complete draws no conclusion.
+func conclusion(report *doctor.Report, e *examining, complete bool) string {
+	found := "Something is wrong: "
+	if e.original {
+		found = "An original server may not take over yet: "
+	}
+	found += kindsOf(report.Open()) + " (" + strings.Join(open(report), ", ") + ")."
+	switch {
+	case !complete && report.Open() > 0:
+		return found + " Not everything was looked at."
+	case !complete:
+		return "Not everything was looked at; nothing was wrong until then."
+	case report.Open() > 0 && e.repair:
+		return found + " It was left as it is; docs/doctor.md says why."
+	case report.Open() > 0 && mendable(report):
+		return found + " \"" + e.repairing() + "\" mends what can be mended without loss."
+	case report.Open() > 0:
+		return found
+	case e.original:
+		return "An original server may take over."
+	case mended(report):
+		return "Nothing is wrong any more; what else a look had shown was mended with it."
+	default:
+		return "Nothing is wrong."
+	}
+}
+
+// mendable is whether a repair would do anything.
+func mendable(report *doctor.Report) bool {
+	return slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool { return f.Mend != "" })
 }
 
 // mended is whether anything was.

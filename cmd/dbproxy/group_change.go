@@ -16,7 +16,7 @@ import (
 
 // rules is the service with which clients' requests are done, for those commands that do the same.
 func rules(store *records.Store) (*chat.Service, error) {
-	return chat.New(embedded(store, nil), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: slog.Default()})
+	return chat.New(embedded(store, nil, nil), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: slog.Default()})
 }
 
 func groupCreateCommand() *cobra.Command {
@@ -24,7 +24,9 @@ func groupCreateCommand() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Make a group",
 		Long: `Make a group. Its creator may add and remove members from a client, and is a
-member only when listed. To a temporary group any user may add members.`,
+member only when listed. To a temporary group any user may add members. A second
+one of that name is refused without --same-name; clients may make as many as
+they like.`,
 		Example: `  dbproxy group create lunch --creator ann --members ann,bob
   dbproxy group create 值班 --creator 1 --members 1,2 --type temporary`,
 		Args: oneArg("the group's name"),
@@ -35,6 +37,7 @@ member only when listed. To a temporary group any user may add members.`,
 	members := f.StringSlice("members", nil, "its `users`, by id or login name, with commas; required")
 	avatar := f.String("avatar", "", "the `URL` of a picture")
 	kind := f.String("type", "normal", "the `kind`: normal or temporary")
+	sameName := sameNameFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		g := chat.NewGroup{Name: args[0], Avatar: *avatar, Type: chat.NormalGroup}
 		switch {
@@ -46,9 +49,9 @@ member only when listed. To a temporary group any user may add members.`,
 			return fmt.Errorf("a group needs both --creator and --members; for example:\n%s", c.Example)
 		}
 		return data.withRecords(c.Context(), func(store *records.Store) error {
-			said, err := createGroup(c.Context(), store, g, *creator, *members)
+			said, err := createGroup(c.Context(), store, g, *creator, *members, *sameName)
 			if err != nil {
-				return fmt.Errorf("group not created: %w", err)
+				return fmt.Errorf("group not created: %w", sameNameHint(err))
 			}
 			_, err = fmt.Fprintln(c.OutOrStdout(), said)
 			return err
@@ -57,7 +60,12 @@ member only when listed. To a temporary group any user may add members.`,
 	return c
 }
 
-func createGroup(ctx context.Context, store *records.Store, g chat.NewGroup, creator string, members []string) (string, error) {
+func createGroup(
+	ctx context.Context, store *records.Store, g chat.NewGroup, creator string, members []string, sameName bool,
+) (string, error) {
+	if err := chat.CheckGroupName(g.Name); err != nil {
+		return "", err
+	}
 	by, err := admin.FindUser(ctx, store, creator)
 	if err != nil {
 		return "", err
@@ -65,6 +73,11 @@ func createGroup(ctx context.Context, store *records.Store, g chat.NewGroup, cre
 	users, err := findJoiners(ctx, store, trimmed(members))
 	if err != nil {
 		return "", err
+	}
+	if !sameName {
+		if err := groupNameFree(ctx, store, g.Name); err != nil {
+			return "", err
+		}
 	}
 	svc, err := rules(store)
 	if err != nil {
@@ -80,6 +93,15 @@ func createGroup(ctx context.Context, store *records.Store, g chat.NewGroup, cre
 		said += fmt.Sprintf("; its creator %s is none of them", printable(by.Name))
 	}
 	return said, nil
+}
+
+// groupNameFree returns an error of the kind NotAllowed if there is a group of that name.
+func groupNameFree(ctx context.Context, store *records.Store, name string) error {
+	ids, err := store.GroupsNamed(ctx, name)
+	if err == nil && len(ids) > 0 {
+		err = chat.Errorf(chat.NotAllowed, "there is a group named %q already, with the id %d", name, ids[0])
+	}
+	return err
 }
 
 // findJoiners finds people who are to be in a group.

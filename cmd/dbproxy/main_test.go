@@ -38,6 +38,7 @@ func TestCommands(t *testing.T) {
 			"ask":       ask,
 			"fetch":     fetch,
 			"login":     login,
+			"failed":    failed,
 			"sql":       runSQL,
 		},
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
@@ -68,6 +69,11 @@ func (p *place) chosen() (path string, err error) {
 
 // withRecords runs work on the records of an existing store, for commands that do their work and end.
 func (p *place) withRecords(ctx context.Context, work func(*records.Store) error) error {
+	return p.withLocks(ctx, func(store *records.Store, _ locks) error { return work(store) })
+}
+
+// withLocks is withRecords for work that needs to know who is locked out, too.
+func (p *place) withLocks(ctx context.Context, work func(*records.Store, locks) error) error {
 	path, err := p.chosen()
 	if err != nil {
 		return err
@@ -81,7 +87,7 @@ func (p *place) withRecords(ctx context.Context, work func(*records.Store) error
 		if err != nil {
 			return err
 		}
-		return errors.Join(work(store), store.Close())
+		return errors.Join(work(store, &counters.Failures{Table: store}), store.Close())
 	}
 	cfg, err := loadConfig(p.cmd, path)
 	if err != nil {
@@ -91,5 +97,5 @@ func (p *place) withRecords(ctx context.Context, work func(*records.Store) error
 	if err != nil {
 		return err
 	}
-	return errors.Join(work(s.store), s.close())
+	return errors.Join(work(s.store, s.redis.Failures()), s.close())
 }

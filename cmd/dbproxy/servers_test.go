@@ -50,6 +50,8 @@ func TestCommandsOnServers(t *testing.T) {
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
 				"proxy":     startProxy,
 				"stopproxy": stopProxy,
+				"login":     login,
+				"failed":    failed,
 				"sql": func(ts *testscript.TestScript, neg bool, args []string) {
 					err := printRows(ts, database(ts).Admin, strings.Join(args, " "))
 					if (err != nil) != neg {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/tail"
@@ -18,10 +19,11 @@ func tailCommand() *cobra.Command {
 		Use:   "tail",
 		Short: "Print each new message as it is stored",
 		Long: `Print each new message of a data directory, or of the MySQL of a configuration,
-as it is stored, one line each: its time, talk, id, sender, kind and size. What
-people wrote is shown only with --content. It reads the store directly, beside
-a running "dbproxy serve" or original servers, and changes nothing. Ctrl-C ends
-it.`,
+as it is stored, one line each: its time, who wrote to whom (#: in a group),
+its id in their talk, its kind and size. What people wrote is shown only with
+--content, decrypted where TeamTalk's own clients have encrypted it, by the
+configuration's aesKey. It reads the store directly, beside a running "dbproxy
+serve" or original servers, and changes nothing. Ctrl-C ends it.`,
 		Example: `  dbproxy tail
   dbproxy tail --since 24h --once
   dbproxy tail --lines 0 --count 1 --content # wait for the next message`,
@@ -44,44 +46,48 @@ it.`,
 				return fmt.Errorf("--since: %w", err)
 			}
 		}
-		feed, err := where.openFeed(c.Context())
+		feed, texts, err := where.openFeed(c.Context())
 		if err != nil {
 			return err
 		}
-		opt.Out = c.OutOrStdout()
+		opt.Out, opt.Readable = c.OutOrStdout(), texts.Readable
 		return errors.Join(tail.Run(c.Context(), feed, opt), feed.Close())
 	}
 	return c
 }
 
-// openFeed opens the store for reading alone.
-func (p *place) openFeed(ctx context.Context) (*records.Feed, error) {
+// openFeed opens the store for reading alone, and the cipher of its texts.
+func (p *place) openFeed(ctx context.Context) (feed *records.Feed, texts chat.TextCipher, err error) {
 	path, _, err := p.configured()
 	if err != nil {
-		return nil, err
+		return nil, texts, err
 	}
 	if path == "" {
 		dir, err := datadir.Existing(p.data)
 		if err != nil {
-			return nil, err
+			return nil, texts, err
 		}
-		feed, err := records.OpenFeed(dir.Database())
-		if err != nil {
-			return nil, fmt.Errorf("opening %s: %w", dir.Database(), err)
+		if texts, err = chat.NewTextCipher(chat.DefaultVoiceKey); err != nil {
+			return nil, texts, err
 		}
-		return feed, nil
+		if feed, err = records.OpenFeed(dir.Database()); err != nil {
+			err = fmt.Errorf("opening %s: %w", dir.Database(), err)
+		}
+		return feed, texts, err
 	}
 	cfg, err := loadConfig(p.cmd, path)
 	if err != nil {
-		return nil, err
+		return nil, texts, err
+	}
+	if texts, err = chat.NewTextCipher(cfg.AESKey.Reveal()); err != nil {
+		return nil, texts, err
 	}
 	master, err := mysqlOf(cfg.Master)
 	if err != nil {
-		return nil, err
+		return nil, texts, err
 	}
-	feed, err := records.OpenMySQLFeed(ctx, master)
-	if err != nil {
-		return nil, cannotUse(cfg.Master, err)
+	if feed, err = records.OpenMySQLFeed(ctx, master); err != nil {
+		err = cannotUse(cfg.Master, err)
 	}
-	return feed, nil
+	return feed, texts, err
 }

@@ -29,7 +29,7 @@ People are named by id (7, or id:7) or by their exact login name.`,
 		Example: "  dbproxy user list\n  dbproxy user show ann\n  dbproxy user edit ann --department Engineering",
 	})
 	c.AddCommand(userAddCommand(), userListCommand(), userShowCommand(), userEditCommand(), userPasswdCommand(),
-		userDisableCommand(), userEnableCommand(), userImportCommand())
+		userDisableCommand(), userEnableCommand(), userUnlockCommand(), userImportCommand())
 	return c
 }
 

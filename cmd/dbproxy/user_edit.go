@@ -166,8 +166,7 @@ func userPasswdCommand() *cobra.Command {
 		Long: `Set the password of a person, named by id or login name. It is asked for, or
 read from standard input (its first line); it is never an argument, where others
 could see it. Who is logged in stays so. A name that is locked out by too many
-failed logins stays so for 30 minutes after the last, or until "dbproxy serve"
-is started again.`,
+failed logins stays so: "dbproxy user unlock" ends that.`,
 		Example: `  dbproxy user passwd ann
   echo secret | dbproxy user passwd 2`,
 		Args: oneArg("the id or login name of a person"),

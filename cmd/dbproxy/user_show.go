@@ -122,10 +122,13 @@ func userShowCommand() *cobra.Command {
 		Use:   "show USER",
 		Short: "Show all about a person",
 		Long: `Show all about a person, named by id or login name, but never the password.
+LOCKED OUT says whether too many logins failed, and until when no further one is
+looked at; "dbproxy user unlock" ends that.
 
 The JSON is an object with the fields
 ` + userFields + `,
-and groups, an array of objects with the fields
+locked_until (Unix seconds, 0: not locked out, null: not known, as Redis is
+away) and groups, an array of objects with the fields
 ` + groupFields + `.`,
 		Example: `  dbproxy user show ann
   dbproxy user show 2 --json`,
@@ -133,7 +136,7 @@ and groups, an array of objects with the fields
 	}
 	data, asJSON := placeFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
+		return data.withLocks(c.Context(), func(store *records.Store, locks locks) error {
 			u, err := admin.FindUser(c.Context(), store, args[0])
 			if err != nil {
 				return err
@@ -142,20 +145,27 @@ and groups, an array of objects with the fields
 			if err != nil {
 				return err
 			}
+			lock, err := lockOf(c.Context(), locks, u.Name)
+			if err != nil {
+				return err
+			}
 			if *asJSON {
 				shown := struct {
 					userJSON
-					Groups []groupJSON `json:"groups"`
-				}{newUserJSON(u), groupsJSON(groups)}
+					LockedUntil *int64      `json:"locked_until"`
+					Groups      []groupJSON `json:"groups"`
+				}{newUserJSON(u), lock.json(), groupsJSON(groups)}
 				return showJSON(c.OutOrStdout(), shown)
 			}
-			return showUser(c, store, u, groups)
+			return showUser(c, store, u, lock, groups)
 		})
 	}
 	return c
 }
 
-func showUser(c *cobra.Command, store *records.Store, u chat.User, groups []chat.GroupSummary) error {
+func showUser(
+	c *cobra.Command, store *records.Store, u chat.User, lock lockState, groups []chat.GroupSummary,
+) error {
 	departments, err := departmentNames(c.Context(), store)
 	if err != nil {
 		return err
@@ -175,6 +185,7 @@ func showUser(c *cobra.Command, store *records.Store, u chat.User, groups []chat
 		{"DOMAIN", orDash(u.Domain)},
 		{"DEPARTMENT", department},
 		{"STATUS", status},
+		{"LOCKED OUT", lock.String()},
 		{"SEX", admin.SexName(u.Sex)},
 		{"PHONE", orDash(u.Phone)},
 		{"EMAIL", orDash(u.Email)},

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"crypto/rand"
 	"math"
 	"strings"
@@ -12,6 +13,10 @@ import (
 func CheckUser(u User) error {
 	if u.Name == "" {
 		return Errorf(Invalid, "the name is empty")
+	}
+	err := cmp.Or(checkBlanks("name", u.Name), checkBlanks("nick", u.Nick), checkBlanks("domain", u.Domain))
+	if err != nil {
+		return err
 	}
 	for _, f := range []struct {
 		what, text string
@@ -59,6 +64,20 @@ func checkLine(what, text string, max int) error {
 	return checkText(what, text, max)
 }
 
+// checkBlanks refuses a name that nobody could tell from another where it is shown. What clients
+// and the back office send may have such names: only those who type one are asked again.
+func checkBlanks(what, name string) error {
+	if strings.TrimSpace(name) != name {
+		return Errorf(Invalid, "%s %q has blanks around it", what, name)
+	}
+	return nil
+}
+
+// CheckGroupName refuses a group's name for which CheckUser would refuse a person's.
+func CheckGroupName(name string) error {
+	return cmp.Or(checkBlanks("name", name), checkLine("name", name, MaxGroupName))
+}
+
 // CheckDepartment refuses a department that the tables could not hold as given.
 func CheckDepartment(d Department) error {
 	if d.Name == "" {
@@ -67,7 +86,7 @@ func CheckDepartment(d Department) error {
 	if d.Priority > math.MaxInt32 {
 		return Errorf(Invalid, "priority %d is above %d", d.Priority, math.MaxInt32)
 	}
-	return checkLine("name", d.Name, 64)
+	return cmp.Or(checkBlanks("name", d.Name), checkLine("name", d.Name, 64))
 }
 
 // CheckDepartmentChange is CheckDepartment for what is new.

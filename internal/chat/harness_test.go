@@ -119,7 +119,7 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) backend {
 		Store: chat.Store{
 			Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store, Archive: store,
 			Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store, Voice: sounds,
-			Failures: &counters.Failures{},
+			Failures: &counters.Failures{Table: store},
 		},
 		raw:   raw,
 		close: func() error { return errors.Join(raw.Close(), store.Close(), sounds.Close()) },

@@ -16,8 +16,8 @@ const (
 	LockoutWindow   = 1800 * time.Second
 )
 
-// Failures remembers failed logins, by name, for LockoutWindow. It is bounded: under a flood of names the oldest are
-// forgotten.
+// Failures remembers failed logins, by name, for LockoutWindow. It is bounded: under a flood of
+// names those with the fewest failures are forgotten, so that a name that is locked out stays so.
 type Failures interface {
 	// Count returns how many failures of name are not older than LockoutWindow.
 	Count(ctx context.Context, name string, now time.Time) (int, error)

@@ -37,6 +37,9 @@ type Options struct {
 	Name, Password string        // the password as typed
 	Before         int           // how many lines were read before those of Screen, for messages about lines
 	Every          time.Duration // between two looks for what is new; 0 means a second
+
+	Readable func(text string) string // a text as it was written, if a client has encrypted it; nil: as it is
+	Encrypt  func(text string) string // a text as it is sent; nil: as it was typed
 }
 
 // answerWithin is how long an answer is waited for. The proxy itself gives up on a request after 5 seconds.
@@ -103,7 +106,8 @@ func (c *chat) login(ctx context.Context) error {
 	case 1:
 		return fmt.Errorf("%s cannot log in: wrong name or password, or disabled; \"dbproxy user show %[1]s\" tells", c.Name)
 	case 6:
-		return fmt.Errorf("%s cannot log in: too many wrong passwords; try again in half an hour", c.Name)
+		return fmt.Errorf("%s cannot log in: too many failed logins; try again in half an hour, or let "+
+			"an administrator run \"dbproxy user unlock %[1]s\"", c.Name)
 	default:
 		return fmt.Errorf("%s cannot log in: the proxy could not check it (code %d); its log tells why", c.Name, answer.GetResultCode())
 	}

@@ -98,7 +98,7 @@ func (c *chat) talks(ctx context.Context, _ string) error {
 	rows := [][]string{{"TALK", "UNREAD", "LAST MESSAGE"}}
 	for _, s := range sessions {
 		t := talk{s.GetSessionType(), s.GetSessionId()}
-		last := show(s.GetLatestMsgType(), s.GetLatestMsgData(), true)
+		last := c.show(s.GetLatestMsgType(), s.GetLatestMsgData(), true)
 		if t.kind == impb.SessionType_SESSION_TYPE_GROUP {
 			last = c.nameOf(s.GetLatestMsgFromUserId()) + ": " + last
 		}

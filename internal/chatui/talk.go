@@ -22,6 +22,8 @@ const (
 	maxNew = 200
 	// maxText is the longest message that the proxy stores, in characters.
 	maxText = 4096
+	// maxEncrypted is how many bytes of text fit into that when they are encrypted.
+	maxEncrypted = maxText/4*3 - 4
 )
 
 // page asks for up to count messages of the open talk, from begin (0: the newest) back, newest first.
@@ -79,7 +81,8 @@ func (c *chat) print(messages []*impb.MsgInfo) {
 			}
 			line = at.Format(layout) + line
 		}
-		c.Screen.Print(c.Style.Dim(line) + c.Style.Name(c.nameOf(m.GetFromSessionId())+":") + " " + show(m.GetMsgType(), m.GetMsgData(), false))
+		c.Screen.Print(c.Style.Dim(line) + c.Style.Name(c.nameOf(m.GetFromSessionId())+":") + " " +
+			c.show(m.GetMsgType(), m.GetMsgData(), false))
 		c.newest = max(c.newest, m.GetMsgId())
 		if c.oldest == 0 || m.GetMsgId() < c.oldest {
 			c.oldest = m.GetMsgId()
@@ -88,7 +91,7 @@ func (c *chat) print(messages []*impb.MsgInfo) {
 }
 
 // show is a message's data as text; label means that a voice message has only its label, as in lists.
-func show(kind impb.MsgType, data []byte, label bool) string {
+func (c *chat) show(kind impb.MsgType, data []byte, label bool) string {
 	switch kind {
 	case impb.MsgType_MSG_TYPE_SINGLE_AUDIO, impb.MsgType_MSG_TYPE_GROUP_AUDIO:
 		if label {
@@ -99,7 +102,11 @@ func show(kind impb.MsgType, data []byte, label bool) string {
 		}
 		return fmt.Sprintf("[voice, %d s, %d bytes]", binary.BigEndian.Uint32(data), len(data)-4)
 	}
-	return terminal.Clean(string(data))
+	text := string(data)
+	if c.Readable != nil {
+		text = c.Readable(text)
+	}
+	return terminal.Clean(text)
 }
 
 func (c *chat) older(ctx context.Context, count string) error {
@@ -134,6 +141,11 @@ func (c *chat) send(ctx context.Context, text string) error {
 	}
 	if utf8.RuneCountInString(text) > maxText || !utf8.ValidString(text) {
 		return fmt.Errorf("nothing was sent: a message is at most %d characters of valid UTF-8", maxText)
+	}
+	if c.Encrypt != nil {
+		if text = c.Encrypt(text); len(text) > maxText {
+			return fmt.Errorf("nothing was sent: encrypted, a message is at most %d bytes", maxEncrypted)
+		}
 	}
 	kind := impb.MsgType_MSG_TYPE_SINGLE_TEXT
 	if c.open.kind == impb.SessionType_SESSION_TYPE_GROUP {

@@ -15,7 +15,7 @@ type Records interface {
 	// AddUser makes a user and returns its id.
 	AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 	// AddDepartment makes a department and returns its id.
-	AddDepartment(ctx context.Context, d chat.Department) (id uint32, err error)
+	AddDepartment(ctx context.Context, d chat.Department, sameName bool) (id uint32, err error)
 	// AllUsers calls f for every user of any status, ascending by id.
 	AllUsers(ctx context.Context, f func(chat.User) error) error
 	// SyncSessions brings the sessions of users for a group up to at, Unix seconds.
@@ -102,7 +102,8 @@ func (f *filling) at(ago time.Duration) { f.shown.Store(f.now.Add(-ago).Unix()) 
 func (f *filling) hire(ctx context.Context) (err error) {
 	ids := make(map[string]uint32)
 	for i, d := range departments {
-		ids[d.name], err = f.records.AddDepartment(ctx, chat.Department{Name: d.name, Parent: ids[d.above], Priority: uint32(i)})
+		dept := chat.Department{Name: d.name, Parent: ids[d.above], Priority: uint32(i)}
+		ids[d.name], err = f.records.AddDepartment(ctx, dept, false)
 		if err != nil {
 			return fmt.Errorf("department %s: %w", d.name, err)
 		}

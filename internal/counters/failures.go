@@ -1,85 +1,253 @@
 package counters
 
 import (
-	"container/list"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
+	"log/slog"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// maxNames is how many names with failed logins are remembered; beyond, those whose last failure is the oldest are
-// forgotten. An entry takes about 500 bytes.
-const maxNames = 50_000
+// maxNames is how many names with failed logins are remembered. Beyond, those with the fewest
+// failures are forgotten, of these the ones whose last failure is the oldest; so a name that is
+// locked out is among the last.
+const maxNames = 1_000_000
 
-// Failures implements chat.Failures in memory, for one process. The zero value is ready to use.
-type Failures struct {
-	mu    sync.Mutex
-	names map[[sha256.Size]byte]*list.Element // of *failed
-	byAge list.List                           // the longest without a failure first
+const (
+	// rowsPerSecond is how many names a process writes to the table in a second, so that a flood of
+	// made-up names leaves the disk to the messages. In a chat.LockoutWindow that makes less than
+	// maxNames, so the table needs no other bound.
+	rowsPerSecond = 500
+	// keepEvery is how often what has changed is written, but for names that are locked out: those
+	// at once.
+	keepEvery = time.Second
+)
+
+// FailureTable keeps failed logins for other processes, and for the next start. Names are hashed.
+type FailureTable interface {
+	// FailedAt returns when logins of a name failed, the oldest first; none when nothing is stored.
+	FailedAt(ctx context.Context, name string) ([]time.Time, error)
+	// KeepFailures stores these times, the oldest first, in the place of what is stored of the
+	// names; no times: nothing is to be stored. It forgets some names without a failure since a
+	// time, and says whether there may be more of them.
+	KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (more bool, err error)
 }
 
-// failed are the latest failures of one name, oldest first, at most chat.LockoutFailures: more make no difference.
+// Failures implements chat.Failures for one process that serves: in memory, and, if there is one,
+// in a table, where commands beside it see which names are locked out, and unlock them. The zero
+// value, without a table, is ready to use. Of what a table is to have, names that are locked out
+// are written at once, all others within a second or two, unless there are very many: what is not
+// written is lost with the process.
+type Failures struct {
+	Table FailureTable     // nil: there is none
+	Now   func() time.Time // the clock; nil means time.Now
+	Log   *slog.Logger     // nil means slog.Default()
+
+	mu      sync.Mutex
+	names   map[nameKey]failed
+	most    int                  // how many names; 0 means maxNames
+	changed map[nameKey]struct{} // to be written: at most rowsPerSecond
+	urgent  map[nameKey]struct{} // to be written before those: names locked out, or forgiven
+	second  time.Time            // when rowsPerSecond was last allowed
+	allowed int                  // rows that may yet be written in it
+	more    bool                 // the table may have more names to forget
+
+	once    sync.Once
+	writing *semaphore.Weighted // held by who writes to the table
+}
+
+// nameKey stands for a name, so that long ones take no room.
+type nameKey [sha256.Size / 2]byte
+
+func keyOf(name string) nameKey {
+	sum := sha256.Sum256([]byte(name))
+	return nameKey(sum[:])
+}
+
+// String is the name in tables and in Redis.
+func (k nameKey) String() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
+
+// failed are the latest failures of one name.
 type failed struct {
-	name [sha256.Size]byte // hashed, so that a long name takes no room
-	at   []time.Time
+	at  []int64 // Unix milliseconds, oldest first, at most chat.LockoutFailures: more make no difference
+	row rowState
+}
+
+// rowState is what is known of a name's row in the table.
+type rowState uint8
+
+const (
+	noRow   rowState = iota
+	someRow          // there may be one, with other failures
+	sameRow          // it has these failures, unless somebody has unlocked the name since
+)
+
+// latest is at without what does not count any more.
+func latest(at []int64, now time.Time) []int64 {
+	oldest := now.Add(-chat.LockoutWindow).UnixMilli()
+	i, _ := slices.BinarySearch(at, oldest)
+	return at[i:]
 }
 
 // Count implements chat.Failures.
-func (f *Failures) Count(_ context.Context, name string, now time.Time) (int, error) {
+func (f *Failures) Count(ctx context.Context, name string, now time.Time) (int, error) {
+	at, err := f.times(ctx, keyOf(name), now)
+	return len(at), err
+}
+
+// LockedUntil returns until when a name is locked out; the zero time when it is not.
+func (f *Failures) LockedUntil(ctx context.Context, name string, now time.Time) (time.Time, error) {
+	at, err := f.times(ctx, keyOf(name), now)
+	return lockedUntil(at), err
+}
+
+// lockedUntil is when so many failures count no more that the name is free.
+func lockedUntil(at []int64) time.Time {
+	if len(at) < chat.LockoutFailures {
+		return time.Time{}
+	}
+	return time.UnixMilli(at[len(at)-chat.LockoutFailures]).Add(chat.LockoutWindow)
+}
+
+// times returns the failures of a name that count now. A name that this process does not know may
+// be in the table; one that is locked out there may have been unlocked.
+func (f *Failures) times(ctx context.Context, key nameKey, now time.Time) ([]int64, error) {
+	f.mu.Lock()
+	entry, known := f.names[key]
+	f.mu.Unlock()
+	at := latest(entry.at, now)
+	if f.Table == nil || known && (len(at) < chat.LockoutFailures || entry.row != sameRow) {
+		return at, nil
+	}
+	rows, err := f.Table.FailedAt(ctx, key.String())
+	if err != nil {
+		return nil, err
+	}
+	stored := make([]int64, len(rows))
+	for i, t := range rows {
+		stored[i] = t.UnixMilli()
+	}
+	stored = latest(stored, now)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e := f.names[sha256.Sum256([]byte(name))]
-	if e == nil {
-		return 0, nil
+	switch {
+	case known && len(stored) > 0:
+		return at, nil // locked out, and nobody has unlocked it
+	case len(stored) > 0:
+		f.put(key, failed{stored, sameRow}, now)
+	case known:
+		delete(f.names, key)
 	}
-	n := 0
-	for _, at := range e.Value.(*failed).at {
-		if now.Sub(at) <= chat.LockoutWindow {
-			n++
-		}
-	}
-	return n, nil
+	return stored, nil
 }
 
 // Add implements chat.Failures.
-func (f *Failures) Add(_ context.Context, name string, now time.Time) error {
-	key := sha256.Sum256([]byte(name))
+func (f *Failures) Add(ctx context.Context, name string, now time.Time) error {
+	key := keyOf(name)
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	entry := f.names[key]
+	at := append(latest(entry.at, now), now.UnixMilli())
+	entry.at = at[max(len(at)-chat.LockoutFailures, 0):]
+	entry.row = min(entry.row, someRow)
+	f.put(key, entry, now)
+	locked := len(entry.at) == chat.LockoutFailures
+	f.note(key, locked)
+	f.mu.Unlock()
+	if locked {
+		f.keep(ctx, now)
+	}
+	return nil
+}
+
+// put stores an entry, and makes room where there are too many.
+func (f *Failures) put(key nameKey, entry failed, now time.Time) {
 	if f.names == nil {
-		f.names = make(map[[sha256.Size]byte]*list.Element)
+		f.names = make(map[nameKey]failed)
 	}
-	e := f.names[key]
-	if e == nil {
-		e = f.byAge.PushBack(&failed{name: key})
-		f.names[key] = e
+	f.names[key] = entry
+	most := f.most
+	if most == 0 {
+		most = maxNames
 	}
-	f.byAge.MoveToBack(e)
-	entry := e.Value.(*failed)
-	if len(entry.at) == chat.LockoutFailures {
-		entry.at = entry.at[1:]
+	if len(f.names) > most {
+		f.shrink(most-most/10, now)
 	}
-	entry.at = append(entry.at, now)
-	for oldest := f.byAge.Front(); f.byAge.Len() > maxNames; oldest = f.byAge.Front() {
-		f.drop(oldest)
-	}
-	return nil
 }
 
-// Clear implements chat.Failures.
+// shrink forgets what does not count any more, and then names until few enough are left: those with
+// the fewest failures first, and of these the ones whose last failure is the oldest.
+func (f *Failures) shrink(to int, now time.Time) {
+	var last [chat.LockoutFailures + 1][]int64 // by how many failures there are
+	for key, entry := range f.names {
+		n := len(latest(entry.at, now))
+		if n == 0 && (len(entry.at) > 0 || entry.row == noRow) {
+			delete(f.names, key)
+			continue
+		}
+		last[n] = append(last[n], lastOf(entry))
+	}
+	over := len(f.names) - to
+	for n, times := range last {
+		if over <= 0 {
+			return
+		}
+		slices.Sort(times)
+		drop := min(over, len(times))
+		if drop == 0 {
+			continue
+		}
+		until := times[drop-1]
+		for key, entry := range f.names {
+			if drop > 0 && len(latest(entry.at, now)) == n && lastOf(entry) <= until {
+				delete(f.names, key)
+				drop--
+			}
+		}
+		over -= len(times)
+	}
+}
+
+func lastOf(entry failed) int64 {
+	if len(entry.at) == 0 {
+		return 0
+	}
+	return entry.at[len(entry.at)-1]
+}
+
+// Clear implements chat.Failures. The table follows: a name with failures there is not locked out,
+// or nobody could have logged in with it.
 func (f *Failures) Clear(_ context.Context, name string) error {
+	key := keyOf(name)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if e := f.names[sha256.Sum256([]byte(name))]; e != nil {
-		f.drop(e)
+	entry, known := f.names[key]
+	switch {
+	case known && entry.row != noRow:
+		f.names[key] = failed{row: someRow}
+		f.note(key, true)
+	case known:
+		delete(f.names, key)
 	}
 	return nil
 }
 
-func (f *Failures) drop(e *list.Element) {
-	delete(f.names, e.Value.(*failed).name)
-	f.byAge.Remove(e)
+// Unlock forgets the failures of a name at once, for all who use the table.
+func (f *Failures) Unlock(ctx context.Context, name string, now time.Time) error {
+	key := keyOf(name)
+	if f.Table != nil {
+		forgiven := map[string][]time.Time{key.String(): nil}
+		if _, err := f.Table.KeepFailures(ctx, forgiven, now.Add(-chat.LockoutWindow)); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.names, key)
+	return nil
 }

@@ -3,8 +3,6 @@ package counters_test
 import (
 	"context"
 	"fmt"
-	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -88,29 +86,56 @@ func TestNoMoreFailuresAreKeptThanMakeADifference(tt *testing.T) {
 	t.want("alice", 2)
 }
 
-func TestAFloodOfNamesIsForgottenFromTheOldest(tt *testing.T) {
+func TestAFloodOfNamesForgetsThoseWithTheFewestFailures(tt *testing.T) {
 	t := begin(tt)
-	t.fail("the first")
-	t.fail("tries again and again")
-	const flood = 120_000
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for i := range flood {
-		t.fail(fmt.Sprint(i, strings.Repeat("x", 100)))
-		if i%1000 == 0 {
-			t.fail("tries again and again")
+	const most = 1000
+	t.f.LimitNames(most)
+	for i := range 30 {
+		for range chat.LockoutFailures {
+			t.fail(fmt.Sprint("locked ", i))
 		}
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	t.want("the first", 0)
-	t.want("tries again and again", chat.LockoutFailures)
-	t.want(fmt.Sprint(flood-1, strings.Repeat("x", 100)), 1)
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {
-		t.Errorf("%d names take %d MiB", flood, grown>>20)
+	t.fail("twice")
+	t.fail("twice")
+	t.fail("once, before all others")
+	const flood = 20 * most
+	for i := range flood {
+		t.fail(fmt.Sprint("made up ", i))
+		if i%500 == 0 {
+			t.now = t.now.Add(time.Second)
+		}
 	}
-	runtime.KeepAlive(&t.f)
+	for i := range 30 {
+		t.want(fmt.Sprint("locked ", i), chat.LockoutFailures)
+	}
+	t.want("twice", 2)
+	t.want("once, before all others", 0)
+	t.want(fmt.Sprint("made up ", flood-1), 1)
+	left := 0
+	for i := range flood {
+		n, err := t.f.Count(tt.Context(), fmt.Sprint("made up ", i), t.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left += n
+	}
+	if left > most || left < most/2 {
+		t.Errorf("%d of %d made-up names are remembered, where %d may be", left, flood, most)
+	}
+}
+
+func TestAFloodOfLockedNamesForgetsTheOldest(tt *testing.T) {
+	t := begin(tt)
+	const most = 100
+	t.f.LimitNames(most)
+	for i := range 2 * most {
+		for range chat.LockoutFailures {
+			t.fail(fmt.Sprint("name ", i))
+		}
+		t.now = t.now.Add(time.Second)
+	}
+	t.want("name 0", 0)
+	t.want(fmt.Sprint("name ", 2*most-1), chat.LockoutFailures)
 }
 
 func TestFailuresSideBySideAreAllCounted(tt *testing.T) {

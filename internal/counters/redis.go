@@ -134,7 +134,7 @@ func OpenRedis(opt RedisOptions) (*Redis, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	r.failures.role = r.unread
+	r.failures.role, r.failures.most = r.unread, maxNames
 	var all errgroup.Group
 	for _, l := range r.links {
 		all.Go(func() error { l.connect(); return nil })

@@ -71,6 +71,78 @@ func TestFailedLoginsAreForgotten(t *testing.T) {
 	}
 }
 
+func TestAFloodOfNamesInRedisForgetsThoseWithTheFewestFailures(t *testing.T) {
+	t.Parallel()
+	p, r := start(t)
+	f := p.Failures()
+	const most = 100
+	f.LimitNames(most)
+	now := time.Unix(1_700_000_000, 0)
+	want := func(name string, n int) {
+		t.Helper()
+		if got, err := f.Count(t.Context(), name, now); got != n || err != nil {
+			t.Errorf("%q failed %d times, %v; want %d", name, got, err, n)
+		}
+	}
+	for range chat.LockoutFailures {
+		p.must(f.Add(t.Context(), "locked", now))
+	}
+	p.must(f.Add(t.Context(), "once", now))
+	p.must(f.Add(t.Context(), "twice", now))
+	p.must(f.Add(t.Context(), "twice", now))
+	for i := range 3 * most {
+		now = now.Add(time.Second)
+		p.must(f.Add(t.Context(), fmt.Sprint("made up ", i), now))
+	}
+	want("locked", chat.LockoutFailures)
+	want("twice", 2)
+	want("once", 0)
+	want("made up 299", 1)
+	for _, key := range []string{"dbproxy:failed", "dbproxy:{dbproxy:failed}"} {
+		command := map[bool]string{true: "HLEN", false: "ZCARD"}[key == "dbproxy:failed"]
+		m := r.Do(t, command, key)
+		if n, err := m.AsInt64(); n != most || err != nil {
+			t.Errorf("%s has %d names, %v; want %d", key, n, err, most)
+		}
+	}
+}
+
+func TestAnUnlockedNameIsFreeEverywhere(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db")
+	r := servers.StartRedis(t)
+	p, q := newProxy(t, path, all(at(r))), newProxy(t, path, all(at(r)))
+	now := time.Unix(1_700_000_000, 0)
+	until := func(want time.Time) {
+		t.Helper()
+		if got, err := q.Failures().LockedUntil(t.Context(), "ann", now); !got.Equal(want) || err != nil {
+			t.Errorf("locked out until %v, %v; want %v", got, err, want)
+		}
+	}
+	until(time.Time{})
+	first := now
+	for range chat.LockoutFailures {
+		p.must(p.Failures().Add(t.Context(), "ann", now))
+		now = now.Add(time.Second)
+	}
+	until(first.Add(chat.LockoutWindow))
+	p.must(q.Failures().Unlock(t.Context(), "ann", now))
+	until(time.Time{})
+	if n, err := p.Failures().Count(t.Context(), "ann", now); n != 0 || err != nil {
+		t.Errorf("%d failures, %v", n, err)
+	}
+	r.Kill(t)
+	if n, err := p.Failures().Count(t.Context(), "ann", now); n != 0 || err != nil {
+		t.Errorf("without Redis: %d failures, %v", n, err)
+	}
+	if err := q.Failures().Unlock(t.Context(), "ann", now); chat.KindOf(err) != chat.Unavailable {
+		t.Errorf("without Redis: %v", err)
+	}
+	if _, err := q.Failures().LockedUntil(t.Context(), "ann", now); chat.KindOf(err) != chat.Unavailable {
+		t.Errorf("without Redis: %v", err)
+	}
+}
+
 // TestFlushForgetsFailedLogins holds docs/guarantees.md to what it says of them: they are nowhere but in Redis.
 func TestFlushForgetsFailedLogins(t *testing.T) {
 	t.Parallel()

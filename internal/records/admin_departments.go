@@ -8,13 +8,22 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// AddDepartment makes a department and returns its id; kind NotFound when its parent does not exist (0 means none).
-func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32, err error) {
+// AddDepartment makes a department and returns its id; kind NotFound when its parent does not exist
+// (0 means none), and, unless sameName is set, NotAllowed when there is an open one of that name
+// under the same parent.
+func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName bool) (id uint32, err error) {
 	if err := chat.CheckDepartment(d); err != nil {
 		return 0, err
 	}
 	err = s.changeAlone(ctx, departmentMark, func(tx *sql.Tx) error {
 		if err := departmentExists(ctx, tx, d.Parent); err != nil {
+			return err
+		}
+		all, err := departments(ctx, tx, s.dialect.lock())
+		if err != nil {
+			return err
+		}
+		if err := sameDepartment(d, all); err != nil && !sameName {
 			return err
 		}
 		at, err := s.nextDepartmentChange(ctx, tx)
@@ -35,8 +44,12 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32
 
 // ChangeDepartment calls change for a department and stores what it changed, with a new updated; it reports whether that
 // was anything. change may be called again, when the transaction has to be repeated. Kind NotFound when the department
-// or its parent does not exist, kind Invalid when it would stand above itself.
-func (s *Store) ChangeDepartment(ctx context.Context, id uint32, change func(*chat.Department) error) (changed bool, err error) {
+// or its parent does not exist, kind Invalid when it would stand above itself; unless sameName is
+// set, NotAllowed when another open one has its new name under its parent, or its name under its
+// new parent.
+func (s *Store) ChangeDepartment(
+	ctx context.Context, id uint32, sameName bool, change func(*chat.Department) error,
+) (changed bool, err error) {
 	err = s.changeAlone(ctx, departmentMark, func(tx *sql.Tx) error {
 		all, err := departments(ctx, tx, s.dialect.lock())
 		if err != nil {
@@ -63,6 +76,11 @@ func (s *Store) ChangeDepartment(ctx context.Context, id uint32, change func(*ch
 		if err := mayBe(d, old, parents); err != nil {
 			return err
 		}
+		if moved := d.Name != old.Name || d.Parent != old.Parent; moved && !sameName {
+			if err := sameDepartment(d, all); err != nil {
+				return err
+			}
+		}
 		at, err := s.nextDepartmentChange(ctx, tx)
 		if err != nil {
 			return err
@@ -72,6 +90,18 @@ func (s *Store) ChangeDepartment(ctx context.Context, id uint32, change func(*ch
 		return err
 	})
 	return changed && err == nil, s.wrote(err, subject{kind: allDepartments})
+}
+
+// sameDepartment returns an error if another of all departments has the name and the parent of one,
+// and is open.
+func sameDepartment(d chat.Department, all []chat.Department) error {
+	for _, other := range all {
+		if other.ID != d.ID && other.Name == d.Name && other.Parent == d.Parent && other.Status == 0 {
+			return chat.Errorf(chat.NotAllowed, "there is a department named %q already, with the id %d",
+				d.Name, other.ID)
+		}
+	}
+	return nil
 }
 
 // mayBe refuses a department that cannot take the place of old, given the parent of each.

@@ -16,6 +16,22 @@ func (s *Store) GroupsOf(ctx context.Context, user uint32) ([]chat.GroupSummary,
 	return s.summaries(ctx, "WHERE g.id IN (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0)", user)
 }
 
+// GroupsNamed returns the ids of the groups that exist and have exactly that name, ascending.
+func (s *Store) GroupsNamed(ctx context.Context, name string) (ids []uint32, err error) {
+	query := "SELECT g.id,g.name FROM IMGroup g WHERE g.name=? AND EXISTS" +
+		" (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0) ORDER BY g.id"
+	err = each(ctx, s.read, query, []any{name}, func(scan scanner) error {
+		var id uint32
+		var found string
+		err := scan(&id, &found)
+		if found == name { // some engines ignore trailing spaces
+			ids = append(ids, id)
+		}
+		return err
+	})
+	return ids, s.failed("reading groups", err)
+}
+
 func (s *Store) summaries(ctx context.Context, where string, params ...any) (groups []chat.GroupSummary, err error) {
 	query := "SELECT " + groupColumns + ",c.size,COALESCE(t.sentA,0),COALESCE(t.rev,0)>0,g.created,g.lastChated FROM IMGroup g" +
 		" JOIN (SELECT groupId,COUNT(DISTINCT userId) size FROM IMGroupMember WHERE status=0 GROUP BY groupId) c ON c.groupId=g.id" +

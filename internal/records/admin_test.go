@@ -138,29 +138,29 @@ func TestDepartmentChangesInOneSecondAreAllSeen(t *testing.T) {
 			latest = news[0].Updated
 		}
 		for id := uint32(1); id <= 3; id++ {
-			if _, err := store.AddDepartment(ctx, chat.Department{Name: "d", Parent: id - 1}); err != nil {
+			if _, err := store.AddDepartment(ctx, chat.Department{Name: "d", Parent: id - 1}, true); err != nil {
 				t.Fatal(err)
 			}
 			sees("adding", id)
 		}
-		changed, err := store.ChangeDepartment(ctx, 1, func(d *chat.Department) error { d.Status = 1; return nil })
+		changed, err := store.ChangeDepartment(ctx, 1, true, func(d *chat.Department) error { d.Status = 1; return nil })
 		if !changed || err != nil {
 			t.Error("closing:", changed, err)
 		}
 		sees("closing", 1)
-		changed, err = store.ChangeDepartment(ctx, 1, func(*chat.Department) error { return nil })
+		changed, err = store.ChangeDepartment(ctx, 1, true, func(*chat.Department) error { return nil })
 		if changed || err != nil {
 			t.Error("changing nothing:", changed, err)
 		}
 
 		under := func(parent uint32) error {
-			_, err := store.ChangeDepartment(ctx, 1, func(d *chat.Department) error { d.Parent = parent; return nil })
+			_, err := store.ChangeDepartment(ctx, 1, true, func(d *chat.Department) error { d.Parent = parent; return nil })
 			return err
 		}
 		wantRefusal(t, under(1), chat.Invalid, "department 1 would stand above itself: 1 is at or below it")
 		wantRefusal(t, under(3), chat.Invalid, "department 1 would stand above itself: 3 is at or below it")
 		wantRefusal(t, under(4), chat.NotFound, "there is no department 4")
-		_, err = store.ChangeDepartment(ctx, 4, func(*chat.Department) error { return nil })
+		_, err = store.ChangeDepartment(ctx, 4, true, func(*chat.Department) error { return nil })
 		wantRefusal(t, err, chat.NotFound, "there is no department 4")
 	})
 }

@@ -31,11 +31,11 @@ func TestNamesOfThoseWhoCanLogInAreUnique(t *testing.T) {
 func TestUsersAndDepartmentsBelongToDepartmentsThatExist(t *testing.T) {
 	rule(t, func(t *testing.T, p place) {
 		s := p.store()
-		top, err := s.AddDepartment(t.Context(), chat.Department{Name: "top"})
+		top, err := s.AddDepartment(t.Context(), chat.Department{Name: "top"}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sub, err := s.AddDepartment(t.Context(), chat.Department{Name: "sub", Parent: top})
+		sub, err := s.AddDepartment(t.Context(), chat.Department{Name: "sub", Parent: top}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,9 +45,9 @@ func TestUsersAndDepartmentsBelongToDepartmentsThatExist(t *testing.T) {
 		}
 		_, err = s.AddUser(t.Context(), chat.User{Name: "carol", Department: 77})
 		wantKind(t, err, chat.NotFound)
-		_, err = s.AddDepartment(t.Context(), chat.Department{Name: "x", Parent: 77})
+		_, err = s.AddDepartment(t.Context(), chat.Department{Name: "x", Parent: 77}, true)
 		wantKind(t, err, chat.NotFound)
-		_, err = s.AddDepartment(t.Context(), chat.Department{Name: ""})
+		_, err = s.AddDepartment(t.Context(), chat.Department{Name: ""}, true)
 		wantKind(t, err, chat.Invalid)
 		users, err := s.UsersByID(t.Context(), []uint32{id})
 		if err != nil || len(users) != 1 || users[0].Department != sub {

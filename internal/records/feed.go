@@ -24,7 +24,11 @@ type Feed struct {
 type Added struct {
 	chat.Message // Data of a voice message is empty
 	Talk         chat.Talk
-	Size         int // bytes of the text, or of the sound
+	Size         int    // bytes of the text, or of the sound
+	To           uint32 // the other user, or the group
+	Group        bool   // To is a group
+	FromName     string // the sender's login name; empty when there is no such user
+	ToName       string // the same of the other user, or the group's name
 }
 
 // feedBatch is how many messages of one table are read at once.
@@ -129,9 +133,9 @@ func (f *Feed) read(ctx context.Context, condition func(place int) (string, []an
 		if err := scan(&place, &id, &one, &other, &a.From, &a.ID, &a.Type, &a.Created, &a.Data, &a.Size); err != nil {
 			return err
 		}
-		a.Talk = chat.GroupTalk(one)
+		a.Talk, a.To, a.Group = chat.GroupTalk(one), one, place >= shards
 		if place < shards {
-			a.Talk = chat.PairTalk(one, other)
+			a.Talk, a.To = chat.PairTalk(one, other), other
 		}
 		if a.Type.Voice() {
 			a.Data = ""
@@ -144,10 +148,49 @@ func (f *Feed) read(ctx context.Context, condition func(place int) (string, []an
 		found = append(found, a)
 		return nil
 	})
+	if err == nil {
+		err = f.name(ctx, found)
+	}
 	slices.SortFunc(found, func(a, b Added) int { // within a talk, times rise with ids
 		return cmp.Or(cmp.Compare(a.Created, b.Created), compareTalks(a.Talk, b.Talk), cmp.Compare(a.ID, b.ID))
 	})
 	return found, f.failed(err)
+}
+
+// name fills in names.
+func (f *Feed) name(ctx context.Context, found []Added) error {
+	users, groups := make(map[uint32]string), make(map[uint32]string)
+	for _, a := range found {
+		users[a.From] = ""
+		if a.Group {
+			groups[a.To] = ""
+		} else {
+			users[a.To] = ""
+		}
+	}
+	for table, names := range map[string]map[uint32]string{"IMUser": users, "IMGroup": groups} {
+		err := chunked(sortedKeys(names), func(ids []uint32) error {
+			query := "SELECT id,name FROM " + table + " WHERE id IN (" + marks(len(ids)) + ")"
+			return each(ctx, f.db, query, args(ids), func(scan scanner) error {
+				var id uint32
+				var name string
+				err := scan(&id, &name)
+				names[id] = name
+				return err
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for i := range found {
+		a := &found[i]
+		a.FromName, a.ToName = users[a.From], users[a.To]
+		if a.Group {
+			a.ToName = groups[a.To]
+		}
+	}
+	return nil
 }
 
 func (f *Feed) failed(err error) error {

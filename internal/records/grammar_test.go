@@ -30,9 +30,10 @@ func administer(ctx context.Context, s *records.Store) error {
 	for _, do := range []func() error{
 		func() error { return one(s.AddUser(ctx, chat.User{Name: "ann"})) },
 		func() error { return s.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "cy"}}) },
-		func() error { return one(s.AddDepartment(ctx, chat.Department{Name: "d"})) },
-		func() error { return one(s.AddDepartment(ctx, chat.Department{Name: "d", Parent: 1})) },
-		func() error { return one(s.ChangeDepartment(ctx, 1, close)) },
+		func() error { return one(s.AddDepartment(ctx, chat.Department{Name: "d"}, true)) },
+		func() error { return one(s.AddDepartment(ctx, chat.Department{Name: "d", Parent: 1}, true)) },
+		func() error { return one(s.GroupsNamed(ctx, "g")) },
+		func() error { return one(s.ChangeDepartment(ctx, 1, true, close)) },
 		func() error { return one(s.ChangeUsers(ctx, []uint32{1, 2}, change)) },
 		func() error { return one(s.Accounts(ctx, []uint32{1, 2}, []string{"ann"})) },
 		func() error { return s.AllUsers(ctx, func(chat.User) error { return nil }) },

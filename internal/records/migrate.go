@@ -12,7 +12,15 @@ import (
 // none when all is there. They only add, and bring rows of an earlier version's table of our own under its present key.
 // Views are passed over. The kind of the error is NotAllowed when tables are there in other letters than they must be.
 func (s *Store) Missing(ctx context.Context) (stmts []string, err error) {
-	return s.missing(ctx, s.write, schema(), true)
+	return s.missing(ctx, s.write, s.tables(), true)
+}
+
+// tables are all that the store uses.
+func (s *Store) tables() []table {
+	if s.dialect.shared() {
+		return schema()
+	}
+	return append(schema(), embeddedTables()...)
 }
 
 // MissingOwn is Missing for the tables of the proxy's own, which no other server knows, and for IMTransmitFile, which old
@@ -76,7 +84,7 @@ func (s *Store) Migrate(ctx context.Context) (ran []string, err error) {
 		if err := carrySQLite(ctx, tx); err != nil {
 			return err
 		}
-		ran, err = s.missing(ctx, tx, schema(), false)
+		ran, err = s.missing(ctx, tx, s.tables(), false)
 		for _, stmt := range ran {
 			if _, err := tx.ExecContext(ctx, stmt); err != nil {
 				return err

@@ -145,7 +145,7 @@ func kinds(ctx context.Context) []kind {
 			}},
 		{name: "departments", read: func(s *records.Store) (any, error) { return s.DepartmentsChanged(ctx, 0) },
 			write: func(s *records.Store, n uint32) error {
-				_, err := s.AddDepartment(ctx, chat.Department{Name: fmt.Sprint(n)})
+				_, err := s.AddDepartment(ctx, chat.Department{Name: fmt.Sprint(n)}, true)
 				return err
 			}},
 	}

@@ -230,3 +230,16 @@ func ownTables() []table {
 		},
 	}
 }
+
+// embeddedTables are those of the embedded store alone. Where there is MySQL, Redis has what they
+// have.
+func embeddedTables() []table {
+	return []table{{
+		// When the latest logins of a name failed, Unix milliseconds, the oldest first, joined by
+		// commas. The name is its hash; last is the latest time, Unix seconds.
+		name:    "IMProxyFailure",
+		columns: join(chars("name", 32), unsigneds("last"), chars("times", 255)),
+		primary: []string{"name"},
+		keys:    []string{"last"},
+	}}
+}

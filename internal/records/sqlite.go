@@ -168,7 +168,7 @@ func (sqliteDialect) waitForTables(context.Context, querier, bool) error { retur
 
 func (sqliteDialect) inspect(ctx context.Context, q querier) (seenTables, error) {
 	s := newSeen()
-	for _, t := range schema() {
+	for _, t := range append(schema(), embeddedTables()...) {
 		seen := newSeenTable()
 		err := each(ctx, q, "SELECT name,pk FROM pragma_table_info(?) ORDER BY pk", []any{t.name}, func(scan scanner) error {
 			var c seenColumn

@@ -2,6 +2,7 @@
 package tail
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
 // Feed tells which messages are added; see records.Feed.
@@ -26,8 +28,10 @@ type Options struct {
 	Once    bool      // end after those
 	Count   int       // end after so many lines, if not 0
 	Content bool      // print the texts, quoted
-	Every   time.Duration
-	Out     io.Writer
+	// Readable is a text as it was written, if a client has encrypted it; nil: as it is.
+	Readable func(text string) string
+	Every    time.Duration
+	Out      io.Writer
 }
 
 // Run prints messages until ctx ends, or what Options say is done.
@@ -39,7 +43,7 @@ func Run(ctx context.Context, f Feed, opt Options) error {
 	added, err := f.Skip(ctx, opt.Last, since)
 	for printed := 0; err == nil; {
 		for _, a := range added {
-			if _, err := fmt.Fprintln(opt.Out, line(a, opt.Content)); err != nil {
+			if _, err := fmt.Fprintln(opt.Out, line(a, opt)); err != nil {
 				return err
 			}
 			if printed++; printed == opt.Count {
@@ -63,18 +67,37 @@ func Run(ctx context.Context, f Feed, opt Options) error {
 	return err
 }
 
-// line is what is printed of a message: when, where, which, by whom, what kind, and how many bytes of text or sound.
-func line(a records.Added, content bool) string {
+// line is what is printed of a message: when, from whom to whom, its id in the talk, what kind, and
+// how many bytes of text or sound.
+func line(a records.Added, opt Options) string {
 	kind := "text"
 	if a.Type.Voice() {
 		kind = "voice"
 	}
 	at := time.Unix(int64(a.Created), 0).Format(time.DateTime)
-	s := fmt.Sprintf("%s  %-12s  #%-6d from %-5d  %-5s %7d bytes", at, a.Talk, a.ID, a.From, kind, a.Size)
-	if content && !a.Type.Voice() {
-		s += "  " + strconv.Quote(a.Data)
+	to := named(a.ToName, a.To)
+	if a.Group {
+		to = "#" + to
 	}
-	return s
+	who := terminal.Pad(named(a.FromName, a.From)+" > "+to, whoWidth)
+	s := fmt.Sprintf("%s  %s  #%-6d %-5s %7d bytes", at, who, a.ID, kind, a.Size)
+	if !opt.Content || a.Type.Voice() {
+		return s
+	}
+	text := a.Data
+	if opt.Readable != nil {
+		text = opt.Readable(text)
+	}
+	return s + "  " + strconv.Quote(text)
+}
+
+// whoWidth is how many places "ann (1) > bob (2)" has, so that lines have 80; longer names take
+// more.
+const whoWidth = 28
+
+// named is a name with its id, and a dash where there is no name.
+func named(name string, id uint32) string {
+	return fmt.Sprintf("%s (%d)", cmp.Or(terminal.Clean(name), "-"), id)
 }
 
 // ParseSince reads a time: how long ago (90m, 24h), or a day, with or without the time of day, in local time.

@@ -31,7 +31,7 @@ func (f *feed) Next(context.Context) ([]records.Added, error) {
 func message(id uint32, text string) records.Added {
 	return records.Added{
 		Message: chat.Message{ID: id, From: 2, Type: chat.PairText, Data: text},
-		Talk:    chat.PairTalk(1, 2), Size: len(text),
+		Talk:    chat.PairTalk(1, 2), Size: len(text), To: 1, FromName: "bob", ToName: "ann",
 	}
 }
 
@@ -70,9 +70,16 @@ func TestRunEnds(t *testing.T) {
 }
 
 func TestLineIsOneLine(t *testing.T) {
-	got := line(message(1, "hi\n\u202e"), true)
-	if want := `pair 1-2      #1      from 2      text        6 bytes  "hi\n\u202e"`; !strings.HasSuffix(got, want) {
+	opt := Options{Content: true, Readable: func(text string) string { return strings.ReplaceAll(text, "hi", "hello\r") }}
+	got := line(message(1, "hi\n\u202e"), opt)
+	if want := `bob (2) > ann (1)             #1      text        6 bytes  "hello\r\n\u202e"`; !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
+	}
+	m := message(70000, "hi")
+	m.Group, m.FromName, m.ToName = true, "", "lunch\n\x1b[2J"
+	got = line(m, Options{})
+	if want := `- (2) > #lunch`; !strings.Contains(got, want) || strings.ContainsAny(got, "\n\x1b\"") {
+		t.Errorf("got  %q\nwant … %q", got, want)
 	}
 }
 

@@ -48,8 +48,6 @@ type opened struct {
 	sync  groupsync.Store
 	loops []func(context.Context) error
 	close func() error
-	// forgets: the failed logins are in the proxy's own memory.
-	forgets bool
 }
 
 func rulesOf(store *records.Store) chat.Store {
@@ -118,10 +116,15 @@ func (e *embedded) open(now func() time.Time, log *slog.Logger) (*opened, error)
 	}
 	rules, counted := rulesOf(store), counters.Embedded{Records: store}
 	rules.Sequencer, rules.Counters = counted, counted
-	rules.Voice, rules.Failures = sounds, &counters.Failures{}
+	failures := &counters.Failures{Table: store, Now: now, Log: log}
+	rules.Voice, rules.Failures = sounds, failures
 	return &opened{
-		rules: rules, sync: store, forgets: true,
-		close: func() error { return errors.Join(store.Close(), sounds.Close()) },
+		rules: rules, sync: store,
+		close: func() error {
+			ended, end := context.WithCancel(context.Background())
+			end()
+			return errors.Join(failures.Run(ended), store.Close(), sounds.Close()) // what is left is stored
+		},
 	}, nil
 }
 

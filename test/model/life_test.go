@@ -196,9 +196,6 @@ func (l *life) restart() {
 	l.Logf("proxy %d is started anew", i)
 	p := l.proxies[i]
 	l.proxies = append(l.proxies[:i], l.proxies[i+1:]...)
-	if p.forgets {
-		l.m.forget()
-	}
 	l.must(p.end())
 	l.start()
 }

@@ -1,0 +1,69 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// failuresPruned is how many names KeepFailures forgets at most each time.
+const failuresPruned = 1000
+
+// FailedAt returns when logins of a name failed, as KeepFailures has stored it; none where nothing
+// is.
+func (s *Store) FailedAt(ctx context.Context, name string) (at []time.Time, err error) {
+	query := "SELECT times FROM IMProxyFailure WHERE name=?"
+	err = s.query(ctx, "failed logins", query, []any{name}, func(scan scanner) error {
+		var times string
+		err := scan(&times)
+		for text := range strings.SplitSeq(times, ",") {
+			if ms, bad := strconv.ParseInt(text, 10, 64); bad == nil {
+				at = append(at, time.UnixMilli(ms))
+			}
+		}
+		return err
+	})
+	return at, err
+}
+
+// KeepFailures stores when logins of names failed, oldest first, in the place of what is stored of
+// these names; no times mean that nothing is to be kept. It also forgets names whose last failure
+// was before a time, as many as it forgets at once, and says whether there may be more.
+func (s *Store) KeepFailures(
+	ctx context.Context, names map[string][]time.Time, before time.Time,
+) (more bool, err error) {
+	var rows, gone []any
+	for name, at := range names {
+		if len(at) == 0 {
+			gone = append(gone, name)
+			continue
+		}
+		var times []string
+		for _, t := range at {
+			times = append(times, strconv.FormatInt(t.UnixMilli(), 10))
+		}
+		rows = append(rows, name, seconds(at[len(at)-1]), strings.Join(times, ","))
+	}
+	err = s.change(ctx, func(tx *sql.Tx) error {
+		for _, name := range gone {
+			if _, err := exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name=?", name); err != nil {
+				return err
+			}
+		}
+		tail := s.dialect.upsert([]string{"name"}, []string{"last", "times"})
+		if err := insert(ctx, tx, s.dialect, "IMProxyFailure", "name,last,times", rows, tail); err != nil {
+			return err
+		}
+		n, err := exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name IN"+
+			" (SELECT name FROM IMProxyFailure WHERE last<? LIMIT ?)", seconds(before), failuresPruned)
+		more = n == failuresPruned
+		return err
+	})
+	return more, s.failed("storing failed logins", err)
+}
+
+// seconds are Unix seconds as a column has them.
+func seconds(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) }
