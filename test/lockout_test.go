@@ -41,7 +41,7 @@ func TestALockedNameStaysSoInAFlood(t *testing.T) {
 	code(6)
 
 	begun := time.Now()
-	flood(t, c, 5000)
+	failLogins(t, c, 5000)
 	code(6)
 	p.Kill()
 	took := time.Since(begun)
@@ -65,8 +65,8 @@ func TestALockedNameStaysSoInAFlood(t *testing.T) {
 	code(0)
 }
 
-// flood has logins of so many made-up names fail.
-func flood(t *testing.T, c *client.Client, names int) {
+// failLogins has logins of so many made-up names fail.
+func failLogins(t *testing.T, c *client.Client, names int) {
 	t.Helper()
 	var all sync.WaitGroup
 	room := make(chan struct{}, 500)
