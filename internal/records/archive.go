@@ -91,7 +91,7 @@ func sender(kind chat.TalkKind) string {
 }
 
 // locate returns where the messages of a talk are: the table, the condition, and the id it takes; 0 when the talk does
-// not exist.
+// not exist, or was removed.
 func (r reader) locate(ctx context.Context, talk chat.Talk) (table, where string, id uint32, err error) {
 	if talk.Kind == chat.Group {
 		return groupTable(talk.A), "groupId=? AND status=0", talk.A, nil
@@ -101,21 +101,25 @@ func (r reader) locate(ctx context.Context, talk chat.Talk) (table, where string
 	return pairTable(id), "relateId=? AND status=0", id, err
 }
 
-// findPairs returns the relation of those pairs that have one: what the talk's row says, else what is found in the
-// original's table.
+// findPairs returns the relation of those pairs that have one which was not removed: what the talk's row says, else what
+// is found in the original's table.
 func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32, len(pairs))
+	known := make(map[chat.Talk]bool, len(pairs))
 	err := chunked(pairs, func(pairs []chat.Talk) error {
 		params := make([]any, 0, 3*len(pairs))
 		for _, p := range pairs {
 			params = append(params, uint32(chat.Pair), p.A, p.B)
 		}
-		query := r.dialect.lookup("a,b,relateId", "IMProxyTalk", talkKey, len(pairs))
+		query := r.dialect.lookup("a,b,relateId,COALESCE(r.status,0)", "IMProxyTalk", talkKey, len(pairs)) +
+			" LEFT JOIN IMRelationShip r ON r.id=t.relateId"
 		return r.query(ctx, "talks", query, params, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
-			var id uint32
-			err := scan(&t.A, &t.B, &id)
-			found[t] = id
+			var id, status uint32
+			err := scan(&t.A, &t.B, &id, &status)
+			if known[t] = id != 0; known[t] && status == 0 {
+				found[t] = id
+			}
 			return err
 		})
 	})
@@ -124,16 +128,14 @@ func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk
 	}
 	var missing []chat.Talk
 	for _, p := range pairs {
-		if found[p] == 0 {
+		if !known[p] {
 			missing = append(missing, p)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.statement)
 	defer cancel()
-	others, err := findRelations(ctx, r.db, r.dialect, missing)
-	for p, id := range others {
-		found[p] = id
-	}
+	others, err := findRelations(ctx, r.db, r.dialect, notRemoved, missing)
+	maps.Copy(found, others)
 	return found, r.failed("reading relations", err)
 }
 

@@ -222,7 +222,7 @@ func (c *Examination) hold(ctx context.Context, tx *sql.Tx, talk chat.Talk) (h h
 		h.talkRow = new(talkRow)
 	}
 	if h.ours = h.rev > 0; !h.ours && talk.Kind == chat.Pair {
-		found, err := findRelations(ctx, tx, w.d, []chat.Talk{talk})
+		found, err := findRelations(ctx, tx, w.d, "", []chat.Talk{talk})
 		if err != nil {
 			return held{}, err
 		}
