@@ -214,9 +214,6 @@ func (s *Store) failed(doing string, err error) error {
 	return &chat.Error{Kind: kind, Err: err}
 }
 
-// scanner copies the columns of the row at hand.
-type scanner func(dest ...any) error
-
 // errEnough ends a query early, without an error.
 var errEnough = errors.New("enough rows")
 
@@ -227,8 +224,9 @@ func each(ctx context.Context, q querier, query string, args []any, row func(sca
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	scan := scanRows(rows)
 	for rows.Next() {
-		if err := row(rows.Scan); errors.Is(err, errEnough) {
+		if err := row(scan); errors.Is(err, errEnough) {
 			return nil
 		} else if err != nil {
 			return err
