@@ -77,7 +77,7 @@ func (p *place) withRecords(ctx context.Context, work func(*records.Store) error
 		if err != nil {
 			return err
 		}
-		store, _, err := openRecords(ctx, dir, briefLog(p.cmd.ErrOrStderr()))
+		store, _, err := openRecords(ctx, dir, recordsOptions(nil, briefLog(p.cmd.ErrOrStderr())))
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
-// narrow are character sets of tables, each with a text that it has and some that it lacks. SQLite has no such sets.
+// narrow are character sets of tables, each with a text that it has and some that it lacks. SQLite
+// has no such sets.
 var narrow = []struct {
 	set, has string
 	lacks    []string
@@ -23,9 +24,11 @@ var narrow = []struct {
 	{"utf8mb3 COLLATE utf8mb3_bin", "한국", []string{"😀"}},
 }
 
-// inNarrowTables runs a test for each of the character sets, with tables in it where the engine knows that, and a user 1
-// whose name it has.
-func inNarrowTables(t *testing.T, tables []string, test func(w *world, has string, lacks []string)) {
+// inNarrowTables runs a test for each of the character sets, with tables in it where the engine
+// knows that, and a user 1 whose name it has.
+func inNarrowTables(
+	t *testing.T, tables []string, test func(w *world, has string, lacks []string),
+) {
 	t.Helper()
 	for _, n := range narrow {
 		t.Run(n.set, func(t *testing.T) {
@@ -35,7 +38,8 @@ func inNarrowTables(t *testing.T, tables []string, test func(w *world, has strin
 						w.exec("ALTER TABLE " + table + " CONVERT TO CHARACTER SET " + n.set)
 					}
 				}
-				w.user(1, map[string]any{"name": n.has, "salt": "1", "password": chat.HashPassword("right", "1")})
+				password := chat.HashPassword("right", "1")
+				w.user(1, map[string]any{"name": n.has, "salt": "1", "password": password})
 				test(w, n.has, n.lacks)
 			})
 		})
@@ -101,8 +105,12 @@ func TestUsersOfANameThatTheTablesCharacterSetLacksAreRefused(t *testing.T) {
 			for _, name := range lacks {
 				_, err := store.AddUser(w.ctx, chat.User{Name: name})
 				wantKind(w, err, chat.Invalid)
-				wantKind(w, store.AddUsers(w.ctx, []chat.User{{Name: "fresh"}, {Name: name}}), chat.Invalid)
-				_, err = store.ChangeUsers(w.ctx, []uint32{1}, func(u *chat.User) error { u.Name = name; return nil })
+				err = store.AddUsers(w.ctx, []chat.User{{Name: "fresh"}, {Name: name}})
+				wantKind(w, err, chat.Invalid)
+				_, err = store.ChangeUsers(w.ctx, []uint32{1}, func(u *chat.User) error {
+					u.Name = name
+					return nil
+				})
 				wantKind(w, err, chat.Invalid)
 			}
 			_, err := store.AddUser(w.ctx, chat.User{Name: has})

@@ -10,19 +10,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Archive reads stored messages. Messages that were removed (status 1) are never returned. The first message "in
-// paging order" is the one with the greatest created time, then the greatest row id.
+// Archive reads stored messages. Messages that were removed (status 1) are never returned, and none
+// of a pair whose relation was removed. Messages of types that are not shown, see Newest, are
+// returned by nothing but Last. The first message "in paging order" is the one with the greatest
+// created time, then the greatest row id.
 type Archive interface {
 	// Page returns messages of a talk in paging order. A talk that does not exist has none. Messages from before a
 	// talk was this proxy's may have times that do not rise with their ids; one whose time is ahead of that of a
 	// thousand later ones may be missing from pages that begin (UpTo) after those.
 	Page(ctx context.Context, talk Talk, q PageQuery) ([]Message, error)
-	// Last returns the first message in paging order of each talk that has one.
-	Last(ctx context.Context, talks []Talk) (map[Talk]Message, error)
+	// Last returns the end of each talk that has messages.
+	Last(ctx context.Context, talks []Talk) (map[Talk]Newest, error)
 	// Joined returns when a user joined a group, Unix seconds; ok is false when the user is no member.
 	Joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error)
 	// Sounds returns the sounds of voice messages by the ids that stand in the messages; unknown ones are missing.
 	Sounds(ctx context.Context, ids []uint32) (map[uint32]Sound, error)
+}
+
+// Newest is the end of a talk. The tables may have messages of types that the protocol does not
+// have, and that peers cannot read: they are counted, and not shown.
+type Newest struct {
+	ID    uint32  // of the first message in paging order, of whatever type
+	Shown Message // the first one that is shown; its Type is 0 if there is none
 }
 
 // PageQuery says which messages of a talk are wanted.
@@ -79,8 +88,9 @@ const (
 	soundsTimeout = 3 * time.Second
 )
 
-// withSound gives voice messages their bytes: four of duration, then the sound. One whose sound cannot be had in time
-// keeps its place with its duration alone, 0 where nobody knows it. What would not fit an answer is cut.
+// withSound gives voice messages their bytes: four of duration, then the sound. One whose sound
+// cannot be had in time keeps its place with its duration alone, 0 where nobody knows it. What
+// would not fit an answer is cut.
 func (s *Service) withSound(ctx context.Context, messages []Message) ([]Message, error) {
 	var ids []uint32
 	for _, m := range messages {
@@ -169,7 +179,8 @@ func (s *Service) loadVoice(ctx context.Context, sound Sound, known bool) ([]byt
 	return s.Voice.Load(ctx, sound.Path)
 }
 
-// soundID is the id that a voice message has in place of its sound; 0, which no sound has, where it has none.
+// soundID is the id that a voice message has in place of its sound; 0, which no sound has, where it
+// has none.
 func soundID(m Message) uint32 {
 	id, err := strconv.ParseUint(m.Data, 10, 32)
 	if err != nil {
@@ -178,16 +189,16 @@ func soundID(m Message) uint32 {
 	return uint32(id)
 }
 
-// lastShown returns the last messages of talks as they are shown in lists: with the label in place of sound.
-func (s *Service) lastShown(ctx context.Context, talks []Talk) (map[Talk]Message, error) {
+// lastShown returns the ends of talks as they are shown in lists: with the label in place of sound.
+func (s *Service) lastShown(ctx context.Context, talks []Talk) (map[Talk]Newest, error) {
 	if len(talks) == 0 {
 		return nil, nil
 	}
 	last, err := s.Archive.Last(ctx, talks)
-	for talk, m := range last {
-		if m.Type.Voice() {
-			m.Data = s.label
-			last[talk] = m
+	for talk, end := range last {
+		if end.Shown.Type.Voice() {
+			end.Shown.Data = s.label
+			last[talk] = end
 		}
 	}
 	return last, err

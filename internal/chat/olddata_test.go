@@ -199,13 +199,17 @@ func TestNULLsAreEmptyOrZero(t *testing.T) {
 }
 
 func TestAPairThatWasRemovedHasNothingToBeReadUntilAMessageRevivesIt(t *testing.T) {
-	for name, ours := range map[string]bool{"before this proxy knew it": false, "one of this proxy's": true} {
+	relations := "SELECT id,status FROM IMRelationShip ORDER BY id"
+	for name, ours := range map[string]bool{
+		"before this proxy knew it": false, "one of this proxy's": true,
+	} {
 		t.Run(name, func(t *testing.T) {
 			rule(t, func(w *world) {
 				pair, other := chat.PairTalk(1, 2), chat.PairTalk(1, 3)
 				w.oldRelation(1, 1, 2, 0, 1)
 				w.oldRelation(2, 1, 3, 0, 1)
-				w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: 1, created: 10, content: "old"})
+				old := oldMessage{relation: 1, from: 1, to: 2, id: 1, created: 10, content: "old"}
+				w.oldMessage(old)
 				w.oldSession(1, 2, 1, 1, 0, 5)
 				w.says(1, 3, "to another")
 				if ours {
@@ -214,7 +218,7 @@ func TestAPairThatWasRemovedHasNothingToBeReadUntilAMessageRevivesIt(t *testing.
 				w.exec("UPDATE IMRelationShip SET status=1 WHERE id=1")
 				w.leavesNoTrace(func() { w.wantNothingOf(pair) })
 				wantSame(w, "the other pair's", brief(w.all(3, other)), "1:to another")
-				wantSame(w, "relations", w.rows("SELECT id,status FROM IMRelationShip ORDER BY id"), []string{"1 1", "2 0"})
+				w.wantRows(relations, "1 1", "2 0")
 
 				w.says(2, 1, "again")
 				want := "2:again 1:old"
@@ -223,7 +227,7 @@ func TestAPairThatWasRemovedHasNothingToBeReadUntilAMessageRevivesIt(t *testing.
 				}
 				wantSame(w, "the page after a message", brief(w.all(1, pair)), want)
 				wantSame(w, "unread after a message", w.unread(1), "2=1")
-				wantSame(w, "relations", w.rows("SELECT id,status FROM IMRelationShip ORDER BY id"), []string{"1 0", "2 0"})
+				w.wantRows(relations, "1 0", "2 0")
 			})
 		})
 	}

@@ -90,18 +90,21 @@ func TestVoiceIsShownByItsLabelInLists(t *testing.T) {
 
 func TestVoiceWithoutItsSoundKeepsItsPlace(t *testing.T) {
 	const row = " WHERE id=1" // in IMAudio, of the message that loses its sound
+	path := func(value string) func(w *world) {
+		return func(w *world) { w.exec("UPDATE IMAudio SET path=" + value + row) }
+	}
 	for name, test := range map[string]struct {
 		lose     func(w *world)
 		duration uint32
 	}{
 		"the files are gone":     {func(w *world) { w.loseSounds() }, 7},
 		"the row is gone":        {func(w *world) { w.exec("DELETE FROM IMAudio" + row) }, 0},
-		"the path is wrong":      {func(w *world) { w.exec("UPDATE IMAudio SET path='no/such.audio'" + row) }, 7},
-		"the path is empty":      {func(w *world) { w.exec("UPDATE IMAudio SET path=''" + row) }, 7},
-		"the path is NULL":       {func(w *world) { w.exec("UPDATE IMAudio SET path=NULL" + row) }, 7},
-		"the path is a place":    {func(w *world) { w.exec("UPDATE IMAudio SET path='.'" + row) }, 7},
-		"the path leads outside": {func(w *world) { w.exec("UPDATE IMAudio SET path='../dbproxy.db'" + row) }, 7},
-		"the path is absolute":   {func(w *world) { w.exec("UPDATE IMAudio SET path='/etc/passwd'" + row) }, 7},
+		"the path is wrong":      {path("'no/such.audio'"), 7},
+		"the path is empty":      {path("''"), 7},
+		"the path is NULL":       {path("NULL"), 7},
+		"the path is a place":    {path("'.'"), 7},
+		"the path leads outside": {path("'../dbproxy.db'"), 7},
+		"the path is absolute":   {path("'/etc/passwd'"), 7},
 		"it names no sound":      {func(w *world) { w.contentIs("") }, 0},
 		"it names no number":     {func(w *world) { w.contentIs("g0/000/1.audio") }, 0},
 		"it names 0":             {func(w *world) { w.contentIs("0") }, 0},
@@ -126,7 +129,8 @@ func TestVoiceWithoutItsSoundKeepsItsPlace(t *testing.T) {
 				if name == "the files are gone" {
 					other = ""
 				}
-				wantSame(w, "the group's", brief(w.all(2, chat.GroupTalk(g))), "1:"+voiceData(7, other))
+				page := brief(w.all(2, chat.GroupTalk(g)))
+				wantSame(w, "the group's", page, "1:"+voiceData(7, other))
 			})
 		})
 	}
@@ -173,7 +177,8 @@ func TestAPageOfVoiceDoesNotWaitForASlowFileServer(t *testing.T) {
 		defer cancel()
 		page, err := w.svc.Page(ctx, 2, chat.PairTalk(1, 2), 0, 100)
 		w.must(err)
-		if ctx.Err() != nil || len(page) != messages+1 || page[0].Data != "text" || page[1].Data != voiceData(1, "") {
+		if ctx.Err() != nil || len(page) != messages+1 || page[0].Data != "text" ||
+			page[1].Data != voiceData(1, "") {
 			w.Errorf("%d messages, the first %q, within the deadline: %v", len(page), brief(page), ctx.Err() == nil)
 		}
 	})

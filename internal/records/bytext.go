@@ -2,9 +2,10 @@ package records
 
 import "unicode/utf8"
 
-// byText calls find for texts that are looked up in a column, in as few calls as suit: see chunked. A column may be of a
-// character set that lacks a character of some text. MySQL then refuses the whole statement, though it only means that
-// no row can have that text. So find is called again for fewer and fewer of them, and for those texts never with success.
+// byText calls find for texts that are looked up in a column, in as few calls as suit: see chunked.
+// A column may be of a character set that lacks a character of some text. MySQL then refuses the
+// whole statement, though it only means that no row can have that text. So find is called again for
+// fewer and fewer of them, and for those texts never with success.
 func byText(d dialect, texts []string, find func(texts []string) error) error {
 	return chunked(texts, func(some []string) error { return byTextHalves(d, some, find) })
 }

@@ -43,8 +43,8 @@ func (s *Store) AddFile(ctx context.Context, f chat.OfflineFile, now uint32) err
 func (s *Store) RemoveFile(ctx context.Context, from, to uint32, task string) error {
 	err := s.change(ctx, func(tx *sql.Tx) error {
 		var ids []uint32
-		query := "SELECT id,COALESCE(taskId,'') FROM IMTransmitFile WHERE fromId=? AND toId=? AND COALESCE(taskId,'')=?" +
-			s.dialect.lock()
+		query := "SELECT id,COALESCE(taskId,'') FROM IMTransmitFile" +
+			" WHERE fromId=? AND toId=? AND COALESCE(taskId,'')=?" + s.dialect.lock()
 		err := byText(s.dialect, []string{task}, func([]string) error {
 			return each(ctx, tx, query, []any{from, to, task}, func(scan scanner) error {
 				var id uint32

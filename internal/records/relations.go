@@ -21,7 +21,9 @@ func findOrMake(
 	ctx context.Context, q querier, d dialect, pairs []chat.Talk, keys []sessionKey, now uint32,
 ) (relations map[chat.Talk]uint32, sessions map[sessionKey]uint32, err error) {
 	relations, sessions = make(map[chat.Talk]uint32, len(pairs)), make(map[sessionKey]uint32, len(keys))
-	if err := fetchAll(ctx, q, d, slices.Concat(relationsOf(d, "", pairs, relations), sessionsOf(d, keys, sessions))); err != nil {
+	err = fetchAll(ctx, q, d,
+		slices.Concat(relationsOf(d, "", pairs, relations), sessionsOf(d, keys, sessions)))
+	if err != nil {
 		return nil, nil, err
 	}
 	var apart []chat.Talk
@@ -39,23 +41,25 @@ func findOrMake(
 	if err != nil {
 		return nil, nil, err
 	}
-	return relations, sessions, fetchAll(ctx, q, d, slices.Concat(relationsOf(d, "", apart, relations), sessionsOf(d, missing, sessions)))
+	return relations, sessions, fetchAll(ctx, q, d,
+		slices.Concat(relationsOf(d, "", apart, relations), sessionsOf(d, missing, sessions)))
 }
 
-// notRemoved is the condition that a relation was not removed. A pair whose relation was has nothing
-// to be read, until a message brings it back to life.
+// notRemoved is the condition that a relation was not removed. A pair whose relation was has
+// nothing to be read, until a message brings it back to life.
 const notRemoved = " WHERE COALESCE(status,0)=0"
 
-// relationsOf fetches the relation in use of those pairs that have one, of those under a condition, if it is not empty:
-// of several, one of status 0 before others, then the latest updated, then the greatest id.
+// relationsOf fetches the relation in use of those pairs that have one, of those under a condition,
+// if it is not empty: of several, one of status 0 before others, then the latest updated, then the
+// greatest id.
 func relationsOf(d dialect, where string, pairs []chat.Talk, found map[chat.Talk]uint32) []fetch {
 	return fetches(pairs, func(pairs []chat.Talk) fetch {
 		keys := make([]any, 0, 2*len(pairs))
 		for _, p := range pairs {
 			keys = append(keys, p.A, p.B)
 		}
-		query := d.lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"}, len(pairs)) + where +
-			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id" // the last row of a pair wins
+		query := d.lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"}, len(pairs)) +
+			where + " ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id" // the last row of a pair wins
 		return fetch{query, keys, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id uint32

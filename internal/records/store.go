@@ -24,6 +24,9 @@ type Options struct {
 	Log *slog.Logger     // nil means slog.Default()
 	// Follower is told of everything that is copied elsewhere, but for what Append returns in its receipt. Nil: there is no copy.
 	Follower Follower
+	// MessageTypes and GroupTypes are told to peers as they are, beside the protocol's own. Rows of
+	// all other types are counted, and left out of answers.
+	MessageTypes, GroupTypes []uint8
 }
 
 // Store is the records. It is safe for concurrent use. Errors have the kinds that the interfaces of chat promise.
@@ -39,6 +42,8 @@ type Store struct {
 	log         *slog.Logger
 	follower    Follower
 	statement   time.Duration // how long a read may take
+
+	messageTypes, groupTypes *passing // never changed
 
 	// changes is held by whoever writes, but for Append. So an Append waits for few other transactions at most, however many
 	// there are: for one where only one connection can write.
@@ -69,6 +74,7 @@ func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 	s := &Store{
 		write: write, read: read, batches: write, dialect: d, now: opt.Now, log: opt.Log, follower: opt.Follower,
 		changes: semaphore.NewWeighted(writers), statement: readTimeout,
+		messageTypes: passingMessages(opt), groupTypes: passingGroups(opt),
 	}
 	s.reader = newReader(s, read)
 	return s
