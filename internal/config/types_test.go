@@ -15,9 +15,10 @@ func TestTypesAreNumbersOfAByte(t *testing.T) {
 			t.Errorf("%q is read as %d, with %v", text, got, warnings)
 		}
 	}
+	const wanted = "numbers from 1 to 255, separated by commas"
 	for _, text := range []string{"0", "256", "-1", "x", "3;4", "3,,4", ",", "3-8", "3 4", "0x13"} {
 		_, _, err := load("dbproxyserver.conf", []byte(original+"\nGroupTypes="+text+"\n"), nil)
-		if err == nil || !strings.Contains(err.Error(), "numbers from 1 to 255, separated by commas") {
+		if err == nil || !strings.Contains(err.Error(), wanted) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

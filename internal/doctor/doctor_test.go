@@ -354,7 +354,8 @@ func TestRowsOfOtherTypesAreCounted(t *testing.T) {
 		}
 		w.exec("UPDATE IMMessage_1 SET status=1 WHERE msgId=7") // removed: nobody misses it
 		w.exec("UPDATE IMGroup SET type=9 WHERE id=4")
-		w.exec("INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created) VALUES (7,1,2,'x',1,1,1)")
+		w.exec("INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created)" +
+			" VALUES (7,1,2,'x',1,1,1)")
 		found := []string{"message-type 7", "group-type 1"}
 		w.wantFound(found, found, found)
 		report, err := w.doctor().Run(w.Context())
