@@ -47,6 +47,17 @@ func TestOddRowsHideNoOthers(t *testing.T) {
 				t.Errorf("%T lacks what is good: %.3000v", answer, answer)
 			}
 		}
+		for command, want := range map[string]string{"user list": "alice", "user list --json": "alice",
+			"department list": "Engineering", "group list": "group", "group show " + fmt.Sprint(g): "group",
+			"tail --once": "#50"} {
+			if out := w.administer(t, "", strings.Fields(command)...); !strings.Contains(out, want) {
+				t.Errorf("%s lacks %q:\n%.2000s", command, want, out)
+			}
+		}
+		out, err := w.command(t, "", "doctor") // which ends with 2, as there is much that is wrong
+		if !strings.Contains(out, "messages of a type that is not told to peers") {
+			t.Errorf("the doctor says %.2000s, %v", out, err)
+		}
 		for want, m := range []*impb.IMMsgData{pairText(2, 1, "after"), groupText(2, g, "after")} {
 			if id := submit(t, c, m).GetMsgId(); id == 0 {
 				t.Errorf("message %d is not stored", want)

@@ -59,7 +59,8 @@ func relationsOf(d dialect, where string, pairs []chat.Talk, found map[chat.Talk
 			keys = append(keys, p.A, p.B)
 		}
 		query := d.lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"}, len(pairs)) +
-			where + " ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id" // the last row of a pair wins
+			where + // the last row of a pair wins:
+			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id"
 		return fetch{query, keys, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id uint32
