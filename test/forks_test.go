@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
@@ -87,4 +88,40 @@ func TestTypesThatMayPass(t *testing.T) {
 			t.Errorf("the log tells %d times of messages that are left out", n)
 		}
 	})
+}
+
+// TestNamesThatMySQLCannotCompare has tables in the character set of old installers, and somebody log
+// in whose name it lacks: nobody has it, and no failure is counted or logged.
+func TestNamesThatMySQLCannotCompare(t *testing.T) {
+	t.Parallel()
+	f, _ := newRedisFleet(t)
+	f.exec(t, "UPDATE IMUser SET name='user5',nick='',sign_info='' WHERE id IN (3,5)")
+	f.exec(t, "ALTER TABLE IMUser CONVERT TO CHARACTER SET latin1")
+	f.exec(t, "ALTER TABLE IMTransmitFile CONVERT TO CHARACTER SET utf8mb3")
+	p := f.start(t)
+	c := dial(t, p)
+	m := mixed{original{f, t}, c}
+	login := func(name string, want uint32) {
+		t.Helper()
+		password := client.WirePassword("alice-secret")
+		answer := look[*impb.IMValidateRsp](t, c, &impb.IMValidateReq{UserName: &name, Password: &password})
+		wantEqual(t, "the result of "+name, answer.GetResultCode(), want)
+		wantEqual(t, "the name", answer.GetUserName(), name)
+	}
+	for _, name := range []string{"王小明", "alice😀", "é", "no such name"} {
+		login(name, 1)
+	}
+	login("alice", 0)
+	file := &impb.IMFileAddOfflineReq{FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(2),
+		TaskId: proto.String("task"), FileName: proto.String("name"), FileSize: proto.Uint32(1)}
+	m.post(file)
+	m.post(&impb.IMFileDelOfflineReq{FromUserId: file.FromUserId, ToUserId: file.ToUserId,
+		TaskId: proto.String("task😀")})
+	files := look[*impb.IMFileHasOfflineRsp](t, c, &impb.IMFileHasOfflineReq{UserId: file.ToUserId})
+	wantEqual(t, "files that wait", len(files.GetOfflineFileList()), 1)
+	for _, line := range p.Log.Lines() {
+		if line.Level == "ERROR" || line.Message == "failed" {
+			t.Errorf("the log has %s", line.Raw)
+		}
+	}
 }
