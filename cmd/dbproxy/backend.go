@@ -61,7 +61,7 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 		return b, err
 	}
 	b.closers = append(b.closers, dir.Release)
-	store, ran, err := openRecords(ctx, dir, s.log)
+	store, ran, err := openRecords(ctx, dir, recordsOptions(s.limit, s.log))
 	if err != nil {
 		return b, err
 	}

@@ -155,7 +155,8 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 		if err != nil {
 			return nil, nil, err
 		}
-		if store, _, err = openRecords(ctx, dir, briefLog(e.where.cmd.ErrOrStderr())); err != nil {
+		opt := recordsOptions(nil, briefLog(e.where.cmd.ErrOrStderr()))
+		if store, _, err = openRecords(ctx, dir, opt); err != nil {
 			return nil, nil, err
 		}
 		d.Sequencer, closing = counters.Embedded{Records: store}, store.Close

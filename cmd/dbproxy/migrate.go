@@ -55,7 +55,7 @@ func migrateDirectory(c *cobra.Command, data string) error {
 	if err != nil {
 		return fmt.Errorf("cannot use the data directory: %w", err)
 	}
-	store, ran, err := openRecords(c.Context(), dir, briefLog(c.ErrOrStderr()))
+	store, ran, err := openRecords(c.Context(), dir, recordsOptions(nil, briefLog(c.ErrOrStderr())))
 	if err != nil {
 		return err
 	}

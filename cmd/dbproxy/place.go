@@ -83,7 +83,7 @@ func (p *place) withLocks(ctx context.Context, work func(*records.Store, locks) 
 		if err != nil {
 			return err
 		}
-		store, _, err := openRecords(ctx, dir, briefLog(p.cmd.ErrOrStderr()))
+		store, _, err := openRecords(ctx, dir, recordsOptions(nil, briefLog(p.cmd.ErrOrStderr())))
 		if err != nil {
 			return err
 		}

@@ -84,7 +84,9 @@ func openMySQL(cfg *config.Config, redis *counters.Redis, log *slog.Logger) (*re
 		}
 		replica = &r
 	}
-	return records.OpenMySQL(master, replica, records.Options{Log: log, Follower: redis})
+	opt := recordsOptions(&cfg.Limits, log)
+	opt.Follower = redis
+	return records.OpenMySQL(master, replica, opt)
 }
 
 func mysqlOf(d config.Database) (records.MySQL, error) {

@@ -7,13 +7,16 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
 // openRecords opens the records of a directory and brings their tables up to date.
-func openRecords(ctx context.Context, dir *datadir.Dir, log *slog.Logger) (store *records.Store, ran []string, err error) {
-	store, err = records.OpenSQLite(dir.Database(), records.Options{Log: log})
+func openRecords(
+	ctx context.Context, dir *datadir.Dir, opt records.Options,
+) (store *records.Store, ran []string, err error) {
+	store, err = records.OpenSQLite(dir.Database(), opt)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening %s: %w", dir.Database(), dir.Explain(err))
 	}
@@ -24,4 +27,13 @@ func openRecords(ctx context.Context, dir *datadir.Dir, log *slog.Logger) (store
 		return nil, nil, errors.Join(fmt.Errorf("making the tables of %s: %w", dir.Database(), err), store.Close())
 	}
 	return store, ran, nil
+}
+
+// recordsOptions are those of records within limits; nil: the defaults.
+func recordsOptions(l *config.Limits, log *slog.Logger) records.Options {
+	opt := records.Options{Log: log}
+	if l != nil {
+		opt.MessageTypes, opt.GroupTypes = l.MessageTypes.List(), l.GroupTypes.List()
+	}
+	return opt
 }

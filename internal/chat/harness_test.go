@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -193,11 +194,37 @@ type world struct {
 	dir   string
 
 	engine engine
+	more   records.Options // of the store, from the next restart on
+	log    safeLog
 	wrap   func(*chat.Store)
 	cancel context.CancelFunc // ends Run
 	ran    chan error         // closed when Run has returned
 	end    func()             // ends everything; to be called once or more
 	tries  chan string        // the first commits that were told of
+}
+
+// safeLog keeps what is written to it.
+type safeLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *safeLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// lines are those that have a text.
+func (l *safeLog) lines(with string) (lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		if strings.Contains(line, with) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // rule tests a rule on every engine.
@@ -230,8 +257,10 @@ func start(t *testing.T, e engine, wrap func(*chat.Store)) *world {
 
 func (w *world) begin() {
 	w.Helper()
-	log := slog.New(slog.NewTextHandler(w.Output(), nil))
-	b := w.engine.open(w.T, w.dir, records.Options{Now: w.clock.now, Log: log})
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(w.Output(), &w.log), nil))
+	opt := w.more
+	opt.Now, opt.Log = w.clock.now, log
+	b := w.engine.open(w.T, w.dir, opt)
 	if w.wrap != nil {
 		w.wrap(&b.Store)
 	}

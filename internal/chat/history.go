@@ -10,19 +10,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Archive reads stored messages. Messages that were removed (status 1) are never returned. The first message "in
-// paging order" is the one with the greatest created time, then the greatest row id.
+// Archive reads stored messages. Messages that were removed (status 1) are never returned, and none
+// of a pair whose relation was removed. Messages of types that are not shown, see Newest, are
+// returned by nothing but Last. The first message "in paging order" is the one with the greatest
+// created time, then the greatest row id.
 type Archive interface {
 	// Page returns messages of a talk in paging order. A talk that does not exist has none. Messages from before a
 	// talk was this proxy's may have times that do not rise with their ids; one whose time is ahead of that of a
 	// thousand later ones may be missing from pages that begin (UpTo) after those.
 	Page(ctx context.Context, talk Talk, q PageQuery) ([]Message, error)
-	// Last returns the first message in paging order of each talk that has one.
-	Last(ctx context.Context, talks []Talk) (map[Talk]Message, error)
+	// Last returns the end of each talk that has messages.
+	Last(ctx context.Context, talks []Talk) (map[Talk]Newest, error)
 	// Joined returns when a user joined a group, Unix seconds; ok is false when the user is no member.
 	Joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error)
 	// Sounds returns the sounds of voice messages by the ids that stand in the messages; unknown ones are missing.
 	Sounds(ctx context.Context, ids []uint32) (map[uint32]Sound, error)
+}
+
+// Newest is the end of a talk. The tables may have messages of types that the protocol does not
+// have, and that peers cannot read: they are counted, and not shown.
+type Newest struct {
+	ID    uint32  // of the first message in paging order, of whatever type
+	Shown Message // the first one that is shown; its Type is 0 if there is none
 }
 
 // PageQuery says which messages of a talk are wanted.
@@ -79,13 +88,14 @@ const (
 	soundsTimeout = 3 * time.Second
 )
 
-// withSound gives voice messages their bytes: four of duration, then the sound. One whose file cannot be had in time keeps
-// its place with what the row has. What would not fit an answer is cut.
+// withSound gives voice messages their bytes: four of duration, then the sound. One whose sound
+// cannot be had in time keeps its place with its duration alone, 0 where nobody knows it. What
+// would not fit an answer is cut.
 func (s *Service) withSound(ctx context.Context, messages []Message) ([]Message, error) {
 	var ids []uint32
 	for _, m := range messages {
-		if id, ok := soundID(m); ok {
-			ids = append(ids, id)
+		if m.Type.Voice() {
+			ids = append(ids, soundID(m))
 		}
 	}
 	if len(ids) == 0 {
@@ -118,8 +128,8 @@ func fitting(messages []Message, bytes func(Message) int) []Message {
 
 // expected is how many bytes a message should have with its sound.
 func expected(m Message, sounds map[uint32]Sound) int {
-	if id, ok := soundID(m); ok {
-		return voiceHeader + int(sounds[id].Size)
+	if m.Type.Voice() {
+		return voiceHeader + int(sounds[soundID(m)].Size)
 	}
 	return len(m.Data)
 }
@@ -133,23 +143,24 @@ func (s *Service) loadSounds(ctx context.Context, messages []Message, sounds map
 	var loaded, left atomic.Int64 // bytes; messages that nothing was tried for
 	for i := range messages {
 		m := &messages[i]
-		id, ok := soundID(*m)
-		if !ok {
+		if !m.Type.Voice() {
 			continue
 		}
+		id := soundID(*m)
+		sound, known := sounds[id]
+		m.Data = string(binary.BigEndian.AppendUint32(nil, sound.Duration))
 		loads.Go(func() error {
 			if ctx.Err() != nil || loaded.Load() > MaxAnswer {
 				left.Add(1)
 				return nil
 			}
-			sound, known := sounds[id]
 			data, err := s.loadVoice(ctx, sound, known)
 			if err != nil {
 				s.log.Warn("the sound of a voice message cannot be had; it is listed without", "audio", id, "path", sound.Path, "err", err)
 				return nil
 			}
 			loaded.Add(int64(len(data)))
-			m.Data = data
+			m.Data += string(data)
 			return nil
 		})
 	}
@@ -159,38 +170,35 @@ func (s *Service) loadSounds(ctx context.Context, messages []Message, sounds map
 	}
 }
 
-func (s *Service) loadVoice(ctx context.Context, sound Sound, known bool) (string, error) {
+func (s *Service) loadVoice(ctx context.Context, sound Sound, known bool) ([]byte, error) {
 	if !known {
-		return "", Errorf(NotFound, "no row in IMAudio")
+		return nil, Errorf(NotFound, "no row in IMAudio")
 	}
 	ctx, cancel := context.WithTimeout(ctx, voiceTimeout)
 	defer cancel()
-	data, err := s.Voice.Load(ctx, sound.Path)
-	if err != nil {
-		return "", err
-	}
-	return string(binary.BigEndian.AppendUint32(nil, sound.Duration)) + string(data), nil
+	return s.Voice.Load(ctx, sound.Path)
 }
 
-// soundID is the id that a voice message has in place of its sound.
-func soundID(m Message) (uint32, bool) {
-	if !m.Type.Voice() {
-		return 0, false
-	}
+// soundID is the id that a voice message has in place of its sound; 0, which no sound has, where it
+// has none.
+func soundID(m Message) uint32 {
 	id, err := strconv.ParseUint(m.Data, 10, 32)
-	return uint32(id), err == nil
+	if err != nil {
+		return 0
+	}
+	return uint32(id)
 }
 
-// lastShown returns the last messages of talks as they are shown in lists: with the label in place of sound.
-func (s *Service) lastShown(ctx context.Context, talks []Talk) (map[Talk]Message, error) {
+// lastShown returns the ends of talks as they are shown in lists: with the label in place of sound.
+func (s *Service) lastShown(ctx context.Context, talks []Talk) (map[Talk]Newest, error) {
 	if len(talks) == 0 {
 		return nil, nil
 	}
 	last, err := s.Archive.Last(ctx, talks)
-	for talk, m := range last {
-		if m.Type.Voice() {
-			m.Data = s.label
-			last[talk] = m
+	for talk, end := range last {
+		if end.Shown.Type.Voice() {
+			end.Shown.Data = s.label
+			last[talk] = end
 		}
 	}
 	return last, err

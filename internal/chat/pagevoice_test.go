@@ -89,24 +89,57 @@ func TestVoiceIsShownByItsLabelInLists(t *testing.T) {
 }
 
 func TestVoiceWithoutItsSoundKeepsItsPlace(t *testing.T) {
-	for name, lose := range map[string]func(w *world){
-		"the file is gone":       func(w *world) { w.loseSounds() },
-		"the row is gone":        func(w *world) { w.exec("DELETE FROM IMAudio") },
-		"the path is wrong":      func(w *world) { w.exec("UPDATE IMAudio SET path='no/such.audio'") },
-		"the path is empty":      func(w *world) { w.exec("UPDATE IMAudio SET path=''") },
-		"the path leads outside": func(w *world) { w.exec("UPDATE IMAudio SET path='../dbproxy.db'") },
-		"the path is absolute":   func(w *world) { w.exec("UPDATE IMAudio SET path='/etc/passwd'") },
+	const row = " WHERE id=1" // in IMAudio, of the message that loses its sound
+	path := func(value string) func(w *world) {
+		return func(w *world) { w.exec("UPDATE IMAudio SET path=" + value + row) }
+	}
+	for name, test := range map[string]struct {
+		lose     func(w *world)
+		duration uint32
+	}{
+		"the files are gone":     {func(w *world) { w.loseSounds() }, 7},
+		"the row is gone":        {func(w *world) { w.exec("DELETE FROM IMAudio" + row) }, 0},
+		"the path is wrong":      {path("'no/such.audio'"), 7},
+		"the path is empty":      {path("''"), 7},
+		"the path is NULL":       {path("NULL"), 7},
+		"the path is a place":    {path("'.'"), 7},
+		"the path leads outside": {path("'../dbproxy.db'"), 7},
+		"the path is absolute":   {path("'/etc/passwd'"), 7},
+		"it names no sound":      {func(w *world) { w.contentIs("") }, 0},
+		"it names no number":     {func(w *world) { w.contentIs("g0/000/1.audio") }, 0},
+		"it names 0":             {func(w *world) { w.contentIs("0") }, 0},
+		"it names -1":            {func(w *world) { w.contentIs("-1") }, 0},
+		"the number is too long": {func(w *world) { w.contentIs("42949672970") }, 0},
+		"there is no content":    {func(w *world) { w.contentIs(nil) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rule(t, func(w *world) {
+				g := w.group(1, 2)
 				w.says(1, 2, "before")
 				w.stored(w.pairVoice(1, 2, 7, "sound"))
 				w.says(1, 2, "after")
-				lose(w)
-				wantSame(w, "the page", brief(w.all(2, chat.PairTalk(1, 2))), "3:after 2:1 1:before")
+				w.stored(w.groupVoice(1, g, 7, "other"))
+				test.lose(w)
+				want := fmt.Sprintf("3:after 2:%s 1:before", voiceData(test.duration, ""))
+				wantSame(w, "the page", brief(w.all(2, chat.PairTalk(1, 2))), want)
+				byID, err := w.svc.MessagesByID(w.ctx, 2, chat.PairTalk(1, 2), []uint32{2})
+				w.must(err)
+				wantSame(w, "by id", brief(byID), "2:"+voiceData(test.duration, ""))
+				other := "other"
+				if name == "the files are gone" {
+					other = ""
+				}
+				page := brief(w.all(2, chat.GroupTalk(g)))
+				wantSame(w, "the group's", page, "1:"+voiceData(7, other))
 			})
 		})
 	}
+}
+
+// contentIs gives the voice message of the pair another content.
+func (w *world) contentIs(content any) {
+	w.Helper()
+	w.exec("UPDATE IMMessage_1 SET content=? WHERE type=2", content)
 }
 
 func TestAPageOfVoiceIsCutAt4MiBWithoutLoadingTheRest(t *testing.T) {
@@ -144,7 +177,8 @@ func TestAPageOfVoiceDoesNotWaitForASlowFileServer(t *testing.T) {
 		defer cancel()
 		page, err := w.svc.Page(ctx, 2, chat.PairTalk(1, 2), 0, 100)
 		w.must(err)
-		if ctx.Err() != nil || len(page) != messages+1 || page[0].Data != "text" || page[1].Data != "40" {
+		if ctx.Err() != nil || len(page) != messages+1 || page[0].Data != "text" ||
+			page[1].Data != voiceData(1, "") {
 			w.Errorf("%d messages, the first %q, within the deadline: %v", len(page), brief(page), ctx.Err() == nil)
 		}
 	})

@@ -27,7 +27,7 @@ type Sessions interface {
 }
 
 // RecentSessions returns a user's recent talks changed after since, latest first, each with its last message; talks
-// without any are left out.
+// without any that can be shown are left out.
 func (s *Service) RecentSessions(ctx context.Context, user, since uint32) ([]RecentSession, error) {
 	sessions, err := s.Sessions.Recent(ctx, user, since, maxSessions)
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Service) RecentSessions(ctx context.Context, user, since uint32) ([]Rec
 	}
 	var recent []RecentSession
 	for _, se := range sessions {
-		if m, ok := last[se.Talk]; ok {
+		if m := last[se.Talk].Shown; m.Type != 0 {
 			recent = append(recent, RecentSession{Session: se, Last: m})
 		}
 	}

@@ -35,9 +35,10 @@ type UnreadTalk struct {
 // lastChunk is how many talks' last messages are read at a time.
 const lastChunk = 256
 
-// Unread returns the talks with unread messages of a user, and how many messages that is: pairs in order of the peer's
-// id as text, then groups, the latest joined first. Talks without a message are left out. The list is cut at MaxAnswer;
-// the total counts all.
+// Unread returns the talks with unread messages of a user, and how many messages that is: pairs in
+// order of the peer's id as text, then groups, the latest joined first. Talks without a message are
+// left out. Those without one that can be shown, see Newest, are left out of the list, and the list
+// is cut at MaxAnswer; the total counts all.
 func (s *Service) Unread(ctx context.Context, user uint32) (unread []UnreadTalk, total uint32, err error) {
 	counts, err := s.unreadCounts(ctx, user)
 	if err != nil {
@@ -49,20 +50,23 @@ func (s *Service) Unread(ctx context.Context, user uint32) (unread []UnreadTalk,
 		for i, c := range chunk {
 			talks[i] = c.Talk
 		}
-		var last map[Talk]Message
+		var last map[Talk]Newest
 		if size <= MaxAnswer {
 			if last, err = s.lastShown(ctx, talks); err != nil {
 				return nil, 0, err
 			}
 		}
 		for _, c := range chunk {
-			m, ok := last[c.Talk]
+			end, ok := last[c.Talk]
 			if !ok && size <= MaxAnswer {
 				continue // no message in it
 			}
 			total += c.Unread
-			if size += len(m.Data) + 40; size <= MaxAnswer {
-				unread = append(unread, UnreadTalk{Count: c, Last: m})
+			if ok && end.Shown.Type == 0 {
+				continue // none that can be shown
+			}
+			if size += len(end.Shown.Data) + 40; size <= MaxAnswer {
+				unread = append(unread, UnreadTalk{Count: c, Last: end.Shown})
 			}
 		}
 	}

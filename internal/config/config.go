@@ -93,7 +93,8 @@ type Config struct {
 	settings []Setting // every key's value and where it comes from, in the order of the declarations
 }
 
-// Limits bound what a request, the process and its stop may take.
+// Limits bound what a request, the process and its stop may take, and which rows of others are told
+// to peers.
 type Limits struct {
 	// RequestTimeout is how long a request may take. One that waited longer is not executed any more.
 	RequestTimeout time.Duration `key:"RequestTimeout" default:"5s" min:"100ms" max:"5m"`
@@ -127,6 +128,14 @@ type Limits struct {
 	MinTakeRate Size `key:"MinTakeRate" default:"16KiB" min:"0" max:"1GiB"`
 	// RateWindow is how long a peer may be below MinSendRate or MinTakeRate before it is closed.
 	RateWindow time.Duration `key:"RateWindow" default:"10s" min:"1s" max:"1h"`
+	// MessageTypes is the types of message, separated by commas, that are told to peers beside the
+	// protocol's 1, 2, 17, 18. Messages of other types, as forks of TeamTalk store them, are
+	// counted and left out of answers, since a peer that does not know the type cannot read the
+	// answer at all. Name only those that all your servers and clients know.
+	MessageTypes Types `key:"MessageTypes" min:"1" max:"255"`
+	// GroupTypes is the types of group, separated by commas, that are told to peers beside the
+	// protocol's 1 and 2. What MessageTypes says of messages goes for groups.
+	GroupTypes Types `key:"GroupTypes" min:"1" max:"255"`
 }
 
 // Database is one of the MySQL databases.

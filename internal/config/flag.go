@@ -102,6 +102,8 @@ func (f *Flag) Type() string {
 		return "time"
 	case Size:
 		return "size"
+	case Types:
+		return "numbers"
 	default:
 		return "number"
 	}

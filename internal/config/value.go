@@ -41,6 +41,35 @@ func parseSize(text string) (Size, bool) {
 	return 0, false
 }
 
+// Types are numbers from 1 to 255, ascending, separated by commas.
+type Types string
+
+// List returns the numbers.
+func (t Types) List() (list []uint8) {
+	for part := range strings.SplitSeq(string(t), ",") {
+		if n, err := strconv.ParseUint(part, 10, 8); err == nil {
+			list = append(list, uint8(n))
+		}
+	}
+	return list
+}
+
+// types reads a value that is several numbers, at least one.
+func (k key) types(text string) (t Types, ok bool) {
+	low, _ := strconv.ParseUint(k.tag.Get("min"), 10, 8)
+	var list []uint64
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.ParseUint(strings.Trim(part, blanks), 10, 8)
+		if err != nil || n < low {
+			return "", false
+		}
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	text = fmt.Sprint(slices.Compact(list)) // [3 19]
+	return Types(strings.ReplaceAll(strings.Trim(text, "[]"), " ", ",")), true
+}
+
 // set gives the key's field the value that text says. It fails when that is none that is wanted.
 func (k key) set(text string) (ok bool) {
 	if one := strings.Fields(k.tag.Get("oneof")); len(one) > 0 {
@@ -58,6 +87,8 @@ func (k key) set(text string) (ok bool) {
 			k.value.SetInt(n)
 		}
 		return ok
+	case Types:
+		v, ok = k.types(text)
 	case slog.Level:
 		var l slog.Level
 		ok = l.UnmarshalText([]byte(text)) == nil
@@ -150,6 +181,8 @@ func (k key) wanted() string {
 		return "a size from " + low + " to " + high
 	case time.Duration:
 		return "a time from " + low + " to " + high
+	case Types:
+		return "numbers from " + low + " to " + high + ", separated by commas"
 	case *time.Location:
 		return "an IANA time zone such as Asia/Shanghai, UTC or Local"
 	case []string:

@@ -340,3 +340,31 @@ func TestItSaysHowFarItIs(t *testing.T) {
 		t.Errorf("shares: %v", shares)
 	}
 }
+
+func TestRowsOfOtherTypesAreCounted(t *testing.T) {
+	onEngines(t, func(w *world) {
+		w.relation(1, 1, 2, 0, 100)
+		w.group(4, 100, 1, 2)
+		w.group(5, 100, 1, 2)
+		for i, typ := range []int{1, 3, 17, 19, 0, 2, 19} {
+			w.message(1, 1, 2, int64(i+1), 100+i, "7")
+			w.groupMessage(4, 1, int64(i+1), 100+i, "7")
+			w.exec("UPDATE IMMessage_1 SET type=? WHERE msgId=?", typ, i+1)
+			w.exec("UPDATE IMGroupMessage_4 SET type=? WHERE msgId=?", typ, i+1)
+		}
+		w.exec("UPDATE IMMessage_1 SET status=1 WHERE msgId=7") // removed: nobody misses it
+		w.exec("UPDATE IMGroup SET type=9 WHERE id=4")
+		w.exec("INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created)" +
+			" VALUES (7,1,2,'x',1,1,1)")
+		found := []string{"message-type 7", "group-type 1"}
+		w.wantFound(found, found, found)
+		report, err := w.doctor().Run(w.Context())
+		w.must(err)
+		if open := report.Open(); open != 0 {
+			w.Errorf("%d findings are open: these are notes", open)
+		}
+		if got := report.Findings[0].Examples[0]; got != "IMMessage_1 row 2 has type 3" {
+			w.Errorf("the first example is %q", got)
+		}
+	})
+}

@@ -85,6 +85,8 @@ var kinds = [...]kind{
 	{"token-missing", Doubtful, "push tokens that Redis has lost", "bring them back from MySQL"},
 	{"stray-group", Note, "groups of ours that are not in IMGroup", ""},
 	{"unread-nobody", Note, "users with unread counters who do not exist", ""},
+	{"message-type", Note, "messages of a type that is not told to peers: counted, not shown", ""},
+	{"group-type", Note, "groups of a type that is not told to peers", ""},
 	{"orphan-sound", Note, "sounds in IMAudio that no message refers to", ""},
 }
 

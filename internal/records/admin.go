@@ -37,7 +37,7 @@ func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx *sql.
 // NotFound when the department does not exist (0 means none).
 func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error) {
 	err = s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
-		if err := mayAdd(ctx, tx, []chat.User{u}); err != nil {
+		if err := mayAdd(ctx, tx, s.dialect, []chat.User{u}); err != nil {
 			return err
 		}
 		row := newUser(u, s.unix())
@@ -56,7 +56,7 @@ func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 // have the same name.
 func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
 	err := s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
-		if err := mayAdd(ctx, tx, users); err != nil {
+		if err := mayAdd(ctx, tx, s.dialect, users); err != nil {
 			return err
 		}
 		now := s.unix()
@@ -77,14 +77,14 @@ func newUser(u chat.User, now uint32) []any {
 }
 
 // mayAdd refuses users that cannot be made.
-func mayAdd(ctx context.Context, tx *sql.Tx, users []chat.User) error {
+func mayAdd(ctx context.Context, tx *sql.Tx, d dialect, users []chat.User) error {
 	var c userChecks
 	for _, u := range users {
 		if err := c.note(chat.User{Status: chat.Left}, u); err != nil {
 			return err
 		}
 	}
-	return c.check(ctx, tx)
+	return c.check(ctx, tx, d)
 }
 
 // userChecks gathers what is to be looked up before users are stored.
@@ -117,8 +117,8 @@ func (c *userChecks) note(old, u chat.User) error {
 	return nil
 }
 
-func (c *userChecks) check(ctx context.Context, q querier) error {
-	err := chunked(sortedKeys(c.names), func(some []string) error {
+func (c *userChecks) check(ctx context.Context, q querier, d dialect) error {
+	err := byText(d, sortedKeys(c.names), func(some []string) error {
 		query := "SELECT id,name FROM IMUser WHERE COALESCE(status,0)=0 AND name IN (" + marks(len(some)) + ")"
 		return each(ctx, q, query, textArgs(some), func(scan scanner) error {
 			var id uint32
@@ -167,7 +167,7 @@ func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat
 			}
 			after = append(after, u)
 		}
-		if err := c.check(ctx, tx); err != nil {
+		if err := c.check(ctx, tx, s.dialect); err != nil {
 			return err
 		}
 		changed = len(after)
@@ -230,7 +230,7 @@ func (s *Store) Accounts(ctx context.Context, ids []uint32, names []string) ([]c
 	if err != nil {
 		return nil, err
 	}
-	err = chunked(names, func(some []string) error {
+	err = byText(s.dialect, names, func(some []string) error {
 		exactly := func(u chat.User) bool { return slices.Contains(some, u.Name) } // some engines ignore trailing spaces
 		return read("name IN ("+marks(len(some))+")", textArgs(some), exactly)
 	})

@@ -151,11 +151,13 @@ func departments(ctx context.Context, q querier, lock string) (all []chat.Depart
 	return all, err
 }
 
-// scanDepartment reads numbers that are signed in the original's tables.
+// scanDepartment reads numbers that are signed in the original's tables; what no such number is
+// becomes the nearest one that is.
 func scanDepartment(scan scanner) (d chat.Department, err error) {
 	var parent, priority, status int64
 	err = scan(&d.ID, &d.Name, &parent, &priority, &status, &d.Updated)
-	d.Parent, d.Priority, d.Status = uint32(parent), uint32(priority), uint32(status)
+	signed := func(n int64) uint32 { return uint32(min(max(n, math.MinInt32), math.MaxUint32)) }
+	d.Parent, d.Priority, d.Status = signed(parent), signed(priority), signed(status)
 	return d, err
 }
 

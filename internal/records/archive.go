@@ -36,35 +36,72 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 		where += " AND msgId+0<=? AND created<=?" // +0 keeps engines from the key on msgId, which has another order
 		params = append(params, q.UpTo, latest)
 	}
-	size := 0
-	read := func(where string, params []any) error {
-		return r.query(ctx, "messages", "SELECT msgId,"+sender(talk.Kind)+",type,created,COALESCE(content,'') FROM "+table+
-			" WHERE "+where+" ORDER BY created DESC, id DESC LIMIT ?", append(params, q.Count), func(scan scanner) error {
-			var m chat.Message
-			err := scan(&m.ID, &m.From, &m.Type, &m.Created, &m.Data)
-			if size += len(m.Data) + 32; size > chat.MaxAnswer {
-				r.cut("messages of a talk", len(messages))
-				return errEnough
-			}
-			messages = append(messages, m)
-			return err
-		})
-	}
+	p := pager{r: r, ctx: ctx, talk: talk, table: table, count: q.Count}
 	if q.IDs == nil {
-		err = read(where, params)
-		return messages, err
+		err = p.read(where, params)
+		return p.messages, err
 	}
 	// The newest ids first, until there are enough.
 	ids := slices.Clone(q.IDs)
 	slices.Reverse(ids)
 	err = chunked(ids, func(ids []uint32) error {
-		if len(messages) >= int(q.Count) || size > chat.MaxAnswer {
+		if len(p.messages) >= int(q.Count) || p.size > chat.MaxAnswer {
 			return nil
 		}
-		return read(where+" AND msgId IN ("+marks(len(ids))+")", slices.Concat(params, args(ids)))
+		return p.read(where+" AND msgId IN ("+marks(len(ids))+")", slices.Concat(params, args(ids)))
 	})
-	slices.SortStableFunc(messages, func(a, b chat.Message) int { return cmp.Compare(b.Created, a.Created) })
-	return messages[:min(len(messages), int(q.Count))], err
+	slices.SortStableFunc(p.messages, func(a, b chat.Message) int {
+		return cmp.Compare(b.Created, a.Created)
+	})
+	return p.messages[:min(len(p.messages), int(q.Count))], err
+}
+
+// pager gathers the messages of a page.
+type pager struct {
+	r     reader
+	ctx   context.Context // of the page
+	talk  chat.Talk
+	table string
+	count uint32 // at most so many of one read
+
+	messages []chat.Message
+	size     int // of them, bytes
+}
+
+// read adds the first messages in paging order under a condition. As a rule all are of types that
+// are told to peers; the database is asked for these alone only where it has found others.
+func (p *pager) read(where string, params []any) error {
+	messages, size := p.messages, p.size
+	others, err := p.readOnce(where, params)
+	if err != nil || !others {
+		return err
+	}
+	p.messages, p.size = messages, size
+	_, err = p.readOnce(where+" AND type IN "+p.r.messageTypes.in(), params)
+	return err
+}
+
+// readOnce adds messages, but for those of other types: whether there were any.
+func (p *pager) readOnce(where string, params []any) (others bool, err error) {
+	query := "SELECT msgId," + sender(p.talk.Kind) + ",type,created,content FROM " + p.table +
+		" WHERE " + where + " ORDER BY created DESC, id DESC LIMIT ?"
+	params = slices.Concat(params, []any{p.count})
+	err = p.r.query(p.ctx, "messages", query, params, func(scan scanner) error {
+		var m chat.Message
+		var typ int64
+		err := scan(&m.ID, &m.From, &typ, &m.Created, &m.Data)
+		if m.Type = chat.MsgType(p.r.messageTypes.pass(typ)); m.Type == 0 {
+			others = true
+			return err
+		}
+		if p.size += len(m.Data) + 32; p.size > chat.MaxAnswer && len(p.messages) > 0 {
+			p.r.cut("messages of a talk", len(p.messages))
+			return errEnough
+		}
+		p.messages = append(p.messages, m)
+		return err
+	})
+	return others, err
 }
 
 // latest returns the time at which a page begins that is to end with some id: the latest among the ids below; -1 when
@@ -91,7 +128,7 @@ func sender(kind chat.TalkKind) string {
 }
 
 // locate returns where the messages of a talk are: the table, the condition, and the id it takes; 0 when the talk does
-// not exist.
+// not exist, or was removed.
 func (r reader) locate(ctx context.Context, talk chat.Talk) (table, where string, id uint32, err error) {
 	if talk.Kind == chat.Group {
 		return groupTable(talk.A), "groupId=? AND status=0", talk.A, nil
@@ -101,21 +138,26 @@ func (r reader) locate(ctx context.Context, talk chat.Talk) (table, where string
 	return pairTable(id), "relateId=? AND status=0", id, err
 }
 
-// findPairs returns the relation of those pairs that have one: what the talk's row says, else what is found in the
-// original's table.
+// findPairs returns the relation of those pairs that have one which was not removed: what the
+// talk's row says, else what is found in the original's table.
 func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32, len(pairs))
+	known := make(map[chat.Talk]bool, len(pairs))
 	err := chunked(pairs, func(pairs []chat.Talk) error {
 		params := make([]any, 0, 3*len(pairs))
 		for _, p := range pairs {
 			params = append(params, uint32(chat.Pair), p.A, p.B)
 		}
-		query := r.dialect.lookup("a,b,relateId", "IMProxyTalk", talkKey, len(pairs))
+		const columns = "a,b,relateId,COALESCE(r.status,0)"
+		query := r.dialect.lookup(columns, "IMProxyTalk", talkKey, len(pairs)) +
+			" LEFT JOIN IMRelationShip r ON r.id=t.relateId"
 		return r.query(ctx, "talks", query, params, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
-			var id uint32
-			err := scan(&t.A, &t.B, &id)
-			found[t] = id
+			var id, status uint32
+			err := scan(&t.A, &t.B, &id, &status)
+			if known[t] = id != 0; known[t] && status == 0 {
+				found[t] = id
+			}
 			return err
 		})
 	})
@@ -124,27 +166,25 @@ func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk
 	}
 	var missing []chat.Talk
 	for _, p := range pairs {
-		if found[p] == 0 {
+		if !known[p] {
 			missing = append(missing, p)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.statement)
 	defer cancel()
-	others, err := findRelations(ctx, r.db, r.dialect, missing)
-	for p, id := range others {
-		found[p] = id
-	}
+	others, err := findRelations(ctx, r.db, r.dialect, notRemoved, missing)
+	maps.Copy(found, others)
 	return found, r.failed("reading relations", err)
 }
 
 // Last implements chat.Archive.
-func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Message, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) (map[chat.Talk]chat.Message, error) {
+func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Newest, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) (map[chat.Talk]chat.Newest, error) {
 		found, err := r.last.get(ctx, talks)
 		if err != nil || len(found) == 0 {
 			return nil, err
 		}
-		last := make(map[chat.Talk]chat.Message, len(talks))
+		last := make(map[chat.Talk]chat.Newest, len(talks))
 		for _, t := range talks {
 			if m, ok := found[t]; ok {
 				last[t] = m
@@ -154,7 +194,9 @@ func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat
 	}, aboutEach(talks, aboutTalk)...)
 }
 
-func (r reader) findLast(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Message, error) {
+func (r reader) findLast(
+	ctx context.Context, talks []chat.Talk,
+) (map[chat.Talk]chat.Newest, error) {
 	var pairs []chat.Talk
 	places := make(map[place]chat.Talk, len(talks))
 	for _, t := range talks {
@@ -171,14 +213,22 @@ func (r reader) findLast(ctx context.Context, talks []chat.Talk) (map[chat.Talk]
 	for t, id := range relations {
 		places[place{chat.Pair, id}] = t
 	}
-	last := make(map[chat.Talk]chat.Message, len(talks))
-	for some := range slices.Chunk(slices.SortedFunc(maps.Keys(places), comparePlaces), idsPerStatement) {
-		err := r.lastAt(ctx, some, func(at place, m chat.Message) { last[places[at]] = m })
-		if err != nil {
-			return nil, err
+	last := make(map[chat.Talk]chat.Newest, len(talks))
+	var others []place // whose last message is of a type that is not told to peers
+	err = r.lastAt(ctx, keysOf(places), "", func(at place, m chat.Message) {
+		if last[places[at]] = (chat.Newest{ID: m.ID, Shown: m}); m.Type == 0 {
+			others = append(others, at)
+			last[places[at]] = chat.Newest{ID: m.ID}
 		}
+	})
+	if err != nil || len(others) == 0 {
+		return last, err
 	}
-	return last, nil
+	shown := " AND l.type IN " + r.messageTypes.in()
+	err = r.lastAt(ctx, others, shown, func(at place, m chat.Message) {
+		last[places[at]] = chat.Newest{ID: last[places[at]].ID, Shown: m}
+	})
+	return last, err
 }
 
 // place is where messages of a talk are: the kind chooses the tables, id (a relation or a group) the table and the rows.
@@ -198,11 +248,27 @@ func comparePlaces(a, b place) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id%shards, b.id%shards), cmp.Compare(a.id, b.id))
 }
 
-// lastAt finds the last message at each of some places, which are not more than a statement names.
+// lastAt finds the last message at each of some places, of those under a condition if it is not
+// empty.
+func (r reader) lastAt(
+	ctx context.Context, places []place, where string, found func(place, chat.Message),
+) error {
+	slices.SortFunc(places, comparePlaces)
+	for some := range slices.Chunk(places, idsPerStatement) {
+		if err := r.lastOfSome(ctx, some, where, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastOfSome is lastAt for no more places than a statement names.
 // There is one SELECT for each table; where an answer is some way off they are one statement. Then
 // there is one for every table of a kind, all of the same width, so that few different statements
 // are prepared.
-func (r reader) lastAt(ctx context.Context, places []place, found func(place, chat.Message)) error {
+func (r reader) lastOfSome(
+	ctx context.Context, places []place, where string, found func(place, chat.Message),
+) error {
 	ids := make(map[place][]any) // by kind and shard
 	for _, p := range places {
 		shard := place{p.kind, p.id % shards}
@@ -224,7 +290,7 @@ func (r reader) lastAt(ctx context.Context, places []place, found func(place, ch
 	for _, shard := range slices.SortedFunc(maps.Keys(ids), comparePlaces) {
 		some := ids[shard]
 		n := max(width, listLength(len(some)))
-		selects = append(selects, lastSelect(shard.kind, shard.table(), n))
+		selects = append(selects, lastSelect(shard.kind, shard.table(), where, n))
 		nobody := slices.Repeat([]any{uint32(0)}, n-len(some))
 		params = append(params, append(some, nobody...))
 	}
@@ -236,7 +302,9 @@ func (r reader) lastAt(ctx context.Context, places []place, found func(place, ch
 		err := r.query(ctx, "last messages", query, params[i], func(scan scanner) error {
 			var at place
 			var m chat.Message
-			err := scan(&at.kind, &at.id, &m.ID, &m.From, &m.Type, &m.Created, &m.Data)
+			var typ int64
+			err := scan(&at.kind, &at.id, &m.ID, &m.From, &typ, &m.Created, &m.Data)
+			m.Type = chat.MsgType(r.messageTypes.pass(typ))
 			found(at, m)
 			return err
 		})
@@ -247,16 +315,19 @@ func (r reader) lastAt(ctx context.Context, places []place, found func(place, ch
 	return nil
 }
 
-// lastSelect finds the last message of each of n talks of one table. The inner query reads one entry of an index for
-// each talk.
-func lastSelect(kind chat.TalkKind, table string, n int) string {
+// lastSelect finds the last message of each of n talks of one table, of those (named l) under a
+// condition. The inner query reads one entry of an index for each talk, and more only of those
+// talks whose last messages are not under the condition.
+func lastSelect(kind chat.TalkKind, table, where string, n int) string {
 	key, owner := "relateId", "IMRelationShip"
 	if kind == chat.Group {
 		key, owner = "groupId", "IMGroup"
 	}
-	return fmt.Sprintf(`SELECT %[6]d,m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,COALESCE(m.content,'') FROM %[3]s m JOIN (
- SELECT (SELECT l.id FROM %[3]s l WHERE l.%[1]s=o.id AND l.status=0 ORDER BY l.created DESC, l.id DESC LIMIT 1) AS last
- FROM %[4]s o WHERE o.id IN (%[5]s)) x ON m.id=x.last`, key, sender(kind), table, owner, marks(n), kind)
+	return fmt.Sprintf(`SELECT %[6]d,m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,m.content FROM %[3]s m
+ JOIN (SELECT (SELECT l.id FROM %[3]s l WHERE l.%[1]s=o.id AND l.status=0%[7]s
+  ORDER BY l.created DESC, l.id DESC LIMIT 1) AS last
+ FROM %[4]s o WHERE o.id IN (%[5]s)) x ON m.id=x.last`,
+		key, sender(kind), table, owner, marks(n), kind, where)
 }
 
 // Sounds implements chat.Archive.

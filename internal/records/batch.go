@@ -112,7 +112,7 @@ type batches struct {
 	groups batcher[uint32, foundGroup]
 	joins  batcher[member, uint32]
 	pairs  batcher[chat.Talk, uint32] // their relations
-	last   batcher[chat.Talk, chat.Message]
+	last   batcher[chat.Talk, chat.Newest]
 }
 
 func newBatches(r reader, most int) *batches {
@@ -122,7 +122,7 @@ func newBatches(r reader, most int) *batches {
 		groups: batcher[uint32, foundGroup]{find: r.findGroups, most: most},
 		joins:  batcher[member, uint32]{find: r.findJoins, most: most},
 		pairs:  batcher[chat.Talk, uint32]{find: r.findPairs, most: most},
-		last:   batcher[chat.Talk, chat.Message]{find: r.findLast, most: most},
+		last:   batcher[chat.Talk, chat.Newest]{find: r.findLast, most: most},
 	}
 }
 

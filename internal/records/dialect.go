@@ -48,6 +48,9 @@ type dialect interface {
 	classify(err error) chat.Kind
 	explain(err error) error
 	duplicate(err error) bool
+	// lacksCharacter reports whether a statement was refused as a text in it has a character that
+	// is in no column's character set which the text was compared with.
+	lacksCharacter(err error) bool
 	exists(err error) bool
 	// undone reports whether a COMMIT that met err has certainly stored nothing, and retry, moreover, whether the
 	// transaction may succeed when it is run again at once.

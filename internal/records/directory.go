@@ -57,7 +57,7 @@ func (r reader) userByName(ctx context.Context, name string) (chat.User, error) 
 // findNames returns the users of status 0 with exactly these names, the one with the largest id when several have it.
 func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.User, error) {
 	found := make(map[string]chat.User, len(names))
-	err := chunked(names, func(names []string) error {
+	err := byText(r.dialect, names, func(names []string) error {
 		query := "SELECT " + userColumns + ",password,salt FROM IMUser WHERE name IN (" + marks(len(names)) + ") AND COALESCE(status,0)=0 ORDER BY id"
 		return r.query(ctx, "users by name", query, textArgs(names), func(scan scanner) error {
 			var password, salt string

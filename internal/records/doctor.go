@@ -24,6 +24,8 @@ const (
 	DuplicateID      FaultKind = "duplicate-id"      // several messages of a talk have one id
 	LostMessage      FaultKind = "lost-message"      // a message where no reader looks for it
 	MissingSound     FaultKind = "missing-sound"     // a voice message without its row in IMAudio
+	OtherMessageType FaultKind = "message-type"      // a message of a type that peers are not told
+	OtherGroupType   FaultKind = "group-type"        // a group of such a type
 	OrphanSound      FaultKind = "orphan-sound"      // a row in IMAudio that no message refers to
 	StrayTalk        FaultKind = "stray-talk"        // a talk row of ours without its relation
 	StrayGroup       FaultKind = "stray-group"       // a talk row of ours without its group
@@ -227,7 +229,7 @@ func (c *Examination) hold(ctx context.Context, tx *sql.Tx, talk chat.Talk) (h h
 		h.talkRow = new(talkRow)
 	}
 	if h.ours = h.rev > 0; !h.ours && talk.Kind == chat.Pair {
-		found, err := findRelations(ctx, tx, w.d, []chat.Talk{talk})
+		found, err := findRelations(ctx, tx, w.d, "", []chat.Talk{talk})
 		if err != nil {
 			return held{}, err
 		}

@@ -48,6 +48,11 @@ func (c *Examination) userCounts(ctx context.Context, after Cursor) (Look, error
 		}
 		return err
 	})
+	if err != nil {
+		return look, err
+	}
+	others, err := c.otherTypes(ctx, OtherGroupType, "IMGroup", c.s.groupTypes, after, look.Next)
+	look.Faults = append(look.Faults, others...)
 	return look, err
 }
 

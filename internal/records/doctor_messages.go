@@ -31,8 +31,13 @@ func (c *Examination) messages(kind chat.TalkKind, shard uint32) func(context.Co
 		if err != nil {
 			return look, err
 		}
+		types := c.s.messageTypes
+		others, err := c.otherTypes(ctx, OtherMessageType, table, types, after, look.Next)
+		if err != nil {
+			return look, err
+		}
 		missing, err := c.listen(ctx, table, after, look.Next)
-		look.Faults = append(look.Faults, missing...)
+		look.Faults = slices.Concat(look.Faults, others, missing)
 		return look, err
 	}
 }
@@ -84,6 +89,23 @@ func scanMessage(scan scanner, kind chat.TalkKind, table string) (Fault, error) 
 		f.Text = fmt.Sprintf("%s row %d of %s has id %d", table, f.Row, f.Talk, id)
 	}
 	return f, err
+}
+
+// otherTypes finds rows of types that are not told to peers. All tables that have types call a row
+// removed by status 1.
+func (c *Examination) otherTypes(
+	ctx context.Context, kind FaultKind, table string, types *passing, after, upTo Cursor,
+) (others []Fault, err error) {
+	query := "SELECT id,type FROM " + table + " WHERE id>? AND id<=? AND status=0" +
+		" AND COALESCE(type,0) NOT IN " + types.in() + " ORDER BY id"
+	err = c.query(ctx, table, query, []any{after.a, upTo.a}, func(scan scanner) error {
+		var row, typ int64
+		err := scan(&row, &typ)
+		text := fmt.Sprintf("%s row %d has type %d", table, row, typ)
+		others = append(others, Fault{Kind: kind, Table: table, Row: row, Text: text})
+		return err
+	})
+	return others, err
 }
 
 // listen notes which sounds voice messages refer to, and finds those whose sound is not there.

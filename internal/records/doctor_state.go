@@ -195,7 +195,7 @@ func (c *Examination) Known(ctx context.Context, talks []chat.Talk) (map[chat.Ta
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	relations, err := findRelations(ctx, c.s.read, c.s.dialect, pairs)
+	relations, err := findRelations(ctx, c.s.read, c.s.dialect, "", pairs)
 	if err != nil {
 		return nil, c.s.failed("looking at relations", err)
 	}

@@ -47,8 +47,9 @@ func fetchAll(ctx context.Context, q querier, d dialect, all []fetch) (err error
 		if i > 0 && !rows.NextResultSet() {
 			return errors.Join(errors.New("a query has no answer"), rows.Err())
 		}
+		scan := scanRows(rows)
 		for rows.Next() {
-			if err := f.row(rows.Scan); err != nil {
+			if err := f.row(scan); err != nil {
 				return err
 			}
 		}

@@ -43,8 +43,10 @@ func (s *Store) AddFile(ctx context.Context, f chat.OfflineFile, now uint32) err
 func (s *Store) RemoveFile(ctx context.Context, from, to uint32, task string) error {
 	err := s.change(ctx, func(tx *sql.Tx) error {
 		var ids []uint32
-		err := each(ctx, tx, "SELECT id,COALESCE(taskId,'') FROM IMTransmitFile WHERE fromId=? AND toId=? AND COALESCE(taskId,'')=?"+s.dialect.lock(),
-			[]any{from, to, task}, func(scan scanner) error {
+		query := "SELECT id,COALESCE(taskId,'') FROM IMTransmitFile" +
+			" WHERE fromId=? AND toId=? AND COALESCE(taskId,'')=?" + s.dialect.lock()
+		err := byText(s.dialect, []string{task}, func([]string) error {
+			return each(ctx, tx, query, []any{from, to, task}, func(scan scanner) error {
 				var id uint32
 				var found string
 				err := scan(&id, &found)
@@ -53,6 +55,7 @@ func (s *Store) RemoveFile(ctx context.Context, from, to uint32, task string) er
 				}
 				return err
 			})
+		})
 		if err != nil {
 			return err
 		}

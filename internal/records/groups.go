@@ -39,6 +39,7 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 
 const groupColumns = "g.id,g.name,g.avatar,g.creator,g.type,g.version"
 
+// scanGroup reads groupColumns and more. A type out of a byte's range is 0.
 func scanGroup(scan scanner, more ...any) (g chat.GroupInfo, err error) {
 	err = scan(append([]any{&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version}, more...)...)
 	return g, err
@@ -62,6 +63,7 @@ func (r reader) find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
 // foundGroup is a group without its members.
 type foundGroup struct {
 	chat.GroupInfo
+	typ     int64 // as it stands in the table
 	updated uint32
 	exists  bool // somebody is in it
 }
@@ -69,11 +71,12 @@ type foundGroup struct {
 func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundGroup, error) {
 	groups := make(map[uint32]foundGroup, len(ids))
 	err := chunked(ids, func(ids []uint32) error {
-		query := "SELECT " + groupColumns + ",g.updated,EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)" +
+		query := "SELECT " + groupColumns + ",g.type,g.updated," +
+			"EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)" +
 			" FROM IMGroup g WHERE g.id IN (" + marks(len(ids)) + ")"
 		return r.query(ctx, "groups", query, args(ids), func(scan scanner) (err error) {
 			var g foundGroup
-			g.GroupInfo, err = scanGroup(scan, &g.updated, &g.exists)
+			g.GroupInfo, err = scanGroup(scan, &g.typ, &g.updated, &g.exists)
 			groups[g.ID] = g
 			return err
 		})
@@ -110,7 +113,7 @@ func (r reader) newerThan(ctx context.Context, known map[uint32]uint32) (groups 
 	var newer []foundGroup
 	var ids []uint32
 	for id, version := range known {
-		if g := found[id]; g.exists && g.Version > version {
+		if g := found[id]; g.exists && g.Version > version && r.groupTypes.pass(g.typ) != 0 {
 			newer = append(newer, g)
 			ids = append(ids, id)
 		}

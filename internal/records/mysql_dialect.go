@@ -185,6 +185,10 @@ const (
 	errNoDefault     = 1364
 	errBadText       = 1366
 	errTooLong       = 1406
+	errCollations    = 1267 // two character sets or collations that cannot be compared
+	errCollations3   = 1270
+	errCollationsN   = 1271
+	errNoConversion  = 3854 // of a text into a column's character set
 	errNoVariable    = 1193
 	errReadOnlyTx    = 1792
 	errReadOnlyMode  = 1836
@@ -263,6 +267,14 @@ func (mysqlDialect) explain(err error) error {
 }
 
 func (mysqlDialect) duplicate(err error) bool { return mysqlCode(err) == errDuplicate }
+
+func (mysqlDialect) lacksCharacter(err error) bool {
+	switch mysqlCode(err) {
+	case errCollations, errCollations3, errCollationsN, errNoConversion:
+		return true
+	}
+	return false
+}
 
 func (mysqlDialect) exists(err error) bool {
 	code := mysqlCode(err)

@@ -51,7 +51,9 @@ func (s *statements) note(query string, args []driver.NamedValue) {
 func everything(ctx context.Context, s *records.Store) error {
 	const now, user = 1000, 1
 	pair, voice, group := chat.PairTalk(1, 2), chat.PairTalk(1, 3), chat.GroupTalk(theGroup)
-	talks := []chat.Talk{pair, voice, chat.PairTalk(2, 3), group}
+	const other chat.MsgType = 19 // a type that peers are not told
+	fork := chat.PairTalk(1, 4)   // has no messages but of that one
+	talks := []chat.Talk{pair, voice, chat.PairTalk(2, 3), group, fork}
 	var many []chat.Draft // so that each table of messages has several talks
 	for i := range uint32(20) {
 		pair, group := chat.PairTalk(1, 100+i), chat.GroupTalk(oldGroup+8*i)
@@ -105,6 +107,13 @@ func everything(ctx context.Context, s *records.Store) error {
 		"profile":          func() error { return one(nil, ignoreNotFound(s.SetAvatar(ctx, 1, "x", now))) },
 		"read ack": func() error {
 			return batch(chat.Draft{Talk: pair, From: 1, Read: true}, chat.Draft{Talk: group, From: 1, Read: true})
+		},
+		"send as forks do": func() error {
+			return batch(chat.Draft{Talk: fork, From: 1, Type: other, Content: "x"},
+				chat.Draft{Talk: group, From: 1, Type: other, Content: "x"})
+		},
+		"page of a fork": func() error {
+			return one(s.Page(ctx, fork, chat.PageQuery{UpTo: 10, Count: 10}))
 		},
 		"recent sessions": func() error { return one(s.Recent(ctx, user, 1, 100)) },
 		"remove session":  func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },

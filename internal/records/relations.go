@@ -21,7 +21,9 @@ func findOrMake(
 	ctx context.Context, q querier, d dialect, pairs []chat.Talk, keys []sessionKey, now uint32,
 ) (relations map[chat.Talk]uint32, sessions map[sessionKey]uint32, err error) {
 	relations, sessions = make(map[chat.Talk]uint32, len(pairs)), make(map[sessionKey]uint32, len(keys))
-	if err := fetchAll(ctx, q, d, slices.Concat(relationsOf(d, pairs, relations), sessionsOf(d, keys, sessions))); err != nil {
+	err = fetchAll(ctx, q, d,
+		slices.Concat(relationsOf(d, "", pairs, relations), sessionsOf(d, keys, sessions)))
+	if err != nil {
 		return nil, nil, err
 	}
 	var apart []chat.Talk
@@ -39,19 +41,26 @@ func findOrMake(
 	if err != nil {
 		return nil, nil, err
 	}
-	return relations, sessions, fetchAll(ctx, q, d, slices.Concat(relationsOf(d, apart, relations), sessionsOf(d, missing, sessions)))
+	return relations, sessions, fetchAll(ctx, q, d,
+		slices.Concat(relationsOf(d, "", apart, relations), sessionsOf(d, missing, sessions)))
 }
 
-// relationsOf fetches the relation in use of those pairs that have one: of several, one of status 0 before others, then
-// the latest updated, then the greatest id.
-func relationsOf(d dialect, pairs []chat.Talk, found map[chat.Talk]uint32) []fetch {
+// notRemoved is the condition that a relation was not removed. A pair whose relation was has
+// nothing to be read, until a message brings it back to life.
+const notRemoved = " WHERE COALESCE(status,0)=0"
+
+// relationsOf fetches the relation in use of those pairs that have one, of those under a condition,
+// if it is not empty: of several, one of status 0 before others, then the latest updated, then the
+// greatest id.
+func relationsOf(d dialect, where string, pairs []chat.Talk, found map[chat.Talk]uint32) []fetch {
 	return fetches(pairs, func(pairs []chat.Talk) fetch {
 		keys := make([]any, 0, 2*len(pairs))
 		for _, p := range pairs {
 			keys = append(keys, p.A, p.B)
 		}
 		query := d.lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"}, len(pairs)) +
-			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id" // the last row of a pair wins
+			where + // the last row of a pair wins:
+			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id"
 		return fetch{query, keys, func(scan scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id uint32
@@ -62,9 +71,11 @@ func relationsOf(d dialect, pairs []chat.Talk, found map[chat.Talk]uint32) []fet
 	})
 }
 
-func findRelations(ctx context.Context, q querier, d dialect, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
+func findRelations(
+	ctx context.Context, q querier, d dialect, where string, pairs []chat.Talk,
+) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32, len(pairs))
-	return found, fetchAll(ctx, q, d, relationsOf(d, pairs, found))
+	return found, fetchAll(ctx, q, d, relationsOf(d, where, pairs, found))
 }
 
 // reviveRelations brings relations of status 1 back to life.

@@ -274,6 +274,8 @@ func (sqliteDialect) explain(err error) error {
 
 func (sqliteDialect) duplicate(err error) bool { return sqliteCode(err) == lib.SQLITE_CONSTRAINT }
 
+func (sqliteDialect) lacksCharacter(error) bool { return false } // all text is UTF-8
+
 func (sqliteDialect) exists(error) bool { return false } // tables are made in a transaction
 
 // undone: a full disk is met while the log is written, before its entry for the commit is.

@@ -24,6 +24,9 @@ type Options struct {
 	Log *slog.Logger     // nil means slog.Default()
 	// Follower is told of everything that is copied elsewhere, but for what Append returns in its receipt. Nil: there is no copy.
 	Follower Follower
+	// MessageTypes and GroupTypes are told to peers as they are, beside the protocol's own. Rows of
+	// all other types are counted, and left out of answers.
+	MessageTypes, GroupTypes []uint8
 }
 
 // Store is the records. It is safe for concurrent use. Errors have the kinds that the interfaces of chat promise.
@@ -40,6 +43,8 @@ type Store struct {
 	follower    Follower
 	statement   time.Duration // how long a read may take
 	catchUps    batcher[nothing, nothing]
+
+	messageTypes, groupTypes *passing // never changed
 
 	// changes is held by whoever writes, but for Append. So an Append waits for few other transactions at most, however many
 	// there are: for one where only one connection can write.
@@ -70,6 +75,7 @@ func newStore(write, read *sql.DB, d dialect, opt Options) *Store {
 	s := &Store{
 		write: write, read: read, batches: write, dialect: d, now: opt.Now, log: opt.Log, follower: opt.Follower,
 		changes: semaphore.NewWeighted(writers), statement: readTimeout,
+		messageTypes: passingMessages(opt), groupTypes: passingGroups(opt),
 	}
 	s.reader = newReader(s, read)
 	s.catchUps = batcher[nothing, nothing]{find: s.awaitCluster, most: 1}
@@ -217,9 +223,6 @@ func (s *Store) failed(doing string, err error) error {
 	return &chat.Error{Kind: kind, Err: err}
 }
 
-// scanner copies the columns of the row at hand.
-type scanner func(dest ...any) error
-
 // errEnough ends a query early, without an error.
 var errEnough = errors.New("enough rows")
 
@@ -230,8 +233,9 @@ func each(ctx context.Context, q querier, query string, args []any, row func(sca
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	scan := scanRows(rows)
 	for rows.Next() {
-		if err := row(rows.Scan); errors.Is(err, errEnough) {
+		if err := row(scan); errors.Is(err, errEnough) {
 			return nil
 		} else if err != nil {
 			return err
