@@ -36,40 +36,37 @@ type UnreadTalk struct {
 const lastChunk = 256
 
 // Unread returns the talks with unread messages of a user, and how many messages that is: pairs in order of the peer's
-// id as text, then groups, the latest joined first. Talks without a message are left out. The list is cut at MaxAnswer;
-// the total counts all.
+// id as text, then groups, the latest joined first. Talks without a message are left out. A
+// *TooLongError where they do not fit the room of ctx.
 func (s *Service) Unread(ctx context.Context, user uint32) (unread []UnreadTalk, total uint32, err error) {
 	counts, err := s.unreadCounts(ctx, user)
 	if err != nil {
 		return nil, 0, err
 	}
-	size := 0
+	size := NewMeasure(ctx, "unread talks")
 	for chunk := range slices.Chunk(counts, lastChunk) {
 		talks := make([]Talk, len(chunk))
 		for i, c := range chunk {
 			talks[i] = c.Talk
 		}
-		var last map[Talk]Message
-		if size <= MaxAnswer {
-			if last, err = s.lastShown(ctx, talks); err != nil {
-				return nil, 0, err
-			}
+		last, err := s.lastShown(ctx, talks)
+		if err != nil {
+			return nil, 0, err
 		}
 		for _, c := range chunk {
 			m, ok := last[c.Talk]
-			if !ok && size <= MaxAnswer {
+			if !ok {
 				continue // no message in it
 			}
 			total += c.Unread
-			if size += len(m.Data) + 40; size <= MaxAnswer {
+			if size.Add(len(m.Data) + 40) {
 				unread = append(unread, UnreadTalk{Count: c, Last: m})
+			} else {
+				unread = nil
 			}
 		}
 	}
-	if size > MaxAnswer {
-		s.log.Warn("a list is cut: it does not fit an answer", "list", "unread talks", "kept", len(unread), "max_bytes", MaxAnswer)
-	}
-	return unread, total, nil
+	return unread, total, size.Err()
 }
 
 // unreadCounts returns what user has unread, in the order of the answer.

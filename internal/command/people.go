@@ -24,7 +24,7 @@ func peopleActions() map[string]action {
 		"IMAllUserReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMAllUserReq) (proto.Message, error) {
 			users, latest, err := s.UsersSince(ctx, req.GetLatestUpdateTime())
 			return &impb.IMAllUserRsp{UserId: req.UserId, LatestUpdateTime: &latest, UserList: userInfos(users)}, err
-		}),
+		}).asLongAsBefore(),
 		"IMDepartmentReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMDepartmentReq) (proto.Message, error) {
 			departments, latest, err := s.DepartmentsSince(ctx, req.GetLatestUpdateTime())
 			rsp := &impb.IMDepartmentRsp{UserId: req.UserId, LatestUpdateTime: &latest}

@@ -36,14 +36,14 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 		where += " AND msgId+0<=? AND created<=?" // +0 keeps engines from the key on msgId, which has another order
 		params = append(params, q.UpTo, latest)
 	}
-	size := 0
+	size, room := 0, chat.PageRoom(ctx)
 	read := func(where string, params []any) error {
 		return r.query(ctx, "messages", "SELECT msgId,"+sender(talk.Kind)+",type,created,COALESCE(content,'') FROM "+table+
 			" WHERE "+where+" ORDER BY created DESC, id DESC LIMIT ?", append(params, q.Count), func(scan scanner) error {
 			var m chat.Message
 			err := scan(&m.ID, &m.From, &m.Type, &m.Created, &m.Data)
-			if size += len(m.Data) + 32; size > chat.MaxAnswer {
-				r.cut("messages of a talk", len(messages))
+			if size += len(m.Data) + 32; size > room && len(messages) > 0 {
+				r.log.Info("a page is cut; its reader asks on", "messages", len(messages), "max_bytes", room)
 				return errEnough
 			}
 			messages = append(messages, m)
@@ -58,7 +58,7 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 	ids := slices.Clone(q.IDs)
 	slices.Reverse(ids)
 	err = chunked(ids, func(ids []uint32) error {
-		if len(messages) >= int(q.Count) || size > chat.MaxAnswer {
+		if len(messages) >= int(q.Count) || size > room {
 			return nil
 		}
 		return read(where+" AND msgId IN ("+marks(len(ids))+")", slices.Concat(params, args(ids)))

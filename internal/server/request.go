@@ -27,10 +27,12 @@ func (r *request) String() string { return r.conn.peer }
 
 // Reserve implements Peer.
 func (r *request) Reserve(ctx context.Context, bytes int64) error {
-	if err := r.conn.places.Acquire(ctx, 1); err != nil {
-		return err
+	if !r.placed {
+		if err := r.conn.places.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		r.placed = true
 	}
-	r.placed = true
 	select {
 	case <-r.conn.account.gone:
 		return ErrGone
