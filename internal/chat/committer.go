@@ -3,6 +3,7 @@ package chat
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -183,14 +184,15 @@ func (c *committer) store(w *committing, todo []int) {
 		})
 		w.answer()
 		stored, err := c.persist(w, todo)
-		if err != nil && KindOf(err) == Invalid && len(todo) > 1 {
-			c.log.Warn("a batch was refused by the storage; splitting it", "rows", len(todo), "err", err)
+		refused := KindOf(err) == Invalid || errors.Is(err, ErrRejected)
+		if refused && len(todo) > 1 {
+			c.log.Info("a batch was refused by the storage; splitting it", "rows", len(todo), "err", err)
 			half := len(todo) / 2
 			c.store(w, slices.Clone(todo[:half]))
 			c.store(w, slices.Clone(todo[half:]))
 			return
 		}
-		if err == nil || KindOf(err) != Unavailable || try == len(retryPauses) {
+		if err == nil || refused || KindOf(err) != Unavailable || try == len(retryPauses) {
 			for i, k := range todo {
 				if err != nil {
 					w.fail(k, err)

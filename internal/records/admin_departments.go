@@ -27,7 +27,7 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department) (id uint32
 			return err
 		}
 		last, err := res.LastInsertId()
-		id = uint32(last)
+		id, err = madeID("IMDepart", last, err)
 		return err
 	})
 	return id, s.wrote(err, subject{kind: allDepartments})

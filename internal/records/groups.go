@@ -19,10 +19,9 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 			return err
 		}
 		last, err := res.LastInsertId()
-		if err != nil {
+		if id, err = madeID("IMGroup", last, err); err != nil {
 			return err
 		}
-		id = uint32(last)
 		rows := make([]any, 0, 5*len(g.Members))
 		for _, user := range g.Members {
 			rows = append(rows, id, user, 0, now, now)
