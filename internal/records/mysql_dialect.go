@@ -265,10 +265,8 @@ func (mysqlDialect) rejects(err error) bool {
 }
 
 func (mysqlDialect) explain(err error) error {
-	mend := ""
+	mend := mendOfAccount(err, "NAME_username", "NAME_password")
 	switch mysqlCode(err) {
-	case errAccessDenied:
-		mend = "check the user name and the password"
 	case errNoDatabase, errDBDenied:
 		mend = "the database must exist, and the user have rights on it"
 	case errNoTable, errNoColumn:
@@ -276,9 +274,10 @@ func (mysqlDialect) explain(err error) error {
 	case errTableDenied:
 		mend = "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; CREATE, ALTER and INDEX, too, to migrate"
 	case errTooManyConns:
-		mend = "raise max_connections of the server, or lower maxconncnt here"
-	case errTooManyOfUser:
-		mend = "raise max_user_connections of the server, or lower maxconncnt here"
+		mend = "raise max_connections of the server, or lower NAME_maxconncnt of all proxies"
+	case errTooManyOfUser, errTooMuchOfUser:
+		mend = "raise max_user_connections of the server, or what the account may have of it (ALTER USER … WITH …), " +
+			"or lower NAME_maxconncnt of all proxies"
 	case errPacket:
 		mend = "raise max_allowed_packet of the server to 4 MiB or more"
 	case errReadOnly, errReadOnlyTx, errReadOnlyMode:
@@ -310,6 +309,8 @@ func (mysqlDialect) explain(err error) error {
 	switch {
 	case descriptors.Mend(err) != "":
 		return descriptors.Explain(err)
+	case errors.Is(err, errShutOut):
+		mend = whyShutOut("NAME_maxconncnt")
 	case errors.As(err, &dial) && dial.Op == "dial":
 		mend = "start the server, or mend its host and port in the configuration"
 	case mend == "":

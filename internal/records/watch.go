@@ -31,6 +31,7 @@ const (
 	masterAway
 	masterReadOnly
 	masterCrowded // it gives no more connections
+	masterCloses  // it does not let us in any more
 	masterApart   // from its cluster
 	noDescriptors // we may not have more connections
 )
@@ -42,6 +43,8 @@ func (t trouble) begins() string {
 		return "MySQL takes no writes; nothing is stored until it does"
 	case masterCrowded:
 		return "MySQL gives no more connections; going on with those there are"
+	case masterCloses:
+		return "MySQL does not let us in; going on with the connections there are, if any"
 	case masterApart:
 		return "MySQL is cut off from its cluster; requests fail until it is back in it"
 	case noDescriptors:
@@ -57,6 +60,8 @@ func (t trouble) ends() string {
 		return "MySQL takes writes again"
 	case masterCrowded:
 		return "MySQL gives connections again"
+	case masterCloses:
+		return "MySQL lets us in again"
 	case masterApart:
 		return "MySQL is back in its cluster"
 	case noDescriptors:
@@ -120,35 +125,56 @@ func (s *Store) MasterTrouble() string {
 	return fmt.Sprintf("%s (at %s, for %v now): %v", w.trouble.begins(), w.addr, time.Since(w.since).Round(time.Second), w.why)
 }
 
+// looked is what a look found.
+type looked struct {
+	begun time.Time
+	found trouble
+	err   error // why the master cannot be used
+}
+
+// run looks when something has failed and then, until all is well, every watchEvery, whether the looks before have come
+// to an end or not: one that hangs must not keep the next one from seeing that the master is back.
 func (w *watch) run(ctx context.Context) error {
 	db := sql.OpenDB(w.connector)
 	db.SetMaxIdleConns(-1)
 	defer db.Close() // nothing is open by then
-	for well := true; ; {
-		if well {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-w.suspected:
-			}
+	var looks sync.WaitGroup
+	defer looks.Wait()
+	results := make(chan looked)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	wanted, mayLook := false, true
+	var latest looked
+	for {
+		if mayLook && wanted {
+			wanted, mayLook = false, false
+			looks.Go(func() {
+				l := w.look(ctx, db)
+				select {
+				case results <- l:
+				case <-ctx.Done():
+				}
+			})
 		}
-		begun := time.Now()
-		found, err := w.look(ctx, db)
-		if ctx.Err() != nil {
-			return nil
-		}
-		w.note(found, err, begun)
-		well = found == noTrouble
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(watchEvery):
+		case <-w.suspected:
+			wanted = true
+		case <-tick.C:
+			mayLook, wanted = true, wanted || latest.found != noTrouble
+		case l := <-results:
+			if l.begun.After(latest.begun) { // else it is of no interest any more
+				latest = l
+				w.note(l)
+			}
 		}
 	}
 }
 
-// look tries to write nothing. The error says why the master cannot be used.
-func (w *watch) look(ctx context.Context, db *sql.DB) (found trouble, err error) {
+// look tries to write nothing.
+func (w *watch) look(ctx context.Context, db *sql.DB) looked {
+	l := looked{begun: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	conn, err := db.Conn(ctx)
@@ -158,39 +184,42 @@ func (w *watch) look(ctx context.Context, db *sql.DB) (found trouble, err error)
 	}
 	switch code := mysqlCode(err); {
 	case takesNoWrites(err):
-		found = masterReadOnly
+		l.found = masterReadOnly
 	case code == errApart:
-		found = masterApart
-	case code == errTooManyConns, code == errTooManyOfUser:
-		found = masterCrowded
+		l.found = masterApart
+	case isCrowded(err):
+		l.found = masterCrowded
 	case descriptors.Mend(err) != "":
-		found = noDescriptors
+		l.found = noDescriptors
 	case err == nil, conn != nil && code != 0 && code != errShutdown: // it answers; who asks it for more sees what it lacks
-		return noTrouble, nil
+		return l
+	case mendOfAccount(err, "", "") != "":
+		l.found = masterCloses
 	default:
-		found = masterAway
+		l.found = masterAway
 	}
-	if ctx.Err() != nil || errors.Is(err, mysql.ErrInvalidConn) {
+	if ctx.Err() != nil || errors.Is(err, mysql.ErrInvalidConn) && !errors.Is(err, errShutOut) {
 		err = chat.Errorf(chat.Unavailable, "no answer: see whether it hangs, or what keeps packets from it")
 	}
-	return found, w.explain(err)
+	l.err = w.explain(err)
+	return l
 }
 
-// note keeps what a look found that was begun at some time, and logs what has changed.
-func (w *watch) note(found trouble, err error, begun time.Time) {
+// note keeps what a look found, and logs what has changed.
+func (w *watch) note(l looked) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	was, since := w.trouble, w.since
-	w.why = err
+	was, since, found := w.trouble, w.since, l.found
+	w.why = l.err
 	if found == was {
 		return
 	}
-	w.trouble, w.since = found, begun
+	w.trouble, w.since = found, l.begun
 	// Of one that was away and now has another trouble it is known that it is back.
 	if was == masterAway || was != noTrouble && found == noTrouble {
 		w.log.Info(was.ends(), "addr", w.addr, "after", time.Since(since).Round(time.Millisecond))
 	}
 	if found != noTrouble {
-		w.log.Warn(found.begins(), "addr", w.addr, "err", err)
+		w.log.Warn(found.begins(), "addr", w.addr, "err", l.err)
 	}
 }
