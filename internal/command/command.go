@@ -61,6 +61,8 @@ type action struct {
 	start func(h *Handler, c *call, done func(answer proto.Message, err error))
 	// refusal is the answer that tells of an error, nil for none. A nil function means that there is never one.
 	refusal func(req proto.Message, err error) proto.Message
+	// user is who a request is about by name, for the log when it is refused; nil: nobody.
+	user func(req proto.Message) string
 	// alike is whether its long answers are all about as long: then memory for the longest one so far
 	// is reserved at once.
 	alike bool
@@ -151,8 +153,12 @@ func (h *Handler) fail(e *entry, c *call, err error) (body []byte) {
 	if chat.Refused(err) {
 		level, what = slog.LevelInfo, "refused"
 	}
-	h.note(level, what, "peer", c.peer.String(), "message", e.name, "kind", kind.String(),
-		"reason", err.Error(), "answered", body != nil)
+	words := []any{"peer", c.peer.String(), "message", e.name, "kind", kind.String(), "reason", err.Error(),
+		"answered", body != nil}
+	if e.user != nil {
+		words = append(words, "user", shown(e.user(c.req)))
+	}
+	h.note(level, what, words...)
 	return body
 }
 
@@ -223,6 +229,12 @@ func change[Q proto.Message](lane func(Q) chat.Lane, do func(ctx context.Context
 // refusing gives an action the answer that tells of an error.
 func (a action) refusing(refusal func(req proto.Message, err error) proto.Message) action {
 	a.refusal = refusal
+	return a
+}
+
+// naming has the log name the user of requests that are refused.
+func (a action) naming(user func(req proto.Message) string) action {
+	a.user = user
 	return a
 }
 

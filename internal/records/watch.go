@@ -13,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
@@ -78,7 +79,7 @@ type watch struct {
 	addr      string
 	log       *slog.Logger
 	explain   func(error) error
-	suspected chan struct{} // holds one
+	lookout   *checkup.Lookout
 
 	mu      sync.Mutex
 	trouble trouble
@@ -87,17 +88,13 @@ type watch struct {
 }
 
 func newWatch(s *Store, connector driver.Connector, addr string) *watch {
-	return &watch{connector: connector, addr: addr, log: s.log, explain: s.dialect.explain, suspected: make(chan struct{}, 1)}
+	return &watch{connector: connector, addr: addr, log: s.log, explain: s.dialect.explain, lookout: checkup.NewLookout()}
 }
 
 // suspect notes that something has failed. A nil watch does not care.
 func (w *watch) suspect() {
-	if w == nil {
-		return
-	}
-	select {
-	case w.suspected <- struct{}{}:
-	default: // it is to look already
+	if w != nil {
+		w.lookout.Suspect()
 	}
 }
 
@@ -125,56 +122,25 @@ func (s *Store) MasterTrouble() string {
 	return fmt.Sprintf("%s (at %s, for %v now): %v", w.trouble.begins(), w.addr, time.Since(w.since).Round(time.Second), w.why)
 }
 
-// looked is what a look found.
-type looked struct {
-	begun time.Time
-	found trouble
-	err   error // why the master cannot be used
-}
-
-// run looks when something has failed and then, until all is well, every watchEvery, whether the looks before have come
-// to an end or not: one that hangs must not keep the next one from seeing that the master is back.
+// run looks whenever something has failed.
 func (w *watch) run(ctx context.Context) error {
 	db := sql.OpenDB(w.connector)
 	db.SetMaxIdleConns(-1)
 	defer db.Close() // nothing is open by then
-	var looks sync.WaitGroup
-	defer looks.Wait()
-	results := make(chan looked)
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	wanted, mayLook := false, true
-	var latest looked
-	for {
-		if mayLook && wanted {
-			wanted, mayLook = false, false
-			looks.Go(func() {
-				l := w.look(ctx, db)
-				select {
-				case results <- l:
-				case <-ctx.Done():
-				}
-			})
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.suspected:
-			wanted = true
-		case <-tick.C:
-			mayLook, wanted = true, wanted || latest.found != noTrouble
-		case l := <-results:
-			if l.begun.After(latest.begun) { // else it is of no interest any more
-				latest = l
-				w.note(l)
+	return w.lookout.Run(ctx, watchEvery, func(ctx context.Context) func() bool {
+		begun := time.Now()
+		found, err := w.look(ctx, db)
+		return func() (well bool) {
+			if ctx.Err() == nil {
+				w.note(found, err, begun)
 			}
+			return found == noTrouble
 		}
-	}
+	})
 }
 
-// look tries to write nothing.
-func (w *watch) look(ctx context.Context, db *sql.DB) looked {
-	l := looked{begun: time.Now()}
+// look tries to write nothing. The error says why the master cannot be used.
+func (w *watch) look(ctx context.Context, db *sql.DB) (found trouble, err error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	conn, err := db.Conn(ctx)
@@ -184,42 +150,41 @@ func (w *watch) look(ctx context.Context, db *sql.DB) looked {
 	}
 	switch code := mysqlCode(err); {
 	case takesNoWrites(err):
-		l.found = masterReadOnly
+		found = masterReadOnly
 	case code == errApart:
-		l.found = masterApart
+		found = masterApart
 	case isCrowded(err):
-		l.found = masterCrowded
+		found = masterCrowded
 	case descriptors.Mend(err) != "":
-		l.found = noDescriptors
+		found = noDescriptors
 	case err == nil, conn != nil && code != 0 && code != errShutdown: // it answers; who asks it for more sees what it lacks
-		return l
+		return noTrouble, nil
 	case mendOfAccount(err, "", "") != "":
-		l.found = masterCloses
+		found = masterCloses
 	default:
-		l.found = masterAway
+		found = masterAway
 	}
 	if ctx.Err() != nil || errors.Is(err, mysql.ErrInvalidConn) && !errors.Is(err, errShutOut) {
 		err = chat.Errorf(chat.Unavailable, "no answer: see whether it hangs, or what keeps packets from it")
 	}
-	l.err = w.explain(err)
-	return l
+	return found, w.explain(err)
 }
 
-// note keeps what a look found, and logs what has changed.
-func (w *watch) note(l looked) {
+// note keeps what a look found that was begun at some time, and logs what has changed.
+func (w *watch) note(found trouble, err error, begun time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	was, since, found := w.trouble, w.since, l.found
-	w.why = l.err
+	was, since := w.trouble, w.since
+	w.why = err
 	if found == was {
 		return
 	}
-	w.trouble, w.since = found, l.begun
+	w.trouble, w.since = found, begun
 	// Of one that was away and now has another trouble it is known that it is back.
 	if was == masterAway || was != noTrouble && found == noTrouble {
 		w.log.Info(was.ends(), "addr", w.addr, "after", time.Since(since).Round(time.Millisecond))
 	}
 	if found != noTrouble {
-		w.log.Warn(found.begins(), "addr", w.addr, "err", l.err)
+		w.log.Warn(found.begins(), "addr", w.addr, "err", err)
 	}
 }
