@@ -37,7 +37,7 @@ func loginActions() map[string]action {
 					return nil, err
 				}
 				rsp := loginResult(req, loginOK)
-				rsp.UserInfo = userInfo(user)
+				rsp.UserInfo = userInfo(&user)
 				return rsp, nil
 			},
 		).refusing(func(req proto.Message, err error) proto.Message {

@@ -13,8 +13,8 @@ import (
 
 // read is a command that only looks, and whose answer is rarely longer than that, in bytes. Reads
 // run side by side, a bounded number of them. Each waits before its work until there is memory for
-// such an answer. Where its list turns out to be longer, it lets go of the store, waits for memory
-// for all of it, and looks again: whoever waits for memory keeps nobody from the store.
+// such an answer. Where its list turns out to be longer, it lets go of the store and of that memory,
+// waits for memory for all of it, and looks again: whoever waits keeps nothing from others.
 func read[Q proto.Message](
 	usual func(Q) int, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error),
 ) action {
@@ -36,12 +36,13 @@ func readAfter[Q proto.Message](
 			for err == nil {
 				var answer proto.Message
 				h.chat.Limited(c.ctx, guarded(h, c, do, func(a proto.Message, e error) { answer, err = a, e }))
-				more := c.longer(err)
-				if more == 0 {
+				room := c.longer(err)
+				if room == 0 {
 					done(answer, err)
 					return
 				}
-				err = c.reserve(more)
+				answer = nil
+				err = c.reserve(room)
 			}
 			done(nil, err)
 		})
@@ -53,20 +54,25 @@ func readAfter[Q proto.Message](
 // again when there is memory for all of it.
 func bulky[Q proto.Message](usual func(Q) int, a action) action {
 	start := a.start
-	a.start = func(h *Handler, c *call, done func(proto.Message, error)) {
+	a.start = func(h *Handler, c *call, finished func(proto.Message, error)) {
+		h.tasks.Add(1)
+		done := func(answer proto.Message, err error) {
+			defer h.tasks.Done()
+			finished(answer, err)
+		}
 		if err := c.reserve(c.first(usual(c.req.(Q)))); err != nil {
 			done(nil, err)
 			return
 		}
 		var again func(answer proto.Message, err error)
 		again = func(answer proto.Message, err error) {
-			more := c.longer(err)
-			if more == 0 {
+			room := c.longer(err)
+			if room == 0 {
 				done(answer, err)
 				return
 			}
 			h.tasks.Go(func() { // its lane must not wait for memory
-				if err := c.reserve(more); err != nil {
+				if err := c.reserve(room); err != nil {
 					done(nil, err)
 					return
 				}
@@ -114,25 +120,25 @@ func (c *call) first(usual int) int {
 	return min(usual, c.most)
 }
 
-// longer returns how many bytes more an answer needs, when err says that its list did not fit, and
-// it may be short enough to be sent: how long it is exactly is seen when it is made. Else it is 0.
-func (c *call) longer(err error) (more int) {
+// longer returns how many bytes an answer needs, when err says that its list did not fit, and it may
+// be short enough to be sent: how long it is exactly is seen when it is made. Else it is 0.
+func (c *call) longer(err error) (room int) {
 	var long *chat.TooLongError
 	if !errors.As(err, &long) || long.Bytes > 2*c.most {
 		return 0
 	}
-	return long.Bytes + long.Bytes/16 + slack - c.room // it may have grown when it is read again
+	return long.Bytes + long.Bytes/16 + slack // it may have grown when it is read again
 }
 
-// reserve waits until there is memory for so many bytes more of the answer. The error is one of
-// chat's, or server.ErrGone.
+// reserve waits until there is memory for so many bytes of the answer, and gives back first what was
+// reserved before. The error is one of chat's, or server.ErrGone.
 func (c *call) reserve(bytes int) error {
 	err := c.peer.Reserve(c.ctx, int64(bytes))
 	if err != nil && !errors.Is(err, server.ErrGone) {
 		return chat.Errorf(chat.Unavailable, "%w waiting for memory for the answer; the peer may take its answers too slowly: %w",
 			chat.ErrDropped, err)
 	}
-	c.room += bytes
+	c.room = bytes
 	return err
 }
 

@@ -18,7 +18,8 @@ type request struct {
 	command uint16
 	seq     uint16
 	cancel  context.CancelFunc
-	placed  bool // it has one of its connection's places
+	placed  bool  // it has one of its connection's places
+	extra   int64 // what it has reserved beside its frame
 	ended   atomic.Bool
 }
 
@@ -38,10 +39,18 @@ func (r *request) Reserve(ctx context.Context, bytes int64) error {
 		return ErrGone
 	default:
 	}
+	if r.extra > 0 {
+		r.claim.giveBack(r.extra)
+		r.extra = 0
+	}
 	if bytes == 0 {
 		return nil
 	}
-	return r.claim.reserve(ctx, bytes)
+	err := r.claim.reserve(ctx, bytes)
+	if err == nil {
+		r.extra = bytes
+	}
+	return err
 }
 
 // start gives the frame of a request, which holds a slot and memory, to the handler.
