@@ -158,31 +158,36 @@ func queryIDs(t *testing.T, db *sql.DB, query string, args ...any) (ids []uint32
 	return ids
 }
 
-// What longLists makes: lists that are all longer than a page.
+// longLists is how many there are of each kind in lists of that many MiB and a little.
+type longLists int
+
+func (l longLists) departments() int { return 4100 * int(l) }
+func (l longLists) files() int       { return 260 * int(l) } // that wait for user 2
+func (l longLists) groups() uint32   { return 520 * uint32(l) }
+
+// Ids of groups begin after firstGroup. User 3 is in all of them, and in the first with many.
 const (
-	longDepartments = 20_000
-	longFiles       = 1100 // that wait for user 2
-	longGroups      = 2200 // from this id on, each with user 3 alone but for the first
-	longMembers     = 20_000
+	firstGroup  = 5000
+	manyMembers = 5000
 )
 
-// longLists fills a store with lists of more than 4 MiB each.
-func longLists(t *testing.T, db *sql.DB) {
+// fill fills a store with such lists.
+func (l longLists) fill(t *testing.T, db *sql.DB) {
 	t.Helper()
 	var departments, files, groups, members [][]any
-	for i := range longDepartments {
-		departments = append(departments, []any{1000 + i, strings.Repeat("部", 64), i})
+	for i := range l.departments() {
+		departments = append(departments, []any{1000 + i, strings.Repeat("😀", 64), i})
 	}
-	for i := range longFiles {
+	for i := range l.files() {
 		files = append(files, []any{strings.Repeat("f", 4096), fmt.Sprint("task", i)})
 	}
 	long := strings.Repeat("😀", 256)
-	for i := range longGroups {
-		groups = append(groups, []any{longGroups + i, long, long})
-		members = append(members, []any{longGroups + i, 3})
+	for i := range l.groups() {
+		groups = append(groups, []any{firstGroup + i, long, long})
+		members = append(members, []any{firstGroup + i, 3})
 	}
-	for i := range longMembers - 1 {
-		members = append(members, []any{longGroups, 300_000_000 + i})
+	for i := range manyMembers - 1 {
+		members = append(members, []any{firstGroup, 300_000_000 + i})
 	}
 	insertMany(t, db, "INSERT INTO IMDepart (id,departName,priority,parentId,status,created,updated) VALUES ",
 		"(?,?,?,0,0,1,1600000000)", departments)
@@ -193,12 +198,12 @@ func longLists(t *testing.T, db *sql.DB) {
 	insertMany(t, db, "INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES ", "(?,?,0,1,1)", members)
 }
 
-// groupsRequest asks for the groups that longLists made.
-func groupsRequest() *impb.IMGroupInfoListReq {
+// groupsRequest asks for the groups.
+func (l longLists) groupsRequest() *impb.IMGroupInfoListReq {
 	req := &impb.IMGroupInfoListReq{UserId: new(uint32(3))}
-	for i := range uint32(longGroups) {
+	for i := range l.groups() {
 		req.GroupVersionList = append(req.GroupVersionList,
-			&impb.GroupVersionInfo{GroupId: new(longGroups + i), Version: new(uint32(0))})
+			&impb.GroupVersionInfo{GroupId: new(firstGroup + i), Version: new(uint32(0))})
 	}
 	return req
 }
@@ -206,28 +211,30 @@ func groupsRequest() *impb.IMGroupInfoListReq {
 // TestListsAreWhole asks for lists that nobody can ask on from, all longer than a page.
 func TestListsAreWhole(t *testing.T) {
 	onStores(t, func(t *testing.T, w *place) {
-		longLists(t, w.fill(t))
+		const lists longLists = 4
+		lists.fill(t, w.fill(t))
 		w.start(t)
 		c := dial(t, w.proxy(0))
 		long := strings.Repeat("😀", 4096)
-		const talks = 300
+		const talks = 270
 		for i := range uint32(talks) {
 			submit(t, c, pairText(1000+i, 9, long))
 		}
 		if got := len(look[*impb.IMDepartmentRsp](t, c, &impb.IMDepartmentReq{
 			UserId: new(uint32(1)), LatestUpdateTime: new(uint32(0)),
-		}).GetDeptList()); got < longDepartments {
-			t.Errorf("%d of %d departments", got, longDepartments)
+		}).GetDeptList()); got < lists.departments() {
+			t.Errorf("%d of %d departments", got, lists.departments())
 		}
-		if got := look[*impb.IMFileHasOfflineRsp](t, c, &impb.IMFileHasOfflineReq{UserId: new(uint32(2))}).GetOfflineFileList(); len(got) != longFiles {
-			t.Errorf("%d of %d offline files", len(got), longFiles)
+		if got := look[*impb.IMFileHasOfflineRsp](t, c, &impb.IMFileHasOfflineReq{UserId: new(uint32(2))}).GetOfflineFileList(); len(got) != lists.files() {
+			t.Errorf("%d of %d offline files", len(got), lists.files())
 		}
-		infos := look[*impb.IMGroupInfoListRsp](t, c, groupsRequest()).GetGroupInfoList()
-		if len(infos) != longGroups || len(infos[longGroups-1].GetGroupMemberList()) != longMembers {
-			t.Errorf("%d of %d groups", len(infos), longGroups)
+		groups := int(lists.groups())
+		infos := look[*impb.IMGroupInfoListRsp](t, c, lists.groupsRequest()).GetGroupInfoList()
+		if len(infos) != groups || len(infos[groups-1].GetGroupMemberList()) != manyMembers {
+			t.Errorf("%d of %d groups", len(infos), groups)
 		}
-		if own := look[*impb.IMNormalGroupListRsp](t, c, &impb.IMNormalGroupListReq{UserId: new(uint32(3))}); len(own.GetGroupVersionList()) != longGroups {
-			t.Errorf("%d of %d groups of a user", len(own.GetGroupVersionList()), longGroups)
+		if own := look[*impb.IMNormalGroupListRsp](t, c, &impb.IMNormalGroupListReq{UserId: new(uint32(3))}); len(own.GetGroupVersionList()) != groups {
+			t.Errorf("%d of %d groups of a user", len(own.GetGroupVersionList()), groups)
 		}
 		news := look[*impb.IMUnreadMsgCntRsp](t, c, unread(9))
 		if list := news.GetUnreadinfoList(); len(list) != talks || string(list[talks-1].GetLatestMsgData()) != long {
@@ -242,7 +249,8 @@ func TestAnswersAboveMaxFrame(t *testing.T) {
 	onStores(t, func(t *testing.T, w *place) {
 		db := w.fill(t)
 		hire(t, db, 100_001, 5000)
-		longLists(t, db)
+		const lists longLists = 1
+		lists.fill(t, db)
 		w.start(t, "--max-frame", "1MiB", "--admin", "127.0.0.1:0")
 		p := w.proxy(0)
 		c := dial(t, p)
@@ -254,7 +262,7 @@ func TestAnswersAboveMaxFrame(t *testing.T) {
 			&impb.IMAllUserReq{UserId: new(uint32(1)), LatestUpdateTime: new(uint32(0))},
 			&impb.IMDepartmentReq{UserId: new(uint32(1)), LatestUpdateTime: new(uint32(0))},
 			&impb.IMFileHasOfflineReq{UserId: new(uint32(2))},
-			groupsRequest(),
+			lists.groupsRequest(),
 		} {
 			notSent(t, p, req)
 		}
