@@ -120,6 +120,7 @@ func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end 
 	attached := pairText(5, 6, "x")
 	attached.AttachData = make([]byte, 16_000_000)
 	large := frameOf(t, attached, 1).Append(nil)
+	askAll := frameOf(t, &impb.IMAllUserReq{UserId: new(uint32(1)), LatestUpdateTime: new(uint32(0))}, 1).Append(nil)
 	askPage := frameOf(t, page(1, pair, 2, 0, 4294967295), 1).Append(nil)
 	pages := func(n int) func(*harness.Proxy, string) func() {
 		return func(p *harness.Proxy, from string) func() {
@@ -160,6 +161,19 @@ func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end 
 			burst := bytes.Repeat(askPage, 1000)
 			return hogs(t, p, from, n, func(c net.Conn) { peers.Push(c, burst, 1) })
 		},
+		"twenty ask for everybody": func(p *harness.Proxy, from string) func() {
+			n := 20
+			if underRace { // the machine would have no time left for others
+				n = 3
+			}
+			return hogs(t, p, from, n, func(c net.Conn) { peers.Push(c, askAll, 10_000) })
+		},
+		"ten ask for everybody and sip": func(p *harness.Proxy, from string) func() {
+			return hogs(t, p, from, 10, func(c net.Conn) {
+				go peers.Sip(c, 1<<20, time.Second)
+				peers.Push(c, askAll, 10_000)
+			})
+		},
 		"twenty dribble":      dribble(20),
 		"two hundred dribble": dribble(200),
 		"forty send half of a frame": func(p *harness.Proxy, from string) func() {
@@ -171,7 +185,9 @@ func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end 
 // TestPolitePeersBesideHogs has peers harm others as much as they can, and one that sends and reads
 // beside them. internal/server tries more of them, from the same address, too.
 func TestPolitePeersBesideHogs(t *testing.T) {
-	p := start(t, newStore(t), "--admin", "127.0.0.1:0")
+	w := openEmbedded(t)
+	hire(t, w.fill(t), 100_001, manyPeople())
+	p := start(t, w.data, "--admin", "127.0.0.1:0")
 	fillTalk(t, p)
 	for name, begin := range hogCases(t) {
 		t.Run(name, func(t *testing.T) {

@@ -137,7 +137,8 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	b := &backend{
 		store: servers.store, rules: rulesOf(servers.store),
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
-		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica, servers.store.WatchMaster},
+		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica, servers.store.WatchMaster,
+			func(ctx context.Context) error { return sounds.Watch(ctx, s.log) }},
 		degraded: map[string]func() bool{
 			"mysql":   func() bool { return servers.store.MasterTrouble() != "" },
 			"redis":   func() bool { return len(servers.redis.Away()) > 0 },

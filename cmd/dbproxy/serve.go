@@ -277,8 +277,8 @@ func (s serving) limits() server.Config {
 func (s serving) serve(
 	ctx context.Context, at door, svc *chat.Service, b *backend, watch *ops.Recorder, end *ending,
 ) error {
-	handler := newHandler(svc, s.log, watch)
 	cfg := s.limits()
+	handler := newHandler(svc, cfg.MaxFrame, s.log, watch)
 	limitMemory(cfg.MaxPending, cfg.MaxConns)
 	srv := server.New(cfg, handler, s.log)
 	site, err := newSite(watched{ctx, at.addr(), s, srv, cfg, svc, b}, watch)

@@ -98,8 +98,8 @@ func newRecorder() *ops.Recorder {
 }
 
 // newHandler is a handler whose requests are counted.
-func newHandler(svc *chat.Service, log *slog.Logger, watch *ops.Recorder) *command.Handler {
-	return command.New(svc, command.Options{Log: log, Observe: func(request string, what command.Outcome, took time.Duration) {
+func newHandler(svc *chat.Service, maxFrame uint32, log *slog.Logger, watch *ops.Recorder) *command.Handler {
+	return command.New(svc, command.Options{Log: log, MaxFrame: int(maxFrame), Observe: func(request string, what command.Outcome, took time.Duration) {
 		watch.Request(request, string(what), took)
 	}})
 }

@@ -2,7 +2,9 @@ package chat_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -56,7 +58,7 @@ func TestTheDataOfATextIsTheCallersAgainAfterSend(t *testing.T) {
 	})
 }
 
-func TestUnreadTalksAreCutAt4MiB(t *testing.T) {
+func TestUnreadTalksAreWholeOrRefused(t *testing.T) {
 	rule(t, func(w *world) {
 		const peers = 400
 		long := repeat("😀", 4096) // 16 KiB
@@ -67,20 +69,22 @@ func TestUnreadTalksAreCutAt4MiB(t *testing.T) {
 		for _, a := range answers {
 			w.must(await(w, a).err)
 		}
-		unread, total, err := w.svc.Unread(w.ctx, 1)
-		w.must(err)
-		wantSame(w, "the total, of all", total, peers)
-		size := 0
-		for _, u := range unread {
-			size += len(u.Last.Data)
+		var want []uint32
+		for peer := range uint32(peers) {
+			want = append(want, 100+peer) // their order as text, too
 		}
-		if size > chat.MaxAnswer || size < chat.MaxAnswer/2 {
-			w.Errorf("%d talks with %d bytes", len(unread), size)
-		}
+		whole(w, 16384, func(u chat.UnreadTalk) uint32 { return u.Talk.Peer(1) }, want,
+			func(ctx context.Context) ([]chat.UnreadTalk, error) {
+				unread, total, err := w.svc.Unread(ctx, 1)
+				if err == nil {
+					wantSame(w, "the total", total, peers)
+				}
+				return unread, err
+			})
 	})
 }
 
-func TestInfosOfGroupsAreCutAt4MiB(t *testing.T) {
+func TestInfosOfGroupsAreWholeOrRefused(t *testing.T) {
 	rule(t, func(w *world) {
 		const groups = 3000
 		var known []chat.GroupVersion
@@ -91,17 +95,37 @@ func TestInfosOfGroupsAreCutAt4MiB(t *testing.T) {
 		}
 		w.exec("UPDATE IMGroup SET name=?, avatar=?", repeat("😀", 256), repeat("😀", 256)) // 2 KiB
 		w.exec("COMMIT")
-		infos, err := w.svc.GroupsNewerThan(w.ctx, known)
-		w.must(err)
-		if size := len(infos) * 2048; size > chat.MaxAnswer || size < chat.MaxAnswer*9/10 {
-			w.Errorf("%d groups of 2 KiB", len(infos))
+		var want []uint32
+		for i := range uint32(groups) {
+			want = append(want, groups-i)
 		}
-		for i, g := range infos {
-			if g.ID != uint32(groups-i) {
-				w.Fatalf("group %d of the list is %d", i, g.ID)
-			}
-		}
+		whole(w, 2048, func(g chat.GroupInfo) uint32 { return g.ID }, want,
+			func(ctx context.Context) ([]chat.GroupInfo, error) { return w.svc.GroupsNewerThan(ctx, known) })
 	})
+}
+
+// whole sees that a list of items of about so many bytes is whole where there is room for it, or no
+// bound, and is refused where there is not.
+func whole[T any](w *world, bytes int, id func(T) uint32, want []uint32, list func(context.Context) ([]T, error)) {
+	w.Helper()
+	for name, ctx := range map[string]context.Context{
+		"no bound": w.ctx, "room": chat.WithRoom(w.ctx, len(want)*(bytes+64)),
+	} {
+		items, err := list(ctx)
+		w.must(err)
+		ids := make([]uint32, len(items))
+		for i, item := range items {
+			ids[i] = id(item)
+		}
+		if !slices.Equal(ids, want) {
+			w.Errorf("with %s there are %d of %d items, or in another order", name, len(ids), len(want))
+		}
+	}
+	items, err := list(chat.WithRoom(w.ctx, len(want)*bytes/2))
+	var long *chat.TooLongError
+	if !errors.As(err, &long) || long.Bytes < len(want)*bytes/4 || long.Bytes > len(want)*(bytes+64) || len(items) > 0 {
+		w.Errorf("without room there are %d items of about %d bytes, and the error is: %v", len(items), bytes, err)
+	}
 }
 
 func TestNothingIsUnderWayAfterTheEndOfRun(t *testing.T) {

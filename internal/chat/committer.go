@@ -3,6 +3,7 @@ package chat
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -28,9 +29,10 @@ const (
 	settleTimeout = time.Second
 	applyTimeout  = 500 * time.Millisecond
 	// sweepEvery is how often commits that nobody applied are looked for, sweepAge how old they must be, and sweepMax how
-	// many are applied at a time. While the counters are behind they are looked for every catchUpEvery.
+	// many are applied at a time. While the counters are behind they are looked for every catchUpEvery. Processes that
+	// live have deleted the records of what they applied by that age.
 	sweepEvery   = time.Minute
-	sweepAge     = 30 * time.Second
+	sweepAge     = 3 * sweepEvery / 2
 	sweepMax     = 200
 	sweepTimeout = 3 * time.Second // of so many
 	catchUpEvery = time.Second
@@ -183,14 +185,15 @@ func (c *committer) store(w *committing, todo []int) {
 		})
 		w.answer()
 		stored, err := c.persist(w, todo)
-		if err != nil && KindOf(err) == Invalid && len(todo) > 1 {
-			c.log.Warn("a batch was refused by the storage; splitting it", "rows", len(todo), "err", err)
+		refused := KindOf(err) == Invalid || errors.Is(err, ErrRejected)
+		if refused && len(todo) > 1 {
+			c.log.Info("a batch was refused by the storage; splitting it", "rows", len(todo), "err", err)
 			half := len(todo) / 2
 			c.store(w, slices.Clone(todo[:half]))
 			c.store(w, slices.Clone(todo[half:]))
 			return
 		}
-		if err == nil || KindOf(err) != Unavailable || try == len(retryPauses) {
+		if err == nil || refused || KindOf(err) != Unavailable || try == len(retryPauses) {
 			for i, k := range todo {
 				if err != nil {
 					w.fail(k, err)
@@ -340,8 +343,11 @@ func (c *committer) sweep(ctx context.Context, olderThan time.Duration) {
 	if err := c.ledger.Applied(ctx, nil); err != nil && ctx.Err() == nil {
 		c.log.Warn("applied commits stay recorded for now", "err", err)
 	}
-	if c.away.Swap(false) || applied > 0 {
+	switch away := c.away.Swap(false); {
+	case applied > 0:
 		c.log.Info("applied the commits left behind", "commits", applied)
+	case away: // another process has applied them
+		c.log.Info("the counters' store has all that was stored")
 	}
 }
 

@@ -220,7 +220,7 @@ func TestARowThatTheDatabaseRefusesDoesNotFailItsNeighbours(t *testing.T) {
 		for i, s := range all {
 			a := await(w, s.answer)
 			if s.bad {
-				if wantKind(w, a.err, chat.Invalid); a.id != 0 {
+				if wantKind(w, a.err, chat.Unavailable); a.id != 0 {
 					w.Errorf("a refused message has id %d", a.id)
 				}
 				continue

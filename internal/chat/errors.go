@@ -63,6 +63,10 @@ func Errorf(kind Kind, format string, args ...any) error {
 // time was over while they waited for their turn, or the service is shutting down.
 var ErrDropped = errors.New("dropped")
 
+// ErrRejected is in the chain of errors, of kind Unavailable, of changes that the rules allow and the storage refuses: by a
+// trigger, a key, or a column of somebody else's. It would refuse the same again, but may store what came beside it.
+var ErrRejected = errors.New("the storage refuses it, though it is as it should be")
+
 // KindOf returns the kind of the outermost classified error in err's chain, Unexpected when there is none.
 func KindOf(err error) Kind {
 	var e *Error

@@ -12,7 +12,8 @@ type OfflineFile struct {
 
 // Files keeps which files wait for whom; the files themselves are with the suite's file server.
 type Files interface {
-	// Waiting returns the files that wait for a user, oldest first.
+	// Waiting returns the files that wait for a user, oldest first; a *TooLongError where they do not
+	// fit the room of ctx.
 	Waiting(ctx context.Context, user uint32) ([]OfflineFile, error)
 	// AddFile notes a file, at now (Unix seconds).
 	AddFile(ctx context.Context, f OfflineFile, now uint32) error

@@ -1,7 +1,9 @@
 package chat_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,17 +111,14 @@ func TestFilesWhoseTextsDoNotFitAreRefused(t *testing.T) {
 	})
 }
 
-func TestAListOfFilesIsCutAt4MiB(t *testing.T) {
+func TestAListOfFilesIsWholeOrRefused(t *testing.T) {
 	rule(t, func(w *world) {
 		w.addFile(1, 2, "a")
 		w.exec("UPDATE IMTransmitFile SET fileName=?", repeat("x", 4096))
 		for n := 1; n < 2048; n *= 2 {
 			w.exec("INSERT INTO IMTransmitFile (fromId,toId,fileName,taskId,size,status,created,updated) SELECT fromId,toId,fileName,taskId,size,status,created,updated FROM IMTransmitFile")
 		}
-		files, err := w.svc.WaitingFiles(w.ctx, 2)
-		w.must(err)
-		if size := len(files) * 4097; size > chat.MaxAnswer || size < chat.MaxAnswer*9/10 {
-			w.Errorf("%d files", len(files))
-		}
+		whole(w, 4096, func(f chat.OfflineFile) uint32 { return f.From }, slices.Repeat([]uint32{1}, 2048),
+			func(ctx context.Context) ([]chat.OfflineFile, error) { return w.svc.WaitingFiles(ctx, 2) })
 	})
 }

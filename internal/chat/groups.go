@@ -47,7 +47,8 @@ type NewGroup struct {
 // ErrNoGroup refuses requests about a group that does not exist; they get no answer.
 var ErrNoGroup = Errorf(NotFound, "no such group")
 
-// Groups keeps groups and their members. Times are Unix seconds.
+// Groups keeps groups and their members. Times are Unix seconds. NewerThan and NormalOf answer a
+// *TooLongError where the list does not fit the room of its context.
 type Groups interface {
 	// Create makes a group and returns its id.
 	Create(ctx context.Context, g NewGroup, now uint32) (id uint32, err error)
@@ -174,8 +175,11 @@ func (s *Service) MuteGroup(ctx context.Context, user, group, value uint32) erro
 }
 
 // Mutes returns the mute value of every given user, in the given order, 0 where it was never set.
+// Kind Invalid for more than 200,000.
 func (s *Service) Mutes(ctx context.Context, group uint32, users []uint32) ([]uint32, error) {
-	users = s.cutAsked(users, "mutes")
+	if len(users) > maxAsked {
+		return nil, Errorf(Invalid, "%d users: at most %d can be asked about at once", len(users), maxAsked)
+	}
 	set, err := s.Store.Mutes.Mutes(ctx, group, SortedSet(users))
 	if err != nil {
 		return nil, err
@@ -185,13 +189,4 @@ func (s *Service) Mutes(ctx context.Context, group uint32, users []uint32) ([]ui
 		values[i] = set[u]
 	}
 	return values, nil
-}
-
-// cutAsked keeps an answer with one entry per user asked about within MaxAnswer.
-func (s *Service) cutAsked(users []uint32, what string) []uint32 {
-	if len(users) <= maxAsked {
-		return users
-	}
-	s.log.Warn("a list is cut: it does not fit an answer", "list", what, "asked", len(users), "kept", maxAsked)
-	return users[:maxAsked]
 }

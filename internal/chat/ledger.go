@@ -20,8 +20,8 @@ type Ledger interface {
 	// counters and the commit record together.
 	//
 	// Its receipt has one Stored per draft. An error in a Stored refuses that draft alone, and nothing of it is kept. An
-	// error of the call concerns them all: of kind Unavailable or Invalid nothing was stored (Invalid: some row can
-	// never be, so a smaller batch may do better); of kind UnknownOutcome it may have been, then as the receipt says,
+	// error of the call concerns them all: of kind Unavailable or Invalid nothing was stored (Invalid, or with
+	// ErrRejected: some row can never be, so a smaller batch may do better); of kind UnknownOutcome it may have been, then as the receipt says,
 	// and Settle tells.
 	Append(ctx context.Context, b Batch, seq Sequencer) (Receipt, error)
 	// Settle finds out what became of an Append of unknown outcome. When it answers false, that commit is not stored

@@ -31,9 +31,9 @@ const (
 	Left      uint32 = 3
 )
 
-// Size is about how many bytes the user takes in an answer.
+// Size is how many bytes the user takes in an answer, at the most.
 func (u *User) Size() int {
-	return len(u.Name) + len(u.Nick) + len(u.Domain) + len(u.Phone) + len(u.Email) + len(u.Avatar) + len(u.Signature) + 40
+	return len(u.Name) + len(u.Nick) + len(u.Domain) + len(u.Phone) + len(u.Email) + len(u.Avatar) + len(u.Signature) + 48
 }
 
 // Department is a row of the table IMDepart.
@@ -47,7 +47,7 @@ type Department struct {
 }
 
 // Directory reads people and departments. Others (the suite's back office) write them too, at any time: nothing of it
-// outlives a request.
+// outlives a request. A list that does not fit the room of its context is refused with a *TooLongError.
 type Directory interface {
 	// UserByName finds the user of status 0 with exactly this name, the one with the largest id when several have
 	// it; kind NotFound when there is none.
@@ -56,8 +56,8 @@ type Directory interface {
 	// are sorted and unique.
 	UsersByID(ctx context.Context, ids []uint32) ([]User, error)
 	// UsersChanged returns the users changed at or after since, ascending by id; since 0 means everyone who has not
-	// left. When they do not fit an answer, all is false.
-	UsersChanged(ctx context.Context, since uint32) (users []User, all bool, err error)
+	// left.
+	UsersChanged(ctx context.Context, since uint32) ([]User, error)
 	// DepartmentsChanged returns the departments changed after since, of any status, ascending by id.
 	DepartmentsChanged(ctx context.Context, since uint32) ([]Department, error)
 	// PushShields returns the nightly shield of these users; unknown users are missing.
@@ -78,14 +78,11 @@ func (s *Service) Users(ctx context.Context, ids []uint32) ([]User, error) {
 }
 
 // UsersSince returns the users changed at or after since (0: all who have not left) and the time of the latest change
-// among them, since itself when there is none.
+// among them, since itself when there is none. A *TooLongError where they do not fit the room of ctx.
 func (s *Service) UsersSince(ctx context.Context, since uint32) ([]User, uint32, error) {
-	users, all, err := s.Directory.UsersChanged(ctx, since)
+	users, err := s.Directory.UsersChanged(ctx, since)
 	if err != nil {
 		return nil, 0, err
-	}
-	if !all {
-		return users, since, nil // the caller must not believe to be up to date
 	}
 	latest := uint32(0)
 	for i := range users {

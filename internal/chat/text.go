@@ -16,7 +16,7 @@ const (
 	MaxTaskID      = 128
 	MaxUserName    = 32
 	MaxToken       = 512
-	MaxAnswer      = 4 << 20 // bytes in one answer: lists are cut there
+	MaxAnswer      = 4 << 20 // bytes of a page: it is cut there; lists that are no pages are whole
 	maxMembers     = 200_000 // of a group, in one request
 	maxAsked       = 200_000 // users asked about in one request
 	maxByID        = 100     // messages in an answer to a request by id

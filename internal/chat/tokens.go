@@ -76,13 +76,12 @@ func (s *Service) PushTokens(ctx context.Context, users []uint32) ([]PushToken, 
 		return nil, err
 	}
 	slices.SortFunc(tokens, func(a, b PushToken) int { return CompareAsText(a.User, b.User) })
-	size := 0
-	for i, t := range tokens {
-		if size += len(t.Token) + 24; size > MaxAnswer {
-			s.log.Warn("a list is cut: it does not fit an answer", "list", "push tokens", "kept", i, "max_bytes", MaxAnswer)
-			tokens = tokens[:i]
-			break
-		}
+	size := NewMeasure(ctx, "push tokens")
+	for _, t := range tokens {
+		size.Add(len(t.Token) + 24)
+	}
+	if err := size.Err(); err != nil {
+		return nil, err
 	}
 	totals, err := s.Counters.UnreadTotals(ctx, usersOf(tokens))
 	for i := range tokens {

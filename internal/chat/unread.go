@@ -37,43 +37,40 @@ const lastChunk = 256
 
 // Unread returns the talks with unread messages of a user, and how many messages that is: pairs in
 // order of the peer's id as text, then groups, the latest joined first. Talks without a message are
-// left out. Those without one that can be shown, see Newest, are left out of the list, and the list
-// is cut at MaxAnswer; the total counts all.
+// left out. Those without one that can be shown, see Newest, are left out of the list; the total
+// counts them. A *TooLongError where they do not fit the room of ctx.
 func (s *Service) Unread(ctx context.Context, user uint32) (unread []UnreadTalk, total uint32, err error) {
 	counts, err := s.unreadCounts(ctx, user)
 	if err != nil {
 		return nil, 0, err
 	}
-	size := 0
+	size := NewMeasure(ctx, "unread talks")
 	for chunk := range slices.Chunk(counts, lastChunk) {
 		talks := make([]Talk, len(chunk))
 		for i, c := range chunk {
 			talks[i] = c.Talk
 		}
-		var last map[Talk]Newest
-		if size <= MaxAnswer {
-			if last, err = s.lastShown(ctx, talks); err != nil {
-				return nil, 0, err
-			}
+		last, err := s.lastShown(ctx, talks)
+		if err != nil {
+			return nil, 0, err
 		}
 		for _, c := range chunk {
 			end, ok := last[c.Talk]
-			if !ok && size <= MaxAnswer {
+			if !ok {
 				continue // no message in it
 			}
 			total += c.Unread
-			if ok && end.Shown.Type == 0 {
+			if end.Shown.Type == 0 {
 				continue // none that can be shown
 			}
-			if size += len(end.Shown.Data) + 40; size <= MaxAnswer {
+			if size.Add(len(end.Shown.Data) + 40) {
 				unread = append(unread, UnreadTalk{Count: c, Last: end.Shown})
+			} else {
+				unread = nil
 			}
 		}
 	}
-	if size > MaxAnswer {
-		s.log.Warn("a list is cut: it does not fit an answer", "list", "unread talks", "kept", len(unread), "max_bytes", MaxAnswer)
-	}
-	return unread, total, nil
+	return unread, total, size.Err()
 }
 
 // unreadCounts returns what user has unread, in the order of the answer.

@@ -3,6 +3,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type Handler struct {
 	chat     *chat.Service
 	log      *slog.Logger
 	commands map[uint16]*entry
+	maxFrame int
 	tasks    sync.WaitGroup
 
 	refused atomic.Int64 // requests that were refused, broken and unknown ones included
@@ -37,6 +39,8 @@ type Handler struct {
 // Options of a Handler.
 type Options struct {
 	Log *slog.Logger // gets a line for each request that is not served: see repeats for what bounds that
+	// MaxFrame is how long an answer may be, in bytes, header included; 0: 16 MiB. A longer one is not sent.
+	MaxFrame int
 	// Observe is told of every request, just before it is finished: its message's name (UnknownName when there is no such
 	// request), what became of it, and how long that took since Start. It is called from many goroutines and must be
 	// quick. Nil means nobody wants to know.
@@ -47,7 +51,8 @@ type Options struct {
 type entry struct {
 	catalog.Entry
 	action
-	name string // of the request
+	name    string       // of the request
+	longest atomic.Int64 // answer to it so far, in bytes
 }
 
 // action is what a command does.
@@ -56,20 +61,28 @@ type action struct {
 	start func(h *Handler, c *call, done func(answer proto.Message, err error))
 	// refusal is the answer that tells of an error, nil for none. A nil function means that there is never one.
 	refusal func(req proto.Message, err error) proto.Message
+	// user is who a request is about by name, for the log when it is refused; nil: nobody.
+	user func(req proto.Message) string
+	// alike is whether its long answers are all about as long: then memory for the longest one so far
+	// is reserved at once.
+	alike bool
 }
 
 // call is one request at work.
 type call struct {
-	ctx  context.Context
-	peer server.Peer
-	req  proto.Message
+	ctx   context.Context
+	peer  server.Peer
+	req   proto.Message
+	entry *entry
+	most  int // bytes of the longest answer that may be sent, without its frame and attach data
+	room  int // bytes reserved for the answer
 }
 
 // New makes a handler on a service.
 func New(svc *chat.Service, opt Options) *Handler {
 	h := &Handler{
 		chat: svc, log: opt.Log, commands: make(map[uint16]*entry),
-		observe: opt.Observe,
+		observe: opt.Observe, maxFrame: cmp.Or(opt.MaxFrame, 16<<20),
 	}
 	if h.observe == nil {
 		h.observe = func(string, Outcome, time.Duration) {}
@@ -92,7 +105,7 @@ func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish 
 	begun := time.Now()
 	e := h.commands[f.Command]
 	if e == nil {
-		h.note(slog.LevelWarn, "refused", "peer", p.String(), "command", hex(f.Command), "reason", "unknown command", "bytes", len(f.Body))
+		h.note(slog.LevelInfo, "refused", "peer", p.String(), "command", hex(f.Command), "reason", "unknown command", "bytes", len(f.Body))
 		h.observe(UnknownName, Unknown, time.Since(begun))
 		finish(pdu.Frame{}, false)
 		return
@@ -100,40 +113,53 @@ func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish 
 	r := reply{entry: e, seq: f.Seq, begun: begun, finish: finish}
 	req, err := decode(e.Request, f.Body)
 	if err != nil {
-		h.note(slog.LevelWarn, "refused", "peer", p.String(), "command", hex(f.Command), "message", e.Name(),
+		h.note(slog.LevelInfo, "refused", "peer", p.String(), "command", hex(f.Command), "message", e.Name(),
 			"reason", "the body does not parse: "+err.Error(), "bytes", len(f.Body))
-		h.send(r, Unparsable, unparsable(e))
+		// The one answer that lacks required fields on purpose is that to an unparsable login; of nothing
+		// there is no body.
+		body, _ := proto.MarshalOptions{AllowPartial: true}.Marshal(unparsable(e))
+		h.send(r, Unparsable, body)
 		return
 	}
-	c := &call{ctx: chat.AskedBy(ctx, chat.Asker(p.Conn())), peer: p, req: req}
+	c := &call{ctx: chat.AskedBy(ctx, chat.Asker(p.Conn())), peer: p, req: req, entry: e}
+	c.most = max(1, h.maxFrame-pdu.HeaderLen-len(attached(req))-answerFields)
 	e.start(h, c, func(answer proto.Message, err error) {
+		var body []byte
+		if err == nil {
+			body, err = h.encode(c, answer)
+		}
 		// Of a connection that is gone its own last line says how many requests have no answer.
 		if err != nil && !errors.Is(err, server.ErrGone) {
-			answer = h.fail(e, c, err)
+			body = h.fail(e, c, err)
 		}
-		if answer != nil && answer != req {
-			attach(answer, req)
-		}
-		h.send(r, outcomeOf(err), answer)
+		h.send(r, outcomeOf(err), body)
 	})
 }
 
 // fail logs an error and chooses the answer to it.
-func (h *Handler) fail(e *entry, c *call, err error) proto.Message {
-	var answer proto.Message
+func (h *Handler) fail(e *entry, c *call, err error) (body []byte) {
+	var long *chat.TooLongError
+	if errors.As(err, &long) {
+		err = h.tooLong(long.Bytes + h.maxFrame - c.most)
+	}
 	if e.refusal != nil && !errors.Is(err, chat.ErrNoGroup) {
-		answer = e.refusal(c.req, err)
+		var unsent error
+		if body, unsent = h.encode(c, e.refusal(c.req, err)); unsent != nil {
+			err = errors.Join(err, unsent)
+		}
 	}
 	kind := chat.KindOf(err)
 	level, what := slog.LevelError, "failed"
-	switch {
-	case kind == chat.Invalid:
-		level, what = slog.LevelWarn, "refused"
-	case chat.Refused(err):
+	if chat.Refused(err) {
 		level, what = slog.LevelInfo, "refused"
 	}
-	h.note(level, what, "peer", c.peer.String(), "message", e.Name(), "kind", kind.String(), "reason", err.Error(), "answered", answer != nil)
-	return answer
+	words := []any{"peer", c.peer.String(), "message", e.name, "kind", kind.String(), "reason", err.Error(),
+		"answered", body != nil}
+	if e.user != nil {
+		words = append(words, "user", shown(e.user(c.req)))
+	}
+	h.note(level, what, words...)
+	return body
 }
 
 // note counts and logs what became of a request that was not served.
@@ -154,22 +180,16 @@ type reply struct {
 	finish func(pdu.Frame, bool)
 }
 
-// send encodes an answer, nil means none, and finishes the request.
-func (h *Handler) send(r reply, what Outcome, answer proto.Message) {
-	if answer == nil {
-		h.observe(r.entry.name, what, time.Since(r.begun))
-		r.finish(pdu.Frame{}, false)
-		return
-	}
-	// The one answer that lacks required fields on purpose is that to an unparsable login.
-	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(answer)
-	if err != nil {
-		h.log.Error("an answer cannot be encoded", "message", catalog.Name(answer), "err", err)
-		h.observe(r.entry.name, Failed, time.Since(r.begun))
-		r.finish(pdu.Frame{}, false)
-		return
-	}
+// send finishes the request with the body of its answer; nil means none.
+func (h *Handler) send(r reply, what Outcome, body []byte) {
 	h.observe(r.entry.name, what, time.Since(r.begun))
+	if body == nil {
+		r.finish(pdu.Frame{}, false)
+		return
+	}
+	if n := int64(len(body)); n > r.entry.longest.Load() {
+		r.entry.longest.Store(n) // of two at once either will do
+	}
 	r.finish(pdu.Frame{Service: r.entry.Service, Command: r.entry.AnswerCommand, Seq: r.seq, Body: body}, true)
 }
 
@@ -178,73 +198,25 @@ const attachData = 20
 
 // attach echoes the request's attach_data; the field is present in the answer even when the request had none.
 func attach(answer, req proto.Message) {
-	to, from := answer.ProtoReflect(), req.ProtoReflect()
+	to := answer.ProtoReflect()
 	field := to.Descriptor().Fields().ByNumber(attachData)
-	given := from.Descriptor().Fields().ByNumber(attachData)
-	if field == nil || given == nil {
+	if field == nil || req.ProtoReflect().Descriptor().Fields().ByNumber(attachData) == nil {
 		return
 	}
-	data := from.Get(given).Bytes()
+	data := attached(req)
 	if data == nil {
 		data = []byte{}
 	}
 	to.Set(field, protoreflect.ValueOfBytes(data))
 }
 
-// read is a command that only looks, and whose answer is that much longer than the request at the
-// most, in bytes. Reads run side by side, a bounded number of them. Each waits before its work
-// until there is memory for the longest answer.
-func read[Q proto.Message](longest func(Q) int, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
-	return readAfter(nil, longest, do)
-}
-
-// readAfter is a read that counts unread messages of users, and so waits for the read acks sent before it.
-func readAfter[Q proto.Message](users func(Q) []uint32, longest func(Q) int, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
-	return action{start: func(h *Handler, c *call, done func(proto.Message, error)) {
-		h.tasks.Go(func() {
-			req := c.req.(Q)
-			if err := c.reserve(longest(req)); err != nil {
-				done(nil, err)
-				return
-			}
-			if users != nil {
-				if err := h.chat.Settled(c.ctx, users(req)); err != nil {
-					done(nil, err)
-					return
-				}
-			}
-			h.chat.Limited(c.ctx, guarded(h, c, do, done))
-		})
-	}}
-}
-
-// Bounds of what one item of a list takes in an answer, bytes: what the tables allow, and what the
-// encoding adds.
-const (
-	userBytes    = 3 << 10
-	sessionBytes = 4*chat.MaxContent + 64
-	shieldBytes  = 32
-	tokenBytes   = 4*chat.MaxToken + 64
-)
-
-// list is the bound of an answer that is cut at chat.MaxAnswer.
-func list[Q proto.Message](Q) int { return chat.MaxAnswer + 4<<10 }
-
-// items is the bound of an answer with n items of so many bytes each.
-func items(n, bytes int) int { return min(n*bytes, chat.MaxAnswer) + 4<<10 }
-
-// few is the bound of an answer that is hardly longer than its request.
-func few[Q proto.Message](Q) int { return 0 }
-
-// reserve waits until there is memory for an answer that is that much longer than the request. The
-// error is one of chat's, or server.ErrGone.
-func (c *call) reserve(bytes int) error {
-	err := c.peer.Reserve(c.ctx, int64(bytes))
-	if err != nil && !errors.Is(err, server.ErrGone) {
-		return chat.Errorf(chat.Unavailable, "%w waiting for memory for the answer; the peer may take its answers too slowly: %w",
-			chat.ErrDropped, err)
+// attached is the attach_data of a request, nil when it has none.
+func attached(req proto.Message) []byte {
+	field := req.ProtoReflect().Descriptor().Fields().ByNumber(attachData)
+	if field == nil {
+		return nil
 	}
-	return err
+	return req.ProtoReflect().Get(field).Bytes()
 }
 
 // change is a command that changes something: it takes effect in its lane, in the order read.
@@ -254,23 +226,15 @@ func change[Q proto.Message](lane func(Q) chat.Lane, do func(ctx context.Context
 	}}
 }
 
-// bulky marks a change whose answer may be long: the connection is not read on before there is
-// memory for it.
-func (a action) bulky() action {
-	start := a.start
-	a.start = func(h *Handler, c *call, done func(proto.Message, error)) {
-		if err := c.reserve(list(c.req)); err != nil {
-			done(nil, err)
-			return
-		}
-		start(h, c, done)
-	}
-	return a
-}
-
 // refusing gives an action the answer that tells of an error.
 func (a action) refusing(refusal func(req proto.Message, err error) proto.Message) action {
 	a.refusal = refusal
+	return a
+}
+
+// naming has the log name the user of requests that are refused.
+func (a action) naming(user func(req proto.Message) string) action {
+	a.user = user
 	return a
 }
 
@@ -279,7 +243,7 @@ func guarded[Q proto.Message](h *Handler, c *call, do func(context.Context, *cha
 	return func(err error) {
 		var answer proto.Message
 		if err == nil {
-			answer, err = recovered(func() (proto.Message, error) { return do(c.ctx, h.chat, c.req.(Q)) })
+			answer, err = recovered(func() (proto.Message, error) { return do(c.roomy(), h.chat, c.req.(Q)) })
 		}
 		done(answer, err)
 	}

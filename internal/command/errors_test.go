@@ -1,11 +1,16 @@
 package command_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
@@ -197,4 +202,32 @@ func TestWhatIsNotServedIsCounted(t *testing.T) {
 			w.Errorf("%d refused and %d failed, want 2 and 0", refused, failed)
 		}
 	})
+}
+
+// TestARefusedLoginNamesTheUser in the log, and the peer, however long the name is and whatever is in it.
+func TestARefusedLoginNamesTheUser(t *testing.T) {
+	var log bytes.Buffer
+	w := start(t, 0, nil, slog.NewJSONHandler(&log, nil))
+	w.people()
+	for name, shown := range map[string]string{
+		"nobody":                 "nobody",
+		"张伟":                     "张伟",
+		"a\nlevel=ERROR \u202ex": `a\nlevel=ERROR \u202ex`,
+		"\xff\x00":               `\xff\x00`,
+		strings.Repeat("n", 33):  strings.Repeat("n", 32) + "…",
+		strings.Repeat("语", 1e5): strings.Repeat("语", 32) + "…",
+	} {
+		log.Reset()
+		// As bytes: Go encodes no text that is not UTF-8.
+		body := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), name)
+		body = protowire.AppendString(protowire.AppendTag(body, 2, protowire.BytesType), "wrong")
+		w.await(w.begin(pdu.Frame{Command: 0x0703, Body: body}))
+		var line struct{ Level, Msg, User, Peer, Message string }
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+			t.Fatalf("%v: %s", err, &log)
+		}
+		if line.Level != "INFO" || line.Msg != "refused" || line.User != shown || line.Peer != "192.0.2.1:1" {
+			t.Errorf("of %.40q the log says %.300s, want the user %q", name, &log, shown)
+		}
+	}
 }

@@ -12,7 +12,7 @@ import (
 func fileActions() map[string]action {
 	return map[string]action{
 		// Adding and removing have no answer to wait for, so the list stands in their lane and sees what came before.
-		"IMFileHasOfflineReq": change(
+		"IMFileHasOfflineReq": bulky(list[*impb.IMFileHasOfflineReq], change(
 			func(req *impb.IMFileHasOfflineReq) chat.Lane { return chat.FilesLane(req.GetUserId()) },
 			func(ctx context.Context, s *chat.Service, req *impb.IMFileHasOfflineReq) (proto.Message, error) {
 				files, err := s.WaitingFiles(ctx, req.GetUserId())
@@ -23,7 +23,7 @@ func fileActions() map[string]action {
 					})
 				}
 				return rsp, err
-			}).bulky(),
+			})),
 		"IMFileAddOfflineReq": change(
 			func(req *impb.IMFileAddOfflineReq) chat.Lane { return chat.FilesLane(req.GetToUserId()) },
 			func(ctx context.Context, s *chat.Service, req *impb.IMFileAddOfflineReq) (proto.Message, error) {

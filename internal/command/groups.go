@@ -31,8 +31,8 @@ func groupActions() map[string]action {
 			}
 			return rsp, err
 		}),
-		"IMGroupCreateReq":       change(createLane, createGroup).refusing(groupNotCreated).bulky(),
-		"IMGroupChangeMemberReq": change(changeLane, changeMembers).refusing(membersNotChanged).bulky(),
+		"IMGroupCreateReq":       bulky(createdLength, change(createLane, createGroup).refusing(groupNotCreated)),
+		"IMGroupChangeMemberReq": bulky(list[*impb.IMGroupChangeMemberReq], change(changeLane, changeMembers).refusing(membersNotChanged)).asLongAsBefore(),
 		"IMGroupShieldReq": change(
 			func(req *impb.IMGroupShieldReq) chat.Lane { return chat.TalkLane(chat.GroupTalk(req.GetGroupId())) },
 			func(ctx context.Context, s *chat.Service, req *impb.IMGroupShieldReq) (proto.Message, error) {
@@ -52,6 +52,11 @@ func groupActions() map[string]action {
 			return rsp, err
 		}),
 	}
+}
+
+// createdLength is the room for the members of a new group.
+func createdLength(req *impb.IMGroupCreateReq) int {
+	return items(len(req.GetMemberIdList()), memberBytes)
 }
 
 // createLane: a group that is made belongs to nobody's lane yet, so the creator's serves.

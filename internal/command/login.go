@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
@@ -36,7 +37,7 @@ func loginActions() map[string]action {
 					return nil, err
 				}
 				rsp := loginResult(req, loginOK)
-				rsp.UserInfo = userInfo(user)
+				rsp.UserInfo = userInfo(&user)
 				return rsp, nil
 			},
 		).refusing(func(req proto.Message, err error) proto.Message {
@@ -48,8 +49,21 @@ func loginActions() map[string]action {
 				code = loginLockedOut
 			}
 			return loginResult(req.(*impb.IMValidateReq), code)
-		}),
+		}).naming(func(req proto.Message) string { return req.(*impb.IMValidateReq).GetUserName() }),
 	}
+}
+
+// maxShown is how many characters of a name the log has: as many as the name of any user.
+const maxShown = chat.MaxUserName
+
+// shown is a name as the log has it. Whoever logs in chose it: it is cut, and what is no plain
+// character of a text is escaped.
+func shown(name string) string {
+	if cut := []rune(name[:min(len(name), 4*maxShown+4)]); len(cut) > maxShown {
+		name = string(cut[:maxShown]) + "…"
+	}
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
 }
 
 // loginResult echoes the name as it was sent: callers find their client by it.

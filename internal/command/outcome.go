@@ -21,6 +21,8 @@ const (
 	Failed Outcome = "failed"
 	// Uncertain: it may have been stored or not; nobody could tell in time.
 	Uncertain Outcome = "uncertain"
+	// TooLong: its answer would be longer than MaxFrame. A change was done.
+	TooLong Outcome = "too_long"
 	// Dropped: its time was over before its turn came, or the proxy was stopping. Nothing was done.
 	Dropped Outcome = "dropped"
 	// Gone: its connection was closed while it waited for memory for its answer. Nothing was done.
@@ -36,7 +38,7 @@ const UnknownName = "unknown"
 
 // Outcomes are the outcomes that a request of the protocol can have: all but Unknown.
 func Outcomes() []Outcome {
-	return []Outcome{Answered, Refused, Failed, Uncertain, Dropped, Gone, Unparsable}
+	return []Outcome{Answered, Refused, Failed, Uncertain, TooLong, Dropped, Gone, Unparsable}
 }
 
 // Names are the names of all requests of the protocol.
@@ -54,6 +56,8 @@ func outcomeOf(err error) Outcome {
 		return Answered
 	case errors.Is(err, server.ErrGone):
 		return Gone
+	case errors.Is(err, errTooLong), errors.As(err, new(*chat.TooLongError)):
+		return TooLong
 	case errors.Is(err, chat.ErrDropped):
 		return Dropped
 	case chat.Refused(err):

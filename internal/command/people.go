@@ -24,7 +24,7 @@ func peopleActions() map[string]action {
 		"IMAllUserReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMAllUserReq) (proto.Message, error) {
 			users, latest, err := s.UsersSince(ctx, req.GetLatestUpdateTime())
 			return &impb.IMAllUserRsp{UserId: req.UserId, LatestUpdateTime: &latest, UserList: userInfos(users)}, err
-		}),
+		}).asLongAsBefore(),
 		"IMDepartmentReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMDepartmentReq) (proto.Message, error) {
 			departments, latest, err := s.DepartmentsSince(ctx, req.GetLatestUpdateTime())
 			rsp := &impb.IMDepartmentRsp{UserId: req.UserId, LatestUpdateTime: &latest}
@@ -70,7 +70,7 @@ func peopleActions() map[string]action {
 }
 
 // userInfo is a user as the protocol shows it. The status of the account is not part of a login's answer.
-func userInfo(u chat.User) *impb.UserInfo {
+func userInfo(u *chat.User) *impb.UserInfo {
 	return &impb.UserInfo{
 		UserId:       &u.ID,
 		UserGender:   &u.Sex,
@@ -88,8 +88,8 @@ func userInfo(u chat.User) *impb.UserInfo {
 
 func userInfos(users []chat.User) []*impb.UserInfo {
 	infos := make([]*impb.UserInfo, len(users))
-	for i, u := range users {
-		infos[i] = userInfo(u)
+	for i := range users {
+		infos[i] = userInfo(&users[i])
 	}
 	return infos
 }

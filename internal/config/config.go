@@ -102,7 +102,8 @@ type Limits struct {
 	DrainTimeout time.Duration `key:"DrainTimeout" default:"4s" min:"100ms" max:"5m"`
 	// MsfsTimeout is how long a call of the file server may take.
 	MsfsTimeout time.Duration `key:"MsfsTimeout" default:"2s" min:"10ms" max:"5m" flag:"-"`
-	// MaxFrame is how long a frame may be, its header included. A longer one ends its connection.
+	// MaxFrame is how long a frame may be, its header included. A longer request ends its connection; a longer answer is
+	// not sent, as nobody can ask for the rest of a list, and the log says how much it takes.
 	MaxFrame Size `key:"MaxFrame" default:"16MiB" min:"64KiB" max:"1GiB"`
 	// MaxPending is how many bytes of requests and answers the process holds before it stops reading; below 34MiB
 	// pages of messages are read one at a time. Each page reserves 4MiB, so that at 64MiB 6, at 256MiB 30 are read at

@@ -103,6 +103,10 @@ func (c *redisCheck) run(ctx context.Context) {
 		c.add(c.unreachable(err))
 		return
 	}
+	if i := slices.IndexFunc(infos, func(i info) bool { return i.values["loading"] == "1" }); i >= 0 {
+		c.add(infos[i].loading(c.Instance))
+		return
+	}
 	c.add(checkup.Goodf("reachable", "in %d ms", c.now().Sub(begun).Milliseconds()))
 	c.nodes(infos)
 	c.clock(ctx)
@@ -148,6 +152,13 @@ func (c *redisCheck) infos(ctx context.Context) (all []info, err error) {
 		all = append(all, i)
 	}
 	return all, nil
+}
+
+// loading reports on a server that reads its data from the disk.
+func (i info) loading(at Instance) checkup.Finding {
+	return checkup.Fault("reachable", fmt.Sprintf("%s is LOADING its data: %s %% are there, the rest takes %s seconds or so",
+		cmp.Or(i.addr, at.String()), cmp.Or(i.values["loading_loaded_perc"], "?"), cmp.Or(i.values["loading_eta_seconds"], "?")),
+		"wait until it has loaded all; \"dbproxy serve --wait\" does")
 }
 
 // lines reads lines of "name:value".

@@ -37,8 +37,7 @@ func (c *redisCheck) whyUnreachable(err error) (text, mend string) {
 		name    x509.HostnameError
 	)
 	if said, ok := rueidis.IsRedisErr(err); ok {
-		text := hush(said).Error()
-		return fmt.Sprintf("%s refuses: %s", where, text), c.mendOfRefusal(text, places)
+		return fmt.Sprintf("%s refuses: %s", where, hush(said)), mendOfRefusal(c.Instance, c.names, said, places)
 	}
 	switch {
 	case descriptors.Mend(err) != "":
@@ -56,55 +55,5 @@ func (c *redisCheck) whyUnreachable(err error) (text, mend string) {
 			fmt.Sprintf("name who signed it in %s, or the name it is for in %s", c.key("tls_ca"), c.key("tls_servername"))
 	default:
 		return fmt.Sprintf("%s: %v", where, err), fmt.Sprintf("see whether Redis works there, with TLS as %s says; mend %s", c.key("tls"), places)
-	}
-}
-
-// mendOfRefusal is what to do about what a server says to who comes in.
-func (c *redisCheck) mendOfRefusal(said, places string) string {
-	has := func(text string) bool { return strings.Contains(said, text) }
-	switch {
-	case has("WRONGPASS"), has("NOAUTH"), has("invalid username-password"), has("invalid password"):
-		return fmt.Sprintf("mend %s and %s", c.key("username"), c.key("password"))
-	case has("without any password configured"), has("no password is set"):
-		return "take " + c.key("password") + " out, or give the server one"
-	case has("DB index"):
-		return "mend " + c.key("db") + ", or raise \"databases\" in its configuration"
-	case has("cluster support disabled"):
-		return "it is no Cluster: name it in " + c.key("host") + " and " + c.key("port") + " in place of " + c.key("cluster")
-	case has("SELECT is not allowed in cluster mode"):
-		return "it is a Cluster: name its nodes in " + c.key("cluster")
-	case has("DENIED"):
-		return "it is in protected mode: give it a password, and have it listen for this machine (bind)"
-	case has("NOPERM"):
-		return "ACL SETUSER " + c.user() + " ~* +@read +@write +@scripting +@connection +info +time"
-	case has("No such master"):
-		return "mend " + c.key("sentinel_master")
-	default:
-		return mendOfServer(errors.New(said), places)
-	}
-}
-
-// mendOfServer is what to do about a server that cannot serve.
-func mendOfServer(err error, places ...string) string {
-	has := func(text string) bool { return strings.Contains(err.Error(), text) }
-	switch {
-	case has("LOADING"):
-		return "wait until it has loaded its data"
-	case has("max number of clients"):
-		return "raise maxclients of the server"
-	case has("MISCONF"):
-		return "it cannot write to its disk: see its log"
-	case has("OOM"):
-		return "it is full: raise maxmemory"
-	case has("READONLY"):
-		return "it is a replica: name the master"
-	case has("NOREPLICAS"):
-		return "it wants more replicas (min-replicas-to-write): start them"
-	case has("CLUSTERDOWN"):
-		return "see CLUSTER NODES for what is down"
-	case len(places) > 0:
-		return "see its log, or mend " + places[0]
-	default:
-		return "see its log"
 	}
 }

@@ -37,22 +37,28 @@ var usersOf = map[string][]string{
 	"group_member": {membersKey(0)},
 }
 
-// rights tries what the user needs to be allowed: every command, on keys of our own, and every kind of key, by removing
-// from it what it does not have.
-func (c *redisCheck) rights(ctx context.Context) {
+// needed is every command that we use, on keys of our own that end by themselves, and every kind of key of an instance of
+// those names, by removing from it what it does not have.
+func needed(names []string) []command {
 	key := "dbproxy:check:" + rand.Text()
 	commands := []command{
 		run(tryWrites, key), plain("SETNX", key, "1"), plain("GET", key),
 		plain("HGET", companion(key), "f"), plain("HMGET", companion(key), "f"), plain("HGETALL", companion(key)),
 	}
-	for _, name := range c.names {
+	for _, name := range names {
 		for _, k := range usersOf[name] {
 			commands = append(commands, plain("HDEL", k, "dbproxy:check"), plain("HDEL", companion(k), "dbproxy:check"))
 		}
 	}
-	var lacks []string
+	return append(commands, plain("SET", key, "1", "PX", "1"))
+}
+
+// rights tries what the user needs to be allowed: every command, on keys of our own, and every kind of key, by removing
+// from it what it does not have.
+func (c *redisCheck) rights(ctx context.Context) {
+	var lacks, missing []string
 	var broke error
-	for _, cmd := range commands {
+	for _, cmd := range needed(c.names) {
 		err := c.try(ctx, cmd)
 		if _, said := rueidis.IsRedisErr(err); err != nil && !said && !rueidis.IsRedisNil(err) {
 			c.add(c.unreachable(err))
@@ -71,31 +77,27 @@ func (c *redisCheck) rights(ctx context.Context) {
 			if !slices.Contains(lacks, what) {
 				lacks = append(lacks, what)
 			}
+		case isMissing(err):
+			if what := commandOf(err); !slices.Contains(missing, what) {
+				missing = append(missing, what)
+			}
 		case strings.HasPrefix(err.Error(), "WRONGTYPE"): // a string: allowed
 		default:
 			broke = err
 		}
 	}
-	if err := c.try(ctx, plain("SET", key, "1", "PX", "1")); isDenied(err) && !slices.Contains(lacks, "SET") {
-		lacks = append(lacks, "SET")
-	}
 	switch {
+	case len(missing) > 0:
+		c.add(checkup.Fault("rights", "it does not know: "+checkup.List(missing), fmt.Sprintf("give it the commands back "+
+			"(rename-command in its configuration), or name a Redis in %s and %s", c.key("host"), c.key("port"))))
 	case len(lacks) > 0:
 		c.add(checkup.Fault("rights", fmt.Sprintf("user %s is not allowed: %s", c.user(), checkup.List(lacks)),
-			"ACL SETUSER "+c.user()+" ~* +@read +@write +@scripting +@connection +info +time +config|get"))
+			c.allowed()))
 	case broke != nil:
-		c.add(checkup.Fault("writes", fmt.Sprintf("it takes none: %v", broke), mendOfServer(broke)))
+		c.add(checkup.Fault("writes", fmt.Sprintf("it takes none: %v", broke), mendOfRefusal(c.Instance, c.names, broke)))
 	default:
 		c.add(checkup.Goodf("rights", "all commands and keys are allowed, and written"))
 	}
-}
-
-// user is whom we are for the server.
-func (c *redisCheck) user() string {
-	if c.Username == "" {
-		return "default"
-	}
-	return c.Username
 }
 
 // try executes a command, a script by its hash and, as the server will not know that, by its text. The error is that of
@@ -108,12 +110,6 @@ func (c *redisCheck) try(ctx context.Context, cmd command) error {
 		err = c.client.Do(ctx, cmd.build(c.client.B(), true)).Error()
 	}
 	return err
-}
-
-func isDenied(err error) bool {
-	return err != nil && (strings.HasPrefix(err.Error(), "NOPERM") || strings.Contains(err.Error(), "-NOPERM") ||
-		strings.Contains(err.Error(), "ACL failure") || strings.Contains(err.Error(), "can't run this command") ||
-		strings.Contains(err.Error(), "can't access"))
 }
 
 // cluster asks whether all slots are served.

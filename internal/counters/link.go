@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -109,7 +108,7 @@ func (l *link) connect() {
 // probe connects if there is no connection yet, and asks the server for an answer.
 func (l *link) probe() error {
 	l.mu.Lock()
-	client, asking := l.client, probing(l.roles[0], l.why)
+	client, why := l.client, l.why
 	l.mu.Unlock()
 	if client == nil {
 		options := l.options()
@@ -125,8 +124,16 @@ func (l *link) probe() error {
 	}
 	ctx, cancel := context.WithTimeout(l.life, l.CallTimeout)
 	defer cancel()
-	err := hush(broken(client.Do(ctx, asking.build(client.B(), false))))
-	if isDenied(err) && asking.name == "SET" {
+	asking := l.question(why)
+	var all []rueidis.Completed
+	for _, c := range asking {
+		all = append(all, c.build(client.B(), false))
+		if c.script != nil { // by its hash, and by its text
+			all = append(all, c.build(client.B(), true))
+		}
+	}
+	err := hush(broken(client.DoMulti(ctx, all...)...))
+	if isDenied(err) && asking[0].name == "SET" {
 		err = nil // it answers, and nobody else is denied anything
 	}
 	l.mu.Lock()
@@ -142,27 +149,31 @@ func (l *link) probe() error {
 	return err
 }
 
-// probing is what an instance is asked to find out whether it is back: to tell something or, where it refused to write
+// question is what an instance is asked to find out whether it is back: to tell something or, where it refused to write
 // (it is full, or a replica), to write what changes nothing, as nobody ever sets that key. One that refuses to write
-// answers who reads, and would be back and away again all the time.
-func probing(role string, why error) command {
+// answers who reads, and would be back and away again all the time; and so would one that refuses some commands or keys,
+// which is asked for all of them.
+func (l *link) question(why error) []command {
+	if isDenied(why) || isMissing(why) {
+		return needed(l.roles)
+	}
 	if why != nil {
 		for _, word := range []string{"OOM", "READONLY", "MISCONF", "NOREPLICAS"} {
 			if strings.Contains(why.Error(), word) {
-				return plain("SET", "dbproxy:probe", "1", "XX")
+				return []command{plain("SET", "dbproxy:probe", "1", "XX")}
 			}
 		}
 	}
-	return plain("GET", epochKey(role))
+	return []command{plain("GET", epochKey(l.roles[0]))}
 }
 
-// mendOf is what to do about an instance that is away.
-func mendOf(err error) string {
+// mendOf is what to do about an instance of those names that is away.
+func mendOf(i Instance, names []string, err error) string {
 	var dial *net.OpError
 	var timeout net.Error
 	switch _, said := rueidis.IsRedisErr(err); {
 	case said:
-		return mendOfServer(err)
+		return mendOfRefusal(i, names, err)
 	case descriptors.Mend(err) != "":
 		return descriptors.Mend(err)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
@@ -181,7 +192,7 @@ func (l *link) fail(err error) {
 	if l.why == nil {
 		l.since = time.Now()
 		l.log.Warn("Redis is away; going on without it", "instance", strings.Join(l.roles, ","), "addr", l.String(),
-			"err", err, "mend", mendOf(err))
+			"err", err, "mend", mendOf(l.Instance, l.roles, err))
 	}
 	l.why, l.lacking = err, true
 	if l.probing || l.life.Err() != nil {
@@ -307,34 +318,6 @@ func (l *link) send(ctx context.Context, client rueidis.Client, all []rueidis.Co
 	}
 	l.fail(err)
 	return nil, l.errAway(err)
-}
-
-// cannotServe are the first words of errors that say that a server cannot do what it could at another time.
-var cannotServe = []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM", "OOM",
-	"MISCONF", "NOREPLICAS", "BUSY"}
-
-// broken returns the error that says that a server cannot serve now, as opposed to one about a single command.
-func broken(results ...rueidis.RedisResult) error {
-	for _, r := range results {
-		err := r.Error()
-		if err == nil || rueidis.IsRedisNil(err) {
-			continue
-		}
-		e, ok := rueidis.IsRedisErr(err)
-		if !ok {
-			return err
-		}
-		word, _, _ := strings.Cut(e.Error(), " ")
-		if slices.Contains(cannotServe, word) {
-			return err
-		}
-		for _, word := range cannotServe { // older servers, in what a script ran into
-			if strings.Contains(e.Error(), " -"+word+" ") {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // number is the answer of a command as a number; ok is false when it is none.

@@ -168,6 +168,8 @@ type Missing struct {
 	Addr  string
 	Since time.Time
 	Err   error // why
+
+	instance Instance
 }
 
 // Error says which instance is away, where, and why.
@@ -176,7 +178,7 @@ func (m Missing) Error() string {
 }
 
 // Mend says what to do about it.
-func (m Missing) Mend() string { return mendOf(m.Err) }
+func (m Missing) Mend() string { return mendOf(m.instance, m.Roles, m.Err) }
 
 // Unwrap is the cause.
 func (m Missing) Unwrap() error { return m.Err }
@@ -185,7 +187,7 @@ func (m Missing) Unwrap() error { return m.Err }
 func (r *Redis) Away() (missing []Missing) {
 	for _, l := range r.links {
 		if since, why := l.away(); why != nil {
-			missing = append(missing, Missing{Roles: l.roles, Addr: l.String(), Since: since, Err: why})
+			missing = append(missing, Missing{Roles: l.roles, Addr: l.String(), Since: since, Err: why, instance: l.Instance})
 		}
 	}
 	return missing

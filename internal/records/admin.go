@@ -46,7 +46,7 @@ func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 			return err
 		}
 		last, err := res.LastInsertId()
-		id = uint32(last)
+		id, err = madeID("IMUser", last, err)
 		return err
 	})
 	return id, s.wroteAnything(err)

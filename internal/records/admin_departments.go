@@ -36,7 +36,7 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName b
 			return err
 		}
 		last, err := res.LastInsertId()
-		id = uint32(last)
+		id, err = madeID("IMDepart", last, err)
 		return err
 	})
 	return id, s.wrote(err, subject{kind: allDepartments})

@@ -95,7 +95,7 @@ func TestChangeUsers(t *testing.T) {
 		if changed != 1 || err != nil {
 			t.Errorf("changed %d users (%v), want 1", changed, err)
 		}
-		news, _, err := store.UsersChanged(t.Context(), 2000)
+		news, err := store.UsersChanged(t.Context(), 2000)
 		if err != nil {
 			t.Fatal(err)
 		}

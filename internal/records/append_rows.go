@@ -25,7 +25,11 @@ func (a *appending) addSounds(ctx context.Context) error {
 		return err
 	}
 	for n, i := range voices {
-		a.contents[i] = strconv.FormatInt(ids[n], 10)
+		id, err := madeID("IMAudio", ids[n], nil)
+		if err != nil {
+			return err
+		}
+		a.contents[i] = strconv.FormatUint(uint64(id), 10)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 		where += " AND msgId+0<=? AND created<=?" // +0 keeps engines from the key on msgId, which has another order
 		params = append(params, q.UpTo, latest)
 	}
-	p := pager{r: r, ctx: ctx, talk: talk, table: table, count: q.Count}
+	p := pager{r: r, ctx: ctx, talk: talk, table: table, count: q.Count, room: chat.PageRoom(ctx)}
 	if q.IDs == nil {
 		err = p.read(where, params)
 		return p.messages, err
@@ -45,7 +45,7 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 	ids := slices.Clone(q.IDs)
 	slices.Reverse(ids)
 	err = chunked(ids, func(ids []uint32) error {
-		if len(p.messages) >= int(q.Count) || p.size > chat.MaxAnswer {
+		if len(p.messages) >= int(q.Count) || p.size > p.room {
 			return nil
 		}
 		return p.read(where+" AND msgId IN ("+marks(len(ids))+")", slices.Concat(params, args(ids)))
@@ -63,6 +63,7 @@ type pager struct {
 	talk  chat.Talk
 	table string
 	count uint32 // at most so many of one read
+	room  int    // for all of them, bytes; one may be longer
 
 	messages []chat.Message
 	size     int // of them, bytes
@@ -94,8 +95,8 @@ func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 			others = true
 			return err
 		}
-		if p.size += len(m.Data) + 32; p.size > chat.MaxAnswer && len(p.messages) > 0 {
-			p.r.cut("messages of a talk", len(p.messages))
+		if p.size += len(m.Data) + 32; p.size > p.room && len(p.messages) > 0 {
+			p.r.log.Info("a page is cut; its reader asks on", "messages", len(p.messages), "max_bytes", p.room)
 			return errEnough
 		}
 		p.messages = append(p.messages, m)

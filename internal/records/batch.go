@@ -113,6 +113,13 @@ type batches struct {
 	joins  batcher[member, uint32]
 	pairs  batcher[chat.Talk, uint32] // their relations
 	last   batcher[chat.Talk, chat.Newest]
+	all    batcher[int, everybody] // by the room there is for them
+}
+
+// everybody is the list of all people, or why there is none. It is not to be changed.
+type everybody struct {
+	users []chat.User
+	err   error
 }
 
 func newBatches(r reader, most int) *batches {
@@ -123,6 +130,7 @@ func newBatches(r reader, most int) *batches {
 		joins:  batcher[member, uint32]{find: r.findJoins, most: most},
 		pairs:  batcher[chat.Talk, uint32]{find: r.findPairs, most: most},
 		last:   batcher[chat.Talk, chat.Newest]{find: r.findLast, most: most},
+		all:    batcher[int, everybody]{find: r.findEverybody, most: 1}, // the list is long
 	}
 }
 
@@ -134,4 +142,5 @@ func (b *batches) wait() {
 	b.joins.wait()
 	b.pairs.wait()
 	b.last.wait()
+	b.all.wait()
 }

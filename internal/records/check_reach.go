@@ -23,7 +23,6 @@ import (
 const (
 	errHostBlocked    = 1129
 	errHostNotAllowed = 1130
-	errUserConns      = 1226
 )
 
 // unreachable reports which server could not be reached, why, and what to do.
@@ -54,6 +53,12 @@ func (c *inspection) whyUnreachable(err error) (text, mend string) {
 		return fmt.Sprintf("no answer from %s within %v", c.Addr, c.ConnectTimeout),
 			fmt.Sprintf("see whether it hangs, or a firewall drops what is sent to it; mend %s and %s, or raise %s",
 				key("host"), key("port"), key("connect_timeout"))
+	case errors.Is(err, errShutOut):
+		return fmt.Sprintf("%s: it closed the connection before it let us in", c.Addr), whyShutOut(key("maxconncnt"))
+	case mendOfAccount(err, "", "") != "":
+		return fmt.Sprintf("%s, user %s: %v", c.Addr, c.User, err), mendOfAccount(err, key("username"), key("password"))
+	case errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, mysql.ErrOldProtocol):
+		return fmt.Sprintf("what answers at %s is no MySQL: %v", c.Addr, err), fmt.Sprintf("mend %s and %s", key("host"), key("port"))
 	case errors.Is(err, mysql.ErrNoTLS):
 		return c.Addr + " has no TLS", "give the server a certificate, or set " + key("tls") + " to off"
 	case errors.As(err, &cert), errors.As(err, &name):
@@ -86,16 +91,20 @@ func (c *inspection) refused(err error) (text, mend string) {
 		return "", ""
 	}
 	key := func(rest string) string { return c.opt.Name + "_" + rest }
-	text = fmt.Sprintf("%s refuses: %s", c.Addr, said.Message)
+	text = fmt.Sprintf("%s refuses user %s: %s", c.Addr, c.User, said.Message)
+	if mend = mendOfAccount(err, key("username"), key("password")); mend != "" {
+		return text, mend
+	}
 	switch said.Number {
-	case errAccessDenied:
-		mend = fmt.Sprintf("mend %s and %s, or make that user there", key("username"), key("password"))
 	case errNoDatabase:
 		mend = fmt.Sprintf("mend %s, or CREATE DATABASE %s CHARACTER SET utf8mb4", key("dbname"), quoted(c.Database))
 	case errDBDenied:
 		mend = fmt.Sprintf("mend %s, or let the user in: %s", key("dbname"), c.grant("SELECT, INSERT, UPDATE, DELETE", deniedAccount(said.Message, c.User))+orRole)
-	case errTooManyConns, errUserConns:
+	case errTooManyConns:
 		mend = fmt.Sprintf("raise max_connections of the server, or lower %s of all proxies", key("maxconncnt"))
+	case errTooManyOfUser, errTooMuchOfUser:
+		mend = fmt.Sprintf("raise max_user_connections of the server, or what the account may have of it "+
+			"(ALTER USER … WITH …), or lower %s of all proxies", key("maxconncnt"))
 	case errHostBlocked:
 		mend = "FLUSH HOSTS there, and see what failed so often from here"
 	case errHostNotAllowed:

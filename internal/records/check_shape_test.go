@@ -220,7 +220,7 @@ func TestViewsOfPeopleAreServed(t *testing.T) {
 	if stmt, err := s.UserIndex(t.Context()); stmt != "" || err != nil {
 		t.Errorf("%q, %v", stmt, err)
 	}
-	users, _, err := s.UsersChanged(t.Context(), 0)
+	users, err := s.UsersChanged(t.Context(), 0)
 	if err != nil || len(users) != 1 || users[0].Name != "eve" {
 		t.Errorf("%+v, %v", users, err)
 	}

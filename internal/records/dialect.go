@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"database/sql"
+	"math"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -43,9 +44,11 @@ type dialect interface {
 	// together returns a transaction that may keep back what is executed.
 	together(tx *sql.Tx) batched
 
-	// classify says what an error of the driver means, explain adds what can be done about it, duplicate says whether
-	// it is a second row for a unique key, and exists whether a table, column or key is there already.
+	// classify says what an error of the driver means: Invalid where a text from a caller has no place in its column,
+	// else Unavailable. rejects says whether the engine refuses what it was given, and not to work, explain adds what
+	// can be done about it, duplicate says whether it is a second row for a unique key, and exists whether a table, column or key is there already.
 	classify(err error) chat.Kind
+	rejects(err error) bool
 	explain(err error) error
 	duplicate(err error) bool
 	// lacksCharacter reports whether a statement was refused as a text in it has a character that
@@ -58,6 +61,16 @@ type dialect interface {
 	retry(err error) bool
 	// raced reports whether it was undone in favour of another one.
 	raced(err error) bool
+}
+
+// madeID is the id of a row that was just inserted into a table. Where the table does not count, or has counted too far,
+// there is none.
+func madeID(table string, id int64, err error) (uint32, error) {
+	if err == nil && (id <= 0 || id > math.MaxUint32) {
+		err = chat.Errorf(chat.Unavailable, "%w: a new row of %s got the id %d: the column id must count by itself "+
+			"(AUTO_INCREMENT)", chat.ErrRejected, table, id)
+	}
+	return uint32(id), err
 }
 
 // querier is what runs statements: a pool or a transaction.

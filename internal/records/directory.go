@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 
@@ -15,18 +16,25 @@ func scanUser(scan scanner, more ...any) (u chat.User, err error) {
 	return u, err
 }
 
-// listUsers runs a query for users and stops where they would not fit an answer.
-func (r reader) listUsers(ctx context.Context, query string, params []any, size int) (users []chat.User, _ int, err error) {
-	err = r.query(ctx, "users", query, params, func(scan scanner) error {
+// listUsers runs a query for users, and calls with each.
+func (r reader) listUsers(ctx context.Context, query string, params []any, with func(chat.User)) error {
+	return r.query(ctx, "users", query, params, func(scan scanner) error {
 		u, err := scanUser(scan)
-		if size += u.Size(); size > chat.MaxAnswer {
-			r.cut("users", len(users))
-			return errEnough
-		}
-		users = append(users, u)
+		with(u)
 		return err
 	})
-	return users, size, err
+}
+
+// fittingUsers is a function that appends users to a list while they fit, and the measure of it.
+func fittingUsers(ctx context.Context, users *[]chat.User) (*chat.Measure, func(chat.User)) {
+	size := chat.NewMeasure(ctx, "users")
+	return size, func(u chat.User) {
+		if size.Add(u.Size()) {
+			*users = append(*users, u)
+		} else {
+			*users = nil
+		}
+	}
 }
 
 // UserByName implements chat.Directory. Some engines ignore trailing spaces: that is why names are compared here, too.
@@ -78,57 +86,69 @@ func (s *Store) UsersByID(ctx context.Context, ids []uint32) ([]chat.User, error
 }
 
 func (r reader) usersByID(ctx context.Context, ids []uint32) (users []chat.User, err error) {
+	size, keep := fittingUsers(ctx, &users)
 	if len(ids) > batchSmall {
-		return r.usersIn(ctx, ids)
+		err = r.usersIn(ctx, ids, keep)
+		return users, cmp.Or(err, size.Err())
 	}
 	found, err := r.users.get(ctx, ids)
 	for _, id := range ids {
 		if u, ok := found[id]; ok {
-			users = append(users, u)
+			keep(u)
 		}
 	}
-	return users, err
+	return users, cmp.Or(err, size.Err())
 }
 
 func (r reader) findUsers(ctx context.Context, ids []uint32) (map[uint32]chat.User, error) {
-	users, err := r.usersIn(ctx, ids)
-	found := make(map[uint32]chat.User, len(users))
-	for _, u := range users {
-		found[u.ID] = u
-	}
-	return found, err
+	found := make(map[uint32]chat.User, len(ids))
+	return found, r.usersIn(ctx, ids, func(u chat.User) { found[u.ID] = u })
 }
 
-func (r reader) usersIn(ctx context.Context, ids []uint32) (users []chat.User, err error) {
-	size := 0
-	err = chunked(ids, func(ids []uint32) error {
-		if size > chat.MaxAnswer {
-			return nil
-		}
-		var some []chat.User
-		some, size, err = r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE id IN ("+marks(len(ids))+") ORDER BY id", args(ids), size)
-		users = append(users, some...)
-		return err
+func (r reader) usersIn(ctx context.Context, ids []uint32, with func(chat.User)) error {
+	return chunked(ids, func(ids []uint32) error {
+		return r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE id IN ("+marks(len(ids))+") ORDER BY id",
+			args(ids), with)
 	})
-	return users, err
 }
 
-// UsersChanged implements chat.Directory.
-func (s *Store) UsersChanged(ctx context.Context, since uint32) (users []chat.User, all bool, err error) {
-	_, err = read(ctx, s, func(ctx context.Context, r reader) (struct{}, error) {
-		users, all, err = r.usersChanged(ctx, since)
-		return struct{}{}, err
+// UsersChanged implements chat.Directory. The list of all is shared with others: it is not to be
+// changed.
+func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.User, error) {
+		return r.usersChanged(ctx, since)
 	}, subject{kind: everyUser})
-	return users, all, err
 }
 
-func (r reader) usersChanged(ctx context.Context, since uint32) (users []chat.User, all bool, err error) {
-	where, params := "updated>=?", []any{since}
+func (r reader) usersChanged(ctx context.Context, since uint32) (users []chat.User, err error) {
 	if since == 0 {
-		where, params = "COALESCE(status,0)<>3", nil
+		room := chat.RoomOf(ctx)
+		found, err := r.all.get(ctx, []int{room})
+		return found[room].users, cmp.Or(err, found[room].err)
 	}
-	users, size, err := r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE "+where+" ORDER BY id", params, 0)
-	return users, size <= chat.MaxAnswer, err
+	size, keep := fittingUsers(ctx, &users)
+	err = r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE updated>=? ORDER BY id", []any{since}, keep)
+	return users, cmp.Or(err, size.Err())
+}
+
+// findEverybody lists all who have not left, for each room: when many clients come at once, they
+// share few such queries.
+func (r reader) findEverybody(ctx context.Context, rooms []int) (map[int]everybody, error) {
+	found := make(map[int]everybody)
+	for _, room := range rooms {
+		if _, twice := found[room]; twice {
+			continue
+		}
+		var all everybody
+		size, keep := fittingUsers(chat.WithRoom(ctx, room), &all.users)
+		err := r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id", nil, keep)
+		if err != nil {
+			return nil, err
+		}
+		all.err = size.Err()
+		found[room] = all
+	}
+	return found, nil
 }
 
 // DepartmentsChanged implements chat.Directory.
@@ -139,18 +159,16 @@ func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) ([]chat.De
 }
 
 func (r reader) departmentsChanged(ctx context.Context, since uint32) (departments []chat.Department, err error) {
-	size := 0
+	size := chat.NewMeasure(ctx, "departments")
 	err = r.query(ctx, "departments", "SELECT id,departName,parentId,priority,status,updated FROM IMDepart WHERE updated>? ORDER BY id",
 		[]any{since}, func(scan scanner) error {
 			d, err := scanDepartment(scan)
-			if size += len(d.Name) + 32; size > chat.MaxAnswer {
-				r.cut("departments", len(departments))
-				return errEnough
+			if size.Add(len(d.Name) + 32) {
+				departments = append(departments, d)
 			}
-			departments = append(departments, d)
 			return err
 		})
-	return departments, err
+	return departments, cmp.Or(err, size.Err())
 }
 
 // PushShields implements chat.Directory.

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 
@@ -15,19 +16,19 @@ func (s *Store) Waiting(ctx context.Context, user uint32) ([]chat.OfflineFile, e
 }
 
 func (r reader) waiting(ctx context.Context, user uint32) (files []chat.OfflineFile, err error) {
-	size := 0
+	size := chat.NewMeasure(ctx, "offline files")
 	err = r.query(ctx, "offline files", "SELECT fromId,toId,COALESCE(taskId,''),COALESCE(fileName,''),size FROM IMTransmitFile"+
 		" WHERE toId=? AND status=0 ORDER BY created, id", []any{user}, func(scan scanner) error {
 		var f chat.OfflineFile
 		err := scan(&f.From, &f.To, &f.Task, &f.Name, &f.Size)
-		if size += len(f.Task) + len(f.Name) + 32; size > chat.MaxAnswer {
-			r.cut("offline files", len(files))
-			return errEnough
+		if size.Add(len(f.Task) + len(f.Name) + 32) {
+			files = append(files, f)
+		} else {
+			files = nil
 		}
-		files = append(files, f)
 		return err
 	})
-	return files, err
+	return files, cmp.Or(err, size.Err())
 }
 
 // AddFile implements chat.Files.

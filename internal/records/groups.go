@@ -19,10 +19,9 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 			return err
 		}
 		last, err := res.LastInsertId()
-		if err != nil {
+		if id, err = madeID("IMGroup", last, err); err != nil {
 			return err
 		}
-		id = uint32(last)
 		rows := make([]any, 0, 5*len(g.Members))
 		for _, user := range g.Members {
 			rows = append(rows, id, user, 0, now, now)
@@ -84,14 +83,19 @@ func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundG
 	return groups, err
 }
 
-func (r reader) findMembers(ctx context.Context, groups []uint32) (map[uint32][]uint32, error) {
+// findMembers returns the members of groups as far as they fit, and adds them to size.
+func (r reader) findMembers(ctx context.Context, groups []uint32, size *chat.Measure) (map[uint32][]uint32, error) {
 	members := make(map[uint32][]uint32, len(groups))
 	err := chunked(groups, func(ids []uint32) error {
 		query := "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN (" + marks(len(ids)) + ")"
 		return r.query(ctx, "members of groups", query, args(ids), func(scan scanner) error {
 			var m member
 			err := scan(&m.group, &m.user)
-			members[m.group] = append(members[m.group], m.user)
+			if size.Add(6) {
+				members[m.group] = append(members[m.group], m.user)
+			} else {
+				clear(members)
+			}
 			return err
 		})
 	})
@@ -121,20 +125,18 @@ func (r reader) newerThan(ctx context.Context, known map[uint32]uint32) (groups 
 	slices.SortFunc(newer, func(a, b foundGroup) int {
 		return cmp.Or(cmp.Compare(b.updated, a.updated), cmp.Compare(b.ID, a.ID))
 	})
-	members, err := r.findMembers(ctx, ids)
-	if err != nil {
+	size := chat.NewMeasure(ctx, "groups")
+	for _, g := range newer {
+		size.Add(len(g.Name) + len(g.Avatar) + 40)
+	}
+	members, err := r.findMembers(ctx, ids, size)
+	if err := cmp.Or(err, size.Err()); err != nil {
 		return nil, err
 	}
-	size := 0
 	for _, g := range newer {
-		if g.Members = slices.Clone(members[g.ID]); len(g.Members) == 0 {
-			continue // the last has just left: it does not exist any more
+		if g.Members = members[g.ID]; len(g.Members) > 0 { // or the last has just left: it does not exist any more
+			groups = append(groups, g.GroupInfo)
 		}
-		if size += len(g.Name) + len(g.Avatar) + 5*len(g.Members) + 40; size > chat.MaxAnswer {
-			r.cut("groups", len(groups))
-			break
-		}
-		groups = append(groups, g.GroupInfo)
 	}
 	return groups, nil
 }
@@ -147,15 +149,18 @@ func (s *Store) NormalOf(ctx context.Context, user uint32) ([]chat.GroupVersion,
 }
 
 func (r reader) normalOf(ctx context.Context, user uint32) (groups []chat.GroupVersion, err error) {
+	size := chat.NewMeasure(ctx, "groups of a user")
 	err = r.query(ctx, "groups of a user", "SELECT g.id,g.version FROM IMGroup g WHERE g.type=1 AND g.id IN"+
 		" (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0) ORDER BY g.updated DESC, g.id DESC",
 		[]any{user}, func(scan scanner) error {
 			var g chat.GroupVersion
 			err := scan(&g.ID, &g.Version)
-			groups = append(groups, g)
+			if size.Add(16) {
+				groups = append(groups, g)
+			}
 			return err
 		})
-	return groups, err
+	return groups, cmp.Or(err, size.Err())
 }
 
 // Joined implements chat.Archive.
@@ -242,9 +247,4 @@ func (r reader) mutes(ctx context.Context, group uint32, users []uint32) (map[ui
 			})
 	})
 	return values, err
-}
-
-// cut notes that a list was too long for an answer.
-func (s *Store) cut(what string, kept int) {
-	s.log.Warn("a list is cut: it does not fit an answer", "list", what, "kept", kept, "max_bytes", chat.MaxAnswer)
 }

@@ -159,7 +159,7 @@ func (m MySQL) connectorOf(cfg *mysql.Config, log *slog.Logger) (*mysqlConnector
 	}
 	return &mysqlConnector{
 		Connector: inner, addr: m.Addr, log: log, role: new(serverRole),
-		mayJoin: cfg.MultiStatements, join: m.Join,
+		mayJoin: cfg.MultiStatements, join: m.Join, silence: cfg.ReadTimeout,
 	}, nil
 }
 

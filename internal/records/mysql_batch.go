@@ -20,7 +20,8 @@ func (k keptBack) insertIDs(ctx context.Context, query string, rows [][]any) (id
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	one := query + ";\nSELECT LAST_INSERT_ID()"
+	// Where a row gets no id of its own, this would still be that of a row before.
+	one := "DO LAST_INSERT_ID(0);\n" + query + ";\nSELECT LAST_INSERT_ID()"
 	results, err := k.QueryContext(ctx, strings.Repeat(one+";\n", len(rows)-1)+one, slices.Concat(rows...)...)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // mysqlConnector prepares every connection of a pool, and takes those out of use that lead to a
@@ -24,6 +25,8 @@ type mysqlConnector struct {
 
 	mayJoin bool // several statements may go in one text, if the server is no node of Galera
 	join    Joining
+
+	silence time.Duration // how long the server may be silent before a connection is given up
 
 	unbound atomic.Bool // the last statement could not be prepared: see mysqlConn.cannotBind
 }
@@ -68,8 +71,12 @@ const heldVariables = "SHOW VARIABLES WHERE Variable_name IN (" +
 // used.
 func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	generation := c.role.generation.Load()
+	begun := time.Now()
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
+		if time.Since(begun) < c.silence {
+			err = lettingIn(c.addr, err)
+		}
 		return nil, err
 	}
 	inner, ok := conn.(driverConn)

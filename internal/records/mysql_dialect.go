@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -193,6 +194,11 @@ const (
 	errReadOnlyTx    = 1792
 	errReadOnlyMode  = 1836
 	errSignal        = 1644 // of a trigger
+	errCheck         = 3819 // of a table
+	errNoPartition   = 1526 // for a row
+	errIDsUsedUp     = 1467
+	errNoParent      = 1452 // of a foreign key
+	errHasChildren   = 1451 // likewise
 	errTableFull     = 1114
 	errDiskFull      = 1021
 	errWriteFile     = 3
@@ -214,22 +220,51 @@ func mysqlCode(err error) uint16 {
 	return 0
 }
 
+// columnOf finds the column in what the server says of a text that does not fit there.
+var columnOf = regexp.MustCompile("column (?:`[^`]*`\\.)*['`]([^'`]+)['`]")
+
+// fromCallers are the columns whose texts come from callers; all others we make.
+var fromCallers = map[string]bool{
+	"content": true, "sign_info": true, "avatar": true, "name": true, "nick": true, "domain": true, "phone": true,
+	"email": true, "departName": true, "fileName": true, "taskId": true, "device": true, "token": true,
+}
+
+// classify: a text is the caller's affair where a column is narrower than the rules are, or lacks a
+// character. All else that a server refuses is the store's.
 func (mysqlDialect) classify(err error) chat.Kind {
-	switch mysqlCode(err) {
-	case errNull, errDuplicate, errPacket, errTruncatedText, errRange, errBadDate, errNoDefault, errBadText, errTooLong, errSignal:
-		return chat.Invalid
-	}
-	if errors.Is(err, mysql.ErrPktTooLarge) {
-		return chat.Invalid
+	var said *mysql.MySQLError
+	if errors.As(err, &said) && (said.Number == errTooLong || said.Number == errBadText &&
+		strings.Contains(said.Message, "string value")) {
+		if column := columnOf.FindStringSubmatch(said.Message); column != nil && fromCallers[column[1]] {
+			return chat.Invalid
+		}
 	}
 	return chat.Unavailable
 }
 
+// rejects: the server says that of what it was given. Of the states 22 is about values, 23 about
+// keys and constraints, 44 about views, and 45 what triggers say.
+func (mysqlDialect) rejects(err error) bool {
+	var said *mysql.MySQLError
+	if !errors.As(err, &said) {
+		return errors.Is(err, mysql.ErrPktTooLarge)
+	}
+	switch said.Number {
+	case errPacket, errTruncatedText, errBadText, errNoDefault, errSignal, errCheck, errNoPartition, errIDsUsedUp:
+		return true
+	}
+	switch class := string(said.SQLState[:2]); class {
+	case "22", "23", "44", "45":
+		return true
+	default: // or one that no server has of its own: a trigger's
+		return class[0] != 0 && !strings.Contains("00 01 02 07 08 0A 0K 0Z 20 21 24 25 26 27 28 2B 2D 2F 34 35 38 39 3B 3D "+
+			"3F 40 42 70 HY XA", class)
+	}
+}
+
 func (mysqlDialect) explain(err error) error {
-	mend := ""
+	mend := mendOfAccount(err, "NAME_username", "NAME_password")
 	switch mysqlCode(err) {
-	case errAccessDenied:
-		mend = "check the user name and the password"
 	case errNoDatabase, errDBDenied:
 		mend = "the database must exist, and the user have rights on it"
 	case errNoTable, errNoColumn:
@@ -237,9 +272,10 @@ func (mysqlDialect) explain(err error) error {
 	case errTableDenied:
 		mend = "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; CREATE, ALTER and INDEX, too, to migrate"
 	case errTooManyConns:
-		mend = "raise max_connections of the server, or lower maxconncnt here"
-	case errTooManyOfUser:
-		mend = "raise max_user_connections of the server, or lower maxconncnt here"
+		mend = "raise max_connections of the server, or lower NAME_maxconncnt of all proxies"
+	case errTooManyOfUser, errTooMuchOfUser:
+		mend = "raise max_user_connections of the server, or what the account may have of it (ALTER USER … WITH …), " +
+			"or lower NAME_maxconncnt of all proxies"
 	case errPacket:
 		mend = "raise max_allowed_packet of the server to 4 MiB or more"
 	case errReadOnly, errReadOnlyTx, errReadOnlyMode:
@@ -251,6 +287,19 @@ func (mysqlDialect) explain(err error) error {
 	case errApart:
 		mend = "the node is cut off from its cluster, or not up to date; " +
 			"see its wsrep_cluster_status and wsrep_local_state_comment"
+	case errTooLong, errBadText:
+		mend = "the column is narrower than the protocol, or its character set lacks a character: see \"dbproxy config check\""
+	case errNoDefault:
+		mend = "the table has a column that we do not know, and it has no default: give it one, or let it be NULL; " +
+			"where it is id, it must be AUTO_INCREMENT"
+	case errSignal:
+		mend = "a trigger of the database says so"
+	case errDuplicate:
+		mend = "another row has that key: see whether the table's id is AUTO_INCREMENT, and which keys others have added"
+	case errNull, errRange, errTruncatedText, errBadDate, errCheck, errNoParent, errHasChildren:
+		mend = "a column or a constraint of the table is not as the original's: see \"dbproxy config check\""
+	case errIDsUsedUp:
+		mend = "the table has used up its ids, or cannot count them"
 	case errLockWait:
 		mend = "another transaction holds these rows for too long"
 	}
@@ -258,6 +307,8 @@ func (mysqlDialect) explain(err error) error {
 	switch {
 	case descriptors.Mend(err) != "":
 		return descriptors.Explain(err)
+	case errors.Is(err, errShutOut):
+		mend = whyShutOut("NAME_maxconncnt")
 	case errors.As(err, &dial) && dial.Op == "dial":
 		mend = "start the server, or mend its host and port in the configuration"
 	case mend == "":

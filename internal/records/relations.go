@@ -41,8 +41,14 @@ func findOrMake(
 	if err != nil {
 		return nil, nil, err
 	}
-	return relations, sessions, fetchAll(ctx, q, d,
-		slices.Concat(relationsOf(d, "", apart, relations), sessionsOf(d, missing, sessions)))
+	err = fetchAll(ctx, q, d, slices.Concat(relationsOf(d, "", apart, relations), sessionsOf(d, missing, sessions)))
+	for _, p := range apart {
+		_, err = madeID("IMRelationShip", int64(relations[p]), err)
+	}
+	for _, k := range missing {
+		_, err = madeID("IMRecentSession", int64(sessions[k]), err)
+	}
+	return relations, sessions, err
 }
 
 // notRemoved is the condition that a relation was not removed. A pair whose relation was has

@@ -242,12 +242,15 @@ func sqliteCode(err error) int {
 	return 0
 }
 
-func (sqliteDialect) classify(err error) chat.Kind {
+// classify: texts may have any length and characters.
+func (sqliteDialect) classify(error) chat.Kind { return chat.Unavailable }
+
+func (sqliteDialect) rejects(err error) bool {
 	switch sqliteCode(err) {
 	case lib.SQLITE_CONSTRAINT, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG, lib.SQLITE_RANGE:
-		return chat.Invalid
+		return true
 	default:
-		return chat.Unavailable
+		return false
 	}
 }
 

@@ -213,8 +213,13 @@ func (s *Store) failed(doing string, err error) error {
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	kind, err := s.dialect.classify(err), s.dialect.explain(err)
-	if kind == chat.Unavailable {
+	kind, rejected := s.dialect.classify(err), s.dialect.rejects(err)
+	err = s.dialect.explain(err)
+	switch {
+	case kind != chat.Unavailable: // it is well
+	case rejected:
+		err = fmt.Errorf("%w: %w", chat.ErrRejected, err)
+	default:
 		s.watch.suspect()
 	}
 	if doing != "" {

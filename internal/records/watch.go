@@ -13,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
@@ -31,6 +32,7 @@ const (
 	masterAway
 	masterReadOnly
 	masterCrowded // it gives no more connections
+	masterCloses  // it does not let us in any more
 	masterApart   // from its cluster
 	noDescriptors // we may not have more connections
 )
@@ -42,6 +44,8 @@ func (t trouble) begins() string {
 		return "MySQL takes no writes; nothing is stored until it does"
 	case masterCrowded:
 		return "MySQL gives no more connections; going on with those there are"
+	case masterCloses:
+		return "MySQL does not let us in; going on with the connections there are, if any"
 	case masterApart:
 		return "MySQL is cut off from its cluster; requests fail until it is back in it"
 	case noDescriptors:
@@ -57,6 +61,8 @@ func (t trouble) ends() string {
 		return "MySQL takes writes again"
 	case masterCrowded:
 		return "MySQL gives connections again"
+	case masterCloses:
+		return "MySQL lets us in again"
 	case masterApart:
 		return "MySQL is back in its cluster"
 	case noDescriptors:
@@ -73,7 +79,7 @@ type watch struct {
 	addr      string
 	log       *slog.Logger
 	explain   func(error) error
-	suspected chan struct{} // holds one
+	lookout   *checkup.Lookout
 
 	mu      sync.Mutex
 	trouble trouble
@@ -82,17 +88,13 @@ type watch struct {
 }
 
 func newWatch(s *Store, connector driver.Connector, addr string) *watch {
-	return &watch{connector: connector, addr: addr, log: s.log, explain: s.dialect.explain, suspected: make(chan struct{}, 1)}
+	return &watch{connector: connector, addr: addr, log: s.log, explain: s.dialect.explain, lookout: checkup.NewLookout()}
 }
 
 // suspect notes that something has failed. A nil watch does not care.
 func (w *watch) suspect() {
-	if w == nil {
-		return
-	}
-	select {
-	case w.suspected <- struct{}{}:
-	default: // it is to look already
+	if w != nil {
+		w.lookout.Suspect()
 	}
 }
 
@@ -120,31 +122,21 @@ func (s *Store) MasterTrouble() string {
 	return fmt.Sprintf("%s (at %s, for %v now): %v", w.trouble.begins(), w.addr, time.Since(w.since).Round(time.Second), w.why)
 }
 
+// run looks whenever something has failed.
 func (w *watch) run(ctx context.Context) error {
 	db := sql.OpenDB(w.connector)
 	db.SetMaxIdleConns(-1)
 	defer db.Close() // nothing is open by then
-	for well := true; ; {
-		if well {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-w.suspected:
-			}
-		}
+	return w.lookout.Run(ctx, watchEvery, func(ctx context.Context) func() bool {
 		begun := time.Now()
 		found, err := w.look(ctx, db)
-		if ctx.Err() != nil {
-			return nil
+		return func() (well bool) {
+			if ctx.Err() == nil {
+				w.note(found, err, begun)
+			}
+			return found == noTrouble
 		}
-		w.note(found, err, begun)
-		well = found == noTrouble
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(watchEvery):
-		}
-	}
+	})
 }
 
 // look tries to write nothing. The error says why the master cannot be used.
@@ -161,16 +153,18 @@ func (w *watch) look(ctx context.Context, db *sql.DB) (found trouble, err error)
 		found = masterReadOnly
 	case code == errApart:
 		found = masterApart
-	case code == errTooManyConns, code == errTooManyOfUser:
+	case isCrowded(err):
 		found = masterCrowded
 	case descriptors.Mend(err) != "":
 		found = noDescriptors
 	case err == nil, conn != nil && code != 0 && code != errShutdown: // it answers; who asks it for more sees what it lacks
 		return noTrouble, nil
+	case mendOfAccount(err, "", "") != "":
+		found = masterCloses
 	default:
 		found = masterAway
 	}
-	if ctx.Err() != nil || errors.Is(err, mysql.ErrInvalidConn) {
+	if ctx.Err() != nil || errors.Is(err, mysql.ErrInvalidConn) && !errors.Is(err, errShutOut) {
 		err = chat.Errorf(chat.Unavailable, "no answer: see whether it hangs, or what keeps packets from it")
 	}
 	return found, w.explain(err)

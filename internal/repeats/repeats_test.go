@@ -166,3 +166,17 @@ func TestDetailsAreNotSummed(t *testing.T) {
 		t.Errorf("of 500 details it wrote %d", n)
 	}
 }
+
+func TestNamesOfUsersAreAlike(t *testing.T) {
+	d := newDesk(t)
+	for i := range 500 {
+		d.Info("refused", "reason", "wrong name or password", "user", strings.Repeat("n", i))
+	}
+	if lines := d.said(); len(lines) != 100 {
+		t.Errorf("of 500 names %d lines are written", len(lines))
+	}
+	d.passes(10 * time.Second)
+	if lines := d.said(); len(lines) != 1 || lines[0]["more"] != 400.0 {
+		t.Errorf("the sum is %v", lines)
+	}
+}

@@ -199,6 +199,14 @@ func (c *claim) answer(n int64) {
 	b.freed(a, over)
 }
 
+// giveBack gives back n bytes of what a claim has.
+func (c *claim) giveBack(n int64) {
+	b := c.account.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.freed(c.account, b.set(c, c.n-n))
+}
+
 // release gives back what a claim has that is no answer.
 func (c *claim) release() {
 	b := c.account.budget

@@ -34,7 +34,7 @@ func TestFrameLengths(t *testing.T) {
 			// What follows is never read by the server; it must not cost the peer the answer to the good frame.
 			c.raw(append(announce(length), make([]byte, 100_000)...))
 			line := s.logged("protocol error, closing the connection")
-			if line.Level != "WARN" || line.Peer != c.LocalAddr().String() ||
+			if line.Level != "INFO" || line.Peer != c.LocalAddr().String() ||
 				!strings.HasPrefix(line.Reason, fmt.Sprintf("frame length %d is ", length)) {
 				t.Errorf("logged %+v", line)
 			}
@@ -254,6 +254,26 @@ func TestReserveEndsWithItsContext(t *testing.T) {
 	}
 	both[1].echo()
 	c.wants(both[1].frame)
+}
+
+// TestReserveAgainGivesBackWhatItHad has a request find out that its answer is longer.
+func TestReserveAgainGivesBackWhatItHad(t *testing.T) {
+	h := make(holder, 1)
+	s := serve(t, testConfig(), h)
+	c := s.dial()
+	c.send(requests(1)...)
+	r := h.take(t, 1)[0]
+	before := s.Stats().Pending
+	for _, size := range []int64{1000, 3000, 2000} {
+		if err := r.peer.Reserve(context.Background(), size); err != nil {
+			t.Fatal(err)
+		}
+		if has := s.Stats().Pending - before; has != size {
+			t.Errorf("having reserved %d bytes, it has %d", size, has)
+		}
+	}
+	r.echo()
+	c.wants(r.frame)
 }
 
 // TestReserveKeepsToTheShare has all requests of a peer reserve before any has an answer: there is memory, but not for all

@@ -22,7 +22,7 @@ func (c *conn) readRequests() error {
 		if err != nil {
 			if bad := (*pdu.LengthError)(nil); errors.As(err, &bad) {
 				c.srv.badFrames.Add(1)
-				c.log.Warn("protocol error, closing the connection", "reason", err.Error())
+				c.log.Info("protocol error, closing the connection", "reason", err.Error())
 			}
 			return err
 		}

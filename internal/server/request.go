@@ -18,7 +18,8 @@ type request struct {
 	command uint16
 	seq     uint16
 	cancel  context.CancelFunc
-	placed  bool // it has one of its connection's places
+	placed  bool  // it has one of its connection's places
+	extra   int64 // what it has reserved beside its frame
 	ended   atomic.Bool
 }
 
@@ -30,19 +31,29 @@ func (r *request) Conn() uint64 { return r.conn.number }
 
 // Reserve implements Peer.
 func (r *request) Reserve(ctx context.Context, bytes int64) error {
-	if err := r.conn.places.Acquire(ctx, 1); err != nil {
-		return err
+	if !r.placed {
+		if err := r.conn.places.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		r.placed = true
 	}
-	r.placed = true
 	select {
 	case <-r.conn.account.gone:
 		return ErrGone
 	default:
 	}
+	if r.extra > 0 {
+		r.claim.giveBack(r.extra)
+		r.extra = 0
+	}
 	if bytes == 0 {
 		return nil
 	}
-	return r.claim.reserve(ctx, bytes)
+	err := r.claim.reserve(ctx, bytes)
+	if err == nil {
+		r.extra = bytes
+	}
+	return err
 }
 
 // start gives the frame of a request, which holds a slot and memory, to the handler.

@@ -35,9 +35,10 @@ type Peer interface {
 	Conn() uint64
 	// Reserve waits until fewer than 16 of the connection's requests that have called it are under
 	// way, and until there is memory for bytes more than the request's frame has, and takes both
-	// until finish; from then on the answer has what it needs. A handler calls it once, before a read
-	// and before other work whose answer may be longer than the request, with the most that it may be
-	// longer, and not after finish. The error is the context's, or ErrGone: the connection was closed, and the
+	// until finish; from then on the answer has what it needs. A handler calls it before a read and
+	// before other work whose answer may be longer than the request, with the most that it may be
+	// longer; again, for all that it turns out to need in place of what it had, which it gives back
+	// first; and not after finish. The error is the context's, or ErrGone: the connection was closed, and the
 	// work would be for nobody.
 	Reserve(ctx context.Context, bytes int64) error
 }

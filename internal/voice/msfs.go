@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
@@ -39,6 +40,7 @@ const (
 type Msfs struct {
 	site    *url.URL
 	timeout time.Duration
+	lookout *checkup.Lookout
 }
 
 // OpenMsfs takes site as the configuration's MsfsSite has it: a URL, or HOST or HOST:PORT for http://HOST/. It does not
@@ -49,7 +51,7 @@ func OpenMsfs(site string, timeout time.Duration) (*Msfs, error) {
 		return nil, chat.Errorf(chat.Invalid,
 			"MsfsSite %q: %w; give a URL such as http://127.0.0.1:8700/, or a host", site, err)
 	}
-	return &Msfs{site: u, timeout: cmp.Or(timeout, MsfsTimeout)}, nil
+	return &Msfs{site: u, timeout: cmp.Or(timeout, MsfsTimeout), lookout: checkup.NewLookout()}, nil
 }
 
 func parseSite(site string) (*url.URL, error) {
@@ -193,6 +195,9 @@ func (m *Msfs) Load(ctx context.Context, path string) ([]byte, error) {
 	default:
 		return answer.body, nil
 	}
+	if u.Host == m.site.Host {
+		m.lookout.Suspect()
+	}
 	return nil, chat.Errorf(chat.Unavailable, "fetching a sound from %s: %w", u.Redacted(), err)
 }
 
@@ -222,5 +227,6 @@ func (m *Msfs) Check(ctx context.Context) (answered string, err error) {
 }
 
 func (m *Msfs) failed(doing string, err error) error {
+	m.lookout.Suspect()
 	return chat.Errorf(chat.Unavailable, "%s msfs at %s: %w", doing, m.Site(), descriptors.Explain(err))
 }
