@@ -90,17 +90,19 @@ func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 	err = p.r.query(p.ctx, "messages", query, params, func(scan scanner) error {
 		var m chat.Message
 		var typ int64
-		err := scan(&m.ID, &m.From, &typ, &m.Created, &m.Data)
+		if err := scan(&m.ID, &m.From, &typ, &m.Created, &m.Data); err != nil {
+			return err
+		}
 		if m.Type = chat.MsgType(p.r.messageTypes.pass(typ)); m.Type == 0 {
 			others = true
-			return err
+			return nil
 		}
 		if p.size += len(m.Data) + 32; p.size > p.room && len(p.messages) > 0 {
 			p.r.log.Info("a page is cut; its reader asks on", "messages", len(p.messages), "max_bytes", p.room)
 			return errEnough
 		}
 		p.messages = append(p.messages, m)
-		return err
+		return nil
 	})
 	return others, err
 }
@@ -304,10 +306,12 @@ func (r reader) lastOfSome(
 			var at place
 			var m chat.Message
 			var typ int64
-			err := scan(&at.kind, &at.id, &m.ID, &m.From, &typ, &m.Created, &m.Data)
+			if err := scan(&at.kind, &at.id, &m.ID, &m.From, &typ, &m.Created, &m.Data); err != nil {
+				return err
+			}
 			m.Type = chat.MsgType(r.messageTypes.pass(typ))
 			found(at, m)
-			return err
+			return nil
 		})
 		if err != nil {
 			return err
