@@ -95,7 +95,7 @@ func TestEverybodyIsTold(t *testing.T) {
 				}
 			})
 		}
-		beside := &polite{wire: connect(t, p), t: t}
+		beside := newPolite(t, p)
 		done := make(chan struct{})
 		go func() { asking.Wait(); close(done) }()
 		for {

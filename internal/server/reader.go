@@ -41,6 +41,10 @@ func (c *conn) readRequests() error {
 	return context.Cause(c.reading)
 }
 
+// unsure is how long a peer is waited for before its pace is known: it may have been this machine
+// that was late.
+const unsure = 250 * time.Millisecond
+
 // admit waits until the frame that is being read, which is that long, may take that many bytes in
 // all. The frame's clock begins anew then.
 func (c *conn) admit(bytes, length int) error {
@@ -50,7 +54,7 @@ func (c *conn) admit(bytes, length int) error {
 		c.frameEnds.Store(c.framed + int64(length))
 	} else { // what was admitted has come
 		left := float64(length-c.admitted) / float64(c.admitted)
-		needs = time.Duration(left * float64(c.took))
+		needs = time.Duration(left * float64(max(0, c.took-unsure)))
 	}
 	if err := c.next.claim.grow(c.reading, int64(more), needs); err != nil {
 		return cmp.Or(context.Cause(c.reading), err)
