@@ -77,10 +77,7 @@ func hire(t *testing.T, db *sql.DB, from, n int) {
 func TestEverybodyIsTold(t *testing.T) {
 	onStores(t, func(t *testing.T, w *place) {
 		hire(t, w.fill(t), 100_001, manyPeople())
-		var want []uint32
-		for _, id := range queryIDs(t, w.db, "SELECT id FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id") {
-			want = append(want, id)
-		}
+		want := queryIDs(t, w.db, "SELECT id FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id")
 		w.start(t)
 		p := w.proxy(0)
 		everybody(t, dial(t, p), want) // the first finds out how long it is

@@ -154,6 +154,9 @@ func variants(e catalog.Entry) []proto.Message {
 func tryText(t *testing.T, p *harness.Proxy, e catalog.Entry, example proto.Message, f protoreflect.FieldDescriptor, what, text string) {
 	t.Helper()
 	req := proto.Clone(example)
+	if f.Name() == "user_name" { // the log names who is refused a login
+		text = strings.ReplaceAll(text, secret, "who")
+	}
 	if f.Kind() == protoreflect.StringKind {
 		req.ProtoReflect().Set(f, protoreflect.ValueOfString(text))
 	} else {
