@@ -21,7 +21,7 @@ var firstSteps = []struct {
 	{"the look for a relation", func(q string) bool { return strings.HasPrefix(q, "SELECT id,smallId,bigId") }},
 	{"the making of a relation", func(q string) bool { return strings.HasPrefix(q, "INSERT INTO IMRelationShip") }},
 	{"the look for messages", func(q string) bool { return strings.Contains(q, "FROM IMMessage_") }},
-	{"the row of the sound", func(q string) bool { return strings.HasPrefix(q, "INSERT INTO IMAudio") }},
+	{"the row of the sound", func(q string) bool { return strings.Contains(q, "INSERT INTO IMAudio") }},
 	{"COMMIT", func(q string) bool { // not that of a mark, which is written beside it
 		return isCommit(q) && strings.Contains(q, "INSERT INTO IMProxyCommit")
 	}},

@@ -189,9 +189,9 @@ func besideHogs(t *testing.T, h hog, from string, honest bool) {
 		conns = append(conns, c)
 		all.Go(func() { h.do(c) })
 	}
-	lasting := 1500 * time.Millisecond
+	lasting := time.Second
 	if honest { // it takes longer until memory is short
-		lasting = 4 * time.Second
+		lasting = 3 * time.Second
 	}
 	var most int64
 	for end := time.Now().Add(lasting); time.Now().Before(end); {
