@@ -119,16 +119,19 @@ func leftIn(department uint32, list []departmentJSON) string {
 
 func departmentReopenCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:     "reopen DEPARTMENT",
-		Short:   "Open a closed department again",
-		Long:    "Open a closed department, named by id or name, again; clients are told so.",
+		Use:   "reopen DEPARTMENT",
+		Short: "Open a closed department again",
+		Long: `Open a closed department, named by id or name, again; clients are told so. Where
+there is an open one of its name under its parent it is refused without
+--same-name.`,
 		Example: "  dbproxy department reopen Engineering",
 		Args:    oneArg("the id or name of a department"),
 	}
+	sameName := sameNameFlag(c)
 	data := placeFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
-			return changeDepartment(c, store, args[0], false, func(d *chat.Department) string {
+			return changeDepartment(c, store, args[0], *sameName, func(d *chat.Department) string {
 				if d.Status == 0 {
 					return ""
 				}

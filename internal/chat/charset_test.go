@@ -119,6 +119,24 @@ func TestUsersOfANameThatTheTablesCharacterSetLacksAreRefused(t *testing.T) {
 	})
 }
 
+func TestAGroupNameThatTheTablesCharacterSetLacksIsNoGroups(t *testing.T) {
+	inNarrowTables(t, []string{"IMGroup"}, func(w *world, has string, lacks []string) {
+		id, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{
+			Creator: 1, Type: chat.NormalGroup, Name: has, Members: []uint32{1},
+		})
+		w.must(err)
+		store := w.svc.Directory.(*records.Store)
+		for _, name := range lacks {
+			found, err := store.GroupsNamed(w.ctx, name)
+			w.must(err)
+			wantSame(w, "groups named "+name, len(found), 0)
+		}
+		found, err := store.GroupsNamed(w.ctx, has)
+		w.must(err)
+		wantSame(w, "groups named "+has, found, []uint32{id})
+	})
+}
+
 func TestATaskThatTheTablesCharacterSetLacksHasNoFiles(t *testing.T) {
 	inNarrowTables(t, []string{"IMTransmitFile"}, func(w *world, has string, lacks []string) {
 		file := chat.OfflineFile{From: 1, To: 2, Task: has, Name: "name", Size: 3}

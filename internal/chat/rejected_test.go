@@ -45,6 +45,8 @@ func TestWhatADatabaseRefusesIsItsOwnFault(t *testing.T) {
 		// A text is the caller's: it may send a shorter one, or other characters.
 		"a narrow content": {"ALTER TABLE IMMessage_1 MODIFY content varchar(10) COLLATE utf8mb4_bin",
 			"ALTER TABLE IMMessage_1 MODIFY content varchar(4096) COLLATE utf8mb4_bin", (*spoiled).send, chat.Invalid},
+		"a narrow content in other letters": {"ALTER TABLE IMMessage_1 CHANGE content Content varchar(10) COLLATE utf8mb4_bin",
+			"ALTER TABLE IMMessage_1 CHANGE Content content varchar(4096) COLLATE utf8mb4_bin", (*spoiled).send, chat.Invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &spoiled{start(t, engines[1], nil), 0}

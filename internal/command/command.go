@@ -142,7 +142,8 @@ func (h *Handler) fail(e *entry, c *call, err error) (body []byte) {
 	if errors.As(err, &long) {
 		err = h.tooLong(long.Bytes + h.maxFrame - c.most)
 	}
-	if e.refusal != nil && !errors.Is(err, chat.ErrNoGroup) {
+	// What was done before its answer turned out too long must not be told as refused.
+	if e.refusal != nil && !errors.Is(err, chat.ErrNoGroup) && !errors.Is(err, errTooLong) {
 		var unsent error
 		if body, unsent = h.encode(c, e.refusal(c.req, err)); unsent != nil {
 			err = errors.Join(err, unsent)

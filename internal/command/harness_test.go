@@ -98,6 +98,7 @@ func rules(store *records.Store, sounds chat.Voice) chat.Store {
 // world is a handler at work on a store of its own.
 type world struct {
 	testing.TB
+	svc   *chat.Service
 	h     *command.Handler
 	raw   *sql.DB
 	store io.Closer
@@ -136,7 +137,7 @@ func start(tb testing.TB, engine int, wrap func(*chat.Store), logs slog.Handler)
 	life, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- svc.Run(life) }()
-	w := &world{TB: tb, raw: raw, store: closer, outcomes: new(outcomes)}
+	w := &world{TB: tb, svc: svc, raw: raw, store: closer, outcomes: new(outcomes)}
 	w.h = command.New(svc, command.Options{Log: log, Observe: w.outcomes.add})
 	tb.Cleanup(func() {
 		w.h.Wait()

@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/command"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
@@ -97,5 +99,35 @@ func TestAPanicIsObservedAsAFailure(t *testing.T) {
 	ruleWith(t, func(s *chat.Store) { s.Directory = panicking{s.Directory} }, func(w *world) {
 		w.ask(&impb.IMUsersInfoReq{UserId: new(uint32(1)), UserIdList: []uint32{1}})
 		w.observed("IMUsersInfoReq failed")
+	})
+}
+
+// TestAChangeWhoseAnswerIsTooLongIsNotToldAsRefused: it was done, and its answer is longer than
+// MaxFrame.
+func TestAChangeWhoseAnswerIsTooLongIsNotToldAsRefused(t *testing.T) {
+	rule(t, func(w *world) {
+		w.people()
+		w.h = command.New(w.svc, command.Options{
+			Log: slog.New(slog.DiscardHandler), Observe: w.outcomes.add, MaxFrame: 1024,
+		})
+		add := func(users uint32) proto.Message {
+			req := &impb.IMGroupChangeMemberReq{
+				UserId: new(uint32(1)), ChangeType: impb.GroupModifyType(1).Enum(), GroupId: new(uint32(1)),
+			}
+			for user := range users {
+				req.MemberIdList = append(req.MemberIdList, 1<<31+users+user)
+			}
+			return w.ask(req)
+		}
+		if got := outcome(w, add(10)); got != 0 {
+			w.Errorf("members that fit are answered %d", got)
+		}
+		if answer := add(100); answer != nil {
+			w.Errorf("more than fits is answered %v", answer)
+		}
+		w.observed("IMGroupChangeMemberReq answered", "IMGroupChangeMemberReq too_long")
+		if n := w.count("SELECT COUNT(*) FROM IMGroupMember WHERE groupId=1"); n != 112 {
+			w.Errorf("the group has %d members, want 112", n)
+		}
 	})
 }

@@ -23,8 +23,9 @@ func (r *Redis) Failures() *SharedFailures { return &r.failures }
 
 // failedKey is a hash of a name's hash -> times of its failures, in milliseconds, joined by commas;
 // its companion is a set of the same, ordered as they are to be forgotten: by how many failures
-// there are, then by the time of the last. Both are gone when nothing in them counts any more.
-const failedKey = "dbproxy:failed"
+// there are, then by the time of the last. Both are gone when nothing in them counts any more. An
+// earlier version has dbproxy:failed, with other times, and would drop ours from it.
+const failedKey = "dbproxy:failures"
 
 // addFailure: ARGV name, now, how many times of a name are kept, how many names, the window.
 var addFailure = newScript(`

@@ -65,9 +65,24 @@ func TestFailedLoginsAreForgotten(t *testing.T) {
 	for range 4 {
 		p.must(f.Add(t.Context(), "new", now))
 	}
-	m := r.Do(t, "HLEN", "dbproxy:failed")
+	m := r.Do(t, "HLEN", "dbproxy:failures")
 	if n, err := m.AsInt64(); n != 1 || err != nil {
 		t.Errorf("%d names are kept, %v", n, err)
+	}
+}
+
+// TestFailedLoginsBesideAnEarlierVersion does what the script of an earlier version does to the keys
+// that it has, whose times are microseconds: to it all of ours would be long over.
+func TestFailedLoginsBesideAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	p, r := start(t)
+	f := p.Failures()
+	now := time.Unix(1_700_000_000, 0)
+	p.must(f.Add(t.Context(), "ann", now))
+	r.Do(t, "ZREMRANGEBYSCORE", "dbproxy:{dbproxy:failed}", "-inf", "1700000000000000")
+	r.Do(t, "DEL", "dbproxy:failed")
+	if n, err := f.Count(t.Context(), "ann", now); n != 1 || err != nil {
+		t.Errorf("%d failures, %v; want 1", n, err)
 	}
 }
 
@@ -98,8 +113,8 @@ func TestAFloodOfNamesInRedisForgetsThoseWithTheFewestFailures(t *testing.T) {
 	want("twice", 2)
 	want("once", 0)
 	want("made up 299", 1)
-	for _, key := range []string{"dbproxy:failed", "dbproxy:{dbproxy:failed}"} {
-		command := map[bool]string{true: "HLEN", false: "ZCARD"}[key == "dbproxy:failed"]
+	for _, key := range []string{"dbproxy:failures", "dbproxy:{dbproxy:failures}"} {
+		command := map[bool]string{true: "HLEN", false: "ZCARD"}[key == "dbproxy:failures"]
 		m := r.Do(t, command, key)
 		if n, err := m.AsInt64(); n != most || err != nil {
 			t.Errorf("%s has %d names, %v; want %d", key, n, err, most)

@@ -46,7 +46,7 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName b
 // was anything. change may be called again, when the transaction has to be repeated. Kind NotFound when the department
 // or its parent does not exist, kind Invalid when it would stand above itself; unless sameName is
 // set, NotAllowed when another open one has its new name under its parent, or its name under its
-// new parent.
+// new parent, or its name and it is to be open again.
 func (s *Store) ChangeDepartment(
 	ctx context.Context, id uint32, sameName bool, change func(*chat.Department) error,
 ) (changed bool, err error) {
@@ -76,7 +76,8 @@ func (s *Store) ChangeDepartment(
 		if err := mayBe(d, old, parents); err != nil {
 			return err
 		}
-		if moved := d.Name != old.Name || d.Parent != old.Parent; moved && !sameName {
+		opened := d.Status == 0 && old.Status != 0
+		if (opened || d.Name != old.Name || d.Parent != old.Parent) && !sameName {
 			if err := sameDepartment(d, all); err != nil {
 				return err
 			}

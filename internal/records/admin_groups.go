@@ -20,14 +20,16 @@ func (s *Store) GroupsOf(ctx context.Context, user uint32) ([]chat.GroupSummary,
 func (s *Store) GroupsNamed(ctx context.Context, name string) (ids []uint32, err error) {
 	query := "SELECT g.id,g.name FROM IMGroup g WHERE g.name=? AND EXISTS" +
 		" (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0) ORDER BY g.id"
-	err = each(ctx, s.read, query, []any{name}, func(scan scanner) error {
-		var id uint32
-		var found string
-		err := scan(&id, &found)
-		if found == name { // some engines ignore trailing spaces
-			ids = append(ids, id)
-		}
-		return err
+	err = byText(s.dialect, []string{name}, func(names []string) error {
+		return each(ctx, s.read, query, textArgs(names), func(scan scanner) error {
+			var id uint32
+			var found string
+			err := scan(&id, &found)
+			if found == name { // some engines ignore trailing spaces
+				ids = append(ids, id)
+			}
+			return err
+		})
 	})
 	return ids, s.failed("reading groups", err)
 }

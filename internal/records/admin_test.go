@@ -1,6 +1,7 @@
 package records_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -162,6 +163,36 @@ func TestDepartmentChangesInOneSecondAreAllSeen(t *testing.T) {
 		wantRefusal(t, under(4), chat.NotFound, "there is no department 4")
 		_, err = store.ChangeDepartment(ctx, 4, true, func(*chat.Department) error { return nil })
 		wantRefusal(t, err, chat.NotFound, "there is no department 4")
+	})
+}
+
+func TestAClosedDepartmentIsNoSecondOneOfItsName(t *testing.T) {
+	rule(t, func(t *testing.T, p place) {
+		store := p.open(records.Options{})
+		ctx := t.Context()
+		status := func(to uint32, sameName bool) error {
+			_, err := store.ChangeDepartment(ctx, 1, sameName, func(d *chat.Department) error {
+				d.Status = to
+				return nil
+			})
+			return err
+		}
+		add := func() error {
+			_, err := store.AddDepartment(ctx, chat.Department{Name: "d"}, false)
+			return err
+		}
+		const taken = `there is a department named "d" already, with the id `
+		if err := add(); err != nil {
+			t.Fatal(err)
+		}
+		wantRefusal(t, add(), chat.NotAllowed, taken+"1")
+		if err := errors.Join(status(1, false), add()); err != nil {
+			t.Error("closed:", err)
+		}
+		wantRefusal(t, status(0, false), chat.NotAllowed, taken+"2")
+		if err := status(0, true); err != nil {
+			t.Error("open again:", err)
+		}
 	})
 }
 

@@ -78,7 +78,7 @@ var (
 		checkup.Doubtful: "shorter than what clients may send, or no text: what does not fit is refused",
 		checkup.Wrong:    "no text: each write fails"}}
 	oddNulls = oddity{"empty values", map[checkup.Grade]string{
-		checkup.Doubtful: "may be NULL; a row in which one is cannot be read, nor any list with it"}}
+		checkup.Doubtful: "may be NULL, which is read as 0 or empty; a row in which one is may not be found, or sorted last"}}
 	oddColumns = oddity{"columns of others", map[checkup.Grade]string{
 		checkup.Doubtful: "have no default, so that \"dbproxy user add\" and the like fail",
 		checkup.Wrong:    "have no default, so that each write fails"}}

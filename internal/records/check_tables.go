@@ -100,7 +100,7 @@ func (c *inspection) tables(ctx context.Context) error {
 		c.add(checkup.Doubt("keys", "missing, so that whole tables are read: "+checkup.List(oldKeys), migrateMend))
 	}
 	if twins := c.seen.twins; len(twins) > 0 {
-		c.add(checkup.Doubt("twins", fmt.Sprintf("there are tables of other letters beside the ones used: %s", checkup.List(pairs(twins))),
+		c.add(checkup.Doubt("twins", fmt.Sprintf("there are tables of other letters beside the ones used: %s", checkup.List(beside(twins))),
 			"see in which the rows are, and drop or rename the other, with all that uses them stopped"))
 	}
 	c.own()
@@ -108,8 +108,8 @@ func (c *inspection) tables(ctx context.Context) error {
 	return c.shape(ctx)
 }
 
-// pairs are the twins of tables, as "imuser beside IMUser".
-func pairs(twins map[string]string) (all []string) {
+// beside lists the twins of tables, as "imuser beside IMUser".
+func beside(twins map[string]string) (all []string) {
 	for _, name := range sortedKeys(twins) {
 		all = append(all, twins[name]+" beside "+name)
 	}

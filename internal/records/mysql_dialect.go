@@ -223,10 +223,10 @@ func mysqlCode(err error) uint16 {
 // columnOf finds the column in what the server says of a text that does not fit there.
 var columnOf = regexp.MustCompile("column (?:`[^`]*`\\.)*['`]([^'`]+)['`]")
 
-// fromCallers are the columns whose texts come from callers; all others we make.
+// fromCallers are the columns, in lower case, whose texts come from callers; all others we make.
 var fromCallers = map[string]bool{
 	"content": true, "sign_info": true, "avatar": true, "name": true, "nick": true, "domain": true, "phone": true,
-	"email": true, "departName": true, "fileName": true, "taskId": true, "device": true, "token": true,
+	"email": true, "departname": true, "filename": true, "taskid": true, "device": true, "token": true,
 }
 
 // classify: a text is the caller's affair where a column is narrower than the rules are, or lacks a
@@ -235,7 +235,7 @@ func (mysqlDialect) classify(err error) chat.Kind {
 	var said *mysql.MySQLError
 	if errors.As(err, &said) && (said.Number == errTooLong || said.Number == errBadText &&
 		strings.Contains(said.Message, "string value")) {
-		if column := columnOf.FindStringSubmatch(said.Message); column != nil && fromCallers[column[1]] {
+		if column := columnOf.FindStringSubmatch(said.Message); column != nil && fromCallers[strings.ToLower(column[1])] {
 			return chat.Invalid
 		}
 	}
