@@ -20,14 +20,18 @@ build: ## Build bin/dbproxy, one static binary
 	  "Packages are named as they are compiled."
 	CGO_ENABLED=0 $(GO) build -v -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE) -X main.commit=$(COMMIT)' -o bin/dbproxy ./cmd/dbproxy
 
-install: build ## Install under PREFIX; with ORIGINAL=DIR in the original's place
+install: build ## Install under PREFIX; ORIGINAL=DIR: as an original, too
 	bin/dbproxy man bin/man
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
 	install -m 755 bin/dbproxy '$(DESTDIR)$(PREFIX)/bin/dbproxy'
 	install -m 644 bin/man/*.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
 ifdef ORIGINAL
-	cd '$(ORIGINAL)' && { test -L $(PROGRAM) || ! test -e $(PROGRAM) || mv $(PROGRAM) $(PROGRAM).original; } && \
-	  ln -sfn '$(PREFIX)/bin/dbproxy' $(PROGRAM)
+	@to=$$(realpath -ms '$(PREFIX)/bin/dbproxy') && cd '$(ORIGINAL)' && \
+	case $$(readlink $(PROGRAM) || ls $(PROGRAM) 2>/dev/null) in "" | */dbproxy) ;; \
+	  *) test ! -e $(PROGRAM).original || { echo "$(PROGRAM) and $(PROGRAM).original are both there:" \
+	    "remove the one that is not the original's" >&2; exit 1; }; \
+	    mv -v $(PROGRAM) $(PROGRAM).original ;; \
+	esac && ln -sfnv "$$to" $(PROGRAM)
 else
 	@echo "To have TeamTalk's scripts start it: make install ORIGINAL=DIR, the directory of $(PROGRAM)"
 endif

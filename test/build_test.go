@@ -49,8 +49,8 @@ func TestBuildKnowsItsRevision(t *testing.T) {
 	checkInstall(t, dir, run)
 }
 
-// checkInstall installs it in an original's place, twice: the original's program is kept, and ours
-// is what its scripts start.
+// checkInstall installs it in an original's place, again and again: the original's program is kept,
+// beside a copy of ours, too, and ours is what its scripts start.
 func checkInstall(t *testing.T, dir string, run func(argv ...string) string) {
 	t.Helper()
 	prefix, at := filepath.Join(dir, "its prefix"), filepath.Join(dir, "im server")
@@ -58,12 +58,14 @@ func checkInstall(t *testing.T, dir string, run func(argv ...string) string) {
 	if err := errors.Join(os.Mkdir(at, 0o755), os.WriteFile(program, []byte("the original"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
+	for _, prefix := range []string{prefix, filepath.Base(prefix)} {
 		run("make", "install", "PREFIX="+prefix, "ORIGINAL="+at)
 		if got := run(program, "-v"); got != run(filepath.Join(prefix, "bin", "dbproxy"), "version") {
 			t.Errorf("its version is %s", got)
 		}
 	}
+	run("cp", "--remove-destination", filepath.Join(prefix, "bin", "dbproxy"), program)
+	run("sh", "-c", `! make install "PREFIX=$0" "ORIGINAL=$1"`, prefix, at)
 	if text, err := os.ReadFile(program + ".original"); err != nil || string(text) != "the original" {
 		t.Errorf("the original is %q, %v", text, err)
 	}

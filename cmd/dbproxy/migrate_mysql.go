@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -58,10 +59,10 @@ func leftAlone(findings []checkup.Finding, mark string) string {
 	for _, f := range findings {
 		lines := wrapped(printable(fmt.Sprintf("%s (%s): %s", f.Item, f.Grade, f.Text)), 74-len(mark))
 		mend := printable(f.Mend)
-		if mark == "" {
-			lines = append(lines, wrapped("Mend: "+mend, 74)...)
+		if mark == "" || unicode.IsLower(rune(mend[0])) { // or no statement
+			lines = append(lines, wrapped("Mend: "+mend, 74-len(mark))...)
 		} else {
-			lines = append(lines, strings.SplitAfter(mend+";", "; ")...)
+			lines = append(lines, strings.Split(strings.ReplaceAll(mend, "; ", ";\n")+";", "\n")...)
 		}
 		fmt.Fprintf(&b, "%s  %s\n", mark, strings.Join(lines, "\n"+mark+"    "))
 	}

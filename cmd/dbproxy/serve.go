@@ -66,8 +66,9 @@ or from the MySQL and Redis that an original dbproxyserver.conf names: see
 "dbproxy config". Without --data and --config it takes ./dbproxyserver.conf if
 there is one, else ./data.
 
-In a MySQL database it makes what is missing of its own tables; --no-create ends
-it instead. All else is for "dbproxy migrate", also rows to be carried over.
+In a MySQL database it makes what is missing of its own tables; with --no-create
+it ends and says so instead. All else, rows to be carried over included, is for
+"dbproxy migrate".
 
 Stop it with Ctrl-C or SIGTERM: it tells its peers, finishes what it has, and
 ends after --drain-timeout and half a second at the latest. The same again, half

@@ -67,6 +67,9 @@ func (t MsgType) TalkKind() TalkKind {
 	return Pair
 }
 
+// Text reports whether a message of this type is a text of the protocol.
+func (t MsgType) Text() bool { return t == PairText || t == GroupText }
+
 // Voice reports whether a message of this type carries sound.
 func (t MsgType) Voice() bool { return t == PairVoice || t == GroupVoice }
 

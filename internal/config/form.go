@@ -27,7 +27,7 @@ var forms = map[string]form{
 	"server":  {"an IP address or host name, without a port, or the path of a socket", readServer},
 	"address": {"HOST:PORT", readAddress},
 	"listen":  {"HOST:PORT, or off", readListen},
-	"site":    {"a URL such as http://127.0.0.1:8700/, or a host", readSite},
+	"site":    {"a URL such as http://127.0.0.1:8700/, or a host, without a user or a query", readSite},
 	"aes":     {"exactly 32 characters", func(text string) (string, bool) { return text, len(text) == aesKeyLen }},
 }
 

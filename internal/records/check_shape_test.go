@@ -261,3 +261,21 @@ func TestRightsOfARoleCount(t *testing.T) {
 	exec(t, b.Admin, fmt.Sprintf("REVOKE CREATE, INDEX ON `%s`.* FROM serving", b.Name))
 	want(t, ofMaster(t, at(b)), "rights to create", checkup.Doubtful, "may not CREATE, INDEX", "SET DEFAULT ROLE")
 }
+
+// TestRightsOnAViewCount has people of another database, which the proxy's user sees through a view alone.
+func TestRightsOnAViewCount(t *testing.T) {
+	t.Parallel()
+	b, people := tables.New(t), tables.New(t)
+	exec(t, b.Admin, "DROP TABLE IMUser")
+	exec(t, b.Admin, "CREATE VIEW IMUser AS SELECT * FROM `"+people.Name+"`.IMUser")
+	found := slicesWithout(ofMaster(t, at(b)), "durability", "max_allowed_packet")
+	wantGrades(t, found, checkup.Good)
+	want(t, found, "rights", checkup.Good, "on all tables")
+
+	exec(t, b.Admin, "RENAME TABLE IMDepart TO units")
+	exec(t, b.Admin, "CREATE DEFINER=nobody@localhost VIEW IMDepart AS SELECT * FROM units")
+	want(t, ofMaster(t, at(b)), "rights", checkup.Wrong, "IMDepart: ", "make the view anew")
+	exec(t, b.Admin, "CREATE OR REPLACE VIEW IMDepart AS SELECT * FROM units")
+	exec(t, people.Admin, "DROP TABLE IMUser")
+	want(t, ofMaster(t, at(b)), "rights", checkup.Wrong, "IMUser: ", "invalid table", "make the view anew")
+}

@@ -3,9 +3,12 @@ package records
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 )
@@ -60,7 +63,7 @@ func (t table) isNew() bool {
 
 // How missing tables come about.
 const (
-	migrateMend = "create it with \"dbproxy migrate --config FILE\", as a user who may"
+	migrateMend = "create what is missing with \"dbproxy migrate --config FILE\", as a user who may"
 	ownMend     = migrateMend + "; \"dbproxy serve\" makes them, too, unless it is told --no-create"
 )
 
@@ -192,9 +195,9 @@ var (
 	needsRead = []string{"SELECT"}
 )
 
-// explained is a statement that is only looked at by the server, which checks the rights as if it ran: so nobody has to
-// understand grants, patterns and roles.
-func explained(right string, t table) string {
+// harmless is a statement that changes nothing, for which the server checks the rights as if it did: so nobody has to
+// understand grants, patterns and roles. What only reads is run, as to explain a view takes more rights than to read it.
+func harmless(right string, t table) string {
 	col := "id"
 	if t.primary != nil {
 		col = t.primary[0]
@@ -207,7 +210,7 @@ func explained(right string, t table) string {
 	case "DELETE":
 		return fmt.Sprintf("EXPLAIN DELETE FROM %s WHERE 1=0", t.name)
 	default:
-		return fmt.Sprintf("EXPLAIN SELECT %s FROM %s WHERE 1=0", col, t.name)
+		return fmt.Sprintf("SELECT %s FROM %s WHERE 1=0", col, t.name)
 	}
 }
 
@@ -238,6 +241,9 @@ func (c *inspection) rights(ctx context.Context) error {
 // orRole is for those to whom roles were given: what they may counts only while the role is on.
 const orRole = "; or, where a role may, have it on from the start: SET DEFAULT ROLE"
 
+// brokenMend is for a view whose tables have gone, or whose definer may not read them, or has gone.
+const brokenMend = "make the view anew, as a user who may read what it is made of"
+
 // rightsOn asks for rights on all tables, one by one.
 func (c *inspection) rightsOn(ctx context.Context, rights []string) error {
 	there := c.seen.there()
@@ -246,24 +252,34 @@ func (c *inspection) rightsOn(ctx context.Context, rights []string) error {
 	})
 	const item = "rights"
 	lacks := map[string][]string{}
+	var broken []string // views
+	var said *mysql.MySQLError
 	for _, t := range tables {
 		for _, r := range rights {
 			if r != "SELECT" && c.seen.tables[t.name].view {
 				continue // the suite's rows of it are not ours to write
 			}
-			switch err := drain(ctx, c.db, explained(r, t)); {
+			switch err := drain(ctx, c.db, harmless(r, t)); {
 			case denied(err):
 				lacks[r] = append(lacks[r], t.name)
 			case mysqlCode(err) == errReadOnly, mysqlCode(err) == errReadOnlyMode: // told already
 				return nil
 			case mysqlCode(err) == errNoColumn: // likewise
+			case c.seen.tables[t.name].view && errors.As(err, &said): // also that its definer is denied
+				broken = append(broken, t.name+": "+said.Error())
 			case err != nil:
 				return err
 			}
 		}
 	}
+	if len(broken) > 0 {
+		c.add(checkup.Fault(item, "views that cannot be read: "+strings.Join(broken, "; "),
+			brokenMend))
+	}
 	switch {
 	case len(tables) == 0:
+		return nil
+	case len(lacks) == 0 && len(broken) > 0:
 		return nil
 	case len(lacks) == 0:
 		c.add(checkup.Goodf(item, "%s on all tables that are there", strings.Join(rights, ", ")))

@@ -173,6 +173,8 @@ const (
 	errTableDenied   = 1142
 	errNoTable       = 1146
 	errNoColumn      = 1054
+	errBrokenView    = 1356
+	errNoDefiner     = 1449
 	errTooManyConns  = 1040
 	errTooManyOfUser = 1203
 	errShutdown      = 1053
@@ -269,6 +271,8 @@ func (mysqlDialect) explain(err error) error {
 		mend = "the database must exist, and the user have rights on it"
 	case errNoTable, errNoColumn:
 		mend = "create what is missing with \"dbproxy migrate\""
+	case errBrokenView, errNoDefiner:
+		mend = brokenMend
 	case errTableDenied:
 		mend = "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; CREATE, ALTER and INDEX, too, to migrate"
 	case errTooManyConns:

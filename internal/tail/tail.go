@@ -70,8 +70,11 @@ func Run(ctx context.Context, f Feed, opt Options) error {
 // line is what is printed of a message: when, from whom to whom, its id in the talk, what kind, and
 // how many bytes of text or sound.
 func line(a records.Added, opt Options) string {
-	kind := "text"
-	if a.Type.Voice() {
+	kind := fmt.Sprintf("type %d", a.Type) // as forks have them
+	switch {
+	case a.Type.Text():
+		kind = "text"
+	case a.Type.Voice():
 		kind = "voice"
 	}
 	at := time.Unix(int64(a.Created), 0).Format(time.DateTime)
@@ -80,7 +83,7 @@ func line(a records.Added, opt Options) string {
 		to = "#" + to
 	}
 	who := terminal.Pad(named(a.FromName, a.From)+" > "+to, whoWidth)
-	s := fmt.Sprintf("%s  %s  #%-6d %-5s %7d bytes", at, who, a.ID, kind, a.Size)
+	s := fmt.Sprintf("%s  %s  #%-6d %s %*d bytes", at, who, a.ID, kind, kindWidth-len(kind), a.Size)
 	if !opt.Content || a.Type.Voice() {
 		return s
 	}
@@ -90,6 +93,9 @@ func line(a records.Added, opt Options) string {
 	}
 	return s + "  " + strconv.Quote(text)
 }
+
+// kindWidth is how many places the kind and the size have, without the one between them.
+const kindWidth = 12
 
 // whoWidth is how many places "ann (1) > bob (2)" has, so that lines have 80; longer names take
 // more.

@@ -75,6 +75,11 @@ func TestLineIsOneLine(t *testing.T) {
 	if want := `bob (2) > ann (1)             #1      text        6 bytes  "hello\r\n\u202e"`; !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
 	}
+	fork := message(1, "hi")
+	fork.Type = 19
+	if got, want := line(fork, opt), `#1      type 19     2 bytes  "hello\r"`; !strings.HasSuffix(got, want) {
+		t.Errorf("got  %s\nwant … %s", got, want)
+	}
 	m := message(70000, "hi")
 	m.Group, m.FromName, m.ToName = true, "", "lunch\n\x1b[2J"
 	got = line(m, Options{})
