@@ -194,7 +194,7 @@ func TestPolitePeersBesideHogs(t *testing.T) {
 			end := begin(p, theirs)
 			defer awaitMetric(t, p, "dbproxy_requests_in_flight 0\n") // all is over once they are gone
 			defer end()
-			politely(t, p, 2)
+			politely(t, p, 1)
 		})
 	}
 	if !underRace { // which needs many times as much
