@@ -217,6 +217,51 @@ func besideHogs(t *testing.T, h hog, from string, honest bool) {
 	_ = s.stop()
 }
 
+// TestWhatFitsItsFloorClosesNobody has connections whose requests are worked on for long, with a
+// frame begun that is not gone on with: nobody waits for that frame. One that holds more than its
+// floor by such a frame alone must go.
+func TestWhatFitsItsFloorClosesNobody(t *testing.T) {
+	const workers, answer = 3, 3 << 20
+	cfg := server.DefaultConfig()
+	cfg.MaxPending, cfg.MaxFrame, cfg.MaxConns = 32<<20, 4<<20, 64
+	reserved, goOn := make(chan struct{}, workers+1), make(chan struct{})
+	s := start(t, cfg, handlerFunc(
+		func(ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+			go func() {
+				err := p.Reserve(ctx, answer)
+				reserved <- struct{}{}
+				<-goOn
+				finish(f, err == nil)
+			}()
+		}), listen(t))
+	hog := s.dial()
+	hog.raw(request(1, 2<<20).Append(nil)[:1<<20])
+	conns := make([]*client, workers+1)
+	for i := range conns {
+		conns[i] = s.dial()
+		conns[i].send(request(1, 100))
+		if i < workers {
+			<-reserved
+			conns[i].raw(request(2, 100).Append(nil)[:60])
+		}
+	}
+	if f, err := hog.frames.Next(); err == nil {
+		t.Errorf("the hog is answered %v", f)
+	}
+	close(goOn)
+	for i, c := range conns {
+		if _, err := c.frames.Next(); err != nil {
+			t.Errorf("connection %d: %v", i, err)
+		}
+	}
+	for _, c := range append(conns, hog) {
+		_ = c.Close()
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestFramesLeaveMemoryForAnswers has many connections ask for more than there is memory for, while
 // they take their answers: what waits to be read does not take what is under way needs.
 func TestFramesLeaveMemoryForAnswers(t *testing.T) {

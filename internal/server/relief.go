@@ -33,7 +33,7 @@ const (
 // peer: with answers that wait to be taken, or with the frame that is arriving. It is guarded by
 // budget.mu.
 type progress struct {
-	since  time.Time // it depends on its peer without a break; zero: it does not
+	since  time.Time // more than its floor depends on its peer without a break; zero: it does not
 	frame  bool      // it is the frame that does, and not answers
 	stuck  int64     // bytes that do
 	left   int64     // bytes that the peer must send or take for those to be let go, or fewer
@@ -46,13 +46,16 @@ type progress struct {
 func (a *account) look(now time.Time, late time.Duration) {
 	p := &a.progress
 	moved, stuck, inFrame := a.conn.tally.bytesOut.Load(), a.unsent, false
-	left := stuck
-	if frame := a.conn.arriving.Load(); frame != nil && frame.n > stuck {
-		moved, stuck, inFrame = a.conn.tally.bytesIn.Load(), frame.n, true
-		left = min(stuck, a.conn.frameEnds.Load()-moved)
+	left, both := stuck, stuck
+	if frame := a.conn.arriving.Load(); frame != nil {
+		both += frame.n
+		if frame.n > stuck {
+			moved, stuck, inFrame = a.conn.tally.bytesIn.Load(), frame.n, true
+			left = min(stuck, a.conn.frameEnds.Load()-moved)
+		}
 	}
 	switch {
-	case stuck == 0:
+	case both <= a.budget.floor: // nobody waits for that; all else that it holds is let go without it
 		*p = progress{}
 		return
 	case p.since.IsZero() || inFrame != p.frame:
