@@ -109,7 +109,8 @@ func TestAColumnOfATriggersTable(t *testing.T) {
 	w := &spoiled{start(t, engines[1], nil), 0}
 	w.user(1, nil)
 	w.exec("CREATE TABLE audit (content varchar(4096) CHARACTER SET latin1)")
-	w.exec("CREATE TRIGGER t BEFORE INSERT ON IMMessage_1 FOR EACH ROW INSERT INTO audit VALUES (NEW.content)")
+	w.exec("CREATE TRIGGER t BEFORE INSERT ON IMMessage_1 " +
+		"FOR EACH ROW INSERT INTO audit VALUES (NEW.content)")
 	w.says(1, 2, "x")
 	_, err := w.world.send(w.pairText(1, 2, "😀"))
 	if wantKind(w.world, err, chat.Unavailable); !errors.Is(err, chat.ErrRejected) {

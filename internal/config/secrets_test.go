@@ -32,9 +32,12 @@ func TestNoSecretIsEchoed(t *testing.T) {
 	}
 }
 
-// TestNoSecretOfALineThatWasJoinedIsEchoed: where an editor has lost the end of a line, the next key stands in a value.
+// TestNoSecretOfALineThatWasJoinedIsEchoed: where an editor has lost the end of a line, the next key
+// stands in a value.
 func TestNoSecretOfALineThatWasJoinedIsEchoed(t *testing.T) {
-	for _, value := range []string{"3306 unread_password=hunter2", "x\tunread_password = hunter2", "127.0.0.1:1 a=b=hunter2"} {
+	for _, value := range []string{
+		"3306 unread_password=hunter2", "x\tunread_password = hunter2", "127.0.0.1:1 a=b=hunter2",
+	} {
 		for _, k := range keysOf(&Config{}) {
 			if k.secret() || k.set(value) {
 				continue

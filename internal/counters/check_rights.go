@@ -100,8 +100,8 @@ func (c *redisCheck) rights(ctx context.Context) {
 	}
 }
 
-// try executes a command, a script by its hash and by its text, as the server may not know that hash, now or some day. The
-// error is that of the server, without what went before its own words.
+// try executes a command, a script by its hash and by its text, as the server may not know that
+// hash, now or some day. The error is that of the server, without what went before its own words.
 func (c *redisCheck) try(ctx context.Context, cmd command) error {
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
