@@ -106,6 +106,20 @@ func (w *spoiled) create() error {
 
 func (w *spoiled) sign() error { return w.svc.SetSignature(w.ctx, 1, "x") }
 
+// TestAColumnOfATriggersTable has the name of ours, and lacks a character: the sender cannot help it.
+func TestAColumnOfATriggersTable(t *testing.T) {
+	w := &spoiled{start(t, engines[1], nil), 0}
+	w.user(1, nil)
+	w.exec("CREATE TABLE audit (content varchar(4096) CHARACTER SET latin1)")
+	w.exec("CREATE TRIGGER t BEFORE INSERT ON IMMessage_1 " +
+		"FOR EACH ROW INSERT INTO audit VALUES (NEW.content)")
+	w.says(1, 2, "x")
+	_, err := w.world.send(w.pairText(1, 2, "😀"))
+	if wantKind(w.world, err, chat.Unavailable); !errors.Is(err, chat.ErrRejected) {
+		t.Errorf("told as %v", err)
+	}
+}
+
 // TestMessagesThatTheStorageRefusesAreTrouble has a trigger refuse messages: they are trouble until
 // others are stored, and their neighbours are stored at once.
 func TestMessagesThatTheStorageRefusesAreTrouble(t *testing.T) {

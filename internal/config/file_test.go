@@ -33,7 +33,7 @@ func inUTF16(text string, order binary.AppendByteOrder) string {
 // TestUTF16IsNamed, be it a configuration or a secret's file, with a byte order mark or without.
 func TestUTF16IsNamed(t *testing.T) {
 	for name, order := range map[string]binary.AppendByteOrder{"little": binary.LittleEndian, "big": binary.BigEndian} {
-		for _, text := range []string{original, "\ufeff" + original, "\ufeff密码"} {
+		for _, text := range []string{original, "\ufeff" + original, "\ufeff密码", "密码\n" + original} {
 			wide := inUTF16(text, order)
 			path := fileOf(t, wide, 0o600)
 			if _, _, err := Load(path, nil); err == nil || err.Error() != "cannot read the configuration: "+path+
@@ -45,6 +45,16 @@ func TestUTF16IsNamed(t *testing.T) {
 				t.Errorf("%s endian, a secret: %v", name, err)
 			}
 		}
+	}
+}
+
+// TestLinesThatEndInCRAlone are named, and none of them is shown: they are one line with all secrets.
+func TestLinesThatEndInCRAlone(t *testing.T) {
+	path := fileOf(t, "MaxFrame=x\r"+strings.ReplaceAll(original, "\n", "\r"), 0o600)
+	_, _, err := Load(path, nil)
+	if err == nil || err.Error() != "cannot read the configuration: "+path+
+		" has lines that end in CR alone, as old Macs wrote them; save it with LF or CRLF" {
+		t.Error(err)
 	}
 }
 

@@ -22,7 +22,10 @@ func LoadWith(path string, env []string, flags *Flags) (*Config, []Warning, erro
 	var text []byte
 	if path != "" {
 		var err error
-		text, err = readText(path, maxFile)
+		if text, err = readText(path, maxFile); err == nil && crAlone(text) {
+			err = fmt.Errorf("%s has lines that end in CR alone, as old Macs wrote them; "+
+				"save it with LF or CRLF", path)
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fmt.Errorf("%w; \"dbproxy config example\" prints one to begin with", err)
 		} else if err != nil {

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"bytes"
-	"strings"
-)
+import "strings"
 
 // blanks are what does not count around keys and values.
 const blanks = " \t\r"
@@ -25,14 +22,14 @@ type parsed struct {
 
 // parse reads the text of a configuration file, as the original does (SPEC 7): "#" starts a comment anywhere; blanks
 // around keys and values do not count; the first of equal keys wins; lines without "=" are skipped; a value may contain
-// "="; an empty value counts as absent. A byte order mark at the start is passed over. No text is an error here.
+// "="; an empty value counts as absent. A byte order mark at the start of a line is passed over:
+// several files may have been put together. No text is an error here.
 func parse(text []byte) (p parsed) {
-	text = bytes.TrimPrefix(text, []byte(mark))
 	seen := make(map[string]bool)
 	n := 0
 	for line := range strings.Lines(string(text)) {
 		n++
-		line = strings.TrimSuffix(line, "\n")
+		line = strings.TrimPrefix(strings.TrimSuffix(line, "\n"), mark)
 		code, _, commented := strings.Cut(line, "#")
 		key, value, found := strings.Cut(code, "=")
 		e := entry{

@@ -29,6 +29,8 @@ func TestParseReadsAsTheOriginalDoes(t *testing.T) {
 		{"case counts", "a=1\nA=2\n", parsed{entries: []entry{set(1, "a", "1"), set(2, "A", "2")}}},
 		{"a byte order mark", "\ufeffa=1\n", parsed{entries: []entry{set(1, "a", "1")}}},
 		{"a mark before a comment", "\ufeff# x\na=1\n", parsed{entries: []entry{set(2, "a", "1")}}},
+		{"marks of files put together", "a=1\n\ufeffb=2\n\ufeff",
+			parsed{entries: []entry{set(1, "a", "1"), set(2, "b", "2")}}},
 		{"Chinese", "名字=小明 # 谁\n", parsed{entries: []entry{set(1, "名字", "小明")}}},
 		{"other blanks stay", "a=\u00a01\u00a0\n", parsed{entries: []entry{set(1, "a", "\u00a01\u00a0")}}},
 	} {

@@ -15,7 +15,8 @@ const hidden = "(hidden)"
 const maxShown = 100
 
 // shown is a value that a message names, in quotes, without what may be a secret in it: who logs in
-// somewhere, and parameters, which URLs and the like may have before an "@" and behind a "?".
+// somewhere, and parameters, which URLs and the like may have before an "@" and behind a "?", and what
+// stands behind a "=", be it that of another key, whose line was joined to this one.
 func shown(text string) string { return strconv.Quote(unsecret(text)) }
 
 // unsecret is shown without the quotes.
@@ -29,8 +30,10 @@ func unsecret(text string) string {
 		}
 		text = scheme + hidden + text[at:]
 	}
-	if before, _, found := strings.Cut(text, "?"); found {
-		text = before + "?" + hidden
+	for _, begin := range []string{"?", "="} {
+		if before, _, found := strings.Cut(text, begin); found {
+			text = before + begin + hidden
+		}
 	}
 	if len(text) > maxShown {
 		text = strings.ToValidUTF8(text[:maxShown], "") + "..."

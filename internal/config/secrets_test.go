@@ -32,6 +32,25 @@ func TestNoSecretIsEchoed(t *testing.T) {
 	}
 }
 
+// TestNoSecretOfALineThatWasJoinedIsEchoed: where an editor has lost the end of a line, the next key
+// stands in a value.
+func TestNoSecretOfALineThatWasJoinedIsEchoed(t *testing.T) {
+	for _, value := range []string{
+		"3306 unread_password=hunter2", "x\tunread_password = hunter2", "127.0.0.1:1 a=b=hunter2",
+	} {
+		for _, k := range keysOf(&Config{}) {
+			if k.secret() || k.set(value) {
+				continue
+			}
+			_, warnings, err := load("x.conf", []byte(k.name+"="+value+"\n"+original), nil)
+			if err == nil && len(warnings) == 0 {
+				t.Errorf("%s=%s is taken", k.name, value)
+			}
+			checkHidden(t, k.name+"="+value, warnings, err)
+		}
+	}
+}
+
 func checkHidden(t *testing.T, of string, warnings []Warning, err error) {
 	t.Helper()
 	told := ""
@@ -56,6 +75,7 @@ func TestWhatIsShownOfAWrongValue(t *testing.T) {
 		"user:password@files":               `"(hidden)@files"`,
 		"http://files/?a=b":                 `"http://files/?(hidden)"`,
 		"10\n600":                           `"10\n600"`,
+		"10 aesKey=x":                       `"10 aesKey=(hidden)"`,
 		strings.Repeat("小", 50):             `"` + strings.Repeat("小", 33) + `..."`,
 	} {
 		if got := shown(text); got != want {

@@ -148,14 +148,30 @@ func readText(path string, limit int64) ([]byte, error) {
 // mark is the byte order mark, in UTF-8.
 const mark = "\ufeff"
 
-// wide is whether a text is in UTF-16 or UTF-32, with a byte order mark or by its first letter.
+// crAlone is whether a line of a configuration has a CR within, outside of comments: what follows is
+// the same line, to the original, too.
+func crAlone(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		code, _, commented := bytes.Cut(line, []byte("#"))
+		if commented && bytes.HasSuffix(line, []byte("\n")) {
+			line = code
+		}
+		if bytes.ContainsRune(bytes.Trim(line, blanks+"\n"), '\r') {
+			return true
+		}
+	}
+	return false
+}
+
+// wide is whether a text is in UTF-16 or UTF-32: it has a byte order mark, or its ASCII every other
+// byte NUL.
 func wide(text []byte) bool {
 	for _, mark := range []string{"\xff\xfe", "\xfe\xff", "\x00\x00\xfe\xff"} {
 		if bytes.HasPrefix(text, []byte(mark)) {
 			return true
 		}
 	}
-	return len(text) > 1 && (text[0] == 0) != (text[1] == 0)
+	return bytes.Count(text, []byte{0}) > len(text)/8
 }
 
 // readSmall reads a file that must not be larger than limit.

@@ -100,13 +100,13 @@ func (c *redisCheck) rights(ctx context.Context) {
 	}
 }
 
-// try executes a command, a script by its hash and, as the server will not know that, by its text. The error is that of
-// the server, without what went before its own words.
+// try executes a command, a script by its hash and by its text, as the server may not know that
+// hash, now or some day. The error is that of the server, without what went before its own words.
 func (c *redisCheck) try(ctx context.Context, cmd command) error {
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
 	err := c.client.Do(ctx, cmd.build(c.client.B(), false)).Error()
-	if said, ok := rueidis.IsRedisErr(err); ok && said.IsNoScript() {
+	if said, ok := rueidis.IsRedisErr(err); cmd.script != nil && err == nil || ok && said.IsNoScript() {
 		err = c.client.Do(ctx, cmd.build(c.client.B(), true)).Error()
 	}
 	return err

@@ -118,6 +118,10 @@ func TestCheckFindsWhatAnACLForbids(t *testing.T) {
 	}
 	wantFinding(t, acl("~*", "+@all"), "rights", checkup.Good)
 	wantFinding(t, acl("~*", "+@read", "+@write", "+@scripting", "+@connection", "+info", "+time", "+config|get"), "rights", checkup.Good)
+	wantFinding(t, acl("~*", "+@all"), "rights", checkup.Good, "all commands")
+	for _, one := range []string{"-eval", "-evalsha"} { // the script is known by now, and may be forgotten
+		wantFinding(t, acl("~*", "+@all", one), "rights", checkup.Wrong, "scripts", "ACL SETUSER proxy")
+	}
 	wantFinding(t, acl("~*", "+@all", "-eval", "-evalsha"), "rights", checkup.Wrong, "scripts", "ACL SETUSER proxy")
 	wantFinding(t, acl("~*", "+@all", "-hmget"), "rights", checkup.Wrong, "HMGET")
 	wantFinding(t, acl("~*", "+@all", "-hset"), "rights", checkup.Wrong, "scripts")

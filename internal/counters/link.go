@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,6 +82,7 @@ type link struct {
 	client  rueidis.Client // nil: there never was a connection
 	why     error          // why it is away; nil: it is there
 	since   time.Time      // when it went away
+	told    []string       // what to do about it, as the log was told since
 	probing bool
 	lacking bool      // it may not have what was stored while it was away: see catchUp
 	back    time.Time // when it came back last
@@ -190,9 +192,8 @@ func (l *link) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.why == nil {
-		l.since = time.Now()
-		l.log.Warn("Redis is away; going on without it", "instance", strings.Join(l.roles, ","), "addr", l.String(),
-			"err", err, "mend", mendOf(l.Instance, l.roles, err))
+		l.since, l.told = time.Now(), nil
+		l.tell("Redis is away; going on without it", err)
 	}
 	l.why, l.lacking = err, true
 	if l.probing || l.life.Err() != nil {
@@ -200,6 +201,17 @@ func (l *link) fail(err error) {
 	}
 	l.probing = true
 	l.work.Go(l.probeUntilBack)
+}
+
+// tell tells the log why the instance is away, unless it knows: what ended a connection says less than
+// what the next one is refused with. Called with mu held.
+func (l *link) tell(what string, err error) {
+	mend := mendOf(l.Instance, l.roles, err)
+	if slices.Contains(l.told, mend) {
+		return
+	}
+	l.told = append(l.told, mend)
+	l.log.Warn(what, "instance", strings.Join(l.roles, ","), "addr", l.String(), "err", err, "mend", mend)
 }
 
 func (l *link) probeUntilBack() {
@@ -212,6 +224,9 @@ func (l *link) probeUntilBack() {
 		err := l.probe()
 		l.mu.Lock()
 		if err != nil && l.why != nil {
+			if _, said := rueidis.IsRedisErr(err); said {
+				l.tell("Redis is still away", err)
+			}
 			l.why = err
 		}
 		back, after := l.why == nil, time.Since(l.since) // it may have failed again since it answered

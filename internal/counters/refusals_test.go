@@ -129,6 +129,9 @@ func TestPasswordsThatChange(t *testing.T) {
 		return len(away) > 0 && strings.Contains(away[0].Error(), "NOAUTH") &&
 			strings.Contains(away[0].Mend(), "unread_password (and that of group_set, token, group_member)")
 	})
+	if len(log.lines("level=WARN", "NOAUTH", "unread_password (and that of group_set")) != 1 {
+		t.Error("the log does not say once why it stays away")
+	}
 	r.Do(t, "CONFIG", "SET", "requirepass", "")
 	r.Password = ""
 	isBack(t, p)

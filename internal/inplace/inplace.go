@@ -9,6 +9,7 @@ package inplace
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -64,7 +65,7 @@ func (d Dir) WritePID(pid int) (err error) {
 
 // Running is the process that server.pid names, if it runs and is not this one; else 0.
 func (d Dir) Running() int {
-	text, err := os.ReadFile(filepath.Join(d.Path, PID))
+	text, err := readPID(filepath.Join(d.Path, PID))
 	if err != nil {
 		return 0
 	}
@@ -76,6 +77,22 @@ func (d Dir) Running() int {
 		return 0
 	}
 	return pid
+}
+
+// maxPID is how many bytes of server.pid are read.
+const maxPID = 64
+
+// readPID reads a file as far as it can be a process's id. It does not wait for who writes a pipe.
+func readPID(path string) (text []byte, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fs.ErrInvalid)
+	}
+	return io.ReadAll(io.LimitReader(f, maxPID))
 }
 
 // Runs reports whether there is a process of that id.

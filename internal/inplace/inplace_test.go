@@ -139,6 +139,31 @@ func TestRunning(t *testing.T) {
 	}
 }
 
+// TestAPIDFileThatIsNone neither holds a start up nor is read to an end that it does not have. It is
+// replaced.
+func TestAPIDFileThatIsNone(t *testing.T) {
+	fifo, endless := ours(t), ours(t)
+	if err := syscall.Mkfifo(filepath.Join(fifo.Path, "server.pid"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link(t, "/dev/zero", endless.Path, "server.pid")
+	for _, d := range []inplace.Dir{fifo, endless} {
+		found := make(chan int, 1)
+		go func() { found <- d.Running() }()
+		select {
+		case pid := <-found:
+			if pid != 0 {
+				t.Errorf("%d runs", pid)
+			}
+		case <-time.After(patience):
+			t.Fatal("it is read for ever")
+		}
+	}
+	if err := fifo.WritePID(4711); err != nil || textOf(t, fifo.Path, "server.pid") != "4711" {
+		t.Error(err)
+	}
+}
+
 // open opens the log of a directory.
 func open(t *testing.T, d inplace.Dir, max int64, keep int) *inplace.Log {
 	t.Helper()

@@ -222,8 +222,9 @@ func mysqlCode(err error) uint16 {
 	return 0
 }
 
-// columnOf finds the column in what the server says of a text that does not fit there.
-var columnOf = regexp.MustCompile("column (?:`[^`]*`\\.)*['`]([^'`]+)['`]")
+// columnOf finds the column in what the server says of a text that does not fit there, and its table
+// where that is said.
+var columnOf = regexp.MustCompile("column (?:`[^`]*`\\.`([^`]*)`\\.)?['`]([^'`]+)['`]")
 
 // fromCallers are the columns, in lower case, whose texts come from callers; all others we make.
 var fromCallers = map[string]bool{
@@ -232,16 +233,23 @@ var fromCallers = map[string]bool{
 }
 
 // classify: a text is the caller's affair where a column is narrower than the rules are, or lacks a
-// character. All else that a server refuses is the store's.
+// character. All else that a server refuses is the store's, and so is the table that a trigger writes
+// to, where the server names it.
 func (mysqlDialect) classify(err error) chat.Kind {
 	var said *mysql.MySQLError
 	if errors.As(err, &said) && (said.Number == errTooLong || said.Number == errBadText &&
 		strings.Contains(said.Message, "string value")) {
-		if column := columnOf.FindStringSubmatch(said.Message); column != nil && fromCallers[strings.ToLower(column[1])] {
+		at := columnOf.FindStringSubmatch(said.Message)
+		if at != nil && (at[1] == "" || isOurs(at[1])) && fromCallers[strings.ToLower(at[2])] {
 			return chat.Invalid
 		}
 	}
 	return chat.Unavailable
+}
+
+// isOurs reports whether a table, in letters of either case, is one that our statements write to.
+func isOurs(name string) bool {
+	return slices.ContainsFunc(schema(), func(t table) bool { return strings.EqualFold(t.name, name) })
 }
 
 // rejects: the server says that of what it was given. Of the states 22 is about values, 23 about
