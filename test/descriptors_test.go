@@ -117,7 +117,7 @@ func TestTooFewDescriptors(t *testing.T) {
 		if w.fleet != nil {
 			where = []string{"--config", writeConfig(t, w.fleet.conf)}
 		}
-		for n := 9; n < 40; n += 3 {
+		for n := 9; n < 40; n++ {
 			argv := append(limited(n), dbproxy, "serve", "--listen", "127.0.0.1:0")
 			cmd := exec.CommandContext(within(t), argv[0], append(argv[1:], where...)...)
 			out, err := cmd.CombinedOutput()

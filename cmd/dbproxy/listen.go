@@ -12,6 +12,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // distinct is the addresses, of one port, that are to be listened on, as a flag or a key says,
@@ -110,6 +111,8 @@ func listen(by, addr string) (net.Listener, error) {
 	switch {
 	case err == nil:
 		return ln, nil
+	case descriptors.Mend(err) != "":
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, descriptors.Explain(err))
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with %s",
 			addr, errTaken, by)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 	"github.com/teamtalk-go/dbproxy/internal/terminal"
 )
 
@@ -22,7 +23,7 @@ func main() {
 		root.SetArgs(args)
 	}
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, terminal.NewStyle(os.Stderr).Red("dbproxy:"), err)
+		fmt.Fprintln(os.Stderr, terminal.NewStyle(os.Stderr).Red("dbproxy:"), descriptors.Explain(err))
 		os.Exit(exitCode(err))
 	}
 }

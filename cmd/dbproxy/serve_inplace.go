@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 	"github.com/teamtalk-go/dbproxy/internal/inplace"
 )
 
@@ -147,7 +148,7 @@ func (s serving) announces() {
 // there any more.
 func (p *inPlace) fails(err error) {
 	log := slog.New(logFormat(p.log, slog.LevelError)(p.log))
-	for line := range strings.Lines(err.Error()) {
+	for line := range strings.Lines(descriptors.Explain(err).Error()) {
 		log.Error(strings.TrimSpace(line))
 	}
 }

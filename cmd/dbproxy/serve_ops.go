@@ -16,6 +16,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/command"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/server"
 )
@@ -49,7 +50,7 @@ func (s serving) open(ctx context.Context) (d door, err error) {
 	if errors.Is(err, errTaken) && former {
 		d.admin, err = s.late(flag)
 	}
-	if err != nil && s.adminSpare {
+	if err != nil && s.adminSpare && descriptors.Mend(err) == "" {
 		s.log.Warn("serving without metrics and health: their default address cannot be had, "+
 			"perhaps as another proxy has it; set "+flag+" to have them at another one", "err", err)
 		return d, nil
