@@ -59,12 +59,6 @@ type hog struct {
 	do    func(c *client)
 }
 
-// steady are peers that send and take as well as their lines let them. They are not closed for others.
-var steady = map[string]hog{
-	"sixty-four send large frames steadily": {64, uploads(900 << 10)},
-	"sixty-four take pages steadily":        {64, takes(1, 500<<10)},
-}
-
 // repeated has b sent n times.
 func repeated(n int, f pdu.Frame) func(*client) {
 	return func(c *client) {
@@ -104,20 +98,6 @@ var hogs = map[string]hog{
 		b := append(request(1, 200_000).Append(nil), pdu.Frame{Command: cmdHeartbeat}.Append(nil)...)
 		peers.Push(c, b, 1000)
 	}},
-}
-
-// uploads sends frames of 16 MB at a rate, in bytes a second.
-func uploads(rate int) func(*client) {
-	return func(c *client) {
-		b := request(1, 16*megabyte).Append(nil)
-		piece := rate / 20
-		for tick := time.Tick(50 * time.Millisecond); len(b) > piece; b = b[piece:] {
-			<-tick
-			if _, err := c.Write(b[:piece]); err != nil {
-				return
-			}
-		}
-	}
 }
 
 // takes asks for so many pages at a time, and takes them at a rate, in bytes a second.
@@ -170,9 +150,6 @@ func TestAPolitePeerWaitsForNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1", false) })
 	}
 	t.Run("from another address", func(t *testing.T) { besideHogs(t, hogs["sixty ask for pages"], "127.0.0.2", false) })
-	for name, h := range steady {
-		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1", true) })
-	}
 }
 
 // besideHogs has a polite peer beside others. Honest ones are not closed for it.
