@@ -26,10 +26,10 @@ const quickly = 500 * time.Millisecond
 // free, at the most, for frames an eighth. So the fuller it gets, the less may one have, and those
 // who need little find something.
 //
-// One frame at a time, the first of those that wait, may go beyond that, until it is given back, one
-// more that comes quickly, and one answer. So a frame longer than the whole budget gets through, too;
-// frames that each have a part and want more do not wait for each other for ever; and neither an
-// answer nor a frame that comes quickly waits for one that comes slowly.
+// One frame at a time, the first of those that wait, may go beyond that, until it is given back;
+// so may one more that comes quickly, and one answer. So a frame longer than the whole budget gets
+// through, too; frames that each have a part and want more do not wait for each other for ever; and
+// neither an answer nor a frame that comes quickly waits for one that comes slowly.
 type budget struct {
 	max    int64
 	floor  int64 // of each connection

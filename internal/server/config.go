@@ -9,7 +9,7 @@ type Config struct {
 	MaxFrame uint32
 	// MaxPending is how many bytes of requests and their answers the process holds before it stops
 	// reading. Half of it is there for all connections in equal parts, the other half for whoever
-	// needs more. It may be exceeded by one frame.
+	// needs more. It may be exceeded by two frames, of which one comes quickly, and by one answer.
 	MaxPending int64
 	// ConnShare is the most of MaxPending, in percent, that one connection may hold. While it holds
 	// as much it is not read on. A single frame or answer may be longer.
