@@ -13,7 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // connect opens a bare connection, closed when the test ends.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // TestBuildKnowsItsRevision builds as README says, from sources without a repository and from a

@@ -8,7 +8,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // TestAbsurdCounts asks for as much as a request can name: each is answered, or the log says why not, and the others

@@ -12,7 +12,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // TestKilledUnderLoad kills a proxy (kill -9) ten times while many connections send messages and read acks, starts it

@@ -14,7 +14,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // What the load of the crash test is made of.

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // limited is a command that runs another one with so many descriptors.

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // engine is a kind of store, and how many proxies are at work on it at the same time. What a proxy promises of order,

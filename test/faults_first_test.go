@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/faults"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
 )
 
 // firstSteps are what a proxy says to MySQL when the first message of a pair is stored, a voice message, in their order.
@@ -32,15 +32,15 @@ var firstSteps = []struct {
 func TestFirstMessageCut(t *testing.T) {
 	t.Parallel()
 	f, _ := newRedisFleet(t)
-	between := faults.New(t, fmt.Sprintf("%s:%d", f.conf.MySQL.Host, f.conf.MySQL.Port))
+	between := faultproxy.New(t, fmt.Sprintf("%s:%d", f.conf.MySQL.Host, f.conf.MySQL.Port))
 	f.conf.MySQL.Port = portOf(t, between)
 	c := dial(t, f.start(t))
 	peer := uint32(100)
 	for _, step := range firstSteps {
-		for name, cut := range map[string]func(func(string) bool, faults.When) *faults.Shot{
+		for name, cut := range map[string]func(func(string) bool, faultproxy.When) *faultproxy.Shot{
 			"before it was done": between.BeforeMySQL, "after it was done": between.AfterMySQL,
 		} {
-			shot := cut(step.query, faults.Nth(1))
+			shot := cut(step.query, faultproxy.Nth(1))
 			peer++
 			answer := call[*impb.IMMsgData](t, c, message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, peer, "\x00\x00\x00\x01sound"))
 			if answer.GetMsgId() == 0 {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // nodeServesWithin is how soon the proxy at the node that is left serves normally, once the other

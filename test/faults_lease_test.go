@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // TestLeaseHolderKilled kills that of three proxies which shows talk in groups to all members: another one takes over.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/msfs"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
 )
 
 // TestMsfsFaults has msfs fail in every way while proxies are at work. Voice messages are refused in time, pages list

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // TestMySQLKilled kills the server, and starts it again.
@@ -42,7 +42,7 @@ func TestMySQLFrozen(t *testing.T) {
 						once.Do(func() { server.Freeze(t) })
 					}
 					return false
-				}, faults.Every(1))
+				}, faultproxy.Every(1))
 				pause(ctx, seconds(7, 10))
 				shot.Disarm()
 				server.Thaw(t)
@@ -54,12 +54,12 @@ func TestMySQLFrozen(t *testing.T) {
 // TestMySQLCut cuts connections in the midst of what they are for.
 func TestMySQLCut(t *testing.T) {
 	t.Parallel()
-	for name, arm := range map[string]func(*faults.Proxy) *faults.Shot{
-		"in mid-transaction":     func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isLocking, faults.Every(5)) },
-		"before COMMIT arrived":  func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isCommit, faults.Every(5)) },
-		"after COMMIT had run":   func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isCommit, faults.Every(5)) },
-		"before every statement": func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isAny, faults.Chance(0.02, 1)) },
-		"after every statement":  func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isAny, faults.Chance(0.02, 2)) },
+	for name, arm := range map[string]func(*faultproxy.Proxy) *faultproxy.Shot{
+		"in mid-transaction":     func(p *faultproxy.Proxy) *faultproxy.Shot { return p.AfterMySQL(isLocking, faultproxy.Every(5)) },
+		"before COMMIT arrived":  func(p *faultproxy.Proxy) *faultproxy.Shot { return p.BeforeMySQL(isCommit, faultproxy.Every(5)) },
+		"after COMMIT had run":   func(p *faultproxy.Proxy) *faultproxy.Shot { return p.AfterMySQL(isCommit, faultproxy.Every(5)) },
+		"before every statement": func(p *faultproxy.Proxy) *faultproxy.Shot { return p.BeforeMySQL(isAny, faultproxy.Chance(0.02, 1)) },
+		"after every statement":  func(p *faultproxy.Proxy) *faultproxy.Shot { return p.AfterMySQL(isAny, faultproxy.Chance(0.02, 2)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

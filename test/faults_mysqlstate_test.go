@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // adminOf changes a server's settings as its operator does.

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // redisFault is something that happens to Redis under load.
@@ -32,9 +32,9 @@ type redisFault struct {
 type siege struct {
 	*place
 	load  *crashLoad
-	ctx   context.Context // of the load
-	redis *servers.Redis  // nil: a Redis of another kind
-	line  *faults.Proxy   // between the proxies and it
+	ctx   context.Context   // of the load
+	redis *servers.Redis    // nil: a Redis of another kind
+	line  *faultproxy.Proxy // between the proxies and it
 }
 
 // TestRedisFaults has things happen to Redis while proxies are at work. Nothing of that shows: every message is stored
@@ -86,20 +86,20 @@ func TestRedisFaults(t *testing.T) {
 			}
 		}},
 		{name: "answers of scripts lost", gaps: true, happen: func(t *testing.T, s *siege) {
-			shot := s.line.AfterRedis(isScript, faults.Every(50))
+			shot := s.line.AfterRedis(isScript, faultproxy.Every(50))
 			s.goOn(inFull(10*time.Second, 2*time.Second))
 			await(t, "a lost answer", func() bool { return shot.Fired() > 0 })
 			shot.Disarm()
 		}},
 		{name: "scripts lost", happen: func(t *testing.T, s *siege) {
-			shot := s.line.BeforeRedis(isScript, faults.Every(50))
+			shot := s.line.BeforeRedis(isScript, faultproxy.Every(50))
 			s.goOn(inFull(10*time.Second, 2*time.Second))
 			await(t, "a lost script", func() bool { return shot.Fired() > 0 })
 			shot.Disarm()
 		}},
 		{name: "scripts done seconds after they timed out", gaps: true, happen: func(t *testing.T, s *siege) {
 			for range inFull(10, 2) {
-				shot := s.line.HoldRedis(isScript, faults.Nth(1))
+				shot := s.line.HoldRedis(isScript, faultproxy.Nth(1))
 				await(t, "a script to hold", func() bool { return shot.Fired() > 0 })
 				s.goOn(1500 * time.Millisecond)
 				shot.Release()
@@ -109,7 +109,7 @@ func TestRedisFaults(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			fleet, redis := newRedisFleet(t)
-			line := faults.New(t, redis.Addr())
+			line := faultproxy.New(t, redis.Addr())
 			host, port := hostPort(t, line.Addr())
 			fleet.conf.Redis = map[string]string{"host": host, "port": strconv.Itoa(port)}
 			s := newSiege(t, fleet)

@@ -13,8 +13,8 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // TestAllPathsSlow has every answer of MySQL, Redis and msfs come 200 ms later, under load, and under more load than can
@@ -24,7 +24,7 @@ func TestAllPathsSlow(t *testing.T) {
 	const longer = 100 * time.Millisecond // each way
 	f, redis := newRedisFleet(t)
 	observed(f)
-	toMySQL, toRedis, toMsfs := faults.New(t, net.JoinHostPort(f.db.Host, strconv.Itoa(f.db.Port))), faults.New(t, redis.Addr()), faults.New(t, f.files.Addr())
+	toMySQL, toRedis, toMsfs := faultproxy.New(t, net.JoinHostPort(f.db.Host, strconv.Itoa(f.db.Port))), faultproxy.New(t, redis.Addr()), faultproxy.New(t, f.files.Addr())
 	f.conf.MySQL.Host, f.conf.MySQL.Port = hostPort(t, toMySQL.Addr())
 	host, port := hostPort(t, toRedis.Addr())
 	f.conf.Redis = map[string]string{"host": host, "port": strconv.Itoa(port)}
@@ -32,7 +32,7 @@ func TestAllPathsSlow(t *testing.T) {
 	w := openFleet(t, f)
 	w.proxies = make([]*harness.Proxy, 1)
 	w.through(t, "200 ms on every path", func(ctx context.Context) {
-		for _, line := range []*faults.Proxy{toMySQL, toRedis, toMsfs} {
+		for _, line := range []*faultproxy.Proxy{toMySQL, toRedis, toMsfs} {
 			line.Delay(longer)
 			defer line.Delay(0)
 		}

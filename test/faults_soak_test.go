@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/msfs"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 var (
@@ -31,8 +31,8 @@ type soak struct {
 	*place
 	mysql, replica     *servers.DatabaseServer
 	redis              *servers.Redis
-	toMySQL, toReplica *faults.Proxy
-	toRedis            *faults.Proxy
+	toMySQL, toReplica *faultproxy.Proxy
+	toRedis            *faultproxy.Proxy
 	brief              bool // faults last a second, and come at once
 
 	ctx   context.Context
@@ -108,8 +108,8 @@ func newSoak(t *testing.T) *soak {
 	}
 	f := newFleetOn(t, s.mysql)
 	s.replica = servers.Replica(t, s.mysql, 0)
-	s.toMySQL, s.toReplica = faults.New(t, s.mysql.Addr()), faults.New(t, s.replica.Addr())
-	s.toRedis = faults.New(t, s.redis.Addr())
+	s.toMySQL, s.toReplica = faultproxy.New(t, s.mysql.Addr()), faultproxy.New(t, s.replica.Addr())
+	s.toRedis = faultproxy.New(t, s.redis.Addr())
 	f.conf.Replica = f.conf.MySQL
 	f.conf.MySQL.Port, f.conf.Replica.Port = portOf(t, s.toMySQL), portOf(t, s.toReplica)
 	f.conf.Redis = map[string]string{"host": "127.0.0.1", "port": fmt.Sprint(portOf(t, s.toRedis))}
@@ -119,7 +119,7 @@ func newSoak(t *testing.T) *soak {
 	return s
 }
 
-func portOf(t *testing.T, p *faults.Proxy) (port int) {
+func portOf(t *testing.T, p *faultproxy.Proxy) (port int) {
 	t.Helper()
 	if _, err := fmt.Sscanf(p.Addr(), "127.0.0.1:%d", &port); err != nil {
 		t.Fatal(err)
@@ -199,12 +199,12 @@ var soakFaults = []struct {
 	}},
 	{"MySQL's connections cut", func(_ *testing.T, s *soak) { s.toMySQL.Cut() }},
 	{"every 5th COMMIT cut before it ran, 5 s", func(_ *testing.T, s *soak) {
-		shot := s.toMySQL.BeforeMySQL(isCommit, faults.Every(5))
+		shot := s.toMySQL.BeforeMySQL(isCommit, faultproxy.Every(5))
 		s.last(5 * time.Second)
 		shot.Disarm()
 	}},
 	{"every 5th COMMIT cut after it ran, 5 s", func(_ *testing.T, s *soak) {
-		shot := s.toMySQL.AfterMySQL(isCommit, faults.Every(5))
+		shot := s.toMySQL.AfterMySQL(isCommit, faultproxy.Every(5))
 		s.last(5 * time.Second)
 		shot.Disarm()
 	}},
@@ -252,7 +252,7 @@ var soakFaults = []struct {
 	}},
 }
 
-func (s *soak) faraway(p *faults.Proxy) {
+func (s *soak) faraway(p *faultproxy.Proxy) {
 	p.Delay(200 * time.Millisecond)
 	s.last(5 * time.Second)
 	p.Delay(0)

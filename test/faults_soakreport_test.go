@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // soakTally is what became of requests.

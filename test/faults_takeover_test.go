@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/test/faults"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
 )
 
 // TestTakeOverLate has Redis not answer in time when a talk of an original server is taken over, and do what it was asked
@@ -14,7 +14,7 @@ import (
 func TestTakeOverLate(t *testing.T) {
 	t.Parallel()
 	f, redis := newRedisFleet(t)
-	line := faults.New(t, redis.Addr())
+	line := faultproxy.New(t, redis.Addr())
 	host, port := hostPort(t, line.Addr())
 	f.conf.Redis = map[string]string{"host": host, "port": strconv.Itoa(port)}
 	m := mixed{original{f, t}, dial(t, f.start(t))}
@@ -24,7 +24,7 @@ func TestTakeOverLate(t *testing.T) {
 		m.send(relation, 1, 2, "of an original")
 		m.sendGroup(g, 1, "of an original")
 	}
-	shot := line.HoldRedis(isScriptOn("unread_", strconv.Itoa(int(g))+"_im_group_msg"), faults.Nth(1))
+	shot := line.HoldRedis(isScriptOn("unread_", strconv.Itoa(int(g))+"_im_group_msg"), faultproxy.Nth(1))
 	ids := make(chan uint32, 2)
 	go func() { ids <- m.say(pairText(1, 2, "of the proxy")) }()
 	wantEqual(t, "id in the group", m.say(groupText(1, g, "of the proxy")), 4)

@@ -13,20 +13,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // seconds is how long something lasts in either form.
 func seconds(short, long int) time.Duration { return time.Duration(inFull(long, short)) * time.Second }
 
 // throughMySQL makes a place whose proxies reach the server through a fault proxy.
-func throughMySQL(t *testing.T, server *servers.DatabaseServer) (*place, *faults.Proxy) {
+func throughMySQL(t *testing.T, server *servers.DatabaseServer) (*place, *faultproxy.Proxy) {
 	t.Helper()
 	f, _ := newRedisFleetOn(t, server)
 	observed(f)
-	between := faults.New(t, server.Addr())
+	between := faultproxy.New(t, server.Addr())
 	f.conf.MySQL.Host, f.conf.MySQL.Port = hostPort(t, between.Addr())
 	w := openFleet(t, f)
 	w.proxies = make([]*harness.Proxy, 1)

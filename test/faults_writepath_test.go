@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // wires are what lies between the proxies and their servers.
-type wires struct{ mysql, redis *faults.Proxy }
+type wires struct{ mysql, redis *faultproxy.Proxy }
 
 // writeStep is a step of storing messages: what the proxy says to a server.
 type writeStep struct {
@@ -83,10 +83,10 @@ func TestWritePath(t *testing.T) {
 func (b wires) fail(ctx context.Context, t *testing.T, step writeStep, stored bool) {
 	t.Helper()
 	if step.unknown {
-		defer b.mysql.AfterMySQL(isCommit, faults.Every(1)).Disarm()
+		defer b.mysql.AfterMySQL(isCommit, faultproxy.Every(1)).Disarm()
 	}
-	var shot *faults.Shot
-	switch once := faults.Nth(1); {
+	var shot *faultproxy.Shot
+	switch once := faultproxy.Nth(1); {
 	case step.redis != nil && stored:
 		shot = b.redis.AfterRedis(step.redis, once)
 	case step.redis != nil:
@@ -108,7 +108,7 @@ func throughBoth(t *testing.T) (*place, wires) {
 	t.Helper()
 	f, redis := newRedisFleet(t)
 	observed(f)
-	b := wires{faults.New(t, servers.MariaDB(t).Addr()), faults.New(t, redis.Addr())}
+	b := wires{faultproxy.New(t, servers.MariaDB(t).Addr()), faultproxy.New(t, redis.Addr())}
 	f.conf.MySQL.Host, f.conf.MySQL.Port = hostPort(t, b.mysql.Addr())
 	host, port, _ := strings.Cut(b.redis.Addr(), ":")
 	f.conf.Redis = map[string]string{"host": host, "port": port}

@@ -10,9 +10,9 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/msfs"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // fleet is what proxies of one configuration share: a MySQL database of their own with the tables and the people of

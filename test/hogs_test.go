@@ -14,8 +14,8 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/peers"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/peers"
 )
 
 // theirs is the address that hogs of these tests come from. The polite peers come from 127.0.0.1.

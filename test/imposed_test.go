@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // setting is a MySQL server that was told how to treat whoever connects.

@@ -16,7 +16,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // manyPeople is how many a company has whose clients all ask for everybody. With the race detector

@@ -19,7 +19,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // peakMemory is the most memory the process has had, in bytes (VmHWM).

@@ -17,7 +17,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // nastyText is a text to be tried where any may stand.

@@ -15,7 +15,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // command runs a command of administrators on the place.

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // buildPatience is how long "make run" may take on a machine that has never built this before.

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // TestWaitForAMajority starts the binary where the node of a cluster is cut off from the others: it

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // silent listens and never says a word: what connects there waits.

@@ -13,9 +13,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/test/harness"
-	"github.com/teamtalk-go/dbproxy/test/msfs"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // stops sends SIGTERM and waits for the end, which must come in time. The code says whether all was

@@ -17,7 +17,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // request makes a request of kind e from JSON, which args has or points to, the data given by flags, and defaults.

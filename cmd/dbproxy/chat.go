@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/teamtalk-go/dbproxy/internal/chatui"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/chatui"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 func chatCommand() *cobra.Command {

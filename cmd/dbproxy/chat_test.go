@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/chatui"
-	"github.com/teamtalk-go/dbproxy/internal/company"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/chatui"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 )
 
 // seat is a screen with somebody before it.

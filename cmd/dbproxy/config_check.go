@@ -13,7 +13,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // What "config check" ends with, as "doctor" does, when something is wrong; and with --strict when something is doubtful

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
-	"github.com/teamtalk-go/dbproxy/internal/company"
-	"github.com/teamtalk-go/dbproxy/internal/demo"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/demo"
 )
 
 func demoCommand() *cobra.Command {

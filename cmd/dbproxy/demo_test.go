@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/internal/demo"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/demo"
 )
 
 // TestDemoTellsWhatDiffers has one step fail: the play goes on, says which it was, and returns an error.

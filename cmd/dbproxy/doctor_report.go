@@ -9,7 +9,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // writeReport prints what was found, for people, and first what that means.

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	engines "github.com/teamtalk-go/dbproxy/test/servers"
+	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // doctorOn is "dbproxy doctor" on a configuration.

@@ -16,7 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite" // for what scripts do to a database
 
-	engines "github.com/teamtalk-go/dbproxy/test/servers"
+	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 var update = flag.Bool("update", false, "write the texts that the commands print into the scripts that expect them")

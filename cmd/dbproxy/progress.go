@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // Work of less than progressAfter shows no progress; then it is shown anew every progressEvery.

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/teamtalk-go/dbproxy/internal/company"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 )
 
 // sayWhatToTry tells people who started "serve --demo" where they are and what to type next. What it prints works as it

@@ -13,7 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/logwriter"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/repeats"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // How long the end of the process waits for the last lines of the log to be taken: one that comes

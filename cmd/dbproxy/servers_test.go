@@ -13,8 +13,8 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/teamtalk-go/dbproxy/test/msfs"
-	engines "github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
+	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // TestCommandsOnServers runs the scripts in testdata/servers against real servers, each with an empty database of its own

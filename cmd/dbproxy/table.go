@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // table is rows of cells, the first being the heads of the columns.

@@ -11,7 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/tail"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/tail"
 )
 
 func tailCommand() *cobra.Command {

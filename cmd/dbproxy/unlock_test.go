@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	engines "github.com/teamtalk-go/dbproxy/test/servers"
+	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 func TestWhoIsLockedOutIsNotKnownWithoutRedis(t *testing.T) {

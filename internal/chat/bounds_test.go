@@ -109,7 +109,7 @@ func TestInfosOfGroupsAreWholeOrRefused(t *testing.T) {
 func whole[T any](w *world, bytes int, id func(T) uint32, want []uint32, list func(context.Context) ([]T, error)) {
 	w.Helper()
 	for name, ctx := range map[string]context.Context{
-		"no bound": w.ctx, "room": chat.WithRoom(w.ctx, len(want)*(bytes+64)),
+		"no bound": w.ctx, "room": chat.WithLimit(w.ctx, len(want)*(bytes+64)),
 	} {
 		items, err := list(ctx)
 		w.must(err)
@@ -121,7 +121,7 @@ func whole[T any](w *world, bytes int, id func(T) uint32, want []uint32, list fu
 			w.Errorf("with %s there are %d of %d items, or in another order", name, len(ids), len(want))
 		}
 	}
-	items, err := list(chat.WithRoom(w.ctx, len(want)*bytes/2))
+	items, err := list(chat.WithLimit(w.ctx, len(want)*bytes/2))
 	var long *chat.TooLongError
 	if !errors.As(err, &long) || long.Bytes < len(want)*bytes/4 || long.Bytes > len(want)*(bytes+64) || len(items) > 0 {
 		w.Errorf("without room there are %d items of about %d bytes, and the error is: %v", len(items), bytes, err)

@@ -62,14 +62,14 @@ func (l *ledger) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (
 	return fault(real)
 }
 
-func (l *ledger) Settle(ctx context.Context, id chat.CommitID) (bool, error) {
+func (l *ledger) Outcome(ctx context.Context, id chat.CommitID) (bool, error) {
 	l.mu.Lock()
 	var fault settleFault
 	if len(l.settle) > 0 {
 		fault, l.settle = l.settle[0], l.settle[1:]
 	}
 	l.mu.Unlock()
-	real := func() (bool, error) { return l.Ledger.Settle(ctx, id) }
+	real := func() (bool, error) { return l.Ledger.Outcome(ctx, id) }
 	if fault == nil {
 		return real()
 	}

@@ -70,7 +70,7 @@ func (c *counted) moved(w *world) []chat.Change {
 	return changes
 }
 
-// recorded are the commit records that are kept, those aside that only Settle needs.
+// recorded are the commit records that are kept, those aside that only Outcome needs.
 func (w *world) recorded() []string {
 	w.Helper()
 	return w.rows("SELECT id FROM IMProxyCommit WHERE COALESCE(changes,'')<>'{}' ORDER BY id")

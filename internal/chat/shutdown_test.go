@@ -138,7 +138,7 @@ func TestTheEndOfRunEndsThoseWhoWaitForReadAcks(t *testing.T) {
 		await(w, entered)
 		w.svc.ReadAck(w.ctx, 2, chat.PairTalk(1, 2), func(error) {})
 		w.ends()
-		w.must(w.svc.Settled(w.ctx, []uint32{2})) // the ack was refused
+		w.must(w.svc.AwaitAcks(w.ctx, []uint32{2})) // the ack was refused
 		await(w, slow)
 		let()
 		w.ended()

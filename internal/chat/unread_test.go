@@ -203,12 +203,12 @@ func TestWhatCountsUnreadWaitsForTheReadAcksBefore(t *testing.T) {
 		var l ledger
 		w := start(t, e, l.wrap)
 		w.says(1, 2, "a")
-		w.must(w.svc.Settled(w.ctx, []uint32{1, 2, 3}))
+		w.must(w.svc.AwaitAcks(w.ctx, []uint32{1, 2, 3}))
 		release := l.hold(w)
 		w.svc.ReadAck(w.ctx, 2, chat.PairTalk(1, 2), func(error) {})
 		settled := make(chan error, 1)
-		go func() { settled <- w.svc.Settled(w.ctx, []uint32{7, 2}) }()
-		w.must(w.svc.Settled(w.ctx, []uint32{1, 3}))
+		go func() { settled <- w.svc.AwaitAcks(w.ctx, []uint32{7, 2}) }()
+		w.must(w.svc.AwaitAcks(w.ctx, []uint32{1, 3}))
 		select {
 		case err := <-settled:
 			w.Errorf("settled before the ack took effect: %v", err)

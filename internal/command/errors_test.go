@@ -67,7 +67,7 @@ func (d doubtful) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) 
 	return r, errors.Join(err, chat.Errorf(chat.UnknownOutcome, "who knows"))
 }
 
-func (doubtful) Settle(context.Context, chat.CommitID) (bool, error) {
+func (doubtful) Outcome(context.Context, chat.CommitID) (bool, error) {
 	return false, chat.Errorf(chat.Unavailable, "cannot ask")
 }
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // membersAt is the database that all puts members into.

@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // TestNobodyCountsOnARedisThatIsBehind has one proxy store what Redis misses, and another one asked as soon as Redis is

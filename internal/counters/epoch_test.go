@@ -14,8 +14,8 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // talk is something of everything: of group 1, of 1 and 2, and a token.
@@ -90,12 +90,12 @@ func TestWhatWasLostComesBackFromTheRecords(t *testing.T) {
 func TestALossJustBeforeTheBeatIsRaisedIsNoticed(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
-	between := faults.New(t, r.Addr())
+	between := faultproxy.New(t, r.Addr())
 	p := newProxy(t, filepath.Join(t.TempDir(), "db"), all(patient(counters.Instance{Addr: between.Addr()})))
 	p.talk()
 	raise := between.HoldRedis(func(args []string) bool {
 		return strings.HasPrefix(args[0], "EVAL") && slices.Contains(args, "dbproxy:epoch:unread")
-	}, faults.Nth(1))
+	}, faultproxy.Nth(1))
 	p.run()
 	<-raise.Done()
 	r.Do(t, "FLUSHALL")
@@ -316,12 +316,12 @@ func TestACallWithoutTimeIsNoOutage(t *testing.T) {
 func TestALossBetweenTwoLooksIsNoticed(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
-	line := faults.New(t, r.Addr())
+	line := faultproxy.New(t, r.Addr())
 	p := newProxy(t, filepath.Join(t.TempDir(), "db"), all(patient(counters.Instance{Addr: line.Addr()})))
 	p.talk()
 	shot := line.HoldRedis(func(args []string) bool {
 		return args[0] == "EVALSHA" && slices.Contains(args, "dbproxy:epoch:unread")
-	}, faults.Nth(1))
+	}, faultproxy.Nth(1))
 	p.run()
 	<-shot.Done()
 	r.Do(t, "FLUSHALL")

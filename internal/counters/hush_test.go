@@ -8,7 +8,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // TestAPasswordThatTheServerEchoes: one that lacks AUTH names its arguments, and nobody gets to see

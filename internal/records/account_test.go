@@ -14,8 +14,8 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/servers"
-	"github.com/teamtalk-go/dbproxy/test/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/tables"
 )
 
 // closing listens at a port, accepts connections and closes them without a word, as a proxy does

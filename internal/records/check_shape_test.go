@@ -9,8 +9,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/servers"
-	"github.com/teamtalk-go/dbproxy/test/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/tables"
 )
 
 // TestCheckFindsTablesOfAnotherShape has tables as forks have them: each is told of, and its mend mends it.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/tables"
 )
 
 // TestNewTalksAreNotLockedOutOfOrder has a batch that begins a talk, and goes on with one that has a greater key. Another

@@ -16,8 +16,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/servers"
-	"github.com/teamtalk-go/dbproxy/test/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/tables"
 )
 
 // rivals are all that rely on the row of a talk, the group that is given. Most of them change

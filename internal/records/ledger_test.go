@@ -44,11 +44,11 @@ func wantKind(t *testing.T, err error, want chat.Kind) {
 	}
 }
 
-// settles checks what Settle says of a commit, as often as it is asked.
+// settles checks what Outcome says of a commit, as often as it is asked.
 func settles(t *testing.T, s *records.Store, id chat.CommitID, want bool) {
 	t.Helper()
 	for i := range 3 {
-		if stored, err := s.Settle(t.Context(), id); stored != want || err != nil {
+		if stored, err := s.Outcome(t.Context(), id); stored != want || err != nil {
 			t.Errorf("asked for the %d. time: stored %t, %v; want %t", i+1, stored, err, want)
 		}
 	}
@@ -215,7 +215,7 @@ func TestInterruptedCommitsAreStoredOrNot(t *testing.T) {
 			cancel()
 			stored := err == nil
 			if err != nil && chat.KindOf(err) == chat.UnknownOutcome {
-				if stored, err = s.Settle(t.Context(), b.ID); err != nil {
+				if stored, err = s.Outcome(t.Context(), b.ID); err != nil {
 					t.Fatal(err)
 				}
 			} else if err != nil && chat.KindOf(err) != chat.Unavailable {

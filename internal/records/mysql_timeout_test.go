@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/tables"
 )
 
 // TestAReadMayTakeAsLongAsIsConfigured keeps a table locked for longer than reads may take that nobody configured.

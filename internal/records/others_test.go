@@ -9,8 +9,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/tables"
 )
 
 // TestACommitThatAnotherAppliedIsStillKnown: whoever stored it, and was not told so, may still ask.
@@ -53,14 +53,14 @@ func TestACommitThatAnotherAppliedIsStillKnown(t *testing.T) {
 // TestAnUnknownOutcomeOfAClaimStoresNothing cuts the connection where the rows of new talks are made.
 func TestAnUnknownOutcomeOfAClaimStoresNothing(t *testing.T) {
 	t.Parallel()
-	for name, arm := range map[string]func(*faults.Proxy) *faults.Shot{
-		"before": func(p *faults.Proxy) *faults.Shot { return p.BeforeMySQL(isClaim, faults.Nth(1)) },
-		"after":  func(p *faults.Proxy) *faults.Shot { return p.AfterMySQL(isClaim, faults.Nth(1)) },
+	for name, arm := range map[string]func(*faultproxy.Proxy) *faultproxy.Shot{
+		"before": func(p *faultproxy.Proxy) *faultproxy.Shot { return p.BeforeMySQL(isClaim, faultproxy.Nth(1)) },
+		"after":  func(p *faultproxy.Proxy) *faultproxy.Shot { return p.AfterMySQL(isClaim, faultproxy.Nth(1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			at := tables.At(tables.New(t))
-			p := faults.New(t, at.Addr)
+			p := faultproxy.New(t, at.Addr)
 			at.Addr = p.Addr()
 			s, err := records.OpenMySQL(at, nil, records.Options{Log: discard})
 			closing(t, s, err)

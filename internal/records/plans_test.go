@@ -118,7 +118,7 @@ func everything(ctx context.Context, s *records.Store) error {
 		"recent sessions": func() error { return one(s.Recent(ctx, user, 1, 100)) },
 		"remove session":  func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },
 		"remove group":    func() error { return ignoreNotFound(s.Remove(ctx, user, group, now)) },
-		"settle":          func() error { return one(s.Settle(ctx, chat.NewCommitID())) },
+		"settle":          func() error { return one(s.Outcome(ctx, chat.NewCommitID())) },
 		"shields":         func() error { return one(s.PushShields(ctx, []uint32{1, 2})) },
 		"sounds":          func() error { return one(s.Sounds(ctx, []uint32{1, 2})) },
 		"sync":            func() error { return s.SyncSessions(ctx, theGroup, []uint32{1, 2, 3}, now) },

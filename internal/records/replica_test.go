@@ -12,8 +12,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/servers"
-	"github.com/teamtalk-go/dbproxy/test/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/tables"
 )
 
 // patience is how long a test waits for what must come.

@@ -10,7 +10,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/tables"
 )
 
 // TestRowsTakenBackAreMadeAgain has a batch begin a talk whose row somebody takes back before the batch has locked it, as

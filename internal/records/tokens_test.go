@@ -6,7 +6,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/tables"
 )
 
 // owns fails the test unless these users, and no others of 1 to 9, own the token of their device.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/internal/server"
-	"github.com/teamtalk-go/dbproxy/test/peers"
+	"github.com/teamtalk-go/dbproxy/test/rig/peers"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
-	"github.com/teamtalk-go/dbproxy/test/msfs"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
 )
 
 func TestCheckupOfMsfs(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/test/msfs"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
 )
 
 // jsonAnswer is an answer to an upload.

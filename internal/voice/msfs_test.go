@@ -17,7 +17,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
-	"github.com/teamtalk-go/dbproxy/test/msfs"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

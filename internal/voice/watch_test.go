@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/voice"
-	"github.com/teamtalk-go/dbproxy/test/msfs"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
 )
 
 // spoken is a log that several write to.

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/test/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
 // settings are what is asked for.

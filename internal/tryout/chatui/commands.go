@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // command is what a line that begins with / asks for.

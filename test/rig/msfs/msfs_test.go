@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/teamtalk-go/dbproxy/test/msfs"
+	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,4 +1,4 @@
-package faults_test
+package faultproxy_test
 
 import (
 	"fmt"
@@ -9,15 +9,15 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // throughRedis starts a Redis behind a proxy.
-func throughRedis(t *testing.T) (*faults.Proxy, *servers.Redis) {
+func throughRedis(t *testing.T) (*faultproxy.Proxy, *servers.Redis) {
 	t.Helper()
 	r := servers.StartRedis(t)
-	return faults.New(t, r.Addr()), r
+	return faultproxy.New(t, r.Addr()), r
 }
 
 // pipeline is commands, of words separated by blanks, as clients send them.
@@ -57,7 +57,7 @@ func increment(args []string) bool { return args[0] == "INCRBY" }
 func TestBeforeRedis(t *testing.T) {
 	t.Parallel()
 	p, r := throughRedis(t)
-	shot := p.BeforeRedis(increment, faults.Nth(1))
+	shot := p.BeforeRedis(increment, faultproxy.Nth(1))
 	c := dial(t, p.Addr())
 	send(t, c, pipeline("SET a 1", "incrby b 5", "SET c 1"))
 	<-shot.Done()
@@ -75,7 +75,7 @@ func TestBeforeRedis(t *testing.T) {
 func TestAfterRedis(t *testing.T) {
 	t.Parallel()
 	p, r := throughRedis(t)
-	shot := p.AfterRedis(increment, faults.Nth(1))
+	shot := p.AfterRedis(increment, faultproxy.Nth(1))
 	c := dial(t, p.Addr())
 	send(t, c, pipeline("INCRBY a 5", "INCRBY b 5", "SET c 1"))
 	ended(t, c, syscall.ECONNRESET)
@@ -95,7 +95,7 @@ func TestRedisClientsAreUnderstood(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	shot := p.AfterRedis(func(args []string) bool { return args[0] == "EVAL" }, faults.Nth(2))
+	shot := p.AfterRedis(func(args []string) bool { return args[0] == "EVAL" }, faultproxy.Nth(2))
 	do := func(by string) error {
 		return client.Do(t.Context(), client.B().Arbitrary("EVAL", "return redis.call('INCRBY', KEYS[1], ARGV[1])", "1",
 			"a", by).Build()).Error()
@@ -119,7 +119,7 @@ func TestHoldRedisOutlivesItsClient(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			p, r := throughRedis(t)
-			shot := p.HoldRedis(increment, faults.Nth(1))
+			shot := p.HoldRedis(increment, faultproxy.Nth(1))
 			c := dial(t, p.Addr())
 			send(t, c, pipeline("SET a 1", "INCRBY b 5", "SET c 1"))
 			expect(t, c, "+OK\r\n")
@@ -147,7 +147,7 @@ func TestHoldRedisOutlivesItsClient(t *testing.T) {
 func TestHoldRedisPassesTheAnswerOn(t *testing.T) {
 	t.Parallel()
 	p, _ := throughRedis(t)
-	shot := p.HoldRedis(increment, faults.Every(1))
+	shot := p.HoldRedis(increment, faultproxy.Every(1))
 	var conns []net.Conn
 	for range 3 {
 		c := dial(t, p.Addr())
@@ -170,7 +170,7 @@ func TestHoldRedisPassesTheAnswerOn(t *testing.T) {
 func TestReleaseDoesNotWaitForWhatWasCut(t *testing.T) {
 	t.Parallel()
 	p, r := throughRedis(t)
-	shot := p.HoldRedis(increment, faults.Nth(1))
+	shot := p.HoldRedis(increment, faultproxy.Nth(1))
 	c := dial(t, p.Addr())
 	send(t, c, pipeline("INCRBY a 1"))
 	<-shot.Done()
@@ -187,7 +187,7 @@ func TestShotsWorkBehindOtherFaults(t *testing.T) {
 	p, r := throughRedis(t)
 	p.Freeze()
 	p.Delay(1)
-	shot := p.AfterRedis(increment, faults.Nth(1))
+	shot := p.AfterRedis(increment, faultproxy.Nth(1))
 	c := dial(t, p.Addr())
 	send(t, c, pipeline("INCRBY a 1"))
 	silent(t, c)

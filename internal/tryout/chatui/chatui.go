@@ -13,7 +13,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // Screen is where a person, or a script, sits.

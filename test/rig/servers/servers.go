@@ -66,7 +66,7 @@ func Stop() error { return ours.stop() }
 
 // IgnoreGoroutines is for goleak checks that run while a server is up: each has one goroutine, which waits for its end.
 func IgnoreGoroutines() goleak.Option {
-	return goleak.IgnoreAnyFunction("github.com/teamtalk-go/dbproxy/test/servers.(*process).run")
+	return goleak.IgnoreAnyFunction("github.com/teamtalk-go/dbproxy/test/rig/servers.(*process).run")
 }
 
 // sweep waits until its input ends, which is when our process does, and removes the directory $0. The servers end at

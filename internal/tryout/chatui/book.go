@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // loadBook fetches everybody, and the groups one is in: normal ones by their list, temporary ones by recent talk.

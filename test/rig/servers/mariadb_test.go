@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 func run(t *testing.T, db *sql.DB, query string) {

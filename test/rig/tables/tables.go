@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // New makes a database with empty tables on the server that the tests of this process share.

@@ -1,4 +1,4 @@
-package faults_test
+package faultproxy_test
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -125,7 +125,7 @@ func await(t *testing.T, what string, done func() bool) {
 
 func TestEndsArePassedOn(t *testing.T) {
 	t.Parallel()
-	p := faults.New(t, echo(t, ""))
+	p := faultproxy.New(t, echo(t, ""))
 	c := dial(t, p.Addr())
 	send(t, c, "last words")
 	if err := c.CloseWrite(); err != nil {
@@ -138,7 +138,7 @@ func TestEndsArePassedOn(t *testing.T) {
 
 func TestCutAndHangup(t *testing.T) {
 	t.Parallel()
-	p := faults.New(t, echo(t, ""))
+	p := faultproxy.New(t, echo(t, ""))
 	for _, how := range []struct {
 		do   func()
 		want error
@@ -160,7 +160,7 @@ func TestCutAndHangup(t *testing.T) {
 
 func TestRefuse(t *testing.T) {
 	t.Parallel()
-	p := faults.New(t, echo(t, ""))
+	p := faultproxy.New(t, echo(t, ""))
 	old := dial(t, p.Addr())
 	send(t, old, "a")
 	expect(t, old, "a")
@@ -181,13 +181,13 @@ func TestAServerThatIsDownResets(t *testing.T) {
 		t.Fatal(err)
 	}
 	listener.Close()
-	p := faults.New(t, listener.Addr().String())
+	p := faultproxy.New(t, listener.Addr().String())
 	refused(t, p.Addr())
 }
 
 func TestSetTarget(t *testing.T) {
 	t.Parallel()
-	p := faults.New(t, echo(t, "one"))
+	p := faultproxy.New(t, echo(t, "one"))
 	old := dial(t, p.Addr())
 	expect(t, old, "one")
 	p.SetTarget(echo(t, "two"))
@@ -198,7 +198,7 @@ func TestSetTarget(t *testing.T) {
 
 func TestHalfOpen(t *testing.T) {
 	t.Parallel()
-	p := faults.New(t, echo(t, ""))
+	p := faultproxy.New(t, echo(t, ""))
 	c := dial(t, p.Addr())
 	send(t, c, "a")
 	expect(t, c, "a")
@@ -216,7 +216,7 @@ func TestHalfOpen(t *testing.T) {
 
 func TestFreezeAndThaw(t *testing.T) {
 	t.Parallel()
-	p := faults.New(t, echo(t, ""))
+	p := faultproxy.New(t, echo(t, ""))
 	old := dial(t, p.Addr())
 	send(t, old, "a")
 	expect(t, old, "a")
@@ -240,7 +240,7 @@ func TestFreezeAndThaw(t *testing.T) {
 // TestFrozenConnectionsEnd: neither Cut nor Close waits for a thaw.
 func TestFrozenConnectionsEnd(t *testing.T) {
 	t.Parallel()
-	p := faults.New(t, echo(t, "hello"))
+	p := faultproxy.New(t, echo(t, "hello"))
 	c := dial(t, p.Addr())
 	expect(t, c, "hello")
 	p.Freeze()
@@ -257,7 +257,7 @@ func TestFrozenConnectionsEnd(t *testing.T) {
 func TestDelayIsALongLine(t *testing.T) {
 	t.Parallel()
 	const delay, writes = 200 * time.Millisecond, 400
-	p := faults.New(t, echo(t, ""))
+	p := faultproxy.New(t, echo(t, ""))
 	p.Delay(delay)
 	c := dial(t, p.Addr())
 	start := time.Now()
@@ -280,7 +280,7 @@ func TestDelayIsALongLine(t *testing.T) {
 // TestStreamsStayIntact moves bytes of all kinds in pieces of all sizes while faults come and go that lose nothing.
 func TestStreamsStayIntact(t *testing.T) {
 	t.Parallel()
-	p := faults.New(t, echo(t, ""))
+	p := faultproxy.New(t, echo(t, ""))
 	beginnings := []string{"", "*2\r\n$4\r\nECHO\r\n$1\r\na\r\n", "*2\r\n$x", "\x01\x00\x00\x01x", "\x02\x00"}
 	for _, beginning := range beginnings {
 		t.Run("", func(t *testing.T) {
@@ -315,7 +315,7 @@ func TestStreamsStayIntact(t *testing.T) {
 // faulty makes faults between reads.
 type faulty struct {
 	net.Conn
-	proxy *faults.Proxy
+	proxy *faultproxy.Proxy
 	reads int
 }
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/terminal"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // Feed tells which messages are added; see records.Feed.

@@ -1,4 +1,4 @@
-// Package faults is the fault proxy of the tests: a TCP proxy on 127.0.0.1 that stands between dbproxy and MySQL, Redis
+// Package faultproxy is the fault proxy of the tests: a TCP proxy on 127.0.0.1 that stands between dbproxy and MySQL, Redis
 // or msfs, and breaks what lies between them when told to.
 //
 //	proxy := faults.New(t, redis.Addr())
@@ -17,7 +17,7 @@
 // COM_QUERY, which is how dbproxy sends everything (START TRANSACTION, texts of several statements, COMMIT); prepared
 // statements and query attributes are not looked into, and a query above 16 MiB is seen by its first packet only. A
 // Redis connection is looked into as long as it sends arrays, as every client library does.
-package faults
+package faultproxy
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package faults_test
+package faultproxy_test
 
 import (
 	"database/sql"
@@ -9,15 +9,15 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/teamtalk-go/dbproxy/test/faults"
-	"github.com/teamtalk-go/dbproxy/test/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // throughMySQL returns an empty table numbers, and a client of it behind a proxy that talks as dbproxy does.
-func throughMySQL(t *testing.T) (*faults.Proxy, *sql.DB, *servers.Database) {
+func throughMySQL(t *testing.T) (*faultproxy.Proxy, *sql.DB, *servers.Database) {
 	t.Helper()
 	b := servers.MariaDB(t).New(t)
-	p := faults.New(t, servers.MariaDB(t).Addr())
+	p := faultproxy.New(t, servers.MariaDB(t).Addr())
 	if _, err := b.Admin.ExecContext(t.Context(), "CREATE TABLE numbers (n INT PRIMARY KEY) ENGINE=InnoDB"); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func isCommit(query string) bool { return query == "COMMIT" }
 func TestBeforeMySQL(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
-	shot := p.BeforeMySQL(isCommit, faults.Nth(2))
+	shot := p.BeforeMySQL(isCommit, faultproxy.Nth(2))
 	if err := insert(t, db, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestBeforeMySQL(t *testing.T) {
 func TestAfterMySQL(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
-	shot := p.AfterMySQL(isCommit, faults.Nth(1))
+	shot := p.AfterMySQL(isCommit, faultproxy.Nth(1))
 	if err := insert(t, db, 1); err == nil {
 		t.Error("the COMMIT's answer came")
 	}
@@ -103,7 +103,7 @@ func TestAfterMySQLWaitsForAllStatementsOfAText(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
 	text := "START TRANSACTION; INSERT INTO numbers VALUES (1); SELECT SLEEP(0.2); INSERT INTO numbers VALUES (2); COMMIT"
-	shot := p.AfterMySQL(func(q string) bool { return strings.Contains(q, "SLEEP") }, faults.Nth(1))
+	shot := p.AfterMySQL(func(q string) bool { return strings.Contains(q, "SLEEP") }, faultproxy.Nth(1))
 	if _, err := db.ExecContext(t.Context(), text); err == nil {
 		t.Error("the answer came")
 	}
@@ -116,7 +116,7 @@ func TestAfterMySQLWaitsForAllStatementsOfAText(t *testing.T) {
 func TestAfterMySQLRollsBackWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
-	shot := p.AfterMySQL(func(q string) bool { return strings.HasPrefix(q, "INSERT") }, faults.Nth(1))
+	shot := p.AfterMySQL(func(q string) bool { return strings.HasPrefix(q, "INSERT") }, faultproxy.Nth(1))
 	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestAfterMySQLRollsBackWhatIsOpen(t *testing.T) {
 func TestAfterMySQLDoesNotFireWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
-	shot := p.AfterMySQL(func(q string) bool { return strings.Contains(q, "SLEEP") }, faults.Nth(1))
+	shot := p.AfterMySQL(func(q string) bool { return strings.Contains(q, "SLEEP") }, faultproxy.Nth(1))
 	failed := make(chan error)
 	go func() {
 		_, err := db.ExecContext(t.Context(), "DO SLEEP(600)")
@@ -160,7 +160,7 @@ func TestAfterMySQLDoesNotFireWithoutAnAnswer(t *testing.T) {
 func TestEveryAndDisarm(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
-	shot := p.BeforeMySQL(isCommit, faults.Every(3))
+	shot := p.BeforeMySQL(isCommit, faultproxy.Every(3))
 	failed := 0
 	for n := range 10 {
 		if insert(t, db, n) != nil {
@@ -181,7 +181,7 @@ func TestEveryAndDisarm(t *testing.T) {
 func TestChanceIsDrawnFromItsSeed(t *testing.T) {
 	t.Parallel()
 	draw := func(seed uint64) (fired []int) {
-		when := faults.Chance(0.25, seed)
+		when := faultproxy.Chance(0.25, seed)
 		for n := range 1000 {
 			if when(n + 1) {
 				fired = append(fired, n)
@@ -204,7 +204,7 @@ func TestPreparedStatementsAreKnown(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
 	const text = "INSERT INTO numbers VALUES (?)"
-	shot := p.BeforeMySQL(func(query string) bool { return query == text }, faults.Nth(4))
+	shot := p.BeforeMySQL(func(query string) bool { return query == text }, faultproxy.Nth(4))
 	for n := range 4 {
 		conn, err := db.Conn(t.Context())
 		if err != nil {

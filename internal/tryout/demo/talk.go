@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
-	"github.com/teamtalk-go/dbproxy/internal/company"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 )
 
 // inFlight is how many messages are sent without waiting for answers.
