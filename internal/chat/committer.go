@@ -284,7 +284,7 @@ func (c *committer) settle(id CommitID, cause error, deadline time.Time, meanwhi
 func (c *committer) settleOnce(ctx context.Context, id CommitID) (stored bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	return c.ledger.Settle(ctx, id)
+	return c.ledger.Outcome(ctx, id)
 }
 
 // apply brings the counters up to date with commits, and then says so to done. What fails is left for sweep.

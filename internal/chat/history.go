@@ -39,7 +39,7 @@ type PageQuery struct {
 	IDs   []uint32 // only these, sorted and unique; nil: any
 	UpTo  uint32   // the largest message id wanted; 0: any
 	Since uint32   // only messages created at that time or later, Unix seconds
-	Count uint32   // at most so many; and at most PageRoom bytes of them, but at least one
+	Count uint32   // at most so many; and at most PageLimit bytes of them, but at least one
 }
 
 // Page returns what user may see of a talk, newest first: at most count messages with an id of at most upTo (0: from
@@ -111,7 +111,7 @@ func (s *Service) withSound(ctx context.Context, messages []Message) ([]Message,
 	messages = fitting(ctx, messages, func(m Message) int { return len(m.Data) })
 	if len(messages) < asked {
 		s.log.Info("a page of voice messages is cut; its reader asks on", "messages", len(messages),
-			"asked", asked, "max_bytes", PageRoom(ctx))
+			"asked", asked, "max_bytes", PageLimit(ctx))
 	}
 	return messages, nil
 }
@@ -120,7 +120,7 @@ func (s *Service) withSound(ctx context.Context, messages []Message) ([]Message,
 func fitting(ctx context.Context, messages []Message, bytes func(Message) int) []Message {
 	size := 0
 	for i, m := range messages {
-		if size += bytes(m) + 32; size > PageRoom(ctx) && i > 0 {
+		if size += bytes(m) + 32; size > PageLimit(ctx) && i > 0 {
 			return messages[:i]
 		}
 	}
@@ -151,7 +151,7 @@ func (s *Service) loadSounds(ctx context.Context, messages []Message, sounds map
 		sound, known := sounds[id]
 		m.Data = string(binary.BigEndian.AppendUint32(nil, sound.Duration))
 		loads.Go(func() error {
-			if ctx.Err() != nil || loaded.Load() > int64(PageRoom(ctx)) {
+			if ctx.Err() != nil || loaded.Load() > int64(PageLimit(ctx)) {
 				left.Add(1)
 				return nil
 			}

@@ -22,19 +22,19 @@ type Ledger interface {
 	// Its receipt has one Stored per draft. An error in a Stored refuses that draft alone, and nothing of it is kept. An
 	// error of the call concerns them all: of kind Unavailable or Invalid nothing was stored (Invalid, or with
 	// ErrRejected: some row can never be, so a smaller batch may do better); of kind UnknownOutcome it may have been, then as the receipt says,
-	// and Settle tells.
+	// and Outcome tells.
 	Append(ctx context.Context, b Batch, seq Sequencer) (Receipt, error)
-	// Settle finds out what became of an Append of unknown outcome. When it answers false, that commit is not stored
+	// Outcome finds out what became of an Append of unknown outcome. When it answers false, that commit is not stored
 	// and never will be. On an error the outcome is still unknown.
-	Settle(ctx context.Context, id CommitID) (stored bool, err error)
+	Outcome(ctx context.Context, id CommitID) (stored bool, err error)
 	// Unapplied returns up to max commits recorded longer ago than olderThan whose counters nobody has reported as
 	// applied, oldest first.
 	Unapplied(ctx context.Context, olderThan time.Duration, max int) ([]Commit, error)
-	// Applied says that the counters of these commits need no more work, nor will Settle be asked about them; their
+	// Applied says that the counters of these commits need no more work, nor will Outcome be asked about them; their
 	// records are deleted with a later commit. Of none: what waits for a later commit is deleted now.
 	Applied(ctx context.Context, ids []CommitID) error
 	// Swept says that the counters of these commits, found by Unapplied, need no more work. Whoever stored them may not
-	// know it yet: Settle goes on saying that they are stored.
+	// know it yet: Outcome goes on saying that they are stored.
 	Swept(ctx context.Context, ids []CommitID) error
 }
 

@@ -6,55 +6,55 @@ import (
 	"math"
 )
 
-// roomKey is the key of a context's room.
-type roomKey struct{}
+// limitKey is the key of a context's limit.
+type limitKey struct{}
 
-// WithRoom returns a context whose lists may take that many bytes in an answer: memory for so many
-// was set aside. Like a deadline, a room goes with a request through everything that serves it.
+// WithLimit returns a context whose lists may take that many bytes in an answer: memory for so many
+// was set aside. Like a deadline, the limit goes with a request through everything that serves it.
 // Without one a list may have any length.
-func WithRoom(ctx context.Context, bytes int) context.Context {
-	return context.WithValue(ctx, roomKey{}, bytes)
+func WithLimit(ctx context.Context, bytes int) context.Context {
+	return context.WithValue(ctx, limitKey{}, bytes)
 }
 
-// RoomOf is the room of a context, NoBound without one.
-func RoomOf(ctx context.Context) int {
-	if room, ok := ctx.Value(roomKey{}).(int); ok {
-		return room
+// LimitOf is the limit of a context, NoBound without one.
+func LimitOf(ctx context.Context) int {
+	if limit, ok := ctx.Value(limitKey{}).(int); ok {
+		return limit
 	}
 	return NoBound
 }
 
-// NoBound is the room of a list that may have any length.
+// NoBound is the limit of a list that may have any length.
 const NoBound = math.MaxInt
 
-// PageRoom is how many bytes a page may have: MaxAnswer, or less where the room is less.
-func PageRoom(ctx context.Context) int { return min(RoomOf(ctx), MaxAnswer) }
+// PageLimit is how many bytes a page may have: MaxAnswer, or less where the limit is less.
+func PageLimit(ctx context.Context) int { return min(LimitOf(ctx), MaxAnswer) }
 
-// TooLongError says that a list does not fit the room of its request. Nothing of it is returned, as
-// nobody can ask for the rest of a list: whoever asked makes more room, and asks again.
+// TooLongError says that a list exceeds the limit of its request. Nothing of it is returned, as
+// nobody can ask for the rest of a list: whoever asked reserves more memory and asks again.
 type TooLongError struct {
 	List  string // what it lists, such as "users"
 	Bytes int    // about how many it takes in an answer, rather more than fewer
-	Room  int    // how many it may
+	Limit int    // how many it may
 }
 
 func (e *TooLongError) Error() string {
-	return fmt.Sprintf("the list of %s takes %d bytes, and there is room for %d", e.List, e.Bytes, e.Room)
+	return fmt.Sprintf("the list of %s takes %d bytes, and there is room for %d", e.List, e.Bytes, e.Limit)
 }
 
 // Measure adds up what the items of a list take in an answer.
 type Measure struct{ TooLongError }
 
-// NewMeasure begins with an empty list, for the room of ctx.
+// NewMeasure begins with an empty list, with the limit of ctx.
 func NewMeasure(ctx context.Context, list string) *Measure {
-	return &Measure{TooLongError{List: list, Room: RoomOf(ctx)}}
+	return &Measure{TooLongError{List: list, Limit: LimitOf(ctx)}}
 }
 
 // Add counts an item of so many bytes. It reports whether the list still fits. If it does not, it
 // need not be kept any more, but is to be added up to its end.
 func (m *Measure) Add(bytes int) (fits bool) {
 	m.Bytes += bytes
-	return m.Bytes <= m.Room
+	return m.Bytes <= m.Limit
 }
 
 // Err is a *TooLongError if the list did not fit, else nil.

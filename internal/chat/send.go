@@ -167,9 +167,9 @@ func (r *reading) begin(user uint32) (over func()) {
 	}
 }
 
-// Settled waits until the read acks of users that are under way now have taken effect. To be called outside of Limited:
+// AwaitAcks waits until the read acks of users that are under way now have taken effect. To be called outside of Limited:
 // an ack may wait for a change that waits for its turn.
-func (s *Service) Settled(ctx context.Context, users []uint32) error {
+func (s *Service) AwaitAcks(ctx context.Context, users []uint32) error {
 	for _, c := range s.reading.pending(users) {
 		select {
 		case <-c:

@@ -31,7 +31,7 @@ func readAfter[Q proto.Message](
 			req := c.req.(Q)
 			err := c.reserve(c.first(usual(req)))
 			if err == nil && users != nil {
-				err = h.chat.Settled(c.ctx, users(req))
+				err = h.chat.AwaitAcks(c.ctx, users(req))
 			}
 			for err == nil {
 				var answer proto.Message
@@ -147,7 +147,7 @@ func (c *call) roomy() context.Context {
 	if c.room == 0 {
 		return c.ctx
 	}
-	return chat.WithRoom(c.ctx, c.room)
+	return chat.WithLimit(c.ctx, c.room)
 }
 
 // answerFields is enough for what an answer has beside its list and its attach data.

@@ -138,7 +138,7 @@ func (a *appending) touchGroups(ctx context.Context) error {
 	})
 }
 
-// record writes the commit record: by it Settle finds out whether this transaction was committed.
+// record writes the commit record: by it Outcome finds out whether this transaction was committed.
 func (a *appending) record(ctx context.Context) error {
 	return record(ctx, a.q, chat.Commit{ID: a.ID, Changes: a.changes()}, a.Now)
 }

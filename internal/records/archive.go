@@ -36,7 +36,7 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 		where += " AND msgId+0<=? AND created<=?" // +0 keeps engines from the key on msgId, which has another order
 		params = append(params, q.UpTo, latest)
 	}
-	p := pager{r: r, ctx: ctx, talk: talk, table: table, count: q.Count, room: chat.PageRoom(ctx)}
+	p := pager{r: r, ctx: ctx, talk: talk, table: table, count: q.Count, room: chat.PageLimit(ctx)}
 	if q.IDs == nil {
 		err = p.read(where, params)
 		return p.messages, err

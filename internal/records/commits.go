@@ -23,10 +23,10 @@ const (
 // swept are the changes of a commit when they have been applied: none.
 const swept = "{}"
 
-// Settle implements chat.Ledger: it writes the commit's record again, without changes. Where that could be done, the
+// Outcome implements chat.Ledger: it writes the commit's record again, without changes. Where that could be done, the
 // commit was not stored, and as its id is taken now, never can be. Where a record is there already, it says which: with
-// changes it is the commit's own; without, it is that of an earlier Settle whose answer was lost.
-func (s *Store) Settle(ctx context.Context, id chat.CommitID) (stored bool, err error) {
+// changes it is the commit's own; without, it is that of an earlier Outcome whose answer was lost.
+func (s *Store) Outcome(ctx context.Context, id chat.CommitID) (stored bool, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		stored = false
 		_, err := exec(ctx, tx, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,NULL)", id.String(), s.unix())

@@ -122,7 +122,7 @@ func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, er
 
 func (r reader) usersChanged(ctx context.Context, since uint32) (users []chat.User, err error) {
 	if since == 0 {
-		room := chat.RoomOf(ctx)
+		room := chat.LimitOf(ctx)
 		found, err := r.all.get(ctx, []int{room})
 		return found[room].users, cmp.Or(err, found[room].err)
 	}
@@ -140,7 +140,7 @@ func (r reader) findEverybody(ctx context.Context, rooms []int) (map[int]everybo
 			continue
 		}
 		var all everybody
-		size, keep := fittingUsers(chat.WithRoom(ctx, room), &all.users)
+		size, keep := fittingUsers(chat.WithLimit(ctx, room), &all.users)
 		err := r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id", nil, keep)
 		if err != nil {
 			return nil, err

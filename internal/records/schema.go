@@ -180,8 +180,8 @@ func ownTables() []table {
 			primary: []string{"userId", "groupId"},
 		},
 		{
-			// One row per commit, until its counters are applied. changes NULL: the commit never was, see Settle; {}: it is
-			// only there for Settle, see Swept.
+			// One row per commit, until its counters are applied. changes NULL: the commit never was, see Outcome; {}: it is
+			// only there for Outcome, see Swept.
 			name:    "IMProxyCommit",
 			columns: join(chars("id", 32), unsigneds("created"), column{name: "changes", typ: text, null: true}),
 			primary: []string{"id"},
