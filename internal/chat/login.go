@@ -46,8 +46,10 @@ func HashPassword(password, salt string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Login checks a name and password. It returns ErrWrongLogin, ErrLockedOut, or a failure of the storage, which counts
-// as no failed login.
+// Login checks a name and password. It returns ErrWrongLogin, ErrLockedOut, or a failure of the
+// storage, which does not count as a failed login. A good login clears the failures that were
+// counted before it began. What others count meanwhile, through this proxy or another one, may stay:
+// it counts as later than this login.
 func (s *Service) Login(ctx context.Context, name, password string) (User, error) {
 	now := s.now()
 	failed, err := s.Failures.Count(ctx, name, now)
@@ -67,6 +69,9 @@ func (s *Service) Login(ctx context.Context, name, password string) (User, error
 			return User{}, err
 		}
 		return User{}, ErrWrongLogin
+	}
+	if failed == 0 {
+		return user, nil
 	}
 	return user, s.Failures.Clear(ctx, name)
 }
