@@ -68,6 +68,9 @@ func (s *Service) Login(ctx context.Context, name, password string) (User, error
 		}
 		return User{}, ErrWrongLogin
 	}
+	if failed == 0 {
+		return user, nil // there is nothing to forget
+	}
 	return user, s.store.Failures.Clear(ctx, name)
 }
 
