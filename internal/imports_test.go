@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"pdu":             {},
 	"catalog":         {"impb"},
 	"client":          {"catalog", "pdu"},
+	"bench":           {"client", "impb"},
 	"server":          {"descriptors", "pdu"},
 	"command":         {"catalog", "chat", "impb", "pdu", "server"},
 	"chat":            {},
