@@ -30,7 +30,7 @@ func (c *calling) request(ctx context.Context, e catalog.Entry, args []string) (
 		if terminal.Is(c.in) {
 			fmt.Fprintln(c.notes, "Type the JSON of the request; Ctrl-D ends it.")
 		}
-		b, err := interruptible(ctx, func() ([]byte, error) { return io.ReadAll(c.in) })
+		b, err := terminal.Interruptible(ctx, func() ([]byte, error) { return io.ReadAll(c.in) })
 		if err != nil {
 			return nil, fmt.Errorf("reading JSON from standard input: %w", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // run sends a request of kind e and prints its answer.
@@ -150,7 +151,7 @@ func (c *calling) unanswered(req proto.Message) error {
 	if wrong := outOfList(req.ProtoReflect()); len(wrong) > 0 {
 		why := fmt.Sprintf("There is no value %s: a proxy takes the field for missing then, and the request for none.",
 			strings.Join(wrong, ", nor "))
-		return &exitError{exitUnanswered, errors.New(what + "\n" + fold(why, "", lineWidth))}
+		return &exitError{exitUnanswered, errors.New(what + "\n" + terminal.Indent(why, "", lineWidth))}
 	}
 	docs, err := catalog.ReadDocs()
 	if err != nil {
@@ -158,7 +159,7 @@ func (c *calling) unanswered(req proto.Message) error {
 	}
 	why := docs.Of(req.ProtoReflect().Descriptor()) + "\n" +
 		"The proxy's log says why it was silent. It may also be busy (wait longer with --timeout), or its storage may fail."
-	return &exitError{exitUnanswered, errors.New(what + "\n" + fold(why, "", lineWidth))}
+	return &exitError{exitUnanswered, errors.New(what + "\n" + terminal.Indent(why, "", lineWidth))}
 }
 
 // checkRefused returns an error if that answer says that nothing was done.
@@ -189,7 +190,7 @@ func checkRefused(req, answer proto.Message) error {
 
 // refused is the error for an answer that says no.
 func refused(what, why string) error {
-	return &exitError{exitRefused, errors.New(what + "\n" + fold(why, "", lineWidth))}
+	return &exitError{exitRefused, errors.New(what + "\n" + terminal.Indent(why, "", lineWidth))}
 }
 
 func isMD5(password string) bool {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // lineWidth is how wide a terminal is taken to be.
@@ -16,7 +17,7 @@ const lineWidth = 80
 
 // list prints all requests.
 func (c *calling) list() error {
-	t := table{{"REQUEST", "COMMAND", "ANSWER", "WHAT IT IS FOR"}}
+	t := terminal.Table{{"REQUEST", "COMMAND", "ANSWER", "WHAT IT IS FOR"}}
 	for _, e := range catalog.Entries() {
 		answer := "none"
 		if e.Answer != nil {
@@ -24,7 +25,7 @@ func (c *calling) list() error {
 		}
 		t = append(t, []string{e.Name(), fmt.Sprintf("0x%04x", e.Command), answer, e.About})
 	}
-	if err := t.write(c.out); err != nil {
+	if err := t.Write(c.out); err != nil {
 		return err
 	}
 	_, err := fmt.Fprint(c.out, `
@@ -92,7 +93,7 @@ func (d *description) heading(of protoreflect.Descriptor) {
 	if !strings.HasPrefix(about, name) {
 		about = name + ": " + about
 	}
-	d.out.WriteString(fold(about, "", lineWidth) + "\n")
+	d.out.WriteString(terminal.Indent(about, "", lineWidth) + "\n")
 }
 
 // message writes about a message and its fields; with defaults, also about what those get that are left out.
@@ -112,7 +113,7 @@ func (d *description) message(m protoreflect.MessageDescriptor, defaults bool) {
 			}
 			line += "; " + text + " if left out"
 		}
-		d.out.WriteString(line + "\n" + fold(d.docs.Of(f), "      ", lineWidth) + "\n")
+		d.out.WriteString(line + "\n" + terminal.Indent(d.docs.Of(f), "      ", lineWidth) + "\n")
 	}
 }
 
@@ -140,25 +141,6 @@ func (d *description) enum(e protoreflect.EnumDescriptor) {
 	d.heading(e)
 	for i := range e.Values().Len() {
 		v := e.Values().Get(i)
-		fmt.Fprintf(&d.out, "%4d  %s\n%s\n", v.Number(), v.Name(), fold(d.docs.Of(v), "      ", lineWidth))
+		fmt.Fprintf(&d.out, "%4d  %s\n%s\n", v.Number(), v.Name(), terminal.Indent(d.docs.Of(v), "      ", lineWidth))
 	}
-}
-
-// fold breaks text into lines of at most that many places, each beginning with indent; breaks that it has stay.
-func fold(text, indent string, places int) string {
-	var lines []string
-	for paragraph := range strings.Lines(text) {
-		line := indent
-		for _, word := range strings.Fields(paragraph) {
-			if line != indent && len(line)+1+len(word) > places {
-				lines, line = append(lines, line), indent
-			}
-			if line != indent {
-				line += " "
-			}
-			line += word
-		}
-		lines = append(lines, line)
-	}
-	return strings.Join(lines, "\n")
 }

@@ -242,16 +242,3 @@ func TestExplainedFramesOfAnyKind(t *testing.T) {
 		}
 	}
 }
-
-func TestTextIsFoldedBetweenWords(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"", ""},
-		{"one two three", "  one two\n  three"},
-		{"one two\nthree", "  one two\n  three"},
-		{"unbreakable-anyhow x", "  unbreakable-anyhow\n  x"},
-	} {
-		if got := fold(c.text, "  ", 10); got != c.want {
-			t.Errorf("fold(%q) is %q, want %q", c.text, got, c.want)
-		}
-	}
-}

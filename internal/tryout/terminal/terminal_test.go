@@ -1,6 +1,7 @@
 package terminal_test
 
 import (
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +72,19 @@ func TestClean(t *testing.T) {
 		if got := terminal.Clean(text); got != want {
 			t.Errorf("Clean(%q) = %q, want %q", text, got, want)
 		}
+	}
+}
+
+// A shell takes what ShellWord returns for the word itself.
+func TestShellWord(t *testing.T) {
+	for _, word := range []string{"", "plain", "./a-b_c.d:1@x%y,z+", "王小明", "two words", "it's", "$HOME", "~", "a*b", "x=1", "`id`", "#", "!", "\\", "a\nb"} {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+terminal.ShellWord(word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("a shell takes %s for %q, %v", terminal.ShellWord(word), out, err)
+		}
+	}
+	if got := terminal.ShellWord("./王小明-1"); got != "./王小明-1" {
+		t.Errorf("%s needs no quotes", got)
 	}
 }
 
