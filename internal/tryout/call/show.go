@@ -1,8 +1,9 @@
-package main
+package call
 
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -12,11 +13,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// lineWidth is how wide a terminal is taken to be.
+// lineWidth is how many cells a line of these texts may take.
 const lineWidth = 80
 
-// list prints all requests.
-func (c *calling) list() error {
+// List prints all requests.
+func List(w io.Writer) error {
 	t := terminal.Table{{"REQUEST", "COMMAND", "ANSWER", "WHAT IT IS FOR"}}
 	for _, e := range catalog.Entries() {
 		answer := "none"
@@ -25,10 +26,10 @@ func (c *calling) list() error {
 		}
 		t = append(t, []string{e.Name(), fmt.Sprintf("0x%04x", e.Command), answer, e.About})
 	}
-	if err := t.Write(c.out); err != nil {
+	if err := t.Write(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprint(c.out, `
+	_, err := fmt.Fprint(w, `
 The answer to a ...Req is the ...Rsp of the same name. IMMsgData is answered by
 itself, with the id that the message got. More about one:
   dbproxy call --describe IMUsersInfoReq
@@ -36,21 +37,21 @@ itself, with the id that the message got. More about one:
 	return err
 }
 
-// example prints a filled request. Its bytes are always base64: what is printed is to be sent.
-func (c *calling) example(e catalog.Entry) error {
+// Example prints a filled request. Its bytes are in base64, as what is printed is to be sent.
+func Example(w io.Writer, e catalog.Entry) error {
 	m, err := catalog.Example(e, time.Now())
 	if err != nil {
 		return err
 	}
 	text, err := formatJSON(m, nil)
 	if err == nil {
-		_, err = c.out.Write(text)
+		_, err = w.Write(text)
 	}
 	return err
 }
 
-// describe prints what a request and its answer consist of.
-func (c *calling) describe(e catalog.Entry) error {
+// Describe prints what a request and its answer consist of.
+func Describe(w io.Writer, e catalog.Entry) error {
 	docs, err := catalog.ReadDocs()
 	if err != nil {
 		return err
@@ -72,7 +73,7 @@ func (c *calling) describe(e catalog.Entry) error {
 			d.enum(part)
 		}
 	}
-	_, err = c.out.Write(d.out.Bytes())
+	_, err = w.Write(d.out.Bytes())
 	return err
 }
 
@@ -96,7 +97,7 @@ func (d *description) heading(of protoreflect.Descriptor) {
 	d.out.WriteString(terminal.Indent(about, "", lineWidth) + "\n")
 }
 
-// message writes about a message and its fields; with defaults, also about what those get that are left out.
+// message writes about a message and its fields; with defaults, also what those get that are left out.
 func (d *description) message(m protoreflect.MessageDescriptor, defaults bool) {
 	d.heading(m)
 	nameWidth, typeWidth := 0, 0
@@ -106,7 +107,8 @@ func (d *description) message(m protoreflect.MessageDescriptor, defaults bool) {
 	}
 	for i := range m.Fields().Len() {
 		f := m.Fields().Get(i)
-		line := fmt.Sprintf("%4d  %-*s  %-*s  %s", f.Number(), nameWidth, f.Name(), typeWidth, d.typeName(f), f.Cardinality())
+		line := fmt.Sprintf("%4d  %-*s  %-*s  %s",
+			f.Number(), nameWidth, f.Name(), typeWidth, d.typeName(f), f.Cardinality())
 		if text, ok := catalog.Default(f); ok && defaults {
 			if text == "" {
 				text = "empty"
@@ -117,7 +119,7 @@ func (d *description) message(m protoreflect.MessageDescriptor, defaults bool) {
 	}
 }
 
-// typeName is the type of a field; one that has a name of its own gets a place among the parts.
+// typeName is the type of a field. One that has a name of its own joins the parts.
 func (d *description) typeName(f protoreflect.FieldDescriptor) string {
 	var part protoreflect.Descriptor
 	switch {
@@ -137,6 +139,7 @@ func (d *description) typeName(f protoreflect.FieldDescriptor) string {
 	return string(part.Name())
 }
 
+// enum writes about an enum and its values.
 func (d *description) enum(e protoreflect.EnumDescriptor) {
 	d.heading(e)
 	for i := range e.Values().Len() {
