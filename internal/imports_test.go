@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"tryout/company":  {"chat"},
 	"tryout/demo":     {"client", "impb", "tryout/company"},
 	"tryout/chatui":   {"client", "impb", "tryout/terminal"},
+	"tryout/call":     {"catalog", "chat", "client", "impb", "pdu", "tryout/terminal"},
 	"tryout/terminal": {},
 	"tryout/tail":     {"records", "tryout/terminal"},
 	"doctor":          {"chat", "doctor/finding", "records"},
