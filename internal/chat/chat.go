@@ -50,6 +50,7 @@ const DefaultVoiceKey = "12345678901234567890123456789012"
 // Service is the rules at work on one store, which nobody reaches through it past the rules. Make it with New and have
 // Run running; its methods are safe for concurrent use.
 type Service struct {
+	Administration
 	store     Store
 	committer *committer
 	reads     *turns // at most so many run at once
@@ -77,7 +78,8 @@ func New(store Store, opt Options) (*Service, error) {
 		opt.Committed = func(int, int, time.Duration, error) {}
 	}
 	return &Service{
-		store: store,
+		Administration: NewAdministration(store.Groups, opt.Now),
+		store:          store,
 		committer: &committer{
 			commits:   make(chan struct{}, mostCommits),
 			lanes:     newLanes(maxQueued),
