@@ -12,7 +12,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
-	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 )
@@ -82,18 +82,18 @@ func examineReplica(ctx context.Context, cfg *config.Config, master records.MySQ
 }
 
 func examineRedis(ctx context.Context, cfg *config.Config) []checkup.Subject {
-	var instances []counters.Named
+	var instances []checkup.Named
 	opt, err := redisOptions(cfg)
 	if err != nil {
 		return []checkup.Subject{unusable("Redis", "", err)}
 	}
 	for _, i := range []struct {
 		name string
-		at   counters.Instance
+		at   link.Instance
 	}{{"unread", opt.Unread}, {"group_set", opt.GroupSet}, {"token", opt.Token}, {"group_member", opt.GroupMember}} {
-		instances = append(instances, counters.Named{Name: i.name, Instance: i.at})
+		instances = append(instances, checkup.Named{Name: i.name, Instance: i.at})
 	}
-	return counters.CheckRedis(ctx, instances, nil)
+	return checkup.CheckRedis(ctx, instances, nil)
 }
 
 func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
@@ -102,7 +102,7 @@ func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
 	if err != nil {
 		return unusable(s.Name, s.Where, err)
 	}
-	s.Findings = []checkup.Finding{site.Checkup(ctx)}
+	s.Findings = []checkup.Finding{checkup.CheckMsfs(ctx, site)}
 	return s
 }
 
