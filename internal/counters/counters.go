@@ -3,29 +3,29 @@
 // On the embedded store the records count everything themselves, in the transaction that stores a
 // message: see Embedded. That is all there is to counters there.
 //
-// On MySQL the records count as well, and a copy stands in Redis, where original servers look and count
-// too: see Shared, and package redis for the copy. What is asked is answered by Redis. Where Redis is
-// away, is behind, or has lost what it had, the records answer. What is changed is stored by the records,
-// and the copy follows.
+// On MySQL the records count as well, and a copy stands in Redis, where original servers look and
+// count too: see Shared, and package redis for the copy. What is asked is answered by Redis. Where
+// Redis is away, is behind, or has lost what it had, the records answer. What is changed is stored
+// by the records, and the copy follows.
 //
 // # Failed logins
 //
-// Eleven failures of a login name within 30 minutes lock it out. They are counted by name, whether or
-// not anybody has it.
+// Eleven failures of a login name within 30 minutes lock it out. They are counted by name, whether
+// or not anybody has it.
 //
-// On the embedded store they are counted in the memory of the server (Failures). It writes them to a
-// table, for the commands beside it and for the next start. A name that is locked out is written before
-// its login is answered, and is looked up in the table at each further try. So a "user unlock" in another
-// process holds at once; all else follows within a second or two.
+// On the embedded store they are counted in the memory of the server (Failures). It writes them to
+// a table, for the commands beside it and for the next start. A name that is locked out is written
+// before its login is answered, and is looked up in the table at each further try. So a "user
+// unlock" in another process holds at once; all else follows within a second or two.
 //
-// On MySQL they are counted in Redis, for all proxies together (SharedFailures). While Redis is away
-// each proxy counts for itself.
+// On MySQL they are counted in Redis, for all proxies together (SharedFailures). While Redis is
+// away each proxy counts for itself.
 //
-// Anybody can make up names. So at most a million are remembered, in memory as in Redis. Beyond that the
-// names with the fewest failures are forgotten first, and of these the ones whose last failure is the
-// oldest: a flood of names that fail once each never pushes out one that is locked out. And at most 500
-// rows are written to the table in a second, which makes 900,000 in 30 minutes, after which they are
-// deleted. The rest stays in memory.
+// Anybody can make up names. So at most a million are remembered, in memory as in Redis. Beyond
+// that the names with the fewest failures are forgotten first, and of these the ones whose last
+// failure is the oldest: a flood of names that fail once each never pushes out one that is locked
+// out. And at most 500 rows are written to the table in a second, which makes 900,000 in 30
+// minutes, after which they are deleted. The rest stays in memory.
 package counters
 
 import (

@@ -36,7 +36,8 @@ type FailureTable interface {
 	// KeepFailures stores these times, the oldest first, in the place of what is stored of the
 	// names; no times: nothing is to be stored. It forgets some names without a failure since a
 	// time, and says whether there may be more of them.
-	KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (more bool, err error)
+	KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (more bool,
+		err error)
 }
 
 // Failures implements chat.Failures for one process that serves: in memory, and, if there is one,
@@ -75,7 +76,8 @@ func (k nameKey) String() string { return base64.RawURLEncoding.EncodeToString(k
 
 // failed are the latest failures of one name.
 type failed struct {
-	at  []int64 // Unix milliseconds, oldest first, at most chat.LockoutFailures: more make no difference
+	// Unix milliseconds, oldest first, at most chat.LockoutFailures: more make no difference
+	at  []int64
 	row rowState
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 )
 
-// SharedFailures implements chat.Failures in Redis, for all proxies: the times of the latest failures
-// of each name, bounded like Failures. While Redis is away each proxy counts for itself. Make it of the
-// copy; it is safe for concurrent use, and must not be copied.
+// SharedFailures implements chat.Failures in Redis, for all proxies: the times of the latest
+// failures of each name, bounded like Failures. While Redis is away each proxy counts for itself.
+// Make it of the copy; it is safe for concurrent use, and must not be copied.
 type SharedFailures struct {
 	Copy *redis.Copy
 
@@ -43,7 +43,9 @@ var ErrEachForItself = errors.New("while Redis is away each proxy counts failed 
 
 // LockedUntil returns until when a name is locked out; the zero time when it is not. While Redis is
 // away the error is ErrEachForItself, with the cause.
-func (f *SharedFailures) LockedUntil(ctx context.Context, name string, now time.Time) (time.Time, error) {
+func (f *SharedFailures) LockedUntil(
+	ctx context.Context, name string, now time.Time,
+) (time.Time, error) {
 	at, err := f.times(ctx, name, now)
 	return lockedUntil(at), forItself(err)
 }

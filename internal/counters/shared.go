@@ -14,17 +14,17 @@ type SharedRecords interface {
 	chat.Profiles
 	chat.Mutes
 	Find(ctx context.Context, group uint32) (chat.GroupInfo, error)
-	// InGroups returns the groups that each user is in, the latest joined first, with Count and the user
-	// in Users; Rev is 0 where the records do not count.
+	// InGroups returns the groups that each user is in, the latest joined first, with Count and the
+	// user in Users; Rev is 0 where the records do not count.
 	InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.Change, error)
 	// Mark is a value by name; ok is false when there is none.
 	Mark(ctx context.Context, name string) (value uint32, ok bool, err error)
 	SetMark(ctx context.Context, name string, value uint32) error
 }
 
-// Shared is the records with their copy in Redis, as several proxies and original servers share them.
-// It implements chat.Counters, chat.Mutes, chat.Tokens and chat.Profiles. It is safe for concurrent use.
-// The copy itself is the chat.Sequencer.
+// Shared is the records with their copy in Redis, as several proxies and original servers share
+// them. It implements chat.Counters, chat.Mutes, chat.Tokens and chat.Profiles. It is safe for
+// concurrent use. The copy itself is the chat.Sequencer.
 type Shared struct {
 	Records SharedRecords
 	Copy    *redis.Copy
@@ -76,7 +76,8 @@ func (s Shared) UnreadTotals(ctx context.Context, users []uint32) (map[uint32]ui
 	return totals, err
 }
 
-// groups returns the groups in which users have unread messages. Which groups they are in, the records say.
+// groups returns the groups in which users have unread messages. Which groups they are in, the
+// records say.
 func (s Shared) groups(ctx context.Context, users []uint32) (map[uint32][]chat.Count, error) {
 	in, err := s.Records.InGroups(ctx, users)
 	if err != nil {
@@ -102,7 +103,9 @@ func (s Shared) SetMute(ctx context.Context, group, user, value uint32) error {
 }
 
 // Mutes implements chat.Mutes.
-func (s Shared) Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
+func (s Shared) Mutes(
+	ctx context.Context, group uint32, users []uint32,
+) (map[uint32]uint32, error) {
 	if _, err := s.Records.Find(ctx, group); err != nil || len(users) == 0 {
 		return nil, err
 	}
@@ -151,7 +154,8 @@ func (s Shared) changed(ctx context.Context, now uint32, err error) error {
 // syncMark is the mark of how far the group sync has got, which original servers keep in Redis.
 const syncMark = "last_update_group"
 
-// Mark returns a mark of the records. How far the group sync has got Redis says where they do not know.
+// Mark returns a mark of the records. How far the group sync has got Redis says where they do not
+// know.
 func (s Shared) Mark(ctx context.Context, name string) (value uint32, ok bool, err error) {
 	value, ok, err = s.Records.Mark(ctx, name)
 	if err == nil && !ok && name == syncMark {

@@ -70,7 +70,7 @@ func (l *Link) probeUntilBack() {
 			}
 			l.why = err
 		}
-		back, after := l.why == nil, time.Since(l.since) // it may have failed again since it answered
+		back, after := l.why == nil, time.Since(l.since) // it may have failed again meanwhile
 		l.probing = !back
 		l.mu.Unlock()
 		if back {
@@ -126,9 +126,9 @@ func (l *Link) probe() error {
 
 // question is what an instance that is away for a reason is asked, to find out whether it is back.
 //
-// One that refused to write (it is full, or a replica) answers who reads all the time. So it is asked
-// to write what changes nothing: nobody ever sets that key. One that refused some commands or keys is
-// asked for all that we need.
+// One that refused to write (it is full, or a replica) answers who reads all the time. So it is
+// asked to write what changes nothing: nobody ever sets that key. One that refused some commands or
+// keys is asked for all that we need.
 func (l *Link) question(why error) []Command {
 	if IsDenied(why) || IsMissing(why) {
 		return l.opt.Needed()
@@ -159,8 +159,8 @@ func (l *Link) dial(
 	return conn, err
 }
 
-// redialled notes that a connection was made. Where there were connections before, a server may have
-// crashed, or handed over to its replica, and have lost the last that it was told.
+// redialled notes that a connection was made. Where there were connections before, a server may
+// have crashed, or handed over to its replica, and have lost the last that it was told.
 func (l *Link) redialled() {
 	l.mu.Lock()
 	again := l.client != nil

@@ -35,18 +35,22 @@ func Run(s *Script, key string, args ...string) Command {
 	return Command{Script: s, Keys: []string{key, Companion(key)}, Args: args}
 }
 
-// Companion is the key in which we note what we did to another. On a Cluster it is in the same slot.
+// Companion is the key in which we note what we did to another. On a Cluster it is in the same
+// slot.
 func Companion(key string) string { return "dbproxy:{" + key + "}" }
 
-// Build makes the command for the client library: a script by its text, or by its hash alone.
+// Build makes the command for the client library. With text a script is sent with its text, else by
+// its hash alone.
 func (c Command) Build(b rueidis.Builder, text bool) rueidis.Completed {
 	switch {
 	case c.Script == nil:
 		return b.Arbitrary(c.Name).Keys(c.Keys...).Args(c.Args...).Build()
 	case text:
-		return b.Arbitrary("EVAL", c.Script.text, strconv.Itoa(len(c.Keys))).Keys(c.Keys...).Args(c.Args...).Build()
+		b := b.Arbitrary("EVAL", c.Script.text, strconv.Itoa(len(c.Keys)))
+		return b.Keys(c.Keys...).Args(c.Args...).Build()
 	default:
-		return b.Arbitrary("EVALSHA", c.Script.sha, strconv.Itoa(len(c.Keys))).Keys(c.Keys...).Args(c.Args...).Build()
+		b := b.Arbitrary("EVALSHA", c.Script.sha, strconv.Itoa(len(c.Keys)))
+		return b.Keys(c.Keys...).Args(c.Args...).Build()
 	}
 }
 

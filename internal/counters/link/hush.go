@@ -2,14 +2,15 @@ package link
 
 import "strings"
 
-// echo begins what a server says of the arguments of a command that it does not know. Of AUTH and
-// HELLO they have the password.
+// echo is how a server begins to repeat the arguments of a command that it does not know. Those of
+// AUTH and HELLO hold the password.
 const echo = ", with args beginning with:"
 
-// hushed is an error without that.
+// hushed is an error without these arguments.
 type hushed struct{ error }
 
-// Hush is an error without the arguments that a server echoes; any other is returned as it is.
+// Hush returns an error without the arguments that a server repeats. It returns any other error as
+// it is.
 func Hush(err error) error {
 	if err != nil && strings.Contains(err.Error(), echo) {
 		return hushed{err}

@@ -17,28 +17,31 @@ const (
 	defaultConnectTimeout = 200 * time.Millisecond
 	defaultCallTimeout    = 500 * time.Millisecond
 
-	// stallTimeout is after how long without an answer a connection is given up. Without it a frozen server would hold
-	// a call for ten seconds.
+	// stallTimeout is how long a connection may be without an answer before it is closed. Without
+	// it a frozen server would hold a call for ten seconds.
 	stallTimeout = time.Second
-	// Refresh is the time between two questions for who is the master now. Beside that it is told.
-	Refresh     = 2 * time.Second
-	connBuffer  = 64 << 10
-	maxPipeline = 1 << 20 // commands; larger ones than the client's own limit would get connections of their own
+	// Refresh is the time between two questions for who is the master now. Sentinels and Clusters
+	// also tell of themselves.
+	Refresh    = 2 * time.Second
+	connBuffer = 64 << 10 // bytes
+	// maxPipeline is how many commands a pipeline may have. For larger ones than its own limit the
+	// client library would make more connections.
+	maxPipeline = 1 << 20
 )
 
-// Instance says where a Redis is and how to log in there: one server, a group under Sentinel, or a Cluster. Of Addr,
-// Sentinels and Cluster exactly one is set.
+// Instance says where a Redis is and how to log in there: one server, a group under Sentinel, or a
+// Cluster. Of Addr, Sentinels and Cluster exactly one is set.
 //
-// There is one connection to each server, on which everything is pipelined.
+// There is one connection to each server. All commands go through it in pipelines.
 type Instance struct {
-	Addr string // host:port of a single server
+	Addr string // HOST:PORT of a single server
 	DB   int    // the database; 0 on a Cluster
 
-	Sentinels                          []string // host:port of each sentinel
+	Sentinels                          []string // HOST:PORT of each Sentinel
 	SentinelMaster                     string   // the name by which they know the master
 	SentinelUsername, SentinelPassword string
 
-	Cluster []string // host:port of some nodes
+	Cluster []string // HOST:PORT of some nodes
 
 	Username, Password string
 	TLS                *tls.Config // nil: none
@@ -47,13 +50,14 @@ type Instance struct {
 	CallTimeout    time.Duration // 0: 500 ms
 }
 
-// String is the address, for logs; it holds no secret.
+// String is the address, for people. It holds no secret.
 func (i Instance) String() string {
 	switch {
 	case len(i.Cluster) > 0:
 		return "cluster " + strings.Join(i.Cluster, ",")
 	case len(i.Sentinels) > 0:
-		return fmt.Sprintf("%s/%d of sentinels %s", i.SentinelMaster, i.DB, strings.Join(i.Sentinels, ","))
+		return fmt.Sprintf("%s/%d of sentinels %s", i.SentinelMaster, i.DB,
+			strings.Join(i.Sentinels, ","))
 	default:
 		return fmt.Sprintf("%s/%d", i.Addr, i.DB)
 	}
@@ -61,8 +65,8 @@ func (i Instance) String() string {
 
 // Identity is equal for instances that can share connections. It holds secrets.
 func (i Instance) Identity() string {
-	return fmt.Sprintf("%s %q %q %q %q %p %v %v", i, i.Username, i.Password, i.SentinelUsername, i.SentinelPassword,
-		i.TLS, i.ConnectTimeout, i.CallTimeout)
+	return fmt.Sprintf("%s %q %q %q %q %p %v %v", i, i.Username, i.Password,
+		i.SentinelUsername, i.SentinelPassword, i.TLS, i.ConnectTimeout, i.CallTimeout)
 }
 
 // WithDefaults is the instance with timeouts in place of those that are not set.
@@ -76,7 +80,7 @@ func (i Instance) WithDefaults() Instance {
 	return i
 }
 
-// Check says what is wrong with the options; it asks no server.
+// Check returns what is wrong with the options; nil: nothing. It asks no server.
 func (i Instance) Check() error {
 	ways := 0
 	for _, addrs := range [][]string{{i.Addr}, i.Sentinels, i.Cluster} {
@@ -103,15 +107,15 @@ func (i Instance) Check() error {
 	return nil
 }
 
-// Client connects, with a client of its own. Connecting is bounded by ConnectTimeout, and the greeting
-// and every other exchange by CallTimeout. The caller closes it.
+// Client connects, with a client of its own. Connecting is bounded by ConnectTimeout, and the
+// greeting and every other exchange by CallTimeout. The caller closes it.
 func (i Instance) Client() (rueidis.Client, error) {
 	opt := i.options()
 	opt.ConnWriteTimeout = i.CallTimeout
 	return rueidis.NewClient(opt)
 }
 
-// options are what the client library is told.
+// options are the options for the client library.
 func (i Instance) options() rueidis.ClientOption {
 	opt := rueidis.ClientOption{
 		TLSConfig: i.TLS, Username: i.Username, Password: i.Password, SelectDB: i.DB,
@@ -121,7 +125,8 @@ func (i Instance) options() rueidis.ClientOption {
 		DisableCache:     true,
 		ClientSetInfo:    rueidis.DisableClientSetInfo,
 		BlockingPipeline: maxPipeline,
-		// One connection to a server, on which all is pipelined. Of several, each would be found dead by itself.
+		// One connection to a server. If there were several, each would have to be found dead by
+		// itself.
 		PipelineMultiplex: -1,
 
 		ReadBufferEachConn: connBuffer, WriteBufferEachConn: connBuffer,

@@ -2,9 +2,9 @@
 // sends pipelines of commands and scripts, and knows whether the Redis is there.
 //
 // A call that fails takes the whole instance out of use. From then on all calls fail at once, and a
-// probe asks the instance four times a second whether it is back. So a frozen Redis costs one timeout,
-// not one for each request. What the instance refused decides what the probe asks: one that is full
-// answers every question, and is back only when it takes writes.
+// probe asks the instance four times a second whether it is back. So a frozen Redis costs one
+// timeout, not one for each request. What the instance refused decides what the probe asks: one
+// that is full answers every question, and is back only when it takes writes.
 //
 // An instance that is back lacks what was stored while it was away. The link says so (Behind) until
 // its user has made up for that (CaughtUp).
@@ -23,9 +23,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Observer is told of every pipeline that was sent to an instance, for metrics: the instance's roles,
-// joined by commas, how many commands were sent, how long it took, and why there was no answer (nil:
-// there was one).
+// Observer is told of every pipeline that was sent to an instance, for metrics: the instance's
+// roles, joined by commas, how many commands were sent, how long it took, and why there was no
+// answer (nil: there was one).
 type Observer func(instance string, commands int, took time.Duration, err error)
 
 // Options are what a Link needs beside its instance. Only Observe may be nil.
@@ -36,11 +36,11 @@ type Options struct {
 
 	// Ask is the question that every instance in order has an answer to.
 	Ask Command
-	// Needed returns one command for each right that the user of the instance needs. It is asked of an
-	// instance that has refused something for want of a right.
+	// Needed returns one command for each right that the user of the instance needs. It is asked of
+	// an instance that has refused something for want of a right.
 	Needed func() []Command
-	// Returned is called when the instance is back, and when a lost connection to it was made anew. It
-	// must not wait.
+	// Returned is called when the instance is back, and when a lost connection to it was made anew.
+	// It must not wait.
 	Returned func()
 }
 
@@ -94,7 +94,7 @@ func (l *Link) awayError(err error) error {
 // Do sends commands in one pipeline. An error, of kind Unavailable, says that the instance is away:
 // some of the commands may have been done, or may be done later. Errors of single commands stand in
 // their results.
-func (l *Link) Do(ctx context.Context, commands []Command) (results []rueidis.RedisResult, err error) {
+func (l *Link) Do(ctx context.Context, commands ...Command) ([]rueidis.RedisResult, error) {
 	l.mu.Lock()
 	client, why := l.client, l.why
 	l.mu.Unlock()
@@ -108,7 +108,8 @@ func (l *Link) Do(ctx context.Context, commands []Command) (results []rueidis.Re
 	for i, c := range commands {
 		all[i] = c.Build(client.B(), false)
 	}
-	if results, err = l.send(ctx, client, all); err != nil {
+	results, err := l.send(ctx, client, all)
+	if err != nil {
 		return nil, err
 	}
 	return l.again(ctx, client, commands, results)
@@ -122,7 +123,8 @@ func (l *Link) again(
 	var at []int
 	var all []rueidis.Completed
 	for i, c := range commands {
-		if e, ok := rueidis.IsRedisErr(results[i].Error()); ok && e.IsNoScript() || len(at) > 0 && c.reads() {
+		e, ok := rueidis.IsRedisErr(results[i].Error())
+		if ok && e.IsNoScript() || len(at) > 0 && c.reads() {
 			at = append(at, i)
 			all = append(all, c.Build(client.B(), true))
 		}
@@ -156,7 +158,8 @@ func (l *Link) send(
 	switch {
 	case err == nil:
 		return results, nil
-	case ctx.Err() != nil && took < l.CallTimeout/2: // the caller was out of time, which says nothing about Redis
+	case ctx.Err() != nil && took < l.CallTimeout/2:
+		// The caller had no time left, which says nothing about Redis.
 		return nil, chat.Errorf(chat.Unavailable, "asking Redis: %w", err)
 	}
 	l.fail(err)

@@ -12,7 +12,8 @@ import (
 // Lines reads what a server says of itself in lines of "name:value", such as its INFO.
 func Lines(text string) map[string]string {
 	values := make(map[string]string)
-	for line := range strings.Lines(strings.TrimPrefix(text, "txt:")) { // which is how RESP3 marks a text
+	text = strings.TrimPrefix(text, "txt:") // which is how RESP3 marks a text
+	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		values[name] = value
 	}
@@ -20,8 +21,8 @@ func Lines(text string) map[string]string {
 }
 
 // Evicted is how many keys the instance's servers have evicted since they were started. ok is false
-// when they do not say. Only policies of the kind allkeys are counted: others take no key of ours, as
-// those never expire.
+// when they do not say. Only policies of the kind allkeys are counted: others take no key of ours,
+// as those never expire.
 func (l *Link) Evicted(ctx context.Context) (keys uint64, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, l.CallTimeout)
 	defer cancel()
@@ -48,9 +49,12 @@ func (l *Link) Evicted(ctx context.Context) (keys uint64, ok bool) {
 	return keys, ok
 }
 
-// Keys calls f with the names of all keys that begin with a prefix, about atOnce at a time. It does
-// not go through keys that are made or removed meanwhile, or may. It returns the first error of f.
-func (l *Link) Keys(ctx context.Context, prefix string, atOnce int64, f func(names []string) error) error {
+// Keys calls f with the names of all keys that begin with a prefix, about atOnce at a time, and
+// some perhaps twice. Keys that are made or removed meanwhile may be left out. It stops at the
+// first error of f, and returns it; its own errors are of kind Unavailable.
+func (l *Link) Keys(
+	ctx context.Context, prefix string, atOnce int64, f func(names []string) error,
+) error {
 	l.mu.Lock()
 	client := l.client
 	l.mu.Unlock()

@@ -12,24 +12,28 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/advice"
 )
 
-// IsDenied: the user may not use a command, or a key.
+// IsDenied reports whether an error says that the user may not use a command or a key.
 func IsDenied(err error) bool {
-	return err != nil && (strings.HasPrefix(err.Error(), "NOPERM") || strings.Contains(err.Error(), "-NOPERM") ||
-		strings.Contains(err.Error(), "ACL failure") || strings.Contains(err.Error(), "can't run this command") ||
+	return err != nil && (strings.HasPrefix(err.Error(), "NOPERM") ||
+		strings.Contains(err.Error(), "-NOPERM") ||
+		strings.Contains(err.Error(), "ACL failure") ||
+		strings.Contains(err.Error(), "can't run this command") ||
 		strings.Contains(err.Error(), "can't access"))
 }
 
-// IsMissing: the server does not have a command that every Redis has. Its rename-command may have taken it away, or it is
-// another program.
+// IsMissing reports whether an error says that the server lacks a command that every Redis has. Its
+// rename-command may have taken it away, or the server is another program.
 func IsMissing(err error) bool {
 	return err != nil && (strings.Contains(err.Error(), "unknown command") ||
 		strings.Contains(err.Error(), "Unknown Redis command called from"))
 }
 
-// namedCommand finds the command in "unknown command 'EVALSHA', with args …" and "no permissions to run the 'hset' command".
+// namedCommand finds the command in "unknown command 'EVALSHA', with args …" and in "no permissions
+// to run the 'hset' command".
 var namedCommand = regexp.MustCompile("(?:unknown command|run the) ['`]?([A-Za-z|]+)")
 
-// CommandOf is the command that an error is about, "one that our scripts use" where it does not say.
+// CommandOf is the command that an error is about. Where the error does not say, it is "one that
+// our scripts use".
 func CommandOf(err error) string {
 	if found := namedCommand.FindStringSubmatch(err.Error()); found != nil {
 		return strings.ToUpper(found[1])
@@ -37,12 +41,13 @@ func CommandOf(err error) string {
 	return "one that our scripts use"
 }
 
-// Grant is the statement that gives our user what it needs.
+// Grant is the command that gives our user the rights that it needs.
 func (i Instance) Grant() string {
-	return "ACL SETUSER " + i.User() + " ~* +@read +@write +@scripting +@connection +info +time +config|get"
+	return "ACL SETUSER " + i.User() + " ~* +@read +@write +@scripting +@connection +info +time " +
+		"+config|get"
 }
 
-// user is whom we are for the server.
+// User is the name under which the server knows us.
 func (i Instance) User() string {
 	if i.Username == "" {
 		return "default"
@@ -50,7 +55,8 @@ func (i Instance) User() string {
 	return i.Username
 }
 
-// keyNamed is a key of the configuration, of the first of an instance's names, and which others have the like.
+// keyNamed is a key of the configuration: that of the first of an instance's names. It adds which
+// other names have such a key, too.
 func keyNamed(names []string, rest string) string {
 	if len(names) == 1 {
 		return names[0] + "_" + rest
@@ -58,7 +64,8 @@ func keyNamed(names []string, rest string) string {
 	return fmt.Sprintf("%s_%s (and that of %s)", names[0], rest, strings.Join(names[1:], ", "))
 }
 
-// Mend is what to do about an instance, of those names in the configuration, that cannot be used.
+// Mend is what to do about an instance that cannot be used. names are what the configuration calls
+// it.
 func Mend(i Instance, names []string, err error) string {
 	if _, said := rueidis.IsRedisErr(err); said {
 		return MendRefusal(i, names, err)
@@ -66,34 +73,38 @@ func Mend(i Instance, names []string, err error) string {
 	return cmp.Or(advice.Mend(err), "see whether it runs, and what its log says")
 }
 
-// MendRefusal is what to do about what a server says to an instance of those names; places are the keys that say where
-// it is, if they may be wrong.
-func MendRefusal(i Instance, names []string, err error, places ...string) string {
+// MendRefusal is what to do about an error that a server itself answered. names are what the
+// configuration calls the instance; where, if given, are the keys that say where it is.
+func MendRefusal(i Instance, names []string, err error, where ...string) string {
 	has := func(texts ...string) bool {
-		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(err.Error(), text) })
+		said := func(text string) bool { return strings.Contains(err.Error(), text) }
+		return slices.ContainsFunc(texts, said)
 	}
 	switch {
 	case has("WRONGPASS", "invalid username-password", "invalid password"):
-		return fmt.Sprintf("the server has another password, or no such user: mend %s_username and %s", names[0],
-			keyNamed(names, "password"))
+		return fmt.Sprintf("the server has another password, or no such user: "+
+			"mend %s_username and %s", names[0], keyNamed(names, "password"))
 	case has("NOAUTH", "operation not permitted"):
-		return fmt.Sprintf("the server wants a password: set %s, and %s_username if it is not for the default user",
-			keyNamed(names, "password"), names[0])
+		return fmt.Sprintf("the server wants a password: set %s, and %s_username "+
+			"if it is not for the default user", keyNamed(names, "password"), names[0])
 	case has("without any password configured", "no password is set"):
 		return "take " + keyNamed(names, "password") + " out, or give the server one"
 	case has("DB index"):
 		return "mend " + names[0] + "_db, or raise \"databases\" in its configuration"
 	case has("cluster support disabled"):
-		return fmt.Sprintf("it is no Cluster: name it in %[1]s_host and %[1]s_port in place of %[1]s_cluster", names[0])
+		return fmt.Sprintf("it is no Cluster: name it in %[1]s_host and %[1]s_port "+
+			"in place of %[1]s_cluster", names[0])
 	case has("SELECT is not allowed in cluster mode"):
 		return "it is a Cluster: name its nodes in " + names[0] + "_cluster"
 	case has("DENIED"):
-		return "it is in protected mode: give it a password, and have it listen for this machine (bind)"
+		return "it is in protected mode: give it a password, " +
+			"and have it listen for this machine (bind)"
 	case IsDenied(err):
 		return "the user may not do all that it must: " + i.Grant()
 	case IsMissing(err):
-		return fmt.Sprintf("the server does not know the command %s: give it back (rename-command in its "+
-			"configuration), or name a Redis in %s_host and %s_port", CommandOf(err), names[0], names[0])
+		return fmt.Sprintf("the server does not know the command %s: give it back "+
+			"(rename-command in its configuration), or name a Redis in %s_host and %s_port",
+			CommandOf(err), names[0], names[0])
 	case has("No such master"):
 		return "mend " + names[0] + "_sentinel_master"
 	case has("LOADING"):
@@ -110,18 +121,20 @@ func MendRefusal(i Instance, names []string, err error, places ...string) string
 		return "it wants more replicas (min-replicas-to-write): start them"
 	case has("CLUSTERDOWN"):
 		return "see CLUSTER NODES for what is down"
-	case len(places) > 0:
-		return "see its log, or mend " + places[0]
+	case len(where) > 0:
+		return "see its log, or mend " + where[0]
 	default:
 		return "see its log"
 	}
 }
 
-// cannotServe are the first words of errors that say that a server cannot do what it could at another time.
-var cannotServe = []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM", "OOM",
+// cannotServe are the first words of errors by which a server says that it cannot serve now.
+var cannotServe = []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH",
+	"WRONGPASS", "NOPERM", "OOM",
 	"MISCONF", "NOREPLICAS", "BUSY"}
 
-// broken returns the error that says that a server cannot serve now, as opposed to one about a single command.
+// broken returns the first error among results that says that a server cannot serve now. Errors
+// about a single command are left out.
 func broken(results ...rueidis.RedisResult) error {
 	for _, r := range results {
 		err := r.Error()

@@ -24,7 +24,8 @@ func text(r rueidis.RedisResult) string {
 	return s
 }
 
-// failure is the error of a command. It is nil when there is an answer, be it that there is nothing.
+// failure is the error of a command. It is nil when there is an answer, be it that there is
+// nothing.
 func failure(r rueidis.RedisResult) error {
 	if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
 		return fmt.Errorf("Redis refused a command: %w", link.Hush(err))

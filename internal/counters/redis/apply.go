@@ -12,9 +12,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// Apply implements chat.Counters and records.Follower. Changes carry the counts of the records and their revision, so
-// the scripts add what is missing to what stands there: increments of original servers stay, and what was applied
-// before, or is older than that, changes nothing.
+// Apply implements records.Follower. Changes carry the counts of the records and their revision,
+// and the scripts add what is missing to what stands in Redis. So increments of original servers
+// stay. A change that was applied before, or is older than one that was, changes nothing.
 func (r *Copy) Apply(ctx context.Context, commits []chat.Commit) error {
 	if err := r.apply(ctx, commits); err != nil {
 		return err
@@ -46,8 +46,8 @@ func (r *Copy) apply(ctx context.Context, commits []chat.Commit) error {
 	return all.Wait()
 }
 
-// piece is how many changes are applied at a time: a batch of messages is one piece, and a backlog is several, each of
-// which gets its answer in time.
+// piece is how many changes are applied at a time. A batch of messages is one piece. A backlog is
+// several, so that each gets its answer in time.
 const piece = 1024
 
 func inPieces[T any](ctx context.Context, all []T, apply func(context.Context, []T) error) error {
@@ -62,8 +62,9 @@ func inPieces[T any](ctx context.Context, all []T, apply func(context.Context, [
 // applyTries is how often commands are sent again because an epoch began meanwhile.
 const applyTries = 5
 
-// inEpoch sends the commands that build returns for an epoch, again when that turns out not to be the current one; doing
-// them twice does no harm. It returns the epoch and the answers; what Redis refused to do is logged.
+// inEpoch sends the commands that build returns for an epoch. When that turns out not to be the
+// current one, it sends those for the next: the commands may be done twice without harm. It returns
+// the epoch and the answers, and logs what Redis refused to do.
 func (r *Copy) inEpoch(ctx context.Context, ro *role, build func(at uint32) []link.Command) (
 	at uint32, results []rueidis.RedisResult, err error,
 ) {
@@ -88,10 +89,12 @@ func (r *Copy) inEpoch(ctx context.Context, ro *role, build func(at uint32) []li
 		}
 		at = 0
 	}
-	return 0, nil, chat.Errorf(chat.Unavailable, "Redis %s (%s) loses what it has again and again", ro.name, ro.Instance)
+	return 0, nil, chat.Errorf(chat.Unavailable, "Redis %s (%s) loses what it has again and again",
+		ro.name, ro.Instance)
 }
 
-// complain logs what Redis refused to do: a key of the wrong type. Trying again would not help.
+// complain logs which commands Redis refused, as it does where a key has another type. They are not
+// tried again, which would not help.
 func (r *Copy) complain(commands []link.Command, results []rueidis.RedisResult) {
 	for i, c := range commands {
 		if err := failure(results[i]); err != nil {
@@ -100,7 +103,8 @@ func (r *Copy) complain(commands []link.Command, results []rueidis.RedisResult) 
 	}
 }
 
-// applyCounts moves ids and counts, in one pipeline, and in a second one the levels of groups: they go by the counts.
+// applyCounts moves ids and counts in one pipeline. In a second one it moves the levels of groups,
+// which depend on the counts.
 func (r *Copy) applyCounts(ctx context.Context, changes []chat.Change) error {
 	counts := make(map[int]int) // where the count of changes[i] is among the results
 	_, results, err := r.inEpoch(ctx, r.unread, func(at uint32) (commands []link.Command) {
@@ -120,11 +124,12 @@ func (r *Copy) applyCounts(ctx context.Context, changes []chat.Change) error {
 			c := changes[i]
 			count, ok := number(results[k])
 			if !ok || count <= 0 {
-				continue // nothing is written while there is nothing
+				continue // a group without messages has no levels
 			}
 			for _, u := range c.Users {
 				level := strconv.FormatInt(max(0, count-int64(u.Unread)), 10)
-				commands = append(commands, link.Run(moveLevel, levelKey(u.User, c.Talk.A), revision(at, c.Rev), level))
+				commands = append(commands, link.Run(moveLevel, levelKey(u.User, c.Talk.A),
+					revision(at, c.Rev), level))
 			}
 		}
 		return commands
@@ -132,12 +137,13 @@ func (r *Copy) applyCounts(ctx context.Context, changes []chat.Change) error {
 	return err
 }
 
-// moveCounts moves the counts of a talk, a group's first, and its id, which was given out without Redis if that was
-// away.
+// moveCounts moves the counts of a talk, that of a group first, and its last id: when Redis was
+// away, ids were given out without it.
 func moveCounts(at uint32, c chat.Change) (commands []link.Command) {
 	rev := revision(at, c.Rev)
 	if c.Talk.Kind == chat.Group {
-		commands = append(commands, link.Run(moveCount, countKey(c.Talk.A), rev, decimal(c.Before), decimal(c.Count)))
+		commands = append(commands, link.Run(moveCount, countKey(c.Talk.A), rev, decimal(c.Before),
+			decimal(c.Count)))
 		if c.New || c.LastID > 0 {
 			commands = append(commands, link.Run(raise, groupIDKey(c.Talk.A), decimal(c.LastID)))
 		}
@@ -147,17 +153,24 @@ func moveCounts(at uint32, c chat.Change) (commands []link.Command) {
 		commands = append(commands, link.Run(raise, pairIDKey(c.Relation), decimal(c.LastID)))
 	}
 	for _, u := range c.Users {
-		commands = append(commands, link.Run(movePair, unreadKey(u.User), decimal(c.Talk.Peer(u.User)), rev, flag(u.Clear),
-			decimal(u.Before), decimal(u.Unread)))
+		commands = append(commands, link.Run(movePair, unreadKey(u.User),
+			decimal(c.Talk.Peer(u.User)),
+			rev, flag(u.Clear), decimal(u.Before), decimal(u.Unread)))
 	}
 	return commands
 }
 
-// fields are what a change says of the fields of a hash.
+// fields are what a change says of the fields of a group's hash.
 type fields struct {
 	key    string
-	suffix string
-	pairs  []string // user, value; no value: it goes
+	suffix string   // ends the name of each field, after the user
+	pairs  []string // user, value, user, value, …; an empty value removes the field
+}
+
+// fill is the command that makes the hash complete.
+func (f fields) fill(at, rev uint32) link.Command {
+	args := append([]string{decimal(at), revision(at, rev), f.suffix}, f.pairs...)
+	return link.Run(fillFields, f.key, args...)
 }
 
 func membersOf(c chat.Change) fields {
@@ -180,9 +193,12 @@ func mutesOf(c chat.Change) fields {
 	return f
 }
 
-// applyFields brings the hashes of the changes' groups up to date. One that lost something is made complete, also where
-// the change says nothing about it: so a group is there again, for original servers, as soon as there is talk in it.
-func (r *Copy) applyFields(ctx context.Context, ro *role, changes []chat.Change, of func(chat.Change) fields) error {
+// applyFields brings the hashes of the changes' groups up to date. One that lost something is made
+// complete, also where the change says nothing about it. So original servers find a group again as
+// soon as there is talk in it.
+func (r *Copy) applyFields(
+	ctx context.Context, ro *role, changes []chat.Change, of func(chat.Change) fields,
+) error {
 	var groups []uint32
 	at, results, err := r.inEpoch(ctx, ro, func(at uint32) (commands []link.Command) {
 		groups = nil
@@ -195,7 +211,8 @@ func (r *Copy) applyFields(ctx context.Context, ro *role, changes []chat.Change,
 				continue // nothing can be missing
 			}
 			groups = append(groups, c.Talk.A)
-			args := append([]string{decimal(at), revision(at, c.Rev), flag(c.New), f.suffix}, f.pairs...)
+			args := append([]string{decimal(at), revision(at, c.Rev), flag(c.New), f.suffix},
+				f.pairs...)
 			commands = append(commands, link.Run(moveFields, f.key, args...))
 		}
 		return commands
@@ -213,7 +230,9 @@ func (r *Copy) applyFields(ctx context.Context, ro *role, changes []chat.Change,
 }
 
 // fillFields makes the hashes of groups complete from the records.
-func (r *Copy) fillFields(ctx context.Context, ro *role, at uint32, groups []uint32, of func(chat.Change) fields) error {
+func (r *Copy) fillFields(
+	ctx context.Context, ro *role, at uint32, groups []uint32, of func(chat.Change) fields,
+) error {
 	if len(groups) == 0 {
 		return nil
 	}
@@ -223,8 +242,7 @@ func (r *Copy) fillFields(ctx context.Context, ro *role, at uint32, groups []uin
 	}
 	var commands []link.Command
 	for _, c := range now {
-		f := of(c)
-		commands = append(commands, link.Run(fillFields, f.key, append([]string{decimal(at), revision(at, c.Rev), f.suffix}, f.pairs...)...))
+		commands = append(commands, of(c).fill(at, c.Rev))
 	}
 	got, err := r.ask(ctx, ro, at, commands)
 	if err == nil {

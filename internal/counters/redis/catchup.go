@@ -9,9 +9,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// An instance that is back after it was away has all it had, as far as the epochs can tell, but not what was stored
-// meanwhile: the commits of every proxy that could not reach it. Until they are applied the records are asked instead.
-// Proxies do not see at the same moment that it is back: so they have some time before it is looked for what they left.
+// An instance that is back lacks what was stored while it was away: the commits of all proxies that
+// could not reach it. The epochs do not show that. Until these commits are applied, the records are
+// asked instead. Not all proxies see at the same moment that the instance is back, and until they
+// do they leave more of such commits. So each waits a while before it applies them.
 const (
 	catchUpAfter = link.Refresh + beatEvery
 	catchUpMost  = 200 // commits at a time
@@ -29,7 +30,7 @@ var (
 	errLost   = errors.New("Redis has lost what it was asked for")
 )
 
-// catchUp applies what instances lack that came back a while ago.
+// catchUp applies what is missing in the instances that came back a while ago.
 func (r *Copy) catchUp(ctx context.Context) error {
 	due := make(map[*link.Link]time.Time)
 	for _, l := range r.links {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/redis/rueidis"
 
@@ -12,8 +13,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 )
 
-// Comparison compares Redis with the state of the records, and brings it up to that. It reads and writes the same keys as
-// proxies at work do, by the same revisions. To compare, the Redis need not be in Use; to bring it up, it must be.
+// Comparison compares Redis with the state of the records, and reconciles it with them, for the
+// doctor. It reads and writes the same keys as proxies at work do, by the same revisions. Comparing
+// works on a Copy that is not in Use; reconciling needs one that is.
 type Comparison struct{ Copy *Copy }
 
 // Apply applies commits whose counts have not been applied.
@@ -24,31 +26,32 @@ func (c Comparison) Apply(ctx context.Context, commits []chat.Commit) error {
 // perPipeline is how many commands one pipeline has at most.
 const perPipeline = 1000
 
-// Reachable asks every instance for an answer; the error says which have none, and why.
+// Reachable asks every instance for an answer. The error says which has none, and why.
 func (c Comparison) Reachable(ctx context.Context) error {
 	for _, ro := range c.Copy.roles {
-		if _, err := ro.Do(ctx, []link.Command{link.Plain("GET", epochKey(ro.name))}); err != nil {
+		if _, err := ro.Do(ctx, link.Plain("GET", epochKey(ro.name))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// question is a number of commands whose answers are looked at by functions of their own.
+// question is some commands, each with a function that reads the answer (nil: nobody does).
 type question struct {
 	commands []link.Command
-	looks    []func(rueidis.RedisResult)
+	readers  []func(rueidis.RedisResult)
 }
 
-func (q *question) add(c link.Command, look func(rueidis.RedisResult)) {
-	q.commands, q.looks = append(q.commands, c), append(q.looks, look)
+func (q *question) add(c link.Command, read func(rueidis.RedisResult)) {
+	q.commands, q.readers = append(q.commands, c), append(q.readers, read)
 }
 
-// ask sends the commands, some at a time, and has the answers looked at, in their order.
+// ask sends the commands, some at a time, and has the answers read, in their order. It ends with
+// the first error.
 func (q *question) ask(ctx context.Context, ro *role) error {
 	for len(q.commands) > 0 {
 		n := min(len(q.commands), perPipeline)
-		results, err := ro.Do(ctx, q.commands[:n])
+		results, err := ro.Do(ctx, q.commands[:n]...)
 		if err != nil {
 			return err
 		}
@@ -56,16 +59,18 @@ func (q *question) ask(ctx context.Context, ro *role) error {
 			if err := failure(r); err != nil {
 				return fmt.Errorf("%s: %w", q.commands[i].Keys[0], err)
 			}
-			q.looks[i](r)
+			if read := q.readers[i]; read != nil {
+				read(r)
+			}
 		}
-		q.commands, q.looks = q.commands[n:], q.looks[n:]
+		q.commands, q.readers = q.commands[n:], q.readers[n:]
 	}
 	return nil
 }
 
 // epochOf is a role's epoch as it stands in Redis; 0: there is none.
 func (c Comparison) epochOf(ctx context.Context, ro *role) (uint32, error) {
-	results, err := ro.Do(ctx, []link.Command{link.Plain("GET", epochKey(ro.name))})
+	results, err := ro.Do(ctx, link.Plain("GET", epochKey(ro.name)))
 	if err != nil {
 		return 0, err
 	}
@@ -73,9 +78,9 @@ func (c Comparison) epochOf(ctx context.Context, ro *role) (uint32, error) {
 	return id, nil
 }
 
-// Compare tells how Redis differs from the state of talks. With whole it also tells which unread counters, counts and mutes
-// of the records are lost in Redis; originals beside us move those in Redis alone, so that is asked before the records are
-// given up.
+// Compare tells how Redis differs from the state of talks; i is the index of the talk in states.
+// With whole it also tells which unread counters, counts and mutes of the records Redis has lost.
+// That is asked before the records are given up: originals move these in Redis alone.
 func (c Comparison) Compare(
 	ctx context.Context, states []chat.Change, whole bool,
 	differs func(i int, kind finding.Kind, text string),
@@ -90,13 +95,16 @@ func (c Comparison) Compare(
 			differs(i, kind, nameOf(s, kind)+": "+fmt.Sprintf(format, args...))
 		}
 		if s.LastID > 0 {
-			unread.add(link.Plain("GET", idKey(reserveOf(s))), func(r rueidis.RedisResult) { compareID(text(r), s.LastID, tell) })
+			unread.add(link.Plain("GET", idKey(reserveOf(s))),
+				func(r rueidis.RedisResult) { compareID(text(r), s.LastID, tell) })
 		}
 		if s.Talk.Kind == chat.Group {
 			compareCounts(&unread, s, epoch, whole, tell)
-			members.add(link.Plain("HGETALL", membersKey(s.Talk.A)), func(r rueidis.RedisResult) { compareMembers(r, s, tell) })
+			members.add(link.Plain("HGETALL", membersKey(s.Talk.A)),
+				func(r rueidis.RedisResult) { compareMembers(r, s, tell) })
 			if whole && len(s.Mutes) > 0 {
-				mutes.add(link.Plain("HGETALL", mutesKey(s.Talk.A)), func(r rueidis.RedisResult) { compareMutes(r, s, tell) })
+				mutes.add(link.Plain("HGETALL", mutesKey(s.Talk.A)),
+					func(r rueidis.RedisResult) { compareMutes(r, s, tell) })
 			}
 			continue
 		}
@@ -115,7 +123,8 @@ func (c Comparison) Compare(
 	return mutes.ask(ctx, c.Copy.groupSet)
 }
 
-// nameOf is the talk, and where it is about ids of a pair the relation, too: each has its own.
+// nameOf names the talk for a finding. One about the ids of a pair names the relation, too, as each
+// relation has ids of its own.
 func nameOf(s chat.Change, kind finding.Kind) string {
 	if s.Talk.Kind == chat.Pair && kind == finding.IDBehind {
 		return fmt.Sprintf("%s, relation %d", s.Talk, s.Relation)
@@ -123,8 +132,11 @@ func nameOf(s chat.Change, kind finding.Kind) string {
 	return s.Talk.String()
 }
 
-func reserveOf(s chat.Change) chat.Reserve { return chat.Reserve{Talk: s.Talk, Relation: s.Relation} }
+func reserveOf(s chat.Change) chat.Reserve {
+	return chat.Reserve{Talk: s.Talk, Relation: s.Relation}
+}
 
+// telling is told of a difference.
 type telling func(kind finding.Kind, format string, args ...any)
 
 func compareID(value string, last uint32, tell telling) {
@@ -141,13 +153,8 @@ func compareID(value string, last uint32, tell telling) {
 
 // applied reports whether a companion's field ("rev abs") says that a revision was applied.
 func applied(field string, epoch, rev uint32) bool {
-	for i := range len(field) {
-		if field[i] == ' ' {
-			field = field[:i]
-			break
-		}
-	}
-	n, err := strconv.ParseUint(field, 10, 64)
+	applied, _, _ := strings.Cut(field, " ")
+	n, err := strconv.ParseUint(applied, 10, 64)
 	return err == nil && n >= uint64(epoch)<<32|uint64(rev)
 }
 
@@ -162,7 +169,17 @@ func compareUnread(q *question, s chat.Change, u chat.Moved, epoch uint32, tell 
 	})
 }
 
-// compareCounts compares the count of a group and the levels of its members, which must not be ahead of it.
+// levelsOf is how many messages of a group its users have seen, by user.
+func levelsOf(s chat.Change) map[uint32]uint32 {
+	levels := make(map[uint32]uint32, len(s.Users))
+	for _, u := range s.Users {
+		levels[u.User] = s.Count - min(u.Unread, s.Count)
+	}
+	return levels
+}
+
+// compareCounts compares the count of a group, and the levels of its members, which must not be
+// ahead of the count.
 func compareCounts(q *question, s chat.Change, epoch uint32, whole bool, tell telling) {
 	var sent uint32
 	key := countKey(s.Talk.A)
@@ -172,18 +189,17 @@ func compareCounts(q *question, s chat.Change, epoch uint32, whole bool, tell te
 			tell(finding.CountBehind, "%d messages were sent, Redis has %d", s.Count, sent)
 		}
 	})
-	levels := make(map[uint32]uint32, len(s.Users))
-	for _, u := range s.Users {
-		levels[u.User] = s.Count - min(u.Unread, s.Count)
-	}
+	levels := levelsOf(s)
 	for _, m := range s.Members {
 		q.add(link.Plain("HGET", levelKey(m.User, s.Talk.A), "count"), func(r rueidis.RedisResult) {
 			level := count(text(r))
 			if level > sent && sent >= s.Count {
-				tell(finding.LevelAhead, "user %d has seen %d messages of %d in Redis", m.User, level, sent)
+				tell(finding.LevelAhead, "user %d has seen %d messages of %d in Redis",
+					m.User, level, sent)
 			}
 			if whole && level < levels[m.User] {
-				tell(finding.CountBehind, "user %d has seen %d messages, Redis has %d", m.User, levels[m.User], level)
+				tell(finding.CountBehind, "user %d has seen %d messages, Redis has %d",
+					m.User, levels[m.User], level)
 			}
 		})
 	}
@@ -212,7 +228,7 @@ func compareMutes(r rueidis.RedisResult, s chat.Change, tell telling) {
 	}
 }
 
-// CompareDevices tells which push tokens Redis has lost.
+// CompareDevices tells which push tokens Redis has lost; i is the index in devices.
 func (c Comparison) CompareDevices(
 	ctx context.Context, devices []chat.Device, differs func(i int, kind finding.Kind, text string),
 ) error {
@@ -223,7 +239,8 @@ func (c Comparison) CompareDevices(
 		}
 		q.add(link.Plain("GET", deviceKey(d.User)), func(r rueidis.RedisResult) {
 			if rueidis.IsRedisNil(r.Error()) {
-				differs(i, finding.TokenMissing, fmt.Sprintf("user %d has set a push token, Redis has none", d.User))
+				differs(i, finding.TokenMissing,
+					fmt.Sprintf("user %d has set a push token, Redis has none", d.User))
 			}
 		})
 	}

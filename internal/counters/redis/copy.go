@@ -16,10 +16,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// Options are the instances by their role, each of which may be the same as another, and what else a
-// Copy needs.
+// Options are the instances by their role, each of which may be the same as another, and what else
+// a Copy needs.
 type Options struct {
-	Unread      link.Instance // ids, unread counters, what of groups was sent and seen, failed logins
+	Unread      link.Instance // ids, unread counters, counts and levels of groups, failed logins
 	GroupSet    link.Instance // mutes
 	Token       link.Instance // push tokens
 	GroupMember link.Instance // members of groups
@@ -29,15 +29,18 @@ type Options struct {
 	Observe link.Observer    // is told of every pipeline; may be nil
 }
 
-// Records is what a Copy needs of the records: what they know, to give back what Redis has lost, and
-// where the epochs stand. What they return is never older than what this process has been told of.
+// Records is what a Copy needs of the records: what they know, to give back what Redis has lost,
+// and where the epochs stand. What they return is never older than what this process has been told
+// of.
 type Records interface {
 	// PairsNow returns all pairs of these users that the records count, with their revisions. Users
 	// names those of each pair who were asked for.
 	PairsNow(ctx context.Context, users []uint32) ([]chat.Change, error)
-	// GroupsNow returns the members and mutes of groups. Members may be newer than Rev says, but not older.
+	// GroupsNow returns the members and mutes of groups. Members may be newer than Rev says, but
+	// not older.
 	GroupsNow(ctx context.Context, groups []uint32) ([]chat.Change, error)
-	// DevicesNow returns the push tokens that users have set; Token is empty where it now belongs to another.
+	// DevicesNow returns the push tokens that users have set; Token is empty where it now belongs
+	// to another.
 	DevicesNow(ctx context.Context, users []uint32) ([]chat.Device, error)
 
 	Marks
@@ -54,9 +57,9 @@ type Marks interface {
 	RaiseMarks(ctx context.Context, values map[string]uint32) error
 }
 
-// Copy is the copy in Redis. It implements chat.Sequencer and records.Follower. Its reads have an error
-// when the records must be asked instead: Redis is away, behind the records, or has lost what it had.
-// It is safe for concurrent use.
+// Copy is the copy in Redis. It implements chat.Sequencer and records.Follower. Its reads have an
+// error when the records must be asked instead: Redis is away, behind the records, or has lost what
+// it had. It is safe for concurrent use.
 type Copy struct {
 	now     func() time.Time
 	log     *slog.Logger
@@ -69,13 +72,15 @@ type Copy struct {
 	wake chan struct{} // holds one; has Run compare the epochs soon
 	tail tail
 
-	noted    bool                     // total_user_update is there; owned by Use, then by Run
-	evicted  map[*link.Link]evictions // owned by Run
-	replayed map[*link.Link]time.Time // when the instance had come back that the tail was last applied to; owned by Run
+	// Use owns what follows, and then Run.
+
+	noted    bool // total_user_update is there
+	evicted  map[*link.Link]evictions
+	replayed map[*link.Link]time.Time // when each was back that the tail was applied to, as of Back
 }
 
-// Open connects to all instances. Those that cannot be reached are tried again in the background: see
-// Away. An error says that the options are wrong.
+// Open connects to all instances. Those that cannot be reached are tried again in the background:
+// see Away. An error says that the options are wrong.
 func Open(opt Options) (*Copy, error) {
 	r := &Copy{
 		now: opt.Now, log: opt.Log, wake: make(chan struct{}, 1),
@@ -149,7 +154,8 @@ func (r *Copy) Use(ctx context.Context, records Records) {
 		if len(r.Away()) > 0 {
 			level = slog.LevelDebug // the log says already that it is away
 		}
-		r.log.Log(ctx, level, "cannot tell yet whether Redis still has what it had; asking the records meanwhile",
+		r.log.Log(ctx, level, "cannot tell yet whether Redis still has what it had; asking the "+
+			"records meanwhile",
 			"err", err)
 	}
 }
@@ -197,14 +203,16 @@ func (r *Copy) Away() (missing []Missing) {
 // answers are what a role's instance answered to a pipeline.
 type answers struct {
 	results []rueidis.RedisResult
-	// sound: the instance has lost nothing, as far as it can tell, since we last compared it with the
-	// records.
+	// sound: the instance has lost nothing, as far as it can tell, since we last compared it with
+	// the records.
 	sound bool
 }
 
 // consult is ask for answers that are to be believed. It fails while the instance is behind the
 // records, and when that turns out only with its answer.
-func (r *Copy) consult(ctx context.Context, ro *role, at uint32, commands []link.Command) (answers, error) {
+func (r *Copy) consult(
+	ctx context.Context, ro *role, at uint32, commands []link.Command,
+) (answers, error) {
 	if ro.Behind() {
 		return answers{}, errBehind
 	}
@@ -216,8 +224,10 @@ func (r *Copy) consult(ctx context.Context, ro *role, at uint32, commands []link
 }
 
 // ask sends commands that were made while the epoch was at, and asks for the epoch after them.
-func (r *Copy) ask(ctx context.Context, ro *role, at uint32, commands []link.Command) (answers, error) {
-	results, err := ro.Do(ctx, append(commands, link.Plain("GET", epochKey(ro.name))))
+func (r *Copy) ask(
+	ctx context.Context, ro *role, at uint32, commands []link.Command,
+) (answers, error) {
+	results, err := ro.Do(ctx, append(commands, link.Plain("GET", epochKey(ro.name)))...)
 	if err != nil {
 		return answers{}, err
 	}

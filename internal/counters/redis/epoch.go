@@ -14,13 +14,13 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// The first epoch is special: what was there before it are the counters of original servers, which are
-// taken over. Epochs are kept by role, not by address: an instance that was moved elsewhere without its
-// keys has lost them, too.
+// The first epoch is special: what was there before it are the counters of original servers, which
+// are taken over. Epochs are kept by role, not by address: an instance that was moved elsewhere
+// without its keys has lost them, too.
 const firstEpoch = 1
 
-// begins is the epoch that the role's instance begins with. On a Cluster only what was filled is ever
-// believed: it may lose the keys of one node, and keep that of the epoch, which is on another.
+// begins is the epoch that the role's instance begins with. On a Cluster only what was filled is
+// ever believed: it may lose the keys of one node, and keep that of the epoch, which is on another.
 func (ro *role) begins() uint32 {
 	if len(ro.Cluster) > 0 {
 		return firstEpoch + 1
@@ -31,8 +31,9 @@ func (ro *role) begins() uint32 {
 const (
 	beatEvery      = time.Second
 	compareTimeout = 2 * time.Second
-	// restored is by how many beats the records are behind Redis only when they come from a backup. The
-	// beat in Redis is raised to one more than is recorded, so it is no clock, and is never further ahead.
+	// restored is how many beats the records may be behind Redis. The beat in Redis is raised to
+	// one more than is recorded, and is no clock. So records that are further behind come from a
+	// backup.
 	restored = 60
 	// compareTries is how often a comparison begins anew because another process was faster.
 	compareTries = 10
@@ -47,7 +48,7 @@ type role struct {
 	*link.Link
 	name string
 
-	// comparing is held by who compares the epochs. It is a semaphore so that waiting for it ends with a
+	// comparing is held by who compares the epochs. It is no mutex, as waiting for it ends with a
 	// context.
 	comparing *semaphore.Weighted
 
@@ -64,8 +65,8 @@ func (ro *role) known() uint32 {
 	return ro.epoch
 }
 
-// matches reports whether the value in Redis is the epoch that we know, with no older beat than we have
-// seen, and whether that epoch was current (at) when the question was put together.
+// matches reports whether the value in Redis is the epoch that we know, with no older beat than we
+// have seen, and whether that epoch was current (at) when the question was put together.
 func (ro *role) matches(value string, at uint32) bool {
 	id, beat := parseEpoch(value)
 	ro.mu.Lock()
@@ -112,10 +113,12 @@ func parseEpoch(value string) (id, beat uint32) {
 }
 
 // revision orders the records' revisions of a talk across epochs: see scripts.go.
-func revision(epoch, rev uint32) string { return strconv.FormatUint(uint64(epoch)<<32|uint64(rev), 10) }
+func revision(epoch, rev uint32) string {
+	return strconv.FormatUint(uint64(epoch)<<32|uint64(rev), 10)
+}
 
-// Run keeps the copy whole until ctx ends: every second it compares the epochs, raises the beats, and
-// applies what instances lack that were away. It always returns nil.
+// Run keeps the copy whole until ctx ends: every second it compares the epochs, raises the beats,
+// and applies what instances lack that were away. It always returns nil.
 func (r *Copy) Run(ctx context.Context) error {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
@@ -158,9 +161,9 @@ func (r *Copy) freshEpoch(ctx context.Context, ro *role) (uint32, error) {
 	return ro.known(), nil
 }
 
-// compare compares the epoch of a role in Redis with that in the records, and begins a new one if either
-// has lost something. The records are read first: their beat is ahead of that in Redis only when Redis
-// has lost it.
+// compare compares the epoch of a role in Redis with that in the records, and begins a new one if
+// either has lost something. The records are read first: their beat is ahead of that in Redis only
+// when Redis has lost it.
 func (r *Copy) compare(ctx context.Context, ro *role) error {
 	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
 	defer cancel()
@@ -175,14 +178,15 @@ func (r *Copy) compare(ctx context.Context, ro *role) error {
 		}
 		id, beat := marks[epochMark(ro.name)], marks[beatMark(ro.name)]
 		seen := ro.seen(id)
-		results, err := ro.Do(ctx, []link.Command{link.Plain("GET", epochKey(ro.name))})
+		results, err := ro.Do(ctx, link.Plain("GET", epochKey(ro.name)))
 		if err != nil {
 			return err
 		}
 		value := text(results[0])
 		inRedis, beatInRedis := parseEpoch(value)
 		switch {
-		case id != 0 && inRedis == id && beatInRedis >= max(beat, seen) && (beat == 0 || beatInRedis <= beat+restored):
+		case id != 0 && inRedis == id && beatInRedis >= max(beat, seen) &&
+			(beat == 0 || beatInRedis <= beat+restored):
 			if beat == 0 { // whoever began it did not get so far
 				_, err = r.records.SwapMark(ctx, beatMark(ro.name), 0, beatInRedis)
 				beat = beatInRedis
@@ -202,8 +206,9 @@ func (r *Copy) compare(ctx context.Context, ro *role) error {
 			if again[epochMark(ro.name)] != id {
 				continue // another process has just begun one
 			}
-			r.log.Warn("Redis and the records disagree, so one was lost or set back; Redis is filled again as it is needed",
-				"instance", ro.name, "addr", ro.String(), "epoch", value, "recorded", fmt.Sprint(id, " ", beat))
+			r.log.Warn("Redis and the records disagree, so one was lost or set back; "+
+				"Redis is filled again as it is needed", "instance", ro.name, "addr", ro.String(),
+				"epoch", value, "recorded", fmt.Sprint(id, " ", beat))
 			if err := r.begin(ctx, ro, id, max(id, inRedis)+1, max(beat, beatInRedis)); err != nil {
 				return err
 			}
@@ -222,13 +227,15 @@ func (r *Copy) begin(ctx context.Context, ro *role, old, id, beat uint32) error 
 		return err
 	}
 	beat++
-	if _, err = ro.Do(ctx, []link.Command{link.Run(setEpoch, epochKey(ro.name), decimal(id), decimal(beat))}); err != nil {
+	set := link.Run(setEpoch, epochKey(ro.name), decimal(id), decimal(beat))
+	if _, err := ro.Do(ctx, set); err != nil {
 		return err
 	}
 	return r.records.RaiseMarks(ctx, map[string]uint32{beatMark(ro.name): beat})
 }
 
-// beat compares and then raises the beats: in Redis first, so that the records are never ahead of it.
+// beat compares the epochs, and then raises the beats: in Redis first, so that the records are
+// never ahead of it.
 func (r *Copy) beat(ctx context.Context) error {
 	if err := errors.Join(r.refreshEpochs(ctx), r.renewEvicted(ctx)); err != nil {
 		return err
@@ -253,8 +260,8 @@ func (r *Copy) beat(ctx context.Context) error {
 	return r.catchUp(ctx)
 }
 
-// raiseBeat raises the beat in Redis to one more than is recorded, and says whether it did. It does not where Redis has
-// lost something since it was compared.
+// raiseBeat raises the beat in Redis to one more than is recorded, and says whether it did. It does
+// not where Redis has lost something since the epochs were compared.
 func (r *Copy) raiseBeat(ctx context.Context, ro *role) (beat uint32, ok bool) {
 	ro.mu.Lock()
 	id, beat, seen := ro.epoch, ro.recorded+1, ro.beat
@@ -262,7 +269,8 @@ func (r *Copy) raiseBeat(ctx context.Context, ro *role) (beat uint32, ok bool) {
 	if _, why := ro.Away(); why != nil || id == 0 {
 		return 0, false
 	}
-	results, err := ro.Do(ctx, []link.Command{link.Run(raiseBeat, epochKey(ro.name), decimal(id), decimal(beat), decimal(seen))})
+	raise := link.Run(raiseBeat, epochKey(ro.name), decimal(id), decimal(beat), decimal(seen))
+	results, err := ro.Do(ctx, raise)
 	if err != nil {
 		return 0, false // it is away, and known to be
 	}

@@ -7,17 +7,18 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// A Redis that is full and may evict throws away single keys: a counter without its companion, or the companion without
-// the counter. Neither says so. But the server counts them, and so when it has evicted something a new epoch begins, as
-// if everything had been lost.
+// A Redis that is full and may evict throws away single keys: a counter without its companion, or
+// the companion without the counter. No key shows that. But the server counts what it evicts. So
+// when it has evicted something, a new epoch begins, as if everything had been lost.
 
-// evictions is how many keys an instance had evicted when it was last looked at. Run owns it.
+// evictions is what is known of the keys that an instance has evicted. Run owns it.
 type evictions struct {
-	keys uint64
-	told bool // the log says that it evicts, and has not said since that it stopped
+	keys uint64 // how many, when the instance was asked last
+	told bool   // the log says that it evicts, and it has not stopped since
 }
 
-// renewEvicted begins a new epoch for the roles of instances that have evicted keys since it was called last.
+// renewEvicted begins a new epoch for the roles of instances that have evicted keys since it was
+// called last.
 func (r *Copy) renewEvicted(ctx context.Context) error {
 	for _, l := range r.links {
 		if _, why := l.Away(); why != nil {
@@ -27,15 +28,17 @@ func (r *Copy) renewEvicted(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		before, looked := r.evicted[l]
-		more := looked && keys > before.keys
+		before, asked := r.evicted[l]
+		more := asked && keys > before.keys
 		if more {
 			if !before.told {
-				r.log.Warn("Redis is full and throws away keys, and counters with them; it is filled again as they are needed: "+
-					"set maxmemory-policy noeviction", "instance", strings.Join(l.Roles(), ","), "addr", l.String(), "evicted", keys-before.keys)
+				r.log.Warn("Redis is full and throws away keys, and counters with them; "+
+					"it is filled again as they are needed: set maxmemory-policy noeviction",
+					"instance", strings.Join(l.Roles(), ","), "addr", l.String(),
+					"evicted", keys-before.keys)
 			}
 			if err := r.renew(ctx, l); err != nil {
-				return err // and again at the next beat
+				return err // it is tried again at the next beat
 			}
 		}
 		r.evicted[l] = evictions{keys, more}

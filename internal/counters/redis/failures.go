@@ -10,10 +10,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// failedKey is a hash of names -> times of their failed logins, in Unix milliseconds, joined by commas.
-// Its companion is a sorted set of the names, in the order in which they are forgotten: by how many
-// failures they have, then by the time of the last. Both are gone when nothing in them counts any more.
-// An earlier version has dbproxy:failed, with other times, and would drop ours from it.
+// failedKey is a hash of names -> times of their failed logins, in Unix milliseconds, joined by
+// commas. Its companion is a sorted set of the names, in the order in which they are forgotten: by
+// how many failures they have, then by the time of the last. Both are gone when nothing in them
+// counts any more. An earlier version has dbproxy:failed, with other times, and would drop ours
+// from it.
 const failedKey = "dbproxy:failures"
 
 // addFailure: ARGV name, now, how many times of a name are kept, how many names, the window.
@@ -52,10 +53,10 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return 0
 `)
 
-// FailedAt returns when logins of a name failed, in Unix milliseconds, the oldest first. Some of them
-// may be older than what counts.
+// FailedAt returns when logins of a name failed, in Unix milliseconds, the oldest first. Some of
+// them may be older than what counts.
 func (r *Copy) FailedAt(ctx context.Context, name string) (at []int64, err error) {
-	results, err := r.unread.Do(ctx, []link.Command{link.Plain("HGET", failedKey, name)})
+	results, err := r.unread.Do(ctx, link.Plain("HGET", failedKey, name))
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +68,12 @@ func (r *Copy) FailedAt(ctx context.Context, name string) (at []int64, err error
 	return at, failure(results[0])
 }
 
-// AddFailure counts a failed login of a name. With more than so many names (most) those with the fewest
-// failures are forgotten.
+// AddFailure counts a failed login of a name. With more than so many names (most) those with the
+// fewest failures are forgotten.
 func (r *Copy) AddFailure(ctx context.Context, name string, now time.Time, most int) error {
-	results, err := r.unread.Do(ctx, []link.Command{link.Run(addFailure, failedKey, name,
+	results, err := r.unread.Do(ctx, link.Run(addFailure, failedKey, name,
 		strconv.FormatInt(now.UnixMilli(), 10), decimal(chat.LockoutFailures), decimal(most),
-		strconv.FormatInt(chat.LockoutWindow.Milliseconds(), 10))})
+		strconv.FormatInt(chat.LockoutWindow.Milliseconds(), 10)))
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (r *Copy) AddFailure(ctx context.Context, name string, now time.Time, most 
 
 // ClearFailures forgets the failed logins of a name.
 func (r *Copy) ClearFailures(ctx context.Context, name string) error {
-	results, err := r.unread.Do(ctx, []link.Command{link.Run(clearFailures, failedKey, name)})
+	results, err := r.unread.Do(ctx, link.Run(clearFailures, failedKey, name))
 	if err != nil {
 		return err
 	}

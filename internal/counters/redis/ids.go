@@ -19,16 +19,18 @@ func idKey(r chat.Reserve) string {
 func pairIDKey(relation uint32) string { return "msg_id_" + decimal(relation) }
 func groupIDKey(group uint32) string   { return "group_msg_id_" + decimal(group) }
 
-// Next implements chat.Sequencer: in one pipeline, from the keys that original servers count in. It asks nothing of the
-// records, as it is called within a transaction of theirs. An id is given out only if the key is where it was when it
-// was last checked against the message tables: not below the floor, and nothing was lost since. Otherwise, and while
-// Redis is away, the answer is 0, which has the tables looked at: original servers may have written there meanwhile.
+// Next implements chat.Sequencer, in one pipeline, from the keys in which original servers count.
+// It asks nothing of the records, as it is called within a transaction of theirs. It gives out an
+// id only if the key is not below the floor, and nothing was lost since the key was last checked
+// against the message tables. Otherwise, and while Redis is away, the answer is 0. Then the caller
+// reads the tables: original servers may have written there meanwhile.
 func (r *Copy) Next(ctx context.Context, want []chat.Reserve) []uint32 {
 	first := make([]uint32, len(want))
 	at := r.unread.known()
 	commands := make([]link.Command, len(want))
 	for i, w := range want {
-		commands[i] = link.Run(nextIDs, idKey(w), decimal(at), decimal(w.Count), decimal(w.Floor), flag(w.Checked), decimal(uint32(chat.MaxMsgID)))
+		commands[i] = link.Run(nextIDs, idKey(w), decimal(at), decimal(w.Count), decimal(w.Floor),
+			flag(w.Checked), decimal(uint32(chat.MaxMsgID)))
 	}
 	got, err := r.ask(ctx, r.unread, at, commands)
 	var unsure []chat.Reserve
@@ -55,16 +57,16 @@ func (r *Copy) Next(ctx context.Context, want []chat.Reserve) []uint32 {
 	return first
 }
 
-// GiveBack implements chat.Sequencer: the keys go back if they are still where Next left them.
+// GiveBack implements chat.Sequencer: keys go back if they are still where Next left them.
 func (r *Copy) GiveBack(ctx context.Context, unused []chat.Reserve) (gone []bool) {
 	commands := make([]link.Command, len(unused))
 	for i, u := range unused {
 		commands[i] = link.Run(giveBack, idKey(u), decimal(u.Floor+u.Count), decimal(u.Count))
 	}
 	gone = make([]bool, len(unused))
-	results, err := r.unread.Do(ctx, commands)
+	results, err := r.unread.Do(ctx, commands...)
 	if err != nil {
-		return gone // there is a gap in the ids, and no harm
+		return gone // there is a gap in the ids, which does no harm
 	}
 	for i := range gone {
 		n, ok := number(results[i])
@@ -73,9 +75,9 @@ func (r *Copy) GiveBack(ctx context.Context, unused []chat.Reserve) (gone []bool
 	return gone
 }
 
-// blind is where revisions of a talk begin that was taken over while Redis did not answer. The records count it from 0
-// then. Redis may do what it was asked for later, and note what was counted there as what they begin with: the revision
-// tells that they did not.
+// blind is the first revision of a talk that was taken over while Redis did not answer. The records
+// count such a talk from 0. Redis may do later what it was asked for, and note that the records
+// begin with what it had counted. The revision tells that they did not.
 const blind = 1 << 31
 
 // Counted implements records.Follower: what original servers have counted of talks.
@@ -95,11 +97,12 @@ func (r *Copy) Counted(ctx context.Context, talks []chat.Known) []chat.Counted {
 		}
 		mutes = append(mutes, link.Plain("HGETALL", mutesKey(k.Talk.A)))
 	}
-	if results, err := r.unread.Do(ctx, unread); err == nil {
+	if results, err := r.unread.Do(ctx, unread...); err == nil {
 		for i, k := range talks {
 			if k.Talk.Kind == chat.Pair {
 				a, b := adoptedOf(results[0]), adoptedOf(results[1])
-				counted[i].UnreadA, counted[i].UnreadB, counted[i].Rev = a.begin, b.begin, max(a.rev, b.rev)
+				counted[i].UnreadA, counted[i].UnreadB = a.begin, b.begin
+				counted[i].Rev = max(a.rev, b.rev)
 				results = results[2:]
 				continue
 			}
@@ -121,7 +124,7 @@ func (r *Copy) Counted(ctx context.Context, talks []chat.Known) []chat.Counted {
 	if len(mutes) == 0 {
 		return counted
 	}
-	if results, err := r.groupSet.Do(ctx, mutes); err == nil {
+	if results, err := r.groupSet.Do(ctx, mutes...); err == nil {
 		for i, k := range talks {
 			if k.Talk.Kind == chat.Group {
 				counted[i].Mutes = parseMutes(results[0])
@@ -132,7 +135,8 @@ func (r *Copy) Counted(ctx context.Context, talks []chat.Known) []chat.Counted {
 	return counted
 }
 
-// adopted is what the script adopt says: what is counted there, and from what the records are to begin.
+// adopted is what the script adopt says: what is counted there, and from which count and revision
+// the records begin.
 type adopted struct{ there, begin, rev uint32 }
 
 func adoptedOf(r rueidis.RedisResult) adopted {
@@ -143,7 +147,7 @@ func adoptedOf(r rueidis.RedisResult) adopted {
 	return adopted{count(values[0]), count(values[1]), count(values[2])}
 }
 
-// level is what the records are to begin with of a level that stands there.
+// level is the level that the records begin with, given the one that stands there.
 func (a adopted) level(there uint32) uint32 {
 	unread := a.there - min(there, a.there)
 	return a.begin - min(unread, a.begin)

@@ -7,7 +7,17 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// The original server's keys: SPEC.md, section 5.
+// The keys of the original server. Letters stand for numbers of users (U) and groups (G):
+//
+//	unread_U              a hash: peer -> how many messages of theirs are unread
+//	G_im_group_msg        a hash: "count" -> how many messages the group has
+//	U_G_im_user_group     a hash: "count" -> how many of them the user has seen
+//	group_member_G        a hash: member -> when they joined
+//	group_set_G           a hash: member and "_1" -> the mute value
+//	device_U              the user's push token with its platform
+//	device_TOKEN          whose token it is
+//	msg_id_R              the last id of a pair, by its relation
+//	group_msg_id_G        the last id of a group
 
 func unreadKey(user uint32) string { return "unread_" + decimal(user) }
 func countKey(group uint32) string { return decimal(group) + "_im_group_msg" }

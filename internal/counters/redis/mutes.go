@@ -8,8 +8,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// Mutes returns the mute values of members of a group, in one pipeline. A group that was lost is filled,
-// and the records must be asked this time.
+// Mutes returns the mute values of members of a group, in one pipeline. A group that was lost is
+// filled, and the records must be asked this time.
 func (r *Copy) Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
 	at := r.groupSet.known()
 	key := mutesKey(group)
@@ -40,7 +40,8 @@ func (r *Copy) Mutes(ctx context.Context, group uint32, users []uint32) (map[uin
 		return nil, err
 	}
 	if len(values) != len(users) {
-		return nil, chat.Errorf(chat.Unavailable, "Redis answered %d of %d mutes", len(values), len(users))
+		return nil, chat.Errorf(chat.Unavailable, "Redis answered %d of %d mutes", len(values),
+			len(users))
 	}
 	mutes := make(map[uint32]uint32)
 	for i, v := range values {

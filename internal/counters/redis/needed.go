@@ -24,22 +24,24 @@ return 1
 
 // keysOf are keys of each role, of user or group 0, which are never there.
 var keysOf = map[string][]string{
-	"unread": {"msg_id_0", "group_msg_id_0", unreadKey(0), countKey(0), levelKey(0, 0), "total_user_update",
+	"unread": {"msg_id_0", "group_msg_id_0", unreadKey(0), countKey(0), levelKey(0, 0),
+		"total_user_update",
 		"last_update_group"},
 	"group_set":    {mutesKey(0)},
 	"token":        {deviceKey(0)},
 	"group_member": {membersKey(0)},
 }
 
-// Needed returns one command for each right that a user needs on an instance with those roles: every
-// command that we use, on keys of our own that expire, and every kind of key, from which it removes
-// what is not there.
+// Needed returns one command for each right that a user needs on an instance with those roles:
+// every command that we use, on keys of our own that expire, and every kind of key, from which it
+// removes what is not there.
 func Needed(roles []string) []link.Command {
 	key := "dbproxy:check:" + rand.Text()
 	companion := link.Companion(key)
 	commands := []link.Command{
 		link.Run(tryWrites, key), link.Plain("SETNX", key, "1"), link.Plain("GET", key),
-		link.Plain("HGET", companion, "f"), link.Plain("HMGET", companion, "f"), link.Plain("HGETALL", companion),
+		link.Plain("HGET", companion, "f"), link.Plain("HMGET", companion, "f"),
+		link.Plain("HGETALL", companion),
 	}
 	for _, role := range roles {
 		for _, k := range keysOf[role] {

@@ -2,16 +2,19 @@ package redis
 
 import "github.com/teamtalk-go/dbproxy/internal/counters/link"
 
-// The scripts that change keys of the original server. KEYS[1] is the key, KEYS[2] its companion, a hash of ours. Each
-// is atomic, so that key and companion never disagree. What the companions hold, by field:
+// The scripts change keys of the original server. KEYS[1] is the key, KEYS[2] its companion, a hash
+// of ours. Each script is atomic, so that key and companion never disagree. The fields of
+// companions are:
 //
 //	epoch   the epoch in which the key was last made complete from the records
-//	rev     the revision of which it was complete then; what is older is in it
-//	N       by peer, user or "count": the revision applied last, and where counts are concerned the records' count at it
+//	rev     the revision of which the key was complete then; it has all changes up to that
+//	N       (a peer, a user or "count") the revision that was applied last; of counts also the
+//	        count of the records at that revision
 //
-// A revision here is the epoch times 2^32 plus the records' revision of the talk: so what was noted in an earlier epoch
-// counts as old, even if the records, too, were set back since. unknown says that the records do not know the talk;
-// blind, that they began to count it without knowing what is counted here, from 0: see blind in ids.go. Numbers are
+// A revision here is the epoch times 2^32 plus the revision of the talk in the records. So what was
+// noted in an earlier epoch is older than everything in this one, even if the records were set back
+// since. Of a revision, unknown says that the records do not know the talk. blind says that they
+// began to count it from 0, without knowing what is counted here: see blind in ids.go. Numbers are
 // below 2^53 and exact; num writes them without an exponent.
 const prelude = `
 local function num(n) return string.format('%.0f', n) end
@@ -29,7 +32,8 @@ local function before(field, rev)
 end
 `
 
-// nextIDs: ARGV epoch, count, floor, "1" for checked, the largest id. Returns the first id, 0: nothing reserved.
+// nextIDs: ARGV epoch, how many ids, floor, "1" if the floor was checked, the largest id. It
+// returns the first id, or 0 when it has reserved nothing.
 var nextIDs = link.NewScript(prelude + `
 local count, floor, max = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
 local last = tonumber(redis.call('GET', KEYS[1]) or '')
@@ -44,7 +48,8 @@ redis.call('SET', KEYS[1], num(last + count))
 return last + 1
 `)
 
-// giveBack: ARGV the last id of a block, its size. Who has moved on since then keeps what is after it.
+// giveBack: ARGV the last id of a block, its size. It returns 1, and gives nothing back, when ids
+// after the block were given out.
 var giveBack = link.NewScript(prelude + `
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('SET', KEYS[1], num(tonumber(ARGV[1]) - tonumber(ARGV[2])))
@@ -53,17 +58,18 @@ end
 return 1
 `)
 
-// raise: ARGV a number below which the value must not be.
+// raise: ARGV a number. A value below it becomes that number.
 var raise = link.NewScript(prelude + `
 local now = tonumber(redis.call('GET', KEYS[1]) or '')
 if not now or now < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return 0
 `)
 
-// adopt, for unread_U and G_im_group_msg: ARGV revision of nothing, peer or "count". Returns what is counted there, and
-// from which count and revision the records are to begin. As a rule that is what is counted there and none, which is
-// noted; so their first changes may come in any order. But if they have counted the talk before in this epoch, and lost
-// its row since, they go on from what they had; it stays noted.
+// adopt, for unread_U and G_im_group_msg: ARGV the revision of nothing, peer or "count". It returns
+// what is counted there, and from which count and revision the records begin. As a rule they begin
+// from what is counted there, with no revision. That is noted, so that their first changes may come
+// in any order. But if they have counted the talk before in this epoch, and lost its row since,
+// they go on from what they had, and that stays noted.
 var adopt = link.NewScript(prelude + `
 local there, drev, abs = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '') or 0, done(ARGV[2])
 if there < 0 or there > 4294967295 then there = 0 end
@@ -72,7 +78,7 @@ redis.call('HSET', KEYS[2], ARGV[2], ARGV[1] .. ' ' .. num(there))
 return {num(there), num(there), '0'}
 `)
 
-// movePair, for unread_U: ARGV peer, revision, "1" for cleared, unread before, unread.
+// movePair, for unread_U: ARGV peer, revision, "1" if all was read, unread before, unread.
 var movePair = link.NewScript(prelude + `
 local peer, rev, unread = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
 local drev, abs = before(peer, rev)
@@ -87,7 +93,8 @@ if not unknown(rev) then redis.call('HSET', KEYS[2], peer, ARGV[2] .. ' ' .. ARG
 return 0
 `)
 
-// moveCount, for G_im_group_msg: ARGV revision, count before, count. Returns the count as at that revision.
+// moveCount, for G_im_group_msg: ARGV revision, count before, count. It returns the count at that
+// revision.
 var moveCount = link.NewScript(prelude + `
 local rev, count = tonumber(ARGV[1]), tonumber(ARGV[3])
 local there = tonumber(redis.call('HGET', KEYS[1], 'count') or '')
@@ -112,8 +119,9 @@ if not unknown(rev) then redis.call('HSET', KEYS[2], 'count', ARGV[1]) end
 return 0
 `)
 
-// moveFields, for group_member_G and group_set_G: ARGV epoch, revision, "1" when that is all there is (a new group),
-// suffix, then pairs of user and value, empty: none. Returns 1 when the key was complete.
+// moveFields, for group_member_G and group_set_G: ARGV epoch, revision, "1" if the group is new and
+// this is all of it, suffix, then pairs of user and value; an empty value removes. It returns 1
+// when the key was complete.
 var moveFields = link.NewScript(prelude + `
 local rev, base = tonumber(ARGV[2]), tonumber(get('rev') or '') or 0
 for i = 5, #ARGV, 2 do
@@ -160,8 +168,8 @@ redis.call('HSET', KEYS[2], 'epoch', ARGV[1])
 return 1
 `)
 
-// fillCount, for G_im_group_msg and U_G_im_user_group: ARGV epoch, count or level, revision. Without a revision what is
-// there is all that is known.
+// fillCount, for G_im_group_msg and U_G_im_user_group: ARGV epoch, count or level, revision.
+// Without a revision the records do not count the group, and what is there stays.
 var fillCount = link.NewScript(prelude + `
 local rev = tonumber(ARGV[3])
 if not unknown(rev) and ((done('count')) or 0) <= rev then
@@ -172,7 +180,8 @@ redis.call('HSET', KEYS[2], 'epoch', ARGV[1])
 return 1
 `)
 
-// moveDevice, for device_U: ARGV epoch, revision, text. Returns what was there before it, false when it is not news.
+// moveDevice, for device_U: ARGV epoch, revision, text. It returns what was there before, or false
+// when a later change was applied.
 var moveDevice = link.NewScript(prelude + `
 local rev, drev = tonumber(ARGV[2]), tonumber(get('rev') or '') or 0
 if drev > rev then return false end
@@ -197,15 +206,16 @@ redis.call('HSET', KEYS[2], 'epoch', ARGV[1])
 return 1
 `)
 
-// unlink, for device_TOKEN: it belongs to nobody any more.
+// unlink, for device_TOKEN: the token is nobody's any more.
 var unlink = link.NewScript(prelude + `
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= '' then redis.call('SET', KEYS[1], '') end
 return 0
 `)
 
-// raiseBeat, for dbproxy:epoch: ARGV id, beat, the beat that was seen. Where that is not there any more nothing is done:
-// the loss is to be noticed. Returns what is there then.
+// raiseBeat, for dbproxy:epoch: ARGV id, beat, the beat that was seen. Where the id is another, or
+// the beat is older than what was seen, it does nothing, so that the loss is noticed; nor does it
+// where the beat is as high already. It returns what is there afterwards.
 var raiseBeat = link.NewScript(prelude + `
 local value = redis.call('GET', KEYS[1]) or ''
 local id, beat = string.match(value, '^(%d+) (%d+)$')
@@ -214,7 +224,8 @@ redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2])
 return ARGV[1] .. ' ' .. ARGV[2]
 `)
 
-// setEpoch, for dbproxy:epoch: ARGV id, beat. Neither ever goes back. Returns what is there then.
+// setEpoch, for dbproxy:epoch: ARGV id, beat. Neither ever goes back. It returns what is there
+// afterwards.
 var setEpoch = link.NewScript(prelude + `
 local id, beat = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+)$')
 id, beat = tonumber(id) or 0, tonumber(beat) or 0

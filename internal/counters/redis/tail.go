@@ -10,19 +10,20 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// A Redis that crashes, or hands over to its replica, may lose the last it was told, be it a few milliseconds: too little
-// for a beat to be missing (see epoch.go). That shows by a connection that has to be made anew. So each proxy keeps what
-// it applied in the last seconds, and applies it again then: what is there already is not changed by that.
+// A Redis that crashes, or hands over to its replica, may lose what it was told in the last
+// milliseconds. That is too little for a beat to be missing (see epoch.go), but a connection to it
+// has to be made anew. So each proxy keeps what it applied in the last seconds, and applies it
+// again then. What is there already is not changed by that.
 const (
 	tailAge  = 5 * time.Second // a few beats
-	tailMost = 1 << 16         // changes; with more than that in so short a time the oldest go
+	tailMost = 1 << 16         // changes; with more in so short a time the oldest are dropped
 )
 
 // tail is what was applied last. It is safe for concurrent use.
 type tail struct {
-	mu      sync.Mutex
+	mu      sync.Mutex  // guards all that follows
 	applied []appliedAt // the oldest first
-	changes int
+	changes int         // in all of them
 }
 
 type appliedAt struct {
@@ -30,7 +31,7 @@ type appliedAt struct {
 	commit chat.Commit
 }
 
-// add appends commits that were applied; with forget it lets go of those that are older than tailAge.
+// add appends commits that were applied. With forget it drops those that are older than tailAge.
 func (t *tail) add(commits []chat.Commit, now time.Time, forget bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -39,13 +40,16 @@ func (t *tail) add(commits []chat.Commit, now time.Time, forget bool) {
 		t.changes += weight(c)
 	}
 	old := 0
-	for old < len(t.applied) && (t.changes > tailMost || forget && now.Sub(t.applied[old].at) > tailAge) {
+	for ; old < len(t.applied); old++ {
+		if t.changes <= tailMost && !(forget && now.Sub(t.applied[old].at) > tailAge) {
+			break
+		}
 		t.changes -= weight(t.applied[old].commit)
-		old++
 	}
 	t.applied = slices.Delete(t.applied, 0, old)
 }
 
+// weight is how many changes a commit has.
 func weight(c chat.Commit) int { return len(c.Changes) + len(c.Devices) }
 
 func (t *tail) all() []chat.Commit {
@@ -58,14 +62,14 @@ func (t *tail) all() []chat.Commit {
 	return commits
 }
 
-// keepTail notes what was applied, and forgets what is old unless an instance may have lost it.
+// keepTail notes what was applied. It drops what is old, unless an instance may have lost it.
 func (r *Copy) keepTail(commits []chat.Commit) {
 	behind := slices.ContainsFunc(r.links, (*link.Link).Behind)
 	r.tail.add(commits, time.Now(), !behind)
 }
 
-// replay applies again what was applied last, once for each time that an instance came back. It does not wait as catchUp
-// does: when the first proxy catches up, all have replayed.
+// replay applies once more what was applied last, whenever an instance has come back. It does not
+// wait as catchUp does: all proxies have replayed before the first one catches up.
 func (r *Copy) replay(ctx context.Context) error {
 	due := make(map[*link.Link]time.Time)
 	for _, l := range r.links {

@@ -7,13 +7,14 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// Devices returns the push tokens of users that have any, in one pipeline. What was lost is filled from
-// the records.
+// Devices returns the push tokens of users that have any, in one pipeline. What was lost is filled
+// from the records.
 func (r *Copy) Devices(ctx context.Context, users []uint32) (map[uint32]string, error) {
 	at := r.token.known()
 	var commands []link.Command
 	for _, user := range users {
-		commands = append(commands, link.Plain("GET", deviceKey(user)), link.Plain("HGET", link.Companion(deviceKey(user)), "epoch"))
+		commands = append(commands, link.Plain("GET", deviceKey(user)),
+			link.Plain("HGET", link.Companion(deviceKey(user)), "epoch"))
 	}
 	if len(commands) == 0 {
 		return nil, nil
@@ -44,7 +45,9 @@ func (r *Copy) Devices(ctx context.Context, users []uint32) (map[uint32]string, 
 }
 
 // fillDevices puts what the records know of users into devices, and into Redis.
-func (r *Copy) fillDevices(ctx context.Context, at uint32, users []uint32, devices map[uint32]string) error {
+func (r *Copy) fillDevices(
+	ctx context.Context, at uint32, users []uint32, devices map[uint32]string,
+) error {
 	known, err := r.records.DevicesNow(ctx, users)
 	if err != nil {
 		return err
@@ -57,7 +60,8 @@ func (r *Copy) fillDevices(ctx context.Context, at uint32, users []uint32, devic
 	var commands []link.Command
 	for _, user := range users {
 		d := byUser[user]
-		commands = append(commands, link.Run(fillDevice, deviceKey(user), decimal(at), revision(at, d.Rev), d.Device))
+		commands = append(commands, link.Run(fillDevice, deviceKey(user), decimal(at),
+			revision(at, d.Rev), d.Device))
 		if d.Token != "" {
 			commands = append(commands, link.Plain("SETNX", tokenKey(d.Token), decimal(user)))
 		}
@@ -68,32 +72,33 @@ func (r *Copy) fillDevices(ctx context.Context, at uint32, users []uint32, devic
 	return nil
 }
 
-// applyDevices copies tokens: the users' texts in one pipeline, and in a second one whom the tokens belong to. The
-// token that a text with a platform had before loses its owner.
+// applyDevices copies push tokens: in one pipeline those of the users, and in a second one whose
+// each token is. The token that a user had before is nobody's then.
 func (r *Copy) applyDevices(ctx context.Context, devices []chat.Device) error {
 	_, before, err := r.inEpoch(ctx, r.token, func(at uint32) (commands []link.Command) {
 		for _, d := range devices {
-			commands = append(commands, link.Run(moveDevice, deviceKey(d.User), decimal(at), revision(at, d.Rev), d.Device))
+			commands = append(commands, link.Run(moveDevice, deviceKey(d.User), decimal(at),
+				revision(at, d.Rev), d.Device))
 		}
 		return commands
 	})
 	if err != nil {
 		return err
 	}
-	_, _, err = r.inEpoch(ctx, r.token, func(uint32) (links []link.Command) {
+	_, _, err = r.inEpoch(ctx, r.token, func(uint32) (owners []link.Command) {
 		for i, d := range devices {
 			device, err := before[i].ToString()
 			if err != nil {
-				continue // a later one was applied before
+				continue // a later change was applied before
 			}
 			if _, old, ok := chat.SplitDevice(device); ok && old != "" {
-				links = append(links, link.Run(unlink, tokenKey(old)))
+				owners = append(owners, link.Run(unlink, tokenKey(old)))
 			}
 			if d.Token != "" {
-				links = append(links, link.Plain("SET", tokenKey(d.Token), decimal(d.User)))
+				owners = append(owners, link.Plain("SET", tokenKey(d.Token), decimal(d.User)))
 			}
 		}
-		return links
+		return owners
 	})
 	return err
 }
