@@ -68,7 +68,8 @@ func Of(err error) Trouble {
 }
 
 // Server is a server as the advice about it names it. Keys are keys of the configuration. All
-// fields may be empty; then the advice is a general one, and shorter, as it suits a line of the log.
+// fields may be empty; then the advice is a general one, and shorter, as it suits a line of the
+// log.
 type Server struct {
 	Program string        // what is to run there: "Redis"
 	Where   string        // where it was looked for: "127.0.0.1:6379"

@@ -12,8 +12,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A client of a Cluster closes connections to nodes that it does not need five seconds later, also
-	// when it is closed.
+	// A client of a Cluster closes connections to nodes that it does not need five seconds later,
+	// also when it is closed.
 	goleak.VerifyTestMain(servers.Around(m),
 		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
 }

@@ -6,13 +6,13 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 )
 
-// CheckMsfs reports whether msfs answers. One that is down is doubtful, not wrong: all but voice messages
-// work without it.
+// CheckMsfs reports whether msfs answers. One that is down is doubtful, not wrong: all but voice
+// messages work without it.
 func CheckMsfs(ctx context.Context, m *voice.Msfs) Finding {
-	answered, err := m.Check(ctx)
+	answered, err := m.Probe(ctx)
 	if err != nil {
-		return Doubt("reachable", "voice messages are refused, and old ones have no sound: "+err.Error(),
-			m.Mend(err))
+		text := "voice messages are refused, and old ones have no sound: " + err.Error()
+		return Doubt("reachable", text, m.Mend(err))
 	}
 	return Goodf("reachable", "it answers %s", answered)
 }

@@ -25,7 +25,8 @@ func TestCheckOfMsfs(t *testing.T) {
 	}
 	s.Trouble(msfs.Trouble{Down: true})
 	f := checkup.CheckMsfs(t.Context(), m)
-	if f.Grade != checkup.Doubtful || !strings.Contains(f.Text, m.Site()) || !strings.Contains(f.Mend, "MsfsSite") {
+	if f.Grade != checkup.Doubtful || !strings.Contains(f.Text, m.Site()) ||
+		!strings.Contains(f.Mend, "MsfsSite") {
 		t.Errorf("%+v", f)
 	}
 }

@@ -64,7 +64,8 @@ func TestWhatARedisRefuses(t *testing.T) {
 		t.Run(name+" is gone", func(t *testing.T) {
 			t.Parallel()
 			r := servers.StartRedis(t, "--rename-command", name, "hidden")
-			wantFinding(t, checkOne(t, at(r)), "rights", checkup.Wrong, "does not know", name, "rename-command", "unread_host")
+			wantFinding(t, checkOne(t, at(r)), "rights", checkup.Wrong, "does not know", name,
+				"rename-command", "unread_host")
 		})
 	}
 	r := servers.StartRedis(t)
@@ -85,16 +86,19 @@ func TestWhatARedisRefuses(t *testing.T) {
 		{[]string{"~msg_id_*", "+@all"}, []string{"key", "ACL SETUSER proxy"}},
 	} {
 		allow(fault.rules...)
-		words := append(fault.words, "level=WARN", "Redis is away", r.Addr(), "unread,group_set,token,group_member")
+		words := append(fault.words, "level=WARN", "Redis is away", r.Addr(),
+			"unread,group_set,token,group_member")
 		await(t, fmt.Sprint("the end of ", fault.rules), func() bool {
 			_, _ = p.FailedAt(t.Context(), "x")
 			_ = p.AddFailure(t.Context(), "x", time.Now(), 100)
 			return len(log.lines(words...)) > 0
 		})
-		if said := p.Away(); len(said) == 0 || !strings.Contains(said[0].Mend(), "ACL SETUSER proxy") {
+		if said := p.Away(); len(said) == 0 ||
+			!strings.Contains(said[0].Mend(), "ACL SETUSER proxy") {
 			t.Errorf("away are %v", said)
 		}
-		for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		end := time.Now().Add(time.Second)
+		for ; time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 			if len(p.Away()) == 0 {
 				t.Fatalf("with %v it is back, and refuses as much as before", fault.rules)
 			}
@@ -107,7 +111,8 @@ func TestWhatARedisRefuses(t *testing.T) {
 // isBack sees that a Redis that was mended is back within two seconds; it fails at five times that.
 func isBack(t *testing.T, p *redis.Copy) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); len(p.Away()) > 0; time.Sleep(5 * time.Millisecond) {
+	deadline := time.Now().Add(10 * time.Second)
+	for ; len(p.Away()) > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it is not back: %v", p.Away())
 		}
@@ -127,7 +132,8 @@ func TestPasswordsThatChange(t *testing.T) {
 		_, _ = p.FailedAt(t.Context(), "x")
 		away := p.Away()
 		return len(away) > 0 && strings.Contains(away[0].Error(), "NOAUTH") &&
-			strings.Contains(away[0].Mend(), "unread_password (and that of group_set, token, group_member)")
+			strings.Contains(away[0].Mend(),
+				"unread_password (and that of group_set, token, group_member)")
 	})
 	if len(log.lines("level=WARN", "NOAUTH", "unread_password (and that of group_set")) != 1 {
 		t.Error("the log does not say once why it stays away")
@@ -142,7 +148,8 @@ func TestPasswordsThatChange(t *testing.T) {
 	wrong := at(r)
 	wrong.Username, wrong.Password = "nobody", "wrong"
 	q, _ := opened(t, wrong)
-	if away := q.Away(); len(away) != 1 || !strings.Contains(away[0].Error(), "WRONGPASS") || !strings.Contains(away[0].Mend(), "unread_username") {
+	if away := q.Away(); len(away) != 1 || !strings.Contains(away[0].Error(), "WRONGPASS") ||
+		!strings.Contains(away[0].Mend(), "unread_username") {
 		t.Errorf("away are %v", away)
 	}
 }
@@ -150,7 +157,8 @@ func TestPasswordsThatChange(t *testing.T) {
 // TestARedisThatLoadsItsData looks at what is said of it, until it has.
 func TestARedisThatLoadsItsData(t *testing.T) {
 	t.Parallel()
-	r := servers.StartRedis(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024",
+	r := servers.StartRedis(t, "--key-load-delay", "1000",
+		"--loading-process-events-interval-bytes", "1024",
 		"--enable-debug-command", "yes")
 	r.Do(t, "DEBUG", "POPULATE", "5000")
 	r.Do(t, "SAVE")
@@ -160,7 +168,8 @@ func TestARedisThatLoadsItsData(t *testing.T) {
 	go func() { defer close(reloaded); r.Restart(t) }()
 	await(t, "LOADING in the check", func() bool {
 		for _, f := range checkOne(t, at(r)) {
-			if f.Item == "reachable" && f.Grade == checkup.Wrong && strings.Contains(f.Text, "is LOADING its data") &&
+			if f.Item == "reachable" && f.Grade == checkup.Wrong &&
+				strings.Contains(f.Text, "is LOADING its data") &&
 				strings.Contains(f.Text, r.Addr()) && strings.Contains(f.Mend, "--wait") {
 				return true
 			}
@@ -170,7 +179,8 @@ func TestARedisThatLoadsItsData(t *testing.T) {
 	await(t, "LOADING while it runs", func() bool {
 		_, _ = p.FailedAt(t.Context(), "x")
 		away := p.Away()
-		return len(away) > 0 && strings.Contains(away[0].Error(), "LOADING") && strings.Contains(away[0].Mend(), "loaded its data")
+		return len(away) > 0 && strings.Contains(away[0].Error(), "LOADING") &&
+			strings.Contains(away[0].Mend(), "loaded its data")
 	})
 	<-reloaded
 	isBack(t, p)

@@ -13,8 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 )
 
-// rights tries what the user needs to be allowed: every command, on keys of our own, and every kind of key, by removing
-// from it what it does not have.
+// rights tries all that the user must be allowed.
 func (c *redisCheck) rights(ctx context.Context) {
 	var lacks, missing []string
 	var broke error
@@ -48,25 +47,29 @@ func (c *redisCheck) rights(ctx context.Context) {
 	}
 	switch {
 	case len(missing) > 0:
-		c.add(Fault("rights", "it does not know: "+List(missing), fmt.Sprintf("give it the commands back "+
-			"(rename-command in its configuration), or name a Redis in %s and %s", c.key("host"), c.key("port"))))
+		c.add(Fault("rights", "it does not know: "+List(missing),
+			fmt.Sprintf("give it the commands "+
+				"back (rename-command in its configuration), or name a Redis in %s and %s",
+				c.key("host"), c.key("port"))))
 	case len(lacks) > 0:
 		c.add(Fault("rights", fmt.Sprintf("user %s is not allowed: %s", c.User(), List(lacks)),
 			c.Grant()))
 	case broke != nil:
-		c.add(Fault("writes", fmt.Sprintf("it takes none: %v", broke), link.MendRefusal(c.Instance, c.names, broke)))
+		c.add(Fault("writes", fmt.Sprintf("it takes none: %v", broke),
+			link.MendRefusal(c.Instance, c.names, broke)))
 	default:
 		c.add(Goodf("rights", "all commands and keys are allowed, and written"))
 	}
 }
 
-// try executes a command, a script by its hash and by its text, as the server may not know that
-// hash, now or some day. The error is that of the server, without what went before its own words.
+// try executes a command. A script is executed by its hash and by its text, as both must be
+// allowed.
 func (c *redisCheck) try(ctx context.Context, cmd link.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
 	err := c.client.Do(ctx, cmd.Build(c.client.B(), false)).Error()
-	if said, ok := rueidis.IsRedisErr(err); cmd.Script != nil && err == nil || ok && said.IsNoScript() {
+	said, ok := rueidis.IsRedisErr(err)
+	if cmd.Script != nil && err == nil || ok && said.IsNoScript() {
 		err = c.client.Do(ctx, cmd.Build(c.client.B(), true)).Error()
 	}
 	return err
@@ -82,11 +85,13 @@ func (c *redisCheck) cluster(ctx context.Context) {
 	}
 	values := link.Lines(text)
 	if values["cluster_state"] != "ok" {
-		c.add(Fault(item, fmt.Sprintf("its state is %s: %s of 16384 slots are served", values["cluster_state"], values["cluster_slots_ok"]),
-			"see CLUSTER NODES for what is down"))
+		text := fmt.Sprintf("its state is %s: %s of 16384 slots are served",
+			values["cluster_state"], values["cluster_slots_ok"])
+		c.add(Fault(item, text, "see CLUSTER NODES for what is down"))
 		return
 	}
-	c.add(Goodf(item, "%s nodes, %s with slots", values["cluster_known_nodes"], values["cluster_size"]))
+	c.add(Goodf(item, "%s nodes, %s with slots",
+		values["cluster_known_nodes"], values["cluster_size"]))
 }
 
 // sentinels asks each Sentinel whether they could agree on a new master.
@@ -100,10 +105,12 @@ func (c *redisCheck) sentinels(ctx context.Context) {
 	}
 	switch {
 	case len(wrong) == 0:
-		c.add(Goodf(item, "all %d know %s, and can agree on another master", len(c.Sentinels), c.SentinelMaster))
+		c.add(Goodf(item, "all %d know %s, and can agree on another master",
+			len(c.Sentinels), c.SentinelMaster))
 	case len(wrong) == len(c.Sentinels):
 		c.add(Fault(item, "none can say where the master is and could choose another: "+List(wrong),
-			fmt.Sprintf("start them, or mend %s and %s", c.key("sentinels"), c.key("sentinel_master"))))
+			fmt.Sprintf("start them, or mend %s and %s",
+				c.key("sentinels"), c.key("sentinel_master"))))
 	default:
 		c.add(Doubt(item, List(wrong), "start them, or mend "+c.key("sentinels")))
 	}

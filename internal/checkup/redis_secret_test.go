@@ -19,7 +19,8 @@ func TestAPasswordThatTheServerEchoes(t *testing.T) {
 	i := at(r)
 	i.Username, i.Password = "ann", "hunteopened"
 	found := checkOne(t, i)
-	wantFinding(t, found, "reachable", checkup.Wrong, "refuses: unknown command 'AUTH'", "unread_host")
+	wantFinding(t, found, "reachable", checkup.Wrong, "refuses: unknown command 'AUTH'",
+		"unread_host")
 	for _, f := range found {
 		if strings.Contains(f.Text+f.Mend, "hunteopened") {
 			t.Errorf("the check says %q", f.Text)
@@ -34,7 +35,8 @@ func TestAPasswordThatTheServerEchoes(t *testing.T) {
 	}
 	away := copied.Away()
 	copied.Close()
-	if len(away) == 0 || strings.Contains(away[0].Error(), "hunteopened") || !strings.Contains(away[0].Error(), "AUTH") {
+	if len(away) == 0 || strings.Contains(away[0].Error(), "hunteopened") ||
+		!strings.Contains(away[0].Error(), "AUTH") {
 		t.Errorf("away: %v", away)
 	}
 	if strings.Contains(log.String(), "hunteopened") {

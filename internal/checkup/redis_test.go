@@ -19,16 +19,21 @@ func checkOne(t *testing.T, i link.Instance) []checkup.Finding {
 		{Name: "unread", Instance: i}, {Name: "group_set", Instance: i},
 		{Name: "token", Instance: i}, {Name: "group_member", Instance: i},
 	}, nil)
-	if len(subjects) != 1 || subjects[0].Name != "Redis unread, group_set, token, group_member" || subjects[0].Where != i.String() {
+	if len(subjects) != 1 || subjects[0].Name != "Redis unread, group_set, token, group_member" ||
+		subjects[0].Where != i.String() {
 		t.Fatalf("%+v", subjects)
 	}
 	return subjects[0].Findings
 }
 
 // wantFinding fails the test unless what was found of an item has that grade and says those words.
-func wantFinding(t *testing.T, findings []checkup.Finding, item string, grade checkup.Grade, words ...string) {
+func wantFinding(
+	t *testing.T, findings []checkup.Finding, item string, grade checkup.Grade, words ...string,
+) {
 	t.Helper()
-	at := slices.IndexFunc(findings, func(f checkup.Finding) bool { return f.Item == item && f.Grade == grade })
+	at := slices.IndexFunc(findings, func(f checkup.Finding) bool {
+		return f.Item == item && f.Grade == grade
+	})
 	if at < 0 {
 		t.Errorf("%s is not %v among %+v", item, grade, findings)
 		return
@@ -54,7 +59,8 @@ func TestCheckOfARedisThatIsAsItShouldBe(t *testing.T) {
 		}
 	}
 	found := checkOne(t, at(r))
-	for _, item := range []string{"reachable", "version", "role", "eviction", "persistence", "clock", "rights"} {
+	for _, item := range []string{"reachable", "version", "role", "eviction", "persistence",
+		"clock", "rights"} {
 		wantFinding(t, found, item, checkup.Good)
 	}
 	wantFinding(t, found, "keys", checkup.Good, "in database 0")
@@ -85,7 +91,8 @@ func TestCheckOfARedisFindsEachSetting(t *testing.T) {
 	r.Do(t, "CONFIG", "SET", "maxmemory", "0")
 
 	behind := func() time.Time { return time.Now().Add(-time.Hour) }
-	subjects := checkup.CheckRedis(t.Context(), []checkup.Named{{Name: "token", Instance: at(r)}}, behind)
+	subjects := checkup.CheckRedis(t.Context(), []checkup.Named{{Name: "token", Instance: at(r)}},
+		behind)
 	wantFinding(t, subjects[0].Findings, "clock", checkup.Doubtful, "ahead of ours", "NTP")
 
 	other := at(r)
@@ -93,10 +100,12 @@ func TestCheckOfARedisFindsEachSetting(t *testing.T) {
 	elsewhere := at(r)
 	elsewhere.Username = "default"
 	subjects = checkup.CheckRedis(t.Context(), []checkup.Named{
-		{Name: "unread", Instance: at(r)}, {Name: "token", Instance: other}, {Name: "group_set", Instance: elsewhere},
+		{Name: "unread", Instance: at(r)}, {Name: "token", Instance: other},
+		{Name: "group_set", Instance: elsewhere},
 	}, nil)
 	wantFinding(t, subjects[0].Findings, "shared", checkup.Good, "token", "database 3")
-	wantFinding(t, subjects[2].Findings, "shared", checkup.Good, "the same database as that of unread")
+	wantFinding(t, subjects[2].Findings, "shared", checkup.Good,
+		"the same database as that of unread")
 
 	master := servers.StartRedis(t)
 	host, port, _ := net.SplitHostPort(master.Addr())
@@ -117,15 +126,20 @@ func TestCheckFindsWhatAnACLForbids(t *testing.T) {
 		return checkOne(t, user)
 	}
 	wantFinding(t, acl("~*", "+@all"), "rights", checkup.Good)
-	wantFinding(t, acl("~*", "+@read", "+@write", "+@scripting", "+@connection", "+info", "+time", "+config|get"), "rights", checkup.Good)
+	wantFinding(t, acl("~*", "+@read", "+@write", "+@scripting", "+@connection", "+info", "+time",
+		"+config|get"), "rights", checkup.Good)
 	wantFinding(t, acl("~*", "+@all"), "rights", checkup.Good, "all commands")
-	for _, one := range []string{"-eval", "-evalsha"} { // the script is known by now, and may be forgotten
-		wantFinding(t, acl("~*", "+@all", one), "rights", checkup.Wrong, "scripts", "ACL SETUSER proxy")
+	// the script is known by now, and may be forgotten
+	for _, one := range []string{"-eval", "-evalsha"} {
+		wantFinding(t, acl("~*", "+@all", one), "rights", checkup.Wrong, "scripts",
+			"ACL SETUSER proxy")
 	}
-	wantFinding(t, acl("~*", "+@all", "-eval", "-evalsha"), "rights", checkup.Wrong, "scripts", "ACL SETUSER proxy")
+	wantFinding(t, acl("~*", "+@all", "-eval", "-evalsha"), "rights", checkup.Wrong, "scripts",
+		"ACL SETUSER proxy")
 	wantFinding(t, acl("~*", "+@all", "-hmget"), "rights", checkup.Wrong, "HMGET")
 	wantFinding(t, acl("~*", "+@all", "-hset"), "rights", checkup.Wrong, "scripts")
-	wantFinding(t, acl("~dbproxy:*", "~unread_*", "~device_*", "~group_m*", "~*_im_*", "~*_update*", "+@all"), "rights", checkup.Wrong,
+	wantFinding(t, acl("~dbproxy:*", "~unread_*", "~device_*", "~group_m*", "~*_im_*", "~*_update*",
+		"+@all"), "rights", checkup.Wrong,
 		"not allowed: msg_id_0, group_set_0")
 	found := acl("~*", "+@all", "-info", "-time")
 	wantFinding(t, found, "settings", checkup.Doubtful, "INFO")
@@ -154,14 +168,17 @@ func TestCheckSaysWhyARedisCannotBeReached(t *testing.T) {
 	cluster := at(r)
 	cluster.Password, cluster.Addr, cluster.Cluster = "secret", "", []string{r.Addr()}
 	wantFinding(t, checkOne(t, cluster), "role", checkup.Doubtful, "no Cluster", "unread_host")
-	unreachable(patient(link.Instance{Addr: "no-such-host.invalid:6379"}), "no-such-host.invalid", "unread_host")
+	unreachable(patient(link.Instance{Addr: "no-such-host.invalid:6379"}), "no-such-host.invalid",
+		"unread_host")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ln.Close()
-	unreachable(patient(link.Instance{Addr: ln.Addr().String()}), "nothing listens at "+ln.Addr().String(), "unread_port")
-	unreachable(patient(link.Instance{Sentinels: []string{ln.Addr().String()}, SentinelMaster: "m"}), "nothing listens", "unread_sentinels")
+	unreachable(patient(link.Instance{Addr: ln.Addr().String()}),
+		"nothing listens at "+ln.Addr().String(), "unread_port")
+	unreachable(patient(link.Instance{Sentinels: []string{ln.Addr().String()},
+		SentinelMaster: "m"}), "nothing listens", "unread_sentinels")
 
 	r.Freeze(t)
 	frozen := at(r)
@@ -177,7 +194,8 @@ func TestCheckOfACluster(t *testing.T) {
 		wantFinding(t, found, item, checkup.Good)
 	}
 	c.Nodes[1].Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-	wantFinding(t, checkOne(t, patient(link.Instance{Cluster: c.Addrs()})), "eviction", checkup.Doubtful, c.Nodes[1].Addr())
+	wantFinding(t, checkOne(t, patient(link.Instance{Cluster: c.Addrs()})), "eviction",
+		checkup.Doubtful, c.Nodes[1].Addr())
 	found = checkOne(t, at(c.Nodes[0]))
 	wantFinding(t, found, "role", checkup.Wrong, "unread_cluster")
 	second := at(c.Nodes[0])

@@ -21,8 +21,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 func sharing(t *testing.T, r *servers.Redis, observe link.Observer) *counters.SharedFailures {
 	t.Helper()
 	// Longer than anything takes on a busy machine.
-	at := link.Instance{Addr: r.Addr(), ConnectTimeout: 20 * time.Second, CallTimeout: 20 * time.Second}
-	c, err := redis.Open(redis.Options{Unread: at, GroupSet: at, Token: at, GroupMember: at, Observe: observe})
+	const patience = 20 * time.Second
+	at := link.Instance{Addr: r.Addr(), ConnectTimeout: patience, CallTimeout: patience}
+	c, err := redis.Open(redis.Options{
+		Unread: at, GroupSet: at, Token: at, GroupMember: at, Observe: observe,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,8 +98,8 @@ func TestFailedLoginsAreForgotten(t *testing.T) {
 	}
 }
 
-// TestFailedLoginsBesideAnEarlierVersion does what the script of an earlier version does to the keys
-// that it has, whose times are microseconds: to it all of ours would be long over.
+// TestFailedLoginsBesideAnEarlierVersion does what the script of an earlier version does to the
+// keys that it has, whose times are microseconds: to it all of ours would be long over.
 func TestFailedLoginsBesideAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
@@ -181,7 +184,8 @@ func TestAnUnlockedNameIsFreeEverywhere(t *testing.T) {
 	}
 }
 
-// TestFlushForgetsFailedLogins holds docs/guarantees.md to what it says of them: they are nowhere but in Redis.
+// TestFlushForgetsFailedLogins holds docs/guarantees.md to what it says of them: they are nowhere
+// but in Redis.
 func TestFlushForgetsFailedLogins(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
@@ -199,20 +203,24 @@ func TestFlushForgetsFailedLogins(t *testing.T) {
 	}
 }
 
-// TestAGoodLoginAsksRedisOnce has a person log in through two proxies. A login that finds no failures
-// asks Redis for them, and that is all; one that finds some, whoever has counted them, clears them.
+// TestAGoodLoginAsksRedisOnce has a person log in through two proxies. A login that finds no
+// failures asks Redis for them, and that is all; one that finds some, whoever has counted them,
+// clears them.
 func TestAGoodLoginAsksRedisOnce(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	var asked atomic.Int64 // commands
-	observed := func(_ string, commands int, _ time.Duration, _ error) { asked.Add(int64(commands)) }
+	observed := func(_ string, commands int, _ time.Duration, _ error) {
+		asked.Add(int64(commands))
+	}
 	ours, others := sharing(t, r, observed), sharing(t, r, nil)
 	store := newTable(t)
 	ann := chat.User{Name: "ann", Nick: "ann", Password: chat.HashPassword("secret", "")}
 	_, err := store.AddUser(t.Context(), ann)
 	must(t, err)
 	service := func(f chat.Failures) *chat.Service {
-		s, err := chat.New(chat.Store{Directory: store, Failures: f}, chat.Options{VoiceKey: chat.DefaultVoiceKey})
+		s, err := chat.New(chat.Store{Directory: store, Failures: f},
+			chat.Options{VoiceKey: chat.DefaultVoiceKey})
 		must(t, err)
 		return s
 	}

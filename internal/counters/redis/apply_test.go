@@ -102,7 +102,8 @@ func TestTokensLeaveTheKeysOfTheOriginal(t *testing.T) {
 		device_x:y=5`)
 	devices, err := p.Devices(ctx, []uint32{1, 2, 4, 6})
 	p.must(err)
-	if devices[1] != "android:b" || devices[2] != "" || devices[4] != "ios:x:y" || len(devices) != 3 {
+	if devices[1] != "android:b" || devices[2] != "" || devices[4] != "ios:x:y" ||
+		len(devices) != 3 {
 		t.Errorf("devices %v", devices)
 	}
 }
@@ -124,8 +125,10 @@ func TestChangesMayBeAppliedTwiceAndInAnyOrder(t *testing.T) {
 	add(to(1, 2), to(1, 3))
 	for _, order := range [][]int{{0, 1, 2, 3, 4}, {4, 3, 2, 1, 0}, {2, 0, 4, 4, 1, 3}} {
 		r.Do(t, "SELECT", "0")
-		r.Do(t, "DEL", "unread_1", "unread_2", "unread_3", "1_im_group_msg", "1_1_im_user_group", "2_1_im_user_group", "3_1_im_user_group",
-			"dbproxy:{unread_1}", "dbproxy:{unread_2}", "dbproxy:{unread_3}", "dbproxy:{1_im_group_msg}", "dbproxy:{1_1_im_user_group}",
+		r.Do(t, "DEL", "unread_1", "unread_2", "unread_3", "1_im_group_msg", "1_1_im_user_group",
+			"2_1_im_user_group", "3_1_im_user_group",
+			"dbproxy:{unread_1}", "dbproxy:{unread_2}", "dbproxy:{unread_3}",
+			"dbproxy:{1_im_group_msg}", "dbproxy:{1_1_im_user_group}",
 			"dbproxy:{2_1_im_user_group}", "dbproxy:{3_1_im_user_group}")
 		for range 2 {
 			for _, i := range order {
@@ -231,15 +234,16 @@ func TestWhatOriginalsCountedIsTakenOver(t *testing.T) {
 	}
 }
 
-// TestFirstChangesMayBeAppliedInAnyOrder has the second change of talks applied before the first, while an original
-// counts, too.
+// TestFirstChangesMayBeAppliedInAnyOrder has the second change of talks applied before the first,
+// while an original counts, too.
 func TestFirstChangesMayBeAppliedInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]bool{"new talks": false, "talks of an original": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "db")
-			bare := newProxy(t, path, all(at(servers.StartRedis(t)))) // only to have a group in the tables
+			// only to have a group in the tables
+			bare := newProxy(t, path, all(at(servers.StartRedis(t))))
 			g := bare.group(1, 2)
 			forget(t, path)
 			r := servers.StartRedis(t)
@@ -263,7 +267,8 @@ func TestFirstChangesMayBeAppliedInAnyOrder(t *testing.T) {
 			if got, want := text(o, "1_im_group_msg", "count"), strconv.Itoa(sent+4); got != want {
 				t.Errorf("%s were sent, want %s", got, want)
 			}
-			if got, want := text(o, "1_1_im_user_group", "count"), strconv.Itoa(sent+4); got != want {
+			if got, want := text(o, "1_1_im_user_group", "count"),
+				strconv.Itoa(sent+4); got != want {
 				t.Errorf("%s were seen, want %s", got, want)
 			}
 		})

@@ -7,8 +7,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// TestNobodyCountsOnARedisThatIsBehind has one proxy store what Redis misses, and another one asked as soon as Redis is
-// back with all it had.
+// TestNobodyCountsOnARedisThatIsBehind has one proxy store what Redis misses, and another one asked
+// as soon as Redis is back with all it had.
 func TestNobodyCountsOnARedisThatIsBehind(t *testing.T) {
 	t.Parallel()
 	r, path := servers.StartRedis(t), filepath.Join(t.TempDir(), "db")
@@ -54,8 +54,8 @@ func text(o other, key, field string) string {
 	return s
 }
 
-// TestWhatIsLeftToApplyIsFoundBehindWhatIsNot has more commits that were applied, whose records are still there, than
-// are asked for.
+// TestWhatIsLeftToApplyIsFoundBehindWhatIsNot has more commits that were applied, whose records are
+// still there, than are asked for.
 func TestWhatIsLeftToApplyIsFoundBehindWhatIsNot(t *testing.T) {
 	t.Parallel()
 	p, _ := start(t)

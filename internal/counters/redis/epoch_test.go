@@ -65,7 +65,8 @@ func TestWhatWasLostComesBackFromTheRecords(t *testing.T) {
 			p.run()
 			p.awaitEpoch("group_member", 2)
 			p.send(to(1, 2), to(2, 1), in(2, 1)) // puts the ids and the members back
-			p.send(read(1, chat.PairTalk(1, 2)), read(2, chat.PairTalk(1, 2)), read(3, chat.GroupTalk(1)))
+			p.send(read(1, chat.PairTalk(1, 2)), read(2, chat.PairTalk(1, 2)),
+				read(3, chat.GroupTalk(1)))
 			p.wantUnread(1, "group 1:2")
 			p.wantUnread(2, "")
 			p.send(to(1, 2))
@@ -86,12 +87,14 @@ func TestWhatWasLostComesBackFromTheRecords(t *testing.T) {
 	}
 }
 
-// TestALossJustBeforeTheBeatIsRaisedIsNoticed: whoever raises the beat has looked at it, but a moment ago.
+// TestALossJustBeforeTheBeatIsRaisedIsNoticed: whoever raises the beat has looked at it, but a
+// moment ago.
 func TestALossJustBeforeTheBeatIsRaisedIsNoticed(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	between := faultproxy.New(t, r.Addr())
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"), all(patient(link.Instance{Addr: between.Addr()})))
+	p := newProxy(t, filepath.Join(t.TempDir(), "db"),
+		all(patient(link.Instance{Addr: between.Addr()})))
 	p.talk()
 	raise := between.HoldRedis(func(args []string) bool {
 		return strings.HasPrefix(args[0], "EVAL") && slices.Contains(args, "dbproxy:epoch:unread")
@@ -303,7 +306,9 @@ func TestACallWithoutTimeIsNoOutage(t *testing.T) {
 	p, _ := start(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := p.Apply(ctx, []chat.Commit{{Changes: []chat.Change{{Talk: chat.PairTalk(1, 2), Rev: 1, Users: []chat.Moved{{User: 2, Unread: 1}}}}}}); err == nil {
+	change := chat.Change{Talk: chat.PairTalk(1, 2), Rev: 1,
+		Users: []chat.Moved{{User: 2, Unread: 1}}}
+	if err := p.Apply(ctx, []chat.Commit{{Changes: []chat.Change{change}}}); err == nil {
 		t.Error("applied")
 	}
 	if away := p.Copy.Away(); away != nil {
@@ -311,13 +316,14 @@ func TestACallWithoutTimeIsNoOutage(t *testing.T) {
 	}
 }
 
-// TestALossBetweenTwoLooksIsNoticed has Redis lose everything after it was compared with the records, and before its beat
-// is raised.
+// TestALossBetweenTwoLooksIsNoticed has Redis lose everything after it was compared with the
+// records, and before its beat is raised.
 func TestALossBetweenTwoLooksIsNoticed(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	line := faultproxy.New(t, r.Addr())
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"), all(patient(link.Instance{Addr: line.Addr()})))
+	p := newProxy(t, filepath.Join(t.TempDir(), "db"),
+		all(patient(link.Instance{Addr: line.Addr()})))
 	p.talk()
 	shot := line.HoldRedis(func(args []string) bool {
 		return args[0] == "EVALSHA" && slices.Contains(args, "dbproxy:epoch:unread")

@@ -20,7 +20,8 @@ func TestWhatWasEvictedComesBack(t *testing.T) {
 	p.talk()
 	p.run()
 	look := originalAt(t, at(r))
-	for _, key := range []string{"unread_2", "dbproxy:{unread_2}", "1_im_group_msg", "3_1_im_user_group", "group_set_1", "msg_id_1"} {
+	for _, key := range []string{"unread_2", "dbproxy:{unread_2}", "1_im_group_msg",
+		"3_1_im_user_group", "group_set_1", "msg_id_1"} {
 		look.do("DEL", key)
 		p.evict(look)
 		await(t, "what "+key+" had", func() bool {
@@ -49,7 +50,8 @@ func (p *proxy) evict(look other) {
 	await(p.t, "an eviction", func() bool {
 		limit := strconv.Itoa(look.used() - 500)
 		set := func(to string) rueidis.Completed {
-			return look.client.B().ConfigSet().ParameterValue().ParameterValue("maxmemory", to).Build()
+			b := look.client.B().ConfigSet()
+			return b.ParameterValue().ParameterValue("maxmemory", to).Build()
 		}
 		for _, r := range look.client.DoMulti(p.t.Context(), set(limit), set("0")) {
 			p.must(r.Error())
@@ -62,7 +64,8 @@ func (p *proxy) evict(look other) {
 // used is how many bytes of memory a server uses.
 func (o other) used() int {
 	o.T.Helper()
-	text, err := o.client.Do(o.T.Context(), o.client.B().Info().Section("memory").Build()).ToString()
+	info := o.client.B().Info().Section("memory").Build()
+	text, err := o.client.Do(o.T.Context(), info).ToString()
 	_, after, _ := strings.Cut(text, "used_memory:")
 	number, _, _ := strings.Cut(after, "\r")
 	n, bad := strconv.Atoi(number)

@@ -27,7 +27,8 @@ func onMySQL(t *testing.T, db *servers.Database, opt redis.Options) *proxy {
 	}
 	t.Cleanup(r.Close)
 	store, err := records.OpenMySQL(records.MySQL{
-		Addr: net.JoinHostPort(db.Host, strconv.Itoa(db.Port)), Database: db.Name, User: db.User, Password: db.Password,
+		Addr:     net.JoinHostPort(db.Host, strconv.Itoa(db.Port)),
+		Database: db.Name, User: db.User, Password: db.Password,
 		ConnectTimeout: 30 * time.Second, StatementTimeout: 30 * time.Second,
 	}, nil, records.Options{Log: opt.Log, Follower: r})
 	if err != nil {
@@ -41,7 +42,8 @@ func onMySQL(t *testing.T, db *servers.Database, opt redis.Options) *proxy {
 	return proxyOn(t, r, store)
 }
 
-// TestThreeProxiesUnderFlushes has three proxies send to the same talks while Redis is flushed again and again.
+// TestThreeProxiesUnderFlushes has three proxies send to the same talks while Redis is flushed
+// again and again.
 func TestThreeProxiesUnderFlushes(t *testing.T) {
 	t.Parallel()
 	const batches, flushEvery = 60, 15
@@ -68,7 +70,8 @@ func TestThreeProxiesUnderFlushes(t *testing.T) {
 	}
 	senders.Wait()
 	for talk, n := range map[chat.Talk]int{
-		chat.PairTalk(1, 2): 3 * batches * 2, chat.PairTalk(1, 10): batches, chat.PairTalk(1, 12): batches, chat.GroupTalk(g): 3 * batches * 2,
+		chat.PairTalk(1, 2): 3 * batches * 2, chat.PairTalk(1, 10): batches,
+		chat.PairTalk(1, 12): batches, chat.GroupTalk(g): 3 * batches * 2,
 	} {
 		page, err := p.store.Page(t.Context(), talk, chat.PageQuery{Count: 1_000_000})
 		p.must(err)
@@ -82,7 +85,8 @@ func TestThreeProxiesUnderFlushes(t *testing.T) {
 		}
 	}
 	for _, q := range proxies {
-		q.wantUnread(1, fmt.Sprintf("10:%d 11:%[1]d 12:%[1]d 2:%d group %d:1", batches, 3*batches, g))
+		q.wantUnread(1, fmt.Sprintf("10:%d 11:%[1]d 12:%[1]d 2:%d group %d:1", batches, 3*batches,
+			g))
 		q.wantUnread(2, fmt.Sprintf("1:%d", 3*batches))
 		q.wantUnread(3, fmt.Sprintf("group %d:%d", g, 6*batches))
 	}
@@ -116,7 +120,8 @@ func (p *proxy) sendPatiently(drafts ...chat.Draft) {
 			p.t.Log(err)
 			continue
 		}
-		for p.Apply(ctx, []chat.Commit{{ID: id, Changes: receipt.Changes}}) != nil && ctx.Err() == nil {
+		for p.Apply(ctx, []chat.Commit{{ID: id, Changes: receipt.Changes}}) != nil &&
+			ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
 		return

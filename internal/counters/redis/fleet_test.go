@@ -50,8 +50,10 @@ func TestEverythingWorksOnACluster(t *testing.T) {
 	p.wantIDs(p.send(to(1, 2), in(2, 1)), "[4 3]")
 	p.send(read(2, chat.PairTalk(1, 2)), read(1, chat.GroupTalk(1)))
 	p.send(to(1, 2), to(1, 2), in(2, 1))
-	want = strings.NewReplacer("msg_id_1=3", "msg_id_1=6", "group_msg_id_1=2", "group_msg_id_1=4", "im_group_msg count=2", "im_group_msg count=4",
-		"1_1_im_user_group count=1", "1_1_im_user_group count=3", "2_1_im_user_group count=2", "2_1_im_user_group count=4").Replace(want)
+	want = strings.NewReplacer("msg_id_1=3", "msg_id_1=6", "group_msg_id_1=2", "group_msg_id_1=4",
+		"im_group_msg count=2", "im_group_msg count=4",
+		"1_1_im_user_group count=1", "1_1_im_user_group count=3", "2_1_im_user_group count=2",
+		"2_1_im_user_group count=4").Replace(want)
 	o.await(want, func() {
 		_, err := p.Devices(t.Context(), []uint32{1, 2})
 		p.must(err)

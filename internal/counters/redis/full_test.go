@@ -7,7 +7,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// TestAFullRedisIsAwayUntilItTakesWrites: it answers who only reads all the time, and is not back for that.
+// TestAFullRedisIsAwayUntilItTakesWrites: it answers who only reads all the time, and is not back
+// for that.
 func TestAFullRedisIsAwayUntilItTakesWrites(t *testing.T) {
 	t.Parallel()
 	p, r := start(t)
@@ -19,7 +20,8 @@ func TestAFullRedisIsAwayUntilItTakesWrites(t *testing.T) {
 		_ = p.Apply(t.Context(), []chat.Commit{c}) // follows later
 		return len(p.Copy.Away()) > 0
 	})
-	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	end := time.Now().Add(time.Second)
+	for ; time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if len(p.Copy.Away()) == 0 {
 			t.Fatal("it is back, and as full as before")
 		}

@@ -24,8 +24,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A client of a Cluster closes connections to nodes that it does not need five seconds later, also when it is closed.
-	goleak.VerifyTestMain(servers.Around(m), goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+	// A client of a Cluster closes connections to nodes that it does not need five seconds later,
+	// also when it is closed.
+	goleak.VerifyTestMain(servers.Around(m),
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
 }
 
 // patience is how long anything may take on a machine that has much else to do.
@@ -49,7 +51,8 @@ func patient(i link.Instance) link.Instance {
 
 func at(r *servers.Redis) link.Instance { return patient(link.Instance{Addr: r.Addr()}) }
 
-// all is one instance for everything, but members in a database of their own, as the suite is configured.
+// all is one instance for everything, but members in a database of their own, as the suite is
+// configured.
 func all(i link.Instance) redis.Options {
 	members := i
 	if len(i.Cluster) == 0 {
@@ -58,7 +61,8 @@ func all(i link.Instance) redis.Options {
 	return redis.Options{Unread: i, GroupSet: i, Token: i, GroupMember: members}
 }
 
-// proxy is the records and their copy, as a proxy has them. Several may share a file and an instance.
+// proxy is the records and their copy, as a proxy has them. Several may share a file and an
+// instance.
 type proxy struct {
 	t *testing.T
 	counters.Shared
@@ -121,7 +125,8 @@ func (p *proxy) must(err error) {
 func (p *proxy) append(drafts ...chat.Draft) (chat.Receipt, chat.Commit) {
 	p.t.Helper()
 	id := chat.NewCommitID()
-	receipt, err := p.store.Append(p.t.Context(), chat.Batch{ID: id, Now: p.now, Drafts: drafts}, p.Copy)
+	receipt, err := p.store.Append(p.t.Context(), chat.Batch{ID: id, Now: p.now, Drafts: drafts},
+		p.Copy)
 	p.must(err)
 	for _, s := range receipt.Stored {
 		p.must(s.Err)
@@ -153,11 +158,13 @@ func (p *proxy) apply(commits ...chat.Commit) {
 }
 
 func to(from, user uint32) chat.Draft {
-	return chat.Draft{Talk: chat.PairTalk(from, user), From: from, Type: chat.PairText, Content: "x", Time: 1000}
+	return chat.Draft{Talk: chat.PairTalk(from, user), From: from, Type: chat.PairText,
+		Content: "x", Time: 1000}
 }
 
 func in(from, group uint32) chat.Draft {
-	return chat.Draft{Talk: chat.GroupTalk(group), From: from, Type: chat.GroupText, Content: "x", Time: 1000}
+	return chat.Draft{Talk: chat.GroupTalk(group), From: from, Type: chat.GroupText, Content: "x",
+		Time: 1000}
 }
 
 func read(user uint32, talk chat.Talk) chat.Draft {
@@ -166,19 +173,23 @@ func read(user uint32, talk chat.Talk) chat.Draft {
 
 func (p *proxy) group(users ...uint32) uint32 {
 	p.t.Helper()
-	id, err := p.store.Create(p.t.Context(), chat.NewGroup{Name: "g", Creator: users[0], Type: chat.NormalGroup, Members: users}, p.now)
+	id, err := p.store.Create(p.t.Context(), chat.NewGroup{Name: "g", Creator: users[0],
+		Type: chat.NormalGroup, Members: users}, p.now)
 	p.must(err)
 	return id
 }
 
-// unread is all that a user has unread, such as "2:5 group 1:3", in the order of the answer, pairs sorted.
+// unread is all that a user has unread, such as "2:5 group 1:3", in the order of the answer, pairs
+// sorted.
 func (p *proxy) unreadOf(user uint32) string {
 	p.t.Helper()
 	pairs, err := p.UnreadPairs(p.t.Context(), user)
 	p.must(err)
 	groups, err := p.UnreadGroups(p.t.Context(), user)
 	p.must(err)
-	slices.SortFunc(pairs, func(a, b chat.Count) int { return chat.CompareAsText(a.Talk.Peer(user), b.Talk.Peer(user)) })
+	slices.SortFunc(pairs, func(a, b chat.Count) int {
+		return chat.CompareAsText(a.Talk.Peer(user), b.Talk.Peer(user))
+	})
 	var out []string
 	sum := uint32(0)
 	for _, c := range pairs {
@@ -212,8 +223,8 @@ type other struct {
 
 func originalAt(t *testing.T, i link.Instance) other {
 	t.Helper()
-	opt := rueidis.ClientOption{InitAddress: []string{i.Addr}, SelectDB: i.DB, DisableCache: true, ForceSingleClient: true,
-		ClientSetInfo: rueidis.DisableClientSetInfo}
+	opt := rueidis.ClientOption{InitAddress: []string{i.Addr}, SelectDB: i.DB, DisableCache: true,
+		ForceSingleClient: true, ClientSetInfo: rueidis.DisableClientSetInfo}
 	if len(i.Cluster) > 0 {
 		opt.InitAddress, opt.ForceSingleClient = i.Cluster, false
 	}
@@ -235,8 +246,8 @@ func (o other) do(name, key string, args ...string) rueidis.RedisResult {
 	return r
 }
 
-// keys are all keys that are not the proxy's own, "KEY=VALUE" and "KEY FIELD=VALUE", sorted. Times within a minute of
-// now are shown as NOW.
+// keys are all keys that are not the proxy's own, "KEY=VALUE" and "KEY FIELD=VALUE", sorted. Times
+// within a minute of now are shown as NOW.
 func (o other) keys() string {
 	o.T.Helper()
 	var out []string
@@ -249,7 +260,8 @@ func (o other) keys() string {
 			if strings.HasPrefix(key, "dbproxy:") || strings.HasPrefix(key, "total_user_update") {
 				continue
 			}
-			if s, err := node.Do(o.T.Context(), node.B().Get().Key(key).Build()).ToString(); err == nil {
+			s, err := node.Do(o.T.Context(), node.B().Get().Key(key).Build()).ToString()
+			if err == nil {
 				out = append(out, key+"="+when(s))
 				continue
 			}
@@ -281,11 +293,13 @@ func (o other) want(want string) {
 	}
 }
 
-// await is want for what comes when things are asked for, but not at once on a busy machine: after a connection that broke,
-// the records are asked for a while.
+// await is want for what comes when things are asked for, but not at once on a busy machine: after
+// a connection that broke, the records are asked for a while.
 func (o other) await(want string, ask func()) {
 	o.T.Helper()
-	for end := time.Now().Add(time.Minute); o.keys() != sortedLines(want) && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	end := time.Now().Add(time.Minute)
+	for ; o.keys() != sortedLines(want) &&
+		time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		ask()
 	}
 	o.want(want)

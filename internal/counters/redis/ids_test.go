@@ -15,7 +15,8 @@ import (
 // next asks for count ids of relation 1.
 func (p *proxy) next(count, floor uint32, checked bool) uint32 {
 	p.t.Helper()
-	return p.Copy.Next(p.t.Context(), []chat.Reserve{{Talk: chat.PairTalk(1, 2), Relation: 1, Count: count, Floor: floor, Checked: checked}})[0]
+	return p.Copy.Next(p.t.Context(), []chat.Reserve{{Talk: chat.PairTalk(1, 2), Relation: 1,
+		Count: count, Floor: floor, Checked: checked}})[0]
 }
 
 func (p *proxy) wantIDs(got []uint32, want string) {
@@ -55,7 +56,8 @@ func TestIDsGoOnFromTheKey(t *testing.T) {
 		{"the key is gone", "", 10, 1, false, 0, ""},
 		{"checked", "", 10, 3, true, 11, "13"},
 		{"checked, with the key ahead", "20", 13, 1, true, 21, "21"},
-		{"what the original leaves when Redis fails it", "4294967295", 21, 1, false, 0, "4294967295"},
+		{"what the original leaves when Redis fails it", "4294967295", 21, 1, false, 0,
+			"4294967295"},
 		{"checked", "4294967295", 21, 1, true, 22, "22"},
 		{"the last id", "2147483646", 22, 1, false, chat.MaxMsgID, "2147483647"},
 		{"beyond the last id", "2147483646", 22, 2, false, 0, "2147483646"},
@@ -69,7 +71,8 @@ func TestIDsGoOnFromTheKey(t *testing.T) {
 		got := p.next(c.count, c.floor, c.checked)
 		left, _ := o.do("GET", "msg_id_1").ToString()
 		if got != c.want || left != c.left {
-			t.Errorf("%s: %s, floor %d: id %d leaves %q, want %d and %q", c.what, c.key, c.floor, got, left, c.want, c.left)
+			t.Errorf("%s: %s, floor %d: id %d leaves %q, want %d and %q", c.what, c.key, c.floor,
+				got, left, c.want, c.left)
 		}
 	}
 }
@@ -108,7 +111,8 @@ func TestNoIDIsGivenTwiceOrLeftOutWhateverRedisLoses(t *testing.T) {
 		lose()
 		for _, proxy := range []*proxy{p, q, p} {
 			await(t, "Redis", func() bool { return proxy.Copy.Away() == nil })
-			if got, want := fmt.Sprint(proxy.send(to(1, 2), to(2, 1), in(1, g), in(2, g))), fmt.Sprintf("[%d %d %[1]d %[2]d]", id+1, id+2); got != want {
+			if got, want := fmt.Sprint(proxy.send(to(1, 2), to(2, 1), in(1, g), in(2, g))),
+				fmt.Sprintf("[%d %d %[1]d %[2]d]", id+1, id+2); got != want {
 				t.Errorf("after loss %d: ids %s, want %s", i, got, want)
 			}
 			id += 2
@@ -150,7 +154,9 @@ func foreign(t *testing.T, path string, relation uint32, ids ...uint32) {
 	}
 	defer db.Close()
 	for _, id := range ids {
-		_, err := db.Exec(fmt.Sprintf("INSERT INTO IMMessage_%d (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES (?,1,2,?,'x',1,0,1000,1000)", relation%8),
+		_, err := db.Exec(fmt.Sprintf("INSERT INTO IMMessage_%d "+
+			"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES "+
+			"(?,1,2,?,'x',1,0,1000,1000)", relation%8),
 			relation, id)
 		if err != nil {
 			t.Fatal(err)
@@ -172,7 +178,8 @@ func TestIDsGoOnFromTheMessagesWhileRedisIsAway(t *testing.T) {
 	if err := p.Apply(t.Context(), []chat.Commit{commit}); chat.KindOf(err) != chat.Unavailable {
 		t.Errorf("applied without Redis: %v", err)
 	}
-	if missing := p.Copy.Away(); len(missing) == 0 || missing[0].Addr != r.Addr()+"/0" || missing[0].Err == nil {
+	if missing := p.Copy.Away(); len(missing) == 0 || missing[0].Addr != r.Addr()+"/0" ||
+		missing[0].Err == nil {
 		t.Errorf("away: %v", missing)
 	}
 	r.Restart(t)
@@ -200,21 +207,25 @@ func TestItOpensWithoutRedis(t *testing.T) {
 	p.apply(commit)
 	p.wantIDs(p.send(to(1, 2)), "[2]")
 	p.wantUnread(2, "1:2")
-	await(t, "the note of the start", func() bool { return say(t, r, "GET", "total_user_update") != "" })
+	await(t, "the note of the start", func() bool {
+		return say(t, r, "GET", "total_user_update") != ""
+	})
 }
 
 func TestWrongOptionsAreToldAtOnce(t *testing.T) {
 	t.Parallel()
 	good := link.Instance{Addr: "127.0.0.1:1"}
+	one := []string{"h:1"}
 	for want, bad := range map[string]link.Instance{
-		`cache instance token: it needs either an address, sentinels, or the nodes of a cluster`: {},
-		`cache instance token: with sentinels it needs the name of their master`:                 {Sentinels: []string{"h:1"}},
-		`cache instance token: a Redis Cluster has database 0 only`:                              {Cluster: []string{"h:1"}, DB: 1},
-		`cache instance token: "h" is no HOST:PORT: address h: missing port in address`:          {Addr: "h"},
+		"it needs either an address, sentinels, or the nodes of a cluster": {},
+		"with sentinels it needs the name of their master":                 {Sentinels: one},
+		"a Redis Cluster has database 0 only":                              {Cluster: one, DB: 1},
+		`"h" is no HOST:PORT: address h: missing port in address`:          {Addr: "h"},
 	} {
 		opt := all(good)
 		opt.Token = bad
-		if _, err := redis.Open(opt); err == nil || err.Error() != want {
+		_, err := redis.Open(opt)
+		if want = "cache instance token: " + want; err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
@@ -228,25 +239,29 @@ func forget(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, table := range []string{"IMProxyTalk", "IMProxyLevel", "IMProxyMark", "IMProxyMute", "IMProxyDevice", "IMProxyToken", "IMProxyCommit"} {
+	for _, table := range []string{"IMProxyTalk", "IMProxyLevel", "IMProxyMark", "IMProxyMute",
+		"IMProxyDevice", "IMProxyToken", "IMProxyCommit"} {
 		if _, err := db.Exec("DELETE FROM " + table); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// TestIDsOfWhatIsNotStoredComeBack has a commit refused by the database after its ids were reserved.
+// TestIDsOfWhatIsNotStoredComeBack has a commit refused by the database after its ids were
+// reserved.
 func TestIDsOfWhatIsNotStoredComeBack(t *testing.T) {
 	t.Parallel()
 	p, r := start(t)
 	p.group(1, 2)
 	_, commit := p.append(to(1, 2), in(1, 1))
-	again := chat.Batch{ID: commit.ID, Now: p.now, Drafts: []chat.Draft{to(1, 2), in(1, 1), to(2, 1), to(3, 4)}}
+	again := chat.Batch{ID: commit.ID, Now: p.now,
+		Drafts: []chat.Draft{to(1, 2), in(1, 1), to(2, 1), to(3, 4)}}
 	if _, err := p.store.Append(t.Context(), again, p.Copy); err == nil {
 		t.Error("two commits have the same id")
 	}
 	p.wantIDs(p.send(to(1, 2), in(1, 1), to(3, 4)), "[2 2 1]")
-	if id, group := say(t, r, "GET", "msg_id_1"), say(t, r, "GET", "group_msg_id_1"); id != "2" || group != "2" {
+	if id, group := say(t, r, "GET", "msg_id_1"), say(t, r, "GET", "group_msg_id_1"); id != "2" ||
+		group != "2" {
 		t.Errorf("the last ids are %s and %s", id, group)
 	}
 }

@@ -29,12 +29,14 @@ func TestTimesOfChangesAreInRedis(t *testing.T) {
 	if now := say(t, r, "GET", "total_user_update"); now != "4000000001" {
 		t.Errorf("total_user_update is %s", now)
 	}
-	if err := p.SetSignature(t.Context(), 99, "x", 4_100_000_000); chat.KindOf(err) != chat.NotFound {
+	if err := p.SetSignature(t.Context(), 99, "x",
+		4_100_000_000); chat.KindOf(err) != chat.NotFound {
 		t.Errorf("signature of nobody: %v", err)
 	}
 	mark := func(want uint32, known bool) {
 		t.Helper()
-		if v, ok, err := p.Mark(t.Context(), "last_update_group"); v != want || ok != known || err != nil {
+		if v, ok, err := p.Mark(t.Context(), "last_update_group"); v != want || ok != known ||
+			err != nil {
 			t.Errorf("the mark is %d, %t, %v; want %d", v, ok, err, want)
 		}
 	}
