@@ -86,6 +86,7 @@ func TestAdviceOnWhatIsMetOnTheWay(t *testing.T) {
 	t.Cleanup(secure.Close)
 	late, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
+	_, noSocket := net.Dial("unix", "/nowhere/redis.sock")
 	_, noTime := new(net.Dialer).DialContext(late, "tcp", closed)
 
 	for _, m := range []met{
@@ -93,6 +94,7 @@ func TestAdviceOnWhatIsMetOnTheWay(t *testing.T) {
 			"start Redis there, have it listen on that address (bind), " +
 				"or mend unread_host and unread_port",
 			"start the server, or mend its host and port in the configuration"},
+		{noSocket, advice.Refused, "nothing listens", "start Redis", "start the server"},
 		{dial(t, "no-such-host.invalid:1", nil), advice.UnknownHost, "no-such-host.invalid",
 			"name service", "host and port"},
 		{noTime, advice.Timeout, "within 1s", "raise unread_call_timeout", "see whether it hangs"},
