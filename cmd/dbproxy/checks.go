@@ -12,7 +12,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
-	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 )
@@ -82,18 +81,11 @@ func examineReplica(ctx context.Context, cfg *config.Config, master records.MySQ
 }
 
 func examineRedis(ctx context.Context, cfg *config.Config) []checkup.Subject {
-	var instances []checkup.Named
 	opt, err := redisOptions(cfg)
 	if err != nil {
 		return []checkup.Subject{unusable("Redis", "", err)}
 	}
-	for _, i := range []struct {
-		name string
-		at   link.Instance
-	}{{"unread", opt.Unread}, {"group_set", opt.GroupSet}, {"token", opt.Token}, {"group_member", opt.GroupMember}} {
-		instances = append(instances, checkup.Named{Name: i.name, Instance: i.at})
-	}
-	return checkup.CheckRedis(ctx, instances, nil)
+	return checkup.CheckRedis(ctx, opt.Uses(), nil)
 }
 
 func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {

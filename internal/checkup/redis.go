@@ -11,13 +11,8 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 )
-
-// Named is an instance with the name that the configuration has for it: "unread".
-type Named struct {
-	Name string
-	link.Instance
-}
 
 const (
 	largeOffset = 2 * time.Second // between clocks
@@ -34,21 +29,21 @@ const (
 // timeout of the instance; every call by two seconds, or the timeout of the instance if that is
 // longer. Of an instance that cannot be reached there is one finding, that it cannot. now is the
 // clock; nil means time.Now.
-func CheckRedis(ctx context.Context, instances []Named, now func() time.Time) []Subject {
+func CheckRedis(ctx context.Context, instances []redis.Use, now func() time.Time) []Subject {
 	if now == nil {
 		now = time.Now
 	}
 	var all []*redisCheck
-	for _, n := range instances {
-		n.Instance = n.WithDefaults()
-		n.CallTimeout = max(n.CallTimeout, leastCallTimeout)
+	for _, use := range instances {
+		at := use.At.WithDefaults()
+		at.CallTimeout = max(at.CallTimeout, leastCallTimeout)
 		same := slices.IndexFunc(all, func(c *redisCheck) bool {
-			return serverOf(c.Instance) == serverOf(n.Instance)
+			return serverOf(c.Instance) == serverOf(at)
 		})
 		if same < 0 {
-			all = append(all, &redisCheck{Instance: n.Instance, names: []string{n.Name}, now: now})
+			all = append(all, &redisCheck{Instance: at, names: []string{use.Role}, now: now})
 		} else {
-			all[same].names = append(all[same].names, n.Name)
+			all[same].names = append(all[same].names, use.Role)
 		}
 	}
 	var checks sync.WaitGroup

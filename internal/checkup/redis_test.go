@@ -9,16 +9,14 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // checkOne checks one instance, for everything.
 func checkOne(t *testing.T, i link.Instance) []checkup.Finding {
 	t.Helper()
-	subjects := checkup.CheckRedis(t.Context(), []checkup.Named{
-		{Name: "unread", Instance: i}, {Name: "group_set", Instance: i},
-		{Name: "token", Instance: i}, {Name: "group_member", Instance: i},
-	}, nil)
+	subjects := checkup.CheckRedis(t.Context(), all(i).Uses(), nil)
 	if len(subjects) != 1 || subjects[0].Name != "Redis unread, group_set, token, group_member" ||
 		subjects[0].Where != i.String() {
 		t.Fatalf("%+v", subjects)
@@ -91,7 +89,7 @@ func TestCheckOfARedisFindsEachSetting(t *testing.T) {
 	r.Do(t, "CONFIG", "SET", "maxmemory", "0")
 
 	behind := func() time.Time { return time.Now().Add(-time.Hour) }
-	subjects := checkup.CheckRedis(t.Context(), []checkup.Named{{Name: "token", Instance: at(r)}},
+	subjects := checkup.CheckRedis(t.Context(), []redis.Use{{Role: "token", At: at(r)}},
 		behind)
 	wantFinding(t, subjects[0].Findings, "clock", checkup.Doubtful, "ahead of ours", "NTP")
 
@@ -99,9 +97,9 @@ func TestCheckOfARedisFindsEachSetting(t *testing.T) {
 	other.DB = 3
 	elsewhere := at(r)
 	elsewhere.Username = "default"
-	subjects = checkup.CheckRedis(t.Context(), []checkup.Named{
-		{Name: "unread", Instance: at(r)}, {Name: "token", Instance: other},
-		{Name: "group_set", Instance: elsewhere},
+	subjects = checkup.CheckRedis(t.Context(), []redis.Use{
+		{Role: "unread", At: at(r)}, {Role: "token", At: other},
+		{Role: "group_set", At: elsewhere},
 	}, nil)
 	wantFinding(t, subjects[0].Findings, "shared", checkup.Good, "token", "database 3")
 	wantFinding(t, subjects[2].Findings, "shared", checkup.Good,

@@ -88,9 +88,3 @@ func TestAProbeThatHangsHoldsUpNoOther(t *testing.T) {
 	<-r.begun // this one hangs
 	r.until(true)
 }
-
-func TestNobodyNeedAProber(t *testing.T) {
-	t.Parallel()
-	var none *probe.Prober
-	none.Suspect()
-}

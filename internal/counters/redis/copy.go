@@ -29,6 +29,20 @@ type Options struct {
 	Observe link.Observer    // is told of every pipeline; may be nil
 }
 
+// Use is an instance in one of its roles. The role is what the configuration calls it: "unread".
+type Use struct {
+	Role string
+	At   link.Instance
+}
+
+// Uses are the instances in their roles, in a fixed order.
+func (o Options) Uses() []Use {
+	return []Use{
+		{"unread", o.Unread}, {"group_set", o.GroupSet}, {"token", o.Token},
+		{"group_member", o.GroupMember},
+	}
+}
+
 // Records is what a Copy needs of the records: what they know, to give back what Redis has lost,
 // and where the epochs stand. What they return is never older than what this process has been told
 // of.
@@ -104,44 +118,36 @@ func Open(opt Options) (*Copy, error) {
 
 // makeRoles makes the roles, and a link for each of the instances: roles of one instance share it.
 func (r *Copy) makeRoles(opt Options) error {
-	uses := []struct {
-		name string
-		at   link.Instance
-		role **role
-	}{
-		{"unread", opt.Unread, &r.unread},
-		{"group_set", opt.GroupSet, &r.groupSet},
-		{"token", opt.Token, &r.token},
-		{"group_member", opt.GroupMember, &r.groupMember},
-	}
+	uses := opt.Uses()
 	var errs error
-	names := make(map[string][]string) // of the roles, by the instance
+	names := make(map[string][]string) // of the roles, by instance
 	for i, use := range uses {
-		if err := use.at.Check(); err != nil {
-			errs = errors.Join(errs, fmt.Errorf("cache instance %s: %w", use.name, err))
+		if err := use.At.Check(); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("cache instance %s: %w", use.Role, err))
 		}
-		uses[i].at = use.at.WithDefaults()
-		id := uses[i].at.Identity()
-		names[id] = append(names[id], use.name)
+		uses[i].At = use.At.WithDefaults()
+		id := uses[i].At.Identity()
+		names[id] = append(names[id], use.Role)
 	}
 	if errs != nil {
 		return errs
 	}
-	links := make(map[string]*link.Link)
+	links := make(map[string]*link.Link) // by instance
 	for _, use := range uses {
-		id := use.at.Identity()
+		id := use.At.Identity()
 		if links[id] == nil {
 			roles := names[id]
-			links[id] = link.New(use.at, link.Options{
+			links[id] = link.New(use.At, link.Options{
 				Roles: roles, Log: r.log, Observe: opt.Observe, Returned: r.refreshSoon,
 				Ask:    link.Plain("GET", epochKey(roles[0])),
 				Needed: func() []link.Command { return Needed(roles) },
 			})
 			r.links = append(r.links, links[id])
 		}
-		*use.role = &role{Link: links[id], name: use.name, comparing: semaphore.NewWeighted(1)}
-		r.roles = append(r.roles, *use.role)
+		made := &role{Link: links[id], name: use.Role, comparing: semaphore.NewWeighted(1)}
+		r.roles = append(r.roles, made)
 	}
+	r.unread, r.groupSet, r.token, r.groupMember = r.roles[0], r.roles[1], r.roles[2], r.roles[3]
 	return nil
 }
 
