@@ -37,7 +37,7 @@ func patient(i link.Instance) link.Instance {
 	return i
 }
 
-func at(r *servers.Redis) link.Instance { return patient(link.Instance{Addr: r.Addr()}) }
+func redisAt(r *servers.Redis) link.Instance { return patient(link.Instance{Addr: r.Addr()}) }
 
 // all is one instance for everything.
 func all(i link.Instance) redis.Options {

@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	largeOffset = 2 * time.Second // between clocks
-	leastMajor  = 6               // version of Redis
-	almostFull  = 90              // percent of the memory allowed
+	leastMajor = 6  // version of Redis
+	almostFull = 90 // percent of the memory allowed
 
 	// leastCallTimeout bounds a call of a check. It is longer than those of requests: a server that
 	// is slow for once is no reason not to start.
@@ -123,6 +122,7 @@ func (c *redisCheck) do(
 }
 
 func (c *redisCheck) clock(ctx context.Context) {
+	const limit = 2 * time.Second
 	begun := c.now()
 	now, err := c.do(ctx, c.client, "TIME").AsIntSlice()
 	took := c.now().Sub(begun)
@@ -131,7 +131,7 @@ func (c *redisCheck) clock(ctx context.Context) {
 		return
 	}
 	theirs := time.Unix(now[0], now[1]*int64(time.Microsecond))
-	c.add(Clock(theirs.Sub(begun.Add(took/2)), took/2, largeOffset))
+	c.add(Clock(theirs.Sub(begun.Add(took/2)), took/2, limit))
 }
 
 // compare finds instances that are the same server under another name.

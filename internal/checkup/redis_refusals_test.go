@@ -64,12 +64,12 @@ func TestWhatARedisRefuses(t *testing.T) {
 		t.Run(name+" is gone", func(t *testing.T) {
 			t.Parallel()
 			r := servers.StartRedis(t, "--rename-command", name, "hidden")
-			wantFinding(t, checkOne(t, at(r)), "rights", checkup.Wrong, "does not know", name,
+			wantFinding(t, checkOne(t, redisAt(r)), "rights", checkup.Wrong, "does not know", name,
 				"rename-command", "unread_host")
 		})
 	}
 	r := servers.StartRedis(t)
-	user := at(r)
+	user := redisAt(r)
 	user.Username, user.Password = "proxy", "secret"
 	allow := func(rules ...string) {
 		t.Helper()
@@ -123,7 +123,7 @@ func isBack(t *testing.T, p *redis.Copy) {
 func TestPasswordsThatChange(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
-	p, log := opened(t, at(r))
+	p, log := opened(t, redisAt(r))
 	isBack(t, p)
 	r.Do(t, "CONFIG", "SET", "requirepass", "secret")
 	r.Password = "secret"
@@ -145,7 +145,7 @@ func TestPasswordsThatChange(t *testing.T) {
 		t.Errorf("nobody says that it is away")
 	}
 
-	wrong := at(r)
+	wrong := redisAt(r)
 	wrong.Username, wrong.Password = "nobody", "wrong"
 	q, _ := opened(t, wrong)
 	if away := q.Away(); len(away) != 1 || !strings.Contains(away[0].Error(), "WRONGPASS") ||
@@ -162,12 +162,12 @@ func TestARedisThatLoadsItsData(t *testing.T) {
 		"--enable-debug-command", "yes")
 	r.Do(t, "DEBUG", "POPULATE", "5000")
 	r.Do(t, "SAVE")
-	p, log := opened(t, at(r))
+	p, log := opened(t, redisAt(r))
 	isBack(t, p)
 	reloaded := make(chan struct{})
 	go func() { defer close(reloaded); r.Restart(t) }()
 	await(t, "LOADING in the check", func() bool {
-		for _, f := range checkOne(t, at(r)) {
+		for _, f := range checkOne(t, redisAt(r)) {
 			if f.Item == "reachable" && f.Grade == checkup.Wrong &&
 				strings.Contains(f.Text, "is LOADING its data") &&
 				strings.Contains(f.Text, r.Addr()) && strings.Contains(f.Mend, "--wait") {

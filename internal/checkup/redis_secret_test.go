@@ -16,7 +16,7 @@ import (
 func TestAPasswordThatTheServerEchoes(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t, "--rename-command", "AUTH", "", "--rename-command", "HELLO", "")
-	i := at(r)
+	i := redisAt(r)
 	i.Username, i.Password = "ann", "hunteopened"
 	found := checkOne(t, i)
 	wantFinding(t, found, "reachable", checkup.Wrong, "refuses: unknown command 'AUTH'",

@@ -51,12 +51,12 @@ func TestCheckOfARedisThatIsAsItShouldBe(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t, "--appendonly", "yes")
 	r.Do(t, "SET", "msg_id_1", "7")
-	for _, f := range checkOne(t, at(r)) {
+	for _, f := range checkOne(t, redisAt(r)) {
 		if f.Grade != checkup.Good {
 			t.Errorf("%+v", f)
 		}
 	}
-	found := checkOne(t, at(r))
+	found := checkOne(t, redisAt(r))
 	for _, item := range []string{"reachable", "version", "role", "eviction", "persistence",
 		"clock", "rights"} {
 		wantFinding(t, found, item, checkup.Good)
@@ -73,32 +73,32 @@ func TestCheckOfARedisThatIsAsItShouldBe(t *testing.T) {
 func TestCheckOfARedisFindsEachSetting(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
-	wantFinding(t, checkOne(t, at(r)), "persistence", checkup.Doubtful, "appendonly yes")
+	wantFinding(t, checkOne(t, redisAt(r)), "persistence", checkup.Doubtful, "appendonly yes")
 	r.Do(t, "CONFIG", "SET", "save", "3600 1")
-	wantFinding(t, checkOne(t, at(r)), "persistence", checkup.Good, "3600 1")
+	wantFinding(t, checkOne(t, redisAt(r)), "persistence", checkup.Good, "3600 1")
 	r.Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-	wantFinding(t, checkOne(t, at(r)), "eviction", checkup.Doubtful, "noeviction")
+	wantFinding(t, checkOne(t, redisAt(r)), "eviction", checkup.Doubtful, "noeviction")
 	r.Do(t, "CONFIG", "SET", "maxmemory", "1gb")
-	wantFinding(t, checkOne(t, at(r)), "eviction", checkup.Doubtful, "1024 MiB", "noeviction")
+	wantFinding(t, checkOne(t, redisAt(r)), "eviction", checkup.Doubtful, "1024 MiB", "noeviction")
 	r.Do(t, "CONFIG", "SET", "maxmemory-policy", "noeviction")
-	wantFinding(t, checkOne(t, at(r)), "eviction", checkup.Good)
+	wantFinding(t, checkOne(t, redisAt(r)), "eviction", checkup.Good)
 	r.Do(t, "CONFIG", "SET", "maxmemory", "1mb")
-	found := checkOne(t, at(r))
+	found := checkOne(t, redisAt(r))
 	wantFinding(t, found, "eviction", checkup.Doubtful, "raise maxmemory")
 	wantFinding(t, found, "writes", checkup.Wrong, "OOM", "raise maxmemory")
 	r.Do(t, "CONFIG", "SET", "maxmemory", "0")
 
 	behind := func() time.Time { return time.Now().Add(-time.Hour) }
-	subjects := checkup.CheckRedis(t.Context(), []redis.Use{{Role: "token", At: at(r)}},
+	subjects := checkup.CheckRedis(t.Context(), []redis.Use{{Role: "token", At: redisAt(r)}},
 		behind)
 	wantFinding(t, subjects[0].Findings, "clock", checkup.Doubtful, "ahead of ours", "NTP")
 
-	other := at(r)
+	other := redisAt(r)
 	other.DB = 3
-	elsewhere := at(r)
+	elsewhere := redisAt(r)
 	elsewhere.Username = "default"
 	subjects = checkup.CheckRedis(t.Context(), []redis.Use{
-		{Role: "unread", At: at(r)}, {Role: "token", At: other},
+		{Role: "unread", At: redisAt(r)}, {Role: "token", At: other},
 		{Role: "group_set", At: elsewhere},
 	}, nil)
 	wantFinding(t, subjects[0].Findings, "shared", checkup.Good, "token", "database 3")
@@ -108,15 +108,15 @@ func TestCheckOfARedisFindsEachSetting(t *testing.T) {
 	master := servers.StartRedis(t)
 	host, port, _ := net.SplitHostPort(master.Addr())
 	r.Do(t, "REPLICAOF", host, port)
-	wantFinding(t, checkOne(t, at(r)), "role", checkup.Wrong, master.Addr(), "unread_host")
+	wantFinding(t, checkOne(t, redisAt(r)), "role", checkup.Wrong, master.Addr(), "unread_host")
 	r.Do(t, "CONFIG", "SET", "replica-read-only", "no")
-	wantFinding(t, checkOne(t, at(r)), "role", checkup.Doubtful, "loses them")
+	wantFinding(t, checkOne(t, redisAt(r)), "role", checkup.Doubtful, "loses them")
 }
 
 func TestCheckFindsWhatAnACLForbids(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
-	user := at(r)
+	user := redisAt(r)
 	user.Username, user.Password = "proxy", "secret"
 	acl := func(rules ...string) []checkup.Finding {
 		t.Helper()
@@ -156,14 +156,14 @@ func TestCheckSaysWhyARedisCannotBeReached(t *testing.T) {
 		}
 	}
 	r := servers.StartRedis(t, "--requirepass", "secret")
-	unreachable(at(r), "NOAUTH", "unread_password")
-	wrong := at(r)
+	unreachable(redisAt(r), "NOAUTH", "unread_password")
+	wrong := redisAt(r)
 	wrong.Password = "wrong"
 	unreachable(wrong, "WRONGPASS", "unread_password", r.Addr())
-	high := at(r)
+	high := redisAt(r)
 	high.Password, high.DB = "secret", 99
 	unreachable(high, "DB index", "unread_db")
-	cluster := at(r)
+	cluster := redisAt(r)
 	cluster.Password, cluster.Addr, cluster.Cluster = "secret", "", []string{r.Addr()}
 	wantFinding(t, checkOne(t, cluster), "role", checkup.Doubtful, "no Cluster", "unread_host")
 	unreachable(patient(link.Instance{Addr: "no-such-host.invalid:6379"}), "no-such-host.invalid",
@@ -179,7 +179,7 @@ func TestCheckSaysWhyARedisCannotBeReached(t *testing.T) {
 		SentinelMaster: "m"}), "nothing listens", "unread_sentinels")
 
 	r.Freeze(t)
-	frozen := at(r)
+	frozen := redisAt(r)
 	frozen.ConnectTimeout, frozen.CallTimeout = 50*time.Millisecond, 50*time.Millisecond
 	unreachable(frozen, "no answer", "2.05s", "unread_call_timeout")
 }
@@ -194,9 +194,9 @@ func TestCheckOfACluster(t *testing.T) {
 	c.Nodes[1].Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
 	wantFinding(t, checkOne(t, patient(link.Instance{Cluster: c.Addrs()})), "eviction",
 		checkup.Doubtful, c.Nodes[1].Addr())
-	found = checkOne(t, at(c.Nodes[0]))
+	found = checkOne(t, redisAt(c.Nodes[0]))
 	wantFinding(t, found, "role", checkup.Wrong, "unread_cluster")
-	second := at(c.Nodes[0])
+	second := redisAt(c.Nodes[0])
 	second.DB = 2
 	wantFinding(t, checkOne(t, second), "reachable", checkup.Wrong, "unread_cluster")
 }
