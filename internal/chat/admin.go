@@ -8,13 +8,14 @@ import (
 	"unicode"
 )
 
-// CheckUser refuses a user that the tables could not hold as given. It is for those who make and change users: the
-// commands of an administrator.
+// CheckUser refuses a user that the tables could not hold as given. The commands of an
+// administrator, which make and change users, call it.
 func CheckUser(u User) error {
 	if u.Name == "" {
 		return Errorf(Invalid, "the name is empty")
 	}
-	err := cmp.Or(checkBlanks("name", u.Name), checkBlanks("nick", u.Nick), checkBlanks("domain", u.Domain))
+	err := cmp.Or(checkBlanks("name", u.Name), checkBlanks("nick", u.Nick),
+		checkBlanks("domain", u.Domain))
 	if err != nil {
 		return err
 	}
@@ -39,12 +40,12 @@ func CheckUser(u User) error {
 	return checkText("signature", u.Signature, MaxSignature)
 }
 
-// CheckUserChange is CheckUser for what is new: what somebody else has written before is no reason to refuse a change of
-// something else.
+// CheckUserChange is CheckUser for those fields of u that differ from old: a change is not refused
+// because of another field that somebody else has written before.
 func CheckUserChange(old, u User) error {
 	for _, f := range []struct{ old, now *string }{
-		{&old.Nick, &u.Nick}, {&old.Domain, &u.Domain}, {&old.Phone, &u.Phone}, {&old.Email, &u.Email},
-		{&old.Avatar, &u.Avatar}, {&old.Signature, &u.Signature},
+		{&old.Nick, &u.Nick}, {&old.Domain, &u.Domain}, {&old.Phone, &u.Phone},
+		{&old.Email, &u.Email}, {&old.Avatar, &u.Avatar}, {&old.Signature, &u.Signature},
 	} {
 		if *f.now == *f.old {
 			*f.now = ""
@@ -56,7 +57,7 @@ func CheckUserChange(old, u User) error {
 	return CheckUser(u)
 }
 
-// checkLine is checkText for what stands in tables and lists.
+// checkLine is checkText for a text that is shown in one line: it refuses control characters, too.
 func checkLine(what, text string, max int) error {
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return Errorf(Invalid, "%s has a control character", what)
@@ -64,8 +65,8 @@ func checkLine(what, text string, max int) error {
 	return checkText(what, text, max)
 }
 
-// checkBlanks refuses a name that nobody could tell from another where it is shown. What clients
-// and the back office send may have such names: only those who type one are asked again.
+// checkBlanks refuses a name with blanks around it, which looks like another one where it is shown.
+// Clients and the back office may send such names; only an administrator who types one is refused.
 func checkBlanks(what, name string) error {
 	if strings.TrimSpace(name) != name {
 		return Errorf(Invalid, "%s %q has blanks around it", what, name)
@@ -73,7 +74,7 @@ func checkBlanks(what, name string) error {
 	return nil
 }
 
-// CheckGroupName refuses a group's name for which CheckUser would refuse a person's.
+// CheckGroupName refuses a group's name that nobody could tell from another, or that is too long.
 func CheckGroupName(name string) error {
 	return cmp.Or(checkBlanks("name", name), checkLine("name", name, MaxGroupName))
 }
@@ -89,7 +90,7 @@ func CheckDepartment(d Department) error {
 	return cmp.Or(checkBlanks("name", d.Name), checkLine("name", d.Name, 64))
 }
 
-// CheckDepartmentChange is CheckDepartment for what is new.
+// CheckDepartmentChange is CheckDepartment for those fields of d that differ from old.
 func CheckDepartmentChange(old, d Department) error {
 	if d.Name == old.Name {
 		d.Name = "as before"
@@ -105,12 +106,14 @@ type GroupSummary struct {
 	GroupInfo        // without Members
 	Size      uint32 // how many members it has
 	Messages  uint32 // ever sent in it
-	Counted   bool   // whether Messages is known: proxies count from the first time that they write to a group
-	Created   uint32 // Unix seconds
-	LastTalk  uint32 // Unix seconds; 0 when there was none
+	// Counted is whether Messages is known: proxies count from the first time they write to a
+	// group.
+	Counted  bool
+	Created  uint32 // Unix seconds
+	LastTalk uint32 // Unix seconds; 0 when there was none
 }
 
-// Membership is a user's part in a group.
+// Membership says that a user is in a group, and since when.
 type Membership struct {
 	User   uint32
 	Joined uint32 // Unix seconds
@@ -119,7 +122,7 @@ type Membership struct {
 // NewSalt makes the salt of a stored password: four random characters, as many as the column has.
 func NewSalt() string { return rand.Text()[:4] }
 
-// ClientHash is what a client sends for a password that its user typed: its md5 in lower-case hex.
+// ClientHash is what a client sends as the password that its user typed: its md5 in lower-case hex.
 func ClientHash(typed string) string { return HashPassword(typed, "") }
 
 // SetPassword gives the user the password that they will type, under a new salt.
