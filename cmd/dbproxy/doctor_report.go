@@ -13,30 +13,34 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
+// reportWidth is how many cells a line of a report may take.
+const reportWidth = 80
+
 // writeReport prints what was found, for people, and first what that means.
 func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool) error {
 	var b strings.Builder
 	style := terminal.NewStyle(w)
-	said := fold(conclusion(report, e, complete), "", lineWidth)
+	said := terminal.Indent(conclusion(report, e, complete), "", reportWidth)
 	if report.Open() > 0 {
 		said = style.Red(said)
 	}
 	b.WriteString(said + "\n")
 	for _, f := range report.Findings {
-		head := fold(fmt.Sprintf("%s: %s: %s: %s", f.Kind.Severity(), f.Kind, f.Kind.What(), admin.Digits(f.Count)), "", lineWidth)
+		head := terminal.Indent(fmt.Sprintf("%s: %s: %s: %s", f.Kind.Severity(), f.Kind, f.Kind.What(),
+			admin.Digits(f.Count)), "", reportWidth)
 		if f.Kind.Severity() == finding.Wrong {
 			head = style.Red(head)
 		}
 		b.WriteString(head + "\n")
 		for _, example := range f.Examples {
-			b.WriteString(fold(printable(example), "    ", lineWidth) + "\n")
+			b.WriteString(terminal.Indent(printable(example), "    ", reportWidth) + "\n")
 		}
 		if more := f.Count - len(f.Examples); more > 0 {
 			fmt.Fprintf(&b, "    … and %s more\n", admin.Digits(more))
 		}
-		b.WriteString(fold(fate(f, e.repair), "  ", lineWidth) + "\n")
+		b.WriteString(terminal.Indent(fate(f, e.repair), "  ", reportWidth) + "\n")
 		for _, left := range f.Left {
-			b.WriteString(fold("left: "+printable(left), "  ", lineWidth) + "\n")
+			b.WriteString(terminal.Indent("left: "+printable(left), "  ", reportWidth) + "\n")
 		}
 	}
 	if len(report.Ranges) > 0 {

@@ -47,6 +47,7 @@ const DefaultVoiceKey = "12345678901234567890123456789012"
 // rules. Make it with New, and have Run running; its methods are safe for concurrent use. Its
 // fields never change; each of those that have a state guards it itself.
 type Service struct {
+	Administration
 	store     Store
 	committer *committer
 	reads     *turns // of reads, Concurrency at once
@@ -74,7 +75,8 @@ func New(store Store, opt Options) (*Service, error) {
 		opt.Committed = func(int, int, time.Duration, error) {}
 	}
 	return &Service{
-		store: store,
+		Administration: NewAdministration(store.Groups, opt.Now),
+		store:          store,
 		committer: &committer{
 			commits:   make(chan struct{}, mostCommits),
 			lanes:     newLanes(maxQueued),

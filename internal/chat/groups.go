@@ -84,7 +84,7 @@ type Mutes interface {
 
 // CreateGroup makes a group. The creator is a member only if listed. It returns the group's id and
 // its members, ascending; these also with an error of kind Invalid.
-func (s *Service) CreateGroup(
+func (a Administration) CreateGroup(
 	ctx context.Context, g NewGroup,
 ) (id uint32, members []uint32, err error) {
 	g.Members = SortedSet(g.Members)
@@ -103,7 +103,7 @@ func (s *Service) CreateGroup(
 		err = checkText("group avatar", g.Avatar, MaxGroupAvatar)
 	}
 	if err == nil {
-		id, err = s.store.Groups.Create(ctx, g, s.unix())
+		id, err = a.groups.Create(ctx, g, a.unix())
 	}
 	return id, g.Members, err
 }
@@ -141,10 +141,10 @@ type MemberChange struct {
 // ChangeMembers adds or removes members. It returns who was added or removed, ascending, and all
 // members after that, in order of their ids as text. Kind NotAllowed if the asker may not, or if
 // there is nobody to add; ErrNoGroup if the group does not exist.
-func (s *Service) ChangeMembers(
+func (a Administration) ChangeMembers(
 	ctx context.Context, c MemberChange,
 ) (changed, members []uint32, err error) {
-	if err := s.mayChange(ctx, c); err != nil {
+	if err := a.mayChange(ctx, c); err != nil {
 		return nil, nil, err
 	}
 	users := SortedSet(c.Users)
@@ -153,13 +153,13 @@ func (s *Service) ChangeMembers(
 			len(users), maxMembers)
 	}
 	if c.Remove {
-		members, err = s.store.Groups.RemoveMembers(ctx, c.Group, users, s.unix())
+		members, err = a.groups.RemoveMembers(ctx, c.Group, users, a.unix())
 		changed = users
 		if len(users) == 0 {
 			members = nil // nothing was asked for: neither list is answered
 		}
 	} else {
-		changed, members, err = s.store.Groups.AddMembers(ctx, c.Group, users, s.unix())
+		changed, members, err = a.groups.AddMembers(ctx, c.Group, users, a.unix())
 		if err == nil && len(changed) == 0 {
 			err = Errorf(NotAllowed, "nobody to add to group %d: all are members", c.Group)
 		}
@@ -172,8 +172,8 @@ func (s *Service) ChangeMembers(
 }
 
 // mayChange refuses a change of a group's members by somebody who may not make it.
-func (s *Service) mayChange(ctx context.Context, c MemberChange) error {
-	g, err := s.store.Groups.Find(ctx, c.Group)
+func (a Administration) mayChange(ctx context.Context, c MemberChange) error {
+	g, err := a.groups.Find(ctx, c.Group)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,9 @@ func HashPassword(password, salt string) string {
 }
 
 // Login checks a name and a password. The error is ErrWrongLogin, ErrLockedOut, or one of the
-// store, which does not count as a failed login.
+// store, which does not count as a failed login. A good login clears the failures that were counted
+// before it began. What others count meanwhile, through this proxy or another one, may stay: it
+// counts as later than this login.
 func (s *Service) Login(ctx context.Context, name, password string) (User, error) {
 	now := s.now()
 	failed, err := s.store.Failures.Count(ctx, name, now)

@@ -33,12 +33,6 @@ const (
 	Left      uint32 = 3
 )
 
-// Size is how many bytes the user takes in an answer, at the most.
-func (u *User) Size() int {
-	return len(u.Name) + len(u.Nick) + len(u.Domain) + len(u.Phone) + len(u.Email) +
-		len(u.Avatar) + len(u.Signature) + 48
-}
-
 // Department is a row of the table IMDepart.
 type Department struct {
 	ID       uint32
@@ -116,10 +110,7 @@ func (s *Service) DepartmentsSince(
 
 // SetSignature changes a user's personal signature.
 func (s *Service) SetSignature(ctx context.Context, user uint32, text string) error {
-	if len(text) > MaxSignature {
-		return Errorf(Invalid, "signature is longer than %d bytes", MaxSignature)
-	}
-	if err := checkText("signature", text, MaxSignature); err != nil {
+	if err := checkBytes("signature", text, MaxSignature); err != nil {
 		return err
 	}
 	return s.store.Profiles.SetSignature(ctx, user, text, s.unix())
