@@ -65,7 +65,8 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 		ImportPath string
 		Imports    []string
 	}
-	list := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"internal/...")
+	list := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports",
+		module+"internal/...")
 	out, err := list.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +89,8 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 		seen++
 		may, known := allowed[name]
 		if !known {
-			t.Errorf("internal/%s is new: say here and in docs/architecture.md what it may import", name)
+			t.Errorf("internal/%s is new: say here and in docs/architecture.md what it may import",
+				name)
 		}
 		for _, imported := range p.Imports {
 			imported, ours := strings.CutPrefix(imported, module)
