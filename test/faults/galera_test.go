@@ -53,7 +53,7 @@ func TestGaleraNodeGone(t *testing.T) {
 				l.Move(other.Addr)
 				g.AwaitSize(t, 1, 2)
 				gone := time.Now()
-				l.AwaitWithin(ctx, t, l.Enough, 5*nodeServesWithin)
+				l.AwaitWithin(ctx, t, 5*nodeServesWithin)
 				declared = time.Since(gone)
 				rig.Pause(ctx, rig.Seconds(0, 10))
 				fault.comesBack(t, g)
@@ -68,8 +68,8 @@ func TestGaleraNodeGone(t *testing.T) {
 				fault.name, l.Enough, rig.Short(declared), rig.Short(back)))
 			l.CheckRefused(t, first.Addr)
 			w.Fleet.AwaitNodes(t)
-			l.Audit(t)
-			audit.AuditResources(t, w)
+			l.Audit(t, true)
+			audit.Resources(t, w)
 		})
 	}
 }
@@ -96,18 +96,18 @@ func TestGaleraMinority(t *testing.T) {
 	})
 	l.Guarantee(t, "all members of Galera but one frozen")
 	w.Fleet.AwaitNodes(t)
-	l.Audit(t)
-	audit.AuditResources(t, w)
+	l.Audit(t, true)
+	audit.Resources(t, w)
 }
 
 // loadOnGalera makes two proxies, each on another node, and load on both.
-func loadOnGalera(t *testing.T, g *servers.Galera) (*rig.Setup, *load.Faults) {
+func loadOnGalera(t *testing.T, g *servers.Galera) (*rig.Setup, *load.Load) {
 	t.Helper()
 	w := rig.OnGalera(t, g)
 	observed(w.Fleet)
 	w.Start(t)
-	l := load.NewFaults(t, w)
+	l := load.New(w, load.Faults())
 	w.Fleet.AwaitNodes(t)
-	l.Reconnect, l.Late = true, true
+	l.Reconnect, l.Own = true, true
 	return w, l
 }

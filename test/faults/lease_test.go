@@ -29,21 +29,21 @@ func TestLeaseHolderKilled(t *testing.T) {
 	w.Proxies = append(w.Proxies, nil, nil)
 	w.Start(t)
 
-	l := load.NewFaults(t, w)
-	l.Reconnect, l.Rest = true, 50*time.Millisecond
+	l := load.New(w, load.Faults())
+	l.Reconnect, l.Profile.Rest = true, 50*time.Millisecond
 	shown := func(g uint32) bool {
 		return rig.Count(t, w.DB, "SELECT count(*) FROM IMRecentSession WHERE userId=? AND peerId=? AND type=2", load.SilentMember, g) == 1
 	}
 	l.Around(t, func(context.Context) {
 		w.Proxy(0).Kill()
 		c := w.Dial(t, 1)
-		g := rig.Call[*impb.IMGroupCreateRsp](t, c, rig.NewGroup(load.CrashMembers[0], load.CrashMembers[0], load.SilentMember)).GetGroupId()
-		l.Sent.Answered(bench.GroupTalk(g), rig.Call[*impb.IMMsgData](t, c, rig.GroupText(load.CrashMembers[0], g, "the first in a new group")))
+		g := rig.Call[*impb.IMGroupCreateRsp](t, c, rig.NewGroup(load.Members[0], load.Members[0], load.SilentMember)).GetGroupId()
+		l.Sent.Answered(bench.GroupTalk(g), rig.Call[*impb.IMMsgData](t, c, rig.GroupText(load.Members[0], g, "the first in a new group")))
 		rig.Await(t, "the group in a member's sessions", func() bool { return shown(g) })
 		w.Start(t)
-		l.FindProxies()
+		l.Find()
 	})
 	l.Guarantee(t, "the lease's holder killed, until its work was done by another")
-	l.Audit(t)
-	audit.AuditResources(t, w)
+	l.Audit(t, true)
+	audit.Resources(t, w)
 }

@@ -35,7 +35,7 @@ type redisFault struct {
 // siege is a place whose Redis is in trouble, with its load.
 type siege struct {
 	*rig.Setup
-	load  *load.Crash
+	load  *load.Load
 	ctx   context.Context   // of the load
 	redis *servers.Redis    // nil: a Redis of another kind
 	line  *faultproxy.Proxy // between the proxies and it
@@ -174,36 +174,30 @@ func (s *siege) awaitBeats(t *testing.T, beats int) {
 func (s *siege) under(t *testing.T, f redisFault) {
 	t.Helper()
 	s.Start(t)
-	s.load = load.NewCrash(t)
-	s.load.Sent.Gaps = f.gaps
-	s.Flushed, s.load.Unsure = f.loses, f.single
-	s.load.Prepare(t, s.Proxy(0))
-	var meanwhile, afterwards rig.Lap
+	profile := load.Crash()
+	profile.Unsure = f.single
+	s.load = load.New(s.Setup, profile)
+	s.load.Sent.Gaps, s.Flushed = f.gaps, f.loses
+	var meanwhile, afterwards string
 	var back time.Duration
-	s.load.Run(t, s.Setup, nil, func(ctx context.Context) {
+	s.load.Run(t, func(ctx context.Context) {
 		s.ctx = ctx
 		s.load.Await(ctx, rig.InFull(3000, 300))
-		s.load.Pace.Lap()
+		begun := time.Now()
 		f.happen(t, s)
-		meanwhile = s.load.Pace.Lap()
 		ended := time.Now()
-		s.load.Sent.Answered(bench.PairTalk(1, 2), rig.Submit(t, s.Dial(t, 1), rig.PairText(1, 2, "after "+f.name)))
+		meanwhile = s.load.Lap(begun, ended)
+		s.load.Sent.Answered(bench.PairTalk(1, 2),
+			rig.Submit(t, s.Dial(t, 1), rig.PairText(1, 2, "after "+f.name)))
 		back = time.Since(ended)
 		s.load.Await(ctx, rig.InFull(3000, 300))
-		afterwards = s.load.Pace.Lap()
+		afterwards = s.load.Lap(ended, time.Now())
 	})
-	quiet := time.Now()
-	if f.loses {
-		audit.Touch(t, s.Setup, s.load.Sent)
-	}
-	rows := audit.Check(t, s.Setup, s.load.Sent)
-	agreed := time.Since(quiet)
-	s.load.AuditUnread(t, s.Proxy(1), rows)
-	if n := s.load.Failed.Load(); n != 0 {
-		t.Errorf("%d messages were not answered", n)
-	}
-	audit.AuditResources(t, s.Setup)
+	s.load.Audit(t, f.loses)
+	audit.Resources(t, s.Setup)
 	t.Logf("afterwards %v", afterwards)
-	rig.Guarantee(t, "Redis: "+f.name, fmt.Sprint(meanwhile, "; ", s.load.Late.Load(), " refused for want of time, none otherwise"),
-		fmt.Sprintf("%v (a message answered); Redis agrees with the tables %v after the load", back.Round(time.Millisecond), agreed.Round(time.Millisecond)))
+	rig.Guarantee(t, "Redis: "+f.name,
+		fmt.Sprint(meanwhile, "; ", s.load.Tolerated(), " refused for want of time, none otherwise"),
+		fmt.Sprintf("%v (a message answered); Redis agrees with the tables %v after the load",
+			back.Round(time.Millisecond), s.load.Agreed.Round(time.Millisecond)))
 }

@@ -93,7 +93,7 @@ func flood(t *testing.T, w *rig.Setup, messages int) {
 	if stored == 0 {
 		t.Error("none of them was stored")
 	}
-	if slowest > load.LatestAnswer() {
+	if slowest > load.Faults().Latest {
 		t.Errorf("a message was answered after %v", slowest)
 	}
 	t.Logf("of %d messages at once %d were stored and %d refused, the last after %v; %d waited at most", messages, stored, refused,

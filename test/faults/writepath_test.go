@@ -59,7 +59,7 @@ func TestWritePath(t *testing.T) {
 			t.Parallel()
 			w, between := throughBoth(t)
 			w.Start(t)
-			l := load.NewFaults(t, w)
+			l := load.New(w, load.Faults())
 			l.Reconnect, l.Enough = true, 60
 			for k, stored := range []bool{false, true} {
 				for _, atOnce := range rig.InFull([]bool{false, true, false, true}, []bool{(i+k)%2 == 1}) {
@@ -70,14 +70,14 @@ func TestWritePath(t *testing.T) {
 						}
 						w.Proxy(0).Kill()
 						w.Start(t)
-						l.FindProxies()
+						l.Find()
 					})
 					name := step.name + map[bool]string{false: " cut before it arrived", true: " cut after it was done"}[stored]
 					l.Guarantee(t, name+map[bool]string{false: ", proxy killed later", true: ", proxy killed at once"}[atOnce])
-					l.Audit(t)
+					l.Audit(t, true)
 				}
 			}
-			audit.AuditResources(t, w)
+			audit.Resources(t, w)
 		})
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
-	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
 // TestFirstMessagesAtOnce has many connections send the first messages of 20 new pairs, in both directions, at the same
@@ -158,7 +157,7 @@ func TestMembersChangeBesideSends(t *testing.T) {
 	rig.OnEngines(t, func(t *testing.T, w *rig.Setup) {
 		w.Start(t)
 		sent := audit.NewLedger()
-		(&load.Restless{Members: []uint32{1, 2, 3}, Changing: []uint32{11, 12, 13, 14}}).Run(t, w, sent)
+		(&restless{members: []uint32{1, 2, 3}, changing: []uint32{11, 12, 13, 14}}).run(t, w, sent)
 		audit.Check(t, w, sent)
 	})
 }

@@ -67,7 +67,7 @@ func TestOriginalAtWork(t *testing.T) {
 
 	rows := audit.ReadRows(t, f.DB.Admin)
 	for _, k := range []bench.Talk{bench.PairTalk(1, 2), bench.GroupTalk(g)} { // an original takes an id before it stores
-		slices.SortFunc(rows[k], func(a, b audit.Row) int { return cmp.Compare(a.Id, b.Id) })
+		slices.SortFunc(rows[k], func(a, b audit.Row) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	sent.Check(t, rows)
 	m := original.Beside(t, f, clients[0])

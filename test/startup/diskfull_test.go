@@ -56,7 +56,7 @@ func TestDiskFull(t *testing.T) {
 		req := rig.PairText(1, 2, fmt.Sprintf("%d %s", sent, big))
 		id := rig.Call[*impb.IMMsgData](t, c, req).GetMsgId()
 		if id != 0 {
-			stored = append(stored, audit.Row{Id: id, From: 1, Content: string(req.GetMsgData())})
+			stored = append(stored, audit.Row{ID: id, From: 1, Content: string(req.GetMsgData())})
 		}
 		return id
 	}
@@ -100,8 +100,8 @@ func TestDiskFull(t *testing.T) {
 func checkNewest(t *testing.T, c *client.Client, stored []audit.Row) {
 	t.Helper()
 	for i, m := range stored {
-		if m.Id != uint32(i+1) {
-			t.Fatalf("stored message %d has id %d", i+1, m.Id)
+		if m.ID != uint32(i+1) {
+			t.Fatalf("stored message %d has id %d", i+1, m.ID)
 		}
 	}
 	newest := rig.Call[*impb.IMGetLatestMsgIdRsp](t, c, &impb.IMGetLatestMsgIdReq{

@@ -14,7 +14,7 @@ import (
 
 // Row is a stored message.
 type Row struct {
-	Id      uint32 // within its talk
+	ID      uint32 // within its talk
 	From    uint32
 	Content string
 }
@@ -34,7 +34,7 @@ func ReadRows(t *testing.T, db *sql.DB) map[bench.Talk][]Row {
 			var k bench.Talk
 			var m Row
 			var owner int
-			if err := result.Scan(&owner, &k.Group, &k.Low, &k.High, &m.Id, &m.From, &m.Content); err != nil {
+			if err := result.Scan(&owner, &k.Group, &k.Low, &k.High, &m.ID, &m.From, &m.Content); err != nil {
 				t.Fatalf("%s: %v", query, err)
 			}
 			if owner%8 != table {
@@ -89,7 +89,7 @@ func (l *Ledger) Answered(k bench.Talk, m *impb.IMMsgData) {
 		l.wrong = append(l.wrong, fmt.Sprintf("%v: id %d was given to %q and to %q", k, id, before.Content, m.GetMsgData()))
 	}
 	l.top[k] = max(l.top[k], id)
-	l.rows[k][id] = Row{Id: id, From: m.GetFromUserId(), Content: string(m.GetMsgData())}
+	l.rows[k][id] = Row{ID: id, From: m.GetFromUserId(), Content: string(m.GetMsgData())}
 }
 
 // Fault notes something that audit is to report.
@@ -128,19 +128,19 @@ func (l *Ledger) Check(t *testing.T, stored map[bench.Talk][]Row) {
 	texts := make(map[string]bench.Talk)
 	for k, list := range stored {
 		if l.Mixed {
-			list = slices.SortedFunc(slices.Values(list), func(a, b Row) int { return cmp.Compare(a.Id, b.Id) })
+			list = slices.SortedFunc(slices.Values(list), func(a, b Row) int { return cmp.Compare(a.ID, b.ID) })
 		}
 		before := uint32(0)
 		for i, m := range list {
-			if m.Id <= before || m.Id != before+1 && !l.Gaps {
-				t.Errorf("%v: message %d in order has id %d, the one before it %d", k, i+1, m.Id, before)
+			if m.ID <= before || m.ID != before+1 && !l.Gaps {
+				t.Errorf("%v: message %d in order has id %d, the one before it %d", k, i+1, m.ID, before)
 				break
 			}
-			before = m.Id
+			before = m.ID
 		}
 		for _, m := range list {
 			if other, twice := texts[m.Content]; twice {
-				t.Errorf("%q is stored in %v and again in %v with id %d", m.Content, other, k, m.Id)
+				t.Errorf("%q is stored in %v and again in %v with id %d", m.Content, other, k, m.ID)
 			}
 			texts[m.Content] = k
 		}
@@ -148,7 +148,7 @@ func (l *Ledger) Check(t *testing.T, stored map[bench.Talk][]Row) {
 	for k, messages := range l.rows {
 		byID := make(map[uint32]Row, len(stored[k]))
 		for _, m := range stored[k] {
-			byID[m.Id] = m
+			byID[m.ID] = m
 		}
 		for id, m := range messages {
 			if got := byID[id]; got != m {

@@ -12,7 +12,7 @@ import (
 // After returns those of a talk's rows with an id above id that match; a nil match takes all.
 func After(rows []Row, id uint32, match func(Row) bool) (found []Row) {
 	for _, m := range rows {
-		if m.Id > id && (match == nil || match(m)) {
+		if m.ID > id && (match == nil || match(m)) {
 			found = append(found, m)
 		}
 	}
@@ -49,7 +49,7 @@ func CheckPaging(t *testing.T, c *client.Client, k bench.Talk, rows []Row) {
 		for _, m := range list {
 			left--
 			want := rows[left]
-			if m.GetMsgId() != want.Id || string(m.GetMsgData()) != want.Content || m.GetFromSessionId() != want.From {
+			if m.GetMsgId() != want.ID || string(m.GetMsgData()) != want.Content || m.GetFromSessionId() != want.From {
 				t.Errorf("%v: paging shows %v where %v is stored", k, m, want)
 				return
 			}

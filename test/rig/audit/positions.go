@@ -104,7 +104,7 @@ func (p position) audit(t *testing.T, k bench.Talk, list []Row) {
 			sent[1]++
 		}
 	}
-	if last := list[len(list)-1].Id; p.last != last || p.sent != sent {
+	if last := list[len(list)-1].ID; p.last != last || p.sent != sent {
 		t.Errorf("%v: the last id is %d and %d were sent, but %d and %d are recorded", k, last, sent, p.last, p.sent)
 	}
 	if p.read[0] > p.sent[1] || p.read[1] > p.sent[0] {

@@ -12,8 +12,8 @@ const (
 	mostGoroutines = 300 // once it is quiet
 )
 
-// AuditResources sees that proxies did not use too much memory, and that nothing of what was begun is left running.
-func AuditResources(t *testing.T, w *rig.Setup) {
+// Resources sees that proxies did not use too much memory, and that nothing of what was begun is left running.
+func Resources(t *testing.T, w *rig.Setup) {
 	t.Helper()
 	for _, p := range w.Proxies {
 		rig.CheckMemory(t, p, mostMemory)

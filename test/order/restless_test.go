@@ -1,4 +1,4 @@
-package load
+package order
 
 import (
 	"context"
@@ -16,20 +16,20 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 )
 
-// Restless is a group in which people come and go.
-type Restless struct {
-	Members  []uint32 // who stay, and talk; the first is the creator
-	Changing []uint32 // who come and go, each by requests on one connection
-	Group    uint32
+// restless is a group in which people come and go.
+type restless struct {
+	members  []uint32 // who stay, and talk; the first is the creator
+	changing []uint32 // who come and go, each by requests on one connection
+	group    uint32
 }
 
-func (r *Restless) Run(t *testing.T, w *rig.Setup, sent *audit.Ledger) {
+func (r *restless) run(t *testing.T, w *rig.Setup, sent *audit.Ledger) {
 	t.Helper()
 	const changes, sends, conns = 20, 60, 6
-	r.Group = rig.Call[*impb.IMGroupCreateRsp](t, w.Dial(t, 0), rig.NewGroup(r.Members[0], r.Members...)).GetGroupId()
+	r.group = rig.Call[*impb.IMGroupCreateRsp](t, w.Dial(t, 0), rig.NewGroup(r.members[0], r.members...)).GetGroupId()
 	ctx := rig.Within(t)
 	var wg sync.WaitGroup
-	for i, user := range r.Changing {
+	for i, user := range r.changing {
 		c := w.Dial(t, i)
 		wg.Go(func() {
 			if err := r.comeAndGo(ctx, c, user, changes); err != nil {
@@ -41,28 +41,28 @@ func (r *Restless) Run(t *testing.T, w *rig.Setup, sent *audit.Ledger) {
 		c := w.Dial(t, i)
 		wg.Go(func() {
 			for n := range sends {
-				req := rig.GroupText(r.Members[i%len(r.Members)], r.Group, fmt.Sprintf("group %d, connection %d, %d", r.Group, i, n))
+				req := rig.GroupText(r.members[i%len(r.members)], r.group, fmt.Sprintf("group %d, connection %d, %d", r.group, i, n))
 				answer, err := client.Call[*impb.IMMsgData](ctx, c, req)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				sent.Answered(bench.GroupTalk(r.Group), answer)
+				sent.Answered(bench.GroupTalk(r.group), answer)
 			}
 		})
 	}
 	wg.Wait()
-	r.check(t, w, 1+changes*len(r.Changing))
+	r.check(t, w, 1+changes*len(r.changing))
 }
 
 // comeAndGo has one user join and leave in turn; after an even number of changes the user is out.
-func (r *Restless) comeAndGo(ctx context.Context, c *client.Client, user uint32, changes int) error {
+func (r *restless) comeAndGo(ctx context.Context, c *client.Client, user uint32, changes int) error {
 	for i := range changes {
 		kind := impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD
 		if i%2 == 1 {
 			kind = impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL
 		}
-		req := &impb.IMGroupChangeMemberReq{UserId: &r.Members[0], GroupId: &r.Group, ChangeType: kind.Enum(), MemberIdList: []uint32{user}}
+		req := &impb.IMGroupChangeMemberReq{UserId: &r.members[0], GroupId: &r.group, ChangeType: kind.Enum(), MemberIdList: []uint32{user}}
 		answer, err := client.Call[*impb.IMGroupChangeMemberRsp](ctx, c, req)
 		if err != nil {
 			return err
@@ -81,24 +81,24 @@ func (r *Restless) comeAndGo(ctx context.Context, c *client.Client, user uint32,
 }
 
 // ask has the unread messages of a user counted.
-func (r *Restless) ask(ctx context.Context, c *client.Client, user uint32) error {
+func (r *restless) ask(ctx context.Context, c *client.Client, user uint32) error {
 	_, err := client.Call[*impb.IMUnreadMsgCntRsp](ctx, c, rig.Unread(user))
 	return err
 }
 
 // check looks at the group, as every proxy tells of it.
-func (r *Restless) check(t *testing.T, w *rig.Setup, version int) {
+func (r *restless) check(t *testing.T, w *rig.Setup, version int) {
 	t.Helper()
 	w.Fleet.AwaitNodes(t)
 	for i := range w.Proxies {
-		answer := rig.Call[*impb.IMGroupInfoListRsp](t, w.Dial(t, i), &impb.IMGroupInfoListReq{UserId: &r.Members[0],
-			GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &r.Group, Version: proto.Uint32(0)}}})
+		answer := rig.Call[*impb.IMGroupInfoListRsp](t, w.Dial(t, i), &impb.IMGroupInfoListReq{UserId: &r.members[0],
+			GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &r.group, Version: proto.Uint32(0)}}})
 		list := answer.GetGroupInfoList()
-		if len(list) != 1 || int(list[0].GetVersion()) != version || !slices.Equal(list[0].GetGroupMemberList(), r.Members) {
-			t.Errorf("proxy %d tells %v, want version %d and members %d", i, answer, version, r.Members)
+		if len(list) != 1 || int(list[0].GetVersion()) != version || !slices.Equal(list[0].GetGroupMemberList(), r.members) {
+			t.Errorf("proxy %d tells %v, want version %d and members %d", i, answer, version, r.members)
 		}
 	}
-	if n := rig.Count(t, w.DB, "SELECT userCnt FROM IMGroup WHERE id = ?", r.Group); n != len(r.Members) {
+	if n := rig.Count(t, w.DB, "SELECT userCnt FROM IMGroup WHERE id = ?", r.group); n != len(r.members) {
 		t.Errorf("userCnt is %d", n)
 	}
 }
