@@ -130,9 +130,7 @@ func Run(ctx context.Context, o Options, addrs ...string) (*Report, error) {
 	}()
 	<-lasts.Done()
 	l.Halt()
-	for end := time.Now().Add(answerTimeout); l.Silent() > 0 && time.Now().Before(end); {
-		sleep(ctx, time.Millisecond)
-	}
+	l.AwaitAnswers(answerTimeout)
 	took := time.Since(begun)
 	l.Close()
 	return l.report(o, took), nil

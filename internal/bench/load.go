@@ -40,7 +40,8 @@ type Plan struct {
 	// Roam has a line go to the next proxy when it loses one, or is told that it stops. Without it a
 	// line that is told so ends, and one that makes another connection makes it to the same proxy.
 	Roam bool
-	// Stay is how long a line stays with a proxy that it came to in this way, before it goes back.
+	// Stay is how long a line stays with a proxy that it came to in this way, before it goes back; 0:
+	// for good.
 	Stay time.Duration
 }
 
@@ -134,6 +135,17 @@ func (l *Load) Silent() int {
 	return l.silent
 }
 
+// AwaitAnswers waits until every message is answered whose connection is there, and says whether
+// that came in time.
+func (l *Load) AwaitAnswers(limit time.Duration) bool {
+	for end := time.Now().Add(limit); l.Silent() > 0; sleep(l.ctx, time.Millisecond) {
+		if time.Now().After(end) || l.ctx.Err() != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // Each calls do with every request that was sent, in the order of sending, if the plan keeps them.
 // It must not call the load.
 func (l *Load) Each(do func(*Request)) {
@@ -160,7 +172,7 @@ func (l *Load) keep(home int, work func(*Line)) {
 		c, err := l.Dial(at)
 		if err == nil {
 			begun := time.Now()
-			for c.On() && (at == home || time.Since(begun) < l.Stay) {
+			for c.On() && (at == home || l.Stay == 0 || time.Since(begun) < l.Stay) {
 				work(c)
 				sleep(l.ctx, l.Rest)
 			}
@@ -187,9 +199,10 @@ func (l *Load) keep(home int, work func(*Line)) {
 }
 
 // leave closes a connection whose line has nothing to do on it any more, and returns why it was
-// lost; nil: it was not. In the end it waits for the answers that the load still waits for.
+// lost; nil: it was not. When its line goes nowhere else it first waits until the load is closed, so
+// that answers that are still to come are noted.
 func (l *Load) leave(c *Line) error {
-	if !l.On() {
+	if !l.On() || c.told() && !l.Roam {
 		select {
 		case <-l.over:
 		case <-c.Done():
@@ -197,6 +210,9 @@ func (l *Load) leave(c *Line) error {
 		}
 	}
 	err := c.Err()
+	if c.told() {
+		err = nil
+	}
 	c.Close()
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/bench"
@@ -73,33 +72,23 @@ func TestRedisClusterForgets(t *testing.T) {
 // there once, nothing is refused, and what is unread is right before, during and after.
 func TestRedisFailover(t *testing.T) {
 	t.Parallel()
-	const inFlight = 8
+	const volley = 8
 	f, sentinel := rig.NewFleet(t), servers.Sentinel(t)
 	f.Conf.Redis = map[string]string{
 		"sentinels": strings.Join(sentinel.Addrs(), ";"), "sentinel_master": servers.MasterName,
 	}
-	clients := []*client.Client{rig.Dial(t, f.Start(t)), rig.Dial(t, f.Start(t))}
+	first, second := f.Start(t), f.Start(t)
+	clients := []*client.Client{rig.Dial(t, first), rig.Dial(t, second)}
 	m := original.Beside(t, f, clients[0])
 	original.CheckAll(t, clients[0], 1000)
 	g := rig.Call[*impb.IMGroupCreateRsp](t, clients[1], rig.NewGroup(1, 1, 2, 3)).GetGroupId()
 
 	sent := audit.NewLedger()
 	ctx, stop := context.WithCancel(rig.Within(t))
-	var proxies sync.WaitGroup
-	var serial atomic.Uint32
-	for _, c := range clients {
-		for k, req := range map[bench.Talk]func(string) *impb.IMMsgData{
-			bench.PairTalk(1, 2): func(text string) *impb.IMMsgData { return rig.PairText(1, 2, text) },
-			bench.GroupTalk(g):   func(text string) *impb.IMMsgData { return rig.GroupText(2, g, text) },
-		} {
-			proxies.Go(func() {
-				keepSending(ctx, t, c, inFlight, sent, k, func() *impb.IMMsgData {
-					return req(fmt.Sprint("load ", serial.Add(1)))
-				})
-			})
-		}
-	}
-	proxies.Go(func() { keepCounting(ctx, t, clients, sent) })
+	var counting sync.WaitGroup
+	atRest := atWork(t, sent, volley, []string{first.Addr, second.Addr},
+		map[bench.Talk]uint32{bench.PairTalk(1, 2): 1, bench.GroupTalk(g): 2})
+	counting.Go(func() { keepCounting(ctx, t, clients, sent) })
 	acknowledged := func(more int) {
 		t.Helper()
 		begun := sent.Acknowledged()
@@ -113,7 +102,8 @@ func TestRedisFailover(t *testing.T) {
 	rig.Await(t, "another master", func() bool { return sentinel.Master(t) != old })
 	acknowledged(200)
 	stop()
-	proxies.Wait()
+	counting.Wait()
+	atRest()
 
 	check := func() {
 		t.Helper()

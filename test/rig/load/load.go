@@ -223,36 +223,32 @@ func (l *Load) AwaitWithin(ctx context.Context, t *testing.T, limit time.Duratio
 }
 
 // awaitAnswers waits until all messages are answered, but those that lost their connection, and as
-// many as the proxies say that nobody knows the outcome of. In a load that roams others may have no
-// answer, either: a proxy that was killed says nothing.
+// many as the proxies say that nobody knows the outcome of. In a load that makes up for proxies that
+// were killed others may have no answer, either: those say nothing.
 func (l *Load) awaitAnswers(t *testing.T) {
 	t.Helper()
-	silent, uncertain := 0, 0
-	for end := time.Now().Add(l.Latest); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if silent = l.Silent(); silent == 0 {
+	if l.Reconnect && l.Roam {
+		l.AwaitAnswers(givenUpAfter)
+		return
+	}
+	uncertain := 0
+	for end := time.Now().Add(l.Latest); time.Now().Before(end); {
+		if l.AwaitAnswers(20 * time.Millisecond) {
 			return
 		}
-		switch {
-		case l.Strict:
-			continue
-		case l.Roam:
-			if time.Since(end.Add(-l.Latest)) > givenUpAfter {
-				return
+		if uncertain = 0; !l.Strict {
+			for _, p := range l.W.Proxies {
+				uncertain += rig.Metric(t, p,
+					`dbproxy_requests_total{command="IMMsgData",outcome="uncertain"}`)
 			}
-			continue
 		}
-		uncertain = 0
-		for _, p := range l.W.Proxies {
-			uncertain += rig.Metric(t, p, `dbproxy_requests_total{command="IMMsgData",outcome="uncertain"}`)
-		}
-		if silent <= uncertain {
+		if l.Silent() <= uncertain {
 			return
 		}
 	}
-	if l.Strict && !rig.FullFaults() {
-		return // see auditFailures
+	if !l.Strict || rig.FullFaults() { // of the short form see auditFailures
+		t.Errorf("%d messages are not answered; of %d the outcome is uncertain", l.Silent(), uncertain)
 	}
-	t.Errorf("%d messages are not answered; of %d the outcome is uncertain", silent, uncertain)
 }
 
 // auditFailures sees that all messages of the last run were stored, but those to the victim. The

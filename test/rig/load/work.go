@@ -125,6 +125,9 @@ func (l *Load) read(c *bench.Line, r *reader) {
 			r.open, r.doubt = r.open+1, r.doubt+1
 		}
 	}
+	if !c.On() {
+		return
+	}
 	if l.Strict {
 		n, ok := l.unread(c, r)
 		if ok && (n < stored || n > stored && clean) && exact() {
