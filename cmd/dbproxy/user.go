@@ -2,20 +2,20 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 func userCommand() *cobra.Command {
@@ -45,21 +45,18 @@ input (its first line); it is never an argument, where others could see it.`,
 	}
 	data := placeFlags(c)
 	var u chat.User
-	f := c.Flags()
-	f.StringVar(&u.Nick, "nick", "", "the `name` that others see (default: the same)")
-	f.StringVar(&u.Domain, "domain", "", "the `name` in Latin letters (default: the same)")
-	department := f.String("department", "", "the id or `name` of a department (default: none)")
-	sex := f.String("sex", "unknown", "the `sex`: male, female or unknown")
-	f.StringVar(&u.Phone, "phone", "", "the phone `number`, at most 11 characters")
-	f.StringVar(&u.Email, "email", "", "the e-mail `address`")
+	words := fieldFlags(c, &u, func(f chat.UserField) bool { return f.Name != "name" && !f.Own },
+		func(f chat.UserField) string {
+			if f.Default == "" {
+				return f.About
+			}
+			return f.About + " (default: " + f.Default + ")"
+		})
+	sex, department := words[theSex], words[theDepartment]
+	*sex, c.Flag(theSex).DefValue = admin.SexName(0), admin.SexName(0)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		u.Name = args[0]
-		if u.Nick == "" {
-			u.Nick = u.Name
-		}
-		if u.Domain == "" {
-			u.Domain = u.Name
-		}
+		u.Nick, u.Domain = cmp.Or(u.Nick, u.Name), cmp.Or(u.Domain, u.Name)
 		var err error
 		if u.Sex, err = admin.ParseSex(*sex); err != nil {
 			return fmt.Errorf("--sex %w", err)
@@ -96,70 +93,30 @@ func departmentID(ctx context.Context, store *records.Store, arg string) (uint32
 	return d.ID, err
 }
 
-// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in. It ends with ctx, and
-// leaves the terminal as it was.
+// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in. It ends
+// with ctx, and leaves the terminal as it was.
 func readPassword(ctx context.Context, in io.Reader, ask io.Writer) (string, error) {
-	if f, ok := in.(*os.File); ok {
-		if state, err := term.GetState(int(f.Fd())); err == nil {
-			defer func() {
-				if ctx.Err() != nil {
-					fmt.Fprintln(ask)
-				}
-				_ = term.Restore(int(f.Fd()), state)
-			}()
-		}
+	password, err := typedPassword(ctx, in, ask)
+	if err == nil && password == "" {
+		err = errors.New("the password is empty; type one, " +
+			"or give it as the first line of standard input, by a pipe")
 	}
-	return interruptible(ctx, func() (string, error) { return typedPassword(in, ask) })
+	return password, err
 }
 
-// interruptible waits for read, which knows no context, or for the end of ctx; then read goes on unheard until the
-// process ends.
-func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
-	type outcome struct {
-		result T
-		err    error
+func typedPassword(ctx context.Context, in io.Reader, ask io.Writer) (string, error) {
+	if !terminal.Is(in) {
+		return terminal.PipedPassword(ctx, bufio.NewReader(in))
 	}
-	came := make(chan outcome, 1)
-	go func() {
-		result, err := read()
-		came <- outcome{result, err}
-	}()
-	select {
-	case o := <-came:
-		return o.result, o.err
-	case <-ctx.Done():
-		return *new(T), errors.New("interrupted")
+	typed, err := terminal.Password(ctx, in.(*os.File), ask, "Password: ")
+	if err != nil {
+		return "", err
 	}
-}
-
-func typedPassword(in io.Reader, ask io.Writer) (string, error) {
-	password := ""
-	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		var typed [2]string
-		for i, prompt := range []string{"Password: ", "Once more: "} {
-			fmt.Fprint(ask, prompt)
-			line, err := term.ReadPassword(int(f.Fd()))
-			fmt.Fprintln(ask)
-			if err != nil {
-				return "", fmt.Errorf("reading the password: %w", err)
-			}
-			typed[i] = string(line)
-		}
-		if typed[0] != typed[1] {
-			return "", errors.New("the two passwords differ; try again")
-		}
-		password = typed[0]
-	} else {
-		line, err := bufio.NewReader(in).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("reading the password: %w", err)
-		}
-		password = strings.TrimRight(line, "\r\n")
+	again, err := terminal.Password(ctx, in.(*os.File), ask, "Once more: ")
+	if err == nil && again != typed {
+		err = errors.New("the two passwords differ; try again")
 	}
-	if password == "" {
-		return "", errors.New("the password is empty; type one, or give it as the first line of standard input, by a pipe")
-	}
-	return password, nil
+	return typed, err
 }
 
 func id(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

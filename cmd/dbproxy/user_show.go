@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // userJSON is a person as programs get it. The names of the fields stay as they are.
@@ -110,11 +112,11 @@ func listUsers(c *cobra.Command, store *records.Store, users []chat.User, depart
 	if err != nil {
 		return err
 	}
-	t := table{{"ID", "NAME", "NICK", "DEPARTMENT", "STATUS"}}
+	t := terminal.Table{{"ID", "NAME", "NICK", "DEPARTMENT", "STATUS"}}
 	for _, u := range users {
 		t = append(t, []string{id(u.ID), u.Name, u.Nick, departments.name(u.Department), userStatus(u.Status)})
 	}
-	return t.writeWithin(out, columns(out), 1, 2, 3)
+	return t.WriteWithin(out, columns(out), 1, 2, 3)
 }
 
 func userShowCommand() *cobra.Command {
@@ -170,30 +172,17 @@ func showUser(
 	if err != nil {
 		return err
 	}
-	department := "-"
-	if u.Department != 0 {
-		department = departments.name(u.Department) + " (" + id(u.Department) + ")"
-	}
 	status := userStatus(u.Status)
 	if u.Status != chat.InService {
 		status += " (cannot log in)"
 	}
-	t := table{
-		{"ID", id(u.ID)},
-		{"NAME", u.Name},
-		{"NICK", orDash(u.Nick)},
-		{"DOMAIN", orDash(u.Domain)},
-		{"DEPARTMENT", department},
-		{"STATUS", status},
-		{"LOCKED OUT", lock.String()},
-		{"SEX", admin.SexName(u.Sex)},
-		{"PHONE", orDash(u.Phone)},
-		{"EMAIL", orDash(u.Email)},
-		{"AVATAR", orDash(u.Avatar)},
-		{"SIGNATURE", orDash(u.Signature)},
-		{"CREATED", clock(u.Created)},
-		{"UPDATED", clock(u.Updated)},
+	t := terminal.Table{{"ID", id(u.ID)}}
+	for _, f := range chat.UserFields() {
+		if t = append(t, []string{strings.ToUpper(f.Name), showField(f, &u, departments)}); f.Name == theDepartment {
+			t = append(t, []string{"STATUS", status}, []string{"LOCKED OUT", lock.String()})
+		}
 	}
+	t = append(t, []string{"CREATED", clock(u.Created)}, []string{"UPDATED", clock(u.Updated)})
 	for i, g := range groups {
 		head := ""
 		if i == 0 {
@@ -201,7 +190,7 @@ func showUser(
 		}
 		t = append(t, []string{head, g.Name + " (" + id(g.ID) + ")"})
 	}
-	return t.write(c.OutOrStdout())
+	return t.Write(c.OutOrStdout())
 }
 
 // names are what departments are called, by id.

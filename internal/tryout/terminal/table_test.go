@@ -1,16 +1,16 @@
-package main
+package terminal_test
 
 import (
-	"context"
-	"io"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 func TestTableIsCutOnlyWhereNeeded(t *testing.T) {
-	table := table{
+	table := terminal.Table{
 		{"ID", "NAME", "NICK", "STATUS"},
 		{"1", "ann", "一二三四五六七八九十", "in service"},
 		{"10", "a-name-of-23-characters", "e\u0301", "left"},
@@ -37,19 +37,19 @@ ID  NAME      NICK      STATUS
 `,
 	} {
 		var out strings.Builder
-		if err := table.writeWithin(&out, width, 1, 2); err != nil {
+		if err := table.WriteWithin(&out, width, 1, 2); err != nil {
 			t.Fatal(err)
 		}
 		want = strings.ReplaceAll(want, "é", "e\u0301")
 		if diff := cmp.Diff(want, "\n"+out.String()); diff != "" {
-			t.Errorf("%d places: %s", width, diff)
+			t.Errorf("%d cells: %s", width, diff)
 		}
 	}
 }
 
-// TestTableIsFolded: cells that are too wide go on in the next line, and nothing is lost.
+// TestTableIsFolded: texts that are too wide go on in the next line, and nothing is lost.
 func TestTableIsFolded(t *testing.T) {
-	table := table{
+	table := terminal.Table{
 		{"KEY", "VALUE", "FROM"},
 		{"CacheInstances", "unread,group_set,token,sync,group_member", "line 7"},
 		{"ListenPort", "10600", "DBPROXY_LISTENPORT"},
@@ -76,21 +76,11 @@ LongWord        abcdefghijklmno  一二三四五六七
 `,
 	} {
 		var out strings.Builder
-		if err := table.writeFolded(&out, width, 1, 2); err != nil {
+		if err := table.WriteFolded(&out, width, 1, 2); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, "\n"+out.String()); diff != "" {
-			t.Errorf("%d places: %s", width, diff)
+			t.Errorf("%d cells: %s", width, diff)
 		}
-	}
-}
-
-func TestAPasswordThatNeverComesCanBeInterrupted(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	in, never := io.Pipe()
-	defer never.Close()
-	cancel()
-	if _, err := readPassword(ctx, in, io.Discard); err == nil || err.Error() != "interrupted" {
-		t.Error(err)
 	}
 }

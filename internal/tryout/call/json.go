@@ -1,4 +1,4 @@
-package main
+package call
 
 import (
 	"bytes"
@@ -16,13 +16,13 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// formatJSON is a message as indented JSON with the names of the .proto files, empty lists included, and a newline at the
-// end. Unless decoded is nil, bytes are shown as it has them.
-func formatJSON(m proto.Message, decoded func(field string, value []byte) string) ([]byte, error) {
+// formatJSON is a message as indented JSON with the names of the .proto files, empty lists included, and
+// a line break at the end. Bytes are shown as decoded has them, in base64 where it is nil.
+func formatJSON(m proto.Message, decoded decoder) ([]byte, error) {
 	opt := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true, AllowPartial: true}
 	raw, err := opt.Marshal(m)
 	if err == nil && decoded != nil {
-		raw, err = decoder(decoded).object(raw, m.ProtoReflect().Descriptor())
+		raw, err = decoded.object(raw, m.ProtoReflect().Descriptor())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("writing %s as JSON: %w", m.ProtoReflect().Descriptor().Name(), err)
@@ -38,7 +38,7 @@ func formatJSON(m proto.Message, decoded func(field string, value []byte) string
 // decoder says how the bytes of a field are shown.
 type decoder func(field string, value []byte) string
 
-// object is a message's JSON with its bytes shown as d has them, all else as it was.
+// object is the JSON of a message with its bytes shown as d has them, and all else as it was.
 func (d decoder) object(raw []byte, kind protoreflect.MessageDescriptor) ([]byte, error) {
 	in := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := in.Token(); err != nil { // the opening brace
@@ -70,6 +70,7 @@ func (d decoder) object(raw []byte, kind protoreflect.MessageDescriptor) ([]byte
 	return append(out, '}'), nil
 }
 
+// value is object for what one field has.
 func (d decoder) value(value json.RawMessage, f protoreflect.FieldDescriptor) (json.RawMessage, error) {
 	switch {
 	case f.Message() != nil && f.IsList():
@@ -106,7 +107,7 @@ func marshalPlain(v any) ([]byte, error) {
 	return bytes.TrimSpace(out.Bytes()), err
 }
 
-// decoding shows bytes as decodedBytes does, and texts of messages as people wrote them.
+// decoding shows bytes as decodedBytes does, and the texts of messages as people wrote them.
 func decoding(texts chat.TextCipher) decoder {
 	return func(field string, value []byte) string {
 		if field == "msg_data" || field == "latest_msg_data" {

@@ -1,22 +1,24 @@
-package main
+package call
 
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// lineWidth is how wide a terminal is taken to be.
+// lineWidth is how many cells a line of these texts may take.
 const lineWidth = 80
 
-// list prints all requests.
-func (c *calling) list() error {
-	t := table{{"REQUEST", "COMMAND", "ANSWER", "WHAT IT IS FOR"}}
+// List prints all requests.
+func List(w io.Writer) error {
+	t := terminal.Table{{"REQUEST", "COMMAND", "ANSWER", "WHAT IT IS FOR"}}
 	for _, e := range catalog.Entries() {
 		answer := "none"
 		if e.Answer != nil {
@@ -24,10 +26,10 @@ func (c *calling) list() error {
 		}
 		t = append(t, []string{e.Name(), fmt.Sprintf("0x%04x", e.Command), answer, e.About})
 	}
-	if err := t.write(c.out); err != nil {
+	if err := t.Write(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprint(c.out, `
+	_, err := fmt.Fprint(w, `
 The answer to a ...Req is the ...Rsp of the same name. IMMsgData is answered by
 itself, with the id that the message got. More about one:
   dbproxy call --describe IMUsersInfoReq
@@ -35,21 +37,21 @@ itself, with the id that the message got. More about one:
 	return err
 }
 
-// example prints a filled request. Its bytes are always base64: what is printed is to be sent.
-func (c *calling) example(e catalog.Entry) error {
+// Example prints a filled request. Its bytes are in base64, as what is printed is to be sent.
+func Example(w io.Writer, e catalog.Entry) error {
 	m, err := catalog.Example(e, time.Now())
 	if err != nil {
 		return err
 	}
 	text, err := formatJSON(m, nil)
 	if err == nil {
-		_, err = c.out.Write(text)
+		_, err = w.Write(text)
 	}
 	return err
 }
 
-// describe prints what a request and its answer consist of.
-func (c *calling) describe(e catalog.Entry) error {
+// Describe prints what a request and its answer consist of.
+func Describe(w io.Writer, e catalog.Entry) error {
 	docs, err := catalog.ReadDocs()
 	if err != nil {
 		return err
@@ -71,7 +73,7 @@ func (c *calling) describe(e catalog.Entry) error {
 			d.enum(part)
 		}
 	}
-	_, err = c.out.Write(d.out.Bytes())
+	_, err = w.Write(d.out.Bytes())
 	return err
 }
 
@@ -92,10 +94,10 @@ func (d *description) heading(of protoreflect.Descriptor) {
 	if !strings.HasPrefix(about, name) {
 		about = name + ": " + about
 	}
-	d.out.WriteString(fold(about, "", lineWidth) + "\n")
+	d.out.WriteString(terminal.Indent(about, "", lineWidth) + "\n")
 }
 
-// message writes about a message and its fields; with defaults, also about what those get that are left out.
+// message writes about a message and its fields; with defaults, also what those get that are left out.
 func (d *description) message(m protoreflect.MessageDescriptor, defaults bool) {
 	d.heading(m)
 	nameWidth, typeWidth := 0, 0
@@ -105,18 +107,19 @@ func (d *description) message(m protoreflect.MessageDescriptor, defaults bool) {
 	}
 	for i := range m.Fields().Len() {
 		f := m.Fields().Get(i)
-		line := fmt.Sprintf("%4d  %-*s  %-*s  %s", f.Number(), nameWidth, f.Name(), typeWidth, d.typeName(f), f.Cardinality())
+		line := fmt.Sprintf("%4d  %-*s  %-*s  %s",
+			f.Number(), nameWidth, f.Name(), typeWidth, d.typeName(f), f.Cardinality())
 		if text, ok := catalog.Default(f); ok && defaults {
 			if text == "" {
 				text = "empty"
 			}
 			line += "; " + text + " if left out"
 		}
-		d.out.WriteString(line + "\n" + fold(d.docs.Of(f), "      ", lineWidth) + "\n")
+		d.out.WriteString(line + "\n" + terminal.Indent(d.docs.Of(f), "      ", lineWidth) + "\n")
 	}
 }
 
-// typeName is the type of a field; one that has a name of its own gets a place among the parts.
+// typeName is the type of a field. One that has a name of its own joins the parts.
 func (d *description) typeName(f protoreflect.FieldDescriptor) string {
 	var part protoreflect.Descriptor
 	switch {
@@ -136,29 +139,11 @@ func (d *description) typeName(f protoreflect.FieldDescriptor) string {
 	return string(part.Name())
 }
 
+// enum writes about an enum and its values.
 func (d *description) enum(e protoreflect.EnumDescriptor) {
 	d.heading(e)
 	for i := range e.Values().Len() {
 		v := e.Values().Get(i)
-		fmt.Fprintf(&d.out, "%4d  %s\n%s\n", v.Number(), v.Name(), fold(d.docs.Of(v), "      ", lineWidth))
+		fmt.Fprintf(&d.out, "%4d  %s\n%s\n", v.Number(), v.Name(), terminal.Indent(d.docs.Of(v), "      ", lineWidth))
 	}
-}
-
-// fold breaks text into lines of at most that many places, each beginning with indent; breaks that it has stay.
-func fold(text, indent string, places int) string {
-	var lines []string
-	for paragraph := range strings.Lines(text) {
-		line := indent
-		for _, word := range strings.Fields(paragraph) {
-			if line != indent && len(line)+1+len(word) > places {
-				lines, line = append(lines, line), indent
-			}
-			if line != indent {
-				line += " "
-			}
-			line += word
-		}
-		lines = append(lines, line)
-	}
-	return strings.Join(lines, "\n")
 }
