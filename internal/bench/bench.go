@@ -22,7 +22,8 @@ import (
 const (
 	// answerTimeout is how long Run waits for the last answers.
 	answerTimeout = 10 * time.Second
-	// firstUser is the smallest user id in pairs, an even number. Those below are members of groups.
+	// firstUser is the smallest user id in pairs, an even number. Those below are members of
+	// groups.
 	firstUser    = 1_000_000
 	groupMembers = 5
 )

@@ -17,7 +17,8 @@ type Line struct {
 	Number uint64 // no other of the load has it
 	Addr   string // of the proxy
 	load   *Load
-	last   map[Talk]uint32 // the last id that was answered in each talk; its client's reader owns it
+	// the last id that was answered in each talk; its client's reader owns it
+	last map[Talk]uint32
 }
 
 // Close ends the connection.
@@ -85,8 +86,8 @@ func (c *Line) told() bool {
 	}
 }
 
-// Send sends a message to a talk and does not wait. Its text is made here. done is called once: with
-// its id, or with 0 when it has none, and known says whether that is because it was refused.
+// Send sends a message to a talk and does not wait. Its text is made here. done is called once:
+// with its id, or with 0 when it has none, and known says whether that is because it was refused.
 func (c *Line) Send(k Talk, m *impb.IMMsgData, done func(id uint32, known bool)) {
 	l := c.load
 	r := &Request{Kind: Text, Line: c.Number, Talk: k, Serial: l.serial.Add(1)}
@@ -179,8 +180,8 @@ func wait[T any](c *Line, came <-chan T, n int) (last T, ok bool) {
 	return last, true
 }
 
-// start sends a request and notes what becomes of it. judge is called once: with the answer, or with
-// nil when the connection ended before that; it says whether the answer is as it should be.
+// start sends a request and notes what becomes of it. judge is called once: with the answer, or
+// with nil when the connection ended before that; it says whether the answer is as it should be.
 func (c *Line) start(r *Request, req proto.Message, judge func(answer proto.Message) bool) {
 	r.Addr, r.Begun = c.Addr, time.Now()
 	c.load.begun(r)

@@ -37,11 +37,12 @@ type Plan struct {
 	// Lost is asked, when a connection was lost or could not be made, whether the line is to make
 	// another one. Nil: never, and the ledger is told.
 	Lost func(addr string, err error) (again bool)
-	// Roam has a line go to the next proxy when it loses one, or is told that it stops. Without it a
-	// line that is told so ends, and one that makes another connection makes it to the same proxy.
+	// Roam has a line go to the next proxy when it loses one, or is told that it stops. Without it
+	// a line that is told so ends, and one that makes another connection makes it to the same
+	// proxy.
 	Roam bool
-	// Stay is how long a line stays with a proxy that it came to in this way, before it goes back; 0:
-	// for good.
+	// Stay is how long a line stays with a proxy that it came to in this way, before it goes back;
+	// 0: for good.
 	Stay time.Duration
 }
 
@@ -199,8 +200,8 @@ func (l *Load) keep(home int, work func(*Line)) {
 }
 
 // leave closes a connection whose line has nothing to do on it any more, and returns why it was
-// lost; nil: it was not. When its line goes nowhere else it first waits until the load is closed, so
-// that answers that are still to come are noted.
+// lost; nil: it was not. When its line goes nowhere else it first waits until the load is closed,
+// so that answers that are still to come are noted.
 func (l *Load) leave(c *Line) error {
 	if !l.On() || c.told() && !l.Roam {
 		select {

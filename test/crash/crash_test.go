@@ -11,10 +11,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
-// TestKilledUnderLoad kills a proxy (kill -9) ten times while many connections send messages and read acks, starts it
-// again on the same store each time, and audits what is stored: everything answered is there once, as it was sent, under
-// the id it was answered with; ids never go back; and unread counters say what the rows say. Where several proxies are at
-// work, the others go on meanwhile, and answer everything.
+// TestKilledUnderLoad kills a proxy (kill -9) ten times while many connections send messages and
+// read acks, starts it again on the same store each time, and audits what is stored: everything
+// answered is there once, as it was sent, under the id it was answered with; ids never go back; and
+// unread counters say what the rows say. Where several proxies are at work, the others go on
+// meanwhile, and answer everything.
 func TestKilledUnderLoad(t *testing.T) {
 	rounds := rig.InFull(20, 10)
 	if rig.UnderRace {
@@ -37,10 +38,12 @@ func TestKilledUnderLoad(t *testing.T) {
 		}
 		back = max(back, l.StartAgain(t))
 		l.Audit(t, false)
-		rig.Guarantee(t, fmt.Sprintf("one of %d proxies killed (kill -9) %d times", len(w.Proxies), rounds),
+		rig.Guarantee(t, fmt.Sprintf("one of %d proxies killed (kill -9) %d times", len(w.Proxies),
+			rounds),
 			fmt.Sprintf("%d messages answered; %d on its connections not; none on others",
 				l.Sent.Acknowledged(), l.Victims()),
-			fmt.Sprint(back.Round(time.Millisecond), " at most, from its start to a message answered"))
+			fmt.Sprint(back.Round(time.Millisecond),
+				" at most, from its start to a message answered"))
 		pairs := len(load.Pairs) + l.PairReaders
 		if n := rig.Count(t, w.DB, "SELECT count(*) FROM IMRelationShip"); n != pairs {
 			t.Errorf("%d relations for %d pairs", n, pairs)

@@ -10,9 +10,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
-// TestDrain stops all proxies by SIGTERM while many connections send. Each is told (0x0702) and stops
-// sending; everything it sent before is answered and stored; and the proxies exit with code 0 although
-// nobody closes a connection.
+// TestDrain stops all proxies by SIGTERM while many connections send. Each is told (0x0702) and
+// stops sending; everything it sent before is answered and stored; and the proxies exit with code 0
+// although nobody closes a connection.
 func TestDrain(t *testing.T) { rig.OnEngines(t, drain) }
 
 func drain(t *testing.T, w *rig.Setup) {

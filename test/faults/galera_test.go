@@ -27,7 +27,9 @@ var galeraFaults = []struct {
 }{
 	{"killed (kill -9)", func(t *testing.T, g *servers.Galera) { g.Nodes[0].Kill(t) },
 		func(t *testing.T, g *servers.Galera) { g.Nodes[0].Restart(t) }},
-	{"killed, and back without its data", func(t *testing.T, g *servers.Galera) { g.Nodes[0].Kill(t) },
+	{"killed, and back without its data", func(t *testing.T, g *servers.Galera) {
+		g.Nodes[0].Kill(t)
+	},
 		func(t *testing.T, g *servers.Galera) { g.RestartEmpty(t, 0) }},
 	{"stopped (SIGTERM)", func(t *testing.T, g *servers.Galera) { g.Nodes[0].Stop(t) },
 		func(t *testing.T, g *servers.Galera) { g.Nodes[0].Restart(t) }},
@@ -63,9 +65,10 @@ func TestGaleraNodeGone(t *testing.T) {
 				back = time.Since(synced)
 				l.Move(first.Addr, other.Addr)
 			})
-			l.Guarantee(t, fmt.Sprintf("a node of Galera %s; %d more messages were stored %v after it was "+
-				"declared gone, /readyz of its own proxy was good %v after it was back",
-				fault.name, l.Enough, rig.Short(declared), rig.Short(back)))
+			l.Guarantee(t,
+				fmt.Sprintf("a node of Galera %s; %d more messages were stored %v after it was "+
+					"declared gone, /readyz of its own proxy was good %v after it was back",
+					fault.name, l.Enough, rig.Short(declared), rig.Short(back)))
 			l.CheckRefused(t, first.Addr)
 			w.Fleet.AwaitNodes(t)
 			l.Audit(t, true)
@@ -83,7 +86,8 @@ func TestGaleraMinority(t *testing.T) {
 	l.Around(t, func(ctx context.Context) {
 		g.Nodes[1].Freeze(t)
 		g.Arbitrator.Freeze(t)
-		if text := readiness(t, w.Proxies[0], "store", "wrong"); !strings.Contains(text, g.Nodes[0].Addr()) {
+		if text := readiness(t, w.Proxies[0], "store", "wrong"); !strings.Contains(text,
+			g.Nodes[0].Addr()) {
 			t.Errorf("/readyz says %q", text)
 		}
 		rig.Pause(ctx, rig.Seconds(0, 10))

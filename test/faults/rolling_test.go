@@ -13,9 +13,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
-// TestRollingRestarts stops two proxies in turn by SIGTERM, and starts them again, while clients send
-// that do as they are told (0x0702): what they ask from then on goes to the other proxy, and what was
-// asked before is finished where it is. No request is refused, and none is left without its answer.
+// TestRollingRestarts stops two proxies in turn by SIGTERM, and starts them again, while clients
+// send that do as they are told (0x0702): what they ask from then on goes to the other proxy, and
+// what was asked before is finished where it is. No request is refused, and none is left without
+// its answer.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
 	const lines, between = 12, 200
@@ -45,7 +46,8 @@ func TestRollingRestarts(t *testing.T) {
 	if n.Failed() > l.Tolerated() {
 		t.Errorf("of all requests became %+v", n)
 	}
-	rig.Guarantee(t, fmt.Sprintf("two proxies stopped (SIGTERM) and restarted in turn, %d times", restarts),
+	rig.Guarantee(t, fmt.Sprintf("two proxies stopped (SIGTERM) and restarted in turn, %d times",
+		restarts),
 		fmt.Sprintf("%d requests answered, none refused, none without answer, the slowest after %s",
 			n.Done, rig.Short(n.Slowest)),
 		fmt.Sprintf("0 s: the other proxy serves; the one told to stop is gone after %s at most",

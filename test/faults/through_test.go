@@ -40,8 +40,9 @@ func hostPort(t *testing.T, addr string) (host string, port int) {
 	return host, port
 }
 
-// through has load on a place while a fault comes and goes; it is over when fault returns. Then service must be back by
-// itself; what was told and what is stored are audited; and a line for docs/guarantees.md is logged.
+// through has load on a place while a fault comes and goes; it is over when fault returns. Then
+// service must be back by itself; what was told and what is stored are audited; and a line for
+// docs/guarantees.md is logged.
 func through(t *testing.T, w *rig.Setup, name string, fault func(ctx context.Context)) *load.Load {
 	t.Helper()
 	w.Start(t)

@@ -52,7 +52,8 @@ type opened struct {
 
 func rulesOf(store *records.Store) chat.Store {
 	return chat.Store{
-		Ledger: store, Directory: store, Profiles: store, Archive: store, Sessions: store, Groups: store, Mutes: store,
+		Ledger: store, Directory: store, Profiles: store, Archive: store, Sessions: store,
+		Groups: store, Mutes: store,
 		Tokens: store, Files: store,
 	}
 }
@@ -96,7 +97,8 @@ func (e *embedded) clear() (err error) {
 	if err = os.WriteFile(e.path(), e.empty, 0o600); err != nil {
 		return err
 	}
-	e.raw, err = sql.Open("sqlite", "file:"+e.path()+"?_pragma=busy_timeout(60000)&_pragma=synchronous(off)")
+	e.raw, err = sql.Open("sqlite", "file:"+e.path()+
+		"?_pragma=busy_timeout(60000)&_pragma=synchronous(off)")
 	return err
 }
 
@@ -123,7 +125,8 @@ func (e *embedded) open(now func() time.Time, log *slog.Logger) (*opened, error)
 		close: func() error {
 			ended, end := context.WithCancel(context.Background())
 			end()
-			return errors.Join(failures.Run(ended), store.Close(), sounds.Close()) // what is left is stored
+			// what is left is stored
+			return errors.Join(failures.Run(ended), store.Close(), sounds.Close())
 		},
 	}, nil
 }
@@ -175,7 +178,8 @@ func (s *shared) clear() error {
 		return err
 	}
 	if len(truncates) > 0 {
-		if _, err := s.db.Admin.ExecContext(s.t.Context(), strings.Join(truncates, ";")); err != nil {
+		if _, err := s.db.Admin.ExecContext(s.t.Context(),
+			strings.Join(truncates, ";")); err != nil {
 			return err
 		}
 	}
@@ -184,10 +188,12 @@ func (s *shared) clear() error {
 }
 
 func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
-	at := counters.Instance{Addr: s.redis.Addr(), DB: 1, ConnectTimeout: patience, CallTimeout: patience}
+	at := counters.Instance{Addr: s.redis.Addr(), DB: 1, ConnectTimeout: patience,
+		CallTimeout: patience}
 	members := at
 	members.DB = 2
-	redis, err := counters.OpenRedis(counters.RedisOptions{Unread: at, GroupSet: at, Token: at, GroupMember: members, Now: now, Log: log})
+	redis, err := counters.OpenRedis(counters.RedisOptions{Unread: at, GroupSet: at, Token: at,
+		GroupMember: members, Now: now, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +215,8 @@ func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
 	rules.Mutes, rules.Tokens, rules.Profiles = redis, redis, redis
 	rules.Voice, rules.Failures = sounds, redis.Failures()
 	return &opened{
-		rules: rules, sync: markedSync{store, redis}, loops: []func(context.Context) error{redis.Run, store.RunReplica},
+		rules: rules, sync: markedSync{store, redis},
+		loops: []func(context.Context) error{redis.Run, store.RunReplica},
 		close: func() error {
 			err := errors.Join(store.Close(), sounds.Close())
 			redis.Close()

@@ -9,8 +9,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
-// TestFlushedUnderLoad has Redis lose everything every 0.3 s while three proxies are at work: nothing
-// of that shows in ids, their order, unread counters or members, and what was lost comes back.
+// TestFlushedUnderLoad has Redis lose everything every 0.3 s while three proxies are at work:
+// nothing of that shows in ids, their order, unread counters or members, and what was lost comes
+// back.
 func TestFlushedUnderLoad(t *testing.T) {
 	w := rig.ThreeOnMySQL.At(t)
 	w.Start(t)

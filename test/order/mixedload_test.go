@@ -48,7 +48,8 @@ func TestOriginalAtWork(t *testing.T) {
 	m.WantUnread(6, 5, rig.Pair, len(rows[ours]))
 	m.WantUnread(3, g, rig.Group, len(rows[group]))
 	for what, number := range map[string][2]int{
-		"the count":     {m.Number("HGET", fmt.Sprint(g, "_im_group_msg"), "count"), len(rows[group])},
+		"the count": {m.Number("HGET", fmt.Sprint(g, "_im_group_msg"), "count"),
+			len(rows[group])},
 		"the pair's id": {m.Number("GET", fmt.Sprint("msg_id_", relation)), len(rows[theirs])},
 		"members":       {len(m.GroupInfo(g).GetGroupMemberList()), 3 + sends},
 		"relations":     {rig.Count(t, f.DB.Admin, "SELECT COUNT(*) FROM IMRelationShip"), 2},
@@ -67,7 +68,9 @@ func atWork(
 	t.Helper()
 	l := bench.New(bench.Plan{
 		Ledger: sent, GiveUp: rig.Patience, InOrder: true, Keep: true,
-		Text: func(line, serial uint64) string { return fmt.Sprint("of a proxy ", line, " ", serial) },
+		Text: func(line, serial uint64) string {
+			return fmt.Sprint("of a proxy ", line, " ", serial)
+		},
 	})
 	l.Begin(rig.Within(t), proxies...)
 	for k, from := range senders {

@@ -37,8 +37,9 @@ func TestRedisCluster(t *testing.T) {
 	}
 }
 
-// TestRedisClusterForgets restarts the masters of a Redis Cluster, one after the other, without what they had. Where
-// nothing else tells that a part of the keys is gone, the keys themselves must.
+// TestRedisClusterForgets restarts the masters of a Redis Cluster, one after the other, without
+// what they had. Where nothing else tells that a part of the keys is gone, the keys themselves
+// must.
 func TestRedisClusterForgets(t *testing.T) {
 	t.Parallel()
 	const users = 30
@@ -61,15 +62,18 @@ func TestRedisClusterForgets(t *testing.T) {
 		}
 		m.WantUnread(2, g, rig.Group, round)
 		for i := range uint32(users) {
-			original.WantEqual(t, "id", m.Say(rig.PairText(1, 1000+i, fmt.Sprint("to ", i, " in round ", round))), uint32(round+1))
+			original.WantEqual(t, "id", m.Say(rig.PairText(1, 1000+i,
+				fmt.Sprint("to ", i, " in round ", round))), uint32(round+1))
 			m.WantUnread(1000+i, 1, rig.Pair, round+1)
 		}
-		original.WantEqual(t, "id", m.Say(rig.GroupText(1, g, fmt.Sprint("to all in round ", round))), uint32(round+1))
+		original.WantEqual(t, "id", m.Say(rig.GroupText(1, g,
+			fmt.Sprint("to all in round ", round))), uint32(round+1))
 	}
 }
 
-// TestRedisFailover kills the master of a Redis under Sentinel while two proxies work on it. What was acknowledged is
-// there once, nothing is refused, and what is unread is right before, during and after.
+// TestRedisFailover kills the master of a Redis under Sentinel while two proxies work on it. What
+// was acknowledged is there once, nothing is refused, and what is unread is right before, during
+// and after.
 func TestRedisFailover(t *testing.T) {
 	t.Parallel()
 	const volley = 8
@@ -92,13 +96,16 @@ func TestRedisFailover(t *testing.T) {
 	acknowledged := func(more int) {
 		t.Helper()
 		begun := sent.Acknowledged()
-		rig.Await(t, "more acknowledged messages", func() bool { return sent.Acknowledged() >= begun+more })
+		rig.Await(t, "more acknowledged messages", func() bool {
+			return sent.Acknowledged() >= begun+more
+		})
 	}
 	acknowledged(200)
 	old := sentinel.Master(t)
 	old.Kill(t)
 	acknowledged(200)
-	original.CheckAll(t, rig.Dial(t, f.Start(t)), 2000) // a proxy that comes when there is no master yet
+	// a proxy that comes when there is no master yet
+	original.CheckAll(t, rig.Dial(t, f.Start(t)), 2000)
 	rig.Await(t, "another master", func() bool { return sentinel.Master(t) != old })
 	acknowledged(200)
 	stop()
@@ -124,17 +131,19 @@ func TestRedisFailover(t *testing.T) {
 	check()
 }
 
-// keepCounting sends messages of a pair one by one, by each client in turn, until ctx ends. What the other client then
-// says is unread must be all of them.
+// keepCounting sends messages of a pair one by one, by each client in turn, until ctx ends. What
+// the other client then says is unread must be all of them.
 func keepCounting(ctx context.Context, t *testing.T, clients []*client.Client, sent *audit.Ledger) {
 	for n := 1; ctx.Err() == nil; n++ {
-		answer, err := client.Call[*impb.IMMsgData](rig.Within(t), clients[n%2], rig.PairText(7, 8, fmt.Sprint("counted ", n)))
+		answer, err := client.Call[*impb.IMMsgData](rig.Within(t), clients[n%2],
+			rig.PairText(7, 8, fmt.Sprint("counted ", n)))
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		sent.Answered(bench.PairTalk(7, 8), answer)
-		counted, err := client.Call[*impb.IMUnreadMsgCntRsp](rig.Within(t), clients[1-n%2], rig.Unread(8))
+		counted, err := client.Call[*impb.IMUnreadMsgCntRsp](rig.Within(t), clients[1-n%2],
+			rig.Unread(8))
 		if err != nil {
 			t.Error(err)
 			return

@@ -26,7 +26,8 @@ type restless struct {
 func (r *restless) run(t *testing.T, w *rig.Setup, sent *audit.Ledger) {
 	t.Helper()
 	const changes, sends, conns = 20, 60, 6
-	r.group = rig.Call[*impb.IMGroupCreateRsp](t, w.Dial(t, 0), rig.NewGroup(r.members[0], r.members...)).GetGroupId()
+	r.group = rig.Call[*impb.IMGroupCreateRsp](t, w.Dial(t, 0),
+		rig.NewGroup(r.members[0], r.members...)).GetGroupId()
 	ctx := rig.Within(t)
 	var wg sync.WaitGroup
 	for i, user := range r.changing {
@@ -41,7 +42,8 @@ func (r *restless) run(t *testing.T, w *rig.Setup, sent *audit.Ledger) {
 		c := w.Dial(t, i)
 		wg.Go(func() {
 			for n := range sends {
-				req := rig.GroupText(r.members[i%len(r.members)], r.group, fmt.Sprintf("group %d, connection %d, %d", r.group, i, n))
+				req := rig.GroupText(r.members[i%len(r.members)], r.group,
+					fmt.Sprintf("group %d, connection %d, %d", r.group, i, n))
 				answer, err := client.Call[*impb.IMMsgData](ctx, c, req)
 				if err != nil {
 					t.Error(err)
@@ -56,19 +58,23 @@ func (r *restless) run(t *testing.T, w *rig.Setup, sent *audit.Ledger) {
 }
 
 // comeAndGo has one user join and leave in turn; after an even number of changes the user is out.
-func (r *restless) comeAndGo(ctx context.Context, c *client.Client, user uint32, changes int) error {
+func (r *restless) comeAndGo(
+	ctx context.Context, c *client.Client, user uint32, changes int,
+) error {
 	for i := range changes {
 		kind := impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD
 		if i%2 == 1 {
 			kind = impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL
 		}
-		req := &impb.IMGroupChangeMemberReq{UserId: &r.members[0], GroupId: &r.group, ChangeType: kind.Enum(), MemberIdList: []uint32{user}}
+		req := &impb.IMGroupChangeMemberReq{UserId: &r.members[0], GroupId: &r.group,
+			ChangeType: kind.Enum(), MemberIdList: []uint32{user}}
 		answer, err := client.Call[*impb.IMGroupChangeMemberRsp](ctx, c, req)
 		if err != nil {
 			return err
 		}
 		in := slices.Contains(answer.GetCurUserIdList(), user)
-		if answer.GetResultCode() != 0 || in != (i%2 == 0) || !slices.Equal(answer.GetChgUserIdList(), []uint32{user}) {
+		if answer.GetResultCode() != 0 || in != (i%2 == 0) ||
+			!slices.Equal(answer.GetChgUserIdList(), []uint32{user}) {
 			return fmt.Errorf("change %d of user %d was answered %v", i, user, answer)
 		}
 		if i%2 == 0 { // who has just joined has nothing unread but what was sent since
@@ -91,14 +97,19 @@ func (r *restless) check(t *testing.T, w *rig.Setup, version int) {
 	t.Helper()
 	w.Fleet.AwaitNodes(t)
 	for i := range w.Proxies {
-		answer := rig.Call[*impb.IMGroupInfoListRsp](t, w.Dial(t, i), &impb.IMGroupInfoListReq{UserId: &r.members[0],
-			GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &r.group, Version: proto.Uint32(0)}}})
+		answer := rig.Call[*impb.IMGroupInfoListRsp](t, w.Dial(t, i),
+			&impb.IMGroupInfoListReq{UserId: &r.members[0],
+				GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &r.group,
+					Version: proto.Uint32(0)}}})
 		list := answer.GetGroupInfoList()
-		if len(list) != 1 || int(list[0].GetVersion()) != version || !slices.Equal(list[0].GetGroupMemberList(), r.members) {
-			t.Errorf("proxy %d tells %v, want version %d and members %d", i, answer, version, r.members)
+		if len(list) != 1 || int(list[0].GetVersion()) != version ||
+			!slices.Equal(list[0].GetGroupMemberList(), r.members) {
+			t.Errorf("proxy %d tells %v, want version %d and members %d", i, answer, version,
+				r.members)
 		}
 	}
-	if n := rig.Count(t, w.DB, "SELECT userCnt FROM IMGroup WHERE id = ?", r.group); n != len(r.members) {
+	if n := rig.Count(t, w.DB, "SELECT userCnt FROM IMGroup WHERE id = ?",
+		r.group); n != len(r.members) {
 		t.Errorf("userCnt is %d", n)
 	}
 }

@@ -52,11 +52,14 @@ func Goroutines(t *testing.T, p *harness.Proxy) int {
 // Metric asks a proxy, which is observed, for a number.
 func Metric(t *testing.T, p *harness.Proxy, name string) int {
 	t.Helper()
-	listening, err := p.Log.Await(Within(t), func(l harness.Line) bool { return l.Message == "listening" })
+	listening, err := p.Log.Await(Within(t), func(l harness.Line) bool {
+		return l.Message == "listening"
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(Within(t), http.MethodGet, "http://"+listening.Text("admin")+"/metrics", nil)
+	req, err := http.NewRequestWithContext(Within(t), http.MethodGet,
+		"http://"+listening.Text("admin")+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,8 @@ type Lap struct {
 	slowest time.Duration
 }
 
-// late is what an answer takes at most when nothing is wrong, on any machine but a very busy one. Nothing depends on it.
+// late is what an answer takes at most when nothing is wrong, on any machine but a very busy one.
+// Nothing depends on it.
 const late = 500 * time.Millisecond
 
 // Note notes the answer to a request that was sent at begun.
@@ -49,7 +50,8 @@ func (p *Pace) Note(begun time.Time) {
 }
 
 func (l Lap) String() string {
-	return fmt.Sprintf("%d answered, %d of them after more than %v, the slowest after %v", l.answers, l.late, late,
+	return fmt.Sprintf("%d answered, %d of them after more than %v, the slowest after %v",
+		l.answers, l.late, late,
 		l.slowest.Round(time.Millisecond))
 }
 
@@ -71,7 +73,9 @@ func (p *Pace) Lap() Lap {
 func Short(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
 // Seconds is how long something lasts in either form.
-func Seconds(short, long int) time.Duration { return time.Duration(InFull(long, short)) * time.Second }
+func Seconds(short, long int) time.Duration {
+	return time.Duration(InFull(long, short)) * time.Second
+}
 
 // Pause waits as long as a fault is to last.
 func Pause(ctx context.Context, d time.Duration) {

@@ -19,12 +19,14 @@ func GroupText(from, group uint32, text string) *impb.IMMsgData {
 func Message(kind impb.MsgType, from, to uint32, data string) *impb.IMMsgData {
 	return &impb.IMMsgData{
 		FromUserId: &from, ToSessionId: &to, MsgId: proto.Uint32(0),
-		CreateTime: proto.Uint32(uint32(time.Now().Unix())), MsgType: kind.Enum(), MsgData: []byte(data),
+		CreateTime: proto.Uint32(uint32(time.Now().Unix())), MsgType: kind.Enum(),
+		MsgData: []byte(data),
 	}
 }
 
 func ReadAck(user uint32, kind impb.SessionType, peer uint32) *impb.IMMsgDataReadAck {
-	return &impb.IMMsgDataReadAck{UserId: &user, SessionId: &peer, MsgId: proto.Uint32(0), SessionType: kind.Enum()}
+	return &impb.IMMsgDataReadAck{UserId: &user, SessionId: &peer, MsgId: proto.Uint32(0),
+		SessionType: kind.Enum()}
 }
 
 func Unread(user uint32) *impb.IMUnreadMsgCntReq { return &impb.IMUnreadMsgCntReq{UserId: &user} }
@@ -41,7 +43,8 @@ func UsersInfo(user uint32, ids ...uint32) *impb.IMUsersInfoReq {
 
 func NewGroup(creator uint32, members ...uint32) *impb.IMGroupCreateReq {
 	return &impb.IMGroupCreateReq{
-		UserId: &creator, GroupType: impb.GroupType_GROUP_TYPE_NORMAL.Enum(), GroupName: proto.String("group"),
+		UserId: &creator, GroupType: impb.GroupType_GROUP_TYPE_NORMAL.Enum(),
+		GroupName:   proto.String("group"),
 		GroupAvatar: proto.String(""), MemberIdList: members,
 	}
 }

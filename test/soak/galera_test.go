@@ -52,14 +52,16 @@ func TestGaleraLoad(t *testing.T) {
 	if all.Refused*100 >= all.Done {
 		t.Errorf("%d requests were done, %d were not", all.Done, all.Refused)
 	}
-	rig.Guarantee(t, fmt.Sprintf("two nodes of Galera write in the same talks for %v", rig.Short(lasts)),
+	rig.Guarantee(t, fmt.Sprintf("two nodes of Galera write in the same talks for %v",
+		rig.Short(lasts)),
 		fmt.Sprintf("%d requests done, %d refused or without answer", all.Done, all.Refused), "0 s")
 }
 
 // remove removes a session of a pair that others write to.
 func (s *soak) remove(c *bench.Line) {
 	k := load.Pairs[rand.IntN(len(load.Pairs))]
-	req := &impb.IMRemoveSessionReq{UserId: &k.Low, SessionType: rig.Pair.Enum(), SessionId: &k.High}
+	req := &impb.IMRemoveSessionReq{UserId: &k.Low, SessionType: rig.Pair.Enum(),
+		SessionId: &k.High}
 	begun := time.Now()
 	if _, err := c.Call(s.Ctx, req); err != nil && c.On() {
 		s.Sent.Fault(fmt.Sprintf("the removal of a session had no answer after %v: %v",
@@ -98,7 +100,8 @@ func (s *soak) doctors(ctx context.Context, t *testing.T) {
 			s.miscount(t, s.Groups[i%len(s.Groups)])
 		}
 		conf := rig.WriteConfig(t, s.Fleet.ConfAt(i))
-		text, err := harness.Run(rig.Within(t), rig.Binary, "", "doctor", "--repair", "--yes", "--config", conf)
+		text, err := harness.Run(rig.Within(t), rig.Binary, "", "doctor", "--repair", "--yes",
+			"--config", conf)
 		if err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}

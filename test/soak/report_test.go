@@ -59,7 +59,9 @@ type soakSample struct {
 
 // watch looks at the first proxy every second, until the returned function is called.
 func (s *soak) watch(ctx context.Context, t *testing.T) (stop func()) {
-	line, err := s.Proxy(0).Log.Await(ctx, func(l harness.Line) bool { return l.Message == "listening" })
+	line, err := s.Proxy(0).Log.Await(ctx, func(l harness.Line) bool {
+		return l.Message == "listening"
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +121,8 @@ func soakLook(ctx context.Context, admin string) (sample soakSample, err error) 
 	return sample, nil
 }
 
-// What the proxy may have in the last quarter of the time, against the first: what is kept for talks that are in use
-// comes on top, and what the runtime has not yet given back.
+// What the proxy may have in the last quarter of the time, against the first: what is kept for
+// talks that are in use comes on top, and what the runtime has not yet given back.
 const (
 	soakMemoryFactor = 1.5
 	soakMemoryMore   = 24 << 20
@@ -157,7 +159,8 @@ func (s *soak) auditFlat(t *testing.T) {
 			limit = first*soakMemoryFactor + soakMemoryMore>>20
 		}
 		if first == 0 || last > limit {
-			t.Errorf("%s: %.0f in the first quarter, %.0f in the last; at most %.0f would do", name, first, last, limit)
+			t.Errorf("%s: %.0f in the first quarter, %.0f in the last; at most %.0f would do", name,
+				first, last, limit)
 		}
 	}
 }
@@ -173,21 +176,25 @@ func (s *soak) report(happened []*soakFault) string {
 	s.countFaults(happened)
 	outcomes := s.outcomes()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%v of load, %d connections made, %d messages answered with an id, %d faults.\n\n",
+	fmt.Fprintf(&b,
+		"%v of load, %d connections made, %d messages answered with an id, %d faults.\n\n",
 		*soakFor, s.Lines(), outcomes[bench.Text].Done+outcomes[bench.Voice].Done, len(happened))
 	if s.brief {
-		fmt.Fprint(&b, "In a run as short as this faults come every 2 s, and last a fraction of what "+
-			"their names say.\n\n")
+		fmt.Fprint(&b,
+			"In a run as short as this faults come every 2 s, and last a fraction of what "+
+				"their names say.\n\n")
 	}
-	fmt.Fprint(&b, "| request | answered | refused | no answer | connection lost | slowest answer |\n"+
-		"|---|--:|--:|--:|--:|--:|\n")
+	fmt.Fprint(&b,
+		"| request | answered | refused | no answer | connection lost | slowest answer |\n"+
+			"|---|--:|--:|--:|--:|--:|\n")
 	for _, kind := range slices.Sorted(maps.Keys(outcomes)) {
 		fmt.Fprintf(&b, "| %s | %s |\n", kind, cells(outcomes[kind]))
 	}
-	fmt.Fprint(&b, "\nEach row counts from the beginning of such a fault until the next one. Normal is "+
-		"when the last request\nthat failed had been sent, and all proxies served:\n\n"+
-		"| fault | times | answered | refused | no answer | connection lost | slowest answer "+
-		"| normal after (median) | (max) |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	fmt.Fprint(&b,
+		"\nEach row counts from the beginning of such a fault until the next one. Normal is "+
+			"when the last request\nthat failed had been sent, and all proxies served:\n\n"+
+			"| fault | times | answered | refused | no answer | connection lost | slowest answer "+
+			"| normal after (median) | (max) |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, what := range soakFaults {
 		var sum load.Tally
 		var normal []time.Duration
@@ -202,8 +209,9 @@ func (s *soak) report(happened []*soakFault) string {
 				rig.Short(median(normal)), rig.Short(slices.Max(normal)))
 		}
 	}
-	fmt.Fprint(&b, "\nThe proxy that lived through it all, medians of each quarter of the time:\n\n"+
-		"| | first | second | third | last |\n|---|--:|--:|--:|--:|\n")
+	fmt.Fprint(&b,
+		"\nThe proxy that lived through it all, medians of each quarter of the time:\n\n"+
+			"| | first | second | third | last |\n|---|--:|--:|--:|--:|\n")
 	for _, name := range slices.Sorted(maps.Keys(soakValues)) {
 		fmt.Fprintf(&b, "| %s |", name)
 		for i := range 4 {
@@ -216,5 +224,6 @@ func (s *soak) report(happened []*soakFault) string {
 
 // cells are the columns of a table.
 func cells(n *load.Tally) string {
-	return fmt.Sprintf("%d | %d | %d | %d | %s", n.Done, n.Refused, n.Silent, n.Lost, rig.Short(n.Slowest))
+	return fmt.Sprintf("%d | %d | %d | %d | %s", n.Done, n.Refused, n.Silent, n.Lost,
+		rig.Short(n.Slowest))
 }

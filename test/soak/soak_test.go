@@ -25,7 +25,8 @@ import (
 )
 
 var (
-	soakFor    = flag.Duration("soak", 15*time.Second, "how long TestSoak has load; from 2m on with a fault every 30s")
+	soakFor = flag.Duration("soak", 15*time.Second,
+		"how long TestSoak has load; from 2m on with a fault every 30s")
 	soakReport = flag.String("soakreport", "", "the `file` that TestSoak writes its report to")
 )
 
@@ -47,9 +48,9 @@ type soak struct {
 }
 
 // TestSoak breaks something every 30 seconds, drawn from all that can break, under mixed load on
-// three proxies, on MySQL with a replica, Redis and msfs. Nothing is lost or doubled, service is back
-// by itself after each fault, and memory and goroutines of the proxy that lives through it all do not
-// grow.
+// three proxies, on MySQL with a replica, Redis and msfs. Nothing is lost or doubled, service is
+// back by itself after each fault, and memory and goroutines of the proxy that lives through it all
+// do not grow.
 func TestSoak(t *testing.T) {
 	if *soakFor < 2*time.Minute {
 		t.Parallel()
@@ -194,7 +195,8 @@ var soakFaults = []struct {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.RemoveAll(filepath.Join(dir["dir"], "dump.rdb")); err != nil { // what another fault has saved
+		// what another fault has saved
+		if err := os.RemoveAll(filepath.Join(dir["dir"], "dump.rdb")); err != nil {
 			t.Fatal(err)
 		}
 		s.redis.Restart(t)
@@ -235,8 +237,8 @@ type soakFault struct {
 // proxies served again.
 func (f *soakFault) normal() time.Duration { return max(f.probed, f.failed.Sub(f.ended)) }
 
-// breakThings has one thing after the other break, all of them before any does so again, and returns
-// what happened.
+// breakThings has one thing after the other break, all of them before any does so again, and
+// returns what happened.
 func (s *soak) breakThings(t *testing.T) (happened []*soakFault) {
 	every, quiet := 30*time.Second, 20*time.Second
 	if s.brief {

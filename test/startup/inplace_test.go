@@ -41,7 +41,9 @@ type installed struct {
 }
 
 // install puts the binary there by a function, beside a configuration of the fleet.
-func install(t *testing.T, f *rig.Fleet, put func(from, to string) error, more ...string) installed {
+func install(
+	t *testing.T, f *rig.Fleet, put func(from, to string) error, more ...string,
+) installed {
 	t.Helper()
 	rig.NoteSources()
 	root := t.TempDir()
@@ -191,7 +193,8 @@ func (i installed) ends(t *testing.T, pid string) {
 func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
-	for name, put := range map[string]func(from, to string) error{"a link": link, "a copy": copied} {
+	for name, put := range map[string]func(from, to string) error{"a link": link,
+		"a copy": copied} {
 		t.Run(name, func(t *testing.T) {
 			admin := fmt.Sprint("127.0.0.1:", lowPort(t))
 			i := install(t, f, put, "DrainTimeout=2s", "AdminListen="+admin)
@@ -199,13 +202,15 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 			if name == "a copy" {
 				i.write(t, "../restart.sh", strings.ReplaceAll(restart, "$OUTPUT", closed))
 			}
-			started := exec.CommandContext(rig.Within(t), filepath.Join(i.root, "restart.sh"), "db_proxy_server")
+			started := exec.CommandContext(rig.Within(t), filepath.Join(i.root, "restart.sh"),
+				"db_proxy_server")
 			started.Dir = i.root
 			_ = started.Run() // it complains of that process, which is none, and goes on
 			first := i.serves(t, "999999999\n")
 			rig.SendText(t, i.dial(t), "by the first")
 			log := i.log()
-			if !strings.Contains(log, " msg=listening addr=0.0.0.0:") || !strings.Contains(log, " pid="+first+" ") {
+			if !strings.Contains(log, " msg=listening addr=0.0.0.0:") ||
+				!strings.Contains(log, " pid="+first+" ") {
 				t.Errorf("the log is no text, or another's:\n%s", log)
 			}
 			slow, err := net.Dial("tcp", i.addr)
@@ -213,7 +218,8 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer slow.Close()
-			whole := rig.FrameOf(t, rig.PairText(1, 2, strings.Repeat("never whole", 100_000)), 1).Append(nil)
+			whole := rig.FrameOf(t, rig.PairText(1, 2, strings.Repeat("never whole", 100_000)),
+				1).Append(nil)
 			repeatedly(t, 20*time.Millisecond, func(n int) error {
 				_, err := slow.Write(whole[n : n+1])
 				return err
@@ -233,14 +239,16 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 				}
 				return err == nil
 			})
-			if text := rig.AdminPageOf(t, admin, "/readyz"); !strings.Contains(text, `"ready": true`) {
+			if text := rig.AdminPageOf(t, admin, "/readyz"); !strings.Contains(text,
+				`"ready": true`) {
 				t.Errorf("it is not ready:\n%s", text)
 			}
 			if n, _ := strconv.Atoi(second); syscall.Kill(n, syscall.SIGTERM) != nil {
 				t.Error("server.pid names nobody")
 			}
 			i.ends(t, second)
-			if log = i.log(); !strings.Contains(log, "msg=stopped") || strings.Contains(log, rig.Secret) {
+			if log = i.log(); !strings.Contains(log, "msg=stopped") ||
+				strings.Contains(log, rig.Secret) {
 				t.Errorf("the log is\n%s", log)
 			}
 		})
@@ -259,7 +267,9 @@ func TestInPlaceTheFormerStillHasThePort(t *testing.T) {
 	}
 	defer ln.Close()
 	i.restart(t)
-	waits := func() bool { return strings.Contains(i.log(), "waiting for an address that another program has") }
+	waits := func() bool {
+		return strings.Contains(i.log(), "waiting for an address that another program has")
+	}
 	rig.Await(t, "a word that it waits", waits)
 	begun := time.Now()
 	rig.Await(t, "its end", func() bool { return len(i.running(t)) == 0 })
@@ -298,7 +308,8 @@ func TestInPlaceLogIsRotated(t *testing.T) {
 		return err == nil && started != "" && string(text) != started
 	})
 	for n := range 2 {
-		if info, err := os.Stat(file(n + 1)); err != nil || info.Size() == 0 || info.Size() > 4<<10 {
+		if info, err := os.Stat(file(n + 1)); err != nil || info.Size() == 0 ||
+			info.Size() > 4<<10 {
 			t.Errorf("%v, %v", info, err)
 		}
 	}
@@ -309,7 +320,8 @@ func TestInPlaceLogIsRotated(t *testing.T) {
 		t.Error("server.pid names nobody")
 	}
 	rig.Await(t, "stacks in the log", func() bool {
-		return strings.Contains(i.log(), "SIGQUIT: quit") && strings.Contains(i.log(), "goroutine 1 ")
+		return strings.Contains(i.log(), "SIGQUIT: quit") &&
+			strings.Contains(i.log(), "goroutine 1 ")
 	})
 }
 
@@ -338,7 +350,8 @@ func TestInPlaceWithoutRoomForTheLog(t *testing.T) {
 		return rig.MetricOf(t, admin, "dbproxy_log_lines_lost_total") > 0
 	})
 	rig.SendText(t, i.dial(t), "with a full disk")
-	if text := rig.AdminPageOf(t, admin, "/readyz"); !strings.Contains(text, "no space left on device") {
+	if text := rig.AdminPageOf(t, admin, "/readyz"); !strings.Contains(text,
+		"no space left on device") {
 		t.Errorf("/readyz does not say so:\n%s", text)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -364,7 +377,8 @@ func TestInPlaceNothingToServe(t *testing.T) {
 	}
 	i.restart(t)
 	rig.Await(t, "that there is no file", func() bool {
-		return strings.Contains(i.log(), `level=ERROR msg="open dbproxyserver.conf: no such file or directory; `)
+		return strings.Contains(i.log(),
+			`level=ERROR msg="open dbproxyserver.conf: no such file or directory; `)
 	})
 	if _, err := os.Stat(filepath.Join(i.dir, "data")); err == nil {
 		t.Error("it has made a data directory")

@@ -60,7 +60,8 @@ func auditSerials(t *testing.T, k bench.Talk, list []audit.Row) {
 			continue
 		}
 		if serial <= last[line] {
-			t.Errorf("%v: what connection %d sent as %d is stored after %d", k, line, serial, last[line])
+			t.Errorf("%v: what connection %d sent as %d is stored after %d", k, line, serial,
+				last[line])
 		}
 		last[line] = serial
 	}
@@ -102,10 +103,12 @@ func (l *Load) auditUnread(t *testing.T, rows map[bench.Talk][]audit.Row) {
 		list := rows[r.talk]
 		got := audit.UnreadOf(t, c, r.user, r.peer(), r.kind())
 		possible := func(m mark) bool {
-			return got <= len(audit.After(list, m.low, nil)) && got >= len(audit.After(list, m.high, nil))
+			return got <= len(audit.After(list, m.low, nil)) &&
+				got >= len(audit.After(list, m.high, nil))
 		}
 		if !slices.ContainsFunc(r.marks, possible) {
-			t.Errorf("%v: %d has %d unread of %d, acked %v", r.talk, r.user, got, len(list), r.marks)
+			t.Errorf("%v: %d has %d unread of %d, acked %v", r.talk, r.user, got, len(list),
+				r.marks)
 		}
 	}
 }
@@ -155,8 +158,8 @@ func (l *Load) auditSounds(t *testing.T, rows map[bench.Talk][]audit.Row, touche
 	}
 }
 
-// auditCrowd sees that those who stay in the group in which others come and go are in it, and nobody
-// is twice.
+// auditCrowd sees that those who stay in the group in which others come and go are in it, and
+// nobody is twice.
 func (l *Load) auditCrowd(t *testing.T) {
 	t.Helper()
 	g := l.crowd.group

@@ -30,9 +30,10 @@ type Profile struct {
 	Changers     int // have a user join a group, and leave it
 	Lookers      int // ask for what is there
 
-	Volley    int           // messages at a time
-	Rest      time.Duration // between two turns of a line
-	MorePairs int           // pairs that half of the messages to pairs go to, beside those of Pairs()
+	Volley int           // messages at a time
+	Rest   time.Duration // between two turns of a line
+	// pairs that half of the messages to pairs go to, beside those of Pairs()
+	MorePairs int
 
 	// Strict says that everything is answered and stored, but for what was sent to the Victim.
 	Strict bool
@@ -84,7 +85,8 @@ func Mixed() Profile {
 func latest() time.Duration { return rig.InFull(rig.RequestLimit+5*time.Second, rig.Patience) }
 
 const (
-	// givenUpAfter is when a request that has no answer yet will have none: it has its RequestLimit.
+	// givenUpAfter is when a request that has no answer yet will have none: it has its
+	// RequestLimit.
 	givenUpAfter = rig.RequestLimit + 2*time.Second
 	// overdue is when a refusal may be one for want of time. The short form puts it down to the
 	// machine; what is refused earlier is refused for another reason.
@@ -125,7 +127,8 @@ func New(w *rig.Setup, p Profile) *Load {
 		l.readers = append(l.readers, newReader(bench.PairTalk(3000+i, 4000+i), 3000+i, 4000+i))
 	}
 	l.Load = bench.New(bench.Plan{
-		Ledger: l.Sent, GiveUp: givenUpAfter, Keep: true, Stay: stays, Lost: l.lost, InOrder: p.Strict,
+		Ledger: l.Sent, GiveUp: givenUpAfter, Keep: true, Stay: stays, Lost: l.lost,
+		InOrder: p.Strict,
 		Text: func(line, serial uint64) string {
 			return fmt.Sprintf("%s %d %d", rig.Secret, line, serial)
 		},
@@ -148,7 +151,8 @@ func (l *Load) prepare(t *testing.T) {
 		return
 	}
 	make := func(members ...uint32) uint32 {
-		answer := rig.Call[*impb.IMGroupCreateRsp](t, l.W.Dial(t, 0), rig.NewGroup(members[0], members...))
+		answer := rig.Call[*impb.IMGroupCreateRsp](t, l.W.Dial(t, 0),
+			rig.NewGroup(members[0], members...))
 		if answer.GetResultCode() != 0 || answer.GetGroupId() == 0 {
 			t.Fatalf("a group was not created: %v", answer)
 		}
@@ -162,7 +166,8 @@ func (l *Load) prepare(t *testing.T) {
 		l.readers = append(l.readers, newReader(bench.GroupTalk(g), 7000+i, 8000+i))
 	}
 	if l.Changers > 0 {
-		l.crowd = crowd{group: make(1, 2, 3), members: []uint32{1, 2, 3}, changing: []uint32{11, 12}}
+		l.crowd = crowd{group: make(1, 2, 3), members: []uint32{1, 2, 3},
+			changing: []uint32{11, 12}}
 	}
 	l.W.Fleet.AwaitNodes(t)
 }
@@ -182,7 +187,8 @@ func (l *Load) Run(t *testing.T, meanwhile func(ctx context.Context)) {
 	t.Helper()
 	l.prepare(t)
 	limit := max(l.Limit, 5*rig.Patience)
-	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("the load takes too long"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit,
+		fmt.Errorf("the load takes too long"))
 	defer cancel()
 	l.Ctx, l.started = ctx, time.Now()
 	l.Load.Rest, l.Load.Roam = l.Profile.Rest, l.Profile.Roam
@@ -223,8 +229,8 @@ func (l *Load) AwaitWithin(ctx context.Context, t *testing.T, limit time.Duratio
 }
 
 // awaitAnswers waits until all messages are answered, but those that lost their connection, and as
-// many as the proxies say that nobody knows the outcome of. In a load that makes up for proxies that
-// were killed others may have no answer, either: those say nothing.
+// many as the proxies say that nobody knows the outcome of. In a load that makes up for proxies
+// that were killed others may have no answer, either: those say nothing.
 func (l *Load) awaitAnswers(t *testing.T) {
 	t.Helper()
 	if l.Reconnect && l.Roam {
@@ -247,7 +253,8 @@ func (l *Load) awaitAnswers(t *testing.T) {
 		}
 	}
 	if !l.Strict || rig.FullFaults() { // of the short form see auditFailures
-		t.Errorf("%d messages are not answered; of %d the outcome is uncertain", l.Silent(), uncertain)
+		t.Errorf("%d messages are not answered; of %d the outcome is uncertain", l.Silent(),
+			uncertain)
 	}
 }
 

@@ -39,7 +39,8 @@ func (n *Tally) Add(r *bench.Request) {
 
 // Sum adds other requests to these.
 func (n *Tally) Sum(m Tally) {
-	n.Done, n.Refused, n.Silent, n.Lost = n.Done+m.Done, n.Refused+m.Refused, n.Silent+m.Silent, n.Lost+m.Lost
+	n.Done, n.Refused, n.Silent, n.Lost = n.Done+m.Done, n.Refused+m.Refused, n.Silent+m.Silent,
+		n.Lost+m.Lost
 	n.Slowest, n.Late = max(n.Slowest, m.Slowest), n.Late+m.Late
 }
 
@@ -66,8 +67,8 @@ func (l *Load) Lap(from, to time.Time) string {
 		n.Done+n.Refused, n.Late, n.Slowest.Round(time.Millisecond))
 }
 
-// Meanwhile counts the requests that the fault may have touched, messages or others: those that were
-// sent while it lasted, or waited for their answer when it began.
+// Meanwhile counts the requests that the fault may have touched, messages or others: those that
+// were sent while it lasted, or waited for their answer when it began.
 func (l *Load) Meanwhile(messages bool) Tally {
 	return l.Tally(func(r *bench.Request) bool {
 		return r.Message() == messages && !l.before(r) && r.Begun.Before(l.ended) &&

@@ -152,8 +152,9 @@ func (l *Load) read(c *bench.Line, r *reader) {
 	case n == 0 || l.Unsure:
 		r.marks, r.clean = []mark{m}, n == 0
 	case n > most && exact():
-		l.Sent.Fault(fmt.Sprintf("%v: %d unread right after an ack, of %d messages the outcome is not "+
-			"known", r.talk, n, most))
+		l.Sent.Fault(
+			fmt.Sprintf("%v: %d unread right after an ack, of %d messages the outcome is not "+
+				"known", r.talk, n, most))
 	}
 }
 
@@ -193,7 +194,8 @@ func (l *Load) change(c *bench.Line, user uint32) {
 			}
 			in := slices.Contains(answer.GetCurUserIdList(), user)
 			if in != (kind == impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD) {
-				l.Sent.Fault(fmt.Sprintf("change of user %d by %v was answered %v", user, kind, answer))
+				l.Sent.Fault(fmt.Sprintf("change of user %d by %v was answered %v", user, kind,
+					answer))
 			}
 			return true
 		})

@@ -55,7 +55,8 @@ func (l *Log) Lines(words ...string) (lines []string) {
 // Await waits for a line that has all words, and ends the test when none comes within limit.
 func (l *Log) Await(t testing.TB, limit time.Duration, words ...string) {
 	t.Helper()
-	for end := time.Now().Add(limit); len(l.Lines(words...)) == 0; time.Sleep(5 * time.Millisecond) {
+	end := time.Now().Add(limit)
+	for ; len(l.Lines(words...)) == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("within %v no line has %q:\n%s", limit, words, l)
 		}
