@@ -15,7 +15,7 @@ import (
 )
 
 // TestBuildKnowsItsRevision builds as README says, from sources without a repository and from a
-// clone, and looks for the revision in the metrics.
+// clone, and finds the revision in the metrics.
 func TestBuildKnowsItsRevision(t *testing.T) {
 	t.Parallel()
 	dir := checkout(t)

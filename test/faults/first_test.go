@@ -24,13 +24,13 @@ var firstSteps = []struct {
 	{"the claim", func(q string) bool {
 		return strings.Contains(q, "INSERT INTO IMProxyTalk") && !faultproxy.IsCommit(q)
 	}},
-	{"the look for a relation", func(q string) bool {
+	{"the search for a relation", func(q string) bool {
 		return strings.HasPrefix(q, "SELECT id,smallId,bigId")
 	}},
 	{"the making of a relation", func(q string) bool {
 		return strings.HasPrefix(q, "INSERT INTO IMRelationShip")
 	}},
-	{"the look for messages", func(q string) bool {
+	{"the search for messages", func(q string) bool {
 		return strings.Contains(q, "FROM IMMessage_")
 	}},
 	{"the row of the sound", func(q string) bool {

@@ -238,7 +238,7 @@ func TestReplicaBehind(t *testing.T) {
 	})
 }
 
-// withReplica makes a place with a replica, which is in use.
+// withReplica makes a setup with a replica, which is in use.
 func withReplica(t *testing.T) (w *rig.Setup, replica *servers.DatabaseServer, db *sql.DB) {
 	t.Helper()
 	master := servers.StartMariaDB(t, "--server-id=1", "--log-bin=binlog")

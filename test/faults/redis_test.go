@@ -33,7 +33,7 @@ type redisFault struct {
 	happen func(t *testing.T, s *siege)
 }
 
-// siege is a place whose Redis is in trouble, with its load.
+// siege is a setup whose Redis is in trouble, with its load.
 type siege struct {
 	*rig.Setup
 	load  *load.Load
@@ -179,7 +179,7 @@ func (s *siege) awaitBeats(t *testing.T, beats int) {
 			"SELECT coalesce(max(value), 0) FROM IMProxyMark WHERE name = 'beat:unread'")
 	}
 	enough := beat() + beats
-	rig.Await(t, "the proxies' look at Redis", func() bool { return beat() >= enough })
+	rig.Await(t, "the proxies' probes of Redis", func() bool { return beat() >= enough })
 }
 
 // under has a fault happen under load, and audits what it left.

@@ -16,7 +16,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// throughMySQL makes a place whose proxies reach the server through a fault proxy.
+// throughMySQL makes a setup whose proxies reach the server through a fault proxy.
 func throughMySQL(t *testing.T, server *servers.DatabaseServer) (*rig.Setup, *faultproxy.Proxy) {
 	t.Helper()
 	f, _ := rig.NewRedisFleetOn(t, server)
@@ -40,7 +40,7 @@ func hostPort(t *testing.T, addr string) (host string, port int) {
 	return host, port
 }
 
-// through has load on a place while a fault comes and goes; it is over when fault returns. Then
+// through has load on a setup while a fault comes and goes; it is over when fault returns. Then
 // service must be back by itself; what was told and what is stored are audited; and a line for
 // docs/guarantees.md is logged.
 func through(t *testing.T, w *rig.Setup, name string, fault func(ctx context.Context)) *load.Load {

@@ -114,7 +114,7 @@ func (b wires) fail(ctx context.Context, t *testing.T, step writeStep, stored bo
 	}
 }
 
-// throughBoth makes a place whose proxies reach MySQL and Redis through fault proxies.
+// throughBoth makes a setup whose proxies reach MySQL and Redis through fault proxies.
 func throughBoth(t *testing.T) (*rig.Setup, wires) {
 	t.Helper()
 	f, redis := rig.NewRedisFleet(t)

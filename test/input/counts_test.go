@@ -76,7 +76,7 @@ func absurdCounts(t *testing.T, at *rig.Setup) {
 	checkGroupStands(t, p, g)
 }
 
-// checkCounts looks at how much an answer has.
+// checkCounts checks how much an answer has.
 func checkCounts(t *testing.T, answer proto.Message, messages, many int) {
 	t.Helper()
 	got, want := 0, 0

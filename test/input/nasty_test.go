@@ -140,7 +140,7 @@ func nastyTextsEverywhere(t *testing.T, w *rig.Setup) contents {
 	return readContents(t, w)
 }
 
-// fit is whether a text may be stored where there is room for so many bytes.
+// fit is whether a text may be stored where so many bytes may stand.
 func fit(text string, bytes int) bool {
 	return utf8.ValidString(text) && !strings.ContainsRune(text, 0) && len(text) <= bytes
 }

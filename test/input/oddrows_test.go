@@ -34,7 +34,7 @@ func TestOddRowsHideNoOthers(t *testing.T) {
 		g := rig.Call[*impb.IMGroupCreateRsp](t, c, rig.NewGroup(1, 1, 2, 3)).GetGroupId()
 		rig.Submit(t, c, rig.GroupText(2, g, "good"))
 		if w.Fleet != nil {
-			o.loosenMySQL() // now, as a start looks at the columns
+			o.loosenMySQL() // now, as a start checks the columns
 		}
 		o.put(g)
 		for _, q := range oddQuestions(g) {
@@ -71,7 +71,7 @@ func TestOddRowsHideNoOthers(t *testing.T) {
 	})
 }
 
-// odd is a place whose tables have odd rows.
+// odd is a setup whose tables have odd rows.
 type odd struct {
 	*testing.T
 	*rig.Setup

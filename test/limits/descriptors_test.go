@@ -99,7 +99,7 @@ func crowd(t *testing.T, addr string, n int) {
 	}
 }
 
-// wantNoWrongCause looks for what a lack of descriptors must not be taken for.
+// wantNoWrongCause finds what a lack of descriptors must not be taken for.
 func wantNoWrongCause(t *testing.T, said string) {
 	t.Helper()
 	for _, wrong := range []string{

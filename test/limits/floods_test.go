@@ -38,7 +38,7 @@ func signature(user uint32, text string) *impb.IMChangeSignInfoReq {
 	return &impb.IMChangeSignInfoReq{UserId: &user, SignInfo: &text}
 }
 
-// flooders is how many connections flood, and inFlight how many requests each has under way.
+// flooders is how many connections flood, and inFlight how many of each are pending.
 func flooders() int {
 	if rig.UnderRace { // the machine would have no time left for others
 		return 20
@@ -49,7 +49,7 @@ func flooders() int {
 const inFlight = 16
 
 // flood has connections ask, until the returned function is called. Every other one asks as much as
-// it may have under way, takes the answers and begins anew on another connection.
+// may be pending, takes the answers and begins anew on another connection.
 func flood(t *testing.T, p *harness.Proxy, ask func(conn, i uint32) proto.Message) (end func()) {
 	t.Helper()
 	var all sync.WaitGroup

@@ -72,7 +72,7 @@ func (p *polite) ask(req proto.Message) pdu.Frame {
 	return f
 }
 
-// round looks somebody up, sends messages, small ones and one with much attach data, and reads the
+// round asks for somebody, sends messages, small ones and one with much attach data, and reads the
 // largest page.
 func (p *polite) round() {
 	p.t.Helper()
@@ -207,7 +207,7 @@ func TestPolitePeersBesideHogs(t *testing.T) {
 	}
 }
 
-// TestHogsAreNamed looks whether operators are told who holds most, and that peers are held up.
+// TestHogsAreNamed checks that operators are told who holds most, and that peers are held up.
 func TestHogsAreNamed(t *testing.T) {
 	p := rig.Start(t, rig.NewStore(t), "--admin", "127.0.0.1:0")
 	fillTalk(t, p)

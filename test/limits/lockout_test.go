@@ -74,9 +74,9 @@ func TestALockedNameStaysSoInAFlood(t *testing.T) {
 func failLogins(t *testing.T, c *client.Client, names int) {
 	t.Helper()
 	var all sync.WaitGroup
-	room := make(chan struct{}, 500)
+	slots := make(chan struct{}, 500)
 	for i := range names {
-		room <- struct{}{}
+		slots <- struct{}{}
 		all.Add(1)
 		err := c.Start(rig.Within(t), login(fmt.Sprint("nobody ", i), "a guess"),
 			func(answer proto.Message, err error) {
@@ -84,7 +84,7 @@ func failLogins(t *testing.T, c *client.Client, names int) {
 					rsp.GetResultCode() != 1 {
 					t.Errorf("name %d: %v, %v", i, answer, err)
 				}
-				<-room
+				<-slots
 				all.Done()
 			})
 		if err != nil {

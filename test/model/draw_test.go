@@ -268,7 +268,7 @@ func (d draw) task() *string {
 		strings.Repeat("x", 129)))
 }
 
-// laned are the requests that may be under way together: those of a lane take effect in the order
+// laned are the requests that may be pending together: those of a lane take effect in the order
 // sent, and it makes no difference which of two lanes is first.
 var laned = []string{
 	"IMMsgData", "IMMsgData", "IMMsgData", "IMMsgData", "IMMsgDataReadAck", "IMRemoveSessionReq",
@@ -305,7 +305,7 @@ func laneOf(req proto.Message) string {
 	return ""
 }
 
-// burst draws requests to be under way together. Only one group gets members: who joined several
+// burst draws requests to be pending together. Only one group gets members: who joined several
 // within a second sees them in the order of its rows, which would be any.
 func (d draw) burst() (reqs []proto.Message) {
 	group, names := d.group(), append(laned, or[rapid.IntRange(0, len(or)-1).Draw(d.T, "or")]...)

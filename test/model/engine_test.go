@@ -159,11 +159,11 @@ func (s *shared) lose() func()    { return func() { s.redis.Do(s.t, "FLUSHALL") 
 func (s *shared) proxies() int    { return 2 }
 
 func (s *shared) clear() error {
-	var looks, truncates []string
+	var asks, truncates []string
 	for _, table := range s.tables {
-		looks = append(looks, "SELECT '"+table+"' FROM DUAL WHERE EXISTS (SELECT 1 FROM "+table+")")
+		asks = append(asks, "SELECT '"+table+"' FROM DUAL WHERE EXISTS (SELECT 1 FROM "+table+")")
 	}
-	rows, err := s.db.Admin.QueryContext(s.t.Context(), strings.Join(looks, " UNION ALL "))
+	rows, err := s.db.Admin.QueryContext(s.t.Context(), strings.Join(asks, " UNION ALL "))
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func live(t *rapid.T, e engine) {
 	l.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	l.clock.Store(begin)
 	l.must(e.clear())
-	l.settle(e.office())
+	l.fill(e.office())
 	defer func() {
 		for _, p := range l.proxies {
 			l.must(p.end())
@@ -125,7 +125,7 @@ func (l *life) actions() map[string]func(*rapid.T) {
 		"time passes, again":      func(*rapid.T) { l.pass() },
 		"many at once":            func(*rapid.T) { l.together(l.burst(), nil) },
 		"many at once, again":     func(*rapid.T) { l.together(l.burst(), nil) },
-		"the sync looks":          func(*rapid.T) { l.lookAtGroups() },
+		"the sync passes":         func(*rapid.T) { l.syncGroups() },
 		"the office hires":        func(*rapid.T) { l.hire(l.engine.office()) },
 		"the office founds":       func(*rapid.T) { l.found(l.engine.office()) },
 		"the office removes":      func(*rapid.T) { l.remove(l.engine.office()) },
@@ -185,7 +185,7 @@ func (l *life) guess() {
 	l.together(reqs, nil)
 }
 
-// readAndCount has a user read talks, and asks what is left while that is under way.
+// readAndCount has a user read talks, and asks what is left meanwhile.
 func (l *life) readAndCount() {
 	user := l.user()
 	var reqs []proto.Message
@@ -208,10 +208,10 @@ func (l *life) restart() {
 	l.start()
 }
 
-func (l *life) lookAtGroups() {
-	l.m.lookAtGroups()
-	l.Logf("the group sync looks")
-	l.must(l.any().lookAtGroups())
+func (l *life) syncGroups() {
+	l.m.syncGroups()
+	l.Logf("a pass of the group sync")
+	l.must(l.any().syncGroups())
 }
 
 // any is the proxy that comes next.
@@ -227,7 +227,7 @@ func (l *life) ask(req proto.Message) {
 }
 
 // together makes requests without waiting for any answer; meanwhile, if not nil, is called when
-// they are under way. Those of a lane go to the same proxy.
+// they are pending. Those of a lane go to the same proxy.
 func (l *life) together(reqs []proto.Message, meanwhile func()) {
 	chosen := make(map[string]*proxy)
 	l.begin(reqs, func(req proto.Message) *proxy {

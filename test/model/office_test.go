@@ -144,8 +144,8 @@ func (d draw) remember(office *sql.DB) {
 	}
 }
 
-// settle fills an empty store.
-func (d draw) settle(office *sql.DB) {
+// fill fills an empty store.
+func (d draw) fill(office *sql.DB) {
 	for range rapid.IntRange(0, 6).Draw(d.T, "users") {
 		d.hire(office)
 	}

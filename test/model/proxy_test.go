@@ -55,8 +55,8 @@ func (p *proxy) end() error {
 	return p.close()
 }
 
-// lookAtGroups has the group sync look once.
-func (p *proxy) lookAtGroups() error {
+// syncGroups has the group sync look once.
+func (p *proxy) syncGroups() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := errors.New("the group sync did not look")

@@ -295,9 +295,9 @@ func (m *model) pushTokens(r *impb.IMGetDeviceTokenReq) proto.Message {
 	return rsp
 }
 
-// lookAtGroups is the group sync: it shows talk in groups in the sessions of all members, but not
+// syncGroups is the group sync: it shows talk in groups in the sessions of all members, but not
 // in those that were removed. It looks back a minute further than it must.
-func (m *model) lookAtGroups() {
+func (m *model) syncGroups() {
 	since := m.now
 	if m.synced > 0 {
 		since = m.synced

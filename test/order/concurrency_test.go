@@ -111,7 +111,7 @@ func TestPipelinedKeepOrder(t *testing.T) {
 	})
 }
 
-// TestGroupSendsAtOnce has 500 messages to one group, and then to a few, under way at once, on many
+// TestGroupSendsAtOnce has 500 messages to one group, and then to a few, pending at once, on many
 // connections.
 func TestGroupSendsAtOnce(t *testing.T) {
 	rig.OnEngines(t, func(t *testing.T, w *rig.Setup) {

@@ -92,7 +92,7 @@ func (r *restless) ask(ctx context.Context, c *client.Client, user uint32) error
 	return err
 }
 
-// check looks at the group, as every proxy tells of it.
+// check checks the group, as every proxy tells of it.
 func (r *restless) check(t *testing.T, w *rig.Setup, version int) {
 	t.Helper()
 	w.Fleet.AwaitNodes(t)

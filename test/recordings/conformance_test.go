@@ -24,7 +24,7 @@ import (
 // difference is something that is not the original's, on purpose.
 type difference struct {
 	scenario string
-	place    string // "step 3", "table IMGroup" or "key unread_1"
+	where    string // "step 3", "table IMGroup" or "key unread_1"
 	reason   string
 }
 
@@ -85,23 +85,23 @@ func TestConformanceOnServers(t *testing.T) {
 }
 
 // judge fails the test for every difference that is not meant, and for what is meant to differ and
-// does not; of these only places that begin with prefix are looked at.
+// does not; of these only those count whose "where" begins with prefix.
 func (r recording) judge(t *testing.T, diffs map[string]string, err error, prefix string) {
 	t.Helper()
 	if err != nil {
 		t.Errorf("%s: %v", r.About, err)
 	}
 	for _, d := range differences {
-		if d.scenario != r.Scenario || !strings.HasPrefix(d.place, prefix) {
+		if d.scenario != r.Scenario || !strings.HasPrefix(d.where, prefix) {
 			continue
 		}
-		if diffs[d.place] == "" {
-			t.Errorf("%s does not differ, as it should: %s", d.place, d.reason)
+		if diffs[d.where] == "" {
+			t.Errorf("%s does not differ, as it should: %s", d.where, d.reason)
 		}
-		delete(diffs, d.place)
+		delete(diffs, d.where)
 	}
-	for _, place := range slices.Sorted(maps.Keys(diffs)) {
-		t.Errorf("%s: %s (-recorded +got):\n%s", r.About, place, diffs[place])
+	for _, where := range slices.Sorted(maps.Keys(diffs)) {
+		t.Errorf("%s: %s (-recorded +got):\n%s", r.About, where, diffs[where])
 	}
 }
 
@@ -136,12 +136,12 @@ func (r *replay) run(ctx context.Context) (diffs map[string]string, err error) {
 	}()
 	diffs = make(map[string]string)
 	for i, s := range r.Steps {
-		place := fmt.Sprintf("step %d", i)
+		where := fmt.Sprintf("step %d", i)
 		diff, err := r.step(ctx, s)
 		if err != nil {
-			return diffs, fmt.Errorf("%s: %w", place, err)
+			return diffs, fmt.Errorf("%s: %w", where, err)
 		}
-		note(diffs, place, diff)
+		note(diffs, where, diff)
 	}
 	return diffs, r.fence(ctx)
 }

@@ -177,7 +177,7 @@ func (m marks) lines(t *testing.T, rows []tableRow, withID bool) []string {
 	return lines
 }
 
-// compareLeftover returns the differences by place: a table, or a key.
+// compareLeftover returns the differences by where they are: a table, or a key.
 func compareLeftover(t *testing.T, m marks, want, got leftover) map[string]string {
 	t.Helper()
 	diffs := make(map[string]string)
@@ -192,9 +192,9 @@ func compareLeftover(t *testing.T, m marks, want, got leftover) map[string]strin
 	return diffs
 }
 
-func note(diffs map[string]string, place, diff string) {
+func note(diffs map[string]string, where, diff string) {
 	if diff != "" {
-		diffs[place] = diff
+		diffs[where] = diff
 	}
 }
 

@@ -176,7 +176,7 @@ func TestLeftoverNotices(t *testing.T) {
 	if d := diff(got); len(d) > 0 {
 		t.Errorf("the leftover itself differs: %v", d)
 	}
-	for _, tt := range []struct{ place, old, with string }{
+	for _, tt := range []struct{ where, old, with string }{
 		{"table IMGroup", `"id": 2`, `"id": 3`},
 		{"table IMGroup", `{"id": 2,`, `{"id": 1, "name": "g", "updated": ` + late +
 			`}, {"id": 2,`},
@@ -199,7 +199,7 @@ func TestLeftoverNotices(t *testing.T) {
 		if spoilt == got {
 			t.Fatalf("there is no %s", tt.old)
 		}
-		if d := diff(spoilt); d[tt.place] == "" {
+		if d := diff(spoilt); d[tt.where] == "" {
 			t.Errorf("%s instead of %s: found %v", tt.with, tt.old, d)
 		}
 	}

@@ -25,7 +25,7 @@ var (
 	TwoOnGalera  = Engine{"galera", 2, openGalera}
 )
 
-// OnEngines runs a test on all engines, each time at a place of its own, where nothing is started
+// OnEngines runs a test on all engines, each time with a setup of its own, where nothing is started
 // yet. With the race detector, which makes everything slow, one proxy alone on MySQL is left out.
 func OnEngines(t *testing.T, test func(t *testing.T, w *Setup)) {
 	t.Helper()
@@ -65,6 +65,7 @@ type Setup struct {
 	Users   map[uint32]bool // whom it found
 }
 
+// OpenEmbedded makes an embedded store.
 func OpenEmbedded(t *testing.T) *Setup {
 	t.Helper()
 	data := NewStore(t)
@@ -105,7 +106,7 @@ func openNodes(t *testing.T, g *servers.Galera) *Setup {
 	return OpenFleet(t, f)
 }
 
-// OpenFleet makes a place of what proxies are to share.
+// OpenFleet makes a setup of what proxies are to share.
 func OpenFleet(t *testing.T, f *Fleet) *Setup {
 	t.Helper()
 	w := &Setup{DB: f.DB.Admin, Fleet: f}

@@ -57,6 +57,7 @@ func NewRedisFleetOn(t *testing.T, server *servers.DatabaseServer) (*Fleet, *ser
 	return f, redis
 }
 
+// MySQLOf is a database as a configuration names it.
 func MySQLOf(db *servers.Database) harness.MySQL {
 	return harness.MySQL{Host: db.Host, Port: db.Port, Database: db.Name, User: db.User,
 		Password: db.Password}

@@ -11,6 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
+// HostAndPort is a server as a configuration names it: see harness.Config.
 func HostAndPort(redis *servers.Redis) map[string]string {
 	return map[string]string{"host": redis.Host(), "port": strconv.Itoa(redis.Port())}
 }

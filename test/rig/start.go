@@ -72,7 +72,7 @@ func Launch(t *testing.T, o harness.Options, expected ...string) *harness.Proxy 
 // Deadlock is what MySQL says of transactions that wait for each other in a circle.
 const Deadlock = "Deadlock found"
 
-// checkLog looks for what no log may have, but for what is expected, and shows the log of a failed
+// checkLog finds what no log may have, but for what is expected, and shows the log of a failed
 // test.
 func checkLog(t *testing.T, p *harness.Proxy, expected ...string) {
 	t.Helper()

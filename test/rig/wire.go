@@ -89,6 +89,7 @@ type Wire struct {
 	quit chan struct{} // closed by Close
 }
 
+// DialWire makes a bare connection to a proxy. The caller closes it.
 func DialWire(ctx context.Context, addr string) (*Wire, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)

@@ -6,9 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +15,6 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/test/rig"
-	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
@@ -57,21 +54,16 @@ type soakSample struct {
 	memory, goroutines, fds float64
 }
 
-// watch looks at the first proxy every second, until the returned function is called.
+// watch probes the first proxy every second, until the returned function is called.
 func (s *soak) watch(ctx context.Context, t *testing.T) (stop func()) {
-	line, err := s.Proxy(0).Log.Await(ctx, func(l harness.Line) bool {
-		return l.Message == "listening"
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := rig.AdminAddr(t, s.Proxy(0))
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {
-			sample, err := soakLook(ctx, line.Text("admin"))
+			sample, err := sampleOf(ctx, admin)
 			if ctx.Err() != nil {
 				return
 			}
@@ -95,27 +87,20 @@ func (s *soak) watch(ctx context.Context, t *testing.T) (stop func()) {
 	}
 }
 
-// soakLook asks a proxy's metrics.
-func soakLook(ctx context.Context, admin string) (sample soakSample, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
-	if err != nil {
-		return sample, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return sample, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+// sampleOf asks a proxy's metrics.
+func sampleOf(ctx context.Context, admin string) (sample soakSample, err error) {
+	text, err := rig.ReadAdmin(ctx, admin, "/metrics")
 	if err != nil {
 		return sample, err
 	}
 	sample.at = time.Now()
-	for name, into := range map[string]*float64{"process_resident_memory_bytes": &sample.memory,
-		"go_goroutines": &sample.goroutines, "process_open_fds": &sample.fds} {
-		_, value, _ := strings.Cut(string(text), "\n"+name+" ")
-		if _, err := fmt.Sscan(value, into); err != nil {
-			return sample, fmt.Errorf("the metric %s: %w", name, err)
+	for name, into := range map[string]*float64{
+		"process_resident_memory_bytes": &sample.memory,
+		"go_goroutines":                 &sample.goroutines,
+		"process_open_fds":              &sample.fds,
+	} {
+		if *into, err = rig.FindMetric(text, name); err != nil {
+			return sample, err
 		}
 	}
 	return sample, nil

@@ -217,7 +217,7 @@ func profile(t *testing.T, p *harness.Proxy) {
 	t.Cleanup(func() { <-done })
 }
 
-// TestStopWhatStoresDo stops proxies while their stores do not answer, with messages under way:
+// TestStopWhatStoresDo stops proxies while their stores do not answer, with messages pending:
 // they end in time all the same, and what was acknowledged before is stored.
 func TestStopWhatStoresDo(t *testing.T) {
 	t.Parallel()

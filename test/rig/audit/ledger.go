@@ -73,6 +73,7 @@ type Ledger struct {
 	wrong []string
 }
 
+// NewLedger makes an empty one.
 func NewLedger() *Ledger {
 	return &Ledger{rows: make(map[bench.Talk]map[uint32]Row), top: make(map[bench.Talk]uint32)}
 }

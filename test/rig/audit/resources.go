@@ -19,7 +19,7 @@ func Resources(t *testing.T, w *rig.Setup) {
 	for _, p := range w.Proxies {
 		rig.CheckMemory(t, p, mostMemory)
 		rig.Await(t, "the end of what was begun", func() bool {
-			return rig.Goroutines(t, p) <= mostGoroutines
+			return rig.Metric(t, p, "go_goroutines") <= mostGoroutines
 		})
 	}
 }

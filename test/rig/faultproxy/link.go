@@ -212,12 +212,12 @@ func (l *link) put(queue chan<- piece, p piece) {
 	select {
 	case queue <- p:
 	case <-l.ctx.Done():
-		p.settle()
+		p.release()
 	}
 }
 
-// settle lets whoever waits for a held piece go on.
-func (p piece) settle() {
+// release lets whoever waits for a held piece go on.
+func (p piece) release() {
 	if p.shot != nil && p.shot.kind == hold {
 		p.shot.held.Done()
 	}
@@ -243,7 +243,7 @@ func (l *link) writeServer() {
 		if l.ripe(p) {
 			l.deliver(p)
 		}
-		p.settle()
+		p.release()
 	}
 }
 

@@ -91,7 +91,7 @@ func (p *Proxy) Connections() int {
 	return len(p.links)
 }
 
-// Cut resets all connections on both sides; what was under way, held or delayed on them is lost.
+// Cut resets all connections on both sides; what was on its way, held or delayed on them is lost.
 // New ones are served: call Refuse before, to have none.
 func (p *Proxy) Cut() {
 	for _, l := range p.all() {
@@ -144,8 +144,8 @@ func (p *Proxy) Thaw() {
 }
 
 // Delay makes bytes take d longer in each direction, so that an answer comes 2d later, as on a long
-// line: any number may be under way at a time (about a thousand writes, or 32 MiB), and their order
-// stays. 0 ends it for what is sent from then on.
+// line: any number may be on its way at a time (about a thousand writes, or 32 MiB), and their
+// order stays. 0 ends it for what is sent from then on.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -19,6 +19,7 @@ type Mixed struct {
 	*client.Client
 }
 
+// NewMixed starts a proxy on a fleet of its own.
 func NewMixed(t *testing.T) Mixed {
 	t.Helper()
 	f, _ := rig.NewRedisFleet(t)
@@ -91,6 +92,7 @@ func (m Mixed) GroupInfo(id uint32) *impb.GroupInfo {
 	return nil
 }
 
+// WantEqual fails the test if two values differ; what names them.
 func WantEqual[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
@@ -98,6 +100,7 @@ func WantEqual[T comparable](t *testing.T, what string, got, want T) {
 	}
 }
 
+// WantList fails the test if a list is not as wanted, in its order.
 func WantList(t *testing.T, what string, got []uint32, want ...uint32) {
 	t.Helper()
 	if !slices.Equal(got, want) {

@@ -20,6 +20,7 @@ type Server struct {
 // New makes one that writes where the proxies of a fleet do.
 func New(t *testing.T, f *rig.Fleet) Server { return Server{Fleet: f, T: t} }
 
+// Now is the time as an original stores it, seconds of Unix time.
 func (o Server) Now() int64 { return time.Now().Unix() }
 
 // insert inserts a row and returns its id.

@@ -63,7 +63,7 @@ var sharedMu sync.Mutex
 
 // StartMariaDB starts a server for this test alone. args are more arguments of mariadbd, after
 // ours, such as --server-id or --log-bin. What was committed survives a Kill. For speed nothing is
-// synced to the disk; the settings that operators look at are innodb_flush_log_at_trx_commit=2 and
+// synced to the disk; the settings that operators check are innodb_flush_log_at_trx_commit=2 and
 // sync_binlog=0, unless args say otherwise.
 func StartMariaDB(t testing.TB, args ...string) *DatabaseServer {
 	t.Helper()

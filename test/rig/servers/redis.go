@@ -68,7 +68,7 @@ func (r *Redis) serves(e *Engine) error {
 }
 
 // Do executes one command in database 0, on a connection of its own, and returns its answer, which
-// may be Redis's nil but no error. Answers are those of RESP2. It is for a test's own looks and
+// may be Redis's nil but no error. Answers are those of RESP2. It is for a test's own questions and
 // changes, not for speed.
 func (r *Redis) Do(t testing.TB, args ...string) rueidis.RedisMessage {
 	t.Helper()

@@ -44,7 +44,7 @@ func Sentinel(t testing.TB, args ...string) *SentinelGroup {
 	for range 3 {
 		g.Sentinels = append(g.Sentinels, startSentinel(t, master))
 	}
-	must(t, await("the sentinels", g.settled))
+	must(t, await("the sentinels", g.knowAll))
 	return g
 }
 
@@ -77,8 +77,8 @@ func (g *SentinelGroup) Addrs() []string {
 	return addrs
 }
 
-// settled returns what a sentinel does not know yet of the others and the replica, nil: nothing.
-func (g *SentinelGroup) settled() error {
+// knowAll returns what a sentinel does not know yet of the others and the replica, nil: nothing.
+func (g *SentinelGroup) knowAll() error {
 	for _, r := range g.Sentinels {
 		answer, err := r.do("SENTINEL", "MASTER", MasterName)
 		if err != nil {
