@@ -170,11 +170,11 @@ func (r *reader) learned(id uint32) {
 
 // unread asks how much of the talk the user has not read.
 func (l *Load) unread(c *bench.Line, r *reader) (n int, ok bool) {
-	_, ok = c.Ask(Read, rig.Unread(r.user), func(m proto.Message) bool {
-		n = audit.UnreadIn(m.(*impb.IMUnreadMsgCntRsp), r.peer(), r.kind())
-		return true
-	})
-	return n, ok
+	m, ok := c.Ask(Read, rig.Unread(r.user), func(proto.Message) bool { return true })
+	if !ok {
+		return 0, false
+	}
+	return audit.UnreadIn(m.(*impb.IMUnreadMsgCntRsp), r.peer(), r.kind()), true
 }
 
 // change has a user join the crowd, and leave it.
