@@ -38,9 +38,11 @@ as it was. The step that stops a proxy starts one of its own for that.`,
 			return err
 		}
 		defer conn.Close()
-		err = demo.Play(c.Context(), demo.Options{Client: conn, Start: startSecond, Out: c.OutOrStdout()})
+		opt := demo.Options{Client: conn, Start: startSecond, Out: c.OutOrStdout()}
+		err = demo.Play(c.Context(), opt)
 		if errors.Is(err, demo.ErrNoCompany) {
-			return fmt.Errorf("%w (the proxy at %s); start one with an empty directory: dbproxy serve --demo --data ./demo", err, *addr)
+			return fmt.Errorf("%w (the proxy at %s); start one with an empty directory: "+
+				"dbproxy serve --demo --data ./demo", err, *addr)
 		}
 		return err
 	}
@@ -81,9 +83,11 @@ func reach(ctx context.Context, addr string) (*client.Client, error) {
 	c, err := client.Dial(ctx, addr)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("no proxy listens on %s; start one with \"dbproxy serve --demo\", or name another with --addr", addr)
+		return nil, fmt.Errorf("no proxy listens on %s; "+
+			"start one with \"dbproxy serve --demo\", or name another with --addr", addr)
 	case err != nil:
-		return nil, fmt.Errorf("cannot reach a proxy at %s: %w; name another with --addr", addr, err)
+		return nil, fmt.Errorf("cannot reach a proxy at %s: %w; name another with --addr",
+			addr, err)
 	}
 	return c, nil
 }

@@ -1,5 +1,6 @@
-// Package chatui is a small chat in lines, over the proxy's protocol, for trying things: it logs in, lists people and
-// talks, opens a talk, sends, and pages back. The proxy has no push, so it asks every second what is new.
+// Package chatui is a small chat in lines, over the proxy's protocol, for trying things: it logs
+// in, lists people and talks, opens a talk, sends, and pages back. The proxy has no push, so it
+// asks every second what is new.
 package chatui
 
 import (
@@ -35,14 +36,17 @@ type Options struct {
 	Screen         Screen
 	Style          terminal.Style
 	Name, Password string        // the password as typed
-	Before         int           // how many lines were read before those of Screen, for messages about lines
-	Every          time.Duration // between two looks for what is new; 0 means a second
+	Before         int           // how many lines came before those of Screen, to number lines by
+	Every          time.Duration // how often it asks what is new; 0 means every second
 
-	Readable func(text string) string // a text as it was written, if a client has encrypted it; nil: as it is
-	Encrypt  func(text string) string // a text as it is sent; nil: as it was typed
+	// Readable makes a text that a client has encrypted what was written; nil: it stays as it is.
+	Readable func(text string) string
+	// Encrypt makes of a text what is sent; nil: it is sent as it was typed.
+	Encrypt func(text string) string
 }
 
-// answerWithin is how long an answer is waited for. The proxy itself gives up on a request after 5 seconds.
+// answerWithin is how long an answer is waited for. The proxy itself gives up on a request after 5
+// seconds.
 const answerWithin = 6 * time.Second
 
 // chat is one chat at work. One goroutine does it all.
@@ -57,6 +61,9 @@ type chat struct {
 	oldest, newest uint32
 }
 
+// The kinds of talks.
+const pair, group = impb.SessionType_SESSION_TYPE_SINGLE, impb.SessionType_SESSION_TYPE_GROUP
+
 // talk is a conversation as the protocol names it: with a user, or in a group.
 type talk struct {
 	kind impb.SessionType
@@ -66,8 +73,8 @@ type talk struct {
 // errQuit ends the chat.
 var errQuit = errors.New("quit")
 
-// Run chats until the lines end, somebody quits, or ctx ends. Where nobody sits, it returns an error when a line could
-// not be done.
+// Run chats until the lines end, somebody quits, or ctx ends. Where nobody sits, it returns an
+// error when a line could not be done.
 func Run(ctx context.Context, opt Options) error {
 	if opt.Every == 0 {
 		opt.Every = time.Second
@@ -80,8 +87,9 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	if c.Screen.Live() {
-		c.Screen.Print(fmt.Sprintf("You are %s. Open a talk with /open NAME, then type; /help tells more.\n",
-			c.Style.Bold(terminal.Clean(c.me.GetUserNickName()))))
+		nick := c.Style.Bold(terminal.Clean(c.me.GetUserNickName()))
+		c.Screen.Print("You are " + nick +
+			". Open a talk with /open NAME, then type; /help tells more.\n")
 		if err := c.talks(ctx, ""); err != nil {
 			return err
 		}
@@ -104,12 +112,14 @@ func (c *chat) login(ctx context.Context) error {
 		c.me = answer.GetUserInfo()
 		return nil
 	case 1:
-		return fmt.Errorf("%s cannot log in: wrong name or password, or disabled; \"dbproxy user show %[1]s\" tells", c.Name)
+		return fmt.Errorf("%s cannot log in: wrong name or password, or disabled; "+
+			"\"dbproxy user show %[1]s\" tells", c.Name)
 	case 6:
-		return fmt.Errorf("%s cannot log in: too many failed logins; try again in half an hour, or let "+
-			"an administrator run \"dbproxy user unlock %[1]s\"", c.Name)
+		return fmt.Errorf("%s cannot log in: too many failed logins; try again in half an hour, "+
+			"or let an administrator run \"dbproxy user unlock %[1]s\"", c.Name)
 	default:
-		return fmt.Errorf("%s cannot log in: the proxy could not check it (code %d); its log tells why", c.Name, answer.GetResultCode())
+		return fmt.Errorf("%s cannot log in: the proxy could not check it (code %d); "+
+			"its log tells why", c.Name, answer.GetResultCode())
 	}
 }
 
@@ -134,7 +144,7 @@ func (c *chat) loop(ctx context.Context) error {
 			stopping = nil
 			c.Screen.Complain("the proxy is stopping")
 		case <-tick.C:
-			err = c.look(ctx)
+			err = c.refresh(ctx)
 		case line, ok := <-c.Screen.Lines():
 			if ok {
 				lines++
@@ -199,12 +209,14 @@ func (c *chat) do(ctx context.Context, line string) error {
 			return k.do(c, ctx, strings.TrimSpace(rest))
 		}
 	}
-	return fmt.Errorf("there is no %s; /help lists what there is (to send a text that begins with /, type //)", terminal.Clean(word))
+	return fmt.Errorf("there is no %s; /help lists what there is "+
+		"(to send a text that begins with /, type //)", terminal.Clean(word))
 }
 
 // ask sends a request and returns its answer.
 func ask[A proto.Message](ctx context.Context, c *chat, req proto.Message) (A, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, fmt.Errorf("no answer within %v", answerWithin))
+	late := fmt.Errorf("no answer within %v", answerWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, late)
 	defer cancel()
 	return client.Call[A](ctx, c.Client, req)
 }

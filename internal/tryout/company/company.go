@@ -1,5 +1,6 @@
-// Package company is a small made-up company for trying the proxy: its people, departments and groups, and what they
-// said to each other in the last two days. Ensure puts it into an empty store, through the rules.
+// Package company is a small made-up company for trying the proxy: its people, departments and
+// groups, and what they said to each other in the last two days. Ensure puts it into an empty
+// store, through the rules.
 package company
 
 import "time"
@@ -55,7 +56,8 @@ var teams = []team{
 // chime, as the text of an event, stands for a voice message with that sound: see Chime.
 const chime = "\x00chime"
 
-// event is something somebody said, or, with an empty text, the moment they read a talk. to is a name, or # and a team.
+// event is something somebody said, or, with an empty text, the moment they read a talk. to is a
+// name, or # and a team.
 type event struct {
 	ago      time.Duration // before now; the list is in order
 	from, to string

@@ -29,8 +29,8 @@ type State struct {
 	Complete bool     // everybody of the company is there
 }
 
-// Ensure fills records that have no people with the company; store are the same records, for the rules. Records that
-// have people are left as they are.
+// Ensure fills records that have no people with the company; store are the same records, for the
+// rules. Records that have people are left as they are.
 func Ensure(ctx context.Context, r Records, store chat.Store, opt chat.Options) (State, error) {
 	s, err := look(ctx, r)
 	if err != nil || len(s.People) > 0 {
@@ -58,8 +58,8 @@ func look(ctx context.Context, r Records) (s State, err error) {
 	return s, err
 }
 
-// fill puts the company into the records. Everything is said and done at its own time in the last two days, by a clock
-// that the rules go by.
+// fill puts the company into the records. Everything is said and done at its own time in the last
+// two days, by a clock that the rules go by.
 func fill(ctx context.Context, r Records, store chat.Store, opt chat.Options) (err error) {
 	f := &filling{records: r, now: time.Now(), users: make(map[string]uint32), groups: make(map[string]uint32)}
 	opt.Now = f.clock
@@ -188,7 +188,8 @@ func (f *filling) leaveFile(ctx context.Context) error {
 	})
 }
 
-// showGroups does what the group sync does for a running proxy: it would not look back as far as the story goes.
+// showGroups does what the group sync does for a running proxy: it would not look back as far as
+// the story goes.
 func (f *filling) showGroups(ctx context.Context) error {
 	last := make(map[string]time.Duration)
 	for _, e := range story {

@@ -1,6 +1,6 @@
-// Package demo plays a scripted conversation against a running proxy, through its protocol, and says in one line per
-// step what it does and whether the proxy did what docs/protocol.md promises. The people in it are those of package
-// company.
+// Package demo plays a scripted conversation against a running proxy, through its protocol, and
+// says in one line per step what it does and whether the proxy did what docs/protocol.md promises.
+// The people in it are those of package company.
 package demo
 
 import (
@@ -19,8 +19,8 @@ import (
 // ErrNoCompany says that the people of the play are not at the proxy.
 var ErrNoCompany = errors.New("the demo company is not there")
 
-// Start starts a proxy of its own on a data directory and returns where it listens. stop does what SIGTERM does, and
-// returns when the proxy has ended.
+// Start starts a proxy of its own on a data directory and returns where it listens. stop does what
+// SIGTERM does, and returns when the proxy has ended.
 type Start func(ctx context.Context, dir string) (addr string, stop func() error, err error)
 
 // Options are what a play needs.
@@ -30,7 +30,8 @@ type Options struct {
 	Out    io.Writer      // for people, one line per step
 }
 
-// answerWithin is how long a step waits for one answer. The proxy itself gives up on a request after 5 seconds.
+// answerWithin is how long a step waits for one answer. The proxy itself gives up on a request
+// after 5 seconds.
 const answerWithin = 6 * time.Second
 
 // play is one play at work. Its fields are what later steps need of earlier ones.
@@ -51,7 +52,8 @@ type person struct {
 	name string
 }
 
-// step is one thing that is tried; play returns what happened in a few words, or what differed from what must be.
+// step is one thing that is tried; play returns what happened in a few words, or what differed from
+// what must be.
 type step struct {
 	name string
 	play func(context.Context) (said string, err error)
@@ -81,8 +83,8 @@ func (p *play) steps() []step {
 	}
 }
 
-// Play plays all steps. It returns an error when anything differed: of several, how many. ErrNoCompany means that
-// nothing was done.
+// Play plays all steps. It returns an error when anything differed: of several, how many.
+// ErrNoCompany means that nothing was done.
 func Play(ctx context.Context, opt Options) error {
 	p := &play{Options: opt}
 	steps := p.steps()

@@ -13,8 +13,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// drain stops a second proxy, as the first is not ours to stop, while messages are in flight. It must say that it stops,
-// answer them all, close the connection, and have them all when it is started again.
+// drain stops a second proxy, as the first is not ours to stop, while messages are in flight. It
+// must say that it stops, answer them all, close the connection, and have them all when it is
+// started again.
 func (p *play) drain(ctx context.Context) (said string, err error) {
 	dir, err := os.MkdirTemp("", "dbproxy-demo-")
 	if err != nil {
@@ -89,7 +90,7 @@ func (p *play) countStored(ctx context.Context, dir string) (n uint32, err error
 // newest is the newest message id of the second proxy's only talk.
 func newest(ctx context.Context, c *client.Client) (uint32, error) {
 	answer, err := ask[*impb.IMGetLatestMsgIdRsp](ctx, c, &impb.IMGetLatestMsgIdReq{
-		UserId: proto.Uint32(1), SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: proto.Uint32(2),
+		UserId: proto.Uint32(1), SessionType: pair.Enum(), SessionId: proto.Uint32(2),
 	})
 	return answer.GetLatestMsgId(), err
 }

@@ -37,7 +37,7 @@ func (p *play) talkInGroup(ctx context.Context) (string, error) {
 		person
 		unread uint32
 	}{{p.emma, 0}, {p.frank, 1}, {p.ming, 1}} {
-		n, err := p.unreadOf(ctx, who.person, impb.SessionType_SESSION_TYPE_GROUP, p.group)
+		n, err := p.unreadOf(ctx, who.person, group, p.group)
 		if err == nil {
 			err = expect(who.name+"'s unread messages", n, who.unread)
 		}
@@ -45,10 +45,10 @@ func (p *play) talkInGroup(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	if err := p.markRead(ctx, p.frank, impb.SessionType_SESSION_TYPE_GROUP, p.group, 1); err != nil {
+	if err := p.markRead(ctx, p.frank, group, p.group, 1); err != nil {
 		return "", err
 	}
-	n, err := p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_GROUP, p.group)
+	n, err := p.unreadOf(ctx, p.frank, group, p.group)
 	if err == nil {
 		err = expect("frank's unread messages after reading", n, 0)
 	}
@@ -57,7 +57,7 @@ func (p *play) talkInGroup(ctx context.Context) (string, error) {
 
 func (p *play) outsider(ctx context.Context) (string, error) {
 	answer, err := ask[*impb.IMGetMsgListRsp](ctx, p.Client, &impb.IMGetMsgListReq{
-		UserId: &p.carol.id, SessionType: impb.SessionType_SESSION_TYPE_GROUP.Enum(), SessionId: &p.group,
+		UserId: &p.carol.id, SessionType: group.Enum(), SessionId: &p.group,
 		MsgIdBegin: proto.Uint32(0), MsgCnt: proto.Uint32(10),
 	})
 	if err == nil {

@@ -49,7 +49,7 @@ func (p *play) people(ctx context.Context) (string, error) {
 		}
 		p.hadTalk[who[0].id] = session != nil
 	}
-	p.unreadBefore, err = p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id)
+	p.unreadBefore, err = p.unreadOf(ctx, p.frank, pair, p.emma.id)
 	return fmt.Sprintf("%d people in %d departments; emma, frank, 王小明, carol play",
 		len(all.GetUserList()), len(departments.GetDeptList())), err
 }

@@ -32,7 +32,7 @@ func text(from, to person, s string) *impb.IMMsgData {
 // latest is the newest message id of emma and frank.
 func (p *play) latest(ctx context.Context) (uint32, error) {
 	answer, err := ask[*impb.IMGetLatestMsgIdRsp](ctx, p.Client, &impb.IMGetLatestMsgIdReq{
-		UserId: &p.emma.id, SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: &p.frank.id,
+		UserId: &p.emma.id, SessionType: pair.Enum(), SessionId: &p.frank.id,
 	})
 	return answer.GetLatestMsgId(), err
 }
@@ -52,7 +52,8 @@ func (p *play) send(ctx context.Context) (string, error) {
 		expect("msg_id", p.last, p.first)
 }
 
-// order sends many messages without waiting; they get their ids, and their answers come, in the order sent.
+// order sends many messages without waiting; they get their ids, and their answers come, in the
+// order sent.
 func (p *play) order(ctx context.Context) (string, error) {
 	began := time.Now()
 	ids, err := burst(ctx, p.Client, func(i int) *impb.IMMsgData {
@@ -71,7 +72,8 @@ func (p *play) order(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d more, sent at once: ids %d to %d, in order, in %d ms", inFlight, ids[0], p.last, took.Milliseconds()), nil
 }
 
-// burst sends messages without waiting, and returns their ids in the order in which the answers came.
+// burst sends messages without waiting, and returns their ids in the order in which the answers
+// came.
 func burst(ctx context.Context, c *client.Client, next func(i int) *impb.IMMsgData) (ids []uint32, err error) {
 	type outcome struct {
 		id  uint32
@@ -116,7 +118,7 @@ func (p *play) unreadOf(ctx context.Context, who person, kind impb.SessionType, 
 }
 
 func (p *play) unread(ctx context.Context) (string, error) {
-	n, err := p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id)
+	n, err := p.unreadOf(ctx, p.frank, pair, p.emma.id)
 	if err == nil {
 		err = expect("unread messages", n, p.unreadBefore+p.last-p.first+1)
 	}
@@ -128,10 +130,10 @@ func (p *play) markRead(ctx context.Context, who person, kind impb.SessionType, 
 }
 
 func (p *play) read(ctx context.Context) (string, error) {
-	if err := p.markRead(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id, p.last); err != nil {
+	if err := p.markRead(ctx, p.frank, pair, p.emma.id, p.last); err != nil {
 		return "", err
 	}
-	n, err := p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id)
+	n, err := p.unreadOf(ctx, p.frank, pair, p.emma.id)
 	if err == nil {
 		err = expect("unread messages after reading", n, 0)
 	}
@@ -141,7 +143,7 @@ func (p *play) read(ctx context.Context) (string, error) {
 // pageFor is a page of the talk of emma and frank as frank sees it.
 func (p *play) pageFor(ctx context.Context, begin, count uint32) ([]*impb.MsgInfo, error) {
 	answer, err := ask[*impb.IMGetMsgListRsp](ctx, p.Client, &impb.IMGetMsgListReq{
-		UserId: &p.frank.id, SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: &p.emma.id,
+		UserId: &p.frank.id, SessionType: pair.Enum(), SessionId: &p.emma.id,
 		MsgIdBegin: &begin, MsgCnt: &count,
 	})
 	return answer.GetMsgList(), err
@@ -181,7 +183,7 @@ func (p *play) session(ctx context.Context, who, peer person) (*impb.ContactSess
 		UserId: &who.id, LatestUpdateTime: proto.Uint32(0),
 	})
 	for _, s := range answer.GetContactSessionList() {
-		if s.GetSessionType() == impb.SessionType_SESSION_TYPE_SINGLE && s.GetSessionId() == peer.id {
+		if s.GetSessionType() == pair && s.GetSessionId() == peer.id {
 			return s, err
 		}
 	}
@@ -253,7 +255,7 @@ func (p *play) refused(ctx context.Context) (string, error) {
 
 // tidy leaves the lists of emma and frank as they were found.
 func (p *play) tidy(ctx context.Context) (string, error) {
-	if err := p.markRead(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id, p.last); err != nil {
+	if err := p.markRead(ctx, p.frank, pair, p.emma.id, p.last); err != nil {
 		return "", err
 	}
 	said := "nothing of it is unread"
@@ -262,7 +264,7 @@ func (p *play) tidy(ctx context.Context) (string, error) {
 			continue
 		}
 		answer, err := ask[*impb.IMRemoveSessionRsp](ctx, p.Client, &impb.IMRemoveSessionReq{
-			UserId: &who[0].id, SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: &who[1].id,
+			UserId: &who[0].id, SessionType: pair.Enum(), SessionId: &who[1].id,
 		})
 		if err == nil {
 			err = expect("result_code of removing the talk from "+who[0].name+"'s list", answer.GetResultCode(), 0)
@@ -272,7 +274,7 @@ func (p *play) tidy(ctx context.Context) (string, error) {
 		}
 		said = "nothing of it is unread; the talk is off both lists again"
 	}
-	n, err := p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id)
+	n, err := p.unreadOf(ctx, p.frank, pair, p.emma.id)
 	if err == nil {
 		err = expect("unread messages", n, 0)
 	}

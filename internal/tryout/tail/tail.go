@@ -15,7 +15,8 @@ import (
 
 // Feed tells which messages are added; see records.Feed.
 type Feed interface {
-	// Skip moves behind all there are and returns the last max of them, or all created since, Unix seconds, if not 0.
+	// Skip moves behind all there are and returns the last max of them, or all created since, Unix
+	// seconds, if not 0.
 	Skip(ctx context.Context, max int, since uint32) ([]records.Added, error)
 	// Next returns messages added since the last call.
 	Next(ctx context.Context) ([]records.Added, error)
@@ -106,15 +107,18 @@ func named(name string, id uint32) string {
 	return fmt.Sprintf("%s (%d)", cmp.Or(terminal.Clean(name), "-"), id)
 }
 
-// ParseSince reads a time: how long ago (90m, 24h), or a day, with or without the time of day, in local time.
+// ParseSince reads a time: how long ago (90m, 24h), or a day, with or without the time of day, in
+// local time.
 func ParseSince(text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
-	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, time.RFC3339} {
+	layouts := []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, time.RFC3339}
+	for _, layout := range layouts {
 		if at, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: give how long ago (90m, 24h) or when (2006-01-02, \"2006-01-02 15:04\")", text)
+	return time.Time{}, fmt.Errorf("%q is no time: give how long ago (90m, 24h) "+
+		"or when (2006-01-02, \"2006-01-02 15:04\")", text)
 }

@@ -70,20 +70,24 @@ func TestRunEnds(t *testing.T) {
 }
 
 func TestLineIsOneLine(t *testing.T) {
-	opt := Options{Content: true, Readable: func(text string) string { return strings.ReplaceAll(text, "hi", "hello\r") }}
+	readable := func(text string) string { return strings.ReplaceAll(text, "hi", "hello\r") }
+	opt := Options{Content: true, Readable: readable}
 	got := line(message(1, "hi\n\u202e"), opt)
-	if want := `bob (2) > ann (1)             #1      text        6 bytes  "hello\r\n\u202e"`; !strings.HasSuffix(got, want) {
+	want := `bob (2) > ann (1)             #1      text        6 bytes  "hello\r\n\u202e"`
+	if !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
 	}
 	fork := message(1, "hi")
 	fork.Type = 19
-	if got, want := line(fork, opt), `#1      type 19     2 bytes  "hello\r"`; !strings.HasSuffix(got, want) {
+	got, want = line(fork, opt), `#1      type 19     2 bytes  "hello\r"`
+	if !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
 	}
 	m := message(70000, "hi")
 	m.Group, m.FromName, m.ToName = true, "", "lunch\n\x1b[2J"
 	got = line(m, Options{})
-	if want := `- (2) > #lunch`; !strings.Contains(got, want) || strings.ContainsAny(got, "\n\x1b\"") {
+	want = `- (2) > #lunch`
+	if !strings.Contains(got, want) || strings.ContainsAny(got, "\n\x1b\"") {
 		t.Errorf("got  %q\nwant … %q", got, want)
 	}
 }

@@ -11,11 +11,12 @@ import (
 	"golang.org/x/term"
 )
 
-// Editor is a terminal with one line to type in, at the bottom, that stays whole while other lines are
-// printed above it. Lines typed before can be fetched again.
+// Editor is a terminal with one line to type in, at the bottom, that stays whole while other lines
+// are printed above it. Lines typed before can be fetched again.
 //
-// It draws that line anew at every key, from its beginning, and has the terminal itself remember where
-// the cursor belongs. So it looks right even where a terminal takes an emoji for wider than Width does.
+// It draws that line anew at every key, from its beginning, and has the terminal itself remember
+// where the cursor belongs. So it looks right even where a terminal takes an emoji for wider than
+// Width does.
 type Editor struct {
 	in    *os.File
 	lines chan string
@@ -52,8 +53,8 @@ func (e *Editor) Close() error {
 	return term.Restore(int(e.in.Fd()), e.state)
 }
 
-// Lines has what is typed. It is closed by Ctrl-C, by Ctrl-D on an empty line, and when the terminal
-// goes away.
+// Lines has what is typed. It is closed by Ctrl-C, by Ctrl-D on an empty line, and when the
+// terminal goes away.
 func (e *Editor) Lines() <-chan string { return e.lines }
 
 // Live says that somebody sits there.

@@ -69,7 +69,8 @@ func (p *person) types(keys string) {
 	}
 }
 
-// hides waits until the terminal is no longer as it was when p sat down: it does not show what is typed.
+// hides waits until the terminal is no longer as it was when p sat down: it does not show what is
+// typed.
 func (p *person) hides() {
 	p.t.Helper()
 	for late := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -100,8 +101,8 @@ func (p *person) sees(line string) {
 	}
 }
 
-// screen is what a terminal shows in its last line: what stands in its cells, and where the cursor is.
-// The second cell of a wide character is empty.
+// screen is what a terminal shows in its last line: what stands in its cells, and where the cursor
+// is. The second cell of a wide character is empty.
 type screen struct {
 	cells         []string
 	cursor, saved int
@@ -203,7 +204,7 @@ func TestEditorKeys(t *testing.T) {
 		{family + "!" + left + left + "x", "x|" + family + "!", "x" + family + "!"},
 		{"a" + family + backspace, "a|", "a"},
 		{"a" + family + ctrlA + right + remove + "b", "ab|", "ab"},
-		{"👩\u200dx👧" + left + backspace + "y", "👩\u200d👧y|", "👩\u200d👧y"}, // joined by the removal
+		{"👩\u200dx👧" + left + backspace + "y", "👩\u200d👧y|", "👩\u200d👧y"}, // they join
 		{"one 你好" + home + "x" + end + "y", "xone 你好y|", "xone 你好y"},
 		{"one" + ctrlA + ctrlD + ctrlE + "x", "nex|", "nex"},
 		{"one two  " + ctrlW + "three", "one three|", "one three"},
@@ -211,7 +212,7 @@ func TestEditorKeys(t *testing.T) {
 		{"gone" + ctrlU + "here", "here|", "here"},
 		{"gonehere" + left + left + left + left + ctrlU, "|here", "here"},
 		{"here gone" + strings.Repeat(left, 5) + ctrlK, "here|", "here"},
-		{backspace + ctrlW + ctrlU + ctrlK + left + right + remove + up + down + "ok\t\x00", "ok|", "ok"},
+		{backspace + ctrlW + ctrlU + ctrlK + left + right + remove + up + down + "ok\t", "ok|", "ok"},
 		{"\x1b[5~\x1bx\x1b[1;5Cok", "ok|", "ok"}, // keys that mean nothing
 	} {
 		t.Run(c.typed, func(t *testing.T) {

@@ -18,8 +18,8 @@ const (
 // What a terminal is told, to come back to the cell where its cursor is.
 const saveCursor, restoreCursor = "\x1b7", "\x1b8"
 
-// sequences is what cursor keys send after an escape, in the modes and the terminals that there are,
-// and which other key does the same.
+// sequences is what cursor keys send after an escape, in the modes and the terminals that there
+// are, and which other key does the same.
 var sequences = map[string]rune{
 	"[A": ctrlP, "OA": ctrlP, // up
 	"[B": ctrlN, "OB": ctrlN, // down
@@ -30,8 +30,8 @@ var sequences = map[string]rune{
 	"[3~": deletion,
 }
 
-// readKey reads a key, or text, which may be more than one character when it was pasted; key is 0 then,
-// and for keys that mean nothing.
+// readKey reads a key, or text, which may be more than one character when it was pasted; key is 0
+// then, and for keys that mean nothing.
 func readKey(in *bufio.Reader) (key rune, text string, err error) {
 	r, _, err := in.ReadRune()
 	switch {

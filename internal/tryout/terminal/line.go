@@ -11,8 +11,8 @@ const mostPast = 100
 
 // line is a line that is being typed, and the lines before it.
 type line struct {
-	// chars are its characters as people see them: a letter with what combines with it is one, and so
-	// is an emoji that is joined of several.
+	// chars are its characters as people see them: a letter with what combines with it is one, and
+	// so is an emoji that is joined of several.
 	chars  []string
 	cursor int // how many of chars stand before the cursor
 	first  int // the first of chars that view showed last
@@ -70,7 +70,8 @@ func (l *line) press(key rune) {
 	}
 }
 
-// remove removes the characters from begin up to end, where there are such, and has the cursor there.
+// remove removes the characters from begin up to end, where there are such, and has the cursor
+// there.
 func (l *line) remove(begin, end int) {
 	if begin >= 0 && end <= len(l.chars) {
 		l.set(strings.Join(l.chars[:begin], ""), strings.Join(l.chars[end:], ""))
@@ -89,7 +90,8 @@ func (l *line) wordBegin() int {
 	return begin
 }
 
-// fetch puts a line of the past in place of this one; the one after the last is what was being typed.
+// fetch puts a line of the past in place of this one; the one after the last is what was being
+// typed.
 func (l *line) fetch(at int) {
 	if at < 0 || at > len(l.past) {
 		return

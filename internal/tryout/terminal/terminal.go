@@ -1,5 +1,5 @@
-// Package terminal is how a program of lines talks to people: on a terminal with a line to type in below what is
-// printed, on pipes as plain lines.
+// Package terminal is how a program of lines talks to people: on a terminal with a line to type in
+// below what is printed, on pipes as plain lines.
 package terminal
 
 import (
@@ -21,7 +21,8 @@ func Is(stream any) bool {
 // Style colours text, or leaves it as it is.
 type Style struct{ on bool }
 
-// NewStyle is for text printed to w: plain unless that is a terminal, or where NO_COLOR is set (no-color.org).
+// NewStyle is for text printed to w: plain unless that is a terminal, or where NO_COLOR is set
+// (no-color.org).
 func NewStyle(w io.Writer) Style {
 	return Style{on: Is(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
