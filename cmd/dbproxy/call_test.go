@@ -109,11 +109,11 @@ func TestCallOfOtherServers(t *testing.T) {
 		code        int
 		err, stderr string
 	}{
-		"web server":  {web, users, 1, "does not speak this protocol (frame length 1213486160 ", ""},
+		"web server":  {web, users, 1, "this protocol (frame length 1213486160 ", ""},
 		"web, ack":    {web, read, 1, "does not speak this protocol", ""},
 		"closes":      {"", users, 1, "closed by the server", ""},
 		"stops":       {frame(0x0702, 0, "\x08\x00"), users, 1, "is stopping", ""},
-		"other frame": {frame(0x0205, 1, ""), users, 1, "with command 0x0205 instead of 0x0209", ""},
+		"other frame": {frame(0x0205, 1, ""), users, 1, "command 0x0205 instead of 0x0209", ""},
 		"no answer":   {frame(0x0209, 1, "\x08\xff"), users, 1, "is no IMAllUserRsp", ""},
 		"silent":      {"wait", users, 3, "no answer to IMAllUserReq from ", ""},
 		"read ack":    {"wait", read, 0, "", "did not say within 1s"},

@@ -66,7 +66,8 @@ func (a *chatting) run(c *cobra.Command) error {
 	}
 	defer conn.Close()
 	opt := chatui.Options{
-		Client: conn, Name: a.name, Style: terminal.NewStyle(c.OutOrStdout()), Readable: texts.Readable,
+		Client: conn, Name: a.name,
+		Style: terminal.NewStyle(c.OutOrStdout()), Readable: texts.Readable,
 	}
 	if a.encrypt {
 		opt.Encrypt = texts.Encrypt

@@ -208,9 +208,9 @@ func checkRefused(req, answer proto.Message) error {
 			return nil
 		}
 		return failure(true, "IMMsgData was not stored: the answer has msg_id 0.",
-			"That is what becomes of messages to oneself, from or to user 0, of text that has more "+
-				"than 4096 characters, is not UTF-8 or has a NUL, and of voice without sound. "+
-				"Or storage failed: the server's log says why.")
+			"That is what becomes of messages to oneself, from or to user 0, of text that has "+
+				"more than 4096 characters, is not UTF-8 or has a NUL, and of voice without "+
+				"sound. Or storage failed: the server's log says why.")
 	}
 	m := answer.ProtoReflect()
 	field := m.Descriptor().Fields().ByName("result_code")
@@ -226,8 +226,8 @@ func checkRefused(req, answer proto.Message) error {
 		why += "\nThe password in the request is no MD5 in hex, which TeamTalk's clients send: " +
 			"printf %s PASSWORD | md5sum"
 	}
-	what := fmt.Sprintf("%s was refused with result_code %d.", catalog.Name(req), m.Get(field).Uint())
-	return failure(true, what, why)
+	name, code := catalog.Name(req), m.Get(field).Uint()
+	return failure(true, fmt.Sprintf("%s was refused with result_code %d.", name, code), why)
 }
 
 // isMD5 reports whether a password is as clients send it.

@@ -14,20 +14,28 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-func TestDecodedJSONDiffersInBytesAlone(t *testing.T) {
+// page is a page of messages with texts, and with bytes that are none.
+func page() *impb.IMGetMsgListRsp {
 	kind := impb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum()
 	info := func(id uint32, data string) *impb.MsgInfo {
 		return &impb.MsgInfo{
 			MsgId: &id, FromSessionId: &id, CreateTime: &id, MsgType: kind, MsgData: []byte(data),
 		}
 	}
-	m := &impb.IMGetMsgListRsp{
+	return &impb.IMGetMsgListRsp{
 		UserId: proto.Uint32(1),
 		MsgList: []*impb.MsgInfo{
 			info(1, "a <b> \"你好\" 👩‍👩‍👧\n"), info(2, "\x00\x00\x00\x03abc"), info(3, "\xff"),
 			info(4, "\x1b[31m"), info(5, "B4ARdOHy4UktX4x32eJ3vQ=="),
 		},
 		AttachData: []byte{},
+	}
+}
+
+func TestDecodedJSONDiffersInBytesAlone(t *testing.T) {
+	texts, err := chat.NewTextCipher(chat.DefaultVoiceKey)
+	if err != nil {
+		t.Fatal(err)
 	}
 	for decode, want := range map[bool][]string{
 		false: {
@@ -39,15 +47,11 @@ func TestDecodedJSONDiffersInBytesAlone(t *testing.T) {
 			"base64:G1szMW0=", "hello world!",
 		},
 	} {
-		var decoded func(string, []byte) string
+		var decoded decoder
 		if decode {
-			texts, err := chat.NewTextCipher(chat.DefaultVoiceKey)
-			if err != nil {
-				t.Fatal(err)
-			}
 			decoded = decoding(texts)
 		}
-		text, err := formatJSON(m, decoded)
+		text, err := formatJSON(page(), decoded)
 		if err != nil {
 			t.Fatal(err)
 		}

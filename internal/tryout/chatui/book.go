@@ -15,8 +15,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// loadBook fetches everybody, and the groups one is in: normal ones by their list, temporary ones
-// by recent talk.
+// loadBook fetches everybody, and the groups that one is in. There is a list of the normal ones;
+// the temporary ones are those that one has talked in recently.
 func (c *chat) loadBook(ctx context.Context) error {
 	all, err := ask[*impb.IMAllUserRsp](ctx, c, &impb.IMAllUserReq{
 		UserId: c.me.UserId, LatestUpdateTime: proto.Uint32(0),
@@ -65,7 +65,8 @@ func (c *chat) loadBook(ctx context.Context) error {
 	return nil
 }
 
-// nameOf is what somebody logs in with. Who has left is not in the book, but may have written.
+// nameOf is the name that somebody logs in with. Those who have left are not in the book, but may
+// have written messages.
 func (c *chat) nameOf(user uint32) string {
 	if u, ok := c.people[user]; ok {
 		return terminal.Clean(u.GetUserRealName())
@@ -73,7 +74,7 @@ func (c *chat) nameOf(user uint32) string {
 	return fmt.Sprintf("user-%d", user)
 }
 
-// label is what a talk is called, and opened by.
+// label is the name that a talk is shown with, and can be opened by.
 func (c *chat) label(t talk) string {
 	if t.kind != group {
 		return c.nameOf(t.id)
@@ -84,19 +85,20 @@ func (c *chat) label(t talk) string {
 	return fmt.Sprintf("#%d", t.id)
 }
 
-// find returns the talk that somebody names: a person, or # and a group; the beginning of a name is
-// enough, and so is an id (#3, user-3).
+// find returns the talk that is named: by a person, or by # and a group. The beginning of a name is
+// enough, and so is an id (#3, user-3). What is not in the book is looked for in a new one.
 func (c *chat) find(ctx context.Context, name string) (talk, error) {
 	t, err := c.lookUp(name)
 	if err == nil {
 		return t, nil
 	}
-	if err := c.loadBook(ctx); err != nil { // somebody may be new
+	if err := c.loadBook(ctx); err != nil {
 		return talk{}, err
 	}
 	return c.lookUp(name)
 }
 
+// lookUp is find in the book that is there.
 func (c *chat) lookUp(name string) (talk, error) {
 	if named, ok := strings.CutPrefix(name, "#"); ok {
 		names := make(map[uint32][]string, len(c.groups))
@@ -122,8 +124,9 @@ func (c *chat) lookUp(name string) (talk, error) {
 	return talk{pair, id}, err
 }
 
-// match finds whose first name it is, then whose other name, then who alone has a name, or a word
-// in one, that begins so.
+// match returns the id that has a name. A name that stands first in somebody's list counts more
+// than one that stands second, and so on. Where nobody has it, the one wins who alone has a name,
+// or a word in one, that begins so; the last of each list, an id, does not count there.
 func match(what, name string, names map[uint32][]string) (uint32, error) {
 	name = strings.ToLower(name)
 	for position := range 3 {
@@ -154,14 +157,14 @@ func match(what, name string, names map[uint32][]string) (uint32, error) {
 	}
 }
 
-// begins reports whether text, or a word in it, begins so.
-func begins(text, so string) bool {
+// begins reports whether text, or a word in it, begins with start.
+func begins(text, start string) bool {
 	for word := range strings.FieldsSeq(text) {
-		if strings.HasPrefix(word, so) {
+		if strings.HasPrefix(word, start) {
 			return true
 		}
 	}
-	return strings.HasPrefix(text, so)
+	return strings.HasPrefix(text, start)
 }
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

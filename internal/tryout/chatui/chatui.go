@@ -1,6 +1,13 @@
-// Package chatui is a small chat in lines, over the proxy's protocol, for trying things: it logs
-// in, lists people and talks, opens a talk, sends, and pages back. The proxy has no push, so it
-// asks every second what is new.
+// Package chatui is a small chat in lines, over the proxy's protocol, for trying things. It logs
+// in, lists people and talks, opens a talk, sends, and pages back.
+//
+// One goroutine does it all (chat.loop). It takes what is typed, line by line, and has an answer to
+// each request before it goes on. A proxy sends nothing by itself, so every second the loop asks
+// for the counts of unread messages, and for the newest page of the open talk.
+//
+// A read ack clears all of a talk, also messages that came after the last page was shown. So when a
+// talk is left, the ack goes first, and what is shown after it has everything that the ack cleared
+// (chat.leave).
 package chatui
 
 import (
@@ -17,16 +24,18 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// Screen is where a person, or a script, sits.
+// Screen is what a person sits at, or a script writes to.
 type Screen interface {
-	// Lines has what is typed, and is closed when there is no more.
+	// Lines has what is typed. It is closed when there is no more.
 	Lines() <-chan string
-	// Print prints lines; Complain prints what went wrong.
+	// Print prints lines.
 	Print(lines string)
+	// Complain prints a line about something that went wrong.
 	Complain(line string)
-	// Prompt is shown before what is being typed, where somebody sees it.
+	// Prompt sets what stands before the line that is being typed, if a person sees it.
 	Prompt(prompt string)
-	// Live reports whether somebody sits there: then times are shown, and a greeting.
+	// Live reports whether a person sits there. Then a greeting is shown, and the times of
+	// messages.
 	Live() bool
 }
 
@@ -36,29 +45,29 @@ type Options struct {
 	Screen         Screen
 	Style          terminal.Style
 	Name, Password string        // the password as typed
-	Before         int           // how many lines came before those of Screen, to number lines by
+	Before         int           // how many lines of the input were read before Screen got it
 	Every          time.Duration // how often it asks what is new; 0 means every second
 
-	// Readable makes a text that a client has encrypted what was written; nil: it stays as it is.
+	// Readable decrypts a text, if a client has encrypted it; nil: texts are shown as they are.
 	Readable func(text string) string
-	// Encrypt makes of a text what is sent; nil: it is sent as it was typed.
+	// Encrypt encrypts a text that is sent; nil: texts are sent as they were typed.
 	Encrypt func(text string) string
 }
 
-// answerWithin is how long an answer is waited for. The proxy itself gives up on a request after 5
+// answerWithin is how long the chat waits for an answer. A proxy gives up on a request after 5
 // seconds.
 const answerWithin = 6 * time.Second
 
-// chat is one chat at work. One goroutine does it all.
+// chat is one chat at work. The goroutine of Run owns it.
 type chat struct {
 	Options
 	me     *impb.UserInfo
-	people map[uint32]*impb.UserInfo
-	groups map[uint32]*impb.GroupInfo
-	unread map[talk]uint32 // as last heard
+	people map[uint32]*impb.UserInfo  // by id; with groups, this is the book
+	groups map[uint32]*impb.GroupInfo // by id: those that one is in
+	unread map[talk]uint32            // how many messages, as the proxy said last
 
-	open           talk // zero when none is
-	oldest, newest uint32
+	open           talk   // zero when none is
+	oldest, newest uint32 // ids of the messages of it that were shown; 0: none
 }
 
 // The kinds of talks.
@@ -70,11 +79,11 @@ type talk struct {
 	id   uint32
 }
 
-// errQuit ends the chat.
+// errQuit is returned by the command that ends the chat.
 var errQuit = errors.New("quit")
 
-// Run chats until the lines end, somebody quits, or ctx ends. Where nobody sits, it returns an
-// error when a line could not be done.
+// Run chats until the lines end, the person quits, or ctx ends. Where no person sits, it returns an
+// error when a line could not be done. The connection stays open.
 func Run(ctx context.Context, opt Options) error {
 	if opt.Every == 0 {
 		opt.Every = time.Second
@@ -99,7 +108,7 @@ func Run(ctx context.Context, opt Options) error {
 	return c.loop(ctx)
 }
 
-// login checks the password, which is all that a login is to the proxy.
+// login has the proxy check the password. A login is no more than that to a proxy.
 func (c *chat) login(ctx context.Context) error {
 	answer, err := ask[*impb.IMValidateRsp](ctx, c, &impb.IMValidateReq{
 		UserName: &c.Name, Password: proto.String(client.WirePassword(c.Password)),
@@ -123,6 +132,7 @@ func (c *chat) login(ctx context.Context) error {
 	}
 }
 
+// loop does what lines say, and asks what is new, until one of them ends the chat.
 func (c *chat) loop(ctx context.Context) error {
 	tick := time.NewTicker(c.Every)
 	defer tick.Stop()
@@ -166,7 +176,7 @@ func (c *chat) loop(ctx context.Context) error {
 	}
 }
 
-// lost says that the connection is gone, if it is.
+// lost is the error that a lost connection ends the chat with; nil while it holds.
 func (c *chat) lost() error {
 	err := c.Client.Err()
 	if err == nil {
@@ -180,7 +190,7 @@ func (c *chat) lost() error {
 	}
 }
 
-// undone tells a script that some of it was not done.
+// undone is the error that a script with lines that could not be done ends with.
 func (c *chat) undone(lines, failed int) error {
 	if c.Screen.Live() || failed == 0 {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// command is what a line that begins with / asks for.
+// command is something that a line beginning with / asks for.
 type command struct {
 	word, args, about string
 	do                func(c *chat, ctx context.Context, rest string) error
@@ -42,6 +42,7 @@ func (c *chat) help(context.Context, string) error {
 	return nil
 }
 
+// listPeople lists those who have word in their names.
 func (c *chat) listPeople(ctx context.Context, word string) error {
 	if err := c.loadBook(ctx); err != nil {
 		return err
@@ -61,7 +62,8 @@ func (c *chat) listPeople(ctx context.Context, word string) error {
 		p := c.people[id]
 		if contains(p.GetUserRealName(), word) || contains(p.GetUserNickName(), word) {
 			rows = append(rows, []string{
-				p.GetUserRealName(), p.GetUserNickName(), names[p.GetDepartmentId()], p.GetSignInfo(),
+				p.GetUserRealName(), p.GetUserNickName(), names[p.GetDepartmentId()],
+				p.GetSignInfo(),
 			})
 		}
 	}
@@ -123,8 +125,8 @@ func (c *chat) isNewGroup(s *impb.ContactSessionInfo) bool {
 	return s.GetSessionType() == group && c.groups[s.GetSessionId()] == nil
 }
 
-// table prints rows, the first being the heads, in at most 80 columns: the last one is cut where it
-// is too long.
+// table prints rows, of which the first has the heads of the columns. A line takes at most 80
+// cells: the last column is cut where it is too long for that.
 func (c *chat) table(rows [][]string) {
 	const limit, widest = 80, 24
 	widths := make([]int, len(rows[0]))

@@ -26,8 +26,8 @@ const (
 	maxEncrypted = maxText/4*3 - 4
 )
 
-// page asks for up to count messages of the open talk, from begin (0: the newest) back, newest
-// first.
+// page asks for up to count messages of the open talk, from the id begin back (0: from the newest).
+// The newest stands first.
 func (c *chat) page(ctx context.Context, begin, count uint32) ([]*impb.MsgInfo, error) {
 	answer, err := ask[*impb.IMGetMsgListRsp](ctx, c, &impb.IMGetMsgListReq{
 		UserId: c.me.UserId, SessionType: &c.open.kind, SessionId: &c.open.id,
@@ -39,7 +39,7 @@ func (c *chat) page(ctx context.Context, begin, count uint32) ([]*impb.MsgInfo, 
 // openTalk opens the talk that somebody names.
 func (c *chat) openTalk(ctx context.Context, name string) error {
 	err := errors.Join(c.leave(ctx), c.hear(ctx, false))
-	c.open = talk{} // whatever comes: what is typed next must not go to the talk before
+	c.open = talk{} // what is typed next must not go to the talk before, whatever fails here
 	if err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ func (c *chat) print(messages []*impb.MsgInfo) {
 	}
 }
 
-// show is a message's data as text; label means that a voice message has only its label, as in
-// lists.
+// show is the data of a message as text. With label, as in lists, a voice message is just called
+// so.
 func (c *chat) show(kind impb.MsgType, data []byte, label bool) string {
 	switch kind {
 	case impb.MsgType_MSG_TYPE_SINGLE_AUDIO, impb.MsgType_MSG_TYPE_GROUP_AUDIO:
@@ -114,6 +114,7 @@ func (c *chat) show(kind impb.MsgType, data []byte, label bool) string {
 	return terminal.Clean(text)
 }
 
+// older shows count messages before those that were shown.
 func (c *chat) older(ctx context.Context, count string) error {
 	n := uint64(pageSize)
 	if count != "" {
@@ -140,6 +141,7 @@ func (c *chat) older(ctx context.Context, count string) error {
 	return nil
 }
 
+// send sends a text to the open talk, and shows it with what else is new.
 func (c *chat) send(ctx context.Context, text string) error {
 	if c.open == (talk{}) {
 		return errors.New("nothing was sent: no talk is open; /open NAME opens one")
@@ -171,7 +173,7 @@ func (c *chat) send(ctx context.Context, text string) error {
 	return c.news(ctx)
 }
 
-// news shows what came in the open talk since last shown, one's own messages too.
+// news shows what came in the open talk since messages of it were shown, one's own included.
 func (c *chat) news(ctx context.Context) error {
 	var fresh []*impb.MsgInfo
 	for begin := uint32(0); len(fresh) < maxNew; {
@@ -194,7 +196,7 @@ func (c *chat) news(ctx context.Context) error {
 	return nil
 }
 
-// ack marks a talk as read.
+// ack marks a talk as read, if anything in it is unread.
 func (c *chat) ack(ctx context.Context, t talk, newest uint32) error {
 	if c.unread[t] == 0 {
 		return nil
@@ -205,6 +207,7 @@ func (c *chat) ack(ctx context.Context, t talk, newest uint32) error {
 	})
 }
 
+// markRead marks the talk as read that is named, "" for the open one.
 func (c *chat) markRead(ctx context.Context, name string) error {
 	t := c.open
 	if name != "" {
@@ -236,9 +239,7 @@ func (c *chat) refresh(ctx context.Context) error {
 	return c.ack(ctx, c.open, c.newest)
 }
 
-// leave reads the open talk and shows what came since the last look. A read ack clears all of a
-// talk, also what nobody has seen yet; so it goes first, and what is shown then has all that it
-// cleared.
+// leave marks the open talk as read, and then shows what came since it was shown last.
 func (c *chat) leave(ctx context.Context) error {
 	if c.open == (talk{}) || ctx.Err() != nil || c.Client.Err() != nil {
 		return nil
@@ -249,13 +250,13 @@ func (c *chat) leave(ctx context.Context) error {
 	if err := c.ack(ctx, c.open, c.newest); err != nil {
 		return err
 	}
-	if err := c.hear(ctx, false); err != nil { // the answer waits for the ack
+	if err := c.hear(ctx, false); err != nil { // the proxy answers this after the ack
 		return err
 	}
 	return c.news(ctx)
 }
 
-// hear asks what is unread, and says where more is than before.
+// hear asks how much is unread. With say, it tells of other talks where that is more than before.
 func (c *chat) hear(ctx context.Context, say bool) error {
 	req := &impb.IMUnreadMsgCntReq{UserId: c.me.UserId}
 	answer, err := ask[*impb.IMUnreadMsgCntRsp](ctx, c, req)

@@ -13,9 +13,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// drain stops a second proxy, as the first is not ours to stop, while messages are in flight. It
-// must say that it stops, answer them all, close the connection, and have them all when it is
-// started again.
+// drain stops a second proxy while messages are in flight, as the first is not ours to stop. The
+// proxy must say that it stops, answer all messages and close the connection. Started again, it
+// must have them all.
 func (p *play) drain(ctx context.Context) (said string, err error) {
 	dir, err := os.MkdirTemp("", "dbproxy-demo-")
 	if err != nil {
@@ -43,7 +43,7 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 		return errors.Join(err, stop())
 	}
 	defer c.Close()
-	if n, err := newest(ctx, c); err != nil || n != 0 { // it serves this connection now
+	if n, err := newest(ctx, c); err != nil || n != 0 { // an answer: it serves this connection
 		return errors.Join(err, expect("newest message of a new proxy", n, 0), stop())
 	}
 	stopped := make(chan error, 1)
@@ -54,7 +54,8 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 		return message(1, 2, impb.MsgType_MSG_TYPE_SINGLE_TEXT, fmt.Appendf(nil, "in flight %d", i))
 	})
 	if err != nil {
-		return fmt.Errorf("%d of %d were answered: %w", len(ids), inFlight, errors.Join(err, stop()))
+		err = errors.Join(err, stop())
+		return fmt.Errorf("%d of %d were answered: %w", len(ids), inFlight, err)
 	}
 	if err := <-stopped; err != nil {
 		return err
@@ -62,7 +63,8 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 	select {
 	case <-c.Done():
 	case <-time.After(answerWithin):
-		return fmt.Errorf("the proxy did not close the connection within %v of its end", answerWithin)
+		return fmt.Errorf("the proxy did not close the connection within %v of its end",
+			answerWithin)
 	}
 	select {
 	case <-c.Stopping():

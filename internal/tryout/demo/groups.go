@@ -11,8 +11,9 @@ import (
 
 func (p *play) createGroup(ctx context.Context) (string, error) {
 	answer, err := ask[*impb.IMGroupCreateRsp](ctx, p.Client, &impb.IMGroupCreateReq{
-		UserId: &p.emma.id, GroupType: impb.GroupType_GROUP_TYPE_NORMAL.Enum(), GroupName: proto.String("演示 demo"),
-		GroupAvatar: proto.String(""), MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
+		UserId: &p.emma.id, GroupType: impb.GroupType_GROUP_TYPE_NORMAL.Enum(),
+		GroupName: proto.String("演示 demo"), GroupAvatar: proto.String(""),
+		MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
 	})
 	if err == nil {
 		err = expect("result_code", answer.GetResultCode(), 0)
@@ -68,8 +69,8 @@ func (p *play) outsider(ctx context.Context) (string, error) {
 
 func (p *play) endGroup(ctx context.Context) (string, error) {
 	gone, err := ask[*impb.IMGroupChangeMemberRsp](ctx, p.Client, &impb.IMGroupChangeMemberReq{
-		UserId: &p.emma.id, ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL.Enum(), GroupId: &p.group,
-		MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
+		UserId: &p.emma.id, ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL.Enum(),
+		GroupId: &p.group, MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
 	})
 	if err == nil {
 		err = expect("result_code", gone.GetResultCode(), 0)

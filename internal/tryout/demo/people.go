@@ -13,9 +13,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 )
 
-// people finds those who play, and what they have of each other before.
+// people finds those who play, and how things are between them before.
 func (p *play) people(ctx context.Context) (string, error) {
-	all, err := ask[*impb.IMAllUserRsp](ctx, p.Client, &impb.IMAllUserReq{UserId: proto.Uint32(0), LatestUpdateTime: proto.Uint32(0)})
+	all, err := ask[*impb.IMAllUserRsp](ctx, p.Client, &impb.IMAllUserReq{
+		UserId: proto.Uint32(0), LatestUpdateTime: proto.Uint32(0),
+	})
 	if err != nil {
 		return "", err
 	}
@@ -35,9 +37,12 @@ func (p *play) people(ctx context.Context) (string, error) {
 	if code, err := p.tryLogin(ctx, p.emma.name, company.Password); err != nil {
 		return "", err
 	} else if code != 0 {
-		return "", fmt.Errorf("%w: %s's password is not %q", ErrNoCompany, p.emma.name, company.Password)
+		return "", fmt.Errorf("%w: %s's password is not %q",
+			ErrNoCompany, p.emma.name, company.Password)
 	}
-	departments, err := ask[*impb.IMDepartmentRsp](ctx, p.Client, &impb.IMDepartmentReq{UserId: proto.Uint32(0), LatestUpdateTime: proto.Uint32(0)})
+	departments, err := ask[*impb.IMDepartmentRsp](ctx, p.Client, &impb.IMDepartmentReq{
+		UserId: proto.Uint32(0), LatestUpdateTime: proto.Uint32(0),
+	})
 	if err != nil {
 		return "", err
 	}
@@ -54,7 +59,7 @@ func (p *play) people(ctx context.Context) (string, error) {
 		len(all.GetUserList()), len(departments.GetDeptList())), err
 }
 
-// tryLogin returns the code that a login is answered with.
+// tryLogin returns the result_code that a login is answered with.
 func (p *play) tryLogin(ctx context.Context, name, password string) (code uint32, err error) {
 	answer, err := ask[*impb.IMValidateRsp](ctx, p.Client, &impb.IMValidateReq{
 		UserName: &name, Password: proto.String(client.WirePassword(password)),
@@ -72,7 +77,8 @@ func (p *play) login(ctx context.Context) (string, error) {
 	if err == nil {
 		err = expect("user_id", answer.GetUserInfo().GetUserId(), p.emma.id)
 	}
-	return fmt.Sprintf("emma logs in: %s, user %d", answer.GetUserInfo().GetUserNickName(), p.emma.id), err
+	nick := answer.GetUserInfo().GetUserNickName()
+	return fmt.Sprintf("emma logs in: %s, user %d", nick, p.emma.id), err
 }
 
 func (p *play) wrongPassword(ctx context.Context) (string, error) {
@@ -89,7 +95,7 @@ func (p *play) wrongPassword(ctx context.Context) (string, error) {
 	return "emma's wrong password: code 1; then the right one: code 0", err
 }
 
-// lockout is tried with a name that nobody has: it stays locked for half an hour.
+// lockout locks a login name out: one that nobody has, as it stays so for half an hour.
 func (p *play) lockout(ctx context.Context) (string, error) {
 	const tries = 11
 	name := "nobody-" + strings.ToLower(rand.Text()[:8])
@@ -112,7 +118,8 @@ func (p *play) lockout(ctx context.Context) (string, error) {
 func (p *play) offlineFile(ctx context.Context) (string, error) {
 	task := "demo-" + strings.ToLower(rand.Text())
 	waits := func() (found *impb.OfflineFileInfo, err error) {
-		answer, err := ask[*impb.IMFileHasOfflineRsp](ctx, p.Client, &impb.IMFileHasOfflineReq{UserId: &p.frank.id})
+		req := &impb.IMFileHasOfflineReq{UserId: &p.frank.id}
+		answer, err := ask[*impb.IMFileHasOfflineRsp](ctx, p.Client, req)
 		for _, f := range answer.GetOfflineFileList() {
 			if f.GetTaskId() == task {
 				found = f
@@ -134,7 +141,10 @@ func (p *play) offlineFile(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := p.tell(ctx, &impb.IMFileDelOfflineReq{FromUserId: &p.emma.id, ToUserId: &p.frank.id, TaskId: &task}); err != nil {
+	err = p.tell(ctx, &impb.IMFileDelOfflineReq{
+		FromUserId: &p.emma.id, ToUserId: &p.frank.id, TaskId: &task,
+	})
+	if err != nil {
 		return "", err
 	}
 	if file, err = waits(); err == nil {

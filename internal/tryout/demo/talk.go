@@ -17,7 +17,7 @@ import (
 // inFlight is how many messages are sent without waiting for answers.
 const inFlight = 100
 
-// message is a message to be sent now.
+// message is a message that is sent now.
 func message(from, to uint32, kind impb.MsgType, data []byte) *impb.IMMsgData {
 	return &impb.IMMsgData{
 		FromUserId: &from, ToSessionId: &to, MsgId: proto.Uint32(0), MsgType: &kind, MsgData: data,
@@ -52,8 +52,8 @@ func (p *play) send(ctx context.Context) (string, error) {
 		expect("msg_id", p.last, p.first)
 }
 
-// order sends many messages without waiting; they get their ids, and their answers come, in the
-// order sent.
+// order sends many messages without waiting. Their ids and their answers must come in the order in
+// which they were sent.
 func (p *play) order(ctx context.Context) (string, error) {
 	began := time.Now()
 	ids, err := burst(ctx, p.Client, func(i int) *impb.IMMsgData {
@@ -69,12 +69,15 @@ func (p *play) order(ctx context.Context) (string, error) {
 		return "", err
 	}
 	p.last += inFlight
-	return fmt.Sprintf("%d more, sent at once: ids %d to %d, in order, in %d ms", inFlight, ids[0], p.last, took.Milliseconds()), nil
+	return fmt.Sprintf("%d more, sent at once: ids %d to %d, in order, in %d ms",
+		inFlight, ids[0], p.last, took.Milliseconds()), nil
 }
 
 // burst sends messages without waiting, and returns their ids in the order in which the answers
 // came.
-func burst(ctx context.Context, c *client.Client, next func(i int) *impb.IMMsgData) (ids []uint32, err error) {
+func burst(
+	ctx context.Context, c *client.Client, next func(i int) *impb.IMMsgData,
+) (ids []uint32, err error) {
 	type outcome struct {
 		id  uint32
 		err error
@@ -100,15 +103,19 @@ func burst(ctx context.Context, c *client.Client, next func(i int) *impb.IMMsgDa
 		case <-ctx.Done():
 			return ids, context.Cause(ctx)
 		case <-late:
-			return ids, fmt.Errorf("only %d of %d messages were answered within %v", len(ids), inFlight, answerWithin)
+			return ids, fmt.Errorf("only %d of %d messages were answered within %v",
+				len(ids), inFlight, answerWithin)
 		}
 	}
 	return ids, nil
 }
 
 // unreadOf is how many messages of a talk somebody has not read.
-func (p *play) unreadOf(ctx context.Context, who person, kind impb.SessionType, talk uint32) (uint32, error) {
-	answer, err := ask[*impb.IMUnreadMsgCntRsp](ctx, p.Client, &impb.IMUnreadMsgCntReq{UserId: &who.id})
+func (p *play) unreadOf(
+	ctx context.Context, who person, kind impb.SessionType, talk uint32,
+) (uint32, error) {
+	req := &impb.IMUnreadMsgCntReq{UserId: &who.id}
+	answer, err := ask[*impb.IMUnreadMsgCntRsp](ctx, p.Client, req)
 	for _, u := range answer.GetUnreadinfoList() {
 		if u.GetSessionType() == kind && u.GetSessionId() == talk {
 			return u.GetUnreadCnt(), err
@@ -125,8 +132,13 @@ func (p *play) unread(ctx context.Context) (string, error) {
 	return fmt.Sprintf("frank has %d unread messages from emma", n), err
 }
 
-func (p *play) markRead(ctx context.Context, who person, kind impb.SessionType, talk, last uint32) error {
-	return p.tell(ctx, &impb.IMMsgDataReadAck{UserId: &who.id, SessionId: &talk, MsgId: &last, SessionType: &kind})
+// markRead has somebody read a talk up to the message last.
+func (p *play) markRead(
+	ctx context.Context, who person, kind impb.SessionType, talk, last uint32,
+) error {
+	return p.tell(ctx, &impb.IMMsgDataReadAck{
+		UserId: &who.id, SessionId: &talk, MsgId: &last, SessionType: &kind,
+	})
 }
 
 func (p *play) read(ctx context.Context) (string, error) {
@@ -165,7 +177,8 @@ func (p *play) page(ctx context.Context) (string, error) {
 				return "", err
 			}
 			if i := int(next) - int(p.first); i > 0 {
-				err = expect(fmt.Sprintf("message %d", next), string(m.GetMsgData()), fmt.Sprintf("message %d of %d", i, inFlight))
+				want := fmt.Sprintf("message %d of %d", i, inFlight)
+				err = expect(fmt.Sprintf("message %d", next), string(m.GetMsgData()), want)
 			}
 			if err != nil {
 				return "", err
@@ -174,14 +187,14 @@ func (p *play) page(ctx context.Context) (string, error) {
 		}
 		pages = append(pages, fmt.Sprint(len(messages)))
 	}
-	return fmt.Sprintf("frank pages back %s messages: none is missing", strings.Join(pages, " + ")), nil
+	return fmt.Sprintf("frank pages back %s messages: none is missing",
+		strings.Join(pages, " + ")), nil
 }
 
 // session is an entry of somebody's list of recent talks; nil when it is not there.
 func (p *play) session(ctx context.Context, who, peer person) (*impb.ContactSessionInfo, error) {
-	answer, err := ask[*impb.IMRecentContactSessionRsp](ctx, p.Client, &impb.IMRecentContactSessionReq{
-		UserId: &who.id, LatestUpdateTime: proto.Uint32(0),
-	})
+	req := &impb.IMRecentContactSessionReq{UserId: &who.id, LatestUpdateTime: proto.Uint32(0)}
+	answer, err := ask[*impb.IMRecentContactSessionRsp](ctx, p.Client, req)
 	for _, s := range answer.GetContactSessionList() {
 		if s.GetSessionType() == pair && s.GetSessionId() == peer.id {
 			return s, err
@@ -205,7 +218,8 @@ func (p *play) recent(ctx context.Context) (string, error) {
 
 func (p *play) voice(ctx context.Context) (string, error) {
 	data := company.VoiceData(company.ChimeSeconds, company.Chime())
-	answer, err := ask[*impb.IMMsgData](ctx, p.Client, message(p.emma.id, p.frank.id, impb.MsgType_MSG_TYPE_SINGLE_AUDIO, data))
+	sent := message(p.emma.id, p.frank.id, impb.MsgType_MSG_TYPE_SINGLE_AUDIO, data)
+	answer, err := ask[*impb.IMMsgData](ctx, p.Client, sent)
 	if err == nil {
 		err = expect("msg_id", answer.GetMsgId(), p.last+1)
 	}
@@ -221,9 +235,11 @@ func (p *play) voice(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if !bytes.Equal(page[0].GetMsgData(), data) {
-		return "", fmt.Errorf("the sound: expected the %d bytes sent, got %d others", len(data), len(page[0].GetMsgData()))
+		return "", fmt.Errorf("the sound: expected the %d bytes sent, got %d others",
+			len(data), len(page[0].GetMsgData()))
 	}
-	return fmt.Sprintf("emma sends a chime, a WAV of %d bytes; frank gets the same", len(data)-4), nil
+	return fmt.Sprintf("emma sends a chime, a WAV of %d bytes; frank gets the same",
+		len(data)-4), nil
 }
 
 func (p *play) refused(ctx context.Context) (string, error) {
@@ -267,7 +283,8 @@ func (p *play) tidy(ctx context.Context) (string, error) {
 			UserId: &who[0].id, SessionType: pair.Enum(), SessionId: &who[1].id,
 		})
 		if err == nil {
-			err = expect("result_code of removing the talk from "+who[0].name+"'s list", answer.GetResultCode(), 0)
+			what := "result_code of removing the talk from " + who[0].name + "'s list"
+			err = expect(what, answer.GetResultCode(), 0)
 		}
 		if err != nil {
 			return "", err

@@ -14,7 +14,7 @@ import (
 
 // Questions are asked of a person, who answers each with a line.
 type Questions struct {
-	answers <-chan string
+	answers <-chan string // lines, closed at their end
 	out     io.Writer
 }
 

@@ -81,10 +81,10 @@ func TestShellWord(t *testing.T) {
 		"", "plain", "./a-b_c.d:1@x%y,z+", "王小明", "two words", "a\nb",
 		"it's", "$HOME", "~", "a*b", "x=1", "`id`", "#", "!", "\\",
 	} {
-		printed := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+terminal.ShellWord(word))
-		out, err := printed.Output()
+		command := "printf %s " + terminal.ShellWord(word)
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", command).Output()
 		if err != nil || string(out) != word {
-			t.Errorf("a shell takes %s for %q, %v", terminal.ShellWord(word), out, err)
+			t.Errorf("%q: a shell makes %q of %s, %v", word, out, command, err)
 		}
 	}
 	if got := terminal.ShellWord("./王小明-1"); got != "./王小明-1" {
