@@ -209,8 +209,8 @@ func (f *filling) leaveFile(ctx context.Context) error {
 	})
 }
 
-// showGroups does what the group sync does for a running proxy: it would not look back as far as
-// the story goes.
+// showGroups does what the group sync does for a running proxy, which does not go back as far as
+// the story does.
 func (f *filling) showGroups(ctx context.Context) error {
 	last := make(map[string]time.Duration)
 	for _, e := range story {

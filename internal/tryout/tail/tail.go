@@ -1,4 +1,8 @@
 // Package tail prints the messages of a store, one line each, as they are added.
+//
+// It asks a feed for them, which reads the store directly, and waits only when the feed has nothing
+// new. What a message says is printed on request alone, and quoted, so that it stays one line and
+// cannot steer a terminal.
 package tail
 
 import (
@@ -13,7 +17,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// Feed tells which messages are added; see records.Feed.
+// Feed tells which messages are added. It is a records.Feed.
 type Feed interface {
 	// Skip moves behind all there are and returns the last max of them, or all created since, Unix
 	// seconds, if not 0.
@@ -25,13 +29,13 @@ type Feed interface {
 // Options say what is printed.
 type Options struct {
 	Last    int       // how many messages to begin with
-	Since   time.Time // if not zero: begin with all created since instead
+	Since   time.Time // if not zero: begin with all created since then instead
 	Once    bool      // end after those
-	Count   int       // end after so many lines, if not 0
+	Count   int       // end after so many lines; 0: never
 	Content bool      // print the texts, quoted
-	// Readable is a text as it was written, if a client has encrypted it; nil: as it is.
+	// Readable decrypts a text, if a client has encrypted it; nil: texts are printed as they are.
 	Readable func(text string) string
-	Every    time.Duration
+	Every    time.Duration // how long to wait when nothing is new
 	Out      io.Writer
 }
 
@@ -95,10 +99,10 @@ func line(a records.Added, opt Options) string {
 	return s + "  " + strconv.Quote(text)
 }
 
-// kindWidth is how many places the kind and the size have, without the one between them.
+// kindWidth is how many cells the kind and the size have, without the one between them.
 const kindWidth = 12
 
-// whoWidth is how many places "ann (1) > bob (2)" has, so that lines have 80; longer names take
+// whoWidth is how many cells "ann (1) > bob (2)" has, so that lines have 80. Longer names take
 // more.
 const whoWidth = 28
 

@@ -11,9 +11,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
-// feed has one message at the beginning and one at each look; the look called last calls stop.
+// feed has one message at the beginning and one at each call of Next, of which number last calls
+// stop.
 type feed struct {
-	looks, last int
+	calls, last int
 	stop        func() error
 }
 
@@ -22,10 +23,10 @@ func (f *feed) Skip(context.Context, int, uint32) ([]records.Added, error) {
 }
 
 func (f *feed) Next(context.Context) ([]records.Added, error) {
-	if f.looks++; f.looks == f.last {
+	if f.calls++; f.calls == f.last {
 		return nil, f.stop()
 	}
-	return []records.Added{message(uint32(f.looks)+1, "more")}, nil
+	return []records.Added{message(uint32(f.calls)+1, "more")}, nil
 }
 
 func message(id uint32, text string) records.Added {

@@ -19,9 +19,9 @@ import (
 // Width does.
 type Editor struct {
 	in    *os.File
-	lines chan string
+	lines chan string // filled and closed by read
 	style Style
-	state *term.State // of the terminal before
+	state *term.State // of the terminal before NewEditor
 
 	mu     sync.Mutex // guards the fields below and what is written
 	out    *os.File
@@ -101,7 +101,7 @@ func (e *Editor) draw() {
 	io.WriteString(e.out, shown)
 }
 
-// read takes what is typed until the terminal or the person has had enough.
+// read takes what is typed until the terminal is gone or the person leaves.
 func (e *Editor) read() {
 	defer close(e.lines)
 	in := bufio.NewReader(e.in)

@@ -9,7 +9,7 @@ import (
 // mostPast is how many lines are kept to be fetched again.
 const mostPast = 100
 
-// line is a line that is being typed, and the lines before it.
+// line is a line that is being typed, and the lines before it. The lock of its Editor guards it.
 type line struct {
 	// chars are its characters as people see them: a letter with what combines with it is one, and
 	// so is an emoji that is joined of several.
@@ -90,8 +90,8 @@ func (l *line) wordBegin() int {
 	return begin
 }
 
-// fetch puts a line of the past in place of this one; the one after the last is what was being
-// typed.
+// fetch makes this line the one at a position of the past. Behind the last of them stands what was
+// being typed before any was fetched.
 func (l *line) fetch(at int) {
 	if at < 0 || at > len(l.past) {
 		return
@@ -117,12 +117,12 @@ func (l *line) enter() string {
 	return text
 }
 
-// view returns what of the line a screen of limit cells shows before the cursor and behind it. The
-// part that it shows is never moved further than the cursor needs, and leaves no cell empty that
-// something before it could fill.
+// view returns what a screen of limit cells shows of the line, before the cursor and behind it.
+// What is shown moves no further than the cursor makes it, and comes back where the line got
+// shorter.
 func (l *line) view(limit int) (before, after string) {
 	shown := make([]string, len(l.chars))
-	begins := make([]int, len(l.chars)+1) // at which cell each begins, and the last ends
+	begins := make([]int, len(l.chars)+1) // the cell where each begins, and where the last ends
 	for i, c := range l.chars {
 		shown[i] = Clean(c)
 		begins[i+1] = begins[i] + Width(shown[i])
