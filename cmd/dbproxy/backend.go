@@ -79,7 +79,10 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 	}
 	b.descriptors, b.perSound = forSQLite, perFile
 	failures := &counters.Failures{Table: store, Log: s.log}
-	b.store, b.sync, b.rules = store, store, embedded(store, sounds, failures)
+	b.store, b.sync, b.rules = store, store, rulesOf(store)
+	counted := counters.Embedded{Records: store}
+	b.rules.Sequencer, b.rules.Counters = counted, counted
+	b.rules.Voice, b.rules.Failures = sounds, failures
 	b.loops = append(b.loops, failures.Run)
 	b.where = []any{"data", dir.Path()}
 	b.announce = dir.Announce
@@ -87,14 +90,6 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 		return company.Ensure(ctx, store, b.rules, opt)
 	}
 	return b, nil
-}
-
-// embedded is the store of a data directory.
-func embedded(store *records.Store, sounds chat.Voice, failures chat.Failures) chat.Store {
-	rules, counted := rulesOf(store), counters.Embedded{Records: store}
-	rules.Sequencer, rules.Counters = counted, counted
-	rules.Voice, rules.Failures = sounds, failures
-	return rules
 }
 
 // rulesOf are the parts of a chat.Store that the records are themselves.

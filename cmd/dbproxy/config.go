@@ -34,10 +34,7 @@ default.`,
 		Example: "  dbproxy config example > dbproxyserver.conf",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			text, err := config.Example()
-			if err == nil {
-				_, err = fmt.Fprint(c.OutOrStdout(), text)
-			}
+			_, err := fmt.Fprint(c.OutOrStdout(), config.Example())
 			return err
 		},
 	}

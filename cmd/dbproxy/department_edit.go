@@ -30,7 +30,7 @@ parent is refused without --same-name.`,
 	priority := f.Uint32("priority", 0, "the `place` among its neighbours in clients' lists")
 	sameName := sameNameFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if !given(c, "name", "parent", "priority") {
+		if !f.Changed("name") && !f.Changed("parent") && !f.Changed("priority") {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
 		}
 		return data.withRecords(c.Context(), func(store *records.Store) error {

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +14,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
-// rules is the service with which clients' requests are done, for those commands that do the same.
-func rules(store *records.Store) (*chat.Service, error) {
-	return chat.New(embedded(store, nil, nil), chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: slog.Default()})
+// rules are those by which clients' requests are done, for the commands that do the same.
+func rules(store *records.Store) chat.Administration {
+	return chat.NewAdministration(store, time.Now)
 }
 
 func groupCreateCommand() *cobra.Command {
@@ -79,12 +79,8 @@ func createGroup(
 			return "", err
 		}
 	}
-	svc, err := rules(store)
-	if err != nil {
-		return "", err
-	}
 	g.Creator, g.Members = by.ID, idsOf(users)
-	n, in, err := svc.CreateGroup(ctx, g)
+	n, in, err := rules(store).CreateGroup(ctx, g)
 	if err != nil {
 		return "", err
 	}
@@ -161,11 +157,7 @@ func addMembers(ctx context.Context, store *records.Store, arg string, who []str
 	if err != nil {
 		return "", err
 	}
-	svc, err := rules(store)
-	if err != nil {
-		return "", err
-	}
-	added, members, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: g.ID, Users: idsOf(users)})
+	added, members, err := rules(store).ChangeMembers(ctx, chat.MemberChange{Group: g.ID, Users: idsOf(users)})
 	if chat.KindOf(err) == chat.NotAllowed {
 		return "", fmt.Errorf("%s in group %d (%s) already", all(users, "is", "are all"), g.ID, printable(g.Name))
 	}
@@ -246,11 +238,7 @@ func removeMembers(ctx context.Context, store *records.Store, arg string, who []
 		return "", fmt.Errorf("nobody would be left in group %d (%s), which would end it for good; if you want that, add --dissolve",
 			g.ID, printable(g.Name))
 	}
-	svc, err := rules(store)
-	if err != nil {
-		return "", err
-	}
-	_, members, err := svc.ChangeMembers(ctx, chat.MemberChange{Group: g.ID, Remove: true, Users: idsOf(out)})
+	_, members, err := rules(store).ChangeMembers(ctx, chat.MemberChange{Group: g.ID, Remove: true, Users: idsOf(out)})
 	if err != nil {
 		return "", err
 	}

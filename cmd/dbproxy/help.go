@@ -34,7 +34,6 @@ func polish(root *cobra.Command) {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
-	root.CompletionOptions.DisableDefaultCmd = true
 	each(root, func(c *cobra.Command) {
 		if c.Flags().Lookup("help") == nil {
 			c.Flags().BoolP("help", "h", false, "print this help")

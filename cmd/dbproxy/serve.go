@@ -96,12 +96,9 @@ reaches that address sees all of it: keep it to operators.`,
 	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
 	replaces := c.Flags().Bool(inPlaceFlag, false, "serve in the place of the original's program")
 	_ = c.Flags().MarkHidden(inPlaceFlag) // fails only without the flag
-	limits, err := config.LimitFlags()
+	limits := config.LimitFlags()
 	addLimits(c, limits)
 	c.RunE = func(c *cobra.Command, _ []string) (failed error) {
-		if err != nil {
-			return err
-		}
 		path, why, err := where.configured()
 		if err != nil {
 			return err

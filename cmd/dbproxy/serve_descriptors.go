@@ -66,7 +66,8 @@ func (s serving) withinLimit(b *backend, at door) (serving, error) {
 // need is how many descriptors may be opened yet, under a limit, by all but message servers.
 func (b *backend) need(at door, limit int) int {
 	n := b.descriptors + atOnce(mostSounds, limit)*b.perSound + len(at.public) + inReserve
-	for _, pool := range b.store.Stats() {
+	for _, db := range b.store.Pools() {
+		pool := db.Stats()
 		n += max(0, pool.MaxOpenConnections-pool.OpenConnections)
 	}
 	if at.admin != nil {

@@ -9,9 +9,6 @@ import (
 
 // addLimits gives a command the limits as flags.
 func addLimits(c *cobra.Command, limits *config.Flags) {
-	if limits == nil {
-		return
-	}
 	for _, l := range limits.Each {
 		c.Flags().AddFlag(&pflag.Flag{
 			Name: l.Name, Usage: l.Usage, Value: l, DefValue: l.String(),

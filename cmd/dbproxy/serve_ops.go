@@ -121,11 +121,9 @@ func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 	reg := prometheus.NewRegistry()
 	degraded := map[string]func() bool{"storing": func() bool { _, failing := w.svc.Failing(); return failing }}
 	maps.Copy(degraded, w.backend.degraded)
-	err := ops.Register(reg, watch, ops.NewCollector(ops.Sources{
-		Network: w.network,
-		Queue:   func() ops.Queue { return ops.Queue(w.svc.Queue()) },
-		Pools:   w.backend.store.Stats,
-
+	err := ops.Register(reg, w.backend.store.Pools(), watch, ops.NewCollector(ops.Sources{
+		Network:    w.network,
+		Queue:      func() ops.Queue { return ops.Queue(w.svc.Queue()) },
 		ReplicaLag: w.backend.store.ReplicaLag,
 		Degraded:   degraded,
 		LogLost:    w.serving.logLost,

@@ -42,6 +42,10 @@ func unknownCommand(c *cobra.Command, name string) error {
 			}
 		}
 	}
+	for _, shell := range c.ValidArgs {
+		paths[shell] = c.CommandPath() + " " + shell
+		names = append(names, shell)
+	}
 	var meant []string
 	for _, n := range spelling.Nearest(name, names) {
 		if !slices.Contains(meant, paths[n]) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,21 +45,18 @@ input (its first line); it is never an argument, where others could see it.`,
 	}
 	data := placeFlags(c)
 	var u chat.User
-	f := c.Flags()
-	f.StringVar(&u.Nick, "nick", "", "the `name` that others see (default: the same)")
-	f.StringVar(&u.Domain, "domain", "", "the `name` in Latin letters (default: the same)")
-	department := f.String("department", "", "the id or `name` of a department (default: none)")
-	sex := f.String("sex", "unknown", "the `sex`: male, female or unknown")
-	f.StringVar(&u.Phone, "phone", "", "the phone `number`, at most 11 characters")
-	f.StringVar(&u.Email, "email", "", "the e-mail `address`")
+	words := fieldFlags(c, &u, func(f chat.UserField) bool { return f.Name != "name" && !f.Own },
+		func(f chat.UserField) string {
+			if f.Default == "" {
+				return f.About
+			}
+			return f.About + " (default: " + f.Default + ")"
+		})
+	sex, department := words[theSex], words[theDepartment]
+	*sex, c.Flag(theSex).DefValue = admin.SexName(0), admin.SexName(0)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		u.Name = args[0]
-		if u.Nick == "" {
-			u.Nick = u.Name
-		}
-		if u.Domain == "" {
-			u.Domain = u.Name
-		}
+		u.Nick, u.Domain = cmp.Or(u.Nick, u.Name), cmp.Or(u.Domain, u.Name)
 		var err error
 		if u.Sex, err = admin.ParseSex(*sex); err != nil {
 			return fmt.Errorf("--sex %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,25 +29,27 @@ new name from now on.`,
 	data := placeFlags(c)
 	var u chat.User
 	f := c.Flags()
-	f.StringVar(&u.Name, "name", "", "the new `name` to log in with")
-	f.StringVar(&u.Nick, "nick", "", "the `name` that others see")
-	f.StringVar(&u.Domain, "domain", "", "the `name` in Latin letters")
-	department := f.String("department", "", "the id or `name` of a department (0: none)")
-	sex := f.String("sex", "", "the `sex`: male, female or unknown")
-	f.StringVar(&u.Phone, "phone", "", "the phone `number`, at most 11 characters")
-	f.StringVar(&u.Email, "email", "", "the e-mail `address`")
-	f.StringVar(&u.Avatar, "avatar", "", "the `URL` of a picture")
-	f.StringVar(&u.Signature, "signature", "", "the personal `text`, at most 128 bytes")
+	words := fieldFlags(c, &u, func(chat.UserField) bool { return true }, func(f chat.UserField) string {
+		switch f.Name {
+		case "name":
+			return "the new `name` to log in with"
+		case theDepartment:
+			return f.About + " (0: none)"
+		default:
+			return f.About
+		}
+	})
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if !given(c, "name", "nick", "domain", "department", "sex", "phone", "email", "avatar", "signature") {
+		fields := slices.DeleteFunc(chat.UserFields(), func(field chat.UserField) bool { return !f.Changed(field.Name) })
+		if len(fields) == 0 {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
 		}
 		if f.Changed("nick") && u.Nick == "" {
 			return errors.New("user not changed: the nick is what others see, and cannot be empty")
 		}
 		var err error
-		if f.Changed("sex") {
-			if u.Sex, err = admin.ParseSex(*sex); err != nil {
+		if f.Changed(theSex) {
+			if u.Sex, err = admin.ParseSex(*words[theSex]); err != nil {
 				return fmt.Errorf("--sex %w", err)
 			}
 		}
@@ -55,85 +58,17 @@ new name from now on.`,
 			if err != nil {
 				return fmt.Errorf("user not changed: %w", err)
 			}
-			if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
+			if u.Department, err = departmentID(c.Context(), store, *words[theDepartment]); err != nil {
 				return fmt.Errorf("user not changed: %w", err)
 			}
-			return editUser(c, store, old.ID, edits(c, &u))
+			return editUser(c, store, old.ID, fields, &u)
 		})
 	}
 	return c
 }
 
-// given reports whether one of the flags was given.
-func given(c *cobra.Command, names ...string) bool {
-	for _, n := range names {
-		if c.Flags().Changed(n) {
-			return true
-		}
-	}
-	return false
-}
-
-// edit is a change of one thing known of a person.
-type edit struct {
-	what  string
-	field func(*chat.User) *string // a text
-	num   func(*chat.User) *uint32 // or a number
-	to    string
-	toNum uint32
-	word  func(uint32, names) string // for the number
-}
-
-// edits are the changes that flags ask for; u has the values.
-func edits(c *cobra.Command, u *chat.User) (list []edit) {
-	for _, e := range []edit{
-		{what: "name", field: func(u *chat.User) *string { return &u.Name }},
-		{what: "nick", field: func(u *chat.User) *string { return &u.Nick }},
-		{what: "domain", field: func(u *chat.User) *string { return &u.Domain }},
-		{what: "department", num: func(u *chat.User) *uint32 { return &u.Department },
-			word: func(n uint32, d names) string { return d.said(n) }},
-		{what: "sex", num: func(u *chat.User) *uint32 { return &u.Sex },
-			word: func(n uint32, _ names) string { return admin.SexName(n) }},
-		{what: "phone", field: func(u *chat.User) *string { return &u.Phone }},
-		{what: "email", field: func(u *chat.User) *string { return &u.Email }},
-		{what: "avatar", field: func(u *chat.User) *string { return &u.Avatar }},
-		{what: "signature", field: func(u *chat.User) *string { return &u.Signature }},
-	} {
-		if !given(c, e.what) {
-			continue
-		}
-		if e.field != nil {
-			e.to = *e.field(u)
-		} else {
-			e.toNum = *e.num(u)
-		}
-		list = append(list, e)
-	}
-	return list
-}
-
-// apply makes the change and says what it was; "" when there is nothing to change.
-func (e edit) apply(u *chat.User, departments names) string {
-	if e.field != nil {
-		field := e.field(u)
-		if *field == e.to {
-			return ""
-		}
-		said := fmt.Sprintf("%s %q -> %q", e.what, *field, e.to)
-		*field = e.to
-		return said
-	}
-	field := e.num(u)
-	if *field == e.toNum {
-		return ""
-	}
-	said := fmt.Sprintf("%s %s -> %s", e.what, e.word(*field, departments), e.word(e.toNum, departments))
-	*field = e.toNum
-	return said
-}
-
-// editUser changes a person and says what changed.
-func editUser(c *cobra.Command, store *records.Store, user uint32, list []edit) error {
+// editUser gives a person these fields of to, and says what changed.
+func editUser(c *cobra.Command, store *records.Store, user uint32, fields []chat.UserField, to *chat.User) error {
 	departments, err := departmentNames(c.Context(), store)
 	if err != nil {
 		return err
@@ -142,8 +77,8 @@ func editUser(c *cobra.Command, store *records.Store, user uint32, list []edit) 
 	var name string
 	_, err = store.ChangeUsers(c.Context(), []uint32{user}, func(u *chat.User) error {
 		said, name = nil, u.Name
-		for _, e := range list {
-			if text := e.apply(u, departments); text != "" {
+		for _, f := range fields {
+			if text := changeField(f, u, to, departments); text != "" {
 				said = append(said, text)
 			}
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -171,30 +172,17 @@ func showUser(
 	if err != nil {
 		return err
 	}
-	department := "-"
-	if u.Department != 0 {
-		department = departments.name(u.Department) + " (" + id(u.Department) + ")"
-	}
 	status := userStatus(u.Status)
 	if u.Status != chat.InService {
 		status += " (cannot log in)"
 	}
-	t := terminal.Table{
-		{"ID", id(u.ID)},
-		{"NAME", u.Name},
-		{"NICK", orDash(u.Nick)},
-		{"DOMAIN", orDash(u.Domain)},
-		{"DEPARTMENT", department},
-		{"STATUS", status},
-		{"LOCKED OUT", lock.String()},
-		{"SEX", admin.SexName(u.Sex)},
-		{"PHONE", orDash(u.Phone)},
-		{"EMAIL", orDash(u.Email)},
-		{"AVATAR", orDash(u.Avatar)},
-		{"SIGNATURE", orDash(u.Signature)},
-		{"CREATED", clock(u.Created)},
-		{"UPDATED", clock(u.Updated)},
+	t := terminal.Table{{"ID", id(u.ID)}}
+	for _, f := range chat.UserFields() {
+		if t = append(t, []string{strings.ToUpper(f.Name), showField(f, &u, departments)}); f.Name == theDepartment {
+			t = append(t, []string{"STATUS", status}, []string{"LOCKED OUT", lock.String()})
+		}
 	}
+	t = append(t, []string{"CREATED", clock(u.Created)}, []string{"UPDATED", clock(u.Updated)})
 	for i, g := range groups {
 		head := ""
 		if i == 0 {

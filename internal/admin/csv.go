@@ -13,9 +13,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Columns are those that a file of people may have, in any order.
-func Columns() []string {
-	return []string{"name", "nick", "password", "department", "sex", "phone", "email", "domain"}
+// columns are those that a file of people may have, in any order: the password, and the fields that
+// administrators give new people.
+func columns() (names []string) {
+	for _, f := range chat.UserFields() {
+		if !f.Own {
+			names = append(names, f.Name)
+		}
+	}
+	return slices.Insert(names, 1, "password")
 }
 
 // Row is one person of a file.
@@ -104,8 +110,8 @@ func checkHead(head []string) error {
 	}
 	for i, h := range head {
 		switch {
-		case !slices.Contains(Columns(), h):
-			return fmt.Errorf("its first line must name the columns, and %q is none of them; they are %s", h, strings.Join(Columns(), ", "))
+		case !slices.Contains(columns(), h):
+			return fmt.Errorf("its first line must name the columns, and %q is none of them; they are %s", h, strings.Join(columns(), ", "))
 		case slices.Contains(head[:i], h):
 			return fmt.Errorf("its first line has the column %s twice", h)
 		}

@@ -112,24 +112,21 @@ func (p *Plan) fill(u *chat.User, r Row) error {
 	if isNew {
 		*u = chat.User{Name: r.Name(), Nick: r.Name(), Domain: r.Name()}
 	}
-	set := func(column string, field *string) {
-		if cell := r.cells[column]; cell != "" {
-			*field = cell
+	for _, f := range chat.UserFields() {
+		cell := r.cells[f.Name]
+		switch at := f.At(u).(type) {
+		case *string:
+			*at = cmp.Or(cell, *at)
+		case *uint32:
+			if cell == "" {
+				continue
+			}
+			n, err := p.number(f, cell)
+			if err != nil {
+				return err
+			}
+			*at = n
 		}
-	}
-	set("nick", &u.Nick)
-	set("domain", &u.Domain)
-	set("phone", &u.Phone)
-	set("email", &u.Email)
-	if cell := r.cells["department"]; cell != "" {
-		u.Department = p.departments[cell]
-	}
-	if cell := r.cells["sex"]; cell != "" {
-		sex, err := ParseSex(cell)
-		if err != nil {
-			return fmt.Errorf("sex %w", err)
-		}
-		u.Sex = sex
 	}
 	if typed := r.cells["password"]; typed != "" && (isNew || !u.HasPassword(typed)) {
 		u.SetPassword(typed)
@@ -138,6 +135,18 @@ func (p *Plan) fill(u *chat.User, r Row) error {
 		return chat.CheckUser(*u)
 	}
 	return chat.CheckUserChange(old, *u)
+}
+
+// number reads the cell of a field that is a number and that people know by a word.
+func (p *Plan) number(f chat.UserField, cell string) (uint32, error) {
+	if f.Name == "department" {
+		return p.departments[cell], nil
+	}
+	sex, err := ParseSex(cell)
+	if err != nil {
+		err = fmt.Errorf("%s %w", f.Name, err)
+	}
+	return sex, err
 }
 
 // Done is what an import did.

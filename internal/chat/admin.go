@@ -1,60 +1,13 @@
 package chat
 
 import (
-	"cmp"
 	"crypto/rand"
 	"math"
 	"strings"
 	"unicode"
 )
 
-// CheckUser refuses a user that the tables could not hold as given. It is for those who make and change users: the
-// commands of an administrator.
-func CheckUser(u User) error {
-	if u.Name == "" {
-		return Errorf(Invalid, "the name is empty")
-	}
-	err := cmp.Or(checkBlanks("name", u.Name), checkBlanks("nick", u.Nick), checkBlanks("domain", u.Domain))
-	if err != nil {
-		return err
-	}
-	for _, f := range []struct {
-		what, text string
-		max        int
-	}{
-		{"name", u.Name, MaxUserName},
-		{"nick", u.Nick, 32},
-		{"domain", u.Domain, 32},
-		{"phone", u.Phone, 11},
-		{"email", u.Email, 64},
-		{"avatar", u.Avatar, MaxAvatar},
-	} {
-		if err := checkLine(f.what, f.text, f.max); err != nil {
-			return err
-		}
-	}
-	if len(u.Signature) > MaxSignature {
-		return Errorf(Invalid, "signature is longer than %d bytes", MaxSignature)
-	}
-	return checkText("signature", u.Signature, MaxSignature)
-}
-
-// CheckUserChange is CheckUser for what is new: what somebody else has written before is no reason to refuse a change of
-// something else.
-func CheckUserChange(old, u User) error {
-	for _, f := range []struct{ old, now *string }{
-		{&old.Nick, &u.Nick}, {&old.Domain, &u.Domain}, {&old.Phone, &u.Phone}, {&old.Email, &u.Email},
-		{&old.Avatar, &u.Avatar}, {&old.Signature, &u.Signature},
-	} {
-		if *f.now == *f.old {
-			*f.now = ""
-		}
-	}
-	if u.Name == old.Name {
-		u.Name = "as before"
-	}
-	return CheckUser(u)
-}
+var errNoName = Errorf(Invalid, "the name is empty")
 
 // checkLine is checkText for what stands in tables and lists.
 func checkLine(what, text string, max int) error {
@@ -64,29 +17,36 @@ func checkLine(what, text string, max int) error {
 	return checkText(what, text, max)
 }
 
-// checkBlanks refuses a name that nobody could tell from another where it is shown. What clients
-// and the back office send may have such names: only those who type one are asked again.
-func checkBlanks(what, name string) error {
+// checkName is checkLine for what something is called. It refuses a name that nobody could tell
+// from another where it is shown. What clients and the back office send may have such names: only
+// those who type one are asked again.
+func checkName(what, name string, max int) error {
 	if strings.TrimSpace(name) != name {
 		return Errorf(Invalid, "%s %q has blanks around it", what, name)
 	}
-	return nil
+	return checkLine(what, name, max)
+}
+
+// checkBytes is checkText for a text whose limit is in bytes.
+func checkBytes(what, text string, max int) error {
+	if len(text) > max {
+		return Errorf(Invalid, "%s is longer than %d bytes", what, max)
+	}
+	return checkText(what, text, max)
 }
 
 // CheckGroupName refuses a group's name for which CheckUser would refuse a person's.
-func CheckGroupName(name string) error {
-	return cmp.Or(checkBlanks("name", name), checkLine("name", name, MaxGroupName))
-}
+func CheckGroupName(name string) error { return checkName("name", name, MaxGroupName) }
 
 // CheckDepartment refuses a department that the tables could not hold as given.
 func CheckDepartment(d Department) error {
 	if d.Name == "" {
-		return Errorf(Invalid, "the name is empty")
+		return errNoName
 	}
 	if d.Priority > math.MaxInt32 {
 		return Errorf(Invalid, "priority %d is above %d", d.Priority, math.MaxInt32)
 	}
-	return cmp.Or(checkBlanks("name", d.Name), checkLine("name", d.Name, 64))
+	return checkName("name", d.Name, 64)
 }
 
 // CheckDepartmentChange is CheckDepartment for what is new.

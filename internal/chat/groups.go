@@ -77,7 +77,7 @@ type Mutes interface {
 
 // CreateGroup makes a group. The creator is a member only if listed. It returns the group's id and its members,
 // ascending; the members also with an error of kind Invalid.
-func (s *Service) CreateGroup(ctx context.Context, g NewGroup) (id uint32, members []uint32, err error) {
+func (a Administration) CreateGroup(ctx context.Context, g NewGroup) (id uint32, members []uint32, err error) {
 	g.Members = SortedSet(g.Members)
 	switch {
 	case g.Name == "":
@@ -93,14 +93,14 @@ func (s *Service) CreateGroup(ctx context.Context, g NewGroup) (id uint32, membe
 		err = checkText("group avatar", g.Avatar, MaxGroupAvatar)
 	}
 	if err == nil {
-		id, err = s.Groups.Create(ctx, g, s.unix())
+		id, err = a.groups.Create(ctx, g, a.unix())
 	}
 	return id, g.Members, err
 }
 
 // NormalGroups returns the normal groups that user is in.
 func (s *Service) NormalGroups(ctx context.Context, user uint32) ([]GroupVersion, error) {
-	return s.Groups.NormalOf(ctx, user)
+	return s.store.Groups.NormalOf(ctx, user)
 }
 
 // GroupsNewerThan returns those of the groups that changed since the versions the caller knows; of a repeated group
@@ -113,7 +113,7 @@ func (s *Service) GroupsNewerThan(ctx context.Context, known []GroupVersion) ([]
 	if len(versions) == 0 {
 		return nil, nil
 	}
-	groups, err := s.Groups.NewerThan(ctx, versions)
+	groups, err := s.store.Groups.NewerThan(ctx, versions)
 	for i := range groups {
 		slices.SortFunc(groups[i].Members, CompareAsText)
 	}
@@ -130,8 +130,8 @@ type MemberChange struct {
 
 // ChangeMembers adds or removes members. It returns who was changed, ascending, and all members after, in order of
 // their ids as text. Kind NotAllowed when the caller may not, or when there is nobody to add; ErrNoGroup.
-func (s *Service) ChangeMembers(ctx context.Context, c MemberChange) (changed, members []uint32, err error) {
-	if err := s.mayChange(ctx, c); err != nil {
+func (a Administration) ChangeMembers(ctx context.Context, c MemberChange) (changed, members []uint32, err error) {
+	if err := a.mayChange(ctx, c); err != nil {
 		return nil, nil, err
 	}
 	users := SortedSet(c.Users)
@@ -139,13 +139,13 @@ func (s *Service) ChangeMembers(ctx context.Context, c MemberChange) (changed, m
 		return nil, nil, Errorf(Invalid, "%d members: at most %d can be changed at once", len(users), maxMembers)
 	}
 	if c.Remove {
-		members, err = s.Groups.RemoveMembers(ctx, c.Group, users, s.unix())
+		members, err = a.groups.RemoveMembers(ctx, c.Group, users, a.unix())
 		changed = users
 		if len(users) == 0 {
 			members = nil // nothing was asked for: neither list is answered
 		}
 	} else {
-		changed, members, err = s.Groups.AddMembers(ctx, c.Group, users, s.unix())
+		changed, members, err = a.groups.AddMembers(ctx, c.Group, users, a.unix())
 		if err == nil && len(changed) == 0 {
 			err = Errorf(NotAllowed, "nobody to add to group %d: all are members", c.Group)
 		}
@@ -158,8 +158,8 @@ func (s *Service) ChangeMembers(ctx context.Context, c MemberChange) (changed, m
 }
 
 // mayChange decides who may change the members of a group.
-func (s *Service) mayChange(ctx context.Context, c MemberChange) error {
-	g, err := s.Groups.Find(ctx, c.Group)
+func (a Administration) mayChange(ctx context.Context, c MemberChange) error {
+	g, err := a.groups.Find(ctx, c.Group)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (s *Service) mayChange(ctx context.Context, c MemberChange) error {
 
 // MuteGroup sets whether a member wants no pushes for a group; the value is stored as given.
 func (s *Service) MuteGroup(ctx context.Context, user, group, value uint32) error {
-	return s.Store.Mutes.SetMute(ctx, group, user, value)
+	return s.store.Mutes.SetMute(ctx, group, user, value)
 }
 
 // Mutes returns the mute value of every given user, in the given order, 0 where it was never set.
@@ -180,7 +180,7 @@ func (s *Service) Mutes(ctx context.Context, group uint32, users []uint32) ([]ui
 	if len(users) > maxAsked {
 		return nil, Errorf(Invalid, "%d users: at most %d can be asked about at once", len(users), maxAsked)
 	}
-	set, err := s.Store.Mutes.Mutes(ctx, group, SortedSet(users))
+	set, err := s.store.Mutes.Mutes(ctx, group, SortedSet(users))
 	if err != nil {
 		return nil, err
 	}

@@ -91,10 +91,6 @@ func TestOfAWrongFileTheFirstTen(t *testing.T) {
 
 // TestFilesThatOthersMayRead are warned about when they have what others should not know.
 func TestFilesThatOthersMayRead(t *testing.T) {
-	example, err := Example()
-	if err != nil {
-		t.Fatal(err)
-	}
 	secret := fileOf(t, "hunter2", 0o644)
 	apart := strings.Replace(example, "teamtalk_master_password=", "teamtalk_master_password_FILE="+secret+"\n#", 1)
 	for name, c := range map[string]struct {

@@ -25,16 +25,13 @@ type Flags struct {
 }
 
 // LimitFlags returns the flags, none of which is given yet.
-func LimitFlags() (*Flags, error) {
-	described, err := docs()
-	if err != nil {
-		return nil, err
-	}
+func LimitFlags() *Flags {
+	about := described()
 	f := &Flags{limits: &Limits{}}
 	walk(reflect.ValueOf(f.limits).Elem(), instance{}, func(k key) {
 		k.set(k.tag.Get("default"))
 		if k.tag.Get("flag") != "-" {
-			f.Each = append(f.Each, &Flag{Name: flagName(k.name), Usage: flagUsage(described[k.field]), key: k})
+			f.Each = append(f.Each, &Flag{Name: flagName(k.name), Usage: flagUsage(about[k.name]), key: k})
 		}
 	})
 	for _, one := range f.Each {
@@ -42,7 +39,7 @@ func LimitFlags() (*Flags, error) {
 			one.Usage = strings.ReplaceAll(one.Usage, other.key.name, FlagOf(other.key.name))
 		}
 	}
-	return f, nil
+	return f
 }
 
 // FlagOf is the flag of one of the Limits, by its key: "--max-pending" for "MaxPending".

@@ -1,9 +1,6 @@
 package ops
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 // prefix begins the name of every metric of ours.
 const prefix = "dbproxy_"
@@ -26,11 +23,4 @@ func histogram(name, help string, buckets []float64) prometheus.Histogram {
 
 func histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: prefix + name, Help: help, Buckets: buckets}, labels)
-}
-
-// runtimeCollectors are client_golang's own metrics, go_… and process_….
-func runtimeCollectors() []prometheus.Collector {
-	return []prometheus.Collector{
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	}
 }

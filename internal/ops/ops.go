@@ -5,6 +5,7 @@ package ops
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -109,11 +111,17 @@ func index(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, indexPage)
 }
 
-// Register makes the collectors' metrics, and those of the Go runtime and the process, part of a registry. An error
-// names what was registered before.
-func Register(reg prometheus.Registerer, ours ...prometheus.Collector) error {
+// Register makes the collectors' metrics part of a registry, and beside them those of the Go runtime,
+// of the process, and of the connection pools, by their names. An error names what was registered
+// before.
+func Register(reg prometheus.Registerer, pools map[string]*sql.DB, ours ...prometheus.Collector) error {
+	ours = append(ours, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for name, db := range pools {
+		ours = append(ours, collectors.NewDBStatsCollector(db, name))
+	}
 	var errs []error
-	for _, c := range append(ours, runtimeCollectors()...) {
+	for _, c := range ours {
 		errs = append(errs, reg.Register(c))
 	}
 	return errors.Join(errs...)

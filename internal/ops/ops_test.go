@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.uber.org/goleak"
+	_ "modernc.org/sqlite" // for a pool
 
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 )
@@ -253,7 +254,13 @@ func recorder() *ops.Recorder {
 func everything(t *testing.T) (*prometheus.Registry, *ops.Recorder) {
 	t.Helper()
 	reg, r := prometheus.NewRegistry(), recorder()
-	if err := ops.Register(reg, r, ops.NewCollector(all())); err != nil {
+	pool, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	pool.SetMaxOpenConns(15)
+	if err := ops.Register(reg, map[string]*sql.DB{"master": pool}, r, ops.NewCollector(all())); err != nil {
 		t.Fatal(err)
 	}
 	return reg, r
@@ -267,16 +274,7 @@ func all() ops.Sources {
 				InFlight: 7, Panics: 8, Pending: 9, Unsent: 10, MaxPending: 11,
 			}
 		},
-		Queue: func() ops.Queue { return ops.Queue{Waiting: 12, Lanes: 13, Limit: 14} },
-		Pools: func() map[string]sql.DBStats {
-			return map[string]sql.DBStats{
-				"master": {
-					MaxOpenConnections: 15, InUse: 16, Idle: 17, WaitCount: 18, WaitDuration: 19 * time.Second,
-					MaxIdleClosed: 20, MaxIdleTimeClosed: 21, MaxLifetimeClosed: 22,
-				},
-				"replica": {},
-			}
-		},
+		Queue:      func() ops.Queue { return ops.Queue{Waiting: 12, Lanes: 13, Limit: 14} },
 		ReplicaLag: func() (time.Duration, bool) { return 1500 * time.Millisecond, true },
 		Degraded:   map[string]func() bool{"redis": func() bool { return true }, "replica": func() bool { return false }},
 	}
@@ -327,15 +325,7 @@ func TestMetrics(t *testing.T) {
 		`dbproxy_group_sync_looks_total 2`,
 		`dbproxy_group_sync_failures_total 1`,
 		`dbproxy_group_sync_last_success_timestamp_seconds 1000.5`,
-		`dbproxy_pool_connections_max{pool="master"} 15`,
-		`dbproxy_pool_connections{pool="master",state="in_use"} 16`,
-		`dbproxy_pool_connections{pool="master",state="idle"} 17`,
-		`dbproxy_pool_connections{pool="replica",state="idle"} 0`,
-		`dbproxy_pool_waits_total{pool="master"} 18`,
-		`dbproxy_pool_wait_seconds_total{pool="master"} 19`,
-		`dbproxy_pool_connections_closed_total{pool="master",reason="idle"} 20`,
-		`dbproxy_pool_connections_closed_total{pool="master",reason="idle_time"} 21`,
-		`dbproxy_pool_connections_closed_total{pool="master",reason="lifetime"} 22`,
+		`go_sql_max_open_connections{db_name="master"} 15`,
 		`dbproxy_replica_lag_seconds 1.5`,
 		`dbproxy_degraded{part="redis"} 1`,
 		`dbproxy_degraded{part="replica"} 0`,
@@ -365,11 +355,11 @@ func TestMetricsKeepTheConventions(t *testing.T) {
 func TestWhatIsNotKnownIsNotShown(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	lag := func() (time.Duration, bool) { return 0, false }
-	if err := ops.Register(reg, recorder(), ops.NewCollector(ops.Sources{ReplicaLag: lag})); err != nil {
+	if err := ops.Register(reg, nil, recorder(), ops.NewCollector(ops.Sources{ReplicaLag: lag})); err != nil {
 		t.Fatal(err)
 	}
 	_, body := serve(t, ops.Site{Metrics: reg}).get("/metrics")
-	for _, name := range []string{"replica_lag", "pool_", "queue_", "degraded", "connections"} {
+	for _, name := range []string{"replica_lag", "queue_", "degraded", "connections"} {
 		if strings.Contains(body, "\ndbproxy_"+name) {
 			t.Errorf("there is a dbproxy_%s", name)
 		}
@@ -379,7 +369,7 @@ func TestWhatIsNotKnownIsNotShown(t *testing.T) {
 			t.Errorf("there is no %s", strings.TrimSpace(name))
 		}
 	}
-	if err := ops.Register(reg, recorder()); err == nil {
+	if err := ops.Register(reg, nil, recorder()); err == nil {
 		t.Error("metrics were registered twice without an error")
 	}
 }

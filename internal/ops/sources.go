@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"database/sql"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,8 +11,6 @@ import (
 type Sources struct {
 	Network func() Network
 	Queue   func() Queue
-	// Pools is what database/sql counts, by the pool's name.
-	Pools func() map[string]sql.DBStats
 	// ReplicaLag is how far the replica is behind, as far as that is known.
 	ReplicaLag func() (lag time.Duration, known bool)
 	// Degraded says, by the name of a part, whether that part cannot be used as it should now.
@@ -77,7 +74,6 @@ type sources struct {
 	openLimit, taken, shared, starved, starving                     metric
 	mostConns, mostBytes                                            metric
 	waiting, lanes, limit                                           metric
-	connections, maxConnections, waits, waited, connectionsClosed   metric
 	lag, degraded, logLost                                          metric
 }
 
@@ -109,12 +105,6 @@ func NewCollector(s Sources) prometheus.Collector {
 		lanes:   gaugeMetric("queue_lanes", "Talks, users and the like with a change waiting or under way."),
 		limit:   gaugeMetric("queue_limit", "Changes waiting or under way above which those who ask for more must wait."),
 
-		connections:       gaugeMetric("pool_connections", "Database connections, by pool and state.", "pool", "state"),
-		maxConnections:    gaugeMetric("pool_connections_max", "Connections that a pool may have; 0: any number.", "pool"),
-		waits:             countMetric("pool_waits_total", "Times that somebody waited for a connection of a pool.", "pool"),
-		waited:            countMetric("pool_wait_seconds_total", "Time spent waiting for a connection of a pool.", "pool"),
-		connectionsClosed: countMetric("pool_connections_closed_total", "Connections that a pool closed, by why.", "pool", "reason"),
-
 		lag:      gaugeMetric("replica_lag_seconds", "How far the replica is behind; not there while it is unknown."),
 		degraded: gaugeMetric("degraded", "1 while a part cannot be used as it should, else 0.", "part"),
 		logLost:  countMetric("log_lines_lost_total", "Lines of the log that could not be written."),
@@ -126,7 +116,7 @@ func (s *sources) all() []metric {
 		s.inFlight, s.open, s.opened, s.refused, s.closed, s.received, s.sent, s.panics,
 		s.budgetUsed, s.budgetUnsent, s.budgetLimit,
 		s.openLimit, s.taken, s.shared, s.starved, s.starving, s.mostConns, s.mostBytes, s.waiting, s.lanes, s.limit,
-		s.connections, s.maxConnections, s.waits, s.waited, s.connectionsClosed, s.lag, s.degraded, s.logLost,
+		s.lag, s.degraded, s.logLost,
 	}
 }
 
@@ -150,11 +140,6 @@ func (s *sources) Collect(to chan<- prometheus.Metric) {
 		send(s.waiting, float64(q.Waiting))
 		send(s.lanes, float64(q.Lanes))
 		send(s.limit, float64(q.Limit))
-	}
-	if s.from.Pools != nil {
-		for name, stats := range s.from.Pools() {
-			s.pool(name, stats, send)
-		}
 	}
 	if s.from.ReplicaLag != nil {
 		if lag, known := s.from.ReplicaLag(); known {
@@ -198,15 +183,4 @@ func (s *sources) network(n Network, send func(m metric, value float64, labels .
 	if m := n.MostBytes; m.Address != "" {
 		send(s.mostBytes, float64(m.Held), m.Address)
 	}
-}
-
-func (s *sources) pool(name string, p sql.DBStats, send func(m metric, value float64, labels ...string)) {
-	send(s.connections, float64(p.InUse), name, "in_use")
-	send(s.connections, float64(p.Idle), name, "idle")
-	send(s.maxConnections, float64(p.MaxOpenConnections), name)
-	send(s.waits, float64(p.WaitCount), name)
-	send(s.waited, p.WaitDuration.Seconds(), name)
-	send(s.connectionsClosed, float64(p.MaxIdleClosed), name, "idle")
-	send(s.connectionsClosed, float64(p.MaxIdleTimeClosed), name, "idle_time")
-	send(s.connectionsClosed, float64(p.MaxLifetimeClosed), name, "lifetime")
 }

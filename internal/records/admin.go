@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
@@ -69,12 +70,9 @@ func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
 	return s.wroteAnything(err)
 }
 
-const newUserColumns = "sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,push_shield_status,sign_info"
+var newUserColumns = strings.Join(setColumns, ",") + ",created,push_shield_status"
 
-func newUser(u chat.User, now uint32) []any {
-	return []any{u.Sex, u.Name, u.Domain, u.Nick, u.Password, u.Salt, u.Phone, u.Email, u.Avatar, u.Department, u.Status,
-		now, now, 0, u.Signature}
-}
+func newUser(u chat.User, now uint32) []any { return append(setValues(&u, now), now, 0) }
 
 // mayAdd refuses users that cannot be made.
 func mayAdd(ctx context.Context, tx *sql.Tx, d dialect, users []chat.User) error {
@@ -198,13 +196,12 @@ func (s *Store) lockUsers(ctx context.Context, tx *sql.Tx, ids []uint32) (users 
 	return users, nil
 }
 
+var updateUser = "UPDATE IMUser SET " + strings.Join(setColumns, "=?,") + "=? WHERE id=?"
+
 func (s *Store) updateUsers(ctx context.Context, tx *sql.Tx, users []chat.User) error {
 	now := s.unix()
 	for _, u := range users {
-		_, err := exec(ctx, tx, "UPDATE IMUser SET name=?,nick=?,sex=?,domain=?,phone=?,email=?,avatar=?,departId=?,status=?,sign_info=?,"+
-			"password=?,salt=?,updated=? WHERE id=?", u.Name, u.Nick, u.Sex, u.Domain, u.Phone, u.Email, u.Avatar, u.Department,
-			u.Status, u.Signature, u.Password, u.Salt, now, u.ID)
-		if err != nil {
+		if _, err := exec(ctx, tx, updateUser, append(setValues(&u, now), u.ID)...); err != nil {
 			return err
 		}
 	}
@@ -248,7 +245,7 @@ func (s *Store) AllUsers(ctx context.Context, f func(chat.User) error) error {
 	}))
 }
 
-const adminUsers = "SELECT " + userColumns + ",password,salt,created FROM IMUser"
+var adminUsers = "SELECT " + userColumns + ",password,salt,created FROM IMUser"
 
 func scanAdminUser(scan scanner) (chat.User, error) {
 	var password, salt string

@@ -8,14 +8,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-const userColumns = "id,name,nick,sex,domain,phone,email,COALESCE(avatar,''),departId,COALESCE(status,0),sign_info,updated"
-
-func scanUser(scan scanner, more ...any) (u chat.User, err error) {
-	dest := []any{&u.ID, &u.Name, &u.Nick, &u.Sex, &u.Domain, &u.Phone, &u.Email, &u.Avatar, &u.Department, &u.Status, &u.Signature, &u.Updated}
-	err = scan(append(dest, more...)...)
-	return u, err
-}
-
 // listUsers runs a query for users, and calls with each.
 func (r reader) listUsers(ctx context.Context, query string, params []any, with func(chat.User)) error {
 	return r.query(ctx, "users", query, params, func(scan scanner) error {

@@ -7,18 +7,16 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Stats returns what database/sql counts of the connection pools. Of the embedded store "write" is
-// the one that changes go through, "read" the one that requests read from; else there are "master",
-// "batches", which stores messages there, and, where there is one, "replica".
-func (s *Store) Stats() map[string]sql.DBStats {
-	stats := make(map[string]sql.DBStats)
-	for name, db := range s.pools() {
-		stats[name] = db.Stats()
-	}
+// Pools returns the connection pools by name, for those who want to know how they do. Of the
+// embedded store "write" is the one that changes go through, "read" the one that requests read from;
+// else there are "master", "batches", which stores messages there, and, where there is one,
+// "replica". They belong to the store: nobody else sends anything through them or closes them.
+func (s *Store) Pools() map[string]*sql.DB {
+	pools := s.pools()
 	if s.replica != nil {
-		stats["replica"] = s.replica.db.Stats()
+		pools["replica"] = s.replica.db
 	}
-	return stats
+	return pools
 }
 
 // pools are those that must work.
