@@ -57,9 +57,7 @@ serve" or original servers, and changes nothing. Ctrl-C ends it.`,
 }
 
 // openFeed opens the store for reading alone, and the cipher of its texts.
-func (p *place) openFeed(ctx context.Context) (
-	feed *records.Feed, texts chat.TextCipher, err error,
-) {
+func (p *place) openFeed(ctx context.Context) (feed *records.Feed, texts chat.TextCipher, err error) {
 	path, _, err := p.configured()
 	if err != nil {
 		return nil, texts, err
