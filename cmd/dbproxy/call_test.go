@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
@@ -18,7 +18,7 @@ import (
 // Every example is taken by a proxy that has the people it speaks of, and is not refused.
 func TestCallExamples(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	addr := serveHere(t, data)
+	addr, _ := serveHere(t, serving{data: data})
 	for _, name := range []string{"ann", "bob", "cy"} {
 		execute(t, "secret\n", "user", "add", name, "--data", data)
 	}
@@ -61,35 +61,20 @@ func try(t *testing.T, stdin string, args ...string) (out, notes string, err err
 	return stdout.String(), stderr.String(), err
 }
 
-// serveHere serves in this process until the test ends, and returns the address.
-func serveHere(t *testing.T, data string) (addr string) {
+// serveHere serves in this process until stop, or the end of the test.
+func serveHere(t *testing.T, s serving) (addr string, stop func()) {
 	t.Helper()
-	lines, log := io.Pipe()
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		logger := slog.New(slog.NewJSONHandler(log, nil))
-		err := serving{data: data, listen: []string{"127.0.0.1:0"}, log: logger}.run(ctx)
-		log.Close()
-		ended <- err
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
+	addr, end, err := startHere(context.Background(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		if err := end(); err != nil {
 			t.Error(err)
 		}
 	})
-	for in := json.NewDecoder(lines); addr == ""; {
-		var line struct{ Msg, Addr string }
-		if err := in.Decode(&line); err != nil {
-			t.Fatalf("the proxy did not start: %v", err)
-		}
-		if line.Msg == "listening" {
-			addr = line.Addr
-		}
-	}
-	go io.Copy(io.Discard, lines)
-	return addr
+	t.Cleanup(stop)
+	return addr, stop
 }
 
 // frame is a frame as a proxy sends it; the service is the first byte of the command.

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -134,26 +131,6 @@ func sit(t *testing.T, addr, name string) *seat {
 
 // demoProxy runs a proxy with the demo company until stop, or the end of the test.
 func demoProxy(t *testing.T) (addr string, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	listening, ended := make(chan string, 1), make(chan error, 1)
-	s := serving{
-		data: t.TempDir(), listen: []string{"127.0.0.1:0"}, demo: true,
-		log:   slog.New(slog.DiscardHandler),
-		ready: func(addr string, _ company.State) { listening <- addr },
-	}
-	go func() { ended <- s.run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(stop)
-	select {
-	case addr = <-listening:
-	case err := <-ended:
-		ended <- nil
-		t.Fatal(err)
-	}
-	return addr, stop
+	t.Helper()
+	return serveHere(t, serving{data: t.TempDir(), demo: true})
 }

@@ -162,10 +162,10 @@ func (p *play) tell(ctx context.Context, req proto.Message) error {
 	return p.Client.Post(ctx, req)
 }
 
-// expect is an error if what came is not what must come.
-func expect[T comparable](what string, got, want T) error {
-	if got == want {
-		return nil
+// expect is an error if what came is not what must come, but first of all err, if there is one.
+func expect[T comparable](err error, what string, got, want T) error {
+	if err != nil || got == want {
+		return err
 	}
 	return fmt.Errorf("%s: expected %v, got %v", what, want, got)
 }

@@ -26,9 +26,7 @@ func (p *play) drain(ctx context.Context) (said string, err error) {
 		return "", err
 	}
 	stored, err := p.countStored(ctx, dir)
-	if err == nil {
-		err = expect("messages after starting it again", stored, inFlight)
-	}
+	err = expect(err, "messages after starting it again", stored, inFlight)
 	return fmt.Sprintf("a second proxy is stopped with %d in flight: all are stored", inFlight), err
 }
 
@@ -44,7 +42,7 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 	}
 	defer c.Close()
 	if n, err := newest(ctx, c); err != nil || n != 0 { // an answer: it serves this connection
-		return errors.Join(err, expect("newest message of a new proxy", n, 0), stop())
+		return errors.Join(expect(err, "newest message of a new proxy", n, 0), stop())
 	}
 	stopped := make(chan error, 1)
 	ids, err := burst(ctx, c, func(i int) *impb.IMMsgData {

@@ -15,12 +15,8 @@ func (p *play) createGroup(ctx context.Context) (string, error) {
 		GroupName: proto.String("演示 demo"), GroupAvatar: proto.String(""),
 		MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
 	})
-	if err == nil {
-		err = expect("result_code", answer.GetResultCode(), 0)
-	}
-	if err == nil {
-		err = expect("number of members", len(answer.GetUserIdList()), 3)
-	}
+	err = expect(err, "result_code", answer.GetResultCode(), 0)
+	err = expect(err, "number of members", len(answer.GetUserIdList()), 3)
 	p.group = answer.GetGroupId()
 	return fmt.Sprintf("emma makes group %d, \"演示 demo\", with frank and 王小明", p.group), err
 }
@@ -28,9 +24,7 @@ func (p *play) createGroup(ctx context.Context) (string, error) {
 func (p *play) talkInGroup(ctx context.Context) (string, error) {
 	answer, err := ask[*impb.IMMsgData](ctx, p.Client,
 		message(p.emma.id, p.group, impb.MsgType_MSG_TYPE_GROUP_TEXT, []byte("大家好, everybody")))
-	if err == nil {
-		err = expect("msg_id", answer.GetMsgId(), 1)
-	}
+	err = expect(err, "msg_id", answer.GetMsgId(), 1)
 	if err != nil {
 		return "", err
 	}
@@ -39,9 +33,7 @@ func (p *play) talkInGroup(ctx context.Context) (string, error) {
 		unread uint32
 	}{{p.emma, 0}, {p.frank, 1}, {p.ming, 1}} {
 		n, err := p.unreadOf(ctx, who.person, group, p.group)
-		if err == nil {
-			err = expect(who.name+"'s unread messages", n, who.unread)
-		}
+		err = expect(err, who.name+"'s unread messages", n, who.unread)
 		if err != nil {
 			return "", err
 		}
@@ -50,9 +42,7 @@ func (p *play) talkInGroup(ctx context.Context) (string, error) {
 		return "", err
 	}
 	n, err := p.unreadOf(ctx, p.frank, group, p.group)
-	if err == nil {
-		err = expect("frank's unread messages after reading", n, 0)
-	}
+	err = expect(err, "frank's unread messages after reading", n, 0)
 	return "emma greets it: unread for the others, until frank reads it", err
 }
 
@@ -61,9 +51,7 @@ func (p *play) outsider(ctx context.Context) (string, error) {
 		UserId: &p.carol.id, SessionType: group.Enum(), SessionId: &p.group,
 		MsgIdBegin: proto.Uint32(0), MsgCnt: proto.Uint32(10),
 	})
-	if err == nil {
-		err = expect("messages that carol sees", len(answer.GetMsgList()), 0)
-	}
+	err = expect(err, "messages that carol sees", len(answer.GetMsgList()), 0)
 	return "carol, who is not in it, sees none of its messages", err
 }
 
@@ -72,12 +60,8 @@ func (p *play) endGroup(ctx context.Context) (string, error) {
 		UserId: &p.emma.id, ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL.Enum(),
 		GroupId: &p.group, MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
 	})
-	if err == nil {
-		err = expect("result_code", gone.GetResultCode(), 0)
-	}
-	if err == nil {
-		err = expect("members left", len(gone.GetCurUserIdList()), 0)
-	}
+	err = expect(err, "result_code", gone.GetResultCode(), 0)
+	err = expect(err, "members left", len(gone.GetCurUserIdList()), 0)
 	if err != nil {
 		return "", err
 	}
@@ -85,8 +69,6 @@ func (p *play) endGroup(ctx context.Context) (string, error) {
 		UserId:           &p.emma.id,
 		GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &p.group, Version: proto.Uint32(0)}},
 	})
-	if err == nil {
-		err = expect("groups found", len(info.GetGroupInfoList()), 0)
-	}
+	err = expect(err, "groups found", len(info.GetGroupInfoList()), 0)
 	return "emma lets everybody go: without members the group is gone", err
 }

@@ -71,28 +71,21 @@ func (p *play) login(ctx context.Context) (string, error) {
 	answer, err := ask[*impb.IMValidateRsp](ctx, p.Client, &impb.IMValidateReq{
 		UserName: &p.emma.name, Password: proto.String(client.WirePassword(company.Password)),
 	})
-	if err == nil {
-		err = expect("result_code", answer.GetResultCode(), 0)
-	}
-	if err == nil {
-		err = expect("user_id", answer.GetUserInfo().GetUserId(), p.emma.id)
-	}
+	err = expect(err, "result_code", answer.GetResultCode(), 0)
+	err = expect(err, "user_id", answer.GetUserInfo().GetUserId(), p.emma.id)
 	nick := answer.GetUserInfo().GetUserNickName()
 	return fmt.Sprintf("emma logs in: %s, user %d", nick, p.emma.id), err
 }
 
 func (p *play) wrongPassword(ctx context.Context) (string, error) {
 	code, err := p.tryLogin(ctx, p.emma.name, "guess")
-	if err == nil {
-		err = expect("code of a wrong password", code, 1)
-	}
+	err = expect(err, "code of a wrong password", code, 1)
 	if err != nil {
 		return "", err
 	}
-	if code, err = p.tryLogin(ctx, p.emma.name, company.Password); err == nil {
-		err = expect("code of the right one after it", code, 0)
-	}
-	return "emma's wrong password: code 1; then the right one: code 0", err
+	code, err = p.tryLogin(ctx, p.emma.name, company.Password)
+	return "emma's wrong password: code 1; then the right one: code 0",
+		expect(err, "code of the right one after it", code, 0)
 }
 
 // lockout locks a login name out: one that nobody has, as it stays so for half an hour.
@@ -101,14 +94,11 @@ func (p *play) lockout(ctx context.Context) (string, error) {
 	name := "nobody-" + strings.ToLower(rand.Text()[:8])
 	for i := range tries + 1 {
 		code, err := p.tryLogin(ctx, name, "guess")
-		if err != nil {
-			return "", err
-		}
 		want := uint32(1)
 		if i == tries {
 			want = 6
 		}
-		if err := expect(fmt.Sprintf("code of try %d", i+1), code, want); err != nil {
+		if err := expect(err, fmt.Sprintf("code of try %d", i+1), code, want); err != nil {
 			return "", err
 		}
 	}
@@ -135,9 +125,7 @@ func (p *play) offlineFile(ctx context.Context) (string, error) {
 		return "", err
 	}
 	file, err := waits()
-	if err == nil {
-		err = expect("file that waits for frank", file.GetFileName(), "计划 plan.txt")
-	}
+	err = expect(err, "file that waits for frank", file.GetFileName(), "计划 plan.txt")
 	if err != nil {
 		return "", err
 	}
@@ -147,8 +135,7 @@ func (p *play) offlineFile(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if file, err = waits(); err == nil {
-		err = expect("a note is left after frank fetched the file", file != nil, false)
-	}
-	return "计划 plan.txt waits for frank until he has fetched it", err
+	file, err = waits()
+	return "计划 plan.txt waits for frank until he has fetched it",
+		expect(err, "a note is left after frank fetched the file", file != nil, false)
 }

@@ -49,7 +49,7 @@ func (p *play) send(ctx context.Context) (string, error) {
 	p.first = before + 1
 	p.last = answer.GetMsgId()
 	return fmt.Sprintf("emma writes \"Hi Frank, 你好!\" to frank: stored as %d", p.last),
-		expect("msg_id", p.last, p.first)
+		expect(nil, "msg_id", p.last, p.first)
 }
 
 // order sends many messages without waiting. Their ids and their answers must come in the order in
@@ -61,9 +61,7 @@ func (p *play) order(ctx context.Context) (string, error) {
 	})
 	took := time.Since(began)
 	for i, id := range ids {
-		if err == nil {
-			err = expect(fmt.Sprintf("msg_id of answer %d", i+1), id, p.last+uint32(i)+1)
-		}
+		err = expect(err, fmt.Sprintf("msg_id of answer %d", i+1), id, p.last+uint32(i)+1)
 	}
 	if err != nil {
 		return "", err
@@ -126,9 +124,7 @@ func (p *play) unreadOf(
 
 func (p *play) unread(ctx context.Context) (string, error) {
 	n, err := p.unreadOf(ctx, p.frank, pair, p.emma.id)
-	if err == nil {
-		err = expect("unread messages", n, p.unreadBefore+p.last-p.first+1)
-	}
+	err = expect(err, "unread messages", n, p.unreadBefore+p.last-p.first+1)
 	return fmt.Sprintf("frank has %d unread messages from emma", n), err
 }
 
@@ -146,9 +142,7 @@ func (p *play) read(ctx context.Context) (string, error) {
 		return "", err
 	}
 	n, err := p.unreadOf(ctx, p.frank, pair, p.emma.id)
-	if err == nil {
-		err = expect("unread messages after reading", n, 0)
-	}
+	err = expect(err, "unread messages after reading", n, 0)
 	return "frank reads them: none is unread any more", err
 }
 
@@ -173,12 +167,10 @@ func (p *play) page(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("the page from message %d on: expected messages, got none", next)
 		}
 		for _, m := range messages {
-			if err := expect("next message on the page", m.GetMsgId(), next); err != nil {
-				return "", err
-			}
+			err := expect(nil, "next message on the page", m.GetMsgId(), next)
 			if i := int(next) - int(p.first); i > 0 {
 				want := fmt.Sprintf("message %d of %d", i, inFlight)
-				err = expect(fmt.Sprintf("message %d", next), string(m.GetMsgData()), want)
+				err = expect(err, fmt.Sprintf("message %d", next), string(m.GetMsgData()), want)
 			}
 			if err != nil {
 				return "", err
@@ -206,9 +198,7 @@ func (p *play) session(ctx context.Context, who, peer person) (*impb.ContactSess
 func (p *play) recent(ctx context.Context) (string, error) {
 	for _, who := range [][2]person{{p.emma, p.frank}, {p.frank, p.emma}} {
 		s, err := p.session(ctx, who[0], who[1])
-		if err == nil {
-			err = expect("last message in "+who[0].name+"'s list", s.GetLatestMsgId(), p.last)
-		}
+		err = expect(err, "last message in "+who[0].name+"'s list", s.GetLatestMsgId(), p.last)
 		if err != nil {
 			return "", err
 		}
@@ -220,17 +210,13 @@ func (p *play) voice(ctx context.Context) (string, error) {
 	data := company.VoiceData(company.ChimeSeconds, company.Chime())
 	sent := message(p.emma.id, p.frank.id, impb.MsgType_MSG_TYPE_SINGLE_AUDIO, data)
 	answer, err := ask[*impb.IMMsgData](ctx, p.Client, sent)
-	if err == nil {
-		err = expect("msg_id", answer.GetMsgId(), p.last+1)
-	}
+	err = expect(err, "msg_id", answer.GetMsgId(), p.last+1)
 	if err != nil {
 		return "", err
 	}
 	p.last++
 	page, err := p.pageFor(ctx, p.last, 1)
-	if err == nil {
-		err = expect("messages on a page of one", len(page), 1)
-	}
+	err = expect(err, "messages on a page of one", len(page), 1)
 	if err != nil {
 		return "", err
 	}
@@ -255,17 +241,13 @@ func (p *play) refused(ctx context.Context) (string, error) {
 		{"a message to oneself", text(p.emma, p.emma, "note to self")},
 	} {
 		answer, err := ask[*impb.IMMsgData](ctx, p.Client, bad.m)
-		if err == nil {
-			err = expect("msg_id of "+bad.what, answer.GetMsgId(), 0)
-		}
+		err = expect(err, "msg_id of "+bad.what, answer.GetMsgId(), 0)
 		if err != nil {
 			return "", err
 		}
 	}
 	after, err := p.latest(ctx)
-	if err == nil {
-		err = expect("newest message", after, before)
-	}
+	err = expect(err, "newest message", after, before)
 	return "4097 characters, and a message to oneself: not stored, id 0", err
 }
 
@@ -282,18 +264,13 @@ func (p *play) tidy(ctx context.Context) (string, error) {
 		answer, err := ask[*impb.IMRemoveSessionRsp](ctx, p.Client, &impb.IMRemoveSessionReq{
 			UserId: &who[0].id, SessionType: pair.Enum(), SessionId: &who[1].id,
 		})
-		if err == nil {
-			what := "result_code of removing the talk from " + who[0].name + "'s list"
-			err = expect(what, answer.GetResultCode(), 0)
-		}
-		if err != nil {
+		what := "result_code of removing the talk from " + who[0].name + "'s list"
+		if err := expect(err, what, answer.GetResultCode(), 0); err != nil {
 			return "", err
 		}
 		said = "nothing of it is unread; the talk is off both lists again"
 	}
 	n, err := p.unreadOf(ctx, p.frank, pair, p.emma.id)
-	if err == nil {
-		err = expect("unread messages", n, 0)
-	}
+	err = expect(err, "unread messages", n, 0)
 	return said, err
 }
