@@ -47,7 +47,6 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	root.AddCommand(serveCommand(), migrateCommand(), doctorCommand(), userCommand(), departmentCommand(), groupCommand(), callCommand(), versionCommand())
 	root.AddCommand(configCommand())
 	root.AddCommand(demoCommand(), chatCommand(), tailCommand())
-	root.AddCommand(manCommand())
 	addCompletion(root)
 	polish(root)
 	return root
