@@ -34,7 +34,7 @@ refused without --same-name.`,
   dbproxy department add 后端 --parent Engineering --priority 2`,
 		Args: oneArg("the department's name"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	var d chat.Department
 	parent := c.Flags().String("parent", "", "the department above it, by id or `name` (default: none)")
 	c.Flags().Uint32Var(&d.Priority, "priority", 0, "the `place` among its neighbours in clients' lists")
@@ -94,7 +94,7 @@ updated (Unix seconds).`,
 		Example: "  dbproxy department list\n  dbproxy department list --json",
 		Args:    cobra.NoArgs,
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
+	data, asJSON := targetFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			list, err := listDepartments(c, store)

@@ -23,7 +23,7 @@ parent is refused without --same-name.`,
   dbproxy department edit 3 --name 产品部`,
 		Args: oneArg("the id or name of a department"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	f := c.Flags()
 	name := f.String("name", "", "the new `name`")
 	parent := f.String("parent", "", "the department above it, by id or `name` (0: none)")
@@ -74,7 +74,7 @@ reopen" takes it back.`,
 		Example: "  dbproxy department close Engineering",
 		Args:    oneArg("the id or name of a department"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			list, err := listDepartments(c, store)
@@ -128,7 +128,7 @@ there is an open one of its name under its parent it is refused without
 		Args:    oneArg("the id or name of a department"),
 	}
 	sameName := sameNameFlag(c)
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			return changeDepartment(c, store, args[0], *sameName, func(d *chat.Department) string {

@@ -27,7 +27,7 @@ const secondLook = time.Second
 
 // examining is what "dbproxy doctor" is asked for.
 type examining struct {
-	where                          *place
+	where                          *target
 	cmd                            *cobra.Command
 	repair, original, asJSON, sure bool
 }
@@ -65,7 +65,7 @@ docs/doctor.md explains every finding.`,
 			return nil
 		},
 	}
-	e := examining{where: placeFlags(c), cmd: c}
+	e := examining{where: targetFlags(c), cmd: c}
 	f := c.Flags()
 	f.BoolVar(&e.repair, "repair", false, "mend what can be mended without loss")
 	f.BoolVar(&e.original, "before-original", false, "look whether an original server may take over; with --repair, make it so")

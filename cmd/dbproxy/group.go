@@ -96,7 +96,7 @@ The JSON is an array of objects with the fields
 		Example: "  dbproxy group list\n  dbproxy group list --member ann\n  dbproxy group list --json",
 		Args:    cobra.NoArgs,
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
+	data, asJSON := targetFlags(c), jsonFlag(c)
 	member := c.Flags().String("member", "", "only groups with this `user`, by id or login name")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
@@ -184,7 +184,7 @@ and members, an array of objects with the fields id, name, nick, status (as of
 		Example: "  dbproxy group show 1\n  dbproxy group show engineering --json",
 		Args:    oneArg("the id or name of a group"),
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
+	data, asJSON := targetFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			g, err := admin.FindGroup(c.Context(), store, args[0])

@@ -31,7 +31,7 @@ they like.`,
   dbproxy group create 值班 --creator 1 --members 1,2 --type temporary`,
 		Args: oneArg("the group's name"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	f := c.Flags()
 	creator := f.String("creator", "", "the `user` who makes it, by id or login name; required")
 	members := f.StringSlice("members", nil, "its `users`, by id or login name, with commas; required")
@@ -127,7 +127,7 @@ what is said in it from now on.`,
 		Example: "  dbproxy group add engineering carol\n  dbproxy group add 2 carol 4",
 	}
 	c.Args = groupAndUsers
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			said, err := addMembers(c.Context(), store, args[0], args[1:])
@@ -202,7 +202,7 @@ cannot be brought back, so removing all members needs --dissolve.`,
 		Example: "  dbproxy group remove engineering carol\n  dbproxy group remove 2 carol 4",
 	}
 	c.Args = groupAndUsers
-	data := placeFlags(c)
+	data := targetFlags(c)
 	dissolve := c.Flags().Bool("dissolve", false, "end the group if nobody is left")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {

@@ -29,7 +29,7 @@ Without --data and --config it takes ./dbproxyserver.conf if there is one, else
   dbproxy migrate --config dbproxyserver.conf --dry-run`,
 		Args: cobra.NoArgs,
 	}
-	where := placeFlags(c)
+	where := targetFlags(c)
 	m := migration{cmd: c}
 	c.Flags().BoolVar(&m.yes, "yes", false, "with --config: do not ask")
 	c.Flags().BoolVar(&m.dryRun, "dry-run", false, "with --config: print the statements as a script for mysql, and run none")

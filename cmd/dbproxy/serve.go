@@ -87,7 +87,7 @@ reaches that address sees all of it: keep it to operators.`,
   dbproxy serve --demo --data /tmp/demo # a made-up company to try things on`,
 		Args: cobra.NoArgs,
 	}
-	where := placeFlags(c)
+	where := targetFlags(c)
 	listen := c.Flags().String("listen", defaultAddr, "the `address` to listen on; with --config, ListenIP and ListenPort say it")
 	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off; with --config, AdminListen says it")
 	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")

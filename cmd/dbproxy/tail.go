@@ -29,7 +29,7 @@ serve" or original servers, and changes nothing. Ctrl-C ends it.`,
   dbproxy tail --lines 0 --count 1 --content # wait for the next message`,
 		Args: cobra.NoArgs,
 	}
-	where := placeFlags(c)
+	where := targetFlags(c)
 	opt := tail.Options{Every: 250 * time.Millisecond}
 	f := c.Flags()
 	f.IntVar(&opt.Last, "lines", 10, "begin with the last `n` messages there are")
@@ -57,7 +57,7 @@ serve" or original servers, and changes nothing. Ctrl-C ends it.`,
 }
 
 // openFeed opens the store for reading alone, and the cipher of its texts.
-func (p *place) openFeed(ctx context.Context) (feed *records.Feed, texts chat.TextCipher, err error) {
+func (p *target) openFeed(ctx context.Context) (feed *records.Feed, texts chat.TextCipher, err error) {
 	path, _, err := p.configured()
 	if err != nil {
 		return nil, texts, err

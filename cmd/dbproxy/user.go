@@ -44,7 +44,7 @@ input (its first line); it is never an argument, where others could see it.`,
   echo secret | dbproxy user add 赵敏 --nick 敏敏 --sex female`,
 		Args: oneArg("the name to log in with"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	var u chat.User
 	words := fieldFlags(c, &u, func(f chat.UserField) bool { return f.Name != "name" && !f.Own },
 		func(f chat.UserField) string {

@@ -26,7 +26,7 @@ new name from now on.`,
   dbproxy user edit 3 --name caroline`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	var u chat.User
 	f := c.Flags()
 	words := fieldFlags(c, &u, func(chat.UserField) bool { return true }, func(f chat.UserField) string {
@@ -106,7 +106,7 @@ failed logins stays so: "dbproxy user unlock" ends that.`,
   echo secret | dbproxy user passwd 2`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			u, err := admin.FindUser(c.Context(), store, args[0])
@@ -162,7 +162,7 @@ with which one can log in, whatever it was before. The password is the old one.`
 // userStatusCommand makes a command that gives a person a status; done and already are what it says then.
 func userStatusCommand(c *cobra.Command, status uint32, done, already string) *cobra.Command {
 	c.Args = oneArg("the id or login name of a person")
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			text, err := setStatus(c.Context(), store, args[0], status, done, already)

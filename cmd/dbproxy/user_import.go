@@ -56,7 +56,7 @@ get what their line says; empty cells leave what is there.`,
   dbproxy user import - --update < people.csv`,
 		Args: oneArg("a CSV file, or - for standard input"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	var im importing
 	f := c.Flags()
 	f.BoolVar(&im.dryRun, "dry-run", false, "say what would happen, and change nothing")

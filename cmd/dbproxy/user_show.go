@@ -66,7 +66,7 @@ The JSON is an array of objects with the fields
   dbproxy user list --json`,
 		Args: cobra.NoArgs,
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
+	data, asJSON := targetFlags(c), jsonFlag(c)
 	department := c.Flags().String("department", "", "only those of this department (id or `name`; 0: none)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
@@ -135,7 +135,7 @@ away) and groups, an array of objects with the fields
   dbproxy user show 2 --json`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
+	data, asJSON := targetFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withLocks(c.Context(), func(store *records.Store, locks locks) error {
 			u, err := admin.FindUser(c.Context(), store, args[0])

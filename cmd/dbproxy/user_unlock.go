@@ -39,7 +39,7 @@ nobody can be unlocked.`,
   dbproxy user unlock 2`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withLocks(c.Context(), func(store *records.Store, locks locks) error {
 			said, err := unlock(c.Context(), store, locks, args[0])
