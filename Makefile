@@ -7,6 +7,9 @@ COMMIT  = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 DATA   ?= ./data
 PREFIX ?= /usr/local
 PROGRAM = db_proxy_server
+# The packages whose tests may run beside each other. Those under test/ load servers, and run one
+# after the other.
+NO_SERVERS = $$($(GO) list ./... | grep -v /dbproxy/test/)
 
 .DEFAULT_GOAL = help
 .PHONY: help build install run test race faults \
@@ -40,31 +43,35 @@ run: build ## Serve a demo company on 127.0.0.1:10600, data in ./data
 
 test: ## Run all tests; installs by apt-get what they need
 	@test/install-servers
-	$(GO) test -timeout 40m ./...
+	$(GO) test -timeout 40m $(NO_SERVERS)
+	$(GO) test -p 1 -timeout 40m ./test/...
 
 race: ## Run all tests with the race detector (needs gcc)
 	@test/install-servers
-	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m $(NO_SERVERS)
+	CGO_ENABLED=1 $(GO) test -race -p 1 -timeout 40m ./test/...
 
 faults: ## Break MySQL, Redis, proxies (FAULT=TestX; RACE=1)
 	@test/install-servers
-	RACE=$(RACE) FAULTS=$(or $(FAULTS),full) $(GO) test ./test -v -timeout 60m \
-	  -run "^($(or $(FAULT),$$(grep -hoE '^func Test\w+' test/faults_*_test.go | cut -c6- | paste -sd'|')|TestKilledUnderLoad|TestDrain))$$"
+	RACE=$(RACE) FAULTS=$(or $(FAULTS),full) $(GO) test ./test/faults ./test/crash ./test/soak \
+	  -v -p 1 -timeout 60m $(if $(FAULT),-run '^($(FAULT))$$')
 
 charsets: ## Try hostile text on servers that impose character sets
 	@test/install-servers
-	CHARSETS=all $(GO) test ./test -v -timeout 60m -run '^TestNastyTexts$$'
+	CHARSETS=all $(GO) test ./test/input -v -timeout 60m -run '^TestNastyTexts$$'
 
 galera: ## Load on two nodes of a Galera, with faults (RACE=1)
 	@test/install-servers
-	RACE=$(RACE) FAULTS=full $(GO) test ./test ./test/rig/servers ./internal/records -v -count=1 -p 1 -parallel 1 \
-	  -timeout 30m -run "^Test(Galera|Nodes?[A-Z])|^($$(awk -F '[ (]' '/^func Test/ { f = $$2 } \
-	  /onEngines\(t, / { print f }' test/*_test.go | sort -u | paste -sd'|'))$$/^galera$$"
+	RACE=$(RACE) FAULTS=full $(GO) test ./test/order ./test/crash ./test/faults ./test/soak \
+	  ./test/rig/servers ./internal/records -v -count=1 -p 1 -parallel 1 -timeout 30m \
+	  -run "^Test(Galera|Nodes?[A-Z])|^($$(awk -F '[ (]' '/^func Test/ { f = $$2 } \
+	  /OnEngines\(t, / { print f }' test/*/*_test.go | sort -u | paste -sd'|'))$$/^galera$$"
 
 soak: ## Half an hour of load and faults (SOAK=2m; RACE=1)
 	@test/install-servers
 	@mkdir -p bin
-	RACE=$(RACE) $(GO) test ./test -v -count=1 -timeout 0 -run '^TestSoak$$' -soak $(or $(SOAK),30m) -soakreport $(CURDIR)/bin/soak.md
+	RACE=$(RACE) $(GO) test ./test/soak -v -count=1 -timeout 0 -run '^TestSoak$$' \
+	  -soak $(or $(SOAK),30m) -soakreport $(CURDIR)/bin/soak.md
 
 lint: generate-check ## Check format, vet, staticcheck, generated code, go.mod
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' ':!internal/impb')); \

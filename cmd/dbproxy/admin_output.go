@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // jsonFlag gives a command that shows something the flag for programs.
@@ -52,3 +54,6 @@ func orDash(text string) string {
 	}
 	return text
 }
+
+// printable is text from elsewhere as it may go to a terminal, exactly what it is.
+var printable = terminal.Printable

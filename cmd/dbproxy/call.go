@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/call"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // What "dbproxy call" exits with, besides 0 and 1.
@@ -20,13 +23,10 @@ const (
 
 // calling is what "dbproxy call" is asked for.
 type calling struct {
-	addr        string
-	timeout     time.Duration
-	raw, decode bool
-	texts       func() (chat.TextCipher, error) // for decode
-	data        callData
-	in          io.Reader
-	out, notes  io.Writer // notes is standard error
+	call.Call
+	list, describe, example, decode bool
+	data                            call.Data
+	texts                           func() (chat.TextCipher, error) // for decode
 }
 
 func callCommand() *cobra.Command {
@@ -55,69 +55,131 @@ The exit code says what became of it:
   dbproxy call IMGetMsgListReq '{"user_id": 2, "session_id": 1}' --decode
   dbproxy call --example IMUnreadMsgCntReq | dbproxy call IMUnreadMsgCntReq -`,
 	}
-	var call calling
-	f := c.Flags()
-	f.SortFlags = false
-	list := f.Bool("list", false, "list all requests")
-	describe := f.Bool("describe", false, "explain MESSAGE, its fields and its answer")
-	example := f.Bool("example", false, "print JSON for MESSAGE, filled, to be edited")
-	f.StringVar(&call.data.text, "text", "", "fill the message's data (msg_data) with `text`")
-	f.StringVar(&call.data.file, "file", "", "fill it with what is in a file of that `name`")
-	f.Uint32Var(&call.data.seconds, "voice", 0, "with --file: a voice message of so many `seconds`")
-	f.BoolVar(&call.decode, "decode", false,
-		"show bytes as text, decrypted; as \"base64:...\" if they are none")
-	f.BoolVar(&call.raw, "raw", false, "show the frames, explained, on standard error")
-	call.texts = textsFlag(c)
-	f.StringVar(&call.addr, "addr", "127.0.0.1:10600", "the proxy's `address`")
-	f.DurationVar(&call.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
-	c.MarkFlagsMutuallyExclusive("list", "describe", "example")
-	c.Args = func(c *cobra.Command, args []string) error { return checkCallArgs(args, *list, *describe || *example) }
+	var a calling
+	a.flags(c)
+	c.Args = func(_ *cobra.Command, args []string) error { return a.checkArgs(args) }
 	c.ValidArgsFunction = completeRequests
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if call.timeout <= 0 {
-			return fmt.Errorf("--timeout %v: must be above 0, such as 5s or 300ms", call.timeout)
-		}
-		call.in, call.out, call.notes = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
-		call.data.isText, call.data.isVoice = f.Changed("text"), f.Changed("voice")
-		if *list {
-			return call.list()
-		}
-		e, err := catalog.Lookup(args[0])
-		if answered, ok := catalog.LookupAnswer(args[0]); *describe && ok {
-			e, err = answered, nil
-		}
-		if err != nil {
-			return fmt.Errorf("%w (\"dbproxy call --list\" lists them all)", err)
-		}
-		switch {
-		case *describe:
-			return call.describe(e)
-		case *example:
-			return call.example(e)
-		}
-		return call.run(c.Context(), e, args[1:])
-	}
+	c.RunE = func(c *cobra.Command, args []string) error { return a.run(c, args) }
 	return c
 }
 
-// checkCallArgs wants nothing with --list, a request's name with --describe and --example, and else perhaps JSON, too.
-func checkCallArgs(args []string, list, about bool) error {
+// flags gives the command its flags.
+func (a *calling) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.SortFlags = false
+	f.BoolVar(&a.list, "list", false, "list all requests")
+	f.BoolVar(&a.describe, "describe", false, "explain MESSAGE, its fields and its answer")
+	f.BoolVar(&a.example, "example", false, "print JSON for MESSAGE, filled, to be edited")
+	f.StringVar(&a.data.Text, "text", "", "fill the message's data (msg_data) with `text`")
+	f.StringVar(&a.data.File, "file", "", "fill it with what is in a file of that `name`")
+	f.Uint32Var(&a.data.Seconds, "voice", 0, "with --file: a voice message of so many `seconds`")
+	f.BoolVar(&a.decode, "decode", false,
+		"show bytes as text, decrypted; as \"base64:...\" if they are none")
+	f.BoolVar(&a.Raw, "raw", false, "show the frames, explained, on standard error")
+	a.texts = textsFlag(c)
+	f.StringVar(&a.Addr, "addr", defaultAddr, "the proxy's `address`")
+	f.DurationVar(&a.Timeout, "timeout", 10*time.Second, "how long to wait for the answer")
+	c.MarkFlagsMutuallyExclusive("list", "describe", "example")
+}
+
+// run does what the flags ask for.
+func (a *calling) run(c *cobra.Command, args []string) error {
+	if a.Timeout <= 0 {
+		return fmt.Errorf("--timeout %v: must be above 0, such as 5s or 300ms", a.Timeout)
+	}
+	if a.list {
+		return call.List(c.OutOrStdout())
+	}
+	e, err := catalog.Lookup(args[0])
+	if answered, ok := catalog.LookupAnswer(args[0]); a.describe && ok {
+		e, err = answered, nil
+	}
 	switch {
-	case list && len(args) > 0:
-		return fmt.Errorf("--list lists all requests and takes no %q; to explain one: dbproxy call --describe %s", args[0], args[0])
-	case list:
+	case err != nil:
+		return fmt.Errorf("%w (\"dbproxy call --list\" lists them all)", err)
+	case a.describe:
+		return call.Describe(c.OutOrStdout(), e)
+	case a.example:
+		return call.Example(c.OutOrStdout(), e)
+	default:
+		return a.send(c, e, args[1:])
+	}
+}
+
+// send sends a request of kind e, with the JSON that args has or points to.
+func (a *calling) send(c *cobra.Command, e catalog.Entry, args []string) error {
+	text, err := requestJSON(c, args)
+	if err != nil {
+		return err
+	}
+	a.data.IsText, a.data.IsVoice = c.Flags().Changed("text"), c.Flags().Changed("voice")
+	req, err := call.Request(e, text, a.data)
+	if err != nil {
+		return err
+	}
+	if a.decode {
+		texts, err := a.texts()
+		if err != nil {
+			return err
+		}
+		a.Texts = &texts
+	}
+	a.Out, a.Notes = c.OutOrStdout(), c.ErrOrStderr()
+	err = a.Do(c.Context(), e, req)
+	if failed := (*call.Error)(nil); errors.As(err, &failed) {
+		code := exitUnanswered
+		if failed.Answered {
+			code = exitRefused
+		}
+		return &exitError{code, err}
+	}
+	return err
+}
+
+// requestJSON is the JSON that args has, or that standard input has where args say "-".
+func requestJSON(c *cobra.Command, args []string) (string, error) {
+	switch {
+	case len(args) == 0:
+		return "{}", nil
+	case args[0] != "-":
+		return args[0], nil
+	}
+	if terminal.Is(c.InOrStdin()) {
+		fmt.Fprintln(c.ErrOrStderr(), "Type the JSON of the request; Ctrl-D ends it.")
+	}
+	read := func() ([]byte, error) { return io.ReadAll(c.InOrStdin()) }
+	b, err := terminal.Interruptible(c.Context(), read)
+	if err != nil {
+		return "", fmt.Errorf("reading JSON from standard input: %w", err)
+	}
+	if strings.TrimSpace(string(b)) == "" {
+		return "", errors.New("standard input is empty; \"-\" reads JSON from it")
+	}
+	return string(b), nil
+}
+
+// checkArgs wants nothing with --list, the name of a request with --describe and --example, and else
+// perhaps JSON, too.
+func (a *calling) checkArgs(args []string) error {
+	switch {
+	case a.list && len(args) > 0:
+		return fmt.Errorf("--list lists all requests and takes no %q; to explain one: dbproxy call --describe %s",
+			args[0], args[0])
+	case a.list:
 		return nil
 	case len(args) == 0:
-		return errors.New(`which request? "dbproxy call --list" lists them, "dbproxy call --help" has examples`)
-	case about && len(args) > 1:
-		return fmt.Errorf("%q is one argument too many: --describe and --example want the name of a request", args[1])
+		return errors.New(`which request? "dbproxy call --list" lists them, ` +
+			`"dbproxy call --help" has examples`)
+	case (a.describe || a.example) && len(args) > 1:
+		return fmt.Errorf("%q is one argument too many: --describe and --example want the name of a request",
+			args[1])
 	case len(args) > 2:
 		return fmt.Errorf("%q is one argument too many; put the JSON into quotes: '{\"user_id\": 1}'", args[2])
 	}
 	return nil
 }
 
-// completeRequests completes the name of a request in the shell.
+// completeRequests completes the name of a request in a shell.
 func completeRequests(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

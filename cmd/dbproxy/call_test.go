@@ -11,13 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
-	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
-	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // Every example is taken by a proxy that has the people it speaks of, and is not refused.
@@ -158,100 +153,4 @@ func answerWith(t *testing.T, says string) string {
 		_, _ = io.WriteString(conn, says)
 	}()
 	return ln.Addr().String()
-}
-
-func TestDecodedJSONDiffersInBytesAlone(t *testing.T) {
-	kind := impb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum()
-	info := func(id uint32, data string) *impb.MsgInfo {
-		return &impb.MsgInfo{MsgId: &id, FromSessionId: &id, CreateTime: &id, MsgType: kind, MsgData: []byte(data)}
-	}
-	m := &impb.IMGetMsgListRsp{
-		UserId: proto.Uint32(1),
-		MsgList: []*impb.MsgInfo{info(1, "a <b> \"你好\" 👩‍👩‍👧\n"), info(2, "\x00\x00\x00\x03abc"), info(3, "\xff"), info(4, "\x1b[31m"),
-			info(5, "B4ARdOHy4UktX4x32eJ3vQ==")},
-		AttachData: []byte{},
-	}
-	for decode, want := range map[bool][]string{
-		false: {"YSA8Yj4gIuS9oOWlvSIg8J+RqeKAjfCfkanigI3wn5GnCg==", "AAAAA2FiYw==", "/w==", "G1szMW0=", "QjRBUmRPSHk0VWt0WDR4MzJlSjN2UT09"},
-		true:  {"a <b> \"你好\" 👩‍👩‍👧\n", "base64:AAAAA2FiYw==", "base64:/w==", "base64:G1szMW0=", "hello world!"},
-	} {
-		var decoded func(string, []byte) string
-		if decode {
-			texts, err := chat.NewTextCipher(chat.DefaultVoiceKey)
-			if err != nil {
-				t.Fatal(err)
-			}
-			decoded = decoding(texts)
-		}
-		text, err := formatJSON(m, decoded)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got struct {
-			UserID     int     `json:"user_id"`
-			AttachData *string `json:"attach_data"`
-			MsgList    []struct {
-				MsgID   int    `json:"msg_id"`
-				MsgType string `json:"msg_type"`
-				MsgData string `json:"msg_data"`
-			} `json:"msg_list"`
-		}
-		if err := json.Unmarshal(text, &got); err != nil {
-			t.Fatalf("%v in\n%s", err, text)
-		}
-		if got.UserID != 1 || got.AttachData == nil || *got.AttachData != "" || len(got.MsgList) != len(want) {
-			t.Fatalf("decode %v:\n%s", decode, text)
-		}
-		for i, w := range want {
-			if g := got.MsgList[i]; g.MsgData != w || g.MsgID != i+1 || g.MsgType != "MSG_TYPE_SINGLE_TEXT" {
-				t.Errorf("decode %v: got %+v, want the data %q", decode, g, w)
-			}
-		}
-		if decode && !bytes.Contains(text, []byte("<b>")) {
-			t.Errorf("< is not shown as it is:\n%s", text)
-		}
-	}
-}
-
-// Whatever comes, the explanation ends, shows all bytes, and fits a terminal.
-func TestExplainedFramesOfAnyKind(t *testing.T) {
-	whole := pdu.Frame{Service: 3, Command: 0x0301, Seq: 65535, Body: bytes.Repeat([]byte("ab"), 20)}.Append(nil)
-	heartbeat := pdu.Frame{Service: 7, Command: 0x0701}.Append(nil)
-	for name, stream := range map[string][]byte{
-		"two":        append(bytes.Clone(heartbeat), whole...),
-		"cut":        whole[:40],
-		"header cut": whole[:9],
-		"too short":  []byte("\x00\x00\x00\x05\x00\x01\x00\x00\x00\x00\x99\x99\x00\x00\x00\x00rest"),
-		"too long":   []byte("\xff\xff\xff\xff\x00\x01\x00\x00\xff\xff\x99\x99\xff\xff\xff\xffrest"),
-		"no frame":   []byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"),
-	} {
-		var out bytes.Buffer
-		explainFrames(&out, "received", stream)
-		shown := 0
-		for line := range strings.Lines(out.String()) {
-			if terminal.Width(strings.TrimSuffix(line, "\n")) > lineWidth {
-				t.Errorf("%s: %q is wider than %d columns", name, line, lineWidth)
-			}
-			if _, text, ok := strings.Cut(line, "  |"); ok {
-				shown += len(strings.TrimSuffix(text, "|\n"))
-			}
-		}
-		headers := strings.Count(out.String(), "  version ")
-		if shown+headers*pdu.HeaderLen != len(stream) {
-			t.Errorf("%s: %d of %d bytes are shown:\n%s", name, shown+headers*pdu.HeaderLen, len(stream), &out)
-		}
-	}
-}
-
-func TestTextIsFoldedBetweenWords(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"", ""},
-		{"one two three", "  one two\n  three"},
-		{"one two\nthree", "  one two\n  three"},
-		{"unbreakable-anyhow x", "  unbreakable-anyhow\n  x"},
-	} {
-		if got := fold(c.text, "  ", 10); got != c.want {
-			t.Errorf("fold(%q) is %q, want %q", c.text, got, c.want)
-		}
-	}
 }

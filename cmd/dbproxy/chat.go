@@ -2,15 +2,10 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/teamtalk-go/dbproxy/internal/tryout/chatui"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
@@ -87,42 +82,11 @@ as if typed, and the exit code is 1 when one of them could not be done.`,
 // chatPassword asks for a password on a terminal, or reads it from the first line of in.
 func chatPassword(c *cobra.Command, in *bufio.Reader, name string, stdin bool) (string, error) {
 	if stdin {
-		line, err := in.ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("reading the password: %w", err)
-		}
-		return strings.TrimRight(line, "\r\n"), nil
+		return terminal.PipedPassword(c.Context(), in)
 	}
 	if !terminal.Is(c.InOrStdin()) {
-		return "", errors.New("no terminal to ask for the password on: give it as the first line of standard input, with --password-stdin")
+		return "", errors.New("no terminal to ask for the password on: " +
+			"give it as the first line of standard input, with --password-stdin")
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "Password of %s: ", name)
-	defer fmt.Fprintln(c.ErrOrStderr())
-	return readHidden(c.Context(), int(os.Stdin.Fd()))
-}
-
-// readHidden reads a line from a terminal without showing it, until ctx ends (Ctrl-C).
-func readHidden(ctx context.Context, fd int) (string, error) {
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", fmt.Errorf("reading the password: %w", err)
-	}
-	type result struct {
-		line []byte
-		err  error
-	}
-	typed := make(chan result, 1)
-	go func() {
-		line, err := term.ReadPassword(fd)
-		typed <- result{line, err}
-	}()
-	select {
-	case r := <-typed:
-		if r.err != nil {
-			return "", fmt.Errorf("reading the password: %w", r.err)
-		}
-		return string(r.line), nil
-	case <-ctx.Done():
-		return "", errors.Join(errors.New("no password was typed"), term.Restore(fd, before))
-	}
+	return terminal.Password(c.Context(), os.Stdin, c.ErrOrStderr(), "Password of "+name+": ")
 }

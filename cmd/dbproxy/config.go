@@ -65,11 +65,11 @@ Secrets are not shown. Mistakes are listed, all at once.`,
 		if *asJSON {
 			return showJSON(c.OutOrStdout(), settingsJSON(cfg))
 		}
-		t := table{{"KEY", "VALUE", "FROM"}}
+		t := terminal.Table{{"KEY", "VALUE", "FROM"}}
 		for _, s := range cfg.Settings() {
 			t = append(t, []string{s.Key, orDash(s.Value), fromOf(s)})
 		}
-		return t.writeFolded(c.OutOrStdout(), columns(c.OutOrStdout()), 1, 2)
+		return t.WriteFolded(c.OutOrStdout(), columns(c.OutOrStdout()), 1, 2)
 	}
 	return c
 }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
@@ -110,9 +110,9 @@ func count(subjects []checkup.Subject, g checkup.Grade) (n int) {
 func verdict(subjects []checkup.Subject, strict bool) error {
 	switch worst := checkup.Worst(subjects); {
 	case worst == checkup.Wrong:
-		return &exitError{exitWrong, errors.New(plural(count(subjects, checkup.Wrong), "item") + " wrong")}
+		return &exitError{exitWrong, errors.New(admin.Count(count(subjects, checkup.Wrong), "item") + " wrong")}
 	case worst == checkup.Doubtful && strict:
-		return &exitError{exitDoubtful, errors.New(plural(count(subjects, checkup.Doubtful), "item") + " doubtful")}
+		return &exitError{exitDoubtful, errors.New(admin.Count(count(subjects, checkup.Doubtful), "item") + " doubtful")}
 	default:
 		return nil
 	}
@@ -155,9 +155,9 @@ func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 	for _, s := range subjects {
 		fmt.Fprintf(out, "%s  %s\n", style.Bold(s.Name), printable(s.Where))
 		for _, f := range s.Findings {
-			lines := wrapped(printable(f.Text), width)
+			lines := terminal.Wrap(printable(f.Text), width)
 			if f.Mend != "" {
-				lines = append(lines, wrapped("Mend: "+printable(f.Mend), width)...)
+				lines = append(lines, terminal.Wrap("Mend: "+printable(f.Mend), width)...)
 			}
 			for i, line := range lines {
 				if i > 0 {
@@ -171,20 +171,4 @@ func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 	}
 	fmt.Fprintf(out, "%d good, %d doubtful, %d wrong\n", count(subjects, checkup.Good), count(subjects, checkup.Doubtful), count(subjects, checkup.Wrong))
 	return out.Flush()
-}
-
-// wrapped is text in lines of at most width places; only a word that is longer has one of its own. At least one line.
-func wrapped(text string, width int) (lines []string) {
-	line := ""
-	for _, word := range strings.Fields(text) {
-		switch {
-		case line == "":
-			line = word
-		case terminal.Width(line)+1+terminal.Width(word) > width:
-			lines, line = append(lines, line), word
-		default:
-			line += " " + word
-		}
-	}
-	return append(lines, line)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 func departmentCommand() *cobra.Command {
@@ -108,7 +109,7 @@ updated (Unix seconds).`,
 				_, err := fmt.Fprintln(c.OutOrStdout(), `There are no departments yet; "dbproxy department add NAME" makes one.`)
 				return err
 			}
-			t := table{{"ID", "NAME", "PARENT", "PRIORITY", "PEOPLE", "STATUS"}}
+			t := terminal.Table{{"ID", "NAME", "PARENT", "PRIORITY", "PEOPLE", "STATUS"}}
 			for _, d := range list {
 				parent := "-"
 				if d.Parent != 0 {
@@ -116,7 +117,7 @@ updated (Unix seconds).`,
 				}
 				t = append(t, []string{id(d.ID), d.Name, parent, id(d.Priority), fmt.Sprint(d.People), d.Status})
 			}
-			return t.writeWithin(c.OutOrStdout(), columns(c.OutOrStdout()), 1)
+			return t.WriteWithin(c.OutOrStdout(), columns(c.OutOrStdout()), 1)
 		})
 	}
 	return c

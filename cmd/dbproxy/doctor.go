@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -113,11 +111,7 @@ func (e *examining) repairing() string {
 	typed := "dbproxy doctor"
 	for _, name := range []string{"data", "config"} {
 		if f := e.cmd.Flags().Lookup(name); f.Changed {
-			value := f.Value.String()
-			if strings.ContainsAny(value, " \t\n'\"$&|;<>()*?[]{}\\`!#~") || value == "" {
-				value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
-			}
-			typed += " --" + name + " " + printable(value)
+			typed += " --" + name + " " + printable(terminal.ShellWord(f.Value.String()))
 		}
 	}
 	if e.original {
@@ -134,12 +128,12 @@ func (e *examining) ask(c *cobra.Command) error {
 	if !terminal.Is(c.InOrStdin()) {
 		return errors.New("--repair changes data: say --yes when nobody is there to be asked")
 	}
-	fmt.Fprint(c.ErrOrStderr(), "A repair changes data; \"dbproxy doctor\" alone shows what it would do.\nIs there a backup, and shall it begin? [y/N] ")
-	answer, err := bufio.NewReader(c.InOrStdin()).ReadString('\n')
-	if answer = strings.ToLower(strings.TrimSpace(answer)); err == nil && answer != "y" && answer != "yes" {
-		err = errors.New("nothing was changed")
+	fmt.Fprintln(c.ErrOrStderr(), "A repair changes data; \"dbproxy doctor\" alone shows what it would do.")
+	ask := terminal.NewQuestions(c.InOrStdin(), c.ErrOrStderr())
+	if !ask.Yes(c.Context(), "Is there a backup, and shall it begin?") {
+		return errors.New("nothing was changed")
 	}
-	return err
+	return nil
 }
 
 // open opens the store. Without a repair nothing is written to MySQL and Redis.

@@ -9,33 +9,38 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
+
+// reportWidth is how many cells a line of a report may take.
+const reportWidth = 80
 
 // writeReport prints what was found, for people, and first what that means.
 func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool) error {
 	var b strings.Builder
 	style := terminal.NewStyle(w)
-	said := fold(conclusion(report, e, complete), "", lineWidth)
+	said := terminal.Indent(conclusion(report, e, complete), "", reportWidth)
 	if report.Open() > 0 {
 		said = style.Red(said)
 	}
 	b.WriteString(said + "\n")
 	for _, f := range report.Findings {
-		head := fold(fmt.Sprintf("%s: %s: %s: %s", f.Severity, f.Kind, f.What, admin.Digits(f.Count)), "", lineWidth)
-		if f.Severity == doctor.Wrong {
+		head := terminal.Indent(fmt.Sprintf("%s: %s: %s: %s", f.Kind.Severity(), f.Kind, f.Kind.What(),
+			admin.Digits(f.Count)), "", reportWidth)
+		if f.Kind.Severity() == finding.Wrong {
 			head = style.Red(head)
 		}
 		b.WriteString(head + "\n")
 		for _, example := range f.Examples {
-			b.WriteString(fold(printable(example), "    ", lineWidth) + "\n")
+			b.WriteString(terminal.Indent(printable(example), "    ", reportWidth) + "\n")
 		}
 		if more := f.Count - len(f.Examples); more > 0 {
 			fmt.Fprintf(&b, "    … and %s more\n", admin.Digits(more))
 		}
-		b.WriteString(fold(fate(f, e.repair), "  ", lineWidth) + "\n")
+		b.WriteString(terminal.Indent(fate(f, e.repair), "  ", reportWidth) + "\n")
 		for _, left := range f.Left {
-			b.WriteString(fold("left: "+printable(left), "  ", lineWidth) + "\n")
+			b.WriteString(terminal.Indent("left: "+printable(left), "  ", reportWidth) + "\n")
 		}
 	}
 	if len(report.Ranges) > 0 {
@@ -75,7 +80,7 @@ func conclusion(report *doctor.Report, e *examining, complete bool) string {
 
 // mendable is whether a repair would do anything.
 func mendable(report *doctor.Report) bool {
-	return slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool { return f.Mend != "" })
+	return slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool { return f.Kind.Mend() != "" })
 }
 
 // mended is whether anything was.
@@ -87,7 +92,7 @@ func mended(report *doctor.Report) bool {
 func open(report *doctor.Report) (kinds []string) {
 	for _, f := range report.Findings {
 		if f.Open() {
-			kinds = append(kinds, f.Kind)
+			kinds = append(kinds, f.Kind.String())
 		}
 	}
 	return kinds
@@ -96,12 +101,12 @@ func open(report *doctor.Report) (kinds []string) {
 // fate is what a repair does about a finding, or has done.
 func fate(f doctor.Finding, repaired bool) string {
 	switch {
-	case f.Mend == "":
+	case f.Kind.Mend() == "":
 		return "only reported"
 	case repaired:
 		return "repaired: " + admin.Digits(f.Mended)
 	default:
-		return "--repair: " + f.Mend
+		return "--repair: " + f.Kind.Mend()
 	}
 }
 
@@ -137,8 +142,10 @@ type doctorJSON struct {
 func reportJSON(report *doctor.Report, err error) doctorJSON {
 	out := doctorJSON{Findings: []reportedJSON{}, Ranges: []rangeJSON{}, Complete: err == nil}
 	for _, f := range report.Findings {
-		out.Findings = append(out.Findings, reportedJSON{f.Kind, string(f.Severity), f.What, f.Count, notNil(f.Examples), f.Mend, f.Mended,
-			notNil(f.Left), f.Open()})
+		out.Findings = append(out.Findings, reportedJSON{
+			f.Kind.String(), string(f.Kind.Severity()), f.Kind.What(), f.Count, notNil(f.Examples),
+			f.Kind.Mend(), f.Mended, notNil(f.Left), f.Open(),
+		})
 	}
 	for _, r := range report.Ranges {
 		out.Ranges = append(out.Ranges, rangeJSON(r))

@@ -9,6 +9,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 func groupCommand() *cobra.Command {
@@ -143,11 +144,11 @@ func listGroups(c *cobra.Command, store *records.Store, groups []chat.GroupSumma
 	if err != nil {
 		return err
 	}
-	t := table{{"ID", "NAME", "TYPE", "CREATOR", "MEMBERS", "MESSAGES", "LAST TALK"}}
+	t := terminal.Table{{"ID", "NAME", "TYPE", "CREATOR", "MEMBERS", "MESSAGES", "LAST TALK"}}
 	for _, g := range groups {
 		t = append(t, []string{id(g.ID), g.Name, groupType(g.Type), people.name(g.Creator), id(g.Size), messagesOf(g), clock(g.LastTalk)})
 	}
-	return t.writeWithin(out, columns(out), 1, 3)
+	return t.WriteWithin(out, columns(out), 1, 3)
 }
 
 // userNames are the login names of users, by id.
@@ -242,7 +243,7 @@ func showGroup(c *cobra.Command, store *records.Store, g chat.GroupSummary, memb
 	if g.Creator != 0 {
 		creator = people.name(g.Creator) + " (" + id(g.Creator) + ")"
 	}
-	head := table{
+	head := terminal.Table{
 		{"ID", id(g.ID)},
 		{"NAME", g.Name},
 		{"TYPE", groupType(g.Type)},
@@ -253,13 +254,13 @@ func showGroup(c *cobra.Command, store *records.Store, g chat.GroupSummary, memb
 		{"LAST TALK", clock(g.LastTalk)},
 		{"MEMBERS", id(g.Size)},
 	}
-	if err := head.write(out); err != nil {
+	if err := head.Write(out); err != nil {
 		return err
 	}
-	t := table{{"ID", "NAME", "NICK", "STATUS", "JOINED"}}
+	t := terminal.Table{{"ID", "NAME", "NICK", "STATUS", "JOINED"}}
 	for _, m := range members {
 		t = append(t, []string{id(m.ID), m.Name, m.Nick, m.Status, clock(m.Joined)})
 	}
 	fmt.Fprintln(out)
-	return t.writeWithin(out, columns(out), 1, 2)
+	return t.WriteWithin(out, columns(out), 1, 2)
 }

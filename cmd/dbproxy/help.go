@@ -260,17 +260,9 @@ func (f flagText) form() string {
 	return strings.TrimRight(letter+"--"+f.name+" "+f.value, " ")
 }
 
-// row sets a name, in a column of left places, and its text, which is wrapped, beside each other.
+// row sets a name, in a column of left cells, and its text, which is wrapped, beside each other.
 func row(name string, left int, text string) string {
-	var b strings.Builder
-	line := "  " + name + strings.Repeat(" ", left-terminal.Width(name)+2)
-	for word := range strings.FieldsSeq(text) {
-		if terminal.Width(line)+1+terminal.Width(word) > helpWidth && strings.TrimSpace(line) != "" {
-			b.WriteString(line + "\n")
-			line = strings.Repeat(" ", left+4)
-		}
-		line += " " + word
-	}
-	b.WriteString(strings.TrimRight(line, " ") + "\n")
-	return b.String()
+	indent := left + 5
+	beside := terminal.Indent(text, strings.Repeat(" ", indent), helpWidth)[indent:]
+	return strings.TrimRight(terminal.Pad("  "+name, indent)+beside, " ") + "\n"
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/records"
@@ -57,10 +58,10 @@ func leftAlone(findings []checkup.Finding, mark string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%sOf another form, and left alone:\n", mark)
 	for _, f := range findings {
-		lines := wrapped(printable(fmt.Sprintf("%s (%s): %s", f.Item, f.Grade, f.Text)), 74-len(mark))
+		lines := terminal.Wrap(printable(fmt.Sprintf("%s (%s): %s", f.Item, f.Grade, f.Text)), 74-len(mark))
 		mend := printable(f.Mend)
 		if mark == "" || unicode.IsLower(rune(mend[0])) { // or no statement
-			lines = append(lines, wrapped("Mend: "+mend, 74-len(mark))...)
+			lines = append(lines, terminal.Wrap("Mend: "+mend, 74-len(mark))...)
 		} else {
 			lines = append(lines, strings.Split(strings.ReplaceAll(mend, "; ", ";\n")+";", "\n")...)
 		}
@@ -124,8 +125,9 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *conf
 	}
 	switch {
 	case asks:
-		answers := terminal.NewPipe(in, out, m.cmd.ErrOrStderr()).Lines()
-		stmts = agreed(ctx, questions{answers, out}, stmts, index)
+		if stmts = agreed(ctx, terminal.NewQuestions(in, out), stmts, index); len(stmts) == 0 {
+			fmt.Fprintln(out, "Nothing was changed.")
+		}
 	case !m.yes && len(stmts) > 0:
 		return fmt.Errorf("nothing was changed, as there is no terminal to ask at; --yes adds what is missing")
 	}
@@ -145,7 +147,7 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *conf
 func showSQL(out io.Writer, where string, stmts []string, index, leftAlone string) error {
 	var b strings.Builder
 	if len(stmts) > 0 {
-		fmt.Fprintf(&b, "-- %s needs %s\n-- (nothing of others is removed, no data of theirs is touched):\n\n%s;\n", where, plural(len(stmts), "statement"), strings.Join(stmts, ";\n"))
+		fmt.Fprintf(&b, "-- %s needs %s\n-- (nothing of others is removed, no data of theirs is touched):\n\n%s;\n", where, admin.Count(len(stmts), "statement"), strings.Join(stmts, ";\n"))
 	} else {
 		fmt.Fprintf(&b, "-- %s: %s\n", where, migrated(0))
 	}
@@ -160,38 +162,13 @@ func showSQL(out io.Writer, where string, stmts []string, index, leftAlone strin
 	return err
 }
 
-// questions are asked on a terminal, one a line.
-type questions struct {
-	answers <-chan string
-	out     io.Writer
-}
-
-// yes asks a question. The end of the input, and of ctx, is a no.
-func (q questions) yes(ctx context.Context, question string) bool {
-	fmt.Fprintf(q.out, "%s [y/N] ", question)
-	select {
-	case line, ok := <-q.answers:
-		if !ok {
-			fmt.Fprintln(q.out)
-		}
-		line = strings.ToLower(strings.TrimSpace(line))
-		return line == "y" || line == "yes"
-	case <-ctx.Done():
-		fmt.Fprintln(q.out)
-		return false
-	}
-}
-
 // agreed asks which statements to run.
-func agreed(ctx context.Context, q questions, stmts []string, index string) (run []string) {
-	if len(stmts) > 0 && q.yes(ctx, "Add "+addedBy(stmts).count()+"?") {
+func agreed(ctx context.Context, q terminal.Questions, stmts []string, index string) (run []string) {
+	if len(stmts) > 0 && q.Yes(ctx, "Add "+addedBy(stmts).count()+"?") {
 		run = stmts
 	}
-	if index != "" && (len(run) > 0 || len(stmts) == 0) && q.yes(ctx, "Add the index on IMUser.updated?") {
+	if index != "" && (len(run) > 0 || len(stmts) == 0) && q.Yes(ctx, "Add the index on IMUser.updated?") {
 		run = append(run, index)
-	}
-	if len(run) == 0 {
-		fmt.Fprintln(q.out, "Nothing was changed.")
 	}
 	return run
 }
@@ -208,12 +185,4 @@ func runShown(ctx context.Context, store *records.Store, stmts []string) (ran []
 	})
 	stop()
 	return ran, err
-}
-
-// plural is "1 statement", "2 statements".
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/admin"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // additions are what statements add to a database.
@@ -41,7 +44,7 @@ func (a additions) String() string {
 			continue
 		}
 		head := "  " + part.what
-		for _, line := range wrapped(strings.Join(part.names, ", "), 68) {
+		for _, line := range terminal.Wrap(strings.Join(part.names, ", "), 68) {
 			fmt.Fprintf(&b, "%-12s%s\n", head, line)
 			head = ""
 		}
@@ -57,7 +60,7 @@ func (a additions) count() string {
 		names []string
 	}{{"table", a.tables}, {"column", a.columns}, {"key", a.keys}, {"other", a.others}} {
 		if len(part.names) > 0 {
-			parts = append(parts, plural(len(part.names), part.what))
+			parts = append(parts, admin.Count(len(part.names), part.what))
 		}
 	}
 	if n := len(parts); n > 1 {

@@ -5,9 +5,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // sayWhatToTry tells people who started "serve --demo" where they are and what to type next. What it prints works as it
@@ -21,12 +21,12 @@ func sayWhatToTry(w io.Writer, data, addr string, filled company.State) {
 	if filled.Made {
 		who = fmt.Sprintf("%d, made up, each with the password %q", len(filled.People), company.Password)
 	}
-	self, at, in := shellWord(os.Args[0]), "", ""
+	self, at, in := terminal.ShellWord(os.Args[0]), "", ""
 	if addr != defaultAddr {
 		at = " --addr " + addr
 	}
 	if data != "./data" {
-		in = " --data " + shellWord(data)
+		in = " --data " + terminal.ShellWord(data)
 	}
 	try := []string{
 		"demo" + at,
@@ -36,7 +36,7 @@ func sayWhatToTry(w io.Writer, data, addr string, filled company.State) {
 	if !filled.Complete {
 		try = []string{
 			"user list" + in,
-			"chat" + at + " --as " + shellWord(filled.People[0]),
+			"chat" + at + " --as " + terminal.ShellWord(filled.People[0]),
 			"tail" + in,
 		}
 	}
@@ -51,14 +51,3 @@ func sayWhatToTry(w io.Writer, data, addr string, filled company.State) {
 
 // defaultAddr is where a proxy listens, and where commands look for one, when nobody says otherwise.
 const defaultAddr = "127.0.0.1:10600"
-
-// shellWord quotes a word for a shell where it needs that.
-func shellWord(word string) string {
-	special := func(r rune) bool {
-		return r < 0x80 && !strings.ContainsRune("/._-+:@%,", r) && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z')
-	}
-	if word != "" && !strings.ContainsFunc(word, special) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}

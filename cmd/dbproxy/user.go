@@ -9,14 +9,13 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 func userCommand() *cobra.Command {
@@ -94,70 +93,30 @@ func departmentID(ctx context.Context, store *records.Store, arg string) (uint32
 	return d.ID, err
 }
 
-// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in. It ends with ctx, and
-// leaves the terminal as it was.
+// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in. It ends
+// with ctx, and leaves the terminal as it was.
 func readPassword(ctx context.Context, in io.Reader, ask io.Writer) (string, error) {
-	if f, ok := in.(*os.File); ok {
-		if state, err := term.GetState(int(f.Fd())); err == nil {
-			defer func() {
-				if ctx.Err() != nil {
-					fmt.Fprintln(ask)
-				}
-				_ = term.Restore(int(f.Fd()), state)
-			}()
-		}
+	password, err := typedPassword(ctx, in, ask)
+	if err == nil && password == "" {
+		err = errors.New("the password is empty; type one, " +
+			"or give it as the first line of standard input, by a pipe")
 	}
-	return interruptible(ctx, func() (string, error) { return typedPassword(in, ask) })
+	return password, err
 }
 
-// interruptible waits for read, which knows no context, or for the end of ctx; then read goes on unheard until the
-// process ends.
-func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
-	type outcome struct {
-		result T
-		err    error
+func typedPassword(ctx context.Context, in io.Reader, ask io.Writer) (string, error) {
+	if !terminal.Is(in) {
+		return terminal.PipedPassword(ctx, bufio.NewReader(in))
 	}
-	came := make(chan outcome, 1)
-	go func() {
-		result, err := read()
-		came <- outcome{result, err}
-	}()
-	select {
-	case o := <-came:
-		return o.result, o.err
-	case <-ctx.Done():
-		return *new(T), errors.New("interrupted")
+	typed, err := terminal.Password(ctx, in.(*os.File), ask, "Password: ")
+	if err != nil {
+		return "", err
 	}
-}
-
-func typedPassword(in io.Reader, ask io.Writer) (string, error) {
-	password := ""
-	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		var typed [2]string
-		for i, prompt := range []string{"Password: ", "Once more: "} {
-			fmt.Fprint(ask, prompt)
-			line, err := term.ReadPassword(int(f.Fd()))
-			fmt.Fprintln(ask)
-			if err != nil {
-				return "", fmt.Errorf("reading the password: %w", err)
-			}
-			typed[i] = string(line)
-		}
-		if typed[0] != typed[1] {
-			return "", errors.New("the two passwords differ; try again")
-		}
-		password = typed[0]
-	} else {
-		line, err := bufio.NewReader(in).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("reading the password: %w", err)
-		}
-		password = strings.TrimRight(line, "\r\n")
+	again, err := terminal.Password(ctx, in.(*os.File), ask, "Once more: ")
+	if err == nil && again != typed {
+		err = errors.New("the two passwords differ; try again")
 	}
-	if password == "" {
-		return "", errors.New("the password is empty; type one, or give it as the first line of standard input, by a pipe")
-	}
-	return password, nil
+	return typed, err
 }
 
 func id(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

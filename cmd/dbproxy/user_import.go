@@ -12,6 +12,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // importing is what "dbproxy user import" is asked for.
@@ -73,7 +74,7 @@ get what their line says; empty cells leave what is there.`,
 }
 
 func (im *importing) run(ctx context.Context, store *records.Store) error {
-	file, err := interruptible(ctx, im.read)
+	file, err := terminal.Interruptible(ctx, im.read)
 	if err != nil {
 		return fmt.Errorf("nothing imported: %s: %w", im.file, err)
 	}

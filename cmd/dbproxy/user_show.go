@@ -10,6 +10,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // userJSON is a person as programs get it. The names of the fields stay as they are.
@@ -111,11 +112,11 @@ func listUsers(c *cobra.Command, store *records.Store, users []chat.User, depart
 	if err != nil {
 		return err
 	}
-	t := table{{"ID", "NAME", "NICK", "DEPARTMENT", "STATUS"}}
+	t := terminal.Table{{"ID", "NAME", "NICK", "DEPARTMENT", "STATUS"}}
 	for _, u := range users {
 		t = append(t, []string{id(u.ID), u.Name, u.Nick, departments.name(u.Department), userStatus(u.Status)})
 	}
-	return t.writeWithin(out, columns(out), 1, 2, 3)
+	return t.WriteWithin(out, columns(out), 1, 2, 3)
 }
 
 func userShowCommand() *cobra.Command {
@@ -175,7 +176,7 @@ func showUser(
 	if u.Status != chat.InService {
 		status += " (cannot log in)"
 	}
-	t := table{{"ID", id(u.ID)}}
+	t := terminal.Table{{"ID", id(u.ID)}}
 	for _, f := range chat.UserFields() {
 		if t = append(t, []string{strings.ToUpper(f.Name), showField(f, &u, departments)}); f.Name == theDepartment {
 			t = append(t, []string{"STATUS", status}, []string{"LOCKED OUT", lock.String()})
@@ -189,7 +190,7 @@ func showUser(
 		}
 		t = append(t, []string{head, g.Name + " (" + id(g.ID) + ")"})
 	}
-	return t.write(c.OutOrStdout())
+	return t.Write(c.OutOrStdout())
 }
 
 // names are what departments are called, by id.

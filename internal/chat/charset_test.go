@@ -48,7 +48,7 @@ func inNarrowTables(
 
 func TestANameThatTheTablesCharacterSetLacksIsNobodys(t *testing.T) {
 	inNarrowTables(t, []string{"IMUser"}, func(w *world, has string, lacks []string) {
-		store := w.svc.Directory.(*records.Store)
+		store := w.store.Directory.(*records.Store)
 		for _, name := range lacks {
 			_, err := w.svc.Login(w.ctx, name, "right")
 			wantError(w, "login as "+name, err, chat.ErrWrongLogin)
@@ -100,7 +100,7 @@ func TestUsersOfANameThatTheTablesCharacterSetLacksAreRefused(t *testing.T) {
 		if w.engine.name == "embedded" {
 			return // which can store them all
 		}
-		store := w.svc.Directory.(*records.Store)
+		store := w.store.Directory.(*records.Store)
 		w.leavesNoTrace(func() {
 			for _, name := range lacks {
 				_, err := store.AddUser(w.ctx, chat.User{Name: name})
@@ -125,7 +125,7 @@ func TestAGroupNameThatTheTablesCharacterSetLacksIsNoGroups(t *testing.T) {
 			Creator: 1, Type: chat.NormalGroup, Name: has, Members: []uint32{1},
 		})
 		w.must(err)
-		store := w.svc.Directory.(*records.Store)
+		store := w.store.Directory.(*records.Store)
 		for _, name := range lacks {
 			found, err := store.GroupsNamed(w.ctx, name)
 			w.must(err)

@@ -47,11 +47,11 @@ type Options struct {
 // DefaultVoiceKey is the aesKey that the suite's own configuration files come with.
 const DefaultVoiceKey = "12345678901234567890123456789012"
 
-// Service is the rules at work on one store. Make it with New and have Run running; its methods are safe for
-// concurrent use.
+// Service is the rules at work on one store, which nobody reaches through it past the rules. Make it with New and have
+// Run running; its methods are safe for concurrent use.
 type Service struct {
 	Administration
-	Store
+	store     Store
 	committer *committer
 	reads     *turns // at most so many run at once
 	changes   *turns // likewise; of their own, so that those waiting for the storage hold up no reads
@@ -79,7 +79,7 @@ func New(store Store, opt Options) (*Service, error) {
 	}
 	return &Service{
 		Administration: NewAdministration(store.Groups, opt.Now),
-		Store:          store,
+		store:          store,
 		committer: &committer{
 			commits:   make(chan struct{}, mostCommits),
 			lanes:     newLanes(maxQueued),

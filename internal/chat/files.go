@@ -23,7 +23,7 @@ type Files interface {
 
 // WaitingFiles returns the files that wait for a user, oldest first.
 func (s *Service) WaitingFiles(ctx context.Context, user uint32) ([]OfflineFile, error) {
-	return s.Files.Waiting(ctx, user)
+	return s.store.Files.Waiting(ctx, user)
 }
 
 // AddFile notes a file that waits for its receiver.
@@ -34,7 +34,7 @@ func (s *Service) AddFile(ctx context.Context, f OfflineFile) error {
 	if err := checkText("file name", f.Name, MaxFileName); err != nil {
 		return err
 	}
-	return s.Files.AddFile(ctx, f, s.unix())
+	return s.store.Files.AddFile(ctx, f, s.unix())
 }
 
 // RemoveFile forgets every waiting file of that sender, receiver and task.
@@ -42,5 +42,5 @@ func (s *Service) RemoveFile(ctx context.Context, from, to uint32, task string) 
 	if err := checkText("task id", task, MaxTaskID); err != nil {
 		return err
 	}
-	return s.Files.RemoveFile(ctx, from, to, task)
+	return s.store.Files.RemoveFile(ctx, from, to, task)
 }

@@ -100,7 +100,7 @@ func (a Administration) CreateGroup(ctx context.Context, g NewGroup) (id uint32,
 
 // NormalGroups returns the normal groups that user is in.
 func (s *Service) NormalGroups(ctx context.Context, user uint32) ([]GroupVersion, error) {
-	return s.Groups.NormalOf(ctx, user)
+	return s.store.Groups.NormalOf(ctx, user)
 }
 
 // GroupsNewerThan returns those of the groups that changed since the versions the caller knows; of a repeated group
@@ -113,7 +113,7 @@ func (s *Service) GroupsNewerThan(ctx context.Context, known []GroupVersion) ([]
 	if len(versions) == 0 {
 		return nil, nil
 	}
-	groups, err := s.Groups.NewerThan(ctx, versions)
+	groups, err := s.store.Groups.NewerThan(ctx, versions)
 	for i := range groups {
 		slices.SortFunc(groups[i].Members, CompareAsText)
 	}
@@ -171,7 +171,7 @@ func (a Administration) mayChange(ctx context.Context, c MemberChange) error {
 
 // MuteGroup sets whether a member wants no pushes for a group; the value is stored as given.
 func (s *Service) MuteGroup(ctx context.Context, user, group, value uint32) error {
-	return s.Store.Mutes.SetMute(ctx, group, user, value)
+	return s.store.Mutes.SetMute(ctx, group, user, value)
 }
 
 // Mutes returns the mute value of every given user, in the given order, 0 where it was never set.
@@ -180,7 +180,7 @@ func (s *Service) Mutes(ctx context.Context, group uint32, users []uint32) ([]ui
 	if len(users) > maxAsked {
 		return nil, Errorf(Invalid, "%d users: at most %d can be asked about at once", len(users), maxAsked)
 	}
-	set, err := s.Store.Mutes.Mutes(ctx, group, SortedSet(users))
+	set, err := s.store.Mutes.Mutes(ctx, group, SortedSet(users))
 	if err != nil {
 		return nil, err
 	}

@@ -188,6 +188,7 @@ func (c *clock) set(at time.Time) {
 type world struct {
 	*testing.T
 	svc   *chat.Service
+	store chat.Store // what svc works on
 	raw   *sql.DB
 	clock *clock
 	ctx   context.Context // of requests; it has a deadline, as theirs have
@@ -274,7 +275,7 @@ func (w *world) begin() {
 		ran <- svc.Run(ctx)
 		close(ran)
 	}()
-	w.svc, w.raw, w.cancel, w.ran = svc, b.raw, cancel, ran
+	w.svc, w.store, w.raw, w.cancel, w.ran = svc, b.Store, b.raw, cancel, ran
 	w.end = sync.OnceFunc(func() {
 		cancel()
 		if err := await(w, ran); err != nil {

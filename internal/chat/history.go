@@ -61,20 +61,20 @@ func (s *Service) MessagesByID(ctx context.Context, user uint32, talk Talk, ids 
 
 // LatestID returns the id of a talk's last message in paging order, 0 when there is none. Anybody may ask.
 func (s *Service) LatestID(ctx context.Context, talk Talk) (uint32, error) {
-	last, err := s.Archive.Last(ctx, []Talk{talk})
+	last, err := s.store.Archive.Last(ctx, []Talk{talk})
 	return last[talk].ID, err
 }
 
 // page reads messages with the rights of user: in a group one must be a member, and sees what came after joining.
 func (s *Service) page(ctx context.Context, user uint32, talk Talk, q PageQuery) ([]Message, error) {
 	if talk.Kind == Group {
-		joined, member, err := s.Archive.Joined(ctx, talk.A, user)
+		joined, member, err := s.store.Archive.Joined(ctx, talk.A, user)
 		if err != nil || !member {
 			return nil, err
 		}
 		q.Since = joined
 	}
-	messages, err := s.Archive.Page(ctx, talk, q)
+	messages, err := s.store.Archive.Page(ctx, talk, q)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (s *Service) withSound(ctx context.Context, messages []Message) ([]Message,
 	if len(ids) == 0 {
 		return messages, nil
 	}
-	sounds, err := s.Archive.Sounds(ctx, SortedSet(ids))
+	sounds, err := s.store.Archive.Sounds(ctx, SortedSet(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func (s *Service) loadVoice(ctx context.Context, sound Sound, known bool) ([]byt
 	}
 	ctx, cancel := context.WithTimeout(ctx, voiceTimeout)
 	defer cancel()
-	return s.Voice.Load(ctx, sound.Path)
+	return s.store.Voice.Load(ctx, sound.Path)
 }
 
 // soundID is the id that a voice message has in place of its sound; 0, which no sound has, where it
@@ -195,7 +195,7 @@ func (s *Service) lastShown(ctx context.Context, talks []Talk) (map[Talk]Newest,
 	if len(talks) == 0 {
 		return nil, nil
 	}
-	last, err := s.Archive.Last(ctx, talks)
+	last, err := s.store.Archive.Last(ctx, talks)
 	for talk, end := range last {
 		if end.Shown.Type.Voice() {
 			end.Shown.Data = s.label

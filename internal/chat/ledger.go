@@ -106,9 +106,9 @@ func (id CommitID) String() string { return hex.EncodeToString(id[:]) }
 
 // Commit is the record of a transaction and of what it moved that is also kept elsewhere (Redis).
 type Commit struct {
-	ID      CommitID `json:"-"`
-	Changes []Change `json:",omitempty"`
-	Devices []Device `json:",omitempty"`
+	ID      CommitID
+	Changes []Change
+	Devices []Device
 }
 
 // Change is how a transaction moved the counters, members and mutes of one talk. Counters elsewhere follow by it: it
@@ -116,34 +116,34 @@ type Commit struct {
 // changes may be applied twice, or in another order.
 type Change struct {
 	Talk     Talk
-	Relation uint32 `json:",omitempty"` // a pair's
+	Relation uint32 // a pair's
 	// Rev counts the changes of the talk's counters, from 1. It is 0 where the records know nothing of the talk yet: then
 	// what Users have unread is cleared, and nothing else is known.
-	Rev    uint32 `json:",omitempty"`
-	LastID uint32 `json:",omitempty"`
-	New    bool   `json:",omitempty"` // the group was made by this transaction
+	Rev    uint32
+	LastID uint32
+	New    bool // the group was made by this transaction
 	// Before and Count are how many messages were ever sent in a group, before the transaction and after it.
-	Before  uint32   `json:",omitempty"`
-	Count   uint32   `json:",omitempty"`
-	Users   []Moved  `json:",omitempty"`
-	Members []Member `json:",omitempty"`
-	Mutes   []Mute   `json:",omitempty"`
+	Before  uint32
+	Count   uint32
+	Users   []Moved
+	Members []Member
+	Mutes   []Mute
 }
 
 // Moved is how the unread counter of one user in one talk moved.
 type Moved struct {
 	User uint32
 	// Clear: the user had read everything there was at some time in the transaction.
-	Clear bool `json:",omitempty"`
+	Clear bool
 	// Before and Unread are how many messages the user had not read, before the transaction and after it.
-	Before uint32 `json:",omitempty"`
-	Unread uint32 `json:",omitempty"`
+	Before uint32
+	Unread uint32
 }
 
 // Member is somebody who joined or left a group.
 type Member struct {
 	User   uint32
-	Joined uint32 `json:",omitempty"` // Unix seconds; 0: the user has left
+	Joined uint32 // Unix seconds; 0: the user has left
 }
 
 // Mute is the mute value that a member has set for a group.
@@ -154,8 +154,8 @@ type Device struct {
 	User uint32
 	// Rev counts how often the user's token was set, from 1.
 	Rev    uint32
-	Device string `json:",omitempty"`
-	Token  string `json:",omitempty"`
+	Device string
+	Token  string
 }
 
 // Known is a talk that the records begin to count.

@@ -46,11 +46,13 @@ func HashPassword(password, salt string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Login checks a name and password. It returns ErrWrongLogin, ErrLockedOut, or a failure of the storage, which counts
-// as no failed login.
+// Login checks a name and password. It returns ErrWrongLogin, ErrLockedOut, or a failure of the
+// storage, which does not count as a failed login. A good login clears the failures that were
+// counted before it began. What others count meanwhile, through this proxy or another one, may stay:
+// it counts as later than this login.
 func (s *Service) Login(ctx context.Context, name, password string) (User, error) {
 	now := s.now()
-	failed, err := s.Failures.Count(ctx, name, now)
+	failed, err := s.store.Failures.Count(ctx, name, now)
 	if err != nil {
 		return User{}, err
 	}
@@ -63,12 +65,15 @@ func (s *Service) Login(ctx context.Context, name, password string) (User, error
 	}
 	stored := HashPassword(password, user.Salt)
 	if err != nil || subtle.ConstantTimeCompare([]byte(stored), []byte(user.Password)) != 1 {
-		if err := s.Failures.Add(ctx, name, now); err != nil {
+		if err := s.store.Failures.Add(ctx, name, now); err != nil {
 			return User{}, err
 		}
 		return User{}, ErrWrongLogin
 	}
-	return user, s.Failures.Clear(ctx, name)
+	if failed == 0 {
+		return user, nil // there is nothing to forget
+	}
+	return user, s.store.Failures.Clear(ctx, name)
 }
 
 // credentials finds the user who logs in by name. A name that no column could hold is nobody's.
@@ -76,5 +81,5 @@ func (s *Service) credentials(ctx context.Context, name string) (User, error) {
 	if checkText("name", name, MaxUserName) != nil {
 		return User{}, Errorf(NotFound, "no such name")
 	}
-	return s.Directory.UserByName(ctx, name)
+	return s.store.Directory.UserByName(ctx, name)
 }

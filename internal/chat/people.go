@@ -69,13 +69,13 @@ type Profiles interface {
 
 // Users returns the users with these ids, each once, ascending.
 func (s *Service) Users(ctx context.Context, ids []uint32) ([]User, error) {
-	return s.Directory.UsersByID(ctx, SortedSet(ids))
+	return s.store.Directory.UsersByID(ctx, SortedSet(ids))
 }
 
 // UsersSince returns the users changed at or after since (0: all who have not left) and the time of the latest change
 // among them, since itself when there is none. A *TooLongError where they do not fit the room of ctx.
 func (s *Service) UsersSince(ctx context.Context, since uint32) ([]User, uint32, error) {
-	users, err := s.Directory.UsersChanged(ctx, since)
+	users, err := s.store.Directory.UsersChanged(ctx, since)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -92,7 +92,7 @@ func (s *Service) UsersSince(ctx context.Context, since uint32) ([]User, uint32,
 // DepartmentsSince returns the open and closed departments changed after since, and the time of the latest change to
 // any department, since itself when there is none.
 func (s *Service) DepartmentsSince(ctx context.Context, since uint32) ([]Department, uint32, error) {
-	departments, err := s.Directory.DepartmentsChanged(ctx, since)
+	departments, err := s.store.Directory.DepartmentsChanged(ctx, since)
 	latest := since
 	for _, d := range departments {
 		latest = max(latest, d.Updated)
@@ -105,7 +105,7 @@ func (s *Service) SetSignature(ctx context.Context, user uint32, text string) er
 	if err := checkBytes("signature", text, MaxSignature); err != nil {
 		return err
 	}
-	return s.Profiles.SetSignature(ctx, user, text, s.unix())
+	return s.store.Profiles.SetSignature(ctx, user, text, s.unix())
 }
 
 // SetAvatar changes a user's avatar.
@@ -113,7 +113,7 @@ func (s *Service) SetAvatar(ctx context.Context, user uint32, url string) error 
 	if err := checkText("avatar", url, MaxAvatar); err != nil {
 		return err
 	}
-	return s.Profiles.SetAvatar(ctx, user, url, s.unix())
+	return s.store.Profiles.SetAvatar(ctx, user, url, s.unix())
 }
 
 // SetPushShield sets a user's nightly do-not-disturb, 0 to 255.
@@ -121,12 +121,12 @@ func (s *Service) SetPushShield(ctx context.Context, user, shield uint32) error 
 	if shield > 255 {
 		return Errorf(Invalid, "push shield %d is above 255", shield)
 	}
-	return s.Profiles.SetPushShield(ctx, user, uint8(shield), s.unix())
+	return s.store.Profiles.SetPushShield(ctx, user, uint8(shield), s.unix())
 }
 
 // PushShield returns a user's nightly do-not-disturb.
 func (s *Service) PushShield(ctx context.Context, user uint32) (uint32, error) {
-	shields, err := s.Directory.PushShields(ctx, []uint32{user})
+	shields, err := s.store.Directory.PushShields(ctx, []uint32{user})
 	if err != nil {
 		return 0, err
 	}

@@ -94,7 +94,7 @@ func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
 	ctx, cancel := context.WithTimeout(ctx, voiceTimeout)
 	defer cancel()
 	sound := data[voiceHeader:]
-	path, err := s.Voice.Save(ctx, sound)
+	path, err := s.store.Voice.Save(ctx, sound)
 	if err != nil {
 		s.committer.settled(j, nil, Errorf(Unavailable, "storing the sound: %w", err))
 		return
@@ -109,7 +109,7 @@ func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
 func (s *Service) discard(path string) {
 	ctx, cancel := context.WithTimeout(context.Background(), voiceTimeout)
 	defer cancel()
-	if err := s.Voice.Discard(ctx, path); err != nil {
+	if err := s.store.Voice.Discard(ctx, path); err != nil {
 		s.log.Warn("the sound of a message that was not stored stays behind", "path", path, "err", err)
 	}
 }

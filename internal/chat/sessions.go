@@ -29,7 +29,7 @@ type Sessions interface {
 // RecentSessions returns a user's recent talks changed after since, latest first, each with its last message; talks
 // without any that can be shown are left out.
 func (s *Service) RecentSessions(ctx context.Context, user, since uint32) ([]RecentSession, error) {
-	sessions, err := s.Sessions.Recent(ctx, user, since, maxSessions)
+	sessions, err := s.store.Sessions.Recent(ctx, user, since, maxSessions)
 	if err != nil {
 		return nil, err
 	}
@@ -52,5 +52,5 @@ func (s *Service) RecentSessions(ctx context.Context, user, since uint32) ([]Rec
 
 // RemoveSession takes a talk off a user's list and clears what is unread of it.
 func (s *Service) RemoveSession(ctx context.Context, user uint32, talk Talk) error {
-	return s.Sessions.Remove(ctx, user, talk, s.unix())
+	return s.store.Sessions.Remove(ctx, user, talk, s.unix())
 }

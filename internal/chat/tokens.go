@@ -47,7 +47,7 @@ func (s *Service) SetToken(ctx context.Context, user uint32, platform Platform, 
 	case platform == Android:
 		device = "android:" + token
 	}
-	return s.Tokens.SetToken(ctx, user, device, token)
+	return s.store.Tokens.SetToken(ctx, user, device, token)
 }
 
 // SplitDevice takes a device text apart. The platform ends at the first colon; ok is false when there is none.
@@ -60,7 +60,7 @@ func (s *Service) PushTokens(ctx context.Context, users []uint32) ([]PushToken, 
 	if len(users) == 0 {
 		return nil, nil
 	}
-	devices, err := s.Tokens.Devices(ctx, users)
+	devices, err := s.store.Tokens.Devices(ctx, users)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (s *Service) PushTokens(ctx context.Context, users []uint32) ([]PushToken, 
 	if err := size.Err(); err != nil {
 		return nil, err
 	}
-	totals, err := s.Counters.UnreadTotals(ctx, usersOf(tokens))
+	totals, err := s.store.Counters.UnreadTotals(ctx, usersOf(tokens))
 	for i := range tokens {
 		tokens[i].Unread = totals[tokens[i].User]
 	}
@@ -95,7 +95,7 @@ func (s *Service) awake(ctx context.Context, tokens []PushToken) ([]PushToken, e
 	if hour := s.now().Hour(); hour >= 8 && hour < 22 {
 		return tokens, nil
 	}
-	shields, err := s.Directory.PushShields(ctx, usersOf(tokens))
+	shields, err := s.store.Directory.PushShields(ctx, usersOf(tokens))
 	return slices.DeleteFunc(tokens, func(t PushToken) bool { return t.Platform == IOS && shields[t.User] == 1 }), err
 }
 

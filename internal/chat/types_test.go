@@ -98,7 +98,7 @@ func TestUnreadCountsMessagesOfOtherTypes(t *testing.T) {
 		}
 		wantSame(w, "unread", shown, []string{"pair 1-2 2: 1 a", "group 4 2: 1 a"})
 		wantSame(w, "the total", total, 5)
-		totals, err := w.svc.Counters.UnreadTotals(w.ctx, []uint32{2})
+		totals, err := w.store.Counters.UnreadTotals(w.ctx, []uint32{2})
 		w.must(err)
 		wantSame(w, "the total for a push", totals[2], 5)
 		id, err := w.svc.LatestID(w.ctx, chat.PairTalk(2, 3))

@@ -75,12 +75,12 @@ func (s *Service) Unread(ctx context.Context, user uint32) (unread []UnreadTalk,
 
 // unreadCounts returns what user has unread, in the order of the answer.
 func (s *Service) unreadCounts(ctx context.Context, user uint32) ([]Count, error) {
-	counts, err := s.Counters.UnreadPairs(ctx, user)
+	counts, err := s.store.Counters.UnreadPairs(ctx, user)
 	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(counts, func(a, b Count) int { return CompareAsText(a.Talk.Peer(user), b.Talk.Peer(user)) })
-	groups, err := s.Counters.UnreadGroups(ctx, user)
+	groups, err := s.store.Counters.UnreadGroups(ctx, user)
 	return append(counts, groups...), err
 }
 

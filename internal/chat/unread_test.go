@@ -162,7 +162,7 @@ func TestALevelAheadOfTheCountIsNothingUnread(t *testing.T) {
 		w.reads(2, chat.GroupTalk(g))
 		w.exec("UPDATE IMProxyLevel SET level=100 WHERE userId=2 AND groupId=?", g)
 		wantSame(w, "of 2", w.unread(2), fmt.Sprintf("g%d=2", other))
-		totals, err := w.svc.Counters.UnreadTotals(w.ctx, []uint32{2})
+		totals, err := w.store.Counters.UnreadTotals(w.ctx, []uint32{2})
 		w.must(err)
 		wantSame(w, "total of 2", totals[2], 2)
 	})
@@ -192,7 +192,7 @@ func TestUnreadTotalsCountPairsAndGroups(t *testing.T) {
 		for i := range uint32(600) { // more than one statement asks for
 			users = append(users, 1000+i)
 		}
-		totals, err := w.svc.Counters.UnreadTotals(w.ctx, users)
+		totals, err := w.store.Counters.UnreadTotals(w.ctx, users)
 		w.must(err)
 		wantSame(w, "totals", []uint32{totals[1], totals[2], totals[3], totals[4], totals[1500]}, []uint32{0, 5, 2, 0, 0})
 	})

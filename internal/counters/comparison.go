@@ -8,23 +8,12 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 )
 
 // Comparison compares Redis with the state of the records, and brings it up to that. It reads and writes the same keys as
 // proxies at work do, by the same revisions. To compare, the Redis need not be in Use; to bring it up, it must be.
 type Comparison struct{ *Redis }
-
-// The names of what Redis may lack, as doctor reports it.
-const (
-	idBehind      = "id-behind"
-	memberMissing = "member-missing"
-	memberExtra   = "member-extra"
-	unreadBehind  = "unread-behind"
-	countBehind   = "count-behind"
-	levelAhead    = "level-ahead"
-	muteMissing   = "mute-missing"
-	tokenMissing  = "token-missing"
-)
 
 // perPipeline is how many commands one pipeline has at most.
 const perPipeline = 1000
@@ -81,14 +70,17 @@ func (c Comparison) epochOf(ctx context.Context, ro *role) (uint32, error) {
 // Compare tells how Redis differs from the state of talks. With whole it also tells which unread counters, counts and mutes
 // of the records are lost in Redis; originals beside us move those in Redis alone, so that is asked before the records are
 // given up.
-func (c Comparison) Compare(ctx context.Context, states []chat.Change, whole bool, differs func(i int, kind, text string)) error {
+func (c Comparison) Compare(
+	ctx context.Context, states []chat.Change, whole bool,
+	differs func(i int, kind finding.Kind, text string),
+) error {
 	epoch, err := c.epochOf(ctx, c.unread)
 	if err != nil {
 		return err
 	}
 	var unread, members, mutes question
 	for i, s := range states {
-		tell := func(kind, format string, args ...any) {
+		tell := func(kind finding.Kind, format string, args ...any) {
 			differs(i, kind, nameOf(s, kind)+": "+fmt.Sprintf(format, args...))
 		}
 		if s.LastID > 0 {
@@ -118,8 +110,8 @@ func (c Comparison) Compare(ctx context.Context, states []chat.Change, whole boo
 }
 
 // nameOf is the talk, and where it is about ids of a pair the relation, too: each has its own.
-func nameOf(s chat.Change, kind string) string {
-	if s.Talk.Kind == chat.Pair && kind == idBehind {
+func nameOf(s chat.Change, kind finding.Kind) string {
+	if s.Talk.Kind == chat.Pair && kind == finding.IDBehind {
 		return fmt.Sprintf("%s, relation %d", s.Talk, s.Relation)
 	}
 	return s.Talk.String()
@@ -127,17 +119,17 @@ func nameOf(s chat.Change, kind string) string {
 
 func reserveOf(s chat.Change) chat.Reserve { return chat.Reserve{Talk: s.Talk, Relation: s.Relation} }
 
-type telling func(kind, format string, args ...any)
+type telling func(kind finding.Kind, format string, args ...any)
 
 func compareID(value string, last uint32, tell telling) {
 	n, err := strconv.ParseInt(value, 10, 64)
 	switch {
 	case value == "":
-		tell(idBehind, "Redis has no id, the last message has %d", last)
+		tell(finding.IDBehind, "Redis has no id, the last message has %d", last)
 	case err != nil || n > chat.MaxMsgID:
-		tell(idBehind, "Redis has an id that cannot be, the last message has %d", last)
+		tell(finding.IDBehind, "Redis has an id that cannot be, the last message has %d", last)
 	case n < int64(last):
-		tell(idBehind, "Redis has id %d, the last message has %d", n, last)
+		tell(finding.IDBehind, "Redis has id %d, the last message has %d", n, last)
 	}
 }
 
@@ -159,7 +151,7 @@ func compareUnread(q *question, s chat.Change, u chat.Moved, epoch uint32, tell 
 	q.add(plain("HGET", key, peer), func(r rueidis.RedisResult) { has = count(text(r)) })
 	q.add(plain("HGET", companion(key), peer), func(r rueidis.RedisResult) {
 		if has < u.Unread && !applied(text(r), epoch, s.Rev) {
-			tell(unreadBehind, "user %d has %d unread, Redis has %d", u.User, u.Unread, has)
+			tell(finding.UnreadBehind, "user %d has %d unread, Redis has %d", u.User, u.Unread, has)
 		}
 	})
 }
@@ -171,7 +163,7 @@ func compareCounts(q *question, s chat.Change, epoch uint32, whole bool, tell te
 	q.add(plain("HGET", key, "count"), func(r rueidis.RedisResult) { sent = count(text(r)) })
 	q.add(plain("HGET", companion(key), "count"), func(r rueidis.RedisResult) {
 		if whole && sent < s.Count && !applied(text(r), epoch, s.Rev) {
-			tell(countBehind, "%d messages were sent, Redis has %d", s.Count, sent)
+			tell(finding.CountBehind, "%d messages were sent, Redis has %d", s.Count, sent)
 		}
 	})
 	levels := make(map[uint32]uint32, len(s.Users))
@@ -182,10 +174,10 @@ func compareCounts(q *question, s chat.Change, epoch uint32, whole bool, tell te
 		q.add(plain("HGET", levelKey(m.User, s.Talk.A), "count"), func(r rueidis.RedisResult) {
 			level := count(text(r))
 			if level > sent && sent >= s.Count {
-				tell(levelAhead, "user %d has seen %d messages of %d in Redis", m.User, level, sent)
+				tell(finding.LevelAhead, "user %d has seen %d messages of %d in Redis", m.User, level, sent)
 			}
 			if whole && level < levels[m.User] {
-				tell(countBehind, "user %d has seen %d messages, Redis has %d", m.User, levels[m.User], level)
+				tell(finding.CountBehind, "user %d has seen %d messages, Redis has %d", m.User, levels[m.User], level)
 			}
 		})
 	}
@@ -196,12 +188,12 @@ func compareMembers(r rueidis.RedisResult, s chat.Change, tell telling) {
 	for _, m := range s.Members {
 		name := decimal(m.User)
 		if _, in := has[name]; !in {
-			tell(memberMissing, "user %d is a member, Redis does not have it", m.User)
+			tell(finding.MemberMissing, "user %d is a member, Redis does not have it", m.User)
 		}
 		delete(has, name)
 	}
 	for name := range has {
-		tell(memberExtra, "Redis has member %.20q, MySQL does not", name)
+		tell(finding.MemberExtra, "Redis has member %.20q, MySQL does not", name)
 	}
 }
 
@@ -209,13 +201,15 @@ func compareMutes(r rueidis.RedisResult, s chat.Change, tell telling) {
 	has, _ := r.AsStrMap()
 	for _, m := range s.Mutes {
 		if _, there := has[decimal(m.User)+muteSuffix]; !there && m.Value != 0 {
-			tell(muteMissing, "user %d has set %d, Redis has nothing", m.User, m.Value)
+			tell(finding.MuteMissing, "user %d has set %d, Redis has nothing", m.User, m.Value)
 		}
 	}
 }
 
 // CompareDevices tells which push tokens Redis has lost.
-func (c Comparison) CompareDevices(ctx context.Context, devices []chat.Device, differs func(i int, kind, text string)) error {
+func (c Comparison) CompareDevices(
+	ctx context.Context, devices []chat.Device, differs func(i int, kind finding.Kind, text string),
+) error {
 	var q question
 	for i, d := range devices {
 		if d.Device == "" {
@@ -223,7 +217,7 @@ func (c Comparison) CompareDevices(ctx context.Context, devices []chat.Device, d
 		}
 		q.add(plain("GET", deviceKey(d.User)), func(r rueidis.RedisResult) {
 			if rueidis.IsRedisNil(r.Error()) {
-				differs(i, tokenMissing, fmt.Sprintf("user %d has set a push token, Redis has none", d.User))
+				differs(i, finding.TokenMissing, fmt.Sprintf("user %d has set a push token, Redis has none", d.User))
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
@@ -18,7 +19,7 @@ func (p *proxy) checked(states ...chat.Change) (found []string) {
 	p.t.Helper()
 	c := counters.Comparison{Redis: p.Redis}
 	p.must(c.Reachable(p.t.Context()))
-	p.must(c.Compare(p.t.Context(), states, true, func(i int, kind, text string) { found = append(found, fmt.Sprint(kind, " ", text)) }))
+	p.must(c.Compare(p.t.Context(), states, true, func(i int, kind finding.Kind, text string) { found = append(found, fmt.Sprint(kind, " ", text)) }))
 	p.must(c.Keys(p.t.Context(), func(_ context.Context, peers map[uint32][]uint32) error {
 		for user, others := range peers {
 			found = append(found, fmt.Sprint("unread of ", user, " ", others))

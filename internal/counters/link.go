@@ -1,13 +1,13 @@
 package counters
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +16,8 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/teamtalk-go/dbproxy/internal/advice"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // probePause is how long after a failure Redis is asked again. Meanwhile calls fail at once: a frozen server costs one
@@ -171,20 +171,10 @@ func (l *link) question(why error) []command {
 
 // mendOf is what to do about an instance of those names that is away.
 func mendOf(i Instance, names []string, err error) string {
-	var dial *net.OpError
-	var timeout net.Error
-	switch _, said := rueidis.IsRedisErr(err); {
-	case said:
+	if _, said := rueidis.IsRedisErr(err); said {
 		return mendOfRefusal(i, names, err)
-	case descriptors.Mend(err) != "":
-		return descriptors.Mend(err)
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "see whether it hangs, or what keeps packets from it"
-	case errors.As(err, &dial) && dial.Op == "dial":
-		return "start it, or mend its host and port in the configuration"
-	default:
-		return "see whether it runs, and its log"
 	}
+	return cmp.Or(advice.Mend(err), "see whether it runs, and what its log says")
 }
 
 // fail notes that the instance is away, and has it probed until it is back.

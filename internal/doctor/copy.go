@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
@@ -15,10 +16,11 @@ const fewDiffer = 20
 
 // difference is one between the records and their copy.
 type difference struct {
-	talk       chat.Talk
-	relation   uint32 // of a pair, which may have several
-	user       uint32
-	kind, text string
+	talk     chat.Talk
+	relation uint32 // of a pair, which may have several
+	user     uint32
+	kind     finding.Kind
+	text     string
 }
 
 // copy compares the records with their copy.
@@ -27,7 +29,7 @@ func (d *Doctor) copy(ctx context.Context) error {
 		return nil
 	}
 	if err := d.Copy.Reachable(ctx); err != nil {
-		d.report.add("redis-away", err.Error())
+		d.report.add(finding.RedisAway, err.Error())
 		return nil
 	}
 	for _, step := range []struct {
@@ -113,7 +115,7 @@ func (d *Doctor) compare(ctx context.Context, states []chat.Change, look records
 		relation uint32
 	}
 	of := make(map[relationOf]chat.Change)
-	err := d.Copy.Compare(ctx, states, d.BeforeOriginal, func(i int, kind, text string) {
+	err := d.Copy.Compare(ctx, states, d.BeforeOriginal, func(i int, kind finding.Kind, text string) {
 		s := states[i]
 		of[relationOf{s.Talk, s.Relation}] = s
 		p.differ = append(p.differ, difference{talk: s.Talk, relation: s.Relation, kind: kind, text: text})
@@ -123,7 +125,7 @@ func (d *Doctor) compare(ctx context.Context, states []chat.Change, look records
 		members := make(map[chat.Talk]bool)
 		for _, x := range differ {
 			switch {
-			case x.kind == "member-missing" || x.kind == "member-extra":
+			case x.kind == finding.MemberMissing || x.kind == finding.MemberExtra:
 				members[x.talk] = true
 			case !slices.ContainsFunc(some, func(c chat.Change) bool { return c.Talk == x.talk && c.Relation == x.relation }):
 				some = append(some, of[relationOf{x.talk, x.relation}])
@@ -166,7 +168,7 @@ func (d *Doctor) devices(ctx context.Context, at records.Cursor) (page, error) {
 		return p, err
 	}
 	var lost []chat.Device
-	err = d.Copy.CompareDevices(ctx, devices, func(i int, kind, text string) {
+	err = d.Copy.CompareDevices(ctx, devices, func(i int, kind finding.Kind, text string) {
 		lost = append(lost, devices[i])
 		p.differ = append(p.differ, difference{user: devices[i].User, kind: kind, text: text})
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
@@ -19,13 +20,13 @@ type Copy interface {
 	Reachable(ctx context.Context) error
 	// Compare tells how the copy differs from the state of talks, by their place in states. With all it also tells what
 	// an original server may have changed in the copy alone.
-	Compare(ctx context.Context, states []chat.Change, all bool, differs func(i int, kind, text string)) error
+	Compare(ctx context.Context, states []chat.Change, all bool, differs func(i int, kind finding.Kind, text string)) error
 	// Bring brings the copy up to the state of talks, where it differs. Ids are only raised.
 	Bring(ctx context.Context, states []chat.Change) error
 	// BringMembers makes a group's members equal; the group is locked meanwhile.
 	BringMembers(ctx context.Context, state chat.Change) error
 	// CompareDevices and BringDevices are the same for push tokens.
-	CompareDevices(ctx context.Context, devices []chat.Device, differs func(i int, kind, text string)) error
+	CompareDevices(ctx context.Context, devices []chat.Device, differs func(i int, kind finding.Kind, text string)) error
 	BringDevices(ctx context.Context, devices []chat.Device) error
 	// Keys goes through what the copy has: it calls unread with users and the peers they have unread counters of, and
 	// members with groups that have members.
@@ -96,14 +97,14 @@ func (d *Doctor) survey(ctx context.Context, survey records.Survey) error {
 		if err != nil {
 			return err
 		}
-		byKind := make(map[records.FaultKind][]records.Fault)
-		var order []records.FaultKind
+		byKind := make(map[finding.Kind][]records.Fault)
+		var order []finding.Kind
 		for _, f := range look.Faults {
 			if byKind[f.Kind] == nil {
 				order = append(order, f.Kind)
 			}
 			byKind[f.Kind] = append(byKind[f.Kind], f)
-			d.report.add(string(f.Kind), f.Text)
+			d.report.add(f.Kind, f.Text)
 		}
 		for _, kind := range order {
 			if err := d.mend(ctx, kind, byKind[kind]); err != nil {
@@ -119,12 +120,12 @@ func (d *Doctor) survey(ctx context.Context, survey records.Survey) error {
 }
 
 // mend has faults of one kind mended, if there is a way and it is wanted.
-func (d *Doctor) mend(ctx context.Context, kind records.FaultKind, faults []records.Fault) error {
-	if !d.Repair || kindOf(string(kind)).mend == "" {
+func (d *Doctor) mend(ctx context.Context, kind finding.Kind, faults []records.Fault) error {
+	if !d.Repair || kind.Mend() == "" {
 		return nil
 	}
 	mended, left, err := d.Records.Mend(ctx, faults, d.Sequencer)
-	d.report.mended(string(kind), mended, left)
+	d.report.mended(kind, mended, left)
 	return err
 }
 
@@ -133,7 +134,7 @@ func (d *Doctor) ranges(ctx context.Context) (err error) {
 	d.report.Ranges, err = d.Records.Ranges(ctx)
 	for _, r := range d.report.Ranges {
 		if r.Share >= 0.5 {
-			d.report.add("ids-run-out", fmt.Sprintf("%s has used %.0f %% of its ids", r.Table, 100*r.Share))
+			d.report.add(finding.IDsRunOut, fmt.Sprintf("%s has used %.0f %% of its ids", r.Table, 100*r.Share))
 		}
 	}
 	return err
@@ -151,20 +152,20 @@ func (d *Doctor) commits(ctx context.Context) error {
 			return err
 		}
 		if first {
-			d.report.addMany("old-commit", all, func(i int) string { return "commit " + some[i].ID.String() }, len(some))
+			d.report.addMany(finding.OldCommit, all, func(i int) string { return "commit " + some[i].ID.String() }, len(some))
 		}
 		if !d.Repair || len(some) == 0 {
 			return nil
 		}
 		if d.Copy != nil {
 			if err := d.Copy.Apply(ctx, some); err != nil {
-				d.report.mended("old-commit", 0, []string{err.Error()})
+				d.report.mended(finding.OldCommit, 0, []string{err.Error()})
 				return nil // Redis is away, which is told, too
 			}
 		}
 		if err := d.Records.SweptCommits(ctx, some); err != nil {
 			return err
 		}
-		d.report.mended("old-commit", len(some), nil)
+		d.report.mended(finding.OldCommit, len(some), nil)
 	}
 }

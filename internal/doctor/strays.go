@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 )
 
 // strayUnread looks at the unread counters that Redis has of users: a pair that never talked has no relation. The counters
@@ -29,13 +30,13 @@ func (d *Doctor) strayUnread(ctx context.Context, peers map[uint32][]uint32) err
 	}
 	for _, user := range users {
 		if !there[user] {
-			d.report.add("unread-nobody", fmt.Sprintf("user %d has unread counters of %d others", user, len(peers[user])))
+			d.report.add(finding.UnreadNobody, fmt.Sprintf("user %d has unread counters of %d others", user, len(peers[user])))
 		}
 		var stray []uint32
 		for _, peer := range peers[user] {
 			if !known[chat.PairTalk(user, peer)] {
 				stray = append(stray, peer)
-				d.report.add("unread-stray", fmt.Sprintf("user %d has unread messages of user %d, with whom there was no talk", user, peer))
+				d.report.add(finding.UnreadStray, fmt.Sprintf("user %d has unread messages of user %d, with whom there was no talk", user, peer))
 			}
 		}
 		if !d.Repair || len(stray) == 0 {
@@ -44,7 +45,7 @@ func (d *Doctor) strayUnread(ctx context.Context, peers map[uint32][]uint32) err
 		if err := d.Copy.DropUnread(ctx, user, stray); err != nil {
 			return err
 		}
-		d.report.mended("unread-stray", len(stray), nil)
+		d.report.mended(finding.UnreadStray, len(stray), nil)
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func (d *Doctor) strayMembers(ctx context.Context, groups []uint32) error {
 		if known[t] {
 			continue
 		}
-		d.report.add("member-extra", fmt.Sprintf("Redis has members of %s, which MySQL does not have", t))
+		d.report.add(finding.MemberExtra, fmt.Sprintf("Redis has members of %s, which MySQL does not have", t))
 		if !d.Repair {
 			continue
 		}
@@ -72,7 +73,7 @@ func (d *Doctor) strayMembers(ctx context.Context, groups []uint32) error {
 		if err != nil {
 			return err
 		}
-		d.report.mended("member-extra", 1, nil)
+		d.report.mended(finding.MemberExtra, 1, nil)
 	}
 	return nil
 }

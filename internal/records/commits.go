@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -69,7 +69,11 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 			if len(commits) == max {
 				return errEnough
 			}
-			if err := json.Unmarshal([]byte(changes), &c); err != nil {
+			switch err := decodeCommit(changes, &c); {
+			case errors.Is(err, errLaterVersion):
+				s.log.Warn("a commit record is left alone", "id", id, "reason", err)
+				return nil
+			case err != nil:
 				return fmt.Errorf("IMProxyCommit row %s: %w", id, err)
 			}
 			commits = append(commits, c)
@@ -116,11 +120,11 @@ const fewApplied = 32
 
 // record writes the record of a commit.
 func record(ctx context.Context, q querier, c chat.Commit, now uint32) error {
-	changes, err := json.Marshal(c)
+	changes, err := encodeCommit(c)
 	if err != nil {
 		return err
 	}
-	_, err = exec(ctx, q, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,?)", c.ID.String(), now, string(changes))
+	_, err = exec(ctx, q, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,?)", c.ID.String(), now, changes)
 	return err
 }
 

@@ -8,33 +8,12 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-)
-
-// FaultKind names what can be wrong in the records; docs/doctor.md explains each.
-type FaultKind string
-
-// The kinds of fault.
-const (
-	SplitTalk        FaultKind = "split-talk"        // a pair has several relations
-	DuplicateSession FaultKind = "duplicate-session" // a user has several sessions of one talk in the list
-	StraySession     FaultKind = "stray-session"     // a session of a group that the user is not in
-	DuplicateMember  FaultKind = "duplicate-member"  // a user is in a group several times
-	WrongUserCount   FaultKind = "user-count"        // IMGroup.userCnt is not the number of members
-	ImpossibleID     FaultKind = "impossible-id"     // a message id above chat.MaxMsgID
-	DuplicateID      FaultKind = "duplicate-id"      // several messages of a talk have one id
-	LostMessage      FaultKind = "lost-message"      // a message where no reader looks for it
-	MissingSound     FaultKind = "missing-sound"     // a voice message without its row in IMAudio
-	OtherMessageType FaultKind = "message-type"      // a message of a type that peers are not told
-	OtherGroupType   FaultKind = "group-type"        // a group of such a type
-	OrphanSound      FaultKind = "orphan-sound"      // a row in IMAudio that no message refers to
-	StrayTalk        FaultKind = "stray-talk"        // a talk row of ours without its relation
-	StrayGroup       FaultKind = "stray-group"       // a talk row of ours without its group
-	LevelAhead       FaultKind = "level-ahead"       // a user has seen more of a group than there is
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 )
 
 // Fault is one thing that is wrong. Its text names what and where, and holds no content of messages.
 type Fault struct {
-	Kind  FaultKind
+	Kind  finding.Kind
 	Talk  chat.Talk // whose lock its repair holds; zero: of none
 	User  uint32    // 0: it is about no user
 	Table string    // of a message or sound
@@ -140,23 +119,23 @@ func (c *Examination) Mend(ctx context.Context, faults []Fault, seq chat.Sequenc
 	if !c.Ready() {
 		return 0, nil, chat.Errorf(chat.NotFound, "tables of dbproxy's own are missing: create them with \"dbproxy migrate\"")
 	}
-	if len(faults) > 0 && (faults[0].Kind == ImpossibleID || faults[0].Kind == DuplicateID) {
+	if len(faults) > 0 && (faults[0].Kind == finding.ImpossibleID || faults[0].Kind == finding.DuplicateID) {
 		return c.renumber(ctx, faults, seq)
 	}
 	for _, f := range faults {
 		why := "it cannot be mended without loss"
 		switch f.Kind {
-		case SplitTalk:
+		case finding.SplitTalk:
 			why, err = c.merge(ctx, f.Talk, seq)
-		case DuplicateSession:
+		case finding.DuplicateSession:
 			why, err = c.mendSession(ctx, f)
-		case StraySession:
+		case finding.StraySession:
 			why, err = c.mendStraySession(ctx, f)
-		case DuplicateMember, WrongUserCount:
+		case finding.DuplicateMember, finding.WrongUserCount:
 			why, err = c.mendMembers(ctx, f)
-		case StrayTalk:
+		case finding.StrayTalk:
 			why, err = c.mendTalk(ctx, f)
-		case LevelAhead:
+		case finding.LevelAhead:
 			why, err = c.mendLevel(ctx, f)
 		}
 		switch {

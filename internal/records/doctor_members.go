@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 )
 
 // memberKey is the key by which members are found.
@@ -23,7 +24,7 @@ func (c *Examination) members(ctx context.Context, after Cursor) (Look, error) {
 	query := "SELECT m.id,m.groupId,m.userId FROM IMGroupMember m WHERE m.id>? AND m.id<=? AND m.status=0 AND " +
 		other + "<m.id) AND NOT " + other + ">m.id) ORDER BY m.id"
 	err = c.query(ctx, "members", query, []any{after.a, look.Next.a}, func(scan scanner) error {
-		f := Fault{Kind: DuplicateMember, Table: "IMGroupMember", Talk: chat.Talk{Kind: chat.Group}}
+		f := Fault{Kind: finding.DuplicateMember, Table: "IMGroupMember", Talk: chat.Talk{Kind: chat.Group}}
 		err := scan(&f.Row, &f.Talk.A, &f.User)
 		f.Text = fmt.Sprintf("user %d is in %s several times", f.User, f.Talk)
 		look.Faults = append(look.Faults, f)
@@ -43,7 +44,7 @@ func (c *Examination) userCounts(ctx context.Context, after Cursor) (Look, error
 		var group, says, has uint32
 		err := scan(&group, &says, &has)
 		if says != has {
-			look.Faults = append(look.Faults, Fault{Kind: WrongUserCount, Table: "IMGroup", Row: int64(group), Talk: chat.GroupTalk(group),
+			look.Faults = append(look.Faults, Fault{Kind: finding.WrongUserCount, Table: "IMGroup", Row: int64(group), Talk: chat.GroupTalk(group),
 				Text: fmt.Sprintf("group %d has %d members, userCnt says %d", group, has, says)})
 		}
 		return err
@@ -51,7 +52,7 @@ func (c *Examination) userCounts(ctx context.Context, after Cursor) (Look, error
 	if err != nil {
 		return look, err
 	}
-	others, err := c.otherTypes(ctx, OtherGroupType, "IMGroup", c.s.groupTypes, after, look.Next)
+	others, err := c.otherTypes(ctx, finding.OtherGroupType, "IMGroup", c.s.groupTypes, after, look.Next)
 	look.Faults = append(look.Faults, others...)
 	return look, err
 }
@@ -104,9 +105,9 @@ func (c *Examination) talks(kind chat.TalkKind) func(context.Context, Cursor) (L
 			err := scan(&t.A, &t.B, &relation, &stray)
 			look.Rows, look.Next = look.Rows+1, Cursor{int64(t.A), int64(t.B)}
 			if stray {
-				f := Fault{Kind: StrayGroup, Talk: t, Text: fmt.Sprintf("%s is counted, but there is no such group", t)}
+				f := Fault{Kind: finding.StrayGroup, Talk: t, Text: fmt.Sprintf("%s is counted, but there is no such group", t)}
 				if kind == chat.Pair {
-					f.Kind = StrayTalk
+					f.Kind = finding.StrayTalk
 					f.Text = fmt.Sprintf("%s is counted under relation %d, which is not theirs, or not there", t, relation)
 				}
 				look.Faults = append(look.Faults, f)
@@ -171,7 +172,7 @@ func (c *Examination) levels(ctx context.Context, after Cursor) (look Look, err 
 	query := "SELECT l.userId,l.groupId,l.level,COALESCE(t.sentA,0) FROM IMProxyLevel l LEFT JOIN IMProxyTalk t ON t.kind=2 AND t.a=l.groupId AND t.b=0" +
 		" WHERE l.userId>=? AND (l.userId>? OR l.groupId>?) ORDER BY l.userId, l.groupId LIMIT ?"
 	err = c.query(ctx, "levels", query, []any{after.a, after.a, after.b, lookRows}, func(scan scanner) error {
-		f := Fault{Kind: LevelAhead, Talk: chat.Talk{Kind: chat.Group}}
+		f := Fault{Kind: finding.LevelAhead, Talk: chat.Talk{Kind: chat.Group}}
 		var level, count uint32
 		err := scan(&f.User, &f.Talk.A, &level, &count)
 		look.Rows, look.Next = look.Rows+1, Cursor{int64(f.User), int64(f.Talk.A)}

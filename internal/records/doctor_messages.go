@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 )
 
 // messages finds what is wrong with the messages of one table: in their ids, in where they are, in what they refer to.
@@ -32,7 +33,7 @@ func (c *Examination) messages(kind chat.TalkKind, shard uint32) func(context.Co
 			return look, err
 		}
 		types := c.s.messageTypes
-		others, err := c.otherTypes(ctx, OtherMessageType, table, types, after, look.Next)
+		others, err := c.otherTypes(ctx, finding.OtherMessageType, table, types, after, look.Next)
 		if err != nil {
 			return look, err
 		}
@@ -67,7 +68,7 @@ func (c *Examination) earlier(kind chat.TalkKind, table string) string {
 }
 
 func scanMessage(scan scanner, kind chat.TalkKind, table string) (Fault, error) {
-	f := Fault{Kind: DuplicateID, Table: table, Talk: chat.Talk{Kind: kind}}
+	f := Fault{Kind: finding.DuplicateID, Table: table, Talk: chat.Talk{Kind: kind}}
 	var owner, id uint32
 	var lost, none bool
 	err := scan(&f.Row, &owner, &id, &f.Talk.A, &f.Talk.B, &lost, &none)
@@ -77,14 +78,14 @@ func scanMessage(scan scanner, kind chat.TalkKind, table string) (Fault, error) 
 	}
 	switch {
 	case none:
-		f.Kind, f.Talk = LostMessage, chat.Talk{}
+		f.Kind, f.Talk = finding.LostMessage, chat.Talk{}
 		f.Text = fmt.Sprintf("%s row %d is of %s %d, which does not exist", table, f.Row, under, owner)
 	case lost:
-		f.Kind = LostMessage
+		f.Kind = finding.LostMessage
 		f.Text = fmt.Sprintf("%s row %d is of %s %d, but in the wrong table, or between other users", table, f.Row, under, owner)
 	default:
 		if id > chat.MaxMsgID {
-			f.Kind = ImpossibleID
+			f.Kind = finding.ImpossibleID
 		}
 		f.Text = fmt.Sprintf("%s row %d of %s has id %d", table, f.Row, f.Talk, id)
 	}
@@ -94,7 +95,7 @@ func scanMessage(scan scanner, kind chat.TalkKind, table string) (Fault, error) 
 // otherTypes finds rows of types that are not told to peers. All tables that have types call a row
 // removed by status 1.
 func (c *Examination) otherTypes(
-	ctx context.Context, kind FaultKind, table string, types *passing, after, upTo Cursor,
+	ctx context.Context, kind finding.Kind, table string, types *passing, after, upTo Cursor,
 ) (others []Fault, err error) {
 	query := "SELECT id,type FROM " + table + " WHERE id>? AND id<=? AND status=0" +
 		" AND COALESCE(type,0) NOT IN " + types.in() + " ORDER BY id"
@@ -112,7 +113,7 @@ func (c *Examination) otherTypes(
 func (c *Examination) listen(ctx context.Context, table string, after, upTo Cursor) (missing []Fault, err error) {
 	rows := make(map[uint32]int64) // by sound
 	voiceless := func(row int64, what string) {
-		missing = append(missing, Fault{Kind: MissingSound, Table: table, Row: row, Text: fmt.Sprintf("%s row %d is a voice message %s", table, row, what)})
+		missing = append(missing, Fault{Kind: finding.MissingSound, Table: table, Row: row, Text: fmt.Sprintf("%s row %d is a voice message %s", table, row, what)})
 	}
 	query := fmt.Sprintf("SELECT id,COALESCE(content,'') FROM %s WHERE id>? AND id<=? AND type IN (%d,%d)", table, chat.PairVoice, chat.GroupVoice)
 	err = c.query(ctx, table, query, []any{after.a, upTo.a}, func(scan scanner) error {
@@ -156,7 +157,7 @@ func (c *Examination) orphans(ctx context.Context, after Cursor) (Look, error) {
 			var id uint32
 			err := scan(&id)
 			if !c.heard.has(id) {
-				look.Faults = append(look.Faults, Fault{Kind: OrphanSound, Table: "IMAudio", Row: int64(id),
+				look.Faults = append(look.Faults, Fault{Kind: finding.OrphanSound, Table: "IMAudio", Row: int64(id),
 					Text: fmt.Sprintf("IMAudio row %d", id)})
 			}
 			return err

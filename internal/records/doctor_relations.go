@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 )
 
 // relation is a row of IMRelationShip.
@@ -73,7 +74,7 @@ func splitTalk(p chat.Talk, rs []relation, used uint32, full map[uint32]bool) (F
 		others = append(others, strconv.FormatUint(uint64(r.id), 10))
 		split = split || r.live || full[r.id]
 	}
-	return Fault{Kind: SplitTalk, Talk: p, Text: fmt.Sprintf("%s uses relation %d and has also %s", p, used, strings.Join(others, ", "))}, split
+	return Fault{Kind: finding.SplitTalk, Talk: p, Text: fmt.Sprintf("%s uses relation %d and has also %s", p, used, strings.Join(others, ", "))}, split
 }
 
 // relationsOf returns all relations of pairs, the one in use by the original's tables last.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 )
 
 // alive is the condition that a row of IMRecentSession, by the name it has in a query, is in its user's list.
@@ -32,11 +33,11 @@ func (c *Examination) sessions(ctx context.Context, after Cursor) (Look, error) 
 		}
 		f.Table, f.Talk = "IMRecentSession", chat.TalkOf(f.User, kind, peer)
 		if twice {
-			f.Kind, f.Text = DuplicateSession, fmt.Sprintf("user %d has several sessions of %s", f.User, f.Talk)
+			f.Kind, f.Text = finding.DuplicateSession, fmt.Sprintf("user %d has several sessions of %s", f.User, f.Talk)
 			look.Faults = append(look.Faults, f)
 		}
 		if stray {
-			f.Kind, f.Text = StraySession, fmt.Sprintf("user %d has a session of %s and is not in it", f.User, f.Talk)
+			f.Kind, f.Text = finding.StraySession, fmt.Sprintf("user %d has a session of %s and is not in it", f.User, f.Talk)
 			look.Faults = append(look.Faults, f)
 		}
 		return nil

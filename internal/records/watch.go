@@ -13,8 +13,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
+	"github.com/teamtalk-go/dbproxy/internal/probe"
 )
 
 const (
@@ -79,7 +79,7 @@ type watch struct {
 	addr      string
 	log       *slog.Logger
 	explain   func(error) error
-	lookout   *checkup.Lookout
+	prober    *probe.Prober
 
 	mu      sync.Mutex
 	trouble trouble
@@ -88,13 +88,13 @@ type watch struct {
 }
 
 func newWatch(s *Store, connector driver.Connector, addr string) *watch {
-	return &watch{connector: connector, addr: addr, log: s.log, explain: s.dialect.explain, lookout: checkup.NewLookout()}
+	return &watch{connector: connector, addr: addr, log: s.log, explain: s.dialect.explain, prober: probe.New()}
 }
 
 // suspect notes that something has failed. A nil watch does not care.
 func (w *watch) suspect() {
 	if w != nil {
-		w.lookout.Suspect()
+		w.prober.Suspect()
 	}
 }
 
@@ -127,7 +127,7 @@ func (w *watch) run(ctx context.Context) error {
 	db := sql.OpenDB(w.connector)
 	db.SetMaxIdleConns(-1)
 	defer db.Close() // nothing is open by then
-	return w.lookout.Run(ctx, watchEvery, func(ctx context.Context) func() bool {
+	return w.prober.Run(ctx, watchEvery, func(ctx context.Context) func() bool {
 		begun := time.Now()
 		found, err := w.look(ctx, db)
 		return func() (well bool) {

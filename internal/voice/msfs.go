@@ -16,9 +16,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/teamtalk-go/dbproxy/internal/advice"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
+	"github.com/teamtalk-go/dbproxy/internal/probe"
 )
 
 const (
@@ -40,7 +41,7 @@ const (
 type Msfs struct {
 	site    *url.URL
 	timeout time.Duration
-	lookout *checkup.Lookout
+	prober  *probe.Prober
 }
 
 // OpenMsfs takes site as the configuration's MsfsSite has it: a URL, or HOST or HOST:PORT for http://HOST/. It does not
@@ -51,7 +52,7 @@ func OpenMsfs(site string, timeout time.Duration) (*Msfs, error) {
 		return nil, chat.Errorf(chat.Invalid,
 			"MsfsSite %q: %w; give a URL such as http://127.0.0.1:8700/, or a host", site, err)
 	}
-	return &Msfs{site: u, timeout: cmp.Or(timeout, MsfsTimeout), lookout: checkup.NewLookout()}, nil
+	return &Msfs{site: u, timeout: cmp.Or(timeout, MsfsTimeout), prober: probe.New()}, nil
 }
 
 func parseSite(site string) (*url.URL, error) {
@@ -196,7 +197,7 @@ func (m *Msfs) Load(ctx context.Context, path string) ([]byte, error) {
 		return answer.body, nil
 	}
 	if u.Host == m.site.Host {
-		m.lookout.Suspect()
+		m.prober.Suspect()
 	}
 	return nil, chat.Errorf(chat.Unavailable, "fetching a sound from %s: %w", u.Redacted(), err)
 }
@@ -209,11 +210,8 @@ func (m *Msfs) Check(ctx context.Context) (answered string, err error) {
 		return "", m.failed("asking", err)
 	}
 	answer, err := m.exchange(ctx, req, maxMsfsBody)
-	if descriptors.Mend(err) != "" {
-		return "", m.failed("asking", err)
-	}
 	if err != nil {
-		return "", m.failed("asking", fmt.Errorf("%w; is msfs running, and MsfsSite right?", err))
+		return "", m.failed("asking", err)
 	}
 	switch answer.status {
 	case http.StatusNotFound:
@@ -226,7 +224,13 @@ func (m *Msfs) Check(ctx context.Context) (answered string, err error) {
 	}
 }
 
+// Mend says what to do about an error of Check.
+func (m *Msfs) Mend(err error) string {
+	_, mend := advice.Server{Program: "msfs", Place: "MsfsSite"}.Network(err)
+	return cmp.Or(mend, "start it, or mend MsfsSite")
+}
+
 func (m *Msfs) failed(doing string, err error) error {
-	m.lookout.Suspect()
+	m.prober.Suspect()
 	return chat.Errorf(chat.Unavailable, "%s msfs at %s: %w", doing, m.Site(), descriptors.Explain(err))
 }

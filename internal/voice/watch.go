@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// watchEvery is how long between two looks at a file server that is away.
+// watchEvery is the time between two probes of a file server that is away.
 const watchEvery = time.Second
 
-// Watch looks at msfs at once and when something has failed there, until it is well, and says in the
-// log when it is away, and when it is back. It returns when ctx ends.
+// Watch probes msfs at once, and again whenever something has failed there, until it is well. It says
+// in the log when msfs is away, and when it is back. It returns when ctx ends.
 func (m *Msfs) Watch(ctx context.Context, log *slog.Logger) error {
-	m.lookout.Suspect()
+	m.prober.Suspect()
 	var since time.Time // when it went away; zero: it is there
-	return m.lookout.Run(ctx, watchEvery, func(ctx context.Context) func() bool {
+	return m.prober.Run(ctx, watchEvery, func(ctx context.Context) func() bool {
 		begun := time.Now()
 		_, err := m.Check(ctx)
 		return func() (well bool) {
@@ -22,9 +22,11 @@ func (m *Msfs) Watch(ctx context.Context, log *slog.Logger) error {
 			case ctx.Err() != nil:
 			case err != nil && since.IsZero():
 				since = begun
-				log.Warn("the file server is away; voice messages are refused, and old ones have no sound", "site", m.Site(), "err", err)
+				log.Warn("the file server is away; voice messages are refused, and old ones have no sound",
+					"site", m.Site(), "err", err, "mend", m.Mend(err))
 			case err == nil && !since.IsZero():
-				log.Info("the file server is back", "site", m.Site(), "after", time.Since(since).Round(time.Millisecond))
+				log.Info("the file server is back", "site", m.Site(),
+					"after", time.Since(since).Round(time.Millisecond))
 				since = time.Time{}
 			}
 			return err == nil

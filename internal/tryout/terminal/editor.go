@@ -11,8 +11,11 @@ import (
 	"golang.org/x/term"
 )
 
-// Editor is a terminal with one line to type in, at the bottom, that stays whole while other lines are printed above
-// it. It redraws that line from its beginning at every change, so wide characters are no trouble.
+// Editor is a terminal with one line to type in, at the bottom, that stays whole while other lines are
+// printed above it. Lines typed before can be fetched again.
+//
+// It draws that line anew at every key, from its beginning, and has the terminal itself remember where
+// the cursor belongs. So it looks right even where a terminal takes an emoji for wider than Width does.
 type Editor struct {
 	in    *os.File
 	lines chan string
@@ -22,7 +25,7 @@ type Editor struct {
 	mu     sync.Mutex // guards the fields below and what is written
 	out    *os.File
 	prompt string
-	typed  []rune
+	typed  line
 	closed bool
 }
 
@@ -49,7 +52,8 @@ func (e *Editor) Close() error {
 	return term.Restore(int(e.in.Fd()), e.state)
 }
 
-// Lines has what is typed. It is closed by Ctrl-C, by Ctrl-D on an empty line, and when the terminal goes away.
+// Lines has what is typed. It is closed by Ctrl-C, by Ctrl-D on an empty line, and when the terminal
+// goes away.
 func (e *Editor) Lines() <-chan string { return e.lines }
 
 // Live says that somebody sits there.
@@ -72,104 +76,68 @@ func (e *Editor) Complain(line string) { e.Print(e.style.Red(line)) }
 func (e *Editor) Prompt(prompt string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if prompt != e.prompt && !e.closed {
+	if prompt != e.prompt {
 		e.prompt = prompt
 		e.draw()
 	}
 }
 
-// draw shows the line being typed, its end where it is too long. The caller holds e.mu.
+// draw shows the line being typed, or what of it the screen has cells for. The caller holds e.mu.
 func (e *Editor) draw() {
+	if e.closed {
+		return
+	}
 	columns, _, err := term.GetSize(int(e.out.Fd()))
 	if err != nil || columns <= 0 {
 		columns = 80
 	}
-	room := columns - 1 - Width(e.prompt)
-	begin := len(e.typed)
-	for used := 0; begin > 0; begin-- {
-		if used += runeWidth(e.typed[begin-1]); used > room {
-			break
-		}
+	prompt := Fit(e.prompt, columns/2)
+	before, after := e.typed.view(columns - 1 - Width(prompt)) // the last cell is the cursor's
+	shown := "\r\x1b[K" + e.style.Bold(prompt) + before
+	if after != "" {
+		shown += saveCursor + after + restoreCursor
 	}
-	io.WriteString(e.out, "\r\x1b[K"+e.style.Bold(e.prompt)+Clean(string(e.typed[begin:])))
+	io.WriteString(e.out, shown)
 }
-
-// Keys that mean something.
-const (
-	ctrlC, ctrlD, backspace, ctrlU, ctrlW, escape, del = 0x03, 0x04, 0x08, 0x15, 0x17, 0x1b, 0x7f
-)
 
 // read takes what is typed until the terminal or the person has had enough.
 func (e *Editor) read() {
 	defer close(e.lines)
 	in := bufio.NewReader(e.in)
 	for {
-		r, _, err := in.ReadRune()
-		if err != nil || r == ctrlC {
+		key, text, err := readKey(in)
+		switch {
+		case err != nil || key == ctrlC:
 			return
-		}
-		switch r {
-		case '\r', '\n':
+		case key == enter:
 			e.lines <- e.take()
-		case escape:
-			skipSequence(in)
-		default:
-			if !e.key(r) {
-				return
-			}
+		case !e.do(key, text):
+			return
 		}
 	}
 }
 
-// take empties the line.
+// take empties the line, and returns what it was.
 func (e *Editor) take() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	line := string(e.typed)
-	e.typed = nil
+	text := e.typed.enter()
 	e.draw()
-	return line
+	return text
 }
 
-// key takes one key; false means that the person leaves.
-func (e *Editor) key(r rune) bool {
+// do does what a key is for, or adds text. False means that the person leaves.
+func (e *Editor) do(key rune, text string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if r == ctrlD && len(e.typed) == 0 {
+	if key == ctrlD && e.typed.text() == "" {
 		return false
 	}
-	e.edit(r)
+	if text != "" {
+		e.typed.insert(text)
+	} else {
+		e.typed.press(key)
+	}
 	e.draw()
 	return true
-}
-
-// edit changes the line. The caller holds e.mu.
-func (e *Editor) edit(r rune) {
-	switch {
-	case r == backspace || r == del:
-		for n, gone := len(e.typed)-1, false; n >= 0 && !gone; n-- { // with what combines with it
-			gone = runeWidth(e.typed[n]) > 0
-			e.typed = e.typed[:n]
-		}
-	case r == ctrlU:
-		e.typed = nil
-	case r == ctrlW:
-		left := strings.TrimRight(string(e.typed), " ")
-		e.typed = []rune(left[:strings.LastIndex(left, " ")+1])
-	case r >= ' ':
-		e.typed = append(e.typed, r)
-	}
-}
-
-// skipSequence drops what an arrow or another special key sends.
-func skipSequence(in *bufio.Reader) {
-	r, _, err := in.ReadRune()
-	if err != nil || r != '[' && r != 'O' {
-		return
-	}
-	for err == nil {
-		if r, _, err = in.ReadRune(); r >= 0x40 && r <= 0x7e {
-			return
-		}
-	}
 }

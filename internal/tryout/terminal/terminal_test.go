@@ -1,14 +1,20 @@
-package terminal
+package terminal_test
 
 import (
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 func TestWidth(t *testing.T) {
-	for text, want := range map[string]int{"": 0, "ann": 3, "王小明": 6, "e\u0301": 1, "你好!": 5, "🙂": 2} {
-		if got := Width(text); got != want {
+	for text, want := range map[string]int{
+		"": 0, "ann": 3, "王小明": 6, "e\u0301": 1, "你好!": 5, "🙂": 2, "…→": 2,
+		"👩‍👩‍👧": 2, "👍🏽": 2, "🇨🇳": 2, "한": 2, "\u1112\u1161\u11ab": 2, "\u200b": 0,
+	} {
+		if got := terminal.Width(text); got != want {
 			t.Errorf("Width(%q) = %d, want %d", text, got, want)
 		}
 	}
@@ -16,18 +22,40 @@ func TestWidth(t *testing.T) {
 
 func TestFit(t *testing.T) {
 	for _, c := range []struct {
-		text   string
-		places int
-		want   string
+		text  string
+		limit int
+		want  string
 	}{
 		{"hello", 5, "hello"},
 		{"hello", 4, "hel…"},
 		{"你好吗", 6, "你好吗"},
 		{"你好吗", 5, "你好…"},
 		{"你好吗", 4, "你…"},
+		{"👩‍👩‍👧👩‍👩‍👧", 4, "👩‍👩‍👧👩‍👩‍👧"},
+		{"👩‍👩‍👧👩‍👩‍👧", 3, "👩‍👩‍👧…"},
 	} {
-		if got := Fit(c.text, c.places); got != c.want || Width(got) > c.places {
-			t.Errorf("Fit(%q, %d) = %q, want %q", c.text, c.places, got, c.want)
+		if got := terminal.Fit(c.text, c.limit); got != c.want || terminal.Width(got) > c.limit {
+			t.Errorf("Fit(%q, %d) = %q, want %q", c.text, c.limit, got, c.want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"", "|"},
+		{"one two three", "|one two|three"},
+		{"one  two\nthree\n", "|one two|three"},
+		{"one\n\ntwo", "|one||two"},
+		{"unbreakable-anyhow x", "|unbreakable-anyhow|x"},
+		{"你好 吗 好", "|你好 吗|好"}, // 7 cells, and 10
+		{"👩‍👩‍👧 👩‍👩‍👧 👩‍👩‍👧 x", "|👩‍👩‍👧 👩‍👩‍👧 👩‍👩‍👧|x"},
+	} {
+		if got := "|" + strings.Join(terminal.Wrap(c.text, 8), "|"); got != c.want {
+			t.Errorf("Wrap(%q) is %q, want %q", c.text, got, c.want)
+		}
+		got, want := terminal.Indent(c.text, "  ", 10), strings.ReplaceAll(c.want[1:], "|", "\n  ")
+		if got != "  "+want {
+			t.Errorf("Indent(%q) is %q, want %q", c.text, got, want)
 		}
 	}
 }
@@ -41,15 +69,28 @@ func TestClean(t *testing.T) {
 		"a\tb\xff":         "a b\ufffd",
 		"family \u200d ok": "family \u200d ok",
 	} {
-		if got := Clean(text); got != want {
+		if got := terminal.Clean(text); got != want {
 			t.Errorf("Clean(%q) = %q, want %q", text, got, want)
 		}
 	}
 }
 
+// A shell takes what ShellWord returns for the word itself.
+func TestShellWord(t *testing.T) {
+	for _, word := range []string{"", "plain", "./a-b_c.d:1@x%y,z+", "王小明", "two words", "it's", "$HOME", "~", "a*b", "x=1", "`id`", "#", "!", "\\", "a\nb"} {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+terminal.ShellWord(word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("a shell takes %s for %q, %v", terminal.ShellWord(word), out, err)
+		}
+	}
+	if got := terminal.ShellWord("./王小明-1"); got != "./王小明-1" {
+		t.Errorf("%s needs no quotes", got)
+	}
+}
+
 func TestPipe(t *testing.T) {
 	var out, complaints strings.Builder
-	p := NewPipe(strings.NewReader("one\r\n\n三"), &out, &complaints)
+	p := terminal.NewPipe(strings.NewReader("one\r\n\n三"), &out, &complaints)
 	var lines []string
 	for line := range p.Lines() {
 		lines = append(lines, line)
@@ -62,27 +103,7 @@ func TestPipe(t *testing.T) {
 	if out.String() != "said\n" || complaints.String() != "complained\n" || p.Live() {
 		t.Errorf("printed %q, complained %q", &out, &complaints)
 	}
-	if s := NewStyle(&out); s.Bold("x") != "x" {
+	if s := terminal.NewStyle(&out); s.Bold("x") != "x" {
 		t.Error("colours on a pipe")
-	}
-}
-
-// TestEditorKeys types on a line without a terminal.
-func TestEditorKeys(t *testing.T) {
-	for typed, want := range map[string]string{
-		"hallo\x7f\x7fxy":      "halxy",
-		"你好\x7f":               "你",
-		"e\u0301\x7f":          "",
-		"one two  \x17three":   "one three",
-		"gone\x15here":         "here",
-		"\x7f\x7f\x17ok\x01\t": "ok",
-	} {
-		e := &Editor{}
-		for _, r := range typed {
-			e.edit(r)
-		}
-		if got := string(e.typed); got != want {
-			t.Errorf("typing %q gives %q, want %q", typed, got, want)
-		}
 	}
 }

@@ -2,61 +2,46 @@ package terminal
 
 import (
 	"strings"
-	"unicode"
 
-	"golang.org/x/text/width"
+	"github.com/mattn/go-runewidth"
 )
 
-// Width is how many places text takes on a terminal: two for a Chinese character, none for what combines.
-func Width(text string) (n int) {
-	for _, r := range text {
-		n += runeWidth(r)
-	}
-	return n
-}
+// cells measures text. Of characters that Unicode calls ambiguous, such as … and →, it says one cell
+// whatever the locale is, as nearly all terminals show them so.
+var cells = runewidth.Condition{StrictEmojiNeutral: true}
 
-func runeWidth(r rune) int {
-	if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) {
-		return 0
-	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
-		return 2
-	}
-	return 1
-}
+// Width is how many cells text takes on a terminal: two for a Chinese character or an emoji, also one
+// that is joined of several, and none for what combines with the character before it.
+func Width(text string) int { return cells.StringWidth(text) }
 
-// Fit cuts text so that it takes at most places, the last being … where something was cut.
-func Fit(text string, places int) string {
-	if Width(text) <= places {
-		return text
-	}
-	n := 0
-	for i, r := range text {
-		if n += runeWidth(r); n > places-1 {
-			return text[:i] + "…"
+// Fit cuts text so that it takes at most limit cells, the last being … where something was cut.
+func Fit(text string, limit int) string { return cells.Truncate(text, limit, "…") }
+
+// Pad fills text with spaces up to width cells.
+func Pad(text string, width int) string { return cells.FillRight(text, width) }
+
+// Wrap breaks text between words into lines of at most limit cells. Line breaks that it has stay. A
+// word that is longer than that gets a line of its own. There is at least one line.
+func Wrap(text string, limit int) (lines []string) {
+	for paragraph := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		line := ""
+		for word := range strings.FieldsSeq(paragraph) {
+			switch {
+			case line == "":
+				line = word
+			case Width(line)+1+Width(word) > limit:
+				lines, line = append(lines, line), word
+			default:
+				line += " " + word
+			}
 		}
+		lines = append(lines, line)
 	}
-	return text
+	return lines
 }
 
-// Pad fills text with spaces to places.
-func Pad(text string, places int) string {
-	return text + strings.Repeat(" ", max(0, places-Width(text)))
-}
-
-// Clean makes text from elsewhere safe to print on one line: line breaks become ⏎, and what would move the cursor,
-// colour the screen or turn the direction of writing becomes �.
-func Clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return '⏎'
-		case r == '\t':
-			return ' '
-		case unicode.IsControl(r), r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
-			return '\ufffd'
-		}
-		return r
-	}, strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\r\n", "\n"))
+// Indent is the lines of Wrap, one below the other, each begun with indent, which counts in limit. The
+// last one has no line break.
+func Indent(text, indent string, limit int) string {
+	return indent + strings.Join(Wrap(text, limit-Width(indent)), "\n"+indent)
 }

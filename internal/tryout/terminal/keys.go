@@ -1,0 +1,77 @@
+package terminal
+
+import (
+	"bufio"
+	"strings"
+	"unicode"
+)
+
+// Keys that mean something, as terminals send them. Deletion stands for the key of that name, which
+// sends a sequence.
+const (
+	ctrlA, ctrlB, ctrlC, ctrlD, ctrlE, ctrlF     = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+	backspace, ctrlK, enter, ctrlN, ctrlP, ctrlU = 0x08, 0x0b, '\r', 0x0e, 0x10, 0x15
+	ctrlW, escape, rubout                        = 0x17, 0x1b, 0x7f
+	deletion                                     = -1
+)
+
+// What a terminal is told, to come back to the cell where its cursor is.
+const saveCursor, restoreCursor = "\x1b7", "\x1b8"
+
+// sequences is what cursor keys send after an escape, in the modes and the terminals that there are,
+// and which other key does the same.
+var sequences = map[string]rune{
+	"[A": ctrlP, "OA": ctrlP, // up
+	"[B": ctrlN, "OB": ctrlN, // down
+	"[C": ctrlF, "OC": ctrlF, // right
+	"[D": ctrlB, "OD": ctrlB, // left
+	"[H": ctrlA, "OH": ctrlA, "[1~": ctrlA, "[7~": ctrlA, // home
+	"[F": ctrlE, "OF": ctrlE, "[4~": ctrlE, "[8~": ctrlE, // end
+	"[3~": deletion,
+}
+
+// readKey reads a key, or text, which may be more than one character when it was pasted; key is 0 then,
+// and for keys that mean nothing.
+func readKey(in *bufio.Reader) (key rune, text string, err error) {
+	r, _, err := in.ReadRune()
+	switch {
+	case err != nil:
+		return 0, "", err
+	case r == '\n':
+		return enter, "", nil
+	case r == escape:
+		return readSequence(in), "", nil
+	case unicode.IsControl(r):
+		return r, "", nil
+	}
+	var b strings.Builder
+	b.WriteRune(r)
+	for in.Buffered() > 0 {
+		if next, err := in.Peek(1); err != nil || unicode.IsControl(rune(next[0])) {
+			break
+		}
+		if r, _, err = in.ReadRune(); err != nil {
+			break // it is met again
+		}
+		b.WriteRune(r)
+	}
+	return 0, b.String(), nil
+}
+
+// readSequence reads what follows an escape, and returns the key that it stands for; 0 for none.
+func readSequence(in *bufio.Reader) rune {
+	r, _, err := in.ReadRune()
+	if err != nil || r != '[' && r != 'O' {
+		return 0
+	}
+	sequence := string(r)
+	for {
+		if r, _, err = in.ReadRune(); err != nil {
+			return 0
+		}
+		sequence += string(r)
+		if r >= 0x40 && r <= 0x7e { // the last of a sequence
+			return sequences[sequence]
+		}
+	}
+}

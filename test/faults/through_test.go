@@ -1,0 +1,57 @@
+//go:build !race
+
+package faults
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"testing"
+
+	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/audit"
+	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/load"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+)
+
+// throughMySQL makes a place whose proxies reach the server through a fault proxy.
+func throughMySQL(t *testing.T, server *servers.DatabaseServer) (*rig.Setup, *faultproxy.Proxy) {
+	t.Helper()
+	f, _ := rig.NewRedisFleetOn(t, server)
+	observed(f)
+	between := faultproxy.New(t, server.Addr())
+	f.Conf.MySQL.Host, f.Conf.MySQL.Port = hostPort(t, between.Addr())
+	w := rig.OpenFleet(t, f)
+	w.Proxies = make([]*harness.Proxy, 1)
+	return w, between
+}
+
+func hostPort(t *testing.T, addr string) (host string, port int) {
+	t.Helper()
+	host, text, err := net.SplitHostPort(addr)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host, port
+}
+
+// through has load on a place while a fault comes and goes; it is over when fault returns. Then service must be back by
+// itself; what was told and what is stored are audited; and a line for docs/guarantees.md is logged.
+func through(t *testing.T, w *rig.Setup, name string, fault func(ctx context.Context)) *load.Faults {
+	t.Helper()
+	w.Start(t)
+	l := load.NewFaults(t, w)
+	l.Around(t, fault)
+	l.Guarantee(t, name)
+	l.Audit(t)
+	audit.AuditResources(t, w)
+	return l
+}
+
+// observed makes proxies say what they use.
+func observed(f *rig.Fleet) { f.Conf.More = append(f.Conf.More, "AdminListen=127.0.0.1:0") }
