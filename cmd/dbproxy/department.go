@@ -42,17 +42,13 @@ refused without --same-name.`,
 	sameName := sameNameFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		d.Name = args[0]
-		return data.withRecords(c.Context(), func(store *records.Store) error {
+		return data.change(c.Context(), "department not added", func(store *records.Store) (string, error) {
 			var err error
 			if d.Parent, err = departmentID(c.Context(), store, *parent); err != nil {
-				return fmt.Errorf("department not added: %w", err)
+				return "", err
 			}
 			n, err := store.AddDepartment(c.Context(), d, *sameName)
-			if err != nil {
-				return fmt.Errorf("department not added: %w", sameNameHint(err))
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "department %d added: %s\n", n, printable(d.Name))
-			return err
+			return fmt.Sprintf("department %d added: %s", n, printable(d.Name)), sameNameHint(err)
 		})
 	}
 	return c

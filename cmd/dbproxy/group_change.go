@@ -48,13 +48,9 @@ they like.`,
 		case *creator == "" || len(*members) == 0:
 			return fmt.Errorf("a group needs both --creator and --members; for example:\n%s", c.Example)
 		}
-		return data.withRecords(c.Context(), func(store *records.Store) error {
+		return data.change(c.Context(), "group not created", func(store *records.Store) (string, error) {
 			said, err := createGroup(c.Context(), store, g, *creator, *members, *sameName)
-			if err != nil {
-				return fmt.Errorf("group not created: %w", sameNameHint(err))
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), said)
-			return err
+			return said, sameNameHint(err)
 		})
 	}
 	return c
@@ -129,13 +125,8 @@ what is said in it from now on.`,
 	c.Args = groupAndUsers
 	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			said, err := addMembers(c.Context(), store, args[0], args[1:])
-			if err != nil {
-				return fmt.Errorf("nobody added: %w", err)
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), said)
-			return err
+		return data.change(c.Context(), "nobody added", func(store *records.Store) (string, error) {
+			return addMembers(c.Context(), store, args[0], args[1:])
 		})
 	}
 	return c
@@ -205,13 +196,8 @@ cannot be brought back, so removing all members needs --dissolve.`,
 	data := targetFlags(c)
 	dissolve := c.Flags().Bool("dissolve", false, "end the group if nobody is left")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			said, err := removeMembers(c.Context(), store, args[0], args[1:], *dissolve)
-			if err != nil {
-				return fmt.Errorf("nobody removed: %w", err)
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), said)
-			return err
+		return data.change(c.Context(), "nobody removed", func(store *records.Store) (string, error) {
+			return removeMembers(c.Context(), store, args[0], args[1:], *dissolve)
 		})
 	}
 	return c

@@ -72,6 +72,21 @@ func (t *target) withRecords(ctx context.Context, work func(*records.Store) erro
 	return t.withLocks(ctx, func(store *records.Store, _ locks) error { return work(store) })
 }
 
+// change runs work, which changes the records and says what it did. That is printed; before an error
+// stands what failed.
+func (t *target) change(
+	ctx context.Context, failed string, work func(*records.Store) (said string, err error),
+) error {
+	return t.withRecords(ctx, func(store *records.Store) error {
+		said, err := work(store)
+		if err != nil {
+			return fmt.Errorf("%s: %w", failed, err)
+		}
+		_, err = fmt.Fprintln(t.cmd.OutOrStdout(), said)
+		return err
+	})
+}
+
 // withLocks is withRecords for work that needs to know who is locked out, too.
 func (t *target) withLocks(ctx context.Context, work func(*records.Store, locks) error) error {
 	path, err := t.chosen()

@@ -69,16 +69,12 @@ input (its first line); it is never an argument, where others could see it.`,
 			return err
 		}
 		u.SetPassword(typed)
-		return data.withRecords(c.Context(), func(store *records.Store) error {
+		return data.change(c.Context(), "user not added", func(store *records.Store) (string, error) {
 			if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
-				return fmt.Errorf("user not added: %w", err)
+				return "", err
 			}
 			id, err := store.AddUser(c.Context(), u)
-			if err != nil {
-				return fmt.Errorf("user not added: %w", err)
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "user %d added: %s\n", id, printable(u.Name))
-			return err
+			return fmt.Sprintf("user %d added: %s", id, printable(u.Name)), err
 		})
 	}
 	return c

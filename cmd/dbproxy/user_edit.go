@@ -14,6 +14,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
+// notChanged is what fails in commands that change a person.
+const notChanged = "user not changed"
+
 func userEditCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "edit USER",
@@ -45,7 +48,7 @@ new name from now on.`,
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
 		}
 		if f.Changed("nick") && u.Nick == "" {
-			return errors.New("user not changed: the nick is what others see, and cannot be empty")
+			return errors.New(notChanged + ": the nick is what others see, and cannot be empty")
 		}
 		var err error
 		if f.Changed(theSex) {
@@ -53,29 +56,31 @@ new name from now on.`,
 				return fmt.Errorf("--sex %w", err)
 			}
 		}
-		return data.withRecords(c.Context(), func(store *records.Store) error {
+		return data.change(c.Context(), notChanged, func(store *records.Store) (string, error) {
 			old, err := admin.FindUser(c.Context(), store, args[0])
 			if err != nil {
-				return fmt.Errorf("user not changed: %w", err)
+				return "", err
 			}
 			if u.Department, err = departmentID(c.Context(), store, *words[theDepartment]); err != nil {
-				return fmt.Errorf("user not changed: %w", err)
+				return "", err
 			}
-			return editUser(c, store, old.ID, fields, &u)
+			return editUser(c.Context(), store, old.ID, fields, &u)
 		})
 	}
 	return c
 }
 
 // editUser gives a person these fields of to, and says what changed.
-func editUser(c *cobra.Command, store *records.Store, user uint32, fields []chat.UserField, to *chat.User) error {
-	departments, err := departmentNames(c.Context(), store)
+func editUser(
+	ctx context.Context, store *records.Store, user uint32, fields []chat.UserField, to *chat.User,
+) (string, error) {
+	departments, err := departmentNames(ctx, store)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var said []string
 	var name string
-	_, err = store.ChangeUsers(c.Context(), []uint32{user}, func(u *chat.User) error {
+	_, err = store.ChangeUsers(ctx, []uint32{user}, func(u *chat.User) error {
 		said, name = nil, u.Name
 		for _, f := range fields {
 			if text := changeField(f, u, to, departments); text != "" {
@@ -84,14 +89,10 @@ func editUser(c *cobra.Command, store *records.Store, user uint32, fields []chat
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("user not changed: %w", err)
-	}
 	if len(said) == 0 {
 		said = []string{"nothing changed, it is so already"}
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "user %d (%s): %s\n", user, printable(name), strings.Join(said, ", "))
-	return err
+	return fmt.Sprintf("user %d (%s): %s", user, printable(name), strings.Join(said, ", ")), err
 }
 
 func userPasswdCommand() *cobra.Command {
@@ -108,28 +109,24 @@ failed logins stays so: "dbproxy user unlock" ends that.`,
 	}
 	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
+		return data.change(c.Context(), "password not set", func(store *records.Store) (string, error) {
 			u, err := admin.FindUser(c.Context(), store, args[0])
 			if err != nil {
-				return fmt.Errorf("password not set: %w", err)
+				return "", err
 			}
 			typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
 			if err != nil {
-				return fmt.Errorf("password not set: %w", err)
+				return "", err
 			}
 			_, err = store.ChangeUsers(c.Context(), []uint32{u.ID}, func(u *chat.User) error {
 				u.SetPassword(typed)
 				return nil
 			})
-			if err != nil {
-				return fmt.Errorf("password not set: %w", err)
-			}
 			note := ""
 			if u.Status != chat.InService {
 				note = fmt.Sprintf("; they cannot log in all the same, their status is %q", userStatus(u.Status))
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "user %d (%s): password set%s\n", u.ID, printable(u.Name), note)
-			return err
+			return fmt.Sprintf("user %d (%s): password set%s", u.ID, printable(u.Name), note), err
 		})
 	}
 	return c
@@ -164,13 +161,8 @@ func userStatusCommand(c *cobra.Command, status uint32, done, already string) *c
 	c.Args = oneArg("the id or login name of a person")
 	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			text, err := setStatus(c.Context(), store, args[0], status, done, already)
-			if err != nil {
-				return fmt.Errorf("user not changed: %w", err)
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), text)
-			return err
+		return data.change(c.Context(), notChanged, func(store *records.Store) (string, error) {
+			return setStatus(c.Context(), store, args[0], status, done, already)
 		})
 	}
 	return c
