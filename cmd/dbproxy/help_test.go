@@ -65,6 +65,24 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	}
 }
 
+// TestJSONOfEveryCommand looks for a golden file of what programs get from each command.
+func TestJSONOfEveryCommand(t *testing.T) {
+	var scripts strings.Builder
+	for _, file := range []string{"script/json.txtar", "servers/check.txtar"} {
+		text, err := os.ReadFile(filepath.Join("testdata", filepath.FromSlash(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts.Write(text)
+	}
+	for path, c := range commands(t) {
+		shown := regexp.MustCompile("exec " + path + ` .*--json\n(cp stdout|cmp stdout)`)
+		if c.Flags().Lookup("json") != nil && !shown.MatchString(scripts.String()) {
+			t.Errorf("nothing compares what %s --json prints", path)
+		}
+	}
+}
+
 // callOf finds a call of dbproxy in an example, up to what ends the command.
 var callOf = regexp.MustCompile(`(?:^|[ (])dbproxy\b([^|>)#&;]*)`)
 

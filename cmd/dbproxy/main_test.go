@@ -37,6 +37,7 @@ func TestCommands(t *testing.T) {
 			"stopproxy": stopProxy,
 			"ask":       ask,
 			"fetch":     fetch,
+			"metrics":   metrics,
 			"login":     login,
 			"failed":    failed,
 			"sql":       runSQL,

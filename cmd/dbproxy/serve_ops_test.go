@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,6 +32,39 @@ func fetch(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
 		ts.Fatalf("%s is answered with status %s, want %s", args[1], got, args[0])
+	}
+}
+
+var (
+	typeLine = regexp.MustCompile(`^# TYPE (\S+) (\S+)$`)
+	label    = regexp.MustCompile(`(\w+)="`)
+)
+
+// metrics is the script command "metrics": of each metric at the admin address of the script's proxy
+// it prints the name, the type and the labels, without those of the Go runtime and the process.
+func metrics(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: metrics")
+	}
+	resp, err := http.Get("http://" + ts.Getenv("ADMIN") + "/metrics")
+	ts.Check(err)
+	defer resp.Body.Close()
+	var names []string // each with its type and labels
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if m := typeLine.FindStringSubmatch(lines.Text()); m != nil {
+			names = append(names, m[1]+" "+m[2])
+			continue
+		}
+		for _, m := range label.FindAllStringSubmatch(lines.Text(), -1) {
+			if last := &names[len(names)-1]; m[1] != "le" && !slices.Contains(strings.Fields(*last), m[1]) {
+				*last += " " + m[1]
+			}
+		}
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "dbproxy_") || strings.HasPrefix(name, "go_sql_") {
+			fmt.Fprintln(ts.Stdout(), name)
+		}
 	}
 }
 

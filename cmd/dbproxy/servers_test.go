@@ -51,6 +51,7 @@ func TestCommandsOnServers(t *testing.T) {
 				"proxy":     startProxy,
 				"stopproxy": stopProxy,
 				"login":     login,
+				"metrics":   metrics,
 				"failed":    failed,
 				"sql": func(ts *testscript.TestScript, neg bool, args []string) {
 					err := printRows(ts, database(ts).Admin, strings.Join(args, " "))
