@@ -194,19 +194,5 @@ func (e *examining) openServers(ctx context.Context, path string) (*servers, err
 		complete := func(s *servers) error { return serving{log: log}.completeOwn(ctx, s.store) }
 		return openServers(ctx, cfg, complete, nil, log)
 	}
-	redis, err := openRedis(cfg, nil, log)
-	if err != nil {
-		return nil, err
-	}
-	store, err := openMySQL(cfg, redis, log)
-	if err != nil {
-		redis.Close()
-		return nil, err
-	}
-	s := &servers{store: store, redis: redis}
-	if err := s.connect(ctx, cfg); err != nil {
-		s.abandon()
-		return nil, err
-	}
-	return s, nil
+	return reachServers(ctx, cfg, nil, log)
 }

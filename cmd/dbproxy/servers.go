@@ -19,9 +19,30 @@ type servers struct {
 	redis *counters.Redis
 }
 
-// openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare, if not nil, is done
-// before anything uses its tables. Redis need not: the records tell what Redis would, until it does.
-func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder, log *slog.Logger) (*servers, error) {
+// openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare, if
+// not nil, is done before anything uses its tables. Redis need not: the records tell what Redis
+// would, until it does.
+func openServers(
+	ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder, log *slog.Logger,
+) (*servers, error) {
+	s, err := reachServers(ctx, cfg, watch, log)
+	if err != nil {
+		return nil, err
+	}
+	if prepare != nil {
+		if err := prepare(s); err != nil {
+			s.abandon()
+			return nil, err
+		}
+	}
+	s.redis.Use(ctx, s.store)
+	return s, nil
+}
+
+// reachServers is openServers for who only reads: nothing is written to MySQL and Redis.
+func reachServers(
+	ctx context.Context, cfg *config.Config, watch *ops.Recorder, log *slog.Logger,
+) (*servers, error) {
 	redis, err := openRedis(cfg, watch, log)
 	if err != nil {
 		return nil, err
@@ -32,14 +53,10 @@ func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers)
 		return nil, err
 	}
 	s := &servers{store: store, redis: redis}
-	if err = s.connect(ctx, cfg); err == nil && prepare != nil {
-		err = prepare(s)
-	}
-	if err != nil {
+	if err := s.connect(ctx, cfg); err != nil {
 		s.abandon()
 		return nil, err
 	}
-	redis.Use(ctx, store)
 	return s, nil
 }
 
