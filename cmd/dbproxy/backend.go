@@ -33,8 +33,10 @@ type backend struct {
 	where       []any                         // for the log
 	closers     []func() error                // in the order of opening
 
-	announce func(addr string) error                                    // called when it listens; may be nil
-	fill     func(context.Context, chat.Options) (company.State, error) // for --demo; nil: it cannot be filled
+	// called when it listens; may be nil
+	announce func(addr string) error
+	// for --demo; nil: it cannot be filled
+	fill func(context.Context, chat.Options) (company.State, error)
 }
 
 // close undoes the opening. Nothing may be under way.
@@ -45,7 +47,8 @@ func (b *backend) close() (err error) {
 	return err
 }
 
-// openEmbedded opens a data directory, which is made when it is missing, for the server that will listen on addr.
+// openEmbedded opens a data directory, which is made when it is missing, for the server that will
+// listen on addr.
 func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 	b = &backend{voiceKey: chat.DefaultVoiceKey, zone: time.Local}
 	defer func() {
@@ -107,8 +110,11 @@ func rulesOf(store *records.Store) chat.Store {
 	}
 }
 
-// openConfigured opens the MySQL and Redis of a configuration. told is what was logged as doubtful by tries before.
-func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *ops.Recorder, told map[string]bool) (*backend, error) {
+// openConfigured opens the MySQL and Redis of a configuration. told is what was logged as doubtful
+// by tries before.
+func (s serving) openConfigured(
+	ctx context.Context, cfg *config.Config, watch *ops.Recorder, told map[string]bool,
+) (*backend, error) {
 	if err := startChecks(ctx, cfg, s.path, !s.noCreate, told, s.log); err != nil {
 		return nil, err
 	}
@@ -132,15 +138,18 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	b := &backend{
 		store: servers.store, rules: rulesOf(servers.store),
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
-		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica, servers.store.WatchMaster,
+		loops: []func(context.Context) error{
+			servers.redis.Run, servers.store.RunReplica, servers.store.WatchMaster,
 			func(ctx context.Context) error { return sounds.Watch(ctx, s.log) }},
 		degraded: map[string]func() bool{
 			"mysql":   func() bool { return servers.store.MasterTrouble() != "" },
 			"redis":   func() bool { return len(servers.redis.Away()) > 0 },
 			"replica": func() bool { return servers.store.ReplicaTrouble() != "" },
 		},
-		checks:  []ops.Check{{Name: "redis", Look: servers.redisCheck}, {Name: "replica", Look: servers.replicaCheck}},
-		where:   []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis", cfg.Unread.Addrs()},
+		checks: []ops.Check{{Name: "redis", Look: servers.redisCheck},
+			{Name: "replica", Look: servers.replicaCheck}},
+		where: []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis",
+			cfg.Unread.Addrs()},
 		closers: []func() error{servers.close},
 
 		descriptors: forMySQL, perSound: perUpload,
@@ -172,9 +181,9 @@ func (m markedSync) SetMark(ctx context.Context, name string, value uint32) erro
 	return m.redis.SetMark(ctx, name, value)
 }
 
-// completeOwn makes the tables that only proxies know, so that a proxy can take an original's place. The originals' own
-// are left alone: that is for "dbproxy migrate", which asks, and whether they are there startChecks has looked at. So are
-// tables whose rows would have to be carried over.
+// completeOwn makes the tables that only proxies know, so that a proxy can take an original's
+// place. The originals' own are left alone: that is for "dbproxy migrate", which asks, and whether
+// they are there startChecks has looked at. So are tables whose rows would have to be carried over.
 func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
 	stmts, err := store.MissingOwn(ctx)
 	if err != nil {
@@ -185,18 +194,21 @@ func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
 		s.log.Info("tables of our own created or completed", "statements", len(ran))
 	}
 	if err != nil {
-		return fmt.Errorf("cannot make the tables of our own that are missing; let a user who may run \"dbproxy migrate --config %s\": %w", s.path, err)
+		return fmt.Errorf("cannot make the tables of our own that are missing; let a user who "+
+			"may run \"dbproxy migrate --config %s\": %w", s.path, err)
 	}
 	return nil
 }
 
-// redisCheck is doubtful while a Redis is away: everything goes on, but original servers beside us see old counters.
+// redisCheck is doubtful while a Redis is away: everything goes on, but original servers beside us
+// see old counters.
 func (s *servers) redisCheck(context.Context) (ops.State, string) {
 	away := s.redis.Away()
 	if len(away) == 0 {
 		return ops.Good, "reachable"
 	}
-	return ops.Doubtful, fmt.Sprintf("%v (for %v now): %s; all goes on from MySQL meanwhile, and Redis will follow",
+	return ops.Doubtful, fmt.Sprintf("%v (for %v now): %s; all goes on from MySQL meanwhile, and "+
+		"Redis will follow",
 		away[0], time.Since(away[0].Since).Round(time.Second), away[0].Mend())
 }
 

@@ -16,14 +16,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// What "config check" ends with, as "doctor" does, when something is wrong; and with --strict when something is doubtful
-// and nothing wrong. 1 is for what keeps it from looking.
+// What "config check" ends with, as "doctor" does, when something is wrong; and with --strict when
+// something is doubtful and nothing wrong. 1 is for what keeps it from looking.
 const (
 	exitWrong    = 2
 	exitDoubtful = 3
 )
 
-// replicaPatience is how long "config check" waits for a row on the replica: further behind, a replica is not used.
+// replicaPatience is how long "config check" waits for a row on the replica: further behind, a
+// replica is not used.
 const replicaPatience = 10 * time.Second
 
 func configCheckCommand() *cobra.Command {
@@ -58,7 +59,8 @@ The exit code says what became of it:
 			return err
 		}
 		stop := progress(os.Stderr, "looking at the servers", nil)
-		subjects := append([]checkup.Subject{read(path, cfg, warnings)}, examine(c.Context(), cfg, path, replicaPatience, false)...)
+		subjects := append([]checkup.Subject{read(path, cfg, warnings)},
+			examine(c.Context(), cfg, path, replicaPatience, false)...)
 		stop()
 		if *asJSON {
 			err = showJSON(c.OutOrStdout(), findingsJSON(subjects))
@@ -79,7 +81,9 @@ func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Su
 			given++
 		}
 	}
-	s.Findings = append(s.Findings, checkup.Goodf("keys", "%d of %d are given, the others have their defaults", given, len(cfg.Settings())))
+	s.Findings = append(s.Findings,
+		checkup.Goodf("keys", "%d of %d are given, the others have their defaults", given,
+			len(cfg.Settings())))
 	for _, w := range warnings {
 		item := w.Where
 		switch {
@@ -110,9 +114,11 @@ func count(subjects []checkup.Subject, g checkup.Grade) (n int) {
 func verdict(subjects []checkup.Subject, strict bool) error {
 	switch worst := checkup.Worst(subjects); {
 	case worst == checkup.Wrong:
-		return &exitError{exitWrong, errors.New(admin.Count(count(subjects, checkup.Wrong), "item") + " wrong")}
+		return &exitError{exitWrong,
+			errors.New(admin.Count(count(subjects, checkup.Wrong), "item") + " wrong")}
 	case worst == checkup.Doubtful && strict:
-		return &exitError{exitDoubtful, errors.New(admin.Count(count(subjects, checkup.Doubtful), "item") + " doubtful")}
+		return &exitError{exitDoubtful,
+			errors.New(admin.Count(count(subjects, checkup.Doubtful), "item") + " doubtful")}
 	default:
 		return nil
 	}
@@ -143,7 +149,9 @@ const minText = 30
 // writeFindings prints findings for people, wrapped to the width of w.
 func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 	style, out := terminal.NewStyle(w), bufio.NewWriter(w)
-	paint := map[checkup.Grade]func(string) string{checkup.Good: style.Dim, checkup.Doubtful: style.Bold, checkup.Wrong: style.Red}
+	paint := map[checkup.Grade]func(string) string{
+		checkup.Good: style.Dim, checkup.Doubtful: style.Bold, checkup.Wrong: style.Red,
+	}
 	grade, item := len("doubtful"), 0
 	for _, s := range subjects {
 		for _, f := range s.Findings {
@@ -164,11 +172,14 @@ func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 					fmt.Fprintf(out, "%*s%s\n", indent, "", line)
 					continue
 				}
-				fmt.Fprintf(out, "  %s  %s  %s\n", paint[f.Grade](terminal.Pad(f.Grade.String(), grade)), terminal.Pad(printable(f.Item), item), line)
+				fmt.Fprintf(out, "  %s  %s  %s\n",
+					paint[f.Grade](terminal.Pad(f.Grade.String(), grade)),
+					terminal.Pad(printable(f.Item), item), line)
 			}
 		}
 		fmt.Fprintln(out)
 	}
-	fmt.Fprintf(out, "%d good, %d doubtful, %d wrong\n", count(subjects, checkup.Good), count(subjects, checkup.Doubtful), count(subjects, checkup.Wrong))
+	fmt.Fprintf(out, "%d good, %d doubtful, %d wrong\n", count(subjects, checkup.Good),
+		count(subjects, checkup.Doubtful), count(subjects, checkup.Wrong))
 	return out.Flush()
 }

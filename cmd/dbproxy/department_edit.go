@@ -48,7 +48,8 @@ parent is refused without --same-name.`,
 				d.Name = *name
 			}
 			if f.Changed("parent") && d.Parent != above {
-				said = append(said, fmt.Sprintf("parent %s -> %s", departments.said(d.Parent), departments.said(above)))
+				said = append(said, fmt.Sprintf("parent %s -> %s", departments.said(d.Parent),
+					departments.said(above)))
 				d.Parent = above
 			}
 			if f.Changed("priority") && d.Priority != *priority {
@@ -136,7 +137,8 @@ there is an open one of its name under its parent it is refused without
 // changeDepartment changes the department that arg names and prints what change says about it. find
 // runs before, for what change needs to know.
 func changeDepartment(
-	t *target, arg string, sameName bool, find func(*records.Store) error, change func(*chat.Department) string,
+	t *target, arg string, sameName bool, find func(*records.Store) error,
+	change func(*chat.Department) string,
 ) error {
 	ctx := t.cmd.Context()
 	return t.change(ctx, "department not changed", func(store *records.Store) (string, error) {
@@ -148,13 +150,15 @@ func changeDepartment(
 			return "", err
 		}
 		said := ""
-		changed, err := store.ChangeDepartment(ctx, found.ID, sameName, func(d *chat.Department) error {
-			said = change(d)
-			return nil
-		})
+		changed, err := store.ChangeDepartment(ctx, found.ID, sameName,
+			func(d *chat.Department) error {
+				said = change(d)
+				return nil
+			})
 		if !changed {
 			said = "nothing changed, it is so already"
 		}
-		return fmt.Sprintf("department %d (%s): %s", found.ID, printable(found.Name), said), sameNameHint(err)
+		return fmt.Sprintf("department %d (%s): %s", found.ID, printable(found.Name),
+			said), sameNameHint(err)
 	})
 }

@@ -20,7 +20,8 @@ import (
 // exitFound is what "dbproxy doctor" exits with when something is wrong, and is still.
 const exitFound = 2
 
-// secondLook is how long a proxy at work takes at most, in the normal course, to copy to Redis what it stored.
+// secondLook is how long a proxy at work takes at most, in the normal course, to copy to Redis what
+// it stored.
 const secondLook = time.Second
 
 // examining is what "dbproxy doctor" is asked for.
@@ -58,7 +59,8 @@ docs/doctor.md explains every finding.`,
   dbproxy doctor --config dbproxyserver.conf --before-original`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%s: it takes no arguments; name a configuration with --config %[1]s", printable(args[0]))
+				return fmt.Errorf("%s: it takes no arguments; name a configuration with --config "+
+					"%[1]s", printable(args[0]))
 			}
 			return nil
 		},
@@ -66,7 +68,8 @@ docs/doctor.md explains every finding.`,
 	e := examining{where: targetFlags(c), cmd: c}
 	f := c.Flags()
 	f.BoolVar(&e.repair, "repair", false, "mend what can be mended without loss")
-	f.BoolVar(&e.original, "before-original", false, "look whether an original server may take over; with --repair, make it so")
+	f.BoolVar(&e.original, "before-original", false,
+		"look whether an original server may take over; with --repair, make it so")
 	f.BoolVar(&e.sure, "yes", false, "with --repair: do not ask")
 	f.BoolVar(&e.asJSON, "json", false, "print JSON, for programs")
 	c.RunE = func(c *cobra.Command, _ []string) error { return e.run(c) }
@@ -84,12 +87,15 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	var at atomic.Value
 	at.Store("")
 	d.Repair, d.BeforeOriginal, d.Pause = e.repair, e.original, secondLook
-	d.Progress = func(what string, share float64) { at.Store(fmt.Sprintf("%s %.0f %%", what, 100*share)) }
+	d.Progress = func(what string, share float64) {
+		at.Store(fmt.Sprintf("%s %.0f %%", what, 100*share))
+	}
 	stop := progress(os.Stderr, "looking", func() string { return at.Load().(string) })
 	report, err := d.Run(c.Context())
 	stop()
 	if err != nil && c.Context().Err() != nil {
-		err = errors.New("stopped before it was through; what was repaired until then is repaired, and another run goes on")
+		err = errors.New("stopped before it was through; what was repaired until then is " +
+			"repaired, and another run goes on")
 	}
 	err = errors.Join(err, closing())
 	if err != nil && len(report.Findings)+len(report.Ranges) == 0 {
@@ -128,7 +134,8 @@ func (e *examining) ask(c *cobra.Command) error {
 	if !terminal.Is(c.InOrStdin()) {
 		return errors.New("--repair changes data: say --yes when nobody is there to be asked")
 	}
-	fmt.Fprintln(c.ErrOrStderr(), "A repair changes data; \"dbproxy doctor\" alone shows what it would do.")
+	fmt.Fprintln(c.ErrOrStderr(),
+		"A repair changes data; \"dbproxy doctor\" alone shows what it would do.")
 	ask := terminal.NewQuestions(c.InOrStdin(), c.ErrOrStderr())
 	if !ask.Yes(c.Context(), "Is there a backup, and shall it begin?") {
 		return errors.New("nothing was changed")

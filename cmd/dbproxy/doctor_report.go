@@ -26,7 +26,8 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool
 	}
 	b.WriteString(said + "\n")
 	for _, f := range report.Findings {
-		head := terminal.Indent(fmt.Sprintf("%s: %s: %s: %s", f.Kind.Severity(), f.Kind, f.Kind.What(),
+		head := terminal.Indent(fmt.Sprintf("%s: %s: %s: %s", f.Kind.Severity(), f.Kind,
+			f.Kind.What(),
 			admin.Digits(f.Count)), "", reportWidth)
 		if f.Kind.Severity() == finding.Wrong {
 			head = style.Red(head)
@@ -45,7 +46,8 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool
 	}
 	if len(report.Ranges) > 0 {
 		r := report.Ranges[0]
-		fmt.Fprintf(&b, "Ids used: at most %.0f %% of what a table can give (%s).\n", math.Ceil(100*r.Share), r.Table)
+		fmt.Fprintf(&b, "Ids used: at most %.0f %% of what a table can give (%s).\n",
+			math.Ceil(100*r.Share), r.Table)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -80,7 +82,9 @@ func conclusion(report *doctor.Report, e *examining, complete bool) string {
 
 // mendable is whether a repair would do anything.
 func mendable(report *doctor.Report) bool {
-	return slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool { return f.Kind.Mend() != "" })
+	return slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool {
+		return f.Kind.Mend() != ""
+	})
 }
 
 // mended is whether anything was.
@@ -113,7 +117,8 @@ func fate(f doctor.Finding, repaired bool) string {
 // kindsOf is how many findings there are.
 func kindsOf(n int) string { return admin.Count(n, "finding") }
 
-// reportedJSON and the others are a report as programs get it. The names of the fields stay as they are.
+// reportedJSON and the others are a report as programs get it. The names of the fields stay as they
+// are.
 type reportedJSON struct {
 	Kind     string   `json:"kind"`
 	Severity string   `json:"severity"`

@@ -37,8 +37,9 @@ func distinct(by string, addrs []string) (each, needless []string, err error) {
 		if covered < 0 {
 			each = append(each, addr)
 		} else {
-			needless = append(needless, fmt.Sprintf("%s is left out, as %s is that address, too; remove it",
-				addr, addrs[covered]))
+			needless = append(needless,
+				fmt.Sprintf("%s is left out, as %s is that address, too; remove it",
+					addr, addrs[covered]))
 		}
 	}
 	return each, needless, nil
@@ -87,7 +88,8 @@ func (s serving) await(
 			return ln, err
 		}
 		if !told {
-			s.log.Info("waiting for an address that another program has, perhaps the former process, "+
+			s.log.Info("waiting for an address that another program has, perhaps the former "+
+				"process, "+
 				"which finishes", "addr", addr, "up to", s.limits().DrainTimeout+formerMargin)
 		}
 		select {
@@ -114,7 +116,8 @@ func listen(by, addr string) (net.Listener, error) {
 	case descriptors.Mend(err) != "":
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, descriptors.Explain(err))
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with %s",
+		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with "+
+			"%s",
 			addr, errTaken, by)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; "+

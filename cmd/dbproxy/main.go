@@ -17,13 +17,15 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // whoever asks twice does not want to wait; servers have an answer of their own
+	// whoever asks twice does not want to wait; servers have an answer of their own
+	context.AfterFunc(ctx, stop)
 	root := rootCommand()
 	if args, ok := asOriginal(os.Args); ok {
 		root.SetArgs(args)
 	}
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, terminal.NewStyle(os.Stderr).Red("dbproxy:"), descriptors.Explain(err))
+		fmt.Fprintln(os.Stderr, terminal.NewStyle(os.Stderr).Red("dbproxy:"),
+			descriptors.Explain(err))
 		os.Exit(exitCode(err))
 	}
 }
@@ -44,7 +46,8 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	}
 	root.SetVersionTemplate("dbproxy {{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
-	root.AddCommand(serveCommand(), migrateCommand(), doctorCommand(), userCommand(), departmentCommand(), groupCommand(), callCommand(), versionCommand())
+	root.AddCommand(serveCommand(), migrateCommand(), doctorCommand(), userCommand(),
+		departmentCommand(), groupCommand(), callCommand(), versionCommand())
 	root.AddCommand(configCommand())
 	root.AddCommand(demoCommand(), chatCommand(), tailCommand())
 	addCompletion(root)
@@ -52,8 +55,8 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	return root
 }
 
-// group is a command that only holds others. Called alone it explains itself; called with a word it does not know, it
-// fails and suggests one.
+// group is a command that only holds others. Called alone it explains itself; called with a word it
+// does not know, it fails and suggests one.
 func group(c *cobra.Command) *cobra.Command {
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {

@@ -46,8 +46,10 @@ reaches that address sees all of it: keep it to operators.`,
 	f.StringVar(&a.listen, "listen", defaultAddr,
 		"the `address` to listen on; with --config, ListenIP and ListenPort say it")
 	f.StringVar(&a.admin, "admin", off,
-		"the `address` for metrics, health and profiles, or off; with --config, AdminListen says it")
-	f.StringVar(&a.level, "log-level", "info", "the least `level` to log: debug, info, warn or error")
+		"the `address` for metrics, health and profiles, or off; with --config, AdminListen says "+
+			"it")
+	f.StringVar(&a.level, "log-level", "info",
+		"the least `level` to log: debug, info, warn or error")
 	f.BoolVar(&a.wait, "wait", false, "with --config: wait until MySQL and Redis can be reached")
 	f.BoolVar(&a.noCreate, "no-create", false, "with --config: make no tables")
 	f.BoolVar(&a.demo, "demo", false, "fill an empty data directory with a made-up company first")
@@ -107,7 +109,8 @@ func (a *serveFlags) run(c *cobra.Command) (failed error) {
 func (a *serveFlags) embedded(s serving, why string) (serving, error) {
 	switch {
 	case a.noCreate:
-		return s, errors.New("--no-create is for --config: a data directory is nothing without its tables")
+		return s, errors.New("--no-create is for --config: a data directory is nothing without " +
+			"its tables")
 	case a.wait:
 		return s, errors.New("--wait is for --config: a data directory has no servers to wait for")
 	}

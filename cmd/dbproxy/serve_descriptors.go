@@ -43,22 +43,28 @@ func (s serving) withinLimit(b *backend, at door) (serving, error) {
 	if descriptors.Mend(err) != "" {
 		return s, descriptors.Explain(err)
 	} else if err != nil {
-		s.log.Warn("cannot tell whether the limit of open files is high enough", "limit", limit, "err", err)
+		s.log.Warn("cannot tell whether the limit of open files is high enough", "limit", limit,
+			"err", err)
 		return s, nil
 	}
-	b.rules.Voice = fewSounds{b.rules.Voice, semaphore.NewWeighted(int64(atOnce(mostSounds, limit)))}
+	b.rules.Voice = fewSounds{b.rules.Voice,
+		semaphore.NewWeighted(int64(atOnce(mostSounds, limit)))}
 	s.adminConns = atOnce(mostAdmin, limit)
-	wanted, need, enough := s.limits().MaxConns, open+b.need(at, limit), open+b.need(at, math.MaxInt)
+	wanted, need, enough := s.limits().MaxConns, open+b.need(at, limit), open+b.need(at,
+		math.MaxInt)
 	mend := fmt.Sprintf("raise the limit to %d or more (%s)", enough+wanted, descriptors.More)
 	s.peers = limit - need
 	if s.peers < 1 {
-		return s, fmt.Errorf("cannot serve: this process may have %d files and connections open, and needs %d "+
+		return s, fmt.Errorf("cannot serve: this process may have %d files and connections open, "+
+			"and needs %d "+
 			"without those of message servers; %s", limit, need, mend)
 	}
 	if s.peers < wanted {
 		key := s.named("MaxConnections")
-		s.log.Warn("the limit of open files is too low: fewer connections are served than "+key+" says",
-			"served", s.peers, "MaxConnections", wanted, "limit", limit, "mend", mend+", or lower "+key)
+		s.log.Warn("the limit of open files is too low: fewer connections are served than "+key+
+			" says",
+			"served", s.peers, "MaxConnections", wanted, "limit", limit, "mend", mend+", or lower "+
+				key)
 	}
 	return s, nil
 }
@@ -111,7 +117,8 @@ func (f fewSounds) Discard(ctx context.Context, path string) error {
 
 func (f fewSounds) enter(ctx context.Context) error {
 	if err := f.places.Acquire(ctx, 1); err != nil {
-		return chat.Errorf(chat.Unavailable, "waiting for other sounds to be stored or read: %w", err)
+		return chat.Errorf(chat.Unavailable, "waiting for other sounds to be stored or read: %w",
+			err)
 	}
 	return nil
 }

@@ -105,7 +105,8 @@ func (s serving) late(by string) (net.Listener, error) {
 	return lateListener{addr, ctx, stop, sync.OnceValue(func() net.Listener {
 		ln, err := s.await(ctx, by, s.admin, still)
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("serving without metrics and health: their address cannot be had", "err", err)
+			s.log.Error("serving without metrics and health: their address cannot be had",
+				"err", err)
 		}
 		return ln
 	})}, nil

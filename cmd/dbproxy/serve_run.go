@@ -43,10 +43,11 @@ type serving struct {
 	// In the place of the original's program; nil: not.
 	original *inPlace
 
-	out     io.Writer // where the log goes
-	log     *slog.Logger
-	sums    func(context.Context) error // writes what the log has summed up, until the context ends; may be nil
-	written *logwriter.Writer           // what the log is written by; nil: something else
+	out io.Writer // where the log goes
+	log *slog.Logger
+	// writes what the log has summed up, until the context ends; may be nil
+	sums    func(context.Context) error
+	written *logwriter.Writer // what the log is written by; nil: something else
 
 	demo  bool                                    // fill an empty directory with the demo company
 	ready func(addr string, filled company.State) // may be nil; called when it listens
@@ -89,8 +90,9 @@ func (s serving) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	opt := chat.Options{VoiceKey: b.voiceKey, Log: s.log, Committed: watch.Commit, Concurrency: b.reads,
-		Now: func() time.Time { return time.Now().In(b.zone) }}
+	opt := chat.Options{VoiceKey: b.voiceKey, Log: s.log, Committed: watch.Commit,
+		Concurrency: b.reads,
+		Now:         func() time.Time { return time.Now().In(b.zone) }}
 	if s, err = s.withinLimit(b, door); err != nil {
 		return err
 	}
@@ -105,7 +107,8 @@ func (s serving) run(ctx context.Context) (err error) {
 		}
 	}
 	s.announces()
-	s.log.Info("listening", append([]any{"addr", door.addr(), "admin", door.adminAddr(), "pid", os.Getpid(), "version", version()}, b.where...)...)
+	s.log.Info("listening", append([]any{"addr", door.addr(), "admin", door.adminAddr(),
+		"pid", os.Getpid(), "version", version()}, b.where...)...)
 	if s.ready != nil {
 		s.ready(door.addr(), filled)
 	}
@@ -124,7 +127,8 @@ func (s serving) openBackend(ctx context.Context, watch *ops.Recorder) (*backend
 			return b, err
 		}
 		if now := err.Error(); now != last {
-			s.log.Warn("waiting, as --wait says", "for", strings.ReplaceAll(strings.ReplaceAll(now, ":\n  ", ": "), "\n  ", " | "))
+			s.log.Warn("waiting, as --wait says",
+				"for", strings.ReplaceAll(strings.ReplaceAll(now, ":\n  ", ": "), "\n  ", " | "))
 			last = now
 		}
 		select {
@@ -146,7 +150,8 @@ func (s serving) limits() server.Config {
 		cfg.MaxFrame, cfg.MaxPending = uint32(l.MaxFrame), int64(l.MaxPending)
 		cfg.MaxConns, cfg.MaxInFlight = l.MaxConnections, l.MaxInFlight
 		cfg.ConnShare, cfg.QuietTimeout = l.ConnectionShare, l.QuietTimeout
-		cfg.MinSendRate, cfg.MinTakeRate, cfg.RateWindow = int64(l.MinSendRate), int64(l.MinTakeRate), l.RateWindow
+		cfg.MinSendRate, cfg.MinTakeRate = int64(l.MinSendRate), int64(l.MinTakeRate)
+		cfg.RateWindow = l.RateWindow
 	}
 	if s.peers > 0 {
 		cfg.MaxConns = min(cfg.MaxConns, s.peers)
@@ -154,8 +159,8 @@ func (s serving) limits() server.Config {
 	return cfg
 }
 
-// serve runs the server, the committer, the group sync and the admin address. When ctx ends the server drains first; the
-// others stop when nobody needs them any more.
+// serve runs the server, the committer, the group sync and the admin address. When ctx ends the
+// server drains first; the others stop when nobody needs them any more.
 func (s serving) serve(
 	ctx context.Context, at door, svc *chat.Service, b *backend, watch *ops.Recorder, end *ending,
 ) error {
@@ -183,13 +188,15 @@ func (s serving) serve(
 	}
 	said := make(chan struct{})
 	context.AfterFunc(ctx, func() {
-		s.log.Info(fmt.Sprintf("stopping: finishing what is under way, %v at the most", cfg.DrainTimeout))
+		s.log.Info(fmt.Sprintf("stopping: finishing what is under way, %v at the most",
+			cfg.DrainTimeout))
 		close(said)
 	})
 	end.at("finishing requests")
 	end.leaves(func() []any {
 		now := srv.Stats()
-		return []any{"connections", now.Connections, "requests", now.InFlight, "queued", svc.Queue().Waiting}
+		return []any{"connections", now.Connections, "requests", now.InFlight, "queued",
+			svc.Queue().Waiting}
 	})
 	err = srv.Serve(ctx, at.public...) // until ctx ends
 	<-said

@@ -106,7 +106,8 @@ func (e *ending) now(why string) {
 func signalsOfServers() <-chan os.Signal {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1,
+		syscall.SIGUSR2)
 	return signals
 }
 

@@ -19,11 +19,12 @@ type servers struct {
 	redis *counters.Redis
 }
 
-// openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare, if
-// not nil, is done before anything uses its tables. Redis need not: the records tell what Redis
+// openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare,
+// if not nil, is done before anything uses its tables. Redis need not: the records tell what Redis
 // would, until it does.
 func openServers(
-	ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder, log *slog.Logger,
+	ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder,
+	log *slog.Logger,
 ) (*servers, error) {
 	s, err := reachServers(ctx, cfg, watch, log)
 	if err != nil {
@@ -72,7 +73,8 @@ func (s *servers) connect(ctx context.Context, cfg *config.Config) error {
 
 // cannotUse says which database cannot be used, where, and as whom.
 func cannotUse(d config.Database, err error) error {
-	return fmt.Errorf("cannot use MySQL teamtalk_master, database %s at %s as user %s: %w", d.Name, d.Addr(), d.User, err)
+	return fmt.Errorf("cannot use MySQL teamtalk_master, database %s at %s as user %s: %w", d.Name,
+		d.Addr(), d.User, err)
 }
 
 // close ends all connections. Nothing may be under way.
@@ -88,7 +90,9 @@ func (s *servers) abandon() {
 	s.redis.Close()
 }
 
-func openMySQL(cfg *config.Config, redis *counters.Redis, log *slog.Logger) (*records.Store, error) {
+func openMySQL(
+	cfg *config.Config, redis *counters.Redis, log *slog.Logger,
+) (*records.Store, error) {
 	master, err := mysqlOf(cfg.Master)
 	if err != nil {
 		return nil, fmt.Errorf("teamtalk_master: %w", err)
@@ -111,14 +115,16 @@ func mysqlOf(d config.Database) (records.MySQL, error) {
 	return records.MySQL{
 		Addr: d.Addr(), Database: d.Name, User: d.User, Password: d.Password.Reveal(),
 		TLS: secure, PlainAllowed: d.TLS.Optional(),
-		MaxConns: d.MaxConns, MaxIdle: d.MaxIdle, MaxLifetime: d.ConnLifetime, MaxIdleTime: d.ConnIdleTime,
+		MaxConns: d.MaxConns, MaxIdle: d.MaxIdle, MaxLifetime: d.ConnLifetime,
+		MaxIdleTime:    d.ConnIdleTime,
 		ConnectTimeout: d.ConnectTimeout, StatementTimeout: d.StatementTimeout,
 		ReadTimeout: d.ReadTimeout, WriteTimeout: d.WriteTimeout, Join: joinings[d.MultiStatements],
 	}, err
 }
 
 // joinings are the values of NAME_multi_statements.
-var joinings = map[string]records.Joining{"auto": records.JoinAuto, "on": records.JoinAlways, "off": records.JoinNever}
+var joinings = map[string]records.Joining{"auto": records.JoinAuto, "on": records.JoinAlways,
+	"off": records.JoinNever}
 
 func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
 	opt, err := redisOptions(cfg)
@@ -128,14 +134,17 @@ func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*coun
 	opt.Log = log
 	if watch != nil {
 		calls := watch.Calls("redis")
-		opt.Observe = func(instance string, _ int, took time.Duration, err error) { calls.Observe(instance, took, err) }
+		opt.Observe = func(instance string, _ int, took time.Duration, err error) {
+			calls.Observe(instance, took, err)
+		}
 	}
 	return counters.OpenRedis(opt)
 }
 
 // redisOptions are the instances of a configuration.
 func redisOptions(cfg *config.Config) (opt counters.RedisOptions, err error) {
-	clients := make(map[config.TLS]*tls.Config) // equal setups are one, so that instances can share connections
+	// equal setups are one, so that instances can share connections
+	clients := make(map[config.TLS]*tls.Config)
 	for _, c := range []struct {
 		config.Cache
 		name string

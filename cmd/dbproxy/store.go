@@ -24,7 +24,8 @@ func openRecords(
 	ran, err = store.Migrate(ctx)
 	stop()
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("making the tables of %s: %w", dir.Database(), err), store.Close())
+		return nil, nil, errors.Join(fmt.Errorf("making the tables of %s: %w", dir.Database(), err),
+			store.Close())
 	}
 	return store, ran, nil
 }

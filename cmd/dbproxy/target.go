@@ -26,7 +26,9 @@ type target struct {
 func targetFlags(c *cobra.Command) *target {
 	t := &target{cmd: c}
 	c.Flags().StringVar(&t.data, "data", "./data", "the data `directory`")
-	c.Flags().StringVar(&t.conf, "config", "", "work on the MySQL and Redis of a configuration `file`; without this and --data ./dbproxyserver.conf is taken, if there is one")
+	c.Flags().StringVar(&t.conf, "config", "",
+		"work on the MySQL and Redis of a configuration `file`; without this and --data "+
+			"./dbproxyserver.conf is taken, if there is one")
 	// Both fail only without the flag.
 	_ = c.MarkFlagDirname("data")
 	_ = c.MarkFlagFilename("config", "conf")
@@ -34,10 +36,11 @@ func targetFlags(c *cobra.Command) *target {
 }
 
 // errTwoTargets is the refusal of --data together with --config.
-var errTwoTargets = errors.New("--data is a store of its own, --config names MySQL and Redis: give one of the two")
+var errTwoTargets = errors.New("--data is a store of its own, --config names MySQL and Redis: " +
+	"give one of the two")
 
-// configured returns the path of the configuration to use, "" for the data directory, and why. An original's file in the
-// working directory is used unless --data says otherwise.
+// configured returns the path of the configuration to use, "" for the data directory, and why. An
+// original's file in the working directory is used unless --data says otherwise.
 func (t *target) configured() (path, why string, err error) {
 	flags := t.cmd.Flags()
 	switch {
@@ -54,26 +57,30 @@ func (t *target) configured() (path, why string, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", "there is no --config, and no " + config.File + " in the working directory", nil
 	default:
-		return "", "", fmt.Errorf("looking for %s in the working directory (--data or --config say what to use): %w", config.File, err)
+		return "", "", fmt.Errorf("looking for %s in the working directory (--data or --config "+
+			"say what to use): %w", config.File, err)
 	}
 }
 
-// chosen is configured for commands that do their work and end: it says on standard error when nobody named the servers.
+// chosen is configured for commands that do their work and end: it says on standard error when
+// nobody named the servers.
 func (t *target) chosen() (path string, err error) {
 	path, _, err = t.configured()
 	if err == nil && path != "" && !t.cmd.Flags().Changed("config") {
-		fmt.Fprintf(t.cmd.ErrOrStderr(), "on the servers of ./%s, as it is there (else: --data or --config)\n", path)
+		fmt.Fprintf(t.cmd.ErrOrStderr(),
+			"on the servers of ./%s, as it is there (else: --data or --config)\n", path)
 	}
 	return path, err
 }
 
-// withRecords runs work on the records of an existing store, for commands that do their work and end.
+// withRecords runs work on the records of an existing store, for commands that do their work and
+// end.
 func (t *target) withRecords(ctx context.Context, work func(*records.Store) error) error {
 	return t.withLocks(ctx, func(store *records.Store, _ locks) error { return work(store) })
 }
 
-// change runs work, which changes the records and says what it did. That is printed; before an error
-// stands what failed.
+// change runs work, which changes the records and says what it did. That is printed; before an
+// error stands what failed.
 func (t *target) change(
 	ctx context.Context, failed string, work func(*records.Store) (said string, err error),
 ) error {

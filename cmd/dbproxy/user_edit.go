@@ -32,7 +32,9 @@ new name from now on.`,
 	data := targetFlags(c)
 	var u chat.User
 	f := c.Flags()
-	words := fieldFlags(c, &u, func(chat.UserField) bool { return true }, func(f chat.UserField) string {
+	words := fieldFlags(c, &u, func(chat.UserField) bool {
+		return true
+	}, func(f chat.UserField) string {
 		switch f.Name {
 		case "name":
 			return "the new `name` to log in with"
@@ -43,7 +45,9 @@ new name from now on.`,
 		}
 	})
 	c.RunE = func(c *cobra.Command, args []string) error {
-		fields := slices.DeleteFunc(chat.UserFields(), func(field chat.UserField) bool { return !f.Changed(field.Name) })
+		fields := slices.DeleteFunc(chat.UserFields(), func(field chat.UserField) bool {
+			return !f.Changed(field.Name)
+		})
 		if len(fields) == 0 {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
 		}
@@ -61,7 +65,8 @@ new name from now on.`,
 			if err != nil {
 				return "", err
 			}
-			if u.Department, err = departmentID(c.Context(), store, *words[theDepartment]); err != nil {
+			if u.Department, err = departmentID(c.Context(), store,
+				*words[theDepartment]); err != nil {
 				return "", err
 			}
 			return editUser(c.Context(), store, old.ID, fields, &u)
@@ -109,25 +114,28 @@ failed logins stays so: "dbproxy user unlock" ends that.`,
 	}
 	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.change(c.Context(), "password not set", func(store *records.Store) (string, error) {
-			u, err := admin.FindUser(c.Context(), store, args[0])
-			if err != nil {
-				return "", err
-			}
-			typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
-			if err != nil {
-				return "", err
-			}
-			_, err = store.ChangeUsers(c.Context(), []uint32{u.ID}, func(u *chat.User) error {
-				u.SetPassword(typed)
-				return nil
+		return data.change(c.Context(), "password not set",
+			func(store *records.Store) (string, error) {
+				u, err := admin.FindUser(c.Context(), store, args[0])
+				if err != nil {
+					return "", err
+				}
+				typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
+				if err != nil {
+					return "", err
+				}
+				_, err = store.ChangeUsers(c.Context(), []uint32{u.ID}, func(u *chat.User) error {
+					u.SetPassword(typed)
+					return nil
+				})
+				note := ""
+				if u.Status != chat.InService {
+					note = fmt.Sprintf("; they cannot log in all the same, their status is %q",
+						userStatus(u.Status))
+				}
+				said := fmt.Sprintf("user %d (%s): password set%s", u.ID, printable(u.Name), note)
+				return said, err
 			})
-			note := ""
-			if u.Status != chat.InService {
-				note = fmt.Sprintf("; they cannot log in all the same, their status is %q", userStatus(u.Status))
-			}
-			return fmt.Sprintf("user %d (%s): password set%s", u.ID, printable(u.Name), note), err
-		})
 	}
 	return c
 }
@@ -156,7 +164,8 @@ with which one can log in, whatever it was before. The password is the old one.`
 	}, chat.InService, "enabled, can log in", "is in service already, nothing changed")
 }
 
-// userStatusCommand makes a command that gives a person a status; done and already are what it says then.
+// userStatusCommand makes a command that gives a person a status; done and already are what it says
+// then.
 func userStatusCommand(c *cobra.Command, status uint32, done, already string) *cobra.Command {
 	c.Args = oneArg("the id or login name of a person")
 	data := targetFlags(c)
@@ -168,7 +177,9 @@ func userStatusCommand(c *cobra.Command, status uint32, done, already string) *c
 	return c
 }
 
-func setStatus(ctx context.Context, store *records.Store, arg string, status uint32, done, already string) (string, error) {
+func setStatus(
+	ctx context.Context, store *records.Store, arg string, status uint32, done, already string,
+) (string, error) {
 	u, err := admin.FindUser(ctx, store, arg)
 	if err != nil {
 		return "", err

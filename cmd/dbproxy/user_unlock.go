@@ -67,7 +67,8 @@ func unlock(ctx context.Context, store *records.Store, locks locks, arg string) 
 		err = locks.Unlock(ctx, u.Name, now)
 	}
 	if err == nil && u.Status != chat.InService {
-		done += fmt.Sprintf("; they cannot log in all the same, their status is %q", userStatus(u.Status))
+		done += fmt.Sprintf("; they cannot log in all the same, their status is %q",
+			userStatus(u.Status))
 	}
 	return fmt.Sprintf("user %d (%s): %s", u.ID, printable(u.Name), done), err
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// rowsPerCommit is how many people one transaction imports: enough that commits do not matter, few enough that a proxy
-// beside is not held up.
+// rowsPerCommit is how many people one transaction imports: enough that commits do not matter, few
+// enough that a proxy beside is not held up.
 const rowsPerCommit = 500
 
 // Plan is what an import will do. Make it with MakePlan.
@@ -29,10 +29,12 @@ type Plan struct {
 // Lines is how many lines the plan is about.
 func (p *Plan) Lines() int { return len(p.Add) + len(p.Change) + p.Same + len(p.Bad) }
 
-// MakePlan decides what is to become of the rows of a file, given the lines of it that are bad already. Names that exist
-// are bad, unless update is set: then these people get what their line says; empty cells change nothing.
+// MakePlan decides what is to become of the rows of a file, given the lines of it that are bad
+// already. Names that exist are bad, unless update is set: then these people get what their line
+// says; empty cells change nothing.
 func MakePlan(ctx context.Context, s Store, rows []Row, bad []Bad, update bool) (*Plan, error) {
-	p := &Plan{Bad: slices.Clone(bad), store: s, departments: make(map[string]uint32), ids: make(map[string]uint32)}
+	p := &Plan{Bad: slices.Clone(bad), store: s, departments: make(map[string]uint32),
+		ids: make(map[string]uint32)}
 	names := make([]string, len(rows))
 	for i, r := range rows {
 		names[i] = r.Name()
@@ -54,7 +56,8 @@ func MakePlan(ctx context.Context, s Store, rows []Row, bad []Bad, update bool) 
 		} else {
 			lines[r.Name()] = r.Line
 			if exists && !update {
-				wrong = append(wrong, fmt.Sprintf("there is a user named %q already, with the id %d", r.Name(), old.ID))
+				wrong = append(wrong, fmt.Sprintf("there is a user named %q already, with the id "+
+					"%d", r.Name(), old.ID))
 			}
 		}
 		if !exists && r.cells["password"] == "" {
@@ -80,7 +83,8 @@ func MakePlan(ctx context.Context, s Store, rows []Row, bad []Bad, update bool) 
 	return p, nil
 }
 
-// inService returns those people with one of the names who can log in; of several with one name the one who does.
+// inService returns those people with one of the names who can log in; of several with one name the
+// one who does.
 func inService(ctx context.Context, s Store, names []string) (map[string]chat.User, error) {
 	users, err := s.Accounts(ctx, nil, names)
 	there := make(map[string]chat.User)
@@ -152,8 +156,8 @@ func (p *Plan) number(f chat.UserField, cell string) (uint32, error) {
 // Done is what an import did.
 type Done struct{ Added, Changed int }
 
-// Run imports what the plan says, some hundred people per transaction, and calls progress with how many are done after
-// each. With an error, what was done so far stays.
+// Run imports what the plan says, some hundred people per transaction, and calls progress with how
+// many are done after each. With an error, what was done so far stays.
 func (p *Plan) Run(ctx context.Context, progress func(done int)) (d Done, err error) {
 	for rows := range slices.Chunk(p.Add, rowsPerCommit) {
 		users := make([]chat.User, len(rows))
@@ -175,7 +179,9 @@ func (p *Plan) Run(ctx context.Context, progress func(done int)) (d Done, err er
 			ids[i] = p.ids[r.Name()]
 			byID[ids[i]] = r
 		}
-		n, err := p.store.ChangeUsers(ctx, ids, func(u *chat.User) error { return p.fill(u, byID[u.ID]) })
+		n, err := p.store.ChangeUsers(ctx, ids, func(u *chat.User) error {
+			return p.fill(u, byID[u.ID])
+		})
 		if err != nil {
 			return d, err
 		}

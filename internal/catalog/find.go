@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// Lookup finds a request as people name it: by its message's name in any case, with or without the IM before it and the
-// Req after it, or by its command id (0x0204). Of an unknown name the error suggests the nearest.
+// Lookup finds a request as people name it: by its message's name in any case, with or without the
+// IM before it and the Req after it, or by its command id (0x0204). Of an unknown name the error
+// suggests the nearest.
 func Lookup(name string) (Entry, error) {
 	id := commandID(name)
 	want := short(name)
@@ -22,12 +23,14 @@ func Lookup(name string) (Entry, error) {
 		return Entry{}, fmt.Errorf("%s is an answer; its request is %s", name, e.Name())
 	}
 	if near := nearest(want); len(near) > 0 {
-		return Entry{}, fmt.Errorf("unknown request %q; did you mean %s?", name, strings.Join(near, " or "))
+		return Entry{}, fmt.Errorf("unknown request %q; did you mean %s?", name,
+			strings.Join(near, " or "))
 	}
 	return Entry{}, fmt.Errorf("unknown request %q", name)
 }
 
-// LookupAnswer finds the request that is answered by a message of that name, in any case, or command id.
+// LookupAnswer finds the request that is answered by a message of that name, in any case, or
+// command id.
 func LookupAnswer(name string) (Entry, bool) {
 	id := commandID(name)
 	for _, e := range Entries() {
@@ -53,8 +56,8 @@ func short(name string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(s, "im"), "req")
 }
 
-// nearest returns the names of up to three requests whose names contain the wanted one or are a few typing mistakes away,
-// the nearest first.
+// nearest returns the names of up to three requests whose names contain the wanted one or are a few
+// typing mistakes away, the nearest first.
 func nearest(want string) []string {
 	type candidate struct {
 		name     string
@@ -71,7 +74,9 @@ func nearest(want string) []string {
 			found = append(found, candidate{e.Name(), n})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(a.mistakes, b.mistakes) })
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return cmp.Compare(a.mistakes, b.mistakes)
+	})
 	var names []string
 	for _, c := range found[:min(3, len(found))] {
 		names = append(names, c.name)

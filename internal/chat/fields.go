@@ -3,8 +3,8 @@ package chat
 import "slices"
 
 // UserField is one thing known of a person that an administrator may set. Flags, CSV files, lists,
-// checks and SQL all go by UserFields: a new one is a field of User, an entry there, and a column in
-// the schema of the records.
+// checks and SQL all go by UserFields: a new one is a field of User, an entry there, and a column
+// in the schema of the records.
 type UserField struct {
 	Name   string // of its flag, of its column in a CSV file, and in errors
 	Column string // of the table IMUser
@@ -28,8 +28,9 @@ var userFields = []UserField{
 		At: func(u *User) any { return &u.Nick }, max: 32, check: checkName},
 	{Name: "domain", Column: "domain", About: "the `name` in Latin letters", Default: "the same",
 		At: func(u *User) any { return &u.Domain }, max: 32, check: checkName},
-	{Name: "department", Column: "departId", About: "the id or `name` of a department", Default: "none",
-		At: func(u *User) any { return &u.Department }},
+	{Name: "department", Column: "departId", About: "the id or `name` of a department",
+		Default: "none",
+		At:      func(u *User) any { return &u.Department }},
 	{Name: "sex", Column: "sex", About: "the `sex`: male, female or unknown",
 		At: func(u *User) any { return &u.Sex }},
 	{Name: "phone", Column: "phone", About: "the phone `number`, at most 11 characters",
@@ -38,8 +39,9 @@ var userFields = []UserField{
 		At: func(u *User) any { return &u.Email }, max: 64, check: checkLine},
 	{Name: "avatar", Column: "avatar", About: "the `URL` of a picture", Own: true,
 		At: func(u *User) any { return &u.Avatar }, max: MaxAvatar, check: checkLine},
-	{Name: "signature", Column: "sign_info", About: "the personal `text`, at most 128 bytes", Own: true,
-		At: func(u *User) any { return &u.Signature }, max: MaxSignature, check: checkBytes},
+	{Name: "signature", Column: "sign_info", About: "the personal `text`, at most 128 bytes",
+		Own: true,
+		At:  func(u *User) any { return &u.Signature }, max: MaxSignature, check: checkBytes},
 }
 
 // UserFields are all fields, in the order in which people see them.

@@ -50,7 +50,9 @@ func serveCompany() (addr string, stop func()) {
 	handler := command.New(svc, command.Options{Log: quiet})
 	var running errgroup.Group
 	running.Go(func() error { return svc.Run(ctx) })
-	running.Go(func() error { return server.New(server.DefaultConfig(), handler, quiet).Serve(ctx, ln) })
+	running.Go(func() error {
+		return server.New(server.DefaultConfig(), handler, quiet).Serve(ctx, ln)
+	})
 	return ln.Addr().String(), func() {
 		cancel()
 		must(errors.Join(running.Wait(), sounds.Close(), store.Close(), os.RemoveAll(dir)))

@@ -18,7 +18,8 @@ type outgoing struct {
 	written chan<- error // told nil when the bytes left; has room for one; may be nil
 }
 
-// writeLoop writes what comes through c.out, gathering what is ready into one write, and a heartbeat now and then.
+// writeLoop writes what comes through c.out, gathering what is ready into one write, and a
+// heartbeat now and then.
 func (c *Client) writeLoop() {
 	w := bufio.NewWriterSize(c.conn, 64<<10)
 	tick := time.NewTicker(heartbeatEvery)
@@ -56,8 +57,8 @@ func (c *Client) writeLoop() {
 	}
 }
 
-// readLoop hands out answers until the connection ends; then it fails what is still in flight. It alone calls the
-// functions in c.pending.
+// readLoop hands out answers until the connection ends; then it fails what is still in flight. It
+// alone calls the functions in c.pending.
 func (c *Client) readLoop() {
 	r := pdu.NewReader(c.conn, maxAnswer)
 	for {
@@ -100,7 +101,8 @@ func (c *Client) take(f pdu.Frame) error {
 	delete(c.pending, f.Seq)
 	c.mu.Unlock()
 	if !ok {
-		return fmt.Errorf("a frame came that answers nothing: command 0x%04x, sequence number %d", f.Command, f.Seq)
+		return fmt.Errorf("a frame came that answers nothing: command 0x%04x, sequence number %d",
+			f.Command, f.Seq)
 	}
 	answered(f, nil)
 	return nil

@@ -14,7 +14,9 @@ import (
 // checkInstances compares the names in DBInstances and CacheInstances with those that there are.
 func (l *loader) checkInstances() {
 	l.checkNames("DBInstances", l.config.DBInstances, instancesOf[Database](), []string{master})
-	needed := slices.DeleteFunc(instancesOf[Cache](), func(name string) bool { return name == "sync" })
+	needed := slices.DeleteFunc(instancesOf[Cache](), func(name string) bool {
+		return name == "sync"
+	})
 	l.checkNames("CacheInstances", l.config.CacheInstances, instancesOf[Cache](), needed)
 }
 
@@ -24,7 +26,8 @@ func (l *loader) checkNames(list string, names, known, needed []string) {
 	}
 	for _, name := range needed {
 		if !slices.Contains(names, name) {
-			l.mistake(l.place(list), "%s does not name %s; add it, and its keys %s_host, ...", list, name, name)
+			l.mistake(l.place(list), "%s does not name %s; add it, and its keys %s_host, ...", list,
+				name, name)
 		}
 	}
 	for _, name := range names {
@@ -106,8 +109,9 @@ func (l *loader) checkDatabase(name string, d Database) {
 		l.mistake(blamed, "%s (%s) is above %s (%s); lower %[1]s", idle, few, conns, all)
 	}
 	if d.socket() && d.TLS.Mode == tlsVerify && d.TLS.ServerName == "" {
-		l.mistake(l.place(name+"_tls"), "%s_tls is verify, and a socket has no name that a certificate "+
-			"could be for; add %[1]s_tls_servername, or write off", name)
+		l.mistake(l.place(name+"_tls"),
+			"%s_tls is verify, and a socket has no name that a certificate "+
+				"could be for; add %[1]s_tls_servername, or write off", name)
 	}
 	l.checkTLS(name, d.TLS)
 }
@@ -117,14 +121,17 @@ func (l *loader) checkCache(name string, c Cache) {
 	sentinels, cluster := l.given(key("sentinels")), l.given(key("cluster"))
 	switch {
 	case sentinels && cluster:
-		l.mistake(l.last(key("cluster"), key("sentinels")), "%s and %s are both set; remove one", key("sentinels"), key("cluster"))
+		l.mistake(l.last(key("cluster"), key("sentinels")), "%s and %s are both set; remove one",
+			key("sentinels"), key("cluster"))
 	case sentinels && !l.given(key("sentinel_master")):
-		l.mistake(l.place(key("sentinels")), "%s is missing; add the name that the Sentinels have for the server",
+		l.mistake(l.place(key("sentinels")),
+			"%s is missing; add the name that the Sentinels have for the server",
 			key("sentinel_master"))
 	}
 	for _, rest := range []string{"sentinel_master", "sentinel_username", "sentinel_password"} {
 		if l.given(key(rest)) && !sentinels {
-			l.mistake(l.place(key(rest)), "%s is set without %s; add the Sentinels' HOST:PORT there, or remove it",
+			l.mistake(l.place(key(rest)),
+				"%s is set without %s; add the Sentinels' HOST:PORT there, or remove it",
 				key(rest), key("sentinels"))
 		}
 	}
@@ -145,7 +152,8 @@ func (l *loader) checkTLS(name string, t TLS) {
 	case "":
 		return // a mistake, or an instance that is not used
 	case tlsOff:
-		idle = map[string]bool{"tls_ca": true, "tls_servername": true, "tls_cert": true, "tls_key": true}
+		idle = map[string]bool{"tls_ca": true, "tls_servername": true, "tls_cert": true,
+			"tls_key": true}
 	case tlsPreferred, tlsRequired:
 		idle = map[string]bool{"tls_ca": true, "tls_servername": true}
 	}
@@ -160,7 +168,8 @@ func (l *loader) checkTLS(name string, t TLS) {
 		have, lack = lack, have
 	}
 	if (t.Cert == "") != (t.Key == "") {
-		l.mistake(l.place(key(have)), "%s is set without %s; add it, or remove this one", key(have), key(lack))
+		l.mistake(l.place(key(have)), "%s is set without %s; add it, or remove this one", key(have),
+			key(lack))
 	} else if _, err := t.certificates(); err != nil {
 		l.mistake(l.place(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"), err)
 	}
@@ -181,7 +190,8 @@ func (l *loader) warnOfLines(file parsed) {
 	}
 	for _, e := range file.hashed {
 		if k, known := l.known(e.key); known && k.secret() {
-			l.warn(at(e.line), "%s is empty, as # starts a comment everywhere; a secret with # in it goes into %s or %s",
+			l.warn(at(e.line), "%s is empty, as # starts a comment everywhere; a secret with # "+
+				"in it goes into %s or %s",
 				e.key, k.name+fileSuffix, k.env())
 		}
 	}
@@ -200,7 +210,8 @@ func (l *loader) known(name string) (key, bool) {
 	return k, cut && ok && k.secret()
 }
 
-// warnOfUnknown tells of keys and variables that nothing reads. Forks have keys of their own, so these are no mistakes.
+// warnOfUnknown tells of keys and variables that nothing reads. Forks have keys of their own, so
+// these are no mistakes.
 func (l *loader) warnOfUnknown(entries []entry) {
 	unused := make(map[string]source) // by instance: where the first of its keys is
 	var names, vars []string
@@ -233,12 +244,14 @@ func (l *loader) warnOfUnknown(entries []entry) {
 		if name, known := byVar[v]; known {
 			note(name, source{where: v})
 		} else {
-			l.warn(source{where: v}, "this variable belongs to no key of dbproxy and does nothing%s", suggestion(v, vars))
+			l.warn(source{where: v}, "this variable belongs to no key of dbproxy and does "+
+				"nothing%s", suggestion(v, vars))
 		}
 	}
 	for _, instance := range slices.Concat(instancesOf[Database](), instancesOf[Cache]()) {
 		if from, ok := unused[instance]; ok {
-			l.warn(from, "the keys of %s are not used, as %s does not name it", instance, l.listOf(instance))
+			l.warn(from, "the keys of %s are not used, as %s does not name it", instance,
+				l.listOf(instance))
 		}
 	}
 }
@@ -251,12 +264,14 @@ func (l *loader) listOf(instance string) string {
 	return "CacheInstances"
 }
 
-// ofForeign is whether a key belongs to an instance that is named and not used: that was told already.
+// ofForeign is whether a key belongs to an instance that is named and not used: that was told
+// already.
 func (l *loader) ofForeign(name string) bool {
 	known := slices.Concat(instancesOf[Database](), instancesOf[Cache]())
-	return slices.ContainsFunc(slices.Concat(l.config.DBInstances, l.config.CacheInstances), func(instance string) bool {
-		return strings.HasPrefix(name, instance+"_") && !slices.Contains(known, instance)
-	})
+	return slices.ContainsFunc(slices.Concat(l.config.DBInstances, l.config.CacheInstances),
+		func(instance string) bool {
+			return strings.HasPrefix(name, instance+"_") && !slices.Contains(known, instance)
+		})
 }
 
 // warnOfReaders tells when others may read a secret that stands in the file. An example's is none.

@@ -31,7 +31,8 @@ func LimitFlags() *Flags {
 	walk(reflect.ValueOf(f.limits).Elem(), instance{}, func(k key) {
 		k.set(k.tag.Get("default"))
 		if k.tag.Get("flag") != "-" {
-			f.Each = append(f.Each, &Flag{Name: flagName(k.name), Usage: flagUsage(about[k.name]), key: k})
+			f.Each = append(f.Each, &Flag{Name: flagName(k.name), Usage: flagUsage(about[k.name]),
+				key: k})
 		}
 	})
 	for _, one := range f.Each {
@@ -69,7 +70,8 @@ func (f *Flags) find(name string) (raw, bool) {
 	}
 	for _, one := range f.Each {
 		if one.key.name == name && one.given != "" {
-			return raw{one.given, source{kind: ofFlags, where: FlagOf(name), short: FlagOf(name)}}, true
+			return raw{one.given, source{kind: ofFlags, where: FlagOf(name),
+				short: FlagOf(name)}}, true
 		}
 	}
 	return raw{}, false

@@ -27,11 +27,15 @@ var forms = map[string]form{
 	"server":  {"an IP address or host name, without a port, or the path of a socket", readServer},
 	"address": {"HOST:PORT", readAddress},
 	"listen":  {"HOST:PORT, or off", readListen},
-	"site":    {"a URL such as http://127.0.0.1:8700/, or a host, without a user or a query", readSite},
-	"aes":     {"exactly 32 characters", func(text string) (string, bool) { return text, len(text) == aesKeyLen }},
+	"site": {"a URL such as http://127.0.0.1:8700/, or a host, without a user or a query",
+		readSite},
+	"aes": {"exactly 32 characters", func(text string) (string, bool) {
+		return text, len(text) == aesKeyLen
+	}},
 }
 
-// hostName is a name by its letters. One that is all digits and dots is an address that was mistyped.
+// hostName is a name by its letters. One that is all digits and dots is an address that was
+// mistyped.
 var (
 	hostName = regexp.MustCompile(`^\w([\w-]*\w)?(\.\w([\w-]*\w)?)*\.?$`)
 	numeric  = regexp.MustCompile(`^[0-9.]+$`)
@@ -62,7 +66,8 @@ func readAddress(text string) (string, bool) {
 	return net.JoinHostPort(host, port), ok && err == nil && n > 0
 }
 
-// readListen is an address to listen on, where no host is all addresses and port 0 a free one. "off" becomes empty.
+// readListen is an address to listen on, where no host is all addresses and port 0 a free one.
+// "off" becomes empty.
 func readListen(text string) (string, bool) {
 	if strings.EqualFold(text, off) {
 		return "", true
@@ -85,7 +90,8 @@ func readSite(text string) (string, bool) {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Scheme != "http" && u.Scheme != "https") {
+	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		(u.Scheme != "http" && u.Scheme != "https") {
 		return "", false
 	}
 	if _, ok := readHost(u.Hostname()); !ok {

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// Load reads a configuration file and the environment, which is as os.Environ returns it and overrides the file.
-// Without a path the environment is all there is.
+// Load reads a configuration file and the environment, which is as os.Environ returns it and
+// overrides the file. Without a path the environment is all there is.
 //
-// The warnings are by line. The error is an *Error with every mistake, or says why the file cannot be
-// read. Of a wrong file there are only as many warnings as there is room for beside the mistakes that
-// the error tells.
+// The warnings are by line. The error is an *Error with every mistake, or says why the file cannot
+// be read. Of a wrong file there are only as many warnings as there is room for beside the mistakes
+// that the error tells.
 func Load(path string, env []string) (*Config, []Warning, error) { return LoadWith(path, env, nil) }
 
 // LoadWith is Load with flags, which override the environment and the file; nil: none.
@@ -27,7 +27,8 @@ func LoadWith(path string, env []string, flags *Flags) (*Config, []Warning, erro
 				"save it with LF or CRLF", path)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("%w; \"dbproxy config example\" prints one to begin with", err)
+			return nil, nil, fmt.Errorf("%w; \"dbproxy config example\" prints one to begin with",
+				err)
 		} else if err != nil {
 			return nil, nil, fmt.Errorf("cannot read the configuration: %w", err)
 		}
@@ -108,13 +109,15 @@ func (l *loader) warn(from source, format string, args ...any) {
 
 // named is whether an instance is in DBInstances or CacheInstances.
 func (l *loader) named(instance string) bool {
-	return slices.Contains(l.config.DBInstances, instance) || slices.Contains(l.config.CacheInstances, instance)
+	return slices.Contains(l.config.DBInstances, instance) ||
+		slices.Contains(l.config.CacheInstances, instance)
 }
 
 // used is whether a key is of no instance, or of one that is named.
 func (l *loader) used(k key) bool { return k.instance.name == "" || l.named(k.instance.name) }
 
-// given is whether a key has a value, be it a wrong one. Its place is where that was said, else the whole.
+// given is whether a key has a value, be it a wrong one. Its place is where that was said, else the
+// whole.
 func (l *loader) given(name string) bool {
 	_, ok := l.from[name]
 	return ok
@@ -143,7 +146,8 @@ func (l *loader) read(k key) {
 		l.absent(k)
 	case k.set(value.text):
 		if value.from.cut && k.secret() {
-			l.warn(value.from, "%s ends at the #, which starts a comment everywhere; a secret with # in it goes into %s or %s",
+			l.warn(value.from, "%s ends at the #, which starts a comment everywhere; a secret "+
+				"with # in it goes into %s or %s",
 				k.name, k.name+fileSuffix, k.env())
 		}
 	case k.secret():
@@ -160,7 +164,8 @@ func (l *loader) read(k key) {
 // suchAs names a good value, where wanted does not.
 func (k key) suchAs() string {
 	good := cmp.Or(k.example, k.tag.Get("default"))
-	if good == "" || k.tag.Get("oneof") != "" || k.tag.Get("sep") != "" || strings.Contains(k.wanted(), "such as") {
+	if good == "" || k.tag.Get("oneof") != "" || k.tag.Get("sep") != "" ||
+		strings.Contains(k.wanted(), "such as") {
 		return ""
 	}
 	return ", such as " + good

@@ -21,7 +21,9 @@ const most = 10
 
 // Mistake is one thing that must be mended before the configuration can be used.
 type Mistake struct {
-	Where string // "dbproxyserver.conf:7", "DBPROXY_LISTENPORT", "--max-frame", or the file alone for what is missing
+	// "dbproxyserver.conf:7", "DBPROXY_LISTENPORT", "--max-frame", or the file alone for what is
+	// missing
+	Where string
 	Line  int    // of the file; 0: of none
 	Text  string // what is wrong and how to mend it; secrets are never shown
 }
@@ -32,8 +34,8 @@ type Warning Mistake
 // String is the warning as a line of text.
 func (w Warning) String() string { return w.Where + ": " + w.Text }
 
-// Error lists the first ten mistakes, one a line: first those of the file, by line, then those of the
-// command line, of the environment and what is missing.
+// Error lists the first ten mistakes, one a line: first those of the file, by line, then those of
+// the command line, of the environment and what is missing.
 func (e *Error) Error() string {
 	where := e.origins()
 	count := "has a mistake"

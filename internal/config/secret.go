@@ -15,8 +15,8 @@ const hidden = "(hidden)"
 const maxShown = 100
 
 // shown is a value that a message names, in quotes, without what may be a secret in it: who logs in
-// somewhere, and parameters, which URLs and the like may have before an "@" and behind a "?", and what
-// stands behind a "=", be it that of another key, whose line was joined to this one.
+// somewhere, and parameters, which URLs and the like may have before an "@" and behind a "?", and
+// what stands behind a "=", be it that of another key, whose line was joined to this one.
 func shown(text string) string { return strconv.Quote(unsecret(text)) }
 
 // unsecret is shown without the quotes.
@@ -41,8 +41,8 @@ func unsecret(text string) string {
 	return text
 }
 
-// Secret is a password or key. Printing, logging and encoding it, or what has it in an exported field, shows
-// "(hidden)", or nothing when it is empty; only Reveal gives it away.
+// Secret is a password or key. Printing, logging and encoding it, or what has it in an exported
+// field, shows "(hidden)", or nothing when it is empty; only Reveal gives it away.
 type Secret string
 
 // Reveal returns the secret itself, for the one place that needs it.

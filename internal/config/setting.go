@@ -9,7 +9,8 @@ import (
 type Setting struct {
 	Key   string
 	Value string // as it would stand in the file; "(hidden)" for secrets
-	From  string // "line 7", "DBPROXY_LISTENPORT", with a secret's file behind it; empty: the default
+	// "line 7", "DBPROXY_LISTENPORT", with a secret's file behind it; empty: the default
+	From string
 }
 
 // Settings are all keys that are used, in the order of docs/configuration.md. They have no secrets.
@@ -17,7 +18,9 @@ func (c *Config) Settings() []Setting { return append([]Setting(nil), c.settings
 
 // Given is whether a key was set, in the file or by its variable. Else its default holds.
 func (c *Config) Given(key string) bool {
-	return slices.ContainsFunc(c.settings, func(s Setting) bool { return s.Key == key && s.From != "" })
+	return slices.ContainsFunc(c.settings, func(s Setting) bool {
+		return s.Key == key && s.From != ""
+	})
 }
 
 // String is the settings as lines of a file, without secrets.

@@ -47,7 +47,8 @@ func Mend(err error) string {
 	case is(syscall.ENFILE): // its text begins with that of the other
 		return "this machine may not have more files open: raise its limit (sysctl fs.file-max)"
 	case is(syscall.EMFILE):
-		return "this process may not have more files and connections open: raise its limit (" + More + ")"
+		return "this process may not have more files and connections open: raise its limit (" +
+			More + ")"
 	default:
 		return ""
 	}

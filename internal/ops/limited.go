@@ -16,7 +16,9 @@ type limited struct {
 
 func limit(ln net.Listener, connections int) net.Listener {
 	closed := make(chan struct{})
-	return &limited{ln, make(chan struct{}, connections), closed, sync.OnceFunc(func() { close(closed) })}
+	return &limited{ln, make(chan struct{}, connections), closed, sync.OnceFunc(func() {
+		close(closed)
+	})}
 }
 
 // Accept implements net.Listener.

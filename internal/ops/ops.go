@@ -1,5 +1,6 @@
-// Package ops shows operators how the process does: metrics, health and profiles, at an address of their own. It knows
-// none of the other rooms: a Recorder is told what happens, and Sources are functions that it asks when somebody looks.
+// Package ops shows operators how the process does: metrics, health and profiles, at an address of
+// their own. It knows none of the other rooms: a Recorder is told what happens, and Sources are
+// functions that it asks when somebody looks.
 package ops
 
 import (
@@ -43,11 +44,12 @@ type Site struct {
 	Connections int
 }
 
-// Serve answers on ln until ctx ends; then it closes ln, gives what is being answered a moment, and returns nil. Serve it
-// for as long as the process lives, its draining included: /readyz is what tells others that it drains.
+// Serve answers on ln until ctx ends; then it closes ln, gives what is being answered a moment, and
+// returns nil. Serve it for as long as the process lives, its draining included: /readyz is what
+// tells others that it drains.
 //
-// Whoever reaches ln sees everything and can have profiles taken, which costs time: ln belongs on loopback or a network
-// of operators.
+// Whoever reaches ln sees everything and can have profiles taken, which costs time: ln belongs on
+// loopback or a network of operators.
 func (s Site) Serve(ctx context.Context, ln net.Listener) error {
 	base, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -89,7 +91,9 @@ func (s Site) handler(base context.Context) http.Handler {
 		MaxRequestsInFlight: maxScrapes,
 		Timeout:             gatherTimeout,
 	}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "ok\n")
+	})
 	mux.Handle("GET /readyz", &readiness{base: base, checks: s.Checks})
 	// Importing net/http/pprof also puts these on http.DefaultServeMux, which nothing here serves.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -111,10 +115,12 @@ func index(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, indexPage)
 }
 
-// Register makes the collectors' metrics part of a registry, and beside them those of the Go runtime,
-// of the process, and of the connection pools, by their names. An error names what was registered
-// before.
-func Register(reg prometheus.Registerer, pools map[string]*sql.DB, ours ...prometheus.Collector) error {
+// Register makes the collectors' metrics part of a registry, and beside them those of the Go
+// runtime, of the process, and of the connection pools, by their names. An error names what was
+// registered before.
+func Register(
+	reg prometheus.Registerer, pools map[string]*sql.DB, ours ...prometheus.Collector,
+) error {
 	ours = append(ours, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for name, db := range pools {

@@ -23,8 +23,9 @@ const (
 // Check is one thing that must be in order for the process to serve.
 type Check struct {
 	Name string // in lower case, unique
-	// Look says how it does, in a state and a few words for people, which say what to do if it is not good. It heeds
-	// ctx, which ends after a second. It is called when somebody asks, never twice at once.
+	// Look says how it does, in a state and a few words for people, which say what to do if it is
+	// not good. It heeds ctx, which ends after a second. It is called when somebody asks, never
+	// twice at once.
 	Look func(ctx context.Context) (State, string)
 }
 
@@ -33,7 +34,8 @@ const checkTimeout = time.Second
 
 // readiness answers /readyz.
 type readiness struct {
-	base   context.Context // a look outlives the requests that asked for it: the next one may share it
+	// a look outlives the requests that asked for it: the next one may share it
+	base   context.Context
 	checks []Check
 	looks  singleflight.Group // by name: those who ask at the same time share a look
 }
@@ -75,7 +77,8 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 // look runs a check, or waits for the look under way, but not for longer than a check may take.
 func (r *readiness) look(c Check) finding {
-	timeout := time.NewTimer(checkTimeout + checkTimeout/2) // the half is for a check that answers as its time ends
+	// the half is for a check that answers as its time ends
+	timeout := time.NewTimer(checkTimeout + checkTimeout/2)
 	defer timeout.Stop()
 	found := r.looks.DoChan(c.Name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(r.base, checkTimeout)

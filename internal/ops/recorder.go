@@ -6,7 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// latencyBuckets are the bounds of latencies in seconds: from what memory answers to the deadline of a request.
+// latencyBuckets are the bounds of latencies in seconds: from what memory answers to the deadline
+// of a request.
 func latencyBuckets() []float64 {
 	return []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
 }
@@ -16,12 +17,14 @@ type Build struct {
 	Version, Revision, Go string
 }
 
-// Expected are the label values that requests are counted under. Those named here are there from the start, as 0.
+// Expected are the label values that requests are counted under. Those named here are there from
+// the start, as 0.
 type Expected struct {
 	Commands, Outcomes []string
 }
 
-// Recorder counts what it is told of. It is a prometheus.Collector; its methods are safe for concurrent use and quick.
+// Recorder counts what it is told of. It is a prometheus.Collector; its methods are safe for
+// concurrent use and quick.
 type Recorder struct {
 	now func() time.Time
 
@@ -44,22 +47,33 @@ type Recorder struct {
 func NewRecorder(now func() time.Time, b Build, e Expected) *Recorder {
 	r := &Recorder{
 		now: now,
-		requests: counters("requests_total", "Requests finished, by command and by what became of them.",
+		requests: counters("requests_total",
+			"Requests finished, by command and by what became of them.",
 			"command", "outcome"),
-		durations: histograms("request_duration_seconds", "Time from a request's arrival until its answer was ready.",
+		durations: histograms("request_duration_seconds",
+			"Time from a request's arrival until its answer was ready.",
 			latencyBuckets(), "command"),
-		commitRows:      histogram("commit_rows", "Messages and read acks in one commit.", prometheus.ExponentialBuckets(1, 2, 10)),
-		commitBytes:     histogram("commit_bytes", "Bytes of messages in one commit.", prometheus.ExponentialBuckets(64, 4, 9)),
-		commitDurations: histogram("commit_duration_seconds", "Time to store one batch of messages.", latencyBuckets()),
-		commitFailures:  counter("commit_failures_total", "Tries to store a batch that failed, or whose outcome stayed unknown."),
-		calls: histograms("store_call_duration_seconds", "Time of one call to a store, by store and kind of call.",
+		commitRows: histogram("commit_rows", "Messages and read acks in one commit.",
+			prometheus.ExponentialBuckets(1, 2, 10)),
+		commitBytes: histogram("commit_bytes", "Bytes of messages in one commit.",
+			prometheus.ExponentialBuckets(64, 4, 9)),
+		commitDurations: histogram("commit_duration_seconds",
+			"Time to store one batch of messages.", latencyBuckets()),
+		commitFailures: counter("commit_failures_total",
+			"Tries to store a batch that failed, or whose outcome stayed unknown."),
+		calls: histograms("store_call_duration_seconds",
+			"Time of one call to a store, by store and kind of call.",
 			latencyBuckets(), "store", "call"),
-		callErrors:   counters("store_call_errors_total", "Calls to a store that failed, by store and kind of call.", "store", "call"),
-		looks:        counter("group_sync_looks_total", "Looks of the group sync for groups with news."),
+		callErrors: counters("store_call_errors_total",
+			"Calls to a store that failed, by store and kind of call.", "store", "call"),
+		looks: counter("group_sync_looks_total",
+			"Looks of the group sync for groups with news."),
 		lookFailures: counter("group_sync_failures_total", "Looks of the group sync that failed."),
-		lastLook:     gauge("group_sync_last_success_timestamp_seconds", "When the group sync last succeeded, Unix time; 0: not yet."),
+		lastLook: gauge("group_sync_last_success_timestamp_seconds",
+			"When the group sync last succeeded, Unix time; 0: not yet."),
 		build: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: prefix + "build_info", Help: "Always 1; what the program was built from is in the labels.",
+			Name: prefix + "build_info",
+			Help: "Always 1; what the program was built from is in the labels.",
 		}, []string{"version", "revision", "go_version"}),
 	}
 	r.build.WithLabelValues(b.Version, b.Revision, b.Go).Set(1)
@@ -72,13 +86,15 @@ func NewRecorder(now func() time.Time, b Build, e Expected) *Recorder {
 	return r
 }
 
-// Request counts a request that is finished. Neither command nor outcome may be what a peer can make up.
+// Request counts a request that is finished. Neither command nor outcome may be what a peer can
+// make up.
 func (r *Recorder) Request(command, outcome string, took time.Duration) {
 	r.requests.WithLabelValues(command, outcome).Inc()
 	r.durations.WithLabelValues(command).Observe(took.Seconds())
 }
 
-// Commit counts a try to store a batch of so many rows and bytes. Only what was stored counts for sizes and times.
+// Commit counts a try to store a batch of so many rows and bytes. Only what was stored counts for
+// sizes and times.
 func (r *Recorder) Commit(rows, bytes int, took time.Duration, err error) {
 	if err != nil {
 		r.commitFailures.Inc()
@@ -98,7 +114,8 @@ type Calls struct {
 	store    string
 }
 
-// Observe counts a call, whether it failed or not. kind is one of a few names that do not depend on what is asked for.
+// Observe counts a call, whether it failed or not. kind is one of a few names that do not depend on
+// what is asked for.
 func (c Calls) Observe(kind string, took time.Duration, err error) {
 	c.recorder.calls.WithLabelValues(c.store, kind).Observe(took.Seconds())
 	if err != nil {

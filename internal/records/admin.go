@@ -11,8 +11,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// What the commands of an administrator need. They work on the store directly, beside a running proxy: nothing of
-// IMUser and IMDepart outlives a request there. Here are people; departments and groups have files of their own.
+// What the commands of an administrator need. They work on the store directly, beside a running
+// proxy: nothing of IMUser and IMDepart outlives a request there. Here are people; departments and
+// groups have files of their own.
 
 // Marks that transactions write which rely on what they read of all people, or of all departments.
 const (
@@ -34,15 +35,16 @@ func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx *sql.
 	})
 }
 
-// AddUser makes a user and returns its id; kind NotAllowed when somebody who can log in has that name already, kind
-// NotFound when the department does not exist (0 means none).
+// AddUser makes a user and returns its id; kind NotAllowed when somebody who can log in has that
+// name already, kind NotFound when the department does not exist (0 means none).
 func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error) {
 	err = s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
 		if err := mayAdd(ctx, tx, s.dialect, []chat.User{u}); err != nil {
 			return err
 		}
 		row := newUser(u, s.unix())
-		res, err := tx.ExecContext(ctx, "INSERT INTO IMUser ("+newUserColumns+") VALUES "+tuples(1, len(row)), row...)
+		res, err := tx.ExecContext(ctx, "INSERT INTO IMUser ("+newUserColumns+") VALUES "+
+			tuples(1, len(row)), row...)
 		if err != nil {
 			return err
 		}
@@ -53,8 +55,8 @@ func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 	return id, s.wroteAnything(err)
 }
 
-// AddUsers makes users, all of them or, with an error, none. Kinds as of AddUser; NotAllowed also when two of the users
-// have the same name.
+// AddUsers makes users, all of them or, with an error, none. Kinds as of AddUser; NotAllowed also
+// when two of the users have the same name.
 func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
 	err := s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
 		if err := mayAdd(ctx, tx, s.dialect, users); err != nil {
@@ -117,12 +119,14 @@ func (c *userChecks) note(old, u chat.User) error {
 
 func (c *userChecks) check(ctx context.Context, q querier, d dialect) error {
 	err := byText(d, sortedKeys(c.names), func(some []string) error {
-		query := "SELECT id,name FROM IMUser WHERE COALESCE(status,0)=0 AND name IN (" + marks(len(some)) + ")"
+		query := "SELECT id,name FROM IMUser WHERE COALESCE(status,0)=0 AND name IN (" +
+			marks(len(some)) + ")"
 		return each(ctx, q, query, textArgs(some), func(scan scanner) error {
 			var id uint32
 			var name string
 			err := scan(&id, &name)
-			if wanted, asked := c.names[name]; err == nil && asked && wanted != id { // some engines ignore trailing spaces
+			// some engines ignore trailing spaces
+			if wanted, asked := c.names[name]; err == nil && asked && wanted != id {
 				err = nameTaken(name)
 			}
 			return err
@@ -140,11 +144,14 @@ func nameTaken(name string) error {
 	return chat.Errorf(chat.NotAllowed, "there is a user named %q already", name)
 }
 
-// ChangeUsers calls change for each of the users, of any status, ascending by id, and stores what it changed, with
-// updated set to now: all of it or, with an error, nothing. change may be called again for the same user, when the
-// transaction has to be repeated. It returns how many users are now different. Kind NotFound when a user or a department
-// does not exist; NotAllowed when somebody else who can log in has the name already.
-func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat.User) error) (changed int, err error) {
+// ChangeUsers calls change for each of the users, of any status, ascending by id, and stores what
+// it changed, with updated set to now: all of it or, with an error, nothing. change may be called
+// again for the same user, when the transaction has to be repeated. It returns how many users are
+// now different. Kind NotFound when a user or a department does not exist; NotAllowed when somebody
+// else who can log in has the name already.
+func (s *Store) ChangeUsers(
+	ctx context.Context, ids []uint32, change func(*chat.User) error,
+) (changed int, err error) {
 	err = s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
 		before, err := s.lockUsers(ctx, tx, ids)
 		if err != nil {
@@ -174,11 +181,15 @@ func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat
 	return changed, s.wroteAnything(err)
 }
 
-// lockUsers reads users that all must exist, ascending by id, and keeps them as they are until the transaction ends.
-func (s *Store) lockUsers(ctx context.Context, tx *sql.Tx, ids []uint32) (users []chat.User, err error) {
+// lockUsers reads users that all must exist, ascending by id, and keeps them as they are until the
+// transaction ends.
+func (s *Store) lockUsers(
+	ctx context.Context, tx *sql.Tx, ids []uint32,
+) (users []chat.User, err error) {
 	ids = chat.SortedSet(ids)
 	err = chunked(ids, func(ids []uint32) error {
-		query := adminUsers + " WHERE id IN (" + marks(len(ids)) + ") ORDER BY id" + s.dialect.lock()
+		query := adminUsers + " WHERE id IN (" + marks(len(ids)) + ") ORDER BY id" +
+			s.dialect.lock()
 		return each(ctx, tx, query, args(ids), func(scan scanner) error {
 			u, err := scanAdminUser(scan)
 			users = append(users, u)
@@ -208,8 +219,8 @@ func (s *Store) updateUsers(ctx context.Context, tx *sql.Tx, users []chat.User) 
 	return nil
 }
 
-// Accounts returns the users with one of the ids or exactly one of the names, of any status, ascending by id, with what
-// only administrators may know.
+// Accounts returns the users with one of the ids or exactly one of the names, of any status,
+// ascending by id, with what only administrators may know.
 func (s *Store) Accounts(ctx context.Context, ids []uint32, names []string) ([]chat.User, error) {
 	found := make(map[uint32]chat.User)
 	read := func(where string, params []any, wanted func(chat.User) bool) error {
@@ -222,27 +233,33 @@ func (s *Store) Accounts(ctx context.Context, ids []uint32, names []string) ([]c
 		})
 	}
 	err := chunked(ids, func(some []uint32) error {
-		return read("id IN ("+marks(len(some))+")", args(some), func(chat.User) bool { return true })
+		return read("id IN ("+marks(len(some))+")", args(some), func(chat.User) bool {
+			return true
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = byText(s.dialect, names, func(some []string) error {
-		exactly := func(u chat.User) bool { return slices.Contains(some, u.Name) } // some engines ignore trailing spaces
+		// some engines ignore trailing spaces
+		exactly := func(u chat.User) bool { return slices.Contains(some, u.Name) }
 		return read("name IN ("+marks(len(some))+")", textArgs(some), exactly)
 	})
-	return slices.SortedFunc(maps.Values(found), func(a, b chat.User) int { return cmp.Compare(a.ID, b.ID) }), err
+	return slices.SortedFunc(maps.Values(found), func(a, b chat.User) int {
+		return cmp.Compare(a.ID, b.ID)
+	}), err
 }
 
 // AllUsers calls f for every user of any status, ascending by id.
 func (s *Store) AllUsers(ctx context.Context, f func(chat.User) error) error {
-	return s.failed("reading users", each(ctx, s.read, adminUsers+" ORDER BY id", nil, func(scan scanner) error {
-		u, err := scanAdminUser(scan)
-		if err != nil {
-			return err
-		}
-		return f(u)
-	}))
+	return s.failed("reading users",
+		each(ctx, s.read, adminUsers+" ORDER BY id", nil, func(scan scanner) error {
+			u, err := scanAdminUser(scan)
+			if err != nil {
+				return err
+			}
+			return f(u)
+		}))
 }
 
 var adminUsers = "SELECT " + userColumns + ",password,salt,created FROM IMUser"

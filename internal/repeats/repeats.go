@@ -1,5 +1,5 @@
-// Package repeats keeps a log readable, and its disk free, while the same thing happens over and over: lines that are
-// alike are written a few times, then counted, and summed up in one line.
+// Package repeats keeps a log readable, and its disk free, while the same thing happens over and
+// over: lines that are alike are written a few times, then counted, and summed up in one line.
 package repeats
 
 import (
@@ -14,10 +14,12 @@ import (
 const (
 	// window is how long lines of a kind are counted before their sum is written.
 	window = 10 * time.Second
-	// most are the lines of a kind that are written as they come, and mostNews of those that are no more than news: whoever
-	// looks for a certain one, such as a login that failed, finds it until there are very many.
+	// most are the lines of a kind that are written as they come, and mostNews of those that are no
+	// more than news: whoever looks for a certain one, such as a login that failed, finds it until
+	// there are very many.
 	most, mostNews = 10, 100
-	// maxKinds is how many kinds are told apart at a time; what comes then counts as alike with the same message.
+	// maxKinds is how many kinds are told apart at a time; what comes then counts as alike with the
+	// same message.
 	maxKinds = 1000
 	// maxKind is how much of what a line says makes its kind, in bytes.
 	maxKind = 400
@@ -25,10 +27,12 @@ const (
 	lookEvery = time.Second
 )
 
-// Handler is a slog.Handler that writes to another one. The first lines of a kind go through; of those that follow
-// within ten seconds only the number is written, with the last of them. As long as they keep coming that is one line
-// every ten seconds. A kind is a level, a message, and the values of all attributes of the line, wherein words with
-// digits (ids, addresses, times) count as equal, and so do the names of users, which callers make up. Lines below level Info are not counted: who wants them wants them all.
+// Handler is a slog.Handler that writes to another one. The first lines of a kind go through; of
+// those that follow within ten seconds only the number is written, with the last of them. As long
+// as they keep coming that is one line every ten seconds. A kind is a level, a message, and the
+// values of all attributes of the line, wherein words with digits (ids, addresses, times) count as
+// equal, and so do the names of users, which callers make up. Lines below level Info are not
+// counted: who wants them wants them all.
 type Handler struct {
 	next slog.Handler
 	*kinds
@@ -51,7 +55,8 @@ type kind struct {
 	next    slog.Handler // of last
 }
 
-// New returns a handler that writes to next. Run must run, so that sums are written in time. now is the clock.
+// New returns a handler that writes to next. Run must run, so that sums are written in time. now is
+// the clock.
 func New(next slog.Handler, now func() time.Time) *Handler {
 	return &Handler{next, &kinds{now: now, open: make(map[string]*kind)}}
 }
@@ -103,8 +108,8 @@ func (h *Handler) admit(r slog.Record) bool {
 	return false
 }
 
-// Sum writes the sums that are due. A kind of which nothing was counted for ten seconds is forgotten: the next line of it
-// is a first one again.
+// Sum writes the sums that are due. A kind of which nothing was counted for ten seconds is
+// forgotten: the next line of it is a first one again.
 func (h *Handler) Sum(ctx context.Context) { h.sum(ctx, window) }
 
 // sum writes the sums of what was counted for a while.
@@ -171,7 +176,8 @@ func nameOf(r slog.Record) string {
 	return b.String()
 }
 
-// writeAlike writes text with each word that has a digit in it replaced by one mark, as far as there is room.
+// writeAlike writes text with each word that has a digit in it replaced by one mark, as far as
+// there is room.
 func writeAlike(b *strings.Builder, text string) {
 	word, digit := 0, false // where the word at hand begins, and whether it has a digit
 	end := func(at int) {

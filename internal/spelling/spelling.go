@@ -6,8 +6,8 @@ import "strings"
 // maxWord is how long, in bytes, a word may be that is near to anything: no name is longer.
 const maxWord = 128
 
-// Nearest are those of the names that are nearest to a word, case aside: they begin with it, or are at most two slips of
-// the finger away from it.
+// Nearest are those of the names that are nearest to a word, case aside: they begin with it, or are
+// at most two slips of the finger away from it.
 func Nearest(word string, names []string) (near []string) {
 	if len(word) > maxWord {
 		return nil
@@ -40,7 +40,8 @@ func DidYouMean(meant []string) string {
 	return "did you mean " + strings.Join(quoted, " or ") + "?"
 }
 
-// slips is how many letters must be put in, left out or replaced to make b of a: their Levenshtein distance.
+// slips is how many letters must be put in, left out or replaced to make b of a: their Levenshtein
+// distance.
 func slips(a, b string) int {
 	from, to := []rune(a), []rune(b)
 	row := make([]int, len(to)+1) // row[j]: from what of a was seen to the first j letters of b
