@@ -136,12 +136,12 @@ func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 		LogLost:    w.serving.logLost,
 	}))
 	checks := append([]ops.Check{
-		{Name: "listening", Look: w.listening},
-		{Name: "draining", Look: w.draining},
-		{Name: "peers", Look: w.peers},
-		{Name: "store", Look: w.reachable},
-		{Name: "storing", Look: w.storing},
-		{Name: "log", Look: w.serving.logged},
+		{Name: "listening", Probe: w.listening},
+		{Name: "draining", Probe: w.draining},
+		{Name: "peers", Probe: w.peers},
+		{Name: "store", Probe: w.reachable},
+		{Name: "storing", Probe: w.storing},
+		{Name: "log", Probe: w.serving.logged},
 	}, w.backend.checks...)
 	return ops.Site{Metrics: reg, Checks: checks, Log: w.serving.log,
 		Connections: w.serving.adminConns}, err

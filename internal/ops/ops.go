@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 // Limits of the server. A profile may take as long as its "seconds" say, beside them.
@@ -64,7 +65,7 @@ func (s Site) Serve(ctx context.Context, ln net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(limit(ln, cmp.Or(s.Connections, defaultConns))) }()
+	go func() { served <- srv.Serve(netutil.LimitListener(ln, cmp.Or(s.Connections, defaultConns))) }()
 	select {
 	case err := <-served:
 		_ = srv.Close()

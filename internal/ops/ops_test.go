@@ -163,8 +163,8 @@ func TestReadiness(t *testing.T) {
 	look := func(p *atomic.Pointer[answer]) func(context.Context) (ops.State, string) {
 		return func(context.Context) (ops.State, string) { return p.Load().state, p.Load().text }
 	}
-	s := serve(t, ops.Site{Checks: []ops.Check{{Name: "a", Look: look(&a)},
-		{Name: "b", Look: look(&b)}}})
+	s := serve(t, ops.Site{Checks: []ops.Check{{Name: "a", Probe: look(&a)},
+		{Name: "b", Probe: look(&b)}}})
 	for _, test := range []struct {
 		a, b   answer
 		status int
@@ -192,7 +192,7 @@ func TestAHangingCheckIsWrong(t *testing.T) {
 	var looks atomic.Int32
 	let := make(chan struct{})
 	s := serve(t, ops.Site{Checks: []ops.Check{{Name: "stuck",
-		Look: func(context.Context) (ops.State, string) {
+		Probe: func(context.Context) (ops.State, string) {
 			looks.Add(1)
 			<-let
 			return ops.Good, "at last"
