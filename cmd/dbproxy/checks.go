@@ -23,7 +23,7 @@ const (
 	theReplica = "MySQL replica"
 )
 
-// examine looks at all servers that a configuration names, side by side. patience is how long a row
+// examine checks all servers that a configuration names, side by side. patience is how long a row
 // may take from the master to the replica; path is the configuration's file, which mends name;
 // makesOwn is whether tables of our own will be made where they are missing.
 func examine(
@@ -117,7 +117,7 @@ func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
 	return s
 }
 
-// startChecks looks at all servers before a proxy works on them. What is doubtful is logged; so is
+// startChecks checks all servers before a proxy works on them. What is doubtful is logged; so is
 // what is wrong with the replica, as the master answers in its place. Anything else that is wrong
 // is in the error, all of it. Its kind is Unavailable when it may become right by waiting. What is
 // in told is not logged again. makesOwn is whether tables of our own will be made where they are

@@ -17,7 +17,7 @@ import (
 )
 
 // What "config check" ends with, as "doctor" does, when something is wrong; and with --strict when
-// something is doubtful and nothing wrong. 1 is for what keeps it from looking.
+// something is doubtful and nothing wrong. 1 is for what keeps it from checking.
 const (
 	exitWrong    = 2
 	exitDoubtful = 3
@@ -143,7 +143,7 @@ func findingsJSON(subjects []checkup.Subject) (list []findingJSON) {
 	return list
 }
 
-// minText is how narrow the texts become at most, in places.
+// minText is how narrow the texts become at most, in cells.
 const minText = 30
 
 // writeFindings prints findings for people, wrapped to the width of w.

@@ -20,9 +20,9 @@ import (
 // exitFound is what "dbproxy doctor" exits with when something is wrong, and is still.
 const exitFound = 2
 
-// secondLook is how long a proxy at work takes at most, in the normal course, to copy to Redis what
+// copyTime is how long a proxy at work takes at most, in the normal course, to copy to Redis what
 // it stored.
-const secondLook = time.Second
+const copyTime = time.Second
 
 // examining is what "dbproxy doctor" is asked for.
 type examining struct {
@@ -86,7 +86,7 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	}
 	var at atomic.Value
 	at.Store("")
-	d.Repair, d.BeforeOriginal, d.Pause = e.repair, e.original, secondLook
+	d.Repair, d.BeforeOriginal, d.Pause = e.repair, e.original, copyTime
 	d.Progress = func(what string, share float64) {
 		at.Store(fmt.Sprintf("%s %.0f %%", what, 100*share))
 	}

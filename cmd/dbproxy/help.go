@@ -14,7 +14,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// helpWidth is how many places a line of help may take.
+// helpWidth is how many cells a line of help may take.
 const helpWidth = 80
 
 // areas is how the commands are grouped in the root's help; those that are not named here come

@@ -49,7 +49,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		for line := range strings.Lines(help.String()) {
 			line = strings.TrimSuffix(line, "\n")
 			if n := terminal.Width(line); n > helpWidth {
-				t.Errorf("%s: a line of help takes %d places, and %d is all there are:\n%s", path,
+				t.Errorf("%s: a line of help takes %d cells, and %d is all there are:\n%s", path,
 					n, helpWidth, line)
 			}
 			if strings.TrimRight(line, " \t") != line {

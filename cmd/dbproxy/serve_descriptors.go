@@ -85,7 +85,7 @@ func (b *backend) need(at door, limit int) int {
 // fewSounds is a store of sounds that so many are stored in, or read from, at once.
 type fewSounds struct {
 	chat.Voice
-	places *semaphore.Weighted
+	slots *semaphore.Weighted
 }
 
 // Save implements chat.Voice.
@@ -93,7 +93,7 @@ func (f fewSounds) Save(ctx context.Context, sound []byte) (path string, err err
 	if err := f.enter(ctx); err != nil {
 		return "", err
 	}
-	defer f.places.Release(1)
+	defer f.slots.Release(1)
 	return f.Voice.Save(ctx, sound)
 }
 
@@ -102,7 +102,7 @@ func (f fewSounds) Load(ctx context.Context, path string) ([]byte, error) {
 	if err := f.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer f.places.Release(1)
+	defer f.slots.Release(1)
 	return f.Voice.Load(ctx, path)
 }
 
@@ -111,12 +111,12 @@ func (f fewSounds) Discard(ctx context.Context, path string) error {
 	if err := f.enter(ctx); err != nil {
 		return err
 	}
-	defer f.places.Release(1)
+	defer f.slots.Release(1)
 	return f.Voice.Discard(ctx, path)
 }
 
 func (f fewSounds) enter(ctx context.Context) error {
-	if err := f.places.Acquire(ctx, 1); err != nil {
+	if err := f.slots.Acquire(ctx, 1); err != nil {
 		return chat.Errorf(chat.Unavailable, "waiting for other sounds to be stored or read: %w",
 			err)
 	}

@@ -15,7 +15,7 @@ import (
 // outgoing is what writeLoop writes next.
 type outgoing struct {
 	bytes   []byte
-	written chan<- error // told nil when the bytes left; has room for one; may be nil
+	written chan<- error // told nil when the bytes left; holds one; may be nil
 }
 
 // writeLoop writes what comes through c.out, gathering what is ready into one write, and a

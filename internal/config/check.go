@@ -26,13 +26,13 @@ func (l *loader) checkNames(list string, names, known, needed []string) {
 	}
 	for _, name := range needed {
 		if !slices.Contains(names, name) {
-			l.mistake(l.place(list), "%s does not name %s; add it, and its keys %s_host, ...", list,
+			l.mistake(l.sourceOf(list), "%s does not name %s; add it, and its keys %s_host, ...", list,
 				name, name)
 		}
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			l.warn(l.place(list), "%s names %s, which is not used%s",
+			l.warn(l.sourceOf(list), "%s names %s, which is not used%s",
 				list, shown(name), suggestion(name, known))
 		}
 	}
@@ -75,15 +75,15 @@ func (l Limits) wrong(tell telling) string {
 	return ""
 }
 
-// last is the place of the key whose value overrides those of the others, to be blamed when they do
+// last is the source of the key whose value overrides those of the others, to be blamed when they do
 // not fit together. Of equal ones it is the first.
 func (l *loader) last(names ...string) source {
-	return l.place(slices.MaxFunc(names, func(a, b string) int {
+	return l.sourceOf(slices.MaxFunc(names, func(a, b string) int {
 		return cmp.Compare(l.from[a].kind, l.from[b].kind)
 	}))
 }
 
-// telling adds to a value where it comes from, unless that is the place that is blamed.
+// telling adds to a value where it comes from, unless that is the source that is blamed.
 func (l *loader) telling(blamed source) telling {
 	return func(key string) (name, value string) {
 		from, given := l.from[key]
@@ -109,7 +109,7 @@ func (l *loader) checkDatabase(name string, d Database) {
 		l.mistake(blamed, "%s (%s) is above %s (%s); lower %[1]s", idle, few, conns, all)
 	}
 	if d.socket() && d.TLS.Mode == tlsVerify && d.TLS.ServerName == "" {
-		l.mistake(l.place(name+"_tls"),
+		l.mistake(l.sourceOf(name+"_tls"),
 			"%s_tls is verify, and a socket has no name that a certificate "+
 				"could be for; add %[1]s_tls_servername, or write off", name)
 	}
@@ -124,22 +124,22 @@ func (l *loader) checkCache(name string, c Cache) {
 		l.mistake(l.last(key("cluster"), key("sentinels")), "%s and %s are both set; remove one",
 			key("sentinels"), key("cluster"))
 	case sentinels && !l.given(key("sentinel_master")):
-		l.mistake(l.place(key("sentinels")),
+		l.mistake(l.sourceOf(key("sentinels")),
 			"%s is missing; add the name that the Sentinels have for the server",
 			key("sentinel_master"))
 	}
 	for _, rest := range []string{"sentinel_master", "sentinel_username", "sentinel_password"} {
 		if l.given(key(rest)) && !sentinels {
-			l.mistake(l.place(key(rest)),
+			l.mistake(l.sourceOf(key(rest)),
 				"%s is set without %s; add the Sentinels' HOST:PORT there, or remove it",
 				key(rest), key("sentinels"))
 		}
 	}
 	if cluster && c.DB != 0 {
-		l.warn(l.place(key("db")), "%s is ignored: a Redis Cluster has only database 0", key("db"))
+		l.warn(l.sourceOf(key("db")), "%s is ignored: a Redis Cluster has only database 0", key("db"))
 	}
 	if c.TLS.Mode == tlsPreferred {
-		l.mistake(l.place(key("tls")), "%s cannot be preferred: Redis has no way to ask for it; "+
+		l.mistake(l.sourceOf(key("tls")), "%s cannot be preferred: Redis has no way to ask for it; "+
 			"write off, required or verify", key("tls"))
 	}
 	l.checkTLS(name, c.TLS)
@@ -147,7 +147,7 @@ func (l *loader) checkCache(name string, c Cache) {
 
 func (l *loader) checkTLS(name string, t TLS) {
 	key := func(rest string) string { return name + "_" + rest }
-	idle := map[string]bool{} // what nobody looks at in this mode
+	idle := map[string]bool{} // what nobody reads in this mode
 	switch t.Mode {
 	case "":
 		return // a mistake, or an instance that is not used
@@ -159,7 +159,7 @@ func (l *loader) checkTLS(name string, t TLS) {
 	}
 	for _, rest := range slices.Sorted(maps.Keys(idle)) {
 		if l.given(key(rest)) {
-			l.warn(l.place(key(rest)), "%s is not looked at, as %s is %s; write %s=%s",
+			l.warn(l.sourceOf(key(rest)), "%s is not looked at, as %s is %s; write %s=%s",
 				key(rest), key("tls"), t.Mode, key("tls"), tlsVerify)
 		}
 	}
@@ -168,16 +168,16 @@ func (l *loader) checkTLS(name string, t TLS) {
 		have, lack = lack, have
 	}
 	if (t.Cert == "") != (t.Key == "") {
-		l.mistake(l.place(key(have)), "%s is set without %s; add it, or remove this one", key(have),
+		l.mistake(l.sourceOf(key(have)), "%s is set without %s; add it, or remove this one", key(have),
 			key(lack))
 	} else if _, err := t.certificates(); err != nil {
-		l.mistake(l.place(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"), err)
+		l.mistake(l.sourceOf(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"), err)
 	}
 	if _, err := t.authorities(); err != nil {
-		l.mistake(l.place(key("tls_ca")), "%s: %v", key("tls_ca"), err)
+		l.mistake(l.sourceOf(key("tls_ca")), "%s: %v", key("tls_ca"), err)
 	}
 	if t.Key != "" {
-		l.warnOfReader(l.place(key("tls_key")), "the key of "+key("tls_cert"), t.Key)
+		l.warnOfReader(l.sourceOf(key("tls_key")), "the key of "+key("tls_cert"), t.Key)
 	}
 }
 
@@ -288,7 +288,7 @@ func (l *loader) warnOfReaders(entries []entry) {
 
 // warnOfReader tells, once, when others may read a file that has a secret.
 func (l *loader) warnOfReader(from source, secret, path string) {
-	info, err := os.Stat(path) // who cannot look at it has told so, or tells so soon
+	info, err := os.Stat(path) // who cannot read it has told so, or tells so soon
 	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o004 == 0 || l.exposed[path] {
 		return
 	}

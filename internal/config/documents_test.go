@@ -301,7 +301,7 @@ func TestExampleLoads(t *testing.T) {
 	}
 	for line := range strings.Lines(example) {
 		if n := len(strings.TrimSuffix(line, "\n")); n > exampleWidth {
-			t.Errorf("a line of %d places: %s", n, line)
+			t.Errorf("a line of %d bytes: %s", n, line)
 		}
 	}
 }

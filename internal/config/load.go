@@ -13,7 +13,7 @@ import (
 // overrides the file. Without a path the environment is all there is.
 //
 // The warnings are by line. The error is an *Error with every mistake, or says why the file cannot
-// be read. Of a wrong file there are only as many warnings as there is room for beside the mistakes
+// be read. Of a wrong file there are only as many warnings as may stand beside the mistakes
 // that the error tells.
 func Load(path string, env []string) (*Config, []Warning, error) { return LoadWith(path, env, nil) }
 
@@ -35,7 +35,7 @@ func LoadWith(path string, env []string, flags *Flags) (*Config, []Warning, erro
 	}
 	cfg, warnings, err := loadAll(path, text, env, flags)
 	if wrong := new(Error); errors.As(err, &wrong) {
-		warnings = wrong.room(warnings)
+		warnings = wrong.fitting(warnings)
 	}
 	return cfg, warnings, err
 }
@@ -116,14 +116,14 @@ func (l *loader) named(instance string) bool {
 // used is whether a key is of no instance, or of one that is named.
 func (l *loader) used(k key) bool { return k.instance.name == "" || l.named(k.instance.name) }
 
-// given is whether a key has a value, be it a wrong one. Its place is where that was said, else the
+// given is whether a key has a value, be it a wrong one. Its source is where that was said, else the
 // whole.
 func (l *loader) given(name string) bool {
 	_, ok := l.from[name]
 	return ok
 }
 
-func (l *loader) place(name string) source {
+func (l *loader) sourceOf(name string) source {
 	if from, ok := l.from[name]; ok {
 		return from
 	}

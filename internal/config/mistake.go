@@ -12,7 +12,7 @@ type Error struct {
 	Path     string // of the file, as given to Load; empty without one
 	Mistakes []Mistake
 
-	warnings int // that there was no room for
+	warnings int // left out beside the mistakes
 }
 
 // most is how many mistakes and warnings are told of a wrong file, together: who gave a file of
@@ -63,8 +63,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// room is the first of the warnings, as many as there is room for beside the mistakes.
-func (e *Error) room(warnings []Warning) []Warning {
+// fitting are the first of the warnings, as many as may stand beside the mistakes.
+func (e *Error) fitting(warnings []Warning) []Warning {
 	n := min(len(warnings), most-min(len(e.Mistakes), most))
 	e.warnings = len(warnings) - n
 	return warnings[:n]

@@ -96,15 +96,15 @@ func (s sources) get(k key) (value raw, found bool, err error) {
 	if value, found = s.flags.find(k.name); found {
 		return value, true, nil
 	}
-	for _, place := range []struct {
+	for _, from := range []struct {
 		get  func(string) (raw, bool)
 		name string
 	}{{s.inEnv, k.env()}, {s.inFile, k.name}} {
-		value, found = place.get(place.name)
+		value, found = from.get(from.name)
 		if k.secret() {
-			if file, named := place.get(place.name + fileSuffix); named && found {
+			if file, named := from.get(from.name + fileSuffix); named && found {
 				return file, true, fmt.Errorf("%s is given twice; remove %s or %s%s", k.name,
-					place.name, place.name, fileSuffix)
+					from.name, from.name, fileSuffix)
 			} else if named {
 				if file.from.line > 0 && !filepath.IsAbs(file.text) {
 					file.text = filepath.Join(filepath.Dir(s.path), file.text)

@@ -1,4 +1,4 @@
-// Package datadir looks after the directory of the embedded store: that it is there and writable,
+// Package datadir keeps the directory of the embedded store: that it is there and writable,
 // and that one server at a time owns it.
 package datadir
 

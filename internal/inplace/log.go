@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// lookEvery is how often it is looked whether the log is still the file of its name: who removes or
+// checkEvery is how often it is checked whether the log is still the file of its name: who removes or
 // moves it wants another one.
-const lookEvery = time.Second
+const checkEvery = time.Second
 
 // Log is log/default.log, an io.Writer of whole lines. A file that is full becomes default.log.1,
 // that one default.log.2, and so on. What cannot be written is tried anew with each line. It is
@@ -23,14 +23,14 @@ type Log struct {
 	dir      Dir
 	complain func(error) []byte
 
-	mu     sync.Mutex
-	max    int64
-	keep   int
-	path   string // behind all links
-	file   *os.File
-	size   int64
-	full   int64     // the size at which it is full
-	looked time.Time // when it was last looked whether file is at path
+	mu      sync.Mutex
+	max     int64
+	keep    int
+	path    string // behind all links
+	file    *os.File
+	size    int64
+	full    int64     // the size at which it is full
+	checked time.Time // when it was last checked whether file is at path
 }
 
 // OpenLog opens the log, and makes its directory where it is missing. Each file may have max bytes,
@@ -80,9 +80,9 @@ func (l *Log) close() error {
 	return err
 }
 
-// ready sees to it that there is a file with room for so many bytes.
+// ready sees to it that there is a file that may grow by so many bytes.
 func (l *Log) ready(n int) error {
-	if l.file != nil && time.Since(l.looked) >= lookEvery && !l.there() {
+	if l.file != nil && time.Since(l.checked) >= checkEvery && !l.there() {
 		_ = l.close() // nothing is lost with it
 	}
 	if l.file == nil {
@@ -107,7 +107,7 @@ func (l *Log) ready(n int) error {
 
 // there reports whether the file is still at its path.
 func (l *Log) there() bool {
-	l.looked = time.Now()
+	l.checked = time.Now()
 	ours, err := l.file.Stat()
 	if err != nil {
 		return false
@@ -154,7 +154,7 @@ func (l *Log) open() error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	l.file, l.size, l.full, l.looked = f, info.Size(), l.max, time.Now()
+	l.file, l.size, l.full, l.checked = f, info.Size(), l.max, time.Now()
 	// Where the standard error is thrown away, a crash is told nowhere else. Who cannot have it
 	// here has it there.
 	_ = debug.SetCrashOutput(f, debug.CrashOptions{})

@@ -47,7 +47,7 @@ type Writer struct {
 	closed  bool
 }
 
-// waiting is a line that waits, or the place of lines that there was no room for.
+// waiting is a line that waits, or stands for lines that did not fit.
 type waiting struct {
 	text []byte
 	lost bool
@@ -149,7 +149,7 @@ func (w *Writer) next() (line waiting, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.waiting) == 0 {
-		w.waiting = nil // and with it the room it had
+		w.waiting = nil // and with it its memory
 		return waiting{}, false
 	}
 	line, w.waiting = w.waiting[0], w.waiting[1:]
@@ -162,8 +162,8 @@ func (w *Writer) ended() bool {
 	return w.closed && len(w.waiting) == 0
 }
 
-// write writes a line, after the one that tells of those lost before it. While there was no room,
-// that comes at the place of those lines, not before the lines that waited already.
+// write writes a line, after the one that tells of those lost before it. While nothing fits,
+// that comes where those lines would, not before the lines that waited already.
 func (w *Writer) write(p *pen, line waiting) {
 	if line.lost {
 		w.confess(p)

@@ -1,6 +1,6 @@
 // Package ops shows operators how the process does: metrics, health and profiles, at an address of
-// their own. It knows none of the other rooms: a Recorder is told what happens, and Sources are
-// functions that it asks when somebody looks.
+// their own. It knows none of the other packages: a Recorder is told what happens, and Sources are
+// functions that are asked at each scrape.
 package ops
 
 import (
@@ -28,7 +28,7 @@ const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
-	idleTimeout   = 3 * time.Second // an idle connection has a place that others wait for
+	idleTimeout   = 3 * time.Second // an idle connection keeps a slot from others
 	headerBytes   = 64 << 10
 	gatherTimeout = 10 * time.Second // of one scrape
 	maxScrapes    = 4                // at once

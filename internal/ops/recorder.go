@@ -37,8 +37,8 @@ type Recorder struct {
 	calls      *prometheus.HistogramVec // by store, call
 	callErrors *prometheus.CounterVec   // by store, call
 
-	looks, lookFailures prometheus.Counter
-	lastLook            prometheus.Gauge
+	passes, passFailures prometheus.Counter
+	lastPass             prometheus.Gauge
 
 	build *prometheus.GaugeVec
 }
@@ -66,10 +66,10 @@ func NewRecorder(now func() time.Time, b Build, e Expected) *Recorder {
 			latencyBuckets(), "store", "call"),
 		callErrors: counters("store_call_errors_total",
 			"Calls to a store that failed, by store and kind of call.", "store", "call"),
-		looks: counter("group_sync_looks_total",
+		passes: counter("group_sync_looks_total",
 			"Looks of the group sync for groups with news."),
-		lookFailures: counter("group_sync_failures_total", "Looks of the group sync that failed."),
-		lastLook: gauge("group_sync_last_success_timestamp_seconds",
+		passFailures: counter("group_sync_failures_total", "Looks of the group sync that failed."),
+		lastPass: gauge("group_sync_last_success_timestamp_seconds",
 			"When the group sync last succeeded, Unix time; 0: not yet."),
 		build: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: prefix + "build_info",
@@ -108,7 +108,7 @@ func (r *Recorder) Commit(rows, bytes int, took time.Duration, err error) {
 // Calls counts calls to one store: "mysql", "redis", "msfs", ….
 func (r *Recorder) Calls(store string) Calls { return Calls{r, store} }
 
-// Calls is what a store tells of its calls. It fits where a room wants an Observe(kind, took, err).
+// Calls is what a store tells of its calls. It fits where a package wants an Observe(kind, took, err).
 type Calls struct {
 	recorder *Recorder
 	store    string
@@ -123,14 +123,14 @@ func (c Calls) Observe(kind string, took time.Duration, err error) {
 	}
 }
 
-// GroupSync counts a look of the group sync.
+// GroupSync counts a pass of the group sync.
 func (r *Recorder) GroupSync(_ time.Duration, err error) {
-	r.looks.Inc()
+	r.passes.Inc()
 	if err != nil {
-		r.lookFailures.Inc()
+		r.passFailures.Inc()
 		return
 	}
-	r.lastLook.Set(float64(r.now().UnixMilli()) / 1000)
+	r.lastPass.Set(float64(r.now().UnixMilli()) / 1000)
 }
 
 // Describe implements prometheus.Collector.
@@ -150,6 +150,6 @@ func (r *Recorder) Collect(to chan<- prometheus.Metric) {
 func (r *Recorder) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		r.requests, r.durations, r.commitRows, r.commitBytes, r.commitDurations, r.commitFailures,
-		r.calls, r.callErrors, r.looks, r.lookFailures, r.lastLook, r.build,
+		r.calls, r.callErrors, r.passes, r.passFailures, r.lastPass, r.build,
 	}
 }

@@ -23,8 +23,8 @@ const (
 	maxKinds = 1000
 	// maxKind is how much of what a line says makes its kind, in bytes.
 	maxKind = 400
-	// lookEvery is how often Run looks for sums to write.
-	lookEvery = time.Second
+	// passEvery is how often Run searches for sums to write.
+	passEvery = time.Second
 )
 
 // Handler is a slog.Handler that writes to another one. The first lines of a kind go through; of
@@ -145,7 +145,7 @@ func (h *Handler) sum(ctx context.Context, after time.Duration) {
 
 // Run writes sums in time until ctx ends, and then those of all that was counted.
 func (h *Handler) Run(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(passEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -177,7 +177,7 @@ func nameOf(r slog.Record) string {
 }
 
 // writeAlike writes text with each word that has a digit in it replaced by one mark, as far as
-// there is room.
+// it fits.
 func writeAlike(b *strings.Builder, text string) {
 	word, digit := 0, false // where the word at hand begins, and whether it has a digit
 	end := func(at int) {
