@@ -24,8 +24,8 @@ const (
 )
 
 // examine checks all servers that a configuration names, side by side. patience is how long a row
-// may take from the master to the replica; path is the configuration's file, which mends name;
-// makesOwn is whether tables of our own will be made where they are missing.
+// may take from the master to the replica. path is the configuration's file, for advice that names
+// it. makesOwn says that tables of our own will be made where they are missing.
 func examine(
 	ctx context.Context, cfg *config.Config, path string, patience time.Duration, makesOwn bool,
 ) []checkup.Subject {
@@ -46,8 +46,8 @@ func examine(
 	return subjects
 }
 
-// unusable is the subject of what cannot even be tried: its files for TLS are gone, since the
-// configuration was read.
+// unusable is the subject of a server that cannot even be tried, as its files for TLS have gone
+// since the configuration was read.
 func unusable(name, where string, err error) checkup.Subject {
 	return checkup.Subject{Name: name, Where: where, Findings: []checkup.Finding{
 		checkup.Fault("configuration", err.Error(), "mend its keys"),
@@ -117,11 +117,10 @@ func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
 	return s
 }
 
-// startChecks checks all servers before a proxy works on them. What is doubtful is logged; so is
-// what is wrong with the replica, as the master answers in its place. Anything else that is wrong
-// is in the error, all of it. Its kind is Unavailable when it may become right by waiting. What is
-// in told is not logged again. makesOwn is whether tables of our own will be made where they are
-// missing.
+// startChecks checks all servers before a proxy works on them. It logs what is doubtful, and also
+// what is wrong with the replica, as the master answers in its place. The error names everything
+// else that is wrong; it has the kind Unavailable when waiting may help. What is in told is not
+// logged again, and what is logged is added to it. makesOwn is as of examine.
 func startChecks(
 	ctx context.Context, cfg *config.Config, path string, makesOwn bool, told map[string]bool,
 	log *slog.Logger,

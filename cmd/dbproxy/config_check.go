@@ -16,15 +16,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// What "config check" ends with, as "doctor" does, when something is wrong; and with --strict when
-// something is doubtful and nothing wrong. 1 is for what keeps it from checking.
+// The exit codes of "config check": that something is wrong, as of "doctor"; and, with --strict,
+// that something is doubtful and nothing wrong. It exits with 1 when it could not check.
 const (
 	exitWrong    = 2
 	exitDoubtful = 3
 )
 
-// replicaPatience is how long "config check" waits for a row on the replica: further behind, a
-// replica is not used.
+// replicaPatience is how long "config check" waits for a row to reach the replica. A replica that
+// is further behind is not used.
 const replicaPatience = 10 * time.Second
 
 func configCheckCommand() *cobra.Command {
@@ -72,7 +72,8 @@ The exit code says what became of it:
 	return c
 }
 
-// read is what reading the file found, and what it says of this machine.
+// read is the subject for the file itself: what was found when it was read, and whether this
+// machine has the addresses that it names.
 func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Subject {
 	s := checkup.Subject{Name: "Configuration", Where: path}
 	given := 0
@@ -110,7 +111,7 @@ func count(subjects []checkup.Subject, g checkup.Grade) (n int) {
 	return n
 }
 
-// verdict is the error that the command ends with; nil for none.
+// verdict returns the error that the command ends with, or nil.
 func verdict(subjects []checkup.Subject, strict bool) error {
 	switch worst := checkup.Worst(subjects); {
 	case worst == checkup.Wrong:

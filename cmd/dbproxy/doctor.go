@@ -17,11 +17,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// exitFound is what "dbproxy doctor" exits with when something is wrong, and is still.
+// exitFound is the exit code of "dbproxy doctor" when something is wrong and was not repaired.
 const exitFound = 2
 
-// copyTime is how long a proxy at work takes at most, in the normal course, to copy to Redis what
-// it stored.
+// copyTime is how long a proxy usually takes at most to copy to Redis what it has stored.
 const copyTime = time.Second
 
 // examining is what "dbproxy doctor" is asked for.
@@ -112,7 +111,7 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	return err
 }
 
-// repairing is the command as it was typed, with --repair.
+// repairing is the command as it was typed, with --repair added.
 func (e *examining) repairing() string {
 	typed := "dbproxy doctor"
 	for _, name := range []string{"data", "config"} {
@@ -179,7 +178,7 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 	return d, closing, nil
 }
 
-// watch has an eye on whether Redis loses what it has, until stop is called.
+// watch runs what notices that Redis has lost its data, until stop is called.
 func watch(s *servers) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -190,7 +189,7 @@ func watch(s *servers) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// openServers is openServers for who only looks, or repairs.
+// openServers opens the servers of the configuration at path: for reading alone, or for a repair.
 func (e *examining) openServers(ctx context.Context, path string) (*servers, error) {
 	cfg, err := loadConfig(e.where.cmd, path)
 	if err != nil {

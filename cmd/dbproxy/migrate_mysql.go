@@ -40,7 +40,8 @@ func (m *migration) run(ctx context.Context, path string) error {
 	return errors.Join(m.migrate(ctx, store, cfg), store.Close())
 }
 
-// otherForm is what migrate leaves alone.
+// otherForm returns what is there but not as it should be. "dbproxy migrate" shows it and leaves it
+// alone.
 func otherForm(ctx context.Context, cfg *config.Config) ([]checkup.Finding, error) {
 	at, err := mysqlOf(cfg.Master)
 	if err != nil {
@@ -49,8 +50,8 @@ func otherForm(ctx context.Context, cfg *config.Config) ([]checkup.Finding, erro
 	return records.CheckShape(ctx, at, records.CheckOptions{Name: "teamtalk_master"}), nil
 }
 
-// leftAlone shows findings, in lines that begin with mark; nothing when there are none. Where there
-// is a mark, in a script, statements are whole.
+// leftAlone shows findings in lines that begin with mark, or nothing when there are none. A mark is
+// for scripts: there statements are not wrapped.
 func leftAlone(findings []checkup.Finding, mark string) string {
 	if len(findings) == 0 {
 		return ""
@@ -147,8 +148,8 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *conf
 	return err
 }
 
-// showSQL prints statements as a script for mysql: all else is comments, the index that is not
-// needed, too, and so is what is left alone.
+// showSQL prints statements as a script for mysql. All else stands in it as comments: the index,
+// which is not needed, and what is left alone.
 func showSQL(out io.Writer, where string, stmts []string, index, leftAlone string) error {
 	var b strings.Builder
 	if len(stmts) > 0 {
@@ -170,7 +171,7 @@ func showSQL(out io.Writer, where string, stmts []string, index, leftAlone strin
 	return err
 }
 
-// agreed asks which statements to run.
+// agreed asks which statements to run, and returns these.
 func agreed(
 	ctx context.Context, q terminal.Questions, stmts []string, index string,
 ) (run []string) {
@@ -184,7 +185,7 @@ func agreed(
 	return run
 }
 
-// runShown runs statements, and shows on a terminal which takes its time.
+// runShown runs statements, and shows on a terminal at which one it is.
 func runShown(ctx context.Context, store *records.Store, stmts []string) (ran []string, err error) {
 	stop, n := func() {}, 0
 	ran, err = store.Run(ctx, stmts, func(stmt string) {

@@ -105,7 +105,7 @@ func (a *serveFlags) run(c *cobra.Command) (failed error) {
 	return s.run(c.Context())
 }
 
-// embedded is s on a data directory.
+// embedded returns s set up for a data directory.
 func (a *serveFlags) embedded(s serving, why string) (serving, error) {
 	switch {
 	case a.noCreate:
@@ -123,7 +123,8 @@ func (a *serveFlags) embedded(s serving, why string) (serving, error) {
 	return s, nil
 }
 
-// configured is s on the servers of a configuration, with what that says where no flag does.
+// configured returns s set up for the servers of a configuration, with what the configuration says
+// where no flag does.
 func (a *serveFlags) configured(c *cobra.Command, s serving, path, why string) (serving, error) {
 	if s.demo {
 		return s, errors.New("--demo is for a data directory: it fills no MySQL")

@@ -11,8 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
-// What beside connections of peers takes descriptors. Where few are allowed, less of it goes on at
-// once.
+// What needs descriptors besides the connections of peers. Where the limit is low, less of it goes
+// on at once.
 const (
 	mostAdmin    = 16  // connections to the admin address
 	mostSounds   = 208 // sounds that are being stored or read
@@ -25,15 +25,15 @@ const (
 	perInstance  = 2   // of a Redis
 	perNode      = 6   // of a Cluster, others of which are found
 	inReserve    = 6   // connections that are closed as soon as they are accepted, and the like
-	atOncePerAll = 16  // of so many descriptors one is for each of what goes on at once
+	atOncePerAll = 16  // one in so many descriptors may be for each of what goes on at once
 )
 
-// atOnce is how much of something may go on at once under a limit of descriptors.
+// atOnce returns how much of something may go on at once, of most, under a limit of descriptors.
 func atOnce(most, limit int) int { return max(leastAtOnce, min(most, limit/atOncePerAll)) }
 
-// withinLimit is s with no more connections than there are descriptors for, besides those of
-// everything else: what is open now, and what the stores, sounds and the admin address may open
-// yet. An error says that none would be left.
+// withinLimit returns s with no more connections than there are descriptors for. What is open now,
+// and what the stores, sounds and the admin address may open yet, counts against the limit. It
+// fails when nothing would be left for connections.
 func (s serving) withinLimit(b *backend, at door) (serving, error) {
 	limit, err := descriptors.Limit()
 	if err != nil {
@@ -69,7 +69,7 @@ func (s serving) withinLimit(b *backend, at door) (serving, error) {
 	return s, nil
 }
 
-// need is how many descriptors may be opened yet, under a limit, by all but message servers.
+// need returns how many more descriptors all but message servers may open under a limit.
 func (b *backend) need(at door, limit int) int {
 	n := b.descriptors + atOnce(mostSounds, limit)*b.perSound + len(at.public) + inReserve
 	for _, db := range b.store.Pools() {
@@ -82,7 +82,7 @@ func (b *backend) need(at door, limit int) int {
 	return n
 }
 
-// fewSounds is a store of sounds that so many are stored in, or read from, at once.
+// fewSounds is a store of sounds in which only so many are stored or read at once.
 type fewSounds struct {
 	chat.Voice
 	slots *semaphore.Weighted

@@ -21,7 +21,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/server"
 )
 
-// off is an address that means: none.
+// off stands in the place of an address that is not wanted.
 const off = "off"
 
 // door is where a server listens.
@@ -30,7 +30,7 @@ type door struct {
 	admin  net.Listener   // for operators; nil for nowhere
 }
 
-// open listens where s says.
+// open listens on the addresses of s.
 func (s serving) open(ctx context.Context) (d door, err error) {
 	flag, still := cmp.Or(s.listenBy, "--listen"), s.patience()
 	for _, addr := range s.listen {
@@ -62,7 +62,7 @@ func (s serving) open(ctx context.Context) (d door, err error) {
 	return d, nil
 }
 
-// close closes what nobody served; what was served is closed already.
+// close closes the listeners that nobody has served. The others are closed already.
 func (d door) close() {
 	for _, ln := range d.public {
 		_ = ln.Close()
@@ -72,7 +72,7 @@ func (d door) close() {
 	}
 }
 
-// addr is where it listens, several addresses separated by commas.
+// addr returns where it listens; several addresses are separated by commas.
 func (d door) addr() string {
 	addrs := make([]string, len(d.public))
 	for i, ln := range d.public {
@@ -89,7 +89,7 @@ func (d door) adminAddr() string {
 	return d.admin.Addr().String()
 }
 
-// newRecorder counts for this program.
+// newRecorder makes the recorder of this program.
 func newRecorder() *ops.Recorder {
 	expected := ops.Expected{Commands: command.Names()}
 	for _, o := range command.Outcomes() {
@@ -99,7 +99,7 @@ func newRecorder() *ops.Recorder {
 		ops.Build{Version: release, Revision: revision(), Go: runtime.Version()}, expected)
 }
 
-// newHandler is a handler whose requests are counted.
+// newHandler makes a handler whose requests watch counts.
 func newHandler(
 	svc *chat.Service, maxFrame uint32, log *slog.Logger, watch *ops.Recorder,
 ) *command.Handler {
@@ -120,7 +120,7 @@ type watched struct {
 	backend *backend
 }
 
-// newSite is what the admin address shows.
+// newSite makes what the admin address shows.
 func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 	reg := prometheus.NewRegistry()
 	degraded := map[string]func() bool{"storing": func() bool {
@@ -235,8 +235,8 @@ func (w watched) draining(context.Context) (ops.State, string) {
 	return ops.Good, "no"
 }
 
-// reachable checks that the records can be read through the connections that read and through those
-// that write.
+// reachable checks that the records can be read, through the connections that read and through
+// those that write.
 func (w watched) reachable(ctx context.Context) (ops.State, string) {
 	begun := time.Now()
 	if err := w.backend.store.Reachable(ctx); err != nil {

@@ -23,7 +23,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 )
 
-// serving is what "dbproxy serve" is asked for.
+// serving is what "dbproxy serve" is asked for. It is set up by one goroutine, and is not changed
+// any more when the server runs.
 type serving struct {
 	data   string         // the directory of the embedded store; not used with conf
 	conf   *config.Config // nil: the embedded store
@@ -35,28 +36,28 @@ type serving struct {
 	// listenBy and adminBy are the keys that said so; "": a flag did.
 	listenBy, adminBy string
 	noCreate          bool // make no tables in the MySQL of conf
-	adminSpare        bool // nobody asked for that admin address: without it is as good
+	adminSpare        bool // nobody asked for that admin address: the server can do without
 
-	// How many connections the descriptors allow; set by withinLimit.
+	// How many connections the limit of open files allows; set by withinLimit.
 	peers, adminConns int
 
-	// In the place of the original's program; nil: not.
+	// original is set where this runs in the place of the original's program.
 	original *inPlace
 
 	out io.Writer // where the log goes
 	log *slog.Logger
-	// writes what the log has summed up, until the context ends; may be nil
+	// sums writes what the log has summed up, until the context ends; it may be nil.
 	sums    func(context.Context) error
-	written *logwriter.Writer // what the log is written by; nil: something else
+	written *logwriter.Writer // writes the log; nil in tests that have a log of their own
 
 	demo  bool                                    // fill an empty directory with the demo company
 	ready func(addr string, filled company.State) // may be nil; called when it listens
-	// Ends the process, and what may have it do so; nil: neither signals nor the time of a stop do.
+	// exit ends the process. Where it is nil, neither signals nor the time of a stop do so.
 	exit    func(code int)
 	signals <-chan os.Signal
 }
 
-// run serves until ctx ends and everything under way is finished.
+// run serves until ctx ends and every pending request is finished.
 func (s serving) run(ctx context.Context) (err error) {
 	last := s.lastWords()
 	end := newEnding(ctx, s, last)
@@ -115,7 +116,7 @@ func (s serving) run(ctx context.Context) (err error) {
 	return s.serve(ctx, door, svc, b, watch, end)
 }
 
-// openBackend opens what s serves from.
+// openBackend opens what s serves from. With --wait it tries again while servers cannot be reached.
 func (s serving) openBackend(ctx context.Context, watch *ops.Recorder) (*backend, error) {
 	if s.conf == nil {
 		return s.openEmbedded(ctx)
@@ -139,10 +140,10 @@ func (s serving) openBackend(ctx context.Context, watch *ops.Recorder) (*backend
 	}
 }
 
-// waitPause is between two tries with --wait.
+// waitPause is the time between two tries with --wait.
 const waitPause = time.Second
 
-// limits are those of the server.
+// limits returns the limits of the server.
 func (s serving) limits() server.Config {
 	cfg := server.DefaultConfig()
 	if l := s.limit; l != nil {
@@ -210,10 +211,10 @@ func (s serving) serve(
 	return err
 }
 
-// limitMemory has the garbage collector work harder when the process has half as much more memory
-// than requests and answers may take, and 48 KiB for each connection with its buffers, and 64 MiB
-// for all else, unless GOMEMLIMIT says otherwise. Without it the heap may grow to twice what is in
-// use.
+// limitMemory makes the garbage collector work harder where memory gets short; without it the heap
+// may grow to twice what is in use. The limit is one and a half times what requests and answers may
+// take, 48 KiB for each connection and its buffers, and 64 MiB for all else. GOMEMLIMIT overrides
+// it.
 func limitMemory(pending int64, conns int) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(pending + pending/2 + int64(conns)*48<<10 + 64<<20)

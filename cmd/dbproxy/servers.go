@@ -19,9 +19,9 @@ type servers struct {
 	redis *counters.Redis
 }
 
-// openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare,
-// if not nil, is done before anything uses its tables. Redis need not: the records tell what Redis
-// would, until it does.
+// openServers opens the servers that a configuration names. MySQL must answer. Redis need not:
+// until it does, the records answer in its place. prepare, if not nil, runs before anything uses
+// the tables. watch may be nil.
 func openServers(
 	ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder,
 	log *slog.Logger,
@@ -40,7 +40,7 @@ func openServers(
 	return s, nil
 }
 
-// reachServers is openServers for who only reads: nothing is written to MySQL and Redis.
+// reachServers is openServers for those who only read: nothing is written to MySQL and Redis.
 func reachServers(
 	ctx context.Context, cfg *config.Config, watch *ops.Recorder, log *slog.Logger,
 ) (*servers, error) {
@@ -61,7 +61,7 @@ func reachServers(
 	return s, nil
 }
 
-// connect waits for MySQL.
+// connect waits until MySQL answers.
 func (s *servers) connect(ctx context.Context, cfg *config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Master.ConnectTimeout+time.Second)
 	defer cancel()
@@ -77,7 +77,7 @@ func cannotUse(d config.Database, err error) error {
 		d.Addr(), d.User, err)
 }
 
-// close ends all connections. Nothing may be under way.
+// close ends all connections. Nothing may use them any more.
 func (s *servers) close() error {
 	err := s.store.Close()
 	s.redis.Close()
@@ -143,7 +143,8 @@ func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*coun
 
 // redisOptions are the instances of a configuration.
 func redisOptions(cfg *config.Config) (opt counters.RedisOptions, err error) {
-	// equal setups are one, so that instances can share connections
+	// Instances with the same settings have the same tls.Config, so that they can share
+	// connections.
 	clients := make(map[config.TLS]*tls.Config)
 	for _, c := range []struct {
 		config.Cache

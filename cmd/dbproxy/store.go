@@ -30,7 +30,7 @@ func openRecords(
 	return store, ran, nil
 }
 
-// recordsOptions are those of records within limits; nil: the defaults.
+// recordsOptions returns the options for records; limits may be nil, for the defaults.
 func recordsOptions(l *config.Limits, log *slog.Logger) records.Options {
 	opt := records.Options{Log: log}
 	if l != nil {

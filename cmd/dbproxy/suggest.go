@@ -32,7 +32,7 @@ var synonyms = map[string][]string{
 
 // unknownCommand says that c has no command of that name, and which one may have been meant.
 func unknownCommand(c *cobra.Command, name string) error {
-	paths := make(map[string]string) // by what may be typed for it
+	paths := make(map[string]string) // of commands, by the words that may be typed for them
 	var names []string
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
@@ -63,8 +63,8 @@ func unknownCommand(c *cobra.Command, name string) error {
 	return fmt.Errorf("unknown command %q for %q; %s", name, c.CommandPath(), hint)
 }
 
-// elsewhere are the commands at or below c that have that name: "add" may be the "user add" of
-// somebody in a hurry.
+// elsewhere returns the paths of the commands at or below c that have that name: whoever types
+// "add" may mean "user add".
 func elsewhere(c *cobra.Command, name string) (paths []string) {
 	if c.Name() == name && c.IsAvailableCommand() {
 		paths = append(paths, c.CommandPath())
@@ -126,7 +126,8 @@ func unknownFlag(c *cobra.Command, e *pflag.NotExistError) error {
 	return fmt.Errorf("unknown flag: %s; %s", typed, hint)
 }
 
-// wanted is what the value of a flag must be, in words; "" where only its own error can say.
+// wanted says in words what the value of a flag must be; "" where only the flag's own error can
+// say.
 func wanted(f *pflag.Flag) string {
 	switch t := f.Value.Type(); {
 	case strings.HasPrefix(t, "uint"):

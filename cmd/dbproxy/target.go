@@ -39,8 +39,8 @@ func targetFlags(c *cobra.Command) *target {
 var errTwoTargets = errors.New("--data is a store of its own, --config names MySQL and Redis: " +
 	"give one of the two")
 
-// configured returns the path of the configuration to use, "" for the data directory, and why. An
-// original's file in the working directory is used unless --data says otherwise.
+// configured returns the path of the configuration to use, or "" for the data directory, and why.
+// An original's file in the working directory is used unless --data is given.
 func (t *target) configured() (path, why string, err error) {
 	flags := t.cmd.Flags()
 	switch {
@@ -62,8 +62,8 @@ func (t *target) configured() (path, why string, err error) {
 	}
 }
 
-// chosen is configured for commands that do their work and end: it says on standard error when
-// nobody named the servers.
+// chosen is configured for commands that do their work and end. It says on standard error that a
+// configuration is used which nobody has named.
 func (t *target) chosen() (path string, err error) {
 	path, _, err = t.configured()
 	if err == nil && path != "" && !t.cmd.Flags().Changed("config") {
@@ -79,8 +79,8 @@ func (t *target) withRecords(ctx context.Context, work func(*records.Store) erro
 	return t.withLocks(ctx, func(store *records.Store, _ locks) error { return work(store) })
 }
 
-// change runs work, which changes the records and says what it did. That is printed; before an
-// error stands what failed.
+// change runs work, which changes the records, and prints what work says that it did. Errors begin
+// with failed.
 func (t *target) change(
 	ctx context.Context, failed string, work func(*records.Store) (said string, err error),
 ) error {
@@ -94,7 +94,7 @@ func (t *target) change(
 	})
 }
 
-// withLocks is withRecords for work that needs to know who is locked out, too.
+// withLocks is withRecords for work that also needs to know who is locked out.
 func (t *target) withLocks(ctx context.Context, work func(*records.Store, locks) error) error {
 	path, err := t.chosen()
 	if err != nil {

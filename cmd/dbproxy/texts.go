@@ -12,8 +12,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/config"
 )
 
-// textsFlag gives a command that talks to a proxy, and shows texts, the flag that says with which
-// key they are encrypted. The function it returns finds that out.
+// textsFlag is for commands that talk to a proxy and show texts. It gives c the flag that names the
+// configuration with the key by which texts are encrypted. The function it returns reads that key.
 func textsFlag(c *cobra.Command) func() (chat.TextCipher, error) {
 	conf := c.Flags().String("config", "",
 		"decrypt texts with the aesKey of a configuration `file`; without this "+

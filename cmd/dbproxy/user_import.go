@@ -110,7 +110,7 @@ func (im *importing) run(ctx context.Context, store *records.Store) error {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			err = errors.New("interrupted")
 		}
-		again := "--update" // which passes over those who are as their line says
+		again := "--update" // it leaves those alone who are as their line says
 		if im.skipBad && !im.update {
 			again = "--skip-bad"
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
-// locks are the names that are locked out by failed logins. While Redis is away, errors are
-// counters.ErrEachForItself.
+// locks knows the names that are locked out by failed logins. Its methods return
+// counters.ErrEachForItself while Redis is away.
 type locks interface {
 	// LockedUntil returns until when a name is locked out; the zero time when it is not.
 	LockedUntil(ctx context.Context, name string, now time.Time) (time.Time, error)
