@@ -33,15 +33,15 @@ type Row struct {
 // Name is what the person logs in with.
 func (r Row) Name() string { return r.cells["name"] }
 
-// Bad is a line that cannot be imported.
+// Bad is a line that cannot be imported, and why.
 type Bad struct {
 	Line   int
 	Reason string
 }
 
-// ReadCSV reads people from CSV in UTF-8, whose first line names its columns. It returns every row
-// that has a name, and every line that is not as it should be. An error means that the file as a
-// whole cannot be used.
+// ReadCSV reads people from CSV in UTF-8, whose first line names the columns. It returns every row
+// that has a name, and every line that is not as it should be. An error means that nothing of the
+// file can be used.
 func ReadCSV(in io.Reader) (rows []Row, bad []Bad, err error) {
 	all, err := io.ReadAll(in)
 	if err != nil {
@@ -104,8 +104,8 @@ func invalidLine(text []byte) int {
 	return n
 }
 
-// checkHead refuses a first line that does not name columns, after bringing its names to the form
-// of ours.
+// checkHead refuses a first line that does not name columns. It changes the names in head to lower
+// case, without blanks around them.
 func checkHead(head []string) error {
 	for i, h := range head {
 		head[i] = strings.ToLower(strings.TrimSpace(h))
@@ -145,8 +145,8 @@ func quoting(e *csv.ParseError) string {
 	}
 }
 
-// makeRow makes a row of the cells of a line. Spaces around a cell do not count, but in passwords.
-// The row has no cells when the line has none.
+// makeRow makes a row of the cells of a line, or says why it cannot. Blanks around a cell do not
+// count, except in passwords. Of an empty line the row has no cells.
 func makeRow(line int, head, cells []string) (row Row, reason string) {
 	if len(cells) != len(head) {
 		if strings.TrimSpace(strings.Join(cells, "")) == "" {
@@ -177,8 +177,8 @@ func makeRow(line int, head, cells []string) (row Row, reason string) {
 // sexes are the words for IMUser.sex, in the order of its values.
 var sexes = []string{"unknown", "male", "female"}
 
-// ParseSex reads the sex of a person: unknown, male or female, or the Chinese for it. Its error
-// begins with the word.
+// ParseSex reads the sex of a person: unknown, male or female, or the Chinese words for these. Its
+// error begins with the word.
 func ParseSex(word string) (uint32, error) {
 	i := slices.Index(sexes, strings.ToLower(word))
 	if i < 0 {

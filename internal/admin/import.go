@@ -10,28 +10,28 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// rowsPerCommit is how many people one transaction imports: enough that commits do not matter, few
-// enough that a proxy beside is not held up.
+// rowsPerCommit is how many people one transaction imports: so many that the time of commits does
+// not matter, and so few that no proxy has to wait for long.
 const rowsPerCommit = 500
 
 // Plan is what an import will do. Make it with MakePlan.
 type Plan struct {
 	Add    []Row
-	Change []Row // of people who are there
-	Same   int   // people who are there and already as their line says
-	Bad    []Bad // what cannot be imported, by line
+	Change []Row // of people who exist already
+	Same   int   // how many people exist and are as their line says
+	Bad    []Bad // lines that cannot be imported, ascending
 
 	store       Store
-	departments map[string]uint32 // by what cells call them
+	departments map[string]uint32 // ids, by how cells name the departments
 	ids         map[string]uint32 // of those in Change, by name
 }
 
 // Lines is how many lines the plan is about.
 func (p *Plan) Lines() int { return len(p.Add) + len(p.Change) + p.Same + len(p.Bad) }
 
-// MakePlan decides what is to become of the rows of a file, given the lines of it that are bad
-// already. Names that exist are bad, unless update is set: then these people get what their line
-// says; empty cells change nothing.
+// MakePlan decides what happens to each row of a file. bad has the lines of the file that are known
+// to be bad. A name that exists makes a line bad unless update is set; then that person gets what
+// the line says, and empty cells change nothing.
 func MakePlan(ctx context.Context, s Store, rows []Row, bad []Bad, update bool) (*Plan, error) {
 	p := &Plan{Bad: slices.Clone(bad), store: s, departments: make(map[string]uint32),
 		ids: make(map[string]uint32)}
@@ -96,7 +96,7 @@ func inService(ctx context.Context, s Store, names []string) (map[string]chat.Us
 	return there, err
 }
 
-// findDepartment notes which department the row names, and returns what is wrong with that.
+// findDepartment notes the id of the department that a row names, or returns what is wrong with it.
 func (p *Plan) findDepartment(all []chat.Department, r Row) (wrong []string) {
 	cell := r.cells["department"]
 	if _, known := p.departments[cell]; cell == "" || known {
@@ -110,7 +110,7 @@ func (p *Plan) findDepartment(all []chat.Department, r Row) (wrong []string) {
 	return nil
 }
 
-// fill brings a user, new or not, to what the row says.
+// fill gives a user, new or not, what the row says.
 func (p *Plan) fill(u *chat.User, r Row) error {
 	isNew, old := u.ID == 0, *u
 	if isNew {
@@ -156,8 +156,8 @@ func (p *Plan) number(f chat.UserField, cell string) (uint32, error) {
 // Done is what an import did.
 type Done struct{ Added, Changed int }
 
-// Run imports what the plan says, some hundred people per transaction, and calls progress with how
-// many are done after each. With an error, what was done so far stays.
+// Run does what the plan says, for some hundred people in each transaction, and calls progress
+// after each with how many people are done. What was done before an error stays.
 func (p *Plan) Run(ctx context.Context, progress func(done int)) (d Done, err error) {
 	for rows := range slices.Chunk(p.Add, rowsPerCommit) {
 		users := make([]chat.User, len(rows))

@@ -1,6 +1,7 @@
-// Package admin holds what the commands of an administrator have in common: how people, departments
-// and groups are named on a command line, and the import of people from a CSV file. It works on the
-// store directly; who does it beside a running proxy changes what that sees at once.
+// Package admin has what the commands of an administrator share: how people, departments and groups
+// are named on a command line, and the import of people from a CSV file. It works on the store
+// directly. Proxies that run meanwhile see its changes at once, as nothing of people and
+// departments outlives a request there.
 package admin
 
 import (
@@ -14,7 +15,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Store is what is named and imported into. The records implement it.
+// Store is where people, departments and groups are found, and where people are imported. The
+// records implement it.
 type Store interface {
 	// Accounts returns the users with one of the ids or exactly one of the names, of any status,
 	// ascending by id, with what only administrators may know.
@@ -34,8 +36,8 @@ type Store interface {
 }
 
 // FindUser finds the person that arg names: by id, as a number or as id:NUMBER, or by the exact
-// login name. Of several with the name the one who can log in is meant. Kind NotFound when there is
-// none, Invalid when several may be meant.
+// login name. Where several have that name, it finds the one who can log in. The error has the kind
+// NotFound when there is nobody, Invalid when several may be meant.
 func FindUser(ctx context.Context, s Store, arg string) (chat.User, error) {
 	u, err := findUser(ctx, s, arg)
 	return u, person.hint(err)
@@ -81,8 +83,8 @@ func findUser(ctx context.Context, s Store, arg string) (chat.User, error) {
 	})
 }
 
-// FindDepartment finds the department that arg names, as FindUser does; of several with a name the
-// open one is meant.
+// FindDepartment finds the department that arg names, as FindUser does. Where several have that
+// name, it finds the open one.
 func FindDepartment(ctx context.Context, s Store, arg string) (chat.Department, error) {
 	all, err := s.AllDepartments(ctx)
 	if err != nil {
@@ -110,7 +112,7 @@ func FindGroup(ctx context.Context, s Store, arg string) (chat.GroupSummary, err
 	return g, group.hint(err)
 }
 
-// thing is what is known of something that can be named.
+// thing is what choose needs to know of something that can be named.
 type thing struct {
 	id    uint32
 	name  string
@@ -119,7 +121,8 @@ type thing struct {
 
 // kind is a kind of thing that can be named.
 type kind struct {
-	one, many, name string // what it is called; what its name is called
+	one, many string // what one and several are called
+	name      string // what its name is called
 }
 
 var (
@@ -128,7 +131,7 @@ var (
 	group      = kind{"group", "groups", "name"}
 )
 
-// hint adds to an error about what does not exist how to see what does.
+// hint adds to an error of the kind NotFound how to list what exists.
 func (k kind) hint(err error) error {
 	if chat.KindOf(err) != chat.NotFound {
 		return err
@@ -136,7 +139,7 @@ func (k kind) hint(err error) error {
 	return fmt.Errorf("%w; \"dbproxy %s list\" lists them all", err, k.one)
 }
 
-// choose finds what arg names among things, of which describe tells all.
+// choose finds what arg names among things.
 func choose[T any](k kind, arg string, things []T, describe func(T) thing) (found T, err error) {
 	var byID, byName, inUse []T
 	wanted, mayBeID := parseID(arg)

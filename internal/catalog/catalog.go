@@ -1,6 +1,6 @@
-// Package catalog lists the requests of the protocol: which message goes under which command and
-// what answers it. The server side (package command) and the client side (package client) both go
-// by it.
+// Package catalog lists the requests of the protocol: the command and the message of each, and what
+// answers it. Package command, which serves requests, and package client, which sends them, both
+// use this list.
 package catalog
 
 import (
@@ -14,8 +14,8 @@ import (
 type Entry struct {
 	Command uint16 // of the request
 	Request proto.Message
-	// Answer is nil for requests that have none; AnswerCommand and Service (of request and answer
-	// alike) go with it.
+	// Answer and AnswerCommand are of the answer; both are zero for requests that have none.
+	// Service is that of the request and of the answer.
 	Answer        proto.Message
 	AnswerCommand uint16
 	Service       uint16

@@ -13,8 +13,8 @@ import (
 	protofiles "github.com/teamtalk-go/dbproxy/proto"
 )
 
-// Docs has the comments of the .proto files, by the full name of the message, field, enum or enum
-// value they belong to. Each is one line of plain text.
+// Docs has the comments of the .proto files, by the full names of the messages, fields, enums and
+// enum values that they describe. Each is one line of plain text.
 type Docs map[protoreflect.FullName]string
 
 // Of is the comment of a message, field, enum or enum value; empty when it has none.
@@ -49,11 +49,11 @@ var (
 	enumValue = regexp.MustCompile(`^(\w+) = \w+;$`)
 )
 
-// add adds the comments of one file. It knows no more of the language than these files use, in the
-// layout that buf gives them: one declaration a line, its comment in the lines right above it,
-// nothing nested.
+// add adds the comments of one file. It understands only what these files use, in the layout that
+// buf gives them: one declaration a line, its comment in the lines right above it, and nothing
+// nested.
 func (d Docs) add(file []byte) error {
-	// scope is the full name of the message or enum whose lines these are
+	// scope is the full name of the message or enum to which the lines belong.
 	var pkg, kind, scope string
 	var comment []string
 	lines := bufio.NewScanner(bytes.NewReader(file))
@@ -76,7 +76,7 @@ func (d Docs) add(file []byte) error {
 			d[protoreflect.FullName(scope+"."+m[1])] = about
 		} else if m := enumValue.FindStringSubmatch(line); m != nil && scope != "" &&
 			kind == "enum" {
-			// a value's name stands beside its enum's
+			// The full name of a value does not have the name of its enum in it.
 			d[protoreflect.FullName(pkg+"."+m[1])] = about
 		} else if m := packageLine.FindStringSubmatch(line); m != nil {
 			pkg = m[1]

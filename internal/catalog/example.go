@@ -8,9 +8,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Example is a request of kind e with every field filled but attach_data. They are about users 1 to
-// 3, of whom ann, with the password "secret", is the first, and about group 1; sent in the order of
-// Entries, with a message and the group there before, each is answered well.
+// Example returns a request of kind e with every field but attach_data. Examples are about users 1
+// to 3 and about group 1; user 1 is ann, whose password is "secret". Each is answered well if a
+// message and the group are there and the examples are sent in the order of Entries.
 func Example(e Entry, now time.Time) (proto.Message, error) {
 	m := New(e.Request)
 	if err := (protojson.UnmarshalOptions{AllowPartial: true}).Unmarshal([]byte(example(e.Name())),
@@ -23,7 +23,7 @@ func Example(e Entry, now time.Time) (proto.Message, error) {
 	return m, nil
 }
 
-// example is an example as JSON. What Fill fills right needs not be there.
+// example returns an example as JSON, without what Fill fills in.
 func example(request string) string {
 	const (
 		pair  = `"session_type":"SESSION_TYPE_SINGLE"`

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/spelling"
 )
 
 // Lookup finds a request as people name it: by its message's name in any case, with or without the
@@ -50,7 +52,7 @@ func commandID(text string) uint16 {
 	return uint16(id)
 }
 
-// short is what remains of a request's name without what all have in common, in lower case.
+// short returns a request's name in lower case, without the beginning and end that all have.
 func short(name string) string {
 	s := strings.ToLower(name)
 	return strings.TrimSuffix(strings.TrimPrefix(s, "im"), "req")
@@ -66,7 +68,7 @@ func nearest(want string) []string {
 	var found []candidate
 	for _, e := range Entries() {
 		have := short(e.Name())
-		n := distance(want, have)
+		n := spelling.Slips(want, have)
 		if len(want) >= 3 && strings.Contains(have, want) {
 			n = min(n, 1)
 		}
@@ -82,24 +84,4 @@ func nearest(want string) []string {
 		names = append(names, c.name)
 	}
 	return names
-}
-
-// distance is Levenshtein's: how many letters must be put in, taken out or changed to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1) // from a's letters so far to b's first j
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			n := diagonal
-			if a[i] != b[j] {
-				n = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], n
-		}
-	}
-	return row[len(b)]
 }

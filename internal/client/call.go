@@ -53,8 +53,8 @@ func (c *Client) Call(ctx context.Context, req proto.Message) (proto.Message, er
 
 // Start sends a request and does not wait for its answer. Requests leave in the order of the calls
 // of Start. Either Start returns an error, or answered is called, once, with the answer or with
-// what went wrong; for all requests of a client in the order their answers come, from one
-// goroutine, which it must not hold up. ctx bounds the sending alone.
+// what went wrong. One goroutine calls these functions for all requests of a client, in the order
+// in which answers come, so they must not block. ctx bounds the sending alone.
 func (c *Client) Start(
 	ctx context.Context, req proto.Message, answered func(proto.Message, error),
 ) error {
@@ -132,7 +132,7 @@ func (c *Client) Exchange(ctx context.Context, f pdu.Frame) (pdu.Frame, error) {
 }
 
 // Write sends bytes as they are, between two frames, and returns when they have left. An answer to
-// them is one that nobody asked for, and ends the connection.
+// them would end the connection, as no request expects it.
 func (c *Client) Write(ctx context.Context, b []byte) error {
 	written := make(chan error, 1)
 	if err := c.send(ctx, outgoing{bytes: b, written: written}); err != nil {

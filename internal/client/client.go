@@ -19,8 +19,8 @@ import (
 const (
 	// heartbeatEvery keeps the server from closing an idle connection, which it does after 30 s.
 	heartbeatEvery = 5 * time.Second
-	// maxAnswer is the longest frame taken from the server, in bytes: its answers are cut at 4 MiB,
-	// but echo attach data on top of that.
+	// maxAnswer is the longest frame taken from the server, in bytes. Its pages are cut at 4 MiB,
+	// but lists are not, and attach_data comes on top.
 	maxAnswer = 64 << 20
 	// maxInFlight is how many sequence numbers there are; 0 is the server's own.
 	maxInFlight = 1<<16 - 1
@@ -38,7 +38,7 @@ type Client struct {
 	conn     net.Conn
 	addr     string
 	requests map[protoreflect.FullName]catalog.Entry // never changed
-	out      chan outgoing                           // to writeLoop
+	out      chan outgoing                           // read by writeLoop
 	stopping chan struct{}                           // closed by readLoop
 	loops    sync.WaitGroup
 
@@ -47,7 +47,8 @@ type Client struct {
 	cause  error         // why; to be read after done is closed
 
 	mu sync.Mutex // guards the fields below
-	// by sequence number; nil when nothing is matched any more
+	// pending has who waits for an answer, by sequence number; nil when no more answers are
+	// expected.
 	pending map[uint16]func(f pdu.Frame, e error)
 	lastSeq uint16
 }
@@ -63,8 +64,8 @@ func Dial(ctx context.Context, addr string) (*Client, error) {
 	return New(conn, addr), nil
 }
 
-// New starts a client on a connection, which belongs to it from then on. addr is what errors call
-// its other end.
+// New starts a client on a connection, which belongs to the client from then on. addr is the other
+// end of it, for errors.
 func New(conn net.Conn, addr string) *Client {
 	c := &Client{
 		conn:     conn,
@@ -83,8 +84,8 @@ func New(conn net.Conn, addr string) *Client {
 	return c
 }
 
-// Close ends the connection. Requests in flight fail with ErrClosed; when Close returns, nothing of
-// the client runs any more. It must not be called from a function given to Start.
+// Close ends the connection. Requests in flight fail with ErrClosed. When Close returns, no
+// goroutine of the client runs any more. Do not call it from a function given to Start.
 func (c *Client) Close() error {
 	c.end(ErrClosed)
 	c.loops.Wait()
@@ -119,8 +120,8 @@ func (c *Client) end(cause error) {
 	})
 }
 
-// lost is the error for those whose request the end of the connection caught; to be called after
-// it.
+// lost returns the error for requests that were in flight when the connection ended. It waits for
+// that end.
 func (c *Client) lost() error {
 	<-c.done
 	if errors.Is(c.cause, ErrClosed) {

@@ -15,7 +15,7 @@ import (
 // outgoing is what writeLoop writes next.
 type outgoing struct {
 	bytes   []byte
-	written chan<- error // told nil when the bytes left; holds one; may be nil
+	written chan<- error // gets nil when the bytes have left; holds one; may be nil
 }
 
 // writeLoop writes what comes through c.out, gathering what is ready into one write, and a
@@ -83,7 +83,7 @@ func (c *Client) readLoop() {
 	}
 }
 
-// take hands a frame to whom it belongs.
+// take passes a frame to the request that it answers.
 func (c *Client) take(f pdu.Frame) error {
 	switch f.Command {
 	case catalog.Heartbeat:
@@ -108,7 +108,7 @@ func (c *Client) take(f pdu.Frame) error {
 	return nil
 }
 
-// register takes a free sequence number for a request and remembers whom to tell of its answer.
+// register takes a free sequence number for a request; answered is called with its answer.
 func (c *Client) register(answered func(pdu.Frame, error)) (uint16, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

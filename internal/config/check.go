@@ -26,7 +26,8 @@ func (l *loader) checkNames(list string, names, known, needed []string) {
 	}
 	for _, name := range needed {
 		if !slices.Contains(names, name) {
-			l.mistake(l.sourceOf(list), "%s does not name %s; add it, and its keys %s_host, ...", list,
+			l.mistake(l.sourceOf(list), "%s does not name %s; add it, and its keys %s_host, ...",
+				list,
 				name, name)
 		}
 	}
@@ -46,7 +47,7 @@ func suggestion(word string, names []string) string {
 	return ""
 }
 
-// check looks at what several keys say together.
+// check finds keys that do not fit together.
 func (l *loader) check() {
 	c := l.config
 	blamed := l.last("MaxFrame", "MaxPending")
@@ -61,10 +62,10 @@ func (l *loader) check() {
 	l.checkCache("sync", c.Sync)
 }
 
-// telling says what a key is called where its value was set, and that value.
+// telling returns the name of a key where its value was set, and that value.
 type telling func(key string) (name, value string)
 
-// wrong says what limits that do not fit together are, and how to mend it; empty: they do.
+// wrong says which limits do not fit together and how to mend that; "" when all fit.
 func (l Limits) wrong(tell telling) string {
 	if l.MaxFrame > l.MaxPending && l.MaxPending > 0 {
 		frame, long := tell("MaxFrame")
@@ -75,15 +76,15 @@ func (l Limits) wrong(tell telling) string {
 	return ""
 }
 
-// last is the source of the key whose value overrides those of the others, to be blamed when they do
-// not fit together. Of equal ones it is the first.
+// last returns the source of the key that was set last, to be blamed when keys do not fit together:
+// that which overrides the sources of the others, or the first of equal ones.
 func (l *loader) last(names ...string) source {
 	return l.sourceOf(slices.MaxFunc(names, func(a, b string) int {
 		return cmp.Compare(l.from[a].kind, l.from[b].kind)
 	}))
 }
 
-// telling adds to a value where it comes from, unless that is the source that is blamed.
+// telling returns values with where they come from, unless that is the source that is blamed.
 func (l *loader) telling(blamed source) telling {
 	return func(key string) (name, value string) {
 		from, given := l.from[key]
@@ -136,11 +137,13 @@ func (l *loader) checkCache(name string, c Cache) {
 		}
 	}
 	if cluster && c.DB != 0 {
-		l.warn(l.sourceOf(key("db")), "%s is ignored: a Redis Cluster has only database 0", key("db"))
+		l.warn(l.sourceOf(key("db")), "%s is ignored: a Redis Cluster has only database 0",
+			key("db"))
 	}
 	if c.TLS.Mode == tlsPreferred {
-		l.mistake(l.sourceOf(key("tls")), "%s cannot be preferred: Redis has no way to ask for it; "+
-			"write off, required or verify", key("tls"))
+		l.mistake(l.sourceOf(key("tls")),
+			"%s cannot be preferred: Redis has no way to ask for it; "+
+				"write off, required or verify", key("tls"))
 	}
 	l.checkTLS(name, c.TLS)
 }
@@ -168,10 +171,12 @@ func (l *loader) checkTLS(name string, t TLS) {
 		have, lack = lack, have
 	}
 	if (t.Cert == "") != (t.Key == "") {
-		l.mistake(l.sourceOf(key(have)), "%s is set without %s; add it, or remove this one", key(have),
+		l.mistake(l.sourceOf(key(have)), "%s is set without %s; add it, or remove this one",
+			key(have),
 			key(lack))
 	} else if _, err := t.certificates(); err != nil {
-		l.mistake(l.sourceOf(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"), err)
+		l.mistake(l.sourceOf(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"),
+			err)
 	}
 	if _, err := t.authorities(); err != nil {
 		l.mistake(l.sourceOf(key("tls_ca")), "%s: %v", key("tls_ca"), err)
@@ -200,7 +205,7 @@ func (l *loader) warnOfLines(file parsed) {
 	}
 }
 
-// known is the key of that name, or the secret whose file it names.
+// known returns the key of that name, or the key of the secret whose file it names.
 func (l *loader) known(name string) (key, bool) {
 	if k, ok := l.keys[name]; ok {
 		return k, true
@@ -274,7 +279,7 @@ func (l *loader) ofForeign(name string) bool {
 		})
 }
 
-// warnOfReaders tells when others may read a secret that stands in the file. An example's is none.
+// warnOfReaders warns of a secret in the file that others may read. Those of the example are none.
 func (l *loader) warnOfReaders(entries []entry) {
 	for _, e := range entries {
 		k, known := l.keys[e.key]
@@ -286,9 +291,9 @@ func (l *loader) warnOfReaders(entries []entry) {
 	}
 }
 
-// warnOfReader tells, once, when others may read a file that has a secret.
+// warnOfReader warns, once, of a file with a secret that others may read.
 func (l *loader) warnOfReader(from source, secret, path string) {
-	info, err := os.Stat(path) // who cannot read it has told so, or tells so soon
+	info, err := os.Stat(path) // an error is told where the file is read
 	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o004 == 0 || l.exposed[path] {
 		return
 	}

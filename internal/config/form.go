@@ -15,7 +15,7 @@ const aesKeyLen = 32
 // off is what disables AdminListen.
 const off = "off"
 
-// form is what a text must be, beyond text.
+// form is a rule that a text must follow.
 type form struct {
 	wanted string // in words
 	read   func(text string) (value string, ok bool)
@@ -34,8 +34,7 @@ var forms = map[string]form{
 	}},
 }
 
-// hostName is a name by its letters. One that is all digits and dots is an address that was
-// mistyped.
+// hostName is what names of hosts look like. One of digits and dots alone is a mistyped address.
 var (
 	hostName = regexp.MustCompile(`^\w([\w-]*\w)?(\.\w([\w-]*\w)?)*\.?$`)
 	numeric  = regexp.MustCompile(`^[0-9.]+$`)
@@ -48,7 +47,7 @@ func readHost(text string) (string, bool) {
 	return text, len(text) < 254 && hostName.MatchString(text) && !numeric.MatchString(text)
 }
 
-// readServer is a host, or the path of a socket on this machine.
+// readServer reads a host, or the path of a socket on this machine.
 func readServer(text string) (string, bool) {
 	if strings.HasPrefix(text, "/") {
 		return text, true
@@ -66,8 +65,8 @@ func readAddress(text string) (string, bool) {
 	return net.JoinHostPort(host, port), ok && err == nil && n > 0
 }
 
-// readListen is an address to listen on, where no host is all addresses and port 0 a free one.
-// "off" becomes empty.
+// readListen reads an address to listen on. No host means all addresses, port 0 a free port. "off"
+// becomes "".
 func readListen(text string) (string, bool) {
 	if strings.EqualFold(text, off) {
 		return "", true
@@ -84,7 +83,7 @@ func readListen(text string) (string, bool) {
 	return net.JoinHostPort(host, port), ok && err == nil
 }
 
-// readSite is the URL of the file server, without a query; SPEC 6.
+// readSite reads the URL of the file server, without a query.
 func readSite(text string) (string, bool) {
 	if !strings.Contains(text, "://") {
 		text = "http://" + text

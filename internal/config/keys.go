@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// What the names of environment variables begin with, and what ends the names of keys and variables
-// that have the file of a secret.
+// envPrefix begins the names of environment variables. fileSuffix ends the names of keys and
+// variables that name the file of a secret.
 const (
 	envPrefix  = "DBPROXY_"
 	fileSuffix = "_FILE"

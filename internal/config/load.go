@@ -12,9 +12,8 @@ import (
 // Load reads a configuration file and the environment, which is as os.Environ returns it and
 // overrides the file. Without a path the environment is all there is.
 //
-// The warnings are by line. The error is an *Error with every mistake, or says why the file cannot
-// be read. Of a wrong file there are only as many warnings as may stand beside the mistakes
-// that the error tells.
+// The warnings are ordered by line. The error is an *Error with every mistake, or says why the file
+// cannot be read. With an *Error there are fewer warnings: see Error.
 func Load(path string, env []string) (*Config, []Warning, error) { return LoadWith(path, env, nil) }
 
 // LoadWith is Load with flags, which override the environment and the file; nil: none.
@@ -71,16 +70,16 @@ const (
 	slave  = "teamtalk_slave"
 )
 
-// loader is what loading has so far.
+// loader is the state of one Load.
 type loader struct {
 	sources
 	config   *Config
 	order    []key             // all there are, in the order of the declarations
 	keys     map[string]key    // the same by name
-	from     map[string]source // of the keys that are given
+	from     map[string]source // where keys that are given come from
 	mistakes []Mistake
 	warnings []Warning
-	exposed  map[string]bool // files with secrets that others may read, and that was told
+	exposed  map[string]bool // files with secrets that others may read, after the warning
 }
 
 func newLoader(path string, file parsed, env []string) *loader {
@@ -116,13 +115,13 @@ func (l *loader) named(instance string) bool {
 // used is whether a key is of no instance, or of one that is named.
 func (l *loader) used(k key) bool { return k.instance.name == "" || l.named(k.instance.name) }
 
-// given is whether a key has a value, be it a wrong one. Its source is where that was said, else the
-// whole.
+// given reports whether a key has a value, even a wrong one.
 func (l *loader) given(name string) bool {
 	_, ok := l.from[name]
 	return ok
 }
 
+// sourceOf returns where a key was set, or the configuration as a whole where it was not.
 func (l *loader) sourceOf(name string) source {
 	if from, ok := l.from[name]; ok {
 		return from
@@ -161,7 +160,7 @@ func (l *loader) read(k key) {
 	}
 }
 
-// suchAs names a good value, where wanted does not.
+// suchAs names a good value where wanted does not name one.
 func (k key) suchAs() string {
 	good := cmp.Or(k.example, k.tag.Get("default"))
 	if good == "" || k.tag.Get("oneof") != "" || k.tag.Get("sep") != "" ||
@@ -171,7 +170,7 @@ func (k key) suchAs() string {
 	return ", such as " + good
 }
 
-// absent is read for a key without a value.
+// absent gives the field of a key without a value its default, or notes the mistake.
 func (l *loader) absent(k key) {
 	if !k.required() {
 		if d := k.tag.Get("default"); d != "" {
@@ -189,8 +188,8 @@ func (l *loader) absent(k key) {
 	l.mistake(source{where: l.whole()}, "%s is missing; add %s=%s", k.name, k.name, good)
 }
 
-// elsewhere is whether a cache instance is found by Sentinels or as a Cluster, and not by its host
-// and port, or a database by its socket.
+// elsewhere reports whether an instance is not found by its host and port: a cache instance by
+// Sentinels or as a Cluster, or a database by its socket.
 func (l *loader) elsewhere(instance string) bool {
 	if strings.HasPrefix(l.keys[instance+"_host"].value.String(), "/") {
 		return true

@@ -1,5 +1,5 @@
-// Package datadir keeps the directory of the embedded store: that it is there and writable,
-// and that one server at a time owns it.
+// Package datadir is about the directory of the embedded store: it must exist and be writable, and
+// one server at a time owns it.
 package datadir
 
 import (
@@ -45,7 +45,7 @@ func (e *InUseError) Error() string {
 		"another directory with --data", e.Dir, who, how)
 }
 
-// Open returns the directory, making it when it is missing.
+// Open returns the directory at path, and makes it when it is missing.
 func Open(path string) (*Dir, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -82,8 +82,8 @@ func (d *Dir) Database() string { return filepath.Join(d.path, "dbproxy.db") }
 // Voice is the path of the directory for sounds.
 func (d *Dir) Voice() string { return filepath.Join(d.path, "voice") }
 
-// Own makes this process the directory's owner until Release or its end, however that comes;
-// *InUseError when another process is.
+// Own makes this process the owner of the directory until Release or until the process ends,
+// however it ends. It fails with an *InUseError when another process is the owner.
 func (d *Dir) Own(listen string) error {
 	f, err := os.OpenFile(filepath.Join(d.path, "dbproxy.lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
@@ -102,7 +102,8 @@ func (d *Dir) Own(listen string) error {
 	return d.Announce(listen)
 }
 
-// Announce writes down where the owner listens, for those who find the directory taken.
+// Announce writes into the directory where its owner listens, for those who cannot own it
+// meanwhile.
 func (d *Dir) Announce(listen string) error {
 	note, err := json.Marshal(Owner{PID: os.Getpid(), Listen: listen, Started: time.Now()})
 	if err != nil {
@@ -123,7 +124,7 @@ func (d *Dir) Release() error {
 	return d.lock.Close()
 }
 
-// Explain adds to an error met with a file in the directory what can be done about it.
+// Explain adds to an error of a file in the directory what can be done about it.
 func (d *Dir) Explain(err error) error { return explain(d.path, err) }
 
 // explain adds to an error what can be done about it.

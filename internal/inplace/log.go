@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// checkEvery is how often it is checked whether the log is still the file of its name: who removes or
-// moves it wants another one.
+// checkEvery is how often the log checks whether its file is still at its path. Whoever removes or
+// moves the file wants a new one.
 const checkEvery = time.Second
 
 // Log is log/default.log, an io.Writer of whole lines. A file that is full becomes default.log.1,
@@ -23,21 +23,21 @@ type Log struct {
 	dir      Dir
 	complain func(error) []byte
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the fields below
 	max     int64
 	keep    int
-	path    string // behind all links
+	path    string // of the file itself, behind all links
 	file    *os.File
 	size    int64
 	full    int64     // the size at which it is full
 	checked time.Time // when it was last checked whether file is at path
 }
 
-// OpenLog opens the log, and makes its directory where it is missing. Each file may have max bytes,
-// but for a single line that is longer, and keep full ones are kept. complain makes the line that
-// says why a full one cannot be put aside; it grows on then.
+// OpenLog opens the log, and makes its directory where it is missing. A file may have max bytes, or
+// one longer line, and keep full files are kept. complain makes the line that says why a full file
+// cannot be put aside; then that file grows on.
 //
-// The log can be used whatever the error: it says why nothing could be written yet.
+// The log can be used whatever the error, which says why nothing could be written yet.
 func (d Dir) OpenLog(max int64, keep int, complain func(error) []byte) (*Log, error) {
 	l := &Log{dir: d, complain: complain, max: max, keep: keep}
 	l.mu.Lock()
@@ -155,8 +155,8 @@ func (l *Log) open() error {
 		return errors.Join(err, f.Close())
 	}
 	l.file, l.size, l.full, l.checked = f, info.Size(), l.max, time.Now()
-	// Where the standard error is thrown away, a crash is told nowhere else. Who cannot have it
-	// here has it there.
+	// The scripts throw the standard error away, so a crash would be told nowhere else. Without
+	// this file it goes there all the same.
 	_ = debug.SetCrashOutput(f, debug.CrashOptions{})
 	return nil
 }

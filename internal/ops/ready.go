@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// State is how a checked thing does.
+// State is the result of a check.
 type State string
 
 // The states.
@@ -23,18 +23,19 @@ const (
 // Check is one thing that must be in order for the process to serve.
 type Check struct {
 	Name string // in lower case, unique
-	// Probe says how it does, in a state and a few words for people, which say what to do if it is
-	// not good. It heeds ctx, which ends after a second. It is called when somebody asks, never
-	// twice at once.
+	// Probe returns a state and a few words for people; if the state is not good, they say what to
+	// do. It must return soon after ctx ends, which is after a second. It is called when somebody
+	// asks for /readyz, and never twice at once.
 	Probe func(ctx context.Context) (State, string)
 }
 
-// checkTimeout is how long one check may take; who does not answer in time is wrong.
+// checkTimeout is how long one check may take. A check that takes longer is wrong.
 const checkTimeout = time.Second
 
 // readiness answers /readyz.
 type readiness struct {
-	// a probe outlives the requests that asked for it: the next one may share it
+	// base is the context of probes: one may outlive the request that asked for it, as the next
+	// request may share it.
 	base   context.Context
 	checks []Check
 	probes singleflight.Group // by name: those who ask at the same time share a probe
@@ -75,9 +76,9 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = enc.Encode(v) // whoever asked may have left
 }
 
-// probe runs a check, or waits for the one that runs already, but not for longer than a check may take.
+// probe runs a check, or waits for the same check that runs already. It does not wait for longer
+// than a check may take, and half as long again for a check that answers as its time ends.
 func (r *readiness) probe(c Check) finding {
-	// the half is for a check that answers as its time ends
 	timeout := time.NewTimer(checkTimeout + checkTimeout/2)
 	defer timeout.Stop()
 	found := r.probes.DoChan(c.Name, func() (any, error) {

@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// latencyBuckets are the bounds of latencies in seconds: from what memory answers to the deadline
-// of a request.
+// latencyBuckets are the bounds of latencies in seconds, from an answer out of memory to the
+// deadline of a request.
 func latencyBuckets() []float64 {
 	return []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
 }
@@ -17,8 +17,8 @@ type Build struct {
 	Version, Revision, Go string
 }
 
-// Expected are the label values that requests are counted under. Those named here are there from
-// the start, as 0.
+// Expected are the label values under which requests are counted. Their series are there from the
+// start, with 0.
 type Expected struct {
 	Commands, Outcomes []string
 }
@@ -86,15 +86,15 @@ func NewRecorder(now func() time.Time, b Build, e Expected) *Recorder {
 	return r
 }
 
-// Request counts a request that is finished. Neither command nor outcome may be what a peer can
-// make up.
+// Request counts a request that is finished. command and outcome are of a few values each: a peer
+// must not be able to make up new ones.
 func (r *Recorder) Request(command, outcome string, took time.Duration) {
 	r.requests.WithLabelValues(command, outcome).Inc()
 	r.durations.WithLabelValues(command).Observe(took.Seconds())
 }
 
-// Commit counts a try to store a batch of so many rows and bytes. Only what was stored counts for
-// sizes and times.
+// Commit counts a try to store a batch of so many rows and bytes. Sizes and times are those of
+// stored batches only.
 func (r *Recorder) Commit(rows, bytes int, took time.Duration, err error) {
 	if err != nil {
 		r.commitFailures.Inc()
@@ -108,14 +108,14 @@ func (r *Recorder) Commit(rows, bytes int, took time.Duration, err error) {
 // Calls counts calls to one store: "mysql", "redis", "msfs", ….
 func (r *Recorder) Calls(store string) Calls { return Calls{r, store} }
 
-// Calls is what a store tells of its calls. It fits where a package wants an Observe(kind, took, err).
+// Calls counts the calls of one store.
 type Calls struct {
 	recorder *Recorder
 	store    string
 }
 
-// Observe counts a call, whether it failed or not. kind is one of a few names that do not depend on
-// what is asked for.
+// Observe counts a call, whether it failed or not. kind is one of a few names, whatever the call
+// asks for.
 func (c Calls) Observe(kind string, took time.Duration, err error) {
 	c.recorder.calls.WithLabelValues(c.store, kind).Observe(took.Seconds())
 	if err != nil {

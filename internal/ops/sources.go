@@ -6,16 +6,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Sources are asked at each scrape; a nil function has nothing to say, and its metrics are not
-// there. They are called from any goroutine, must be quick, and must not wait for a store.
+// Sources are functions that are asked at each scrape. Where one is nil its metrics are not there.
+// They are called from any goroutine, must be quick, and must not wait for a store.
 type Sources struct {
 	Network func() Network
 	Queue   func() Queue
-	// ReplicaLag is how far the replica is behind, as far as that is known.
+	// ReplicaLag returns how far the replica is behind, and whether that is known.
 	ReplicaLag func() (lag time.Duration, known bool)
-	// Degraded says, by the name of a part, whether that part cannot be used as it should now.
+	// Degraded has for each part, by name, whether it cannot be used as it should now.
 	Degraded map[string]func() bool
-	// LogLost is how many lines of the log could not be written.
+	// LogLost returns how many lines of the log could not be written.
 	LogLost func() int
 }
 
@@ -28,14 +28,14 @@ type Network struct {
 	BytesOut        int64
 	InFlight        int64 // requests
 	Panics          int64
-	Pending, Unsent int64 // bytes of requests under way and unsent answers; of the latter alone
+	Pending, Unsent int64 // bytes of pending requests and unsent answers; of unsent answers alone
 	MaxPending      int64 // bytes
-	// Connections are limited to MaxOpen, and what all may take of the budget, Taken now, to Shared
-	// bytes.
-	MaxOpen       int
+	MaxOpen         int   // how many connections may be open
+	// Taken is how many bytes of the budget's shared half are in use, Shared how many that half
+	// has.
 	Taken, Shared int64
 	// Waiting is how many connections wait for memory, LongestWait how long one of them has got
-	// none.
+	// none at most.
 	Waiting     int
 	LongestWait time.Duration
 	// MostConns and MostBytes are the addresses that hold most connections and most of the budget.

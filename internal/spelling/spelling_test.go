@@ -17,7 +17,7 @@ func TestNearest(t *testing.T) {
 			t.Errorf("nearest to %q is %q, want %q", word, got, want)
 		}
 	}
-	if n := slips("小明", "小名"); n != 1 {
+	if n := Slips("小明", "小名"); n != 1 {
 		t.Errorf("%d slips between two characters, want 1", n)
 	}
 }
