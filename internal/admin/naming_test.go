@@ -56,7 +56,8 @@ func TestFindUser(t *testing.T) {
 	for arg, want := range map[string]string{
 		"bob": `2 people have the login name "bob": say id:3 or id:4`,
 		"1":   `1 is the id of user "ann" and the login name of user 5: say id:1 or id:5`,
-		"cy": `there is no user with the id or login name "cy"; "dbproxy user list" lists them all`,
+		"cy": `there is no user with the id or login name "cy"; ` +
+			`"dbproxy user list" lists them all`,
 	} {
 		if _, err := admin.FindUser(t.Context(), store, arg); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", arg, err, want)
