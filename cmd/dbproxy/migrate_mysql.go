@@ -16,6 +16,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
@@ -47,7 +48,7 @@ func otherForm(ctx context.Context, cfg *config.Config) ([]checkup.Finding, erro
 	if err != nil {
 		return nil, fmt.Errorf("teamtalk_master: %w", err)
 	}
-	return records.CheckShape(ctx, at, records.CheckOptions{Name: "teamtalk_master"}), nil
+	return checkup.CheckShape(ctx, at, checkup.CheckOptions{Name: "teamtalk_master"}), nil
 }
 
 // leftAlone shows findings in lines that begin with mark, or nothing when there are none. A mark is
@@ -85,7 +86,7 @@ func openToMigrate(ctx context.Context, cfg *config.Config) (*records.Store, err
 	}
 	reach, cancel := context.WithTimeout(ctx, at.ConnectTimeout)
 	defer cancel()
-	if err := store.Ping(reach); err != nil {
+	if err := store.DB().Ping(reach); err != nil {
 		return nil, errors.Join(cannotUse(cfg.Master, err), store.Close())
 	}
 	return store, nil
@@ -94,11 +95,11 @@ func openToMigrate(ctx context.Context, cfg *config.Config) (*records.Store, err
 func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *config.Config) error {
 	out, d := m.cmd.OutOrStdout(), cfg.Master
 	where := fmt.Sprintf("database %s at %s", d.Name, d.Addr())
-	stmts, err := store.Missing(ctx)
+	stmts, err := tables.Missing(ctx, store.DB())
 	if err != nil {
 		return err
 	}
-	index, err := store.UserIndex(ctx)
+	index, err := tables.UserIndex(ctx, store.DB())
 	if err != nil {
 		return err
 	}
@@ -188,7 +189,7 @@ func agreed(
 // runShown runs statements, and shows on a terminal at which one it is.
 func runShown(ctx context.Context, store *records.Store, stmts []string) (ran []string, err error) {
 	stop, n := func() {}, 0
-	ran, err = store.Run(ctx, stmts, func(stmt string) {
+	ran, err = store.DB().Define(ctx, stmts, func(stmt string) {
 		stop()
 		n++
 		line, _, _ := strings.Cut(stmt, "\n")

@@ -15,6 +15,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/command"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/server"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
@@ -29,7 +30,7 @@ func serveCompany() (addr string, stop func()) {
 	quiet := slog.New(slog.DiscardHandler)
 	store, err := records.OpenSQLite(filepath.Join(dir, "dbproxy.db"), records.Options{Log: quiet})
 	must(err)
-	_, err = store.Migrate(ctx)
+	_, err = tables.Migrate(ctx, store.DB())
 	must(err)
 	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
 	must(err)

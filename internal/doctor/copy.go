@@ -7,7 +7,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 )
 
 // fewDiffer is up to how many differences of a page are looked at again: what is under way when two stores are compared
@@ -34,7 +34,7 @@ func (d *Doctor) copy(ctx context.Context) error {
 	}
 	for _, step := range []struct {
 		what string
-		page func(context.Context, records.Cursor) (page, error)
+		page func(context.Context, repair.Cursor) (page, error)
 	}{
 		{"Redis: pairs", d.pairs},
 		{"Redis: groups", d.groups},
@@ -53,14 +53,14 @@ func (d *Doctor) copy(ctx context.Context) error {
 
 // page is a part of the records with how the copy differs from it.
 type page struct {
-	look    records.Look
+	look    repair.Found
 	differ  []difference
 	bringUp func(context.Context, []difference) error
 }
 
 // pages goes through one part of the state.
-func (d *Doctor) pages(ctx context.Context, what string, read func(context.Context, records.Cursor) (page, error)) error {
-	var at records.Cursor
+func (d *Doctor) pages(ctx context.Context, what string, read func(context.Context, repair.Cursor) (page, error)) error {
+	var at repair.Cursor
 	for {
 		p, err := read(ctx, at)
 		if err != nil {
@@ -91,7 +91,7 @@ func (d *Doctor) pages(ctx context.Context, what string, read func(context.Conte
 }
 
 // again reads a page once more, and keeps what still differs.
-func (d *Doctor) again(ctx context.Context, at records.Cursor, first page, read func(context.Context, records.Cursor) (page, error)) (page, error) {
+func (d *Doctor) again(ctx context.Context, at repair.Cursor, first page, read func(context.Context, repair.Cursor) (page, error)) (page, error) {
 	select {
 	case <-ctx.Done():
 		return page{}, ctx.Err()
@@ -108,7 +108,7 @@ func (d *Doctor) again(ctx context.Context, at records.Cursor, first page, read 
 }
 
 // compare compares a page of talks.
-func (d *Doctor) compare(ctx context.Context, states []chat.Change, look records.Look) (page, error) {
+func (d *Doctor) compare(ctx context.Context, states []chat.Change, look repair.Found) (page, error) {
 	p := page{look: look}
 	type relationOf struct {
 		talk     chat.Talk
@@ -145,7 +145,7 @@ func (d *Doctor) compare(ctx context.Context, states []chat.Change, look records
 	return p, err
 }
 
-func (d *Doctor) pairs(ctx context.Context, at records.Cursor) (page, error) {
+func (d *Doctor) pairs(ctx context.Context, at repair.Cursor) (page, error) {
 	states, look, err := d.Records.PairStates(ctx, at)
 	if err != nil {
 		return page{}, err
@@ -153,7 +153,7 @@ func (d *Doctor) pairs(ctx context.Context, at records.Cursor) (page, error) {
 	return d.compare(ctx, states, look)
 }
 
-func (d *Doctor) groups(ctx context.Context, at records.Cursor) (page, error) {
+func (d *Doctor) groups(ctx context.Context, at repair.Cursor) (page, error) {
 	states, look, err := d.Records.GroupStates(ctx, at)
 	if err != nil {
 		return page{}, err
@@ -161,7 +161,7 @@ func (d *Doctor) groups(ctx context.Context, at records.Cursor) (page, error) {
 	return d.compare(ctx, states, look)
 }
 
-func (d *Doctor) devices(ctx context.Context, at records.Cursor) (page, error) {
+func (d *Doctor) devices(ctx context.Context, at repair.Cursor) (page, error) {
 	devices, look, err := d.Records.Devices(ctx, at)
 	p := page{look: look}
 	if err != nil {

@@ -194,7 +194,7 @@ func TestWithoutRedis(t *testing.T) {
 	w.session(50, 8, 9, 1, 0, 5)
 	w.session(51, 8, 9, 1, 0, 5)
 	r.Kill(t)
-	if got := w.examine(repair); !slices.Equal(got, []string{"redis-away 1", "duplicate-session 1/1"}) {
+	if got := w.examine(mending); !slices.Equal(got, []string{"redis-away 1", "duplicate-session 1/1"}) {
 		t.Errorf("found %q", got)
 	}
 	if got := w.examine(original); !slices.Equal(got, []string{"redis-away 1"}) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 )
 
 // Copy is the copy of the records in Redis that original servers count on. What differs is told by name: one of the
@@ -40,7 +40,7 @@ type Copy interface {
 
 // Doctor examines a store, and repairs it when asked to.
 type Doctor struct {
-	Records   *records.Examination
+	Records   *repair.Examination
 	Sequencer chat.Sequencer // gives messages that are moved their ids
 	Copy      Copy           // nil: there is none, as on the embedded store
 
@@ -82,7 +82,7 @@ func (d *Doctor) Run(ctx context.Context) (*Report, error) {
 
 // surveys goes through the tables.
 func (d *Doctor) surveys(ctx context.Context) error {
-	for _, survey := range d.Records.Surveys() {
+	for _, survey := range d.Records.Scans() {
 		if err := d.survey(ctx, survey); err != nil {
 			return fmt.Errorf("table %s: %w", survey.Table, err)
 		}
@@ -90,14 +90,14 @@ func (d *Doctor) surveys(ctx context.Context) error {
 	return nil
 }
 
-func (d *Doctor) survey(ctx context.Context, survey records.Survey) error {
-	var at records.Cursor
+func (d *Doctor) survey(ctx context.Context, survey repair.Scan) error {
+	var at repair.Cursor
 	for {
-		look, err := survey.Look(ctx, at)
+		look, err := survey.Next(ctx, at)
 		if err != nil {
 			return err
 		}
-		byKind := make(map[finding.Kind][]records.Fault)
+		byKind := make(map[finding.Kind][]repair.Fault)
 		var order []finding.Kind
 		for _, f := range look.Faults {
 			if byKind[f.Kind] == nil {
@@ -120,7 +120,7 @@ func (d *Doctor) survey(ctx context.Context, survey records.Survey) error {
 }
 
 // mend has faults of one kind mended, if there is a way and it is wanted.
-func (d *Doctor) mend(ctx context.Context, kind finding.Kind, faults []records.Fault) error {
+func (d *Doctor) mend(ctx context.Context, kind finding.Kind, faults []repair.Fault) error {
 	if !d.Repair || kind.Mend() == "" {
 		return nil
 	}
