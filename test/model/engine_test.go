@@ -20,9 +20,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -54,7 +55,8 @@ type opened struct {
 
 func rulesOf(store *records.Store) chat.Store {
 	return chat.Store{
-		Ledger: store, Directory: store, Profiles: store, Archive: store, Sessions: store, Groups: store, Mutes: store,
+		Ledger: store, Directory: store, Profiles: store, Archive: store, Sessions: store,
+		Groups: store, Mutes: store,
 		Tokens: store, Files: store,
 	}
 }
@@ -72,7 +74,7 @@ func newEmbedded(t *testing.T) engine {
 	path := filepath.Join(t.TempDir(), "dbproxy.db")
 	store, err := records.OpenSQLite(path, records.Options{})
 	must(t, err)
-	_, err = store.Migrate(t.Context())
+	_, err = tables.Migrate(t.Context(), store.DB())
 	must(t, errors.Join(err, store.Close()))
 	empty, err := os.ReadFile(path)
 	must(t, err)
@@ -98,7 +100,8 @@ func (e *embedded) clear() (err error) {
 	if err = os.WriteFile(e.path(), e.empty, 0o600); err != nil {
 		return err
 	}
-	e.raw, err = sql.Open("sqlite", "file:"+e.path()+"?_pragma=busy_timeout(60000)&_pragma=synchronous(off)")
+	e.raw, err = sql.Open("sqlite", "file:"+e.path()+
+		"?_pragma=busy_timeout(60000)&_pragma=synchronous(off)")
 	return err
 }
 
@@ -125,7 +128,8 @@ func (e *embedded) open(now func() time.Time, log *slog.Logger) (*opened, error)
 		close: func() error {
 			ended, end := context.WithCancel(context.Background())
 			end()
-			return errors.Join(failures.Run(ended), store.Close(), sounds.Close()) // what is left is stored
+			// what is left is stored
+			return errors.Join(failures.Run(ended), store.Close(), sounds.Close())
 		},
 	}, nil
 }
@@ -141,7 +145,7 @@ type shared struct {
 
 func newShared(t *testing.T) engine {
 	t.Helper()
-	s := &shared{t: t, db: tables.New(t), redis: servers.StartRedis(t), sounds: t.TempDir()}
+	s := &shared{t: t, db: testdb.New(t), redis: servers.StartRedis(t), sounds: t.TempDir()}
 	rows, err := s.db.Admin.QueryContext(t.Context(), "SHOW TABLES")
 	must(t, err)
 	for rows.Next() {
@@ -158,11 +162,11 @@ func (s *shared) lose() func()    { return func() { s.redis.Do(s.t, "FLUSHALL") 
 func (s *shared) proxies() int    { return 2 }
 
 func (s *shared) clear() error {
-	var looks, truncates []string
+	var asks, truncates []string
 	for _, table := range s.tables {
-		looks = append(looks, "SELECT '"+table+"' FROM DUAL WHERE EXISTS (SELECT 1 FROM "+table+")")
+		asks = append(asks, "SELECT '"+table+"' FROM DUAL WHERE EXISTS (SELECT 1 FROM "+table+")")
 	}
-	rows, err := s.db.Admin.QueryContext(s.t.Context(), strings.Join(looks, " UNION ALL "))
+	rows, err := s.db.Admin.QueryContext(s.t.Context(), strings.Join(asks, " UNION ALL "))
 	if err != nil {
 		return err
 	}
@@ -177,7 +181,8 @@ func (s *shared) clear() error {
 		return err
 	}
 	if len(truncates) > 0 {
-		if _, err := s.db.Admin.ExecContext(s.t.Context(), strings.Join(truncates, ";")); err != nil {
+		if _, err := s.db.Admin.ExecContext(s.t.Context(),
+			strings.Join(truncates, ";")); err != nil {
 			return err
 		}
 	}
@@ -195,7 +200,7 @@ func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := tables.At(s.db)
+	db := testdb.At(s.db)
 	db.ConnectTimeout, db.StatementTimeout = patience, patience
 	store, err := records.OpenMySQL(db, nil, records.Options{Now: now, Log: log, Follower: copied})
 	if err != nil {

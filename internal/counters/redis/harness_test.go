@@ -20,6 +20,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
@@ -89,7 +90,7 @@ func newProxy(t *testing.T, path string, opt redis.Options) *proxy {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	if _, err := store.Migrate(t.Context()); err != nil {
+	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
 		t.Fatal(err)
 	}
 	r.Use(t.Context(), store)
