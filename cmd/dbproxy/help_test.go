@@ -62,7 +62,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		for _, f := range flagsOf(c) {
 			if f.text == "" || f.value == "STRING" || f.value == "INT" ||
 				strings.HasPrefix(f.value, "UINT") {
-				t.Errorf("%s --%s: say what it is for, and `name` its value: %q %q", path, f.name,
+				t.Errorf("%s --%s: say what it is for, and `name` its value: %q %q", path, f.form,
 					f.value, f.text)
 			}
 		}
