@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
@@ -166,7 +167,7 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 		if err != nil {
 			return nil, nil, err
 		}
-		d.Sequencer, d.Copy = servers.redis, counters.Comparison{Redis: servers.redis}
+		d.Sequencer, d.Copy = servers.redis, redis.Comparison{Copy: servers.redis}
 		store, closing = servers.store, servers.close
 		if e.repair {
 			stop := watch(servers)

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/config"
-	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
@@ -17,7 +18,7 @@ import (
 // servers are the MySQL and Redis of a configuration.
 type servers struct {
 	store *records.Store
-	redis *counters.Redis
+	redis *redis.Copy
 }
 
 // openServers opens the servers that a configuration names. MySQL must answer. Redis need not:
@@ -45,16 +46,16 @@ func openServers(
 func reachServers(
 	ctx context.Context, cfg *config.Config, watch *ops.Recorder, log *slog.Logger,
 ) (*servers, error) {
-	redis, err := openRedis(cfg, watch, log)
+	copied, err := openRedis(cfg, watch, log)
 	if err != nil {
 		return nil, err
 	}
-	store, err := openMySQL(cfg, redis, log)
+	store, err := openMySQL(cfg, copied, log)
 	if err != nil {
-		redis.Close()
+		copied.Close()
 		return nil, err
 	}
-	s := &servers{store: store, redis: redis}
+	s := &servers{store: store, redis: copied}
 	if err := s.connect(ctx, cfg); err != nil {
 		s.abandon()
 		return nil, err
@@ -92,7 +93,7 @@ func (s *servers) abandon() {
 }
 
 func openMySQL(
-	cfg *config.Config, redis *counters.Redis, log *slog.Logger,
+	cfg *config.Config, follower *redis.Copy, log *slog.Logger,
 ) (*records.Store, error) {
 	master, err := mysqlOf(cfg.Master)
 	if err != nil {
@@ -107,7 +108,7 @@ func openMySQL(
 		replica = &r
 	}
 	opt := recordsOptions(&cfg.Limits, log)
-	opt.Follower = redis
+	opt.Follower = follower
 	return records.OpenMySQL(master, replica, opt)
 }
 
@@ -127,7 +128,7 @@ func mysqlOf(d config.Database) (sqldb.MySQL, error) {
 var joinings = map[string]sqldb.Joining{"auto": sqldb.JoinAuto, "on": sqldb.JoinAlways,
 	"off": sqldb.JoinNever}
 
-func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
+func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*redis.Copy, error) {
 	opt, err := redisOptions(cfg)
 	if err != nil {
 		return nil, err
@@ -139,18 +140,18 @@ func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*coun
 			calls.Observe(instance, took, err)
 		}
 	}
-	return counters.OpenRedis(opt)
+	return redis.Open(opt)
 }
 
 // redisOptions are the instances of a configuration.
-func redisOptions(cfg *config.Config) (opt counters.RedisOptions, err error) {
+func redisOptions(cfg *config.Config) (opt redis.Options, err error) {
 	// Instances with the same settings have the same tls.Config, so that they can share
 	// connections.
 	clients := make(map[config.TLS]*tls.Config)
 	for _, c := range []struct {
 		config.Cache
 		name string
-		to   *counters.Instance
+		to   *link.Instance
 	}{
 		{cfg.Unread, "unread", &opt.Unread},
 		{cfg.GroupSet, "group_set", &opt.GroupSet},
@@ -169,8 +170,8 @@ func redisOptions(cfg *config.Config) (opt counters.RedisOptions, err error) {
 	return opt, nil
 }
 
-func instanceOf(c config.Cache, secure *tls.Config) counters.Instance {
-	i := counters.Instance{
+func instanceOf(c config.Cache, secure *tls.Config) link.Instance {
+	i := link.Instance{
 		DB: c.DB, Username: c.Username, Password: c.Password.Reveal(), TLS: secure,
 		ConnectTimeout: c.ConnectTimeout, CallTimeout: c.CallTimeout,
 	}

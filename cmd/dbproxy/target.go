@@ -119,5 +119,5 @@ func (t *target) withLocks(ctx context.Context, work func(*records.Store, locks)
 	if err != nil {
 		return err
 	}
-	return errors.Join(work(s.store, s.redis.Failures()), s.close())
+	return errors.Join(work(s.store, &counters.SharedFailures{Copy: s.redis}), s.close())
 }

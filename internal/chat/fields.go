@@ -47,8 +47,8 @@ var userFields = []UserField{
 // UserFields are all fields, in the order in which people see them.
 func UserFields() []UserField { return slices.Clone(userFields) }
 
-// CheckUser refuses a user that the tables could not hold as given. It is for those who make users:
-// the commands of an administrator.
+// CheckUser refuses a user that the tables could not hold as given. The commands of an
+// administrator, which make users, call it.
 func CheckUser(u User) error {
 	if u.Name == "" {
 		return errNoName
@@ -56,8 +56,8 @@ func CheckUser(u User) error {
 	return CheckUserChange(User{}, u)
 }
 
-// CheckUserChange is CheckUser for what is new: what somebody else has written before is no reason
-// to refuse a change of something else.
+// CheckUserChange is CheckUser for those fields of u that differ from old: a change is not refused
+// because of another field that somebody else has written before.
 func CheckUserChange(old, u User) error {
 	if u.Name == "" && old.Name != "" {
 		return errNoName
