@@ -72,7 +72,8 @@ func (e *ending) heed(signals <-chan os.Signal) {
 			}
 		default:
 			e.log.Info("this signal changes nothing: there is nothing to read again yet; "+
-				"restart for other flags or another configuration", "signal", unix.SignalName(s.(syscall.Signal)))
+				"restart for other flags or another configuration", "signal",
+				unix.SignalName(s.(syscall.Signal)))
 		}
 	}
 }
