@@ -13,6 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 )
@@ -74,7 +75,7 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 		return b, fmt.Errorf("opening the directory for voice messages: %w", dir.Explain(err))
 	}
 	b.closers = append(b.closers, sounds.Close)
-	if err := store.OpenAll(ctx); err != nil { // before peers can take the descriptors
+	if err := store.DB().OpenAll(ctx); err != nil { // before peers can take the descriptors
 		return b, fmt.Errorf("opening %s: %w", dir.Database(), dir.Explain(err))
 	}
 	b.descriptors, b.perSound = forSQLite, perFile
@@ -132,12 +133,12 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	b := &backend{
 		store: servers.store, rules: rulesOf(servers.store),
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
-		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica, servers.store.WatchMaster,
+		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica, servers.store.DB().WatchMaster,
 			func(ctx context.Context) error { return sounds.Watch(ctx, s.log) }},
 		degraded: map[string]func() bool{
-			"mysql":   func() bool { return servers.store.MasterTrouble() != "" },
+			"mysql":   func() bool { return servers.store.DB().MasterTrouble() != "" },
 			"redis":   func() bool { return len(servers.redis.Away()) > 0 },
-			"replica": func() bool { return servers.store.ReplicaTrouble() != "" },
+			"replica": func() bool { return servers.store.Replica().Trouble() != "" },
 		},
 		checks:  []ops.Check{{Name: "redis", Look: servers.redisCheck}, {Name: "replica", Look: servers.replicaCheck}},
 		where:   []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis", cfg.Unread.Addrs()},
@@ -176,11 +177,11 @@ func (m markedSync) SetMark(ctx context.Context, name string, value uint32) erro
 // are left alone: that is for "dbproxy migrate", which asks, and whether they are there startChecks has looked at. So are
 // tables whose rows would have to be carried over.
 func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
-	stmts, err := store.MissingOwn(ctx)
+	stmts, err := tables.MissingOwn(ctx, store.DB())
 	if err != nil {
 		return err
 	}
-	ran, err := store.Run(ctx, stmts, nil)
+	ran, err := store.DB().Define(ctx, stmts, nil)
 	if len(ran) > 0 {
 		s.log.Info("tables of our own created or completed", "statements", len(ran))
 	}
@@ -202,8 +203,8 @@ func (s *servers) redisCheck(context.Context) (ops.State, string) {
 
 // replicaCheck is doubtful while the replica cannot be used: then all is read from the master.
 func (s *servers) replicaCheck(context.Context) (ops.State, string) {
-	lag, known := s.store.ReplicaLag()
-	switch trouble := s.store.ReplicaTrouble(); {
+	lag, known := s.store.Replica().Lag()
+	switch trouble := s.store.Replica().Trouble(); {
 	case trouble != "":
 		return ops.Doubtful, trouble + "; all is read from the master"
 	case known:

@@ -13,6 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
@@ -166,7 +167,7 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 			closing = func() error { stop(); return servers.close() }
 		}
 	}
-	if d.Records, err = store.Examine(ctx); err != nil {
+	if d.Records, err = repair.Examine(ctx, store); err != nil {
 		return nil, nil, errors.Join(err, closing())
 	}
 	return d, closing, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // servers are the MySQL and Redis of a configuration.
@@ -47,7 +48,7 @@ func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers)
 func (s *servers) connect(ctx context.Context, cfg *config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Master.ConnectTimeout+time.Second)
 	defer cancel()
-	if err := s.store.Ping(ctx); err != nil {
+	if err := s.store.DB().Ping(ctx); err != nil {
 		return cannotUse(cfg.Master, err)
 	}
 	return nil
@@ -76,7 +77,7 @@ func openMySQL(cfg *config.Config, redis *counters.Redis, log *slog.Logger) (*re
 	if err != nil {
 		return nil, fmt.Errorf("teamtalk_master: %w", err)
 	}
-	var replica *records.MySQL
+	var replica *sqldb.MySQL
 	if cfg.Slave.Host != "" && !cfg.SameDatabase() {
 		r, err := mysqlOf(cfg.Slave)
 		if err != nil {
@@ -89,9 +90,9 @@ func openMySQL(cfg *config.Config, redis *counters.Redis, log *slog.Logger) (*re
 	return records.OpenMySQL(master, replica, opt)
 }
 
-func mysqlOf(d config.Database) (records.MySQL, error) {
+func mysqlOf(d config.Database) (sqldb.MySQL, error) {
 	secure, err := d.TLS.Client()
-	return records.MySQL{
+	return sqldb.MySQL{
 		Addr: d.Addr(), Database: d.Name, User: d.User, Password: d.Password.Reveal(),
 		TLS: secure, PlainAllowed: d.TLS.Optional(),
 		MaxConns: d.MaxConns, MaxIdle: d.MaxIdle, MaxLifetime: d.ConnLifetime, MaxIdleTime: d.ConnIdleTime,
@@ -101,7 +102,7 @@ func mysqlOf(d config.Database) (records.MySQL, error) {
 }
 
 // joinings are the values of NAME_multi_statements.
-var joinings = map[string]records.Joining{"auto": records.JoinAuto, "on": records.JoinAlways, "off": records.JoinNever}
+var joinings = map[string]sqldb.Joining{"auto": sqldb.JoinAuto, "on": sqldb.JoinAlways, "off": sqldb.JoinNever}
 
 func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
 	opt, err := redisOptions(cfg)

@@ -20,9 +20,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // patience is how long a test waits for what must come. No test passes by waiting this long.
@@ -89,7 +90,7 @@ var emptySQLite = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = store.Migrate(context.Background())
+	_, err = tables.Migrate(context.Background(), store.DB())
 	if err = errors.Join(err, store.Close()); err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) backend {
 func openMySQL(t *testing.T, dir string, opt records.Options) backend {
 	t.Helper()
 	db := databaseOf(t, dir)
-	store, err := records.OpenMySQL(tables.At(db), nil, opt)
+	store, err := records.OpenMySQL(testdb.At(db), nil, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +169,7 @@ func databaseOf(t *testing.T, dir string) *servers.Database {
 	if db, ok := databases.Load(dir); ok {
 		return db.(*servers.Database)
 	}
-	db := tables.New(t)
+	db := testdb.New(t)
 	db.Admin.SetMaxOpenConns(1) // so that BEGIN and COMMIT may be said
 	databases.Store(dir, db)
 	t.Cleanup(func() { databases.Delete(dir) })

@@ -22,10 +22,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/server"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -46,7 +47,7 @@ func openEmbedded(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := store.Migrate(context.Background()); err != nil {
+	if _, err := tables.Migrate(context.Background(), store.DB()); err != nil {
 		tb.Fatal(err)
 	}
 	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
@@ -69,8 +70,8 @@ func openEmbedded(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql
 
 func openMySQL(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer) {
 	tb.Helper()
-	db := tables.New(tb)
-	store, err := records.OpenMySQL(tables.At(db), nil, records.Options{Log: log})
+	db := testdb.New(tb)
+	store, err := records.OpenMySQL(testdb.At(db), nil, records.Options{Log: log})
 	if err != nil {
 		tb.Fatal(err)
 	}

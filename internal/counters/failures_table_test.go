@@ -11,6 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
 
 // table is a store's table of failed logins, which counts what is written to it, and can be broken.
@@ -42,7 +43,7 @@ func newTable(t *testing.T) *table {
 			t.Error(err)
 		}
 	})
-	if _, err := store.Migrate(t.Context()); err != nil {
+	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
 		t.Fatal(err)
 	}
 	return &table{Store: store}

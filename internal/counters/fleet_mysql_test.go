@@ -14,6 +14,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
@@ -26,7 +28,7 @@ func onMySQL(t *testing.T, db *servers.Database, opt counters.RedisOptions) *pro
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	store, err := records.OpenMySQL(records.MySQL{
+	store, err := records.OpenMySQL(sqldb.MySQL{
 		Addr: net.JoinHostPort(db.Host, strconv.Itoa(db.Port)), Database: db.Name, User: db.User, Password: db.Password,
 		ConnectTimeout: 30 * time.Second, StatementTimeout: 30 * time.Second,
 	}, nil, records.Options{Log: opt.Log, Follower: r})
@@ -34,7 +36,7 @@ func onMySQL(t *testing.T, db *servers.Database, opt counters.RedisOptions) *pro
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	if _, err := store.Migrate(t.Context()); err != nil {
+	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
 		t.Fatal(err)
 	}
 	r.Use(t.Context(), store)

@@ -18,6 +18,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
@@ -78,7 +79,7 @@ func newProxy(t *testing.T, path string, opt counters.RedisOptions) *proxy {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	if _, err := store.Migrate(t.Context()); err != nil {
+	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
 		t.Fatal(err)
 	}
 	r.Use(t.Context(), store)

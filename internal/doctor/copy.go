@@ -7,7 +7,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 )
 
 // fewDiffer is up to how many differences of a page are compared once more: what is pending in the
@@ -53,18 +53,18 @@ func (d *Doctor) copy(ctx context.Context) error {
 }
 
 // reading reads a page of the records after a cursor, and compares it with the copy.
-type reading func(ctx context.Context, after records.Cursor) (page, error)
+type reading func(ctx context.Context, after repair.Cursor) (page, error)
 
 // page is a part of the records, with how the copy differs from it.
 type page struct {
-	look    records.Look
+	found   repair.Found
 	differ  []difference
 	bringUp func(context.Context, []difference) error // makes the copy agree
 }
 
 // pages compares one part of the records, page by page, and makes the copy agree if that is wanted.
 func (d *Doctor) pages(ctx context.Context, what string, read reading) error {
-	var at records.Cursor
+	var at repair.Cursor
 	for {
 		p, err := read(ctx, at)
 		if err != nil {
@@ -86,17 +86,17 @@ func (d *Doctor) pages(ctx context.Context, what string, read reading) error {
 				d.report.mended(x.kind, 1, nil)
 			}
 		}
-		d.Progress(what, p.look.Share)
-		if p.look.Done {
+		d.Progress(what, p.found.Share)
+		if p.found.Done {
 			return nil
 		}
-		at = p.look.Next
+		at = p.found.Next
 	}
 }
 
 // again compares a page once more, after a pause, and keeps only what still differs.
 func (d *Doctor) again(
-	ctx context.Context, at records.Cursor, first page, read reading,
+	ctx context.Context, at repair.Cursor, first page, read reading,
 ) (page, error) {
 	select {
 	case <-ctx.Done():
@@ -104,7 +104,7 @@ func (d *Doctor) again(
 	case <-time.After(d.Pause):
 	}
 	p, err := read(ctx, at)
-	p.look = first.look // rows that have come since belong to the next page
+	p.found = first.found // rows that have come since belong to the next page
 	p.differ = slices.DeleteFunc(p.differ, func(x difference) bool {
 		return !slices.ContainsFunc(first.differ, func(y difference) bool {
 			return x.kind == y.kind && x.talk == y.talk && x.relation == y.relation &&
@@ -116,9 +116,9 @@ func (d *Doctor) again(
 
 // compare compares a page of talks with the copy.
 func (d *Doctor) compare(
-	ctx context.Context, states []chat.Change, look records.Look,
+	ctx context.Context, states []chat.Change, found repair.Found,
 ) (page, error) {
-	p := page{look: look}
+	p := page{found: found}
 	of := make(map[relationOf]chat.Change)
 	err := d.Copy.Compare(ctx, states, d.BeforeOriginal,
 		func(i int, kind finding.Kind, text string) {
@@ -168,25 +168,25 @@ func (d *Doctor) bringTalks(
 	return nil
 }
 
-func (d *Doctor) pairs(ctx context.Context, at records.Cursor) (page, error) {
-	states, look, err := d.Records.PairStates(ctx, at)
+func (d *Doctor) pairs(ctx context.Context, at repair.Cursor) (page, error) {
+	states, found, err := d.Records.PairStates(ctx, at)
 	if err != nil {
 		return page{}, err
 	}
-	return d.compare(ctx, states, look)
+	return d.compare(ctx, states, found)
 }
 
-func (d *Doctor) groups(ctx context.Context, at records.Cursor) (page, error) {
-	states, look, err := d.Records.GroupStates(ctx, at)
+func (d *Doctor) groups(ctx context.Context, at repair.Cursor) (page, error) {
+	states, found, err := d.Records.GroupStates(ctx, at)
 	if err != nil {
 		return page{}, err
 	}
-	return d.compare(ctx, states, look)
+	return d.compare(ctx, states, found)
 }
 
-func (d *Doctor) devices(ctx context.Context, at records.Cursor) (page, error) {
-	devices, look, err := d.Records.Devices(ctx, at)
-	p := page{look: look}
+func (d *Doctor) devices(ctx context.Context, at repair.Cursor) (page, error) {
+	devices, found, err := d.Records.Devices(ctx, at)
+	p := page{found: found}
 	if err != nil {
 		return p, err
 	}

@@ -208,7 +208,7 @@ func TestWithoutRedis(t *testing.T) {
 	w.session(50, 8, 9, 1, 0, 5)
 	w.session(51, 8, 9, 1, 0, 5)
 	r.Kill(t)
-	got := w.examine(repair)
+	got := w.examine(mending)
 	if !slices.Equal(got, []string{"redis-away 1", "duplicate-session 1/1"}) {
 		t.Errorf("found %q", got)
 	}

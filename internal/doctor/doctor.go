@@ -2,7 +2,7 @@
 // in their copy in Redis. It reports what it finds, and has mended what can be mended without loss.
 // docs/doctor.md explains every finding.
 //
-// Doctor.Run scans the tables first (surveys), then asks for commits whose counters were not
+// Doctor.Run scans the tables first, then asks for commits whose counters were not
 // applied, and then compares the records with the copy. All is done some rows at a time, while
 // servers are at work: so what is pending in one moment may look wrong. Few differences between
 // records and copy are therefore compared once more after a pause, and each repair checks again
@@ -19,7 +19,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 )
 
 // Copy is the copy of the records in Redis, which original servers rely on.
@@ -51,7 +51,7 @@ type Copy interface {
 
 // Doctor examines a store, and repairs it if asked to. It is for one goroutine.
 type Doctor struct {
-	Records   *records.Examination
+	Records   *repair.Examination
 	Sequencer chat.Sequencer // gives the ids of messages that are moved
 	Copy      Copy           // nil: there is none, as on the embedded store
 
@@ -82,7 +82,7 @@ func (d *Doctor) Run(ctx context.Context) (*Report, error) {
 	if d.BeforeOriginal && d.Copy == nil {
 		return &d.report, errNoOriginal
 	}
-	steps := []func(context.Context) error{d.surveys, d.ranges, d.commits, d.copy}
+	steps := []func(context.Context) error{d.scans, d.ranges, d.commits, d.copy}
 	if d.BeforeOriginal {
 		steps = []func(context.Context) error{d.commits, d.copy}
 	}
@@ -94,26 +94,27 @@ func (d *Doctor) Run(ctx context.Context) (*Report, error) {
 	return &d.report, nil
 }
 
-// surveys scans the tables.
-func (d *Doctor) surveys(ctx context.Context) error {
-	for _, survey := range d.Records.Surveys() {
-		if err := d.survey(ctx, survey); err != nil {
-			return fmt.Errorf("table %s: %w", survey.Table, err)
+// scans scans the tables.
+func (d *Doctor) scans(ctx context.Context) error {
+	for _, scan := range d.Records.Scans() {
+		if err := d.scan(ctx, scan); err != nil {
+			return fmt.Errorf("table %s: %w", scan.Table, err)
 		}
 	}
 	return nil
 }
 
-func (d *Doctor) survey(ctx context.Context, survey records.Survey) error {
-	var at records.Cursor
+// scan scans a table, and has mended what is wrong in it.
+func (d *Doctor) scan(ctx context.Context, scan repair.Scan) error {
+	var at repair.Cursor
 	for {
-		look, err := survey.Look(ctx, at)
+		found, err := scan.Next(ctx, at)
 		if err != nil {
 			return err
 		}
-		byKind := make(map[finding.Kind][]records.Fault)
+		byKind := make(map[finding.Kind][]repair.Fault)
 		var order []finding.Kind
-		for _, f := range look.Faults {
+		for _, f := range found.Faults {
 			if byKind[f.Kind] == nil {
 				order = append(order, f.Kind)
 			}
@@ -125,16 +126,16 @@ func (d *Doctor) survey(ctx context.Context, survey records.Survey) error {
 				return err
 			}
 		}
-		d.Progress(survey.Table, look.Share)
-		if look.Done {
+		d.Progress(scan.Table, found.Share)
+		if found.Done {
 			return nil
 		}
-		at = look.Next
+		at = found.Next
 	}
 }
 
 // mend has faults of one kind mended, if that is wanted and can be done.
-func (d *Doctor) mend(ctx context.Context, kind finding.Kind, faults []records.Fault) error {
+func (d *Doctor) mend(ctx context.Context, kind finding.Kind, faults []repair.Fault) error {
 	if !d.Repair || kind.Mend() == "" {
 		return nil
 	}

@@ -329,7 +329,7 @@ func repairBesideAProxy(w *world) {
 		return nil
 	})
 	<-begun
-	got := w.examine(repair)
+	got := w.examine(mending)
 	if err := stop(); err != nil {
 		w.Error(err)
 	}

@@ -18,7 +18,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
@@ -57,7 +60,7 @@ func openEmbedded(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Migrate(t.Context()); err != nil {
+	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := sql.Open("sqlite", "file:"+path+
@@ -93,8 +96,8 @@ func openMySQL(t *testing.T) *world {
 		apply: func(...chat.Commit) error { return nil }}
 }
 
-func mysqlOf(db *servers.Database) records.MySQL {
-	return records.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name,
+func mysqlOf(db *servers.Database) sqldb.MySQL {
+	return sqldb.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name,
 		User: db.User, Password: db.Password}
 }
 
@@ -105,7 +108,7 @@ func database(t *testing.T) *servers.Database {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = store.Migrate(t.Context())
+		_, err = tables.Migrate(t.Context(), store.DB())
 		if err := errors.Join(err, store.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +167,7 @@ func (w *world) want(query string, want ...string) {
 // doctor is a doctor for the world.
 func (w *world) doctor() *doctor.Doctor {
 	w.Helper()
-	examination, err := w.store.Examine(w.Context())
+	examination, err := repair.Examine(w.Context(), w.store)
 	w.must(err)
 	return &doctor.Doctor{Records: examination, Sequencer: w.seq, Copy: w.copy}
 }
@@ -192,7 +195,7 @@ func brief(report *doctor.Report) (found []string) {
 	return found
 }
 
-func repair(d *doctor.Doctor) { d.Repair = true }
+func mending(d *doctor.Doctor) { d.Repair = true }
 
 // wantFound examines, repairs, and examines again.
 func (w *world) wantFound(found, repaired, left []string) {
@@ -201,7 +204,7 @@ func (w *world) wantFound(found, repaired, left []string) {
 	if got := w.examine(nil); !slices.Equal(got, found) {
 		w.Errorf("found %q, want %q", got, found)
 	}
-	if got := w.examine(repair); !slices.Equal(got, repaired) {
+	if got := w.examine(mending); !slices.Equal(got, repaired) {
 		w.Errorf("repaired %q, want %q", got, repaired)
 	}
 	if got := w.examine(nil); !slices.Equal(got, left) {

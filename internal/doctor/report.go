@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 )
 
 // Finding is all that was found of one kind.
@@ -23,7 +23,7 @@ func (f Finding) Open() bool { return f.Kind.Severity() != finding.Note && f.Men
 // Report is what was found, the worst first.
 type Report struct {
 	Findings []Finding
-	Ranges   []records.Range // the fullest first
+	Ranges   []repair.Range // the fullest first
 }
 
 // Open is how many findings are open.

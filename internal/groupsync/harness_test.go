@@ -17,8 +17,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -39,7 +40,7 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) (*records.Store
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Migrate(t.Context()); err != nil {
+	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
@@ -60,8 +61,8 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) (*records.Store
 
 func openMySQL(t *testing.T, _ string, opt records.Options) (*records.Store, *sql.DB) {
 	t.Helper()
-	db := tables.New(t)
-	store, err := records.OpenMySQL(tables.At(db), nil, opt)
+	db := testdb.New(t)
+	store, err := records.OpenMySQL(testdb.At(db), nil, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,9 +18,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -70,7 +71,7 @@ func newEmbedded(t *testing.T) engine {
 	path := filepath.Join(t.TempDir(), "dbproxy.db")
 	store, err := records.OpenSQLite(path, records.Options{})
 	must(t, err)
-	_, err = store.Migrate(t.Context())
+	_, err = tables.Migrate(t.Context(), store.DB())
 	must(t, errors.Join(err, store.Close()))
 	empty, err := os.ReadFile(path)
 	must(t, err)
@@ -139,7 +140,7 @@ type shared struct {
 
 func newShared(t *testing.T) engine {
 	t.Helper()
-	s := &shared{t: t, db: tables.New(t), redis: servers.StartRedis(t), sounds: t.TempDir()}
+	s := &shared{t: t, db: testdb.New(t), redis: servers.StartRedis(t), sounds: t.TempDir()}
 	rows, err := s.db.Admin.QueryContext(t.Context(), "SHOW TABLES")
 	must(t, err)
 	for rows.Next() {
@@ -191,7 +192,7 @@ func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := tables.At(s.db)
+	db := testdb.At(s.db)
 	db.ConnectTimeout, db.StatementTimeout = patience, patience
 	store, err := records.OpenMySQL(db, nil, records.Options{Now: now, Log: log, Follower: redis})
 	if err != nil {
