@@ -149,28 +149,28 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	for _, c := range cfg.Caches() {
 		b.descriptors += perInstance*(1+len(c.Sentinels)) + perNode*len(c.Cluster)
 	}
-	redis := servers.redis
-	b.rules.Sequencer, b.rules.Counters = redis, redis
-	b.rules.Mutes, b.rules.Tokens, b.rules.Profiles = redis, redis, redis
-	b.rules.Voice, b.rules.Failures = sounds, redis.Failures()
-	b.sync = markedSync{servers.store, redis}
+	counted := counters.Shared{Records: servers.store, Copy: servers.redis}
+	b.rules.Sequencer, b.rules.Counters = servers.redis, counted
+	b.rules.Mutes, b.rules.Tokens, b.rules.Profiles = counted, counted, counted
+	b.rules.Voice, b.rules.Failures = sounds, &counters.SharedFailures{Copy: servers.redis}
+	b.sync = markedSync{servers.store, counted}
 	return b, nil
 }
 
 // markedSync is the records with the group sync's mark where original servers look for it, too.
 type markedSync struct {
 	*records.Store
-	redis *counters.Redis
+	counted counters.Shared
 }
 
 // Mark implements groupsync.Store.
 func (m markedSync) Mark(ctx context.Context, name string) (uint32, bool, error) {
-	return m.redis.Mark(ctx, name)
+	return m.counted.Mark(ctx, name)
 }
 
 // SetMark implements groupsync.Store.
 func (m markedSync) SetMark(ctx context.Context, name string, value uint32) error {
-	return m.redis.SetMark(ctx, name, value)
+	return m.counted.SetMark(ctx, name, value)
 }
 
 // completeOwn makes the tables that only proxies know, so that a proxy can take an original's place. The originals' own

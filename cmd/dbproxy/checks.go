@@ -12,7 +12,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
-	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 )
@@ -82,18 +81,11 @@ func examineReplica(ctx context.Context, cfg *config.Config, master sqldb.MySQL,
 }
 
 func examineRedis(ctx context.Context, cfg *config.Config) []checkup.Subject {
-	var instances []counters.Named
 	opt, err := redisOptions(cfg)
 	if err != nil {
 		return []checkup.Subject{unusable("Redis", "", err)}
 	}
-	for _, i := range []struct {
-		name string
-		at   counters.Instance
-	}{{"unread", opt.Unread}, {"group_set", opt.GroupSet}, {"token", opt.Token}, {"group_member", opt.GroupMember}} {
-		instances = append(instances, counters.Named{Name: i.name, Instance: i.at})
-	}
-	return counters.CheckRedis(ctx, instances, nil)
+	return checkup.CheckRedis(ctx, opt.Uses(), nil)
 }
 
 func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
@@ -102,7 +94,7 @@ func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
 	if err != nil {
 		return unusable(s.Name, s.Where, err)
 	}
-	s.Findings = []checkup.Finding{site.Checkup(ctx)}
+	s.Findings = []checkup.Finding{checkup.CheckMsfs(ctx, site)}
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
@@ -160,7 +161,7 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 		if err != nil {
 			return nil, nil, err
 		}
-		d.Sequencer, d.Copy = servers.redis, counters.Comparison{Redis: servers.redis}
+		d.Sequencer, d.Copy = servers.redis, redis.Comparison{Copy: servers.redis}
 		store, closing = servers.store, servers.close
 		if e.repair {
 			stop := watch(servers)
@@ -195,16 +196,16 @@ func (e *examining) openServers(ctx context.Context, path string) (*servers, err
 		complete := func(s *servers) error { return serving{log: log}.completeOwn(ctx, s.store) }
 		return openServers(ctx, cfg, complete, nil, log)
 	}
-	redis, err := openRedis(cfg, nil, log)
+	copied, err := openRedis(cfg, nil, log)
 	if err != nil {
 		return nil, err
 	}
-	store, err := openMySQL(cfg, redis, log)
+	store, err := openMySQL(cfg, copied, log)
 	if err != nil {
-		redis.Close()
+		copied.Close()
 		return nil, err
 	}
-	s := &servers{store: store, redis: redis}
+	s := &servers{store: store, redis: copied}
 	if err := s.connect(ctx, cfg); err != nil {
 		s.abandon()
 		return nil, err

@@ -22,7 +22,9 @@ type table struct {
 	broken error
 }
 
-func (s *table) KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (bool, error) {
+func (s *table) KeepFailures(
+	ctx context.Context, names map[string][]time.Time, before time.Time,
+) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rows += len(names)

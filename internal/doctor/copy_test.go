@@ -9,36 +9,37 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // openBoth is a store in MySQL with its copy in Redis.
-func openBoth(t *testing.T) (*world, *servers.Redis, *counters.Redis) {
+func openBoth(t *testing.T) (*world, *servers.Redis, *redis.Copy) {
 	t.Helper()
 	server := servers.StartRedis(t)
-	i := counters.Instance{Addr: server.Addr(), ConnectTimeout: 20 * time.Second,
+	i := link.Instance{Addr: server.Addr(), ConnectTimeout: 20 * time.Second,
 		CallTimeout: 20 * time.Second}
-	redis, err := counters.OpenRedis(counters.RedisOptions{Unread: i, GroupSet: i, Token: i,
+	copied, err := redis.Open(redis.Options{Unread: i, GroupSet: i, Token: i,
 		GroupMember: i, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(redis.Close)
+	t.Cleanup(copied.Close)
 	db := database(t)
 	store, err := records.OpenMySQL(mysqlOf(db), nil,
-		records.Options{Log: logTo(t), Follower: redis})
+		records.Options{Log: logTo(t), Follower: copied})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	redis.Use(t.Context(), store)
-	w := &world{T: t, store: store, raw: db.Admin, seq: redis,
-		copy: counters.Comparison{Redis: redis}}
-	w.apply = func(commits ...chat.Commit) error { return redis.Apply(t.Context(), commits) }
-	return w, server, redis
+	copied.Use(t.Context(), store)
+	w := &world{T: t, store: store, raw: db.Admin, seq: copied,
+		copy: redis.Comparison{Copy: copied}}
+	w.apply = func(commits ...chat.Commit) error { return copied.Apply(t.Context(), commits) }
+	return w, server, copied
 }
 
 // filled has something of everything in such a store.

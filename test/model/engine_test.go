@@ -16,6 +16,8 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
@@ -185,35 +187,39 @@ func (s *shared) clear() error {
 }
 
 func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
-	at := counters.Instance{Addr: s.redis.Addr(), DB: 1, ConnectTimeout: patience, CallTimeout: patience}
+	at := link.Instance{Addr: s.redis.Addr(), DB: 1, ConnectTimeout: patience, CallTimeout: patience}
 	members := at
 	members.DB = 2
-	redis, err := counters.OpenRedis(counters.RedisOptions{Unread: at, GroupSet: at, Token: at, GroupMember: members, Now: now, Log: log})
+	copied, err := redis.Open(redis.Options{
+		Unread: at, GroupSet: at, Token: at, GroupMember: members, Now: now, Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
 	db := testdb.At(s.db)
 	db.ConnectTimeout, db.StatementTimeout = patience, patience
-	store, err := records.OpenMySQL(db, nil, records.Options{Now: now, Log: log, Follower: redis})
+	store, err := records.OpenMySQL(db, nil, records.Options{Now: now, Log: log, Follower: copied})
 	if err != nil {
-		redis.Close()
+		copied.Close()
 		return nil, err
 	}
 	sounds, err := voice.OpenDir(s.sounds)
 	if err != nil {
-		redis.Close()
+		copied.Close()
 		return nil, errors.Join(err, store.Close())
 	}
-	redis.Use(s.t.Context(), store)
+	copied.Use(s.t.Context(), store)
 	rules := rulesOf(store)
-	rules.Sequencer, rules.Counters = redis, redis
-	rules.Mutes, rules.Tokens, rules.Profiles = redis, redis, redis
-	rules.Voice, rules.Failures = sounds, redis.Failures()
+	counted := counters.Shared{Records: store, Copy: copied}
+	rules.Sequencer, rules.Counters = copied, counted
+	rules.Mutes, rules.Tokens, rules.Profiles = counted, counted, counted
+	rules.Voice, rules.Failures = sounds, &counters.SharedFailures{Copy: copied}
 	return &opened{
-		rules: rules, sync: markedSync{store, redis}, loops: []func(context.Context) error{redis.Run, store.RunReplica},
+		rules: rules, sync: markedSync{store, counted},
+		loops: []func(context.Context) error{copied.Run, store.RunReplica},
 		close: func() error {
 			err := errors.Join(store.Close(), sounds.Close())
-			redis.Close()
+			copied.Close()
 			return err
 		},
 	}, nil
@@ -222,15 +228,15 @@ func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
 // markedSync is the records with the group sync's mark in Redis, too.
 type markedSync struct {
 	*records.Store
-	redis *counters.Redis
+	counted counters.Shared
 }
 
 func (m markedSync) Mark(ctx context.Context, name string) (uint32, bool, error) {
-	return m.redis.Mark(ctx, name)
+	return m.counted.Mark(ctx, name)
 }
 
 func (m markedSync) SetMark(ctx context.Context, name string, value uint32) error {
-	return m.redis.SetMark(ctx, name, value)
+	return m.counted.SetMark(ctx, name, value)
 }
 
 func must(t testing.TB, err error) {
