@@ -12,8 +12,8 @@ import (
 
 const module = "github.com/teamtalk-go/dbproxy/"
 
-// allowed is which packages below internal each of them may import, by whole paths: see
-// docs/architecture.md. Whoever adds a package adds a line.
+// allowed is which packages below internal each of them may import, by whole paths. Whoever adds a
+// package adds a line.
 var allowed = map[string][]string{
 	"impb":    {},
 	"pdu":     {},
@@ -97,8 +97,8 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 		seen++
 		may, known := allowed[name]
 		if !known {
-			t.Errorf("internal/%s is new: say here and in docs/architecture.md what it may import",
-				name)
+			t.Errorf("internal/%s is new: say here what it may import, and in docs/architecture.md "+
+				"what it is", name)
 		}
 		for _, imported := range p.Imports {
 			imported, ours := strings.CutPrefix(imported, module)
