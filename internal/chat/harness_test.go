@@ -22,6 +22,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
+	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
@@ -206,36 +207,12 @@ type world struct {
 
 	engine engine
 	more   records.Options // of the store, from the next restart on
-	log    safeLog
+	log    logs.Log
 	wrap   func(*chat.Store)
 	cancel context.CancelFunc // ends Run
 	ran    chan error         // closed when Run has returned
 	end    func()             // ends everything; to be called once or more
 	tries  chan string        // the first commits that were told of
-}
-
-// safeLog keeps what is written to it.
-type safeLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *safeLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// lines are those that have a text.
-func (l *safeLog) lines(with string) (lines []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.text.String()) {
-		if strings.Contains(line, with) {
-			lines = append(lines, line)
-		}
-	}
-	return lines
 }
 
 // rule tests a rule on every engine.

@@ -160,7 +160,7 @@ func TestOtherTypesAreLoggedOncePerType(t *testing.T) {
 			"messages of a type": 2, "type=3 ": 1, "type=19 ": 1,
 			"groups of a type": 1, "type=7 ": 1,
 		} {
-			if lines := w.log.lines(text); len(lines) != want {
+			if lines := w.log.Lines(text); len(lines) != want {
 				w.Errorf("%d lines of the log have %q, want %d: %q", len(lines), text, want, lines)
 			}
 		}

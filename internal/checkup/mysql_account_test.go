@@ -4,16 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
@@ -63,7 +62,7 @@ func TestAccountsThatAreNotLetIn(t *testing.T) {
 			withTables(t, b)
 			m := testdb.At(b)
 			m.MaxIdle = 1
-			var log guarded
+			var log logs.Log
 			store, err := records.OpenMySQL(m, nil, records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 			closing(t, store, err)
 			watching(t, store)
@@ -100,31 +99,11 @@ func TestServersThatHaveNoConnectionLeft(t *testing.T) {
 	m.Addr = closingListener(t)
 	want(t, ofMaster(t, m), "reachable", checkup.Wrong, m.Addr, "closed the connection", "max_connections",
 		"teamtalk_master_maxconncnt")
-	var log guarded
+	var log logs.Log
 	store, err := records.OpenMySQL(m, nil, records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	closing(t, store, err)
 	watching(t, store)
 	awaitLog(t, store, &log, "MySQL is away", m.Addr, "closed before it was let in", "max_connections", "NAME_maxconncnt")
-}
-
-// guarded is a log that several write to.
-type guarded struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-var _ io.Writer = (*guarded)(nil)
-
-func (g *guarded) Write(p []byte) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.text.Write(p)
-}
-
-func (g *guarded) String() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.text.String()
 }
 
 // watching has a store watch its master until the test ends.
@@ -137,7 +116,7 @@ func watching(t *testing.T, s *records.Store) {
 }
 
 // awaitLog asks the store until the log has a line with all those words.
-func awaitLog(t *testing.T, s *records.Store, log *guarded, words ...string) {
+func awaitLog(t *testing.T, s *records.Store, log *logs.Log, words ...string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var asking sync.WaitGroup
@@ -146,14 +125,8 @@ func awaitLog(t *testing.T, s *records.Store, log *guarded, words ...string) {
 			asking.Go(func() { _ = s.SetSignature(t.Context(), 1, "x", 1) })
 		}
 		asking.Wait()
-		for line := range strings.Lines(log.String()) {
-			all := true
-			for _, w := range words {
-				all = all && strings.Contains(line, w)
-			}
-			if all {
-				return
-			}
+		if len(log.Lines(words...)) > 0 {
+			return
 		}
 	}
 	t.Errorf("no line with all of %q in\n%s", words, log)

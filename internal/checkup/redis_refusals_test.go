@@ -1,52 +1,23 @@
 package checkup_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
+	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// spoken is a log that several write to.
-type spoken struct {
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
-func (s *spoken) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.out.Write(p)
-}
-
-// lines returns those lines that have all words.
-func (s *spoken) lines(words ...string) (found []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for line := range strings.Lines(s.out.String()) {
-		all := true
-		for _, w := range words {
-			all = all && strings.Contains(line, w)
-		}
-		if all {
-			found = append(found, line)
-		}
-	}
-	return found
-}
-
 // opened opens an instance, with nothing behind it, and returns what it says.
-func opened(t *testing.T, i link.Instance) (*redis.Copy, *spoken) {
+func opened(t *testing.T, i link.Instance) (*redis.Copy, *logs.Log) {
 	t.Helper()
-	log := new(spoken)
+	log := new(logs.Log)
 	opt := all(i)
 	opt.Log = slog.New(slog.NewTextHandler(log, nil))
 	r, err := redis.Open(opt)
@@ -91,7 +62,7 @@ func TestWhatARedisRefuses(t *testing.T) {
 		await(t, fmt.Sprint("the end of ", fault.rules), func() bool {
 			_, _ = p.FailedAt(t.Context(), "x")
 			_ = p.AddFailure(t.Context(), "x", time.Now(), 100)
-			return len(log.lines(words...)) > 0
+			return len(log.Lines(words...)) > 0
 		})
 		if said := p.Away(); len(said) == 0 ||
 			!strings.Contains(said[0].Mend(), "ACL SETUSER proxy") {
@@ -135,13 +106,13 @@ func TestPasswordsThatChange(t *testing.T) {
 			strings.Contains(away[0].Mend(),
 				"unread_password (and that of group_set, token, group_member)")
 	})
-	if len(log.lines("level=WARN", "NOAUTH", "unread_password (and that of group_set")) != 1 {
+	if len(log.Lines("level=WARN", "NOAUTH", "unread_password (and that of group_set")) != 1 {
 		t.Error("the log does not say once why it stays away")
 	}
 	r.Do(t, "CONFIG", "SET", "requirepass", "")
 	r.Password = ""
 	isBack(t, p)
-	if len(log.lines("level=WARN", "Redis is away", r.Addr())) == 0 {
+	if len(log.Lines("level=WARN", "Redis is away", r.Addr())) == 0 {
 		t.Errorf("nobody says that it is away")
 	}
 
@@ -184,7 +155,7 @@ func TestARedisThatLoadsItsData(t *testing.T) {
 	})
 	<-reloaded
 	isBack(t, p)
-	if len(log.lines("Redis is back")) == 0 {
-		t.Errorf("nobody says that it is back: %v", log.lines())
+	if len(log.Lines("Redis is back")) == 0 {
+		t.Errorf("nobody says that it is back: %v", log.Lines())
 	}
 }

@@ -1,17 +1,16 @@
 package records_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
@@ -22,7 +21,7 @@ func TestNewTalksAreNotLockedOutOfOrder(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	db := testdb.New(t)
-	var log lockedBuffer
+	var log logs.Log
 	s, err := records.OpenMySQL(testdb.At(db), nil, records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	closing(t, s, err)
 	if _, err := s.Append(ctx, oneText(5, 6, "old"), counters.Embedded{}); err != nil {
@@ -57,28 +56,4 @@ func TestNewTalksAreNotLockedOutOfOrder(t *testing.T) {
 	if strings.Contains(log.String(), "Deadlock found") {
 		t.Error(log.String())
 	}
-}
-
-// lockedBuffer is for what several write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *lockedBuffer) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
@@ -23,9 +24,9 @@ import (
 const hostile = "中' OR 1=1 -- \\' \xf0\x9f\x98\x80"
 
 // opened is a store on a server, and what its log says.
-func opened(t *testing.T, at sqldb.MySQL) (*records.Store, *lockedBuffer) {
+func opened(t *testing.T, at sqldb.MySQL) (*records.Store, *logs.Log) {
 	t.Helper()
-	var log lockedBuffer
+	var log logs.Log
 	opt := records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}
 	s, err := records.OpenMySQL(at, nil, opt)
 	return closing(t, s, err), &log

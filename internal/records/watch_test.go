@@ -13,6 +13,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
@@ -21,7 +22,7 @@ import (
 type watched struct {
 	*testing.T
 	*records.Store
-	log lockedBuffer
+	log logs.Log
 	at  string
 }
 
@@ -75,7 +76,7 @@ func (w *watched) awaits(what string, holds func(entry) bool) entry {
 // awaits that the log says this, too.
 func (w *watched) breaks(begins, mend string, fault func(), ends string, repair func()) {
 	w.Helper()
-	w.log.Reset()
+	w.log.Take()
 	fault()
 	e := w.awaits(begins, func(e entry) bool { return strings.HasPrefix(e.Msg, begins) })
 	if e.Level != "WARN" || e.Addr != w.at || !strings.Contains(e.Err, mend) {

@@ -15,7 +15,7 @@ import (
 )
 
 // TestBuildKnowsItsRevision builds as README says, from sources without a repository and from a
-// clone, and looks for the revision in the metrics.
+// clone, and finds the revision in the metrics.
 func TestBuildKnowsItsRevision(t *testing.T) {
 	t.Parallel()
 	dir := checkout(t)
@@ -33,7 +33,8 @@ func TestBuildKnowsItsRevision(t *testing.T) {
 		t.Helper()
 		run("make", "build")
 		p := rig.StartWith(t, harness.Options{
-			Data: t.TempDir(), Binary: filepath.Join(dir, "bin", "dbproxy"), Args: []string{"--admin", "127.0.0.1:0"},
+			Data: t.TempDir(), Binary: filepath.Join(dir, "bin", "dbproxy"),
+			Args: []string{"--admin", "127.0.0.1:0"},
 		})
 		return rig.AdminPage(t, p, "/metrics")
 	}
@@ -42,7 +43,8 @@ func TestBuildKnowsItsRevision(t *testing.T) {
 	}
 	run("git", "init", "--quiet")
 	run("git", "add", "Makefile")
-	run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--quiet", "--message", "all")
+	run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--quiet",
+		"--message", "all")
 	head := run("git", "rev-parse", "--short=12", "HEAD")
 	if text := built(); !strings.Contains(text, `revision="`+head+`"`) {
 		t.Errorf("the metrics do not have the revision %s", head)
@@ -56,21 +58,25 @@ func checkInstall(t *testing.T, dir string, run func(argv ...string) string) {
 	t.Helper()
 	prefix, at := filepath.Join(dir, "its prefix"), filepath.Join(dir, "im server")
 	program := filepath.Join(at, "db_proxy_server")
-	if err := errors.Join(os.Mkdir(at, 0o755), os.WriteFile(program, []byte("the original"), 0o755)); err != nil {
+	if err := errors.Join(os.Mkdir(at, 0o755), os.WriteFile(program, []byte("the original"),
+		0o755)); err != nil {
 		t.Fatal(err)
 	}
 	for _, prefix := range []string{prefix, filepath.Base(prefix)} {
 		run("make", "install", "PREFIX="+prefix, "ORIGINAL="+at)
-		if got := run(program, "-v"); got != run(filepath.Join(prefix, "bin", "dbproxy"), "version") {
+		if got := run(program, "-v"); got != run(filepath.Join(prefix, "bin", "dbproxy"),
+			"version") {
 			t.Errorf("its version is %s", got)
 		}
 	}
 	run("cp", "--remove-destination", filepath.Join(prefix, "bin", "dbproxy"), program)
 	run("sh", "-c", `! make install "PREFIX=$0" "ORIGINAL=$1"`, prefix, at)
-	if text, err := os.ReadFile(program + ".original"); err != nil || string(text) != "the original" {
+	if text, err := os.ReadFile(program + ".original"); err != nil ||
+		string(text) != "the original" {
 		t.Errorf("the original is %q, %v", text, err)
 	}
-	if _, err := os.Stat(filepath.Join(prefix, "share", "man", "man1", "dbproxy-serve.1")); err != nil {
-		t.Error(err)
+	page, err := os.ReadFile(filepath.Join(prefix, "share", "man", "man1", "dbproxy-user-add.1"))
+	if want := `\fB--phone\fP \fINUMBER\fP` + "\nthe phone number"; err != nil || !strings.Contains(string(page), want) {
+		t.Errorf("the manual page of \"user add\" lacks %q (%v):\n%s", want, err, page)
 	}
 }

@@ -36,7 +36,8 @@ func typed(text string) (commands []string) {
 	return commands
 }
 
-// TestDocumentsNameCommands asks the help of every command in the documents whether it and its flags exist.
+// TestDocumentsNameCommands asks the help of every command in the documents whether it and its
+// flags exist.
 func TestDocumentsNameCommands(t *testing.T) {
 	documents, err := filepath.Glob(filepath.Join(rig.Root(), "docs", "*.md"))
 	if err != nil {
@@ -53,8 +54,10 @@ func TestDocumentsNameCommands(t *testing.T) {
 				continue
 			}
 			asked[command] = true
-			help := exec.CommandContext(t.Context(), "bash", "-c", `"$0" `+command+" --help", rig.Binary)
-			if out, err := help.CombinedOutput(); err != nil || !strings.Contains(string(out), "Usage:") {
+			help := exec.CommandContext(t.Context(), "bash", "-c", `"$0" `+command+" --help",
+				rig.Binary)
+			if out, err := help.CombinedOutput(); err != nil ||
+				!strings.Contains(string(out), "Usage:") {
 				t.Errorf("%s: dbproxy %s: %v\n%s", doc, command, err, out)
 			}
 		}

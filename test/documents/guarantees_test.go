@@ -18,8 +18,9 @@ var (
 	testNamed = regexp.MustCompile("\\| `(Test\\w+)(?:/([^`]+))?` \\|\n")
 )
 
-// TestGuaranteesNameTests holds docs/guarantees.md to the tests: each that it names exists, also one within another, whose
-// name stands in the same file or is an engine's; and each fault test has a row, or is told of.
+// TestGuaranteesNameTests holds docs/guarantees.md to the tests: each that it names exists, also
+// one within another, whose name stands in the same file or is an engine's; and each fault test has
+// a row, or is told of.
 func TestGuaranteesNameTests(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(rig.Root(), "docs", "guarantees.md"))
 	if err != nil {
@@ -47,10 +48,12 @@ func TestGuaranteesNameTests(t *testing.T) {
 		}
 	}
 	rows := testNamed.FindAllStringSubmatch(string(text), -1)
-	engines := []string{"", rig.Embedded.Name, rig.MySQL.Name, rig.ThreeOnMySQL.Name, rig.TwoOnGalera.Name}
+	engines := []string{"", rig.Embedded.Name, rig.MySQL.Name, rig.ThreeOnMySQL.Name,
+		rig.TwoOnGalera.Name}
 	for _, row := range rows {
 		code, exists := source[row[1]]
-		if !exists || !slices.Contains(engines, row[2]) && !strings.Contains(code, strconv.Quote(row[2])) {
+		if !exists || !slices.Contains(engines, row[2]) &&
+			!strings.Contains(code, strconv.Quote(row[2])) {
 			t.Errorf("docs/guarantees.md has %s, which is no test", strings.Trim(row[0], "|` \n"))
 		}
 	}

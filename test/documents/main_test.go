@@ -1,5 +1,5 @@
-// Package documents tests that README.md and docs/ say what is so: the commands in them, the builds, the names of
-// tests, checks and bytes.
+// Package documents tests that README.md and docs/ say what is so: the commands in them, the
+// builds, the names of tests, checks and bytes.
 package documents
 
 import (

@@ -33,7 +33,8 @@ func TestTheExchangeOfTheProtocol(t *testing.T) {
 		t.Errorf("the program printed (%v)\n%s\nand docs/protocol.md says\n%s", err, printed, want)
 	}
 	sent := strings.Split(string(found[2]), "\n")[1:3]
-	if explained := explainedBytes(string(document)); explained != strings.ReplaceAll(strings.Join(sent, ""), " ", "") {
+	if explained := explainedBytes(string(document)); explained != strings.ReplaceAll(
+		strings.Join(sent, ""), " ", "") {
 		t.Errorf("explained is %s, sent was %s", explained, sent)
 	}
 }

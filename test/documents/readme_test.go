@@ -26,11 +26,12 @@ const buildPatience = 5 * time.Minute
 // defaultAddr is where serve listens when it is not told.
 const defaultAddr = "127.0.0.1:10600"
 
-// TestReadme does what the README says, as a newcomer would: every code block marked sh is run, in order, by a bash of
-// its own, in a fresh directory that has what git tracks. What serves is left running beside the blocks after it, and
-// stopped with Ctrl-C at the end; commands that it prints to be tried are tried, too. The MySQL and Redis that it speaks
-// of are servers of the test's: the environment puts them above what a configuration says. A comment right above a block
-// may say more about it:
+// TestReadme does what the README says, as a newcomer would: every code block marked sh is run, in
+// order, by a bash of its own, in a fresh directory that has what git tracks. What serves is left
+// running beside the blocks after it, and stopped with Ctrl-C at the end; commands that it prints
+// to be tried are tried, too. The MySQL and Redis that it speaks of are servers of the test's: the
+// environment puts them above what a configuration says. A comment right above a block may say more
+// about it:
 //
 //	<!-- test: prints 18 01 -->      its output must match this regular expression
 //	<!-- test: by hand it asks -->   only a person can run it, and why
@@ -134,7 +135,8 @@ func (b shellBlock) addr() string {
 	return defaultAddr
 }
 
-// awaitFree waits until nobody listens where the block's proxy will: the same test of another clone will be over soon.
+// awaitFree waits until nobody listens where the block's proxy will: the same test of another clone
+// will be over soon.
 func (b shellBlock) awaitFree(t *testing.T) {
 	t.Helper()
 	for end := time.Now().Add(rig.Patience); ; time.Sleep(200 * time.Millisecond) {
@@ -144,15 +146,19 @@ func (b shellBlock) awaitFree(t *testing.T) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%s serves on %s, and that cannot be had: %v\nStop what listens there, and run this test again.", b.origin(), b.addr(), err)
+			t.Fatalf(
+				"%s serves on %s, and that cannot be had: %v\nStop what listens there, and run "+
+					"this test again.", b.origin(), b.addr(), err)
 		}
 	}
 }
 
-// checkout copies what git tracks, changes that are not committed included, to a directory of its own.
+// checkout copies what git tracks, changes that are not committed included, to a directory of its
+// own.
 func checkout(t *testing.T) string {
 	t.Helper()
-	list, err := exec.CommandContext(t.Context(), "git", "-C", rig.Root(), "ls-files", "-z").Output()
+	list, err := exec.CommandContext(t.Context(), "git", "-C", rig.Root(), "ls-files",
+		"-z").Output()
 	if err != nil || len(list) == 0 {
 		t.Fatalf("not in a git repository, so nobody says which files belong to it: %v", err)
 	}
@@ -233,7 +239,9 @@ func (r *newcomer) do(t *testing.T, b shellBlock) {
 		err = s.await(rig.Patience)
 	}
 	if err != nil {
-		t.Errorf("%s: %v\n%s\n--- printed:\n%s\n--- (in a directory that has what git tracks, and nothing else)", b.origin(), err, b.script, s.output())
+		t.Errorf(
+			"%s: %v\n%s\n--- printed:\n%s\n--- (in a directory that has what git tracks, and "+
+				"nothing else)", b.origin(), err, b.script, s.output())
 	} else if b.prints != nil && !b.prints.MatchString(s.output()) {
 		t.Errorf("%s: what it prints does not match %q:\n%s", b.origin(), b.prints, s.output())
 	}
@@ -254,7 +262,8 @@ func (r *newcomer) lookUpTargets(t *testing.T) {
 	}
 }
 
-// printed are the commands that programs still running have printed to be tried, but for those that the README has.
+// printed are the commands that programs still running have printed to be tried, but for those that
+// the README has.
 func (r *newcomer) printed(known []shellBlock) (blocks []shellBlock) {
 	var all strings.Builder
 	for _, b := range known {

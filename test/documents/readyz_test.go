@@ -14,9 +14,10 @@ import (
 
 var (
 	sampleBlock = regexp.MustCompile("(?s)```json\n(.*?)```")
-	checkRow    = regexp.MustCompile("(?m)^\\| `([a-z]+)` \\| (?:never|no more|the proxy was|the records)")
-	partOf      = regexp.MustCompile(`(?m)^dbproxy_degraded\{part="(\w+)"\}`)
-	onlyRedis   = regexp.MustCompile(`(?m)^dbproxy_store_call_`)
+	checkRow    = regexp.MustCompile(
+		"(?m)^\\| `([a-z]+)` \\| (?:never|no more|the proxy was|the records)")
+	partOf    = regexp.MustCompile(`(?m)^dbproxy_degraded\{part="(\w+)"\}`)
+	onlyRedis = regexp.MustCompile(`(?m)^dbproxy_store_call_`)
 )
 
 // checkNames are the names of the checks of a /readyz, which must be written as it is served.

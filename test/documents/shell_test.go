@@ -31,7 +31,8 @@ type shell struct {
 // start gives a block to a bash of its own.
 func (r *newcomer) start(b shellBlock) (*shell, error) {
 	script := slow.ReplaceAllString(fetch.ReplaceAllString(b.script, ":"), "${1}make -n $2")
-	s := &shell{shellBlock: b, log: filepath.Join(r.t.TempDir(), "log"), exited: make(chan struct{})}
+	s := &shell{shellBlock: b, log: filepath.Join(r.t.TempDir(), "log"),
+		exited: make(chan struct{})}
 	log, err := os.Create(s.log)
 	if err != nil {
 		return nil, err

@@ -16,14 +16,16 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 )
 
-// TestMessageServersClocksApart has message servers whose clocks are ten minutes apart, and one whose clock jumps by an
-// hour, send in the same talks. Ids, and the order of pages, are those in which the messages were stored.
+// TestMessageServersClocksApart has message servers whose clocks are ten minutes apart, and one
+// whose clock jumps by an hour, send in the same talks. Ids, and the order of pages, are those in
+// which the messages were stored.
 func TestMessageServersClocksApart(t *testing.T) {
 	rig.OnEngines(t, func(t *testing.T, w *rig.Setup) {
 		const each = 60
 		w.Start(t)
 		sent := audit.NewLedger()
-		g := rig.Call[*impb.IMGroupCreateRsp](t, w.Dial(t, 0), rig.NewGroup(1, 1, 2, 3)).GetGroupId()
+		g := rig.Call[*impb.IMGroupCreateRsp](t, w.Dial(t, 0),
+			rig.NewGroup(1, 1, 2, 3)).GetGroupId()
 		clocks := []func(i int) time.Duration{
 			func(int) time.Duration { return 0 },
 			func(int) time.Duration { return -10 * time.Minute },
@@ -38,11 +40,14 @@ func TestMessageServersClocksApart(t *testing.T) {
 					at := proto.Uint32(uint32(time.Now().Add(clock(i)).Unix()))
 					for k, req := range map[bench.Talk]*impb.IMMsgData{
 						bench.PairTalk(1, 2): rig.PairText(1, 2, fmt.Sprintf("pair %d %d", s, i)),
-						bench.GroupTalk(g):   rig.GroupText(uint32(1+s%3), g, fmt.Sprintf("group %d %d", s, i)),
+						bench.GroupTalk(g): rig.GroupText(uint32(1+s%3), g,
+							fmt.Sprintf("group %d %d", s, i)),
 					} {
 						req.CreateTime = at
 						above := sent.Highest(k)
-						answer, err := client.Call[*impb.IMMsgData](context.WithoutCancel(t.Context()), c, req)
+						answer,
+							err := client.Call[*impb.IMMsgData](context.WithoutCancel(t.Context()),
+							c, req)
 						if err != nil {
 							t.Error(err)
 							return

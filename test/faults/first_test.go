@@ -14,24 +14,35 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
 )
 
-// firstSteps are what a proxy says to MySQL when the first message of a pair is stored, a voice message, in their order.
+// firstSteps are what a proxy says to MySQL when the first message of a pair is stored, a voice
+// message, in their order.
 var firstSteps = []struct {
 	name  string
 	query func(query string) bool
 }{
 	{"the locking", isLocking},
-	{"the claim", func(q string) bool { return strings.Contains(q, "INSERT INTO IMProxyTalk") && !faultproxy.IsCommit(q) }},
-	{"the look for a relation", func(q string) bool { return strings.HasPrefix(q, "SELECT id,smallId,bigId") }},
-	{"the making of a relation", func(q string) bool { return strings.HasPrefix(q, "INSERT INTO IMRelationShip") }},
-	{"the look for messages", func(q string) bool { return strings.Contains(q, "FROM IMMessage_") }},
-	{"the row of the sound", func(q string) bool { return strings.Contains(q, "INSERT INTO IMAudio") }},
+	{"the claim", func(q string) bool {
+		return strings.Contains(q, "INSERT INTO IMProxyTalk") && !faultproxy.IsCommit(q)
+	}},
+	{"the search for a relation", func(q string) bool {
+		return strings.HasPrefix(q, "SELECT id,smallId,bigId")
+	}},
+	{"the making of a relation", func(q string) bool {
+		return strings.HasPrefix(q, "INSERT INTO IMRelationShip")
+	}},
+	{"the search for messages", func(q string) bool {
+		return strings.Contains(q, "FROM IMMessage_")
+	}},
+	{"the row of the sound", func(q string) bool {
+		return strings.Contains(q, "INSERT INTO IMAudio")
+	}},
 	{"COMMIT", func(q string) bool { // not that of a mark, which is written beside it
 		return faultproxy.IsCommit(q) && strings.Contains(q, "INSERT INTO IMProxyCommit")
 	}},
 }
 
-// TestFirstMessageCut cuts the connection at each step of storing the first message of a pair, before the server has it or
-// after it was done. The message is stored once, and answered.
+// TestFirstMessageCut cuts the connection at each step of storing the first message of a pair,
+// before the server has it or after it was done. The message is stored once, and answered.
 func TestFirstMessageCut(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
@@ -45,7 +56,8 @@ func TestFirstMessageCut(t *testing.T) {
 		} {
 			shot := cut(step.query, faultproxy.Nth(1))
 			peer++
-			answer := rig.Call[*impb.IMMsgData](t, c, rig.Message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, peer, "\x00\x00\x00\x01sound"))
+			answer := rig.Call[*impb.IMMsgData](t, c,
+				rig.Message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, peer, "\x00\x00\x00\x01sound"))
 			if answer.GetMsgId() == 0 {
 				t.Errorf("%s cut %s: the message was refused", step.name, name)
 			}
@@ -61,11 +73,14 @@ func TestFirstMessageCut(t *testing.T) {
 			t.Errorf("the first message of 1 and %d is stored %d times", peer, len(stored))
 		}
 		for _, query := range []string{
-			"SELECT COUNT(*) FROM IMAudio WHERE fromId=1 AND toId=?", "SELECT COUNT(*) FROM IMRelationShip WHERE smallId=1 AND bigId=?",
-			"SELECT COUNT(*) FROM IMRecentSession WHERE userId=1 AND peerId=?", "SELECT COUNT(*) FROM IMRecentSession WHERE userId=? AND peerId=1",
+			"SELECT COUNT(*) FROM IMAudio WHERE fromId=1 AND toId=?",
+			"SELECT COUNT(*) FROM IMRelationShip WHERE smallId=1 AND bigId=?",
+			"SELECT COUNT(*) FROM IMRecentSession WHERE userId=1 AND peerId=?",
+			"SELECT COUNT(*) FROM IMRecentSession WHERE userId=? AND peerId=1",
 		} {
 			var n int
-			if err := f.DB.Admin.QueryRowContext(rig.Within(t), query, peer).Scan(&n); err != nil || n != 1 {
+			if err := f.DB.Admin.QueryRowContext(rig.Within(t), query, peer).Scan(&n); err != nil ||
+				n != 1 {
 				t.Errorf("%s with %d: %d, %v", query, peer, n, err)
 			}
 		}

@@ -27,7 +27,9 @@ var galeraFaults = []struct {
 }{
 	{"killed (kill -9)", func(t *testing.T, g *servers.Galera) { g.Nodes[0].Kill(t) },
 		func(t *testing.T, g *servers.Galera) { g.Nodes[0].Restart(t) }},
-	{"killed, and back without its data", func(t *testing.T, g *servers.Galera) { g.Nodes[0].Kill(t) },
+	{"killed, and back without its data", func(t *testing.T, g *servers.Galera) {
+		g.Nodes[0].Kill(t)
+	},
 		func(t *testing.T, g *servers.Galera) { g.RestartEmpty(t, 0) }},
 	{"stopped (SIGTERM)", func(t *testing.T, g *servers.Galera) { g.Nodes[0].Stop(t) },
 		func(t *testing.T, g *servers.Galera) { g.Nodes[0].Restart(t) }},
@@ -53,7 +55,7 @@ func TestGaleraNodeGone(t *testing.T) {
 				l.Move(other.Addr)
 				g.AwaitSize(t, 1, 2)
 				gone := time.Now()
-				l.AwaitWithin(ctx, t, l.Enough, 5*nodeServesWithin)
+				l.AwaitWithin(ctx, t, 5*nodeServesWithin)
 				declared = time.Since(gone)
 				rig.Pause(ctx, rig.Seconds(0, 10))
 				fault.comesBack(t, g)
@@ -63,13 +65,14 @@ func TestGaleraNodeGone(t *testing.T) {
 				back = time.Since(synced)
 				l.Move(first.Addr, other.Addr)
 			})
-			l.Guarantee(t, fmt.Sprintf("a node of Galera %s; %d more messages were stored %v after it was "+
-				"declared gone, /readyz of its own proxy was good %v after it was back",
-				fault.name, l.Enough, rig.Short(declared), rig.Short(back)))
+			l.Guarantee(t,
+				fmt.Sprintf("a node of Galera %s; %d more messages were stored %v after it was "+
+					"declared gone, /readyz of its own proxy was good %v after it was back",
+					fault.name, l.Enough, rig.Short(declared), rig.Short(back)))
 			l.CheckRefused(t, first.Addr)
 			w.Fleet.AwaitNodes(t)
-			l.Audit(t)
-			audit.AuditResources(t, w)
+			l.Audit(t, true)
+			audit.Resources(t, w)
 		})
 	}
 }
@@ -83,7 +86,8 @@ func TestGaleraMinority(t *testing.T) {
 	l.Around(t, func(ctx context.Context) {
 		g.Nodes[1].Freeze(t)
 		g.Arbitrator.Freeze(t)
-		if text := readiness(t, w.Proxies[0], "store", "wrong"); !strings.Contains(text, g.Nodes[0].Addr()) {
+		if text := readiness(t, w.Proxies[0], "store", "wrong"); !strings.Contains(text,
+			g.Nodes[0].Addr()) {
 			t.Errorf("/readyz says %q", text)
 		}
 		rig.Pause(ctx, rig.Seconds(0, 10))
@@ -96,18 +100,18 @@ func TestGaleraMinority(t *testing.T) {
 	})
 	l.Guarantee(t, "all members of Galera but one frozen")
 	w.Fleet.AwaitNodes(t)
-	l.Audit(t)
-	audit.AuditResources(t, w)
+	l.Audit(t, true)
+	audit.Resources(t, w)
 }
 
 // loadOnGalera makes two proxies, each on another node, and load on both.
-func loadOnGalera(t *testing.T, g *servers.Galera) (*rig.Setup, *load.Faults) {
+func loadOnGalera(t *testing.T, g *servers.Galera) (*rig.Setup, *load.Load) {
 	t.Helper()
 	w := rig.OnGalera(t, g)
 	observed(w.Fleet)
 	w.Start(t)
-	l := load.NewFaults(t, w)
+	l := load.New(w, load.Faults())
 	w.Fleet.AwaitNodes(t)
-	l.Reconnect, l.Late = true, true
+	l.Reconnect, l.Own = true, true
 	return w, l
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
-// TestLeaseHolderKilled kills that of three proxies which shows talk in groups to all members: another one takes over.
+// TestLeaseHolderKilled kills that of three proxies which shows talk in groups to all members:
+// another one takes over.
 func TestLeaseHolderKilled(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
@@ -24,26 +25,32 @@ func TestLeaseHolderKilled(t *testing.T) {
 	w.Proxies = make([]*harness.Proxy, 1)
 	w.Start(t) // alone, so that it has the lease
 	rig.Await(t, "the lease", func() bool {
-		return rig.Count(t, w.DB, "SELECT count(*) FROM IMProxyLease WHERE name='groupsync' AND expires>UNIX_TIMESTAMP()") == 1
+		return rig.Count(t, w.DB,
+			"SELECT count(*) FROM IMProxyLease "+
+				"WHERE name='groupsync' AND expires>UNIX_TIMESTAMP()") == 1
 	})
 	w.Proxies = append(w.Proxies, nil, nil)
 	w.Start(t)
 
-	l := load.NewFaults(t, w)
-	l.Reconnect, l.Rest = true, 50*time.Millisecond
+	l := load.New(w, load.Faults())
+	l.Reconnect, l.Profile.Rest = true, 50*time.Millisecond
 	shown := func(g uint32) bool {
-		return rig.Count(t, w.DB, "SELECT count(*) FROM IMRecentSession WHERE userId=? AND peerId=? AND type=2", load.SilentMember, g) == 1
+		return rig.Count(t, w.DB,
+			"SELECT count(*) FROM IMRecentSession WHERE userId=? AND peerId=? AND type=2",
+			load.SilentMember, g) == 1
 	}
 	l.Around(t, func(context.Context) {
 		w.Proxy(0).Kill()
 		c := w.Dial(t, 1)
-		g := rig.Call[*impb.IMGroupCreateRsp](t, c, rig.NewGroup(load.CrashMembers[0], load.CrashMembers[0], load.SilentMember)).GetGroupId()
-		l.Sent.Answered(bench.GroupTalk(g), rig.Call[*impb.IMMsgData](t, c, rig.GroupText(load.CrashMembers[0], g, "the first in a new group")))
+		g := rig.Call[*impb.IMGroupCreateRsp](t, c,
+			rig.NewGroup(load.Members[0], load.Members[0], load.SilentMember)).GetGroupId()
+		l.Sent.Answered(bench.GroupTalk(g), rig.Call[*impb.IMMsgData](t, c,
+			rig.GroupText(load.Members[0], g, "the first in a new group")))
 		rig.Await(t, "the group in a member's sessions", func() bool { return shown(g) })
 		w.Start(t)
-		l.FindProxies()
+		l.Find()
 	})
 	l.Guarantee(t, "the lease's holder killed, until its work was done by another")
-	l.Audit(t)
-	audit.AuditResources(t, w)
+	l.Audit(t, true)
+	audit.Resources(t, w)
 }

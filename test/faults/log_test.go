@@ -19,7 +19,9 @@ import (
 // logged awaits a line of a proxy's log that begins with a text, and has others in it.
 func logged(t *testing.T, p *harness.Proxy, begins string, has ...string) {
 	t.Helper()
-	line, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool { return strings.HasPrefix(l.Message, begins) })
+	line, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
+		return strings.HasPrefix(l.Message, begins)
+	})
 	if err != nil {
 		t.Fatalf("%q: %v", begins, err)
 	}
@@ -33,15 +35,19 @@ func logged(t *testing.T, p *harness.Proxy, begins string, has ...string) {
 // readiness is what the admin address says of one check, as soon as that has a certain state.
 func readiness(t *testing.T, p *harness.Proxy, check, state string) string {
 	t.Helper()
-	listening, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool { return l.Message == "listening" })
+	listening, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
+		return l.Message == "listening"
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var verdict struct {
 		Checks []struct{ Name, State, Text string }
 	}
-	for end := time.Now().Add(rig.Patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		req, err := http.NewRequestWithContext(rig.Within(t), http.MethodGet, "http://"+listening.Text("admin")+"/readyz", nil)
+	end := time.Now().Add(rig.Patience)
+	for ; time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		req, err := http.NewRequestWithContext(rig.Within(t), http.MethodGet,
+			"http://"+listening.Text("admin")+"/readyz", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +94,8 @@ func withoutTable(t *testing.T, f *rig.Fleet, p *harness.Proxy, send func(messag
 	send(20)
 	logged(t, p, "messages are not stored", "IMMessage_1", "dbproxy migrate")
 	text := readiness(t, p, "storing", "doubtful")
-	if t.Log(text); !strings.Contains(text, "failed, the first") || !strings.Contains(text, "dbproxy migrate") {
+	if t.Log(text); !strings.Contains(text, "failed, the first") ||
+		!strings.Contains(text, "dbproxy migrate") {
 		t.Errorf("/readyz says %q", text)
 	}
 	readiness(t, p, "store", "good") // it is, as such
@@ -101,8 +108,9 @@ func withoutTable(t *testing.T, f *rig.Fleet, p *harness.Proxy, send func(messag
 	}
 }
 
-// TestLogOfFaults has MySQL lack a table, then take no writes, and then Redis be full, under load: the log says so once,
-// and what to do, and when it is over; what fails meanwhile is counted to the last message, in few lines.
+// TestLogOfFaults has MySQL lack a table, then take no writes, and then Redis be full, under load:
+// the log says so once, and what to do, and when it is over; what fails meanwhile is counted to the
+// last message, in few lines.
 func TestLogOfFaults(t *testing.T) {
 	t.Parallel()
 	mysql := servers.StartMariaDB(t)
@@ -115,7 +123,8 @@ func TestLogOfFaults(t *testing.T) {
 		var all sync.WaitGroup
 		for range messages {
 			all.Go(func() {
-				answer, err := client.Call[*impb.IMMsgData](rig.Within(t), c, rig.PairText(1, 2, "hello"))
+				answer, err := client.Call[*impb.IMMsgData](rig.Within(t), c,
+					rig.PairText(1, 2, "hello"))
 				switch {
 				case err != nil:
 					silent.Add(1)
@@ -133,7 +142,8 @@ func TestLogOfFaults(t *testing.T) {
 	send(400)
 	send(100)
 	logged(t, p, "MySQL takes no writes", mysql.Addr(), "it must be the master")
-	if text := readiness(t, p, "store", "wrong"); !strings.Contains(text, "MySQL takes no writes") || !strings.Contains(text, mysql.Addr()) {
+	if text := readiness(t, p, "store", "wrong"); !strings.Contains(text,
+		"MySQL takes no writes") || !strings.Contains(text, mysql.Addr()) {
 		t.Errorf("/readyz says %q", text)
 	}
 	f.Exec(t, "SET GLOBAL read_only=0")
@@ -155,7 +165,8 @@ func TestLogOfFaults(t *testing.T) {
 	failed, lines := failures(p)
 	least, most := int(refused.Load()), int(refused.Load()+silent.Load())
 	if most < 500 || failed < least || failed > most || lines > 100 {
-		t.Errorf("%d messages were refused, %d not answered; the log tells of %d in %d lines", least, most-least, failed, lines)
+		t.Errorf("%d messages were refused, %d not answered; the log tells of %d in %d lines",
+			least, most-least, failed, lines)
 	}
 	if n := strings.Count(p.Log.String(), `"Redis is away`); n > 10 {
 		t.Errorf("the log says %d times that Redis is away", n)

@@ -1,5 +1,5 @@
-// Package faults breaks, one after the other, what a proxy depends on, under load: MySQL, Redis, the file
-// server, and the proxy itself. "make faults" runs the long form.
+// Package faults breaks, one after the other, what a proxy depends on, under load: MySQL, Redis,
+// the file server, and the proxy itself. "make faults" runs the long form.
 package faults
 
 import (

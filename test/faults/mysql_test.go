@@ -25,7 +25,8 @@ func TestMySQLKilled(t *testing.T) {
 	})
 }
 
-// TestMySQLFrozen has the server say nothing for a while, from a certain step of storing messages on.
+// TestMySQLFrozen has the server say nothing for a while, from a certain step of storing messages
+// on.
 func TestMySQLFrozen(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]func(query string) bool{
@@ -56,15 +57,21 @@ func TestMySQLFrozen(t *testing.T) {
 func TestMySQLCut(t *testing.T) {
 	t.Parallel()
 	for name, arm := range map[string]func(*faultproxy.Proxy) *faultproxy.Shot{
-		"in mid-transaction": func(p *faultproxy.Proxy) *faultproxy.Shot { return p.AfterMySQL(isLocking, faultproxy.Every(5)) },
+		"in mid-transaction": func(p *faultproxy.Proxy) *faultproxy.Shot {
+			return p.AfterMySQL(isLocking, faultproxy.Every(5))
+		},
 		"before COMMIT arrived": func(p *faultproxy.Proxy) *faultproxy.Shot {
 			return p.BeforeMySQL(faultproxy.IsCommit, faultproxy.Every(5))
 		},
 		"after COMMIT had run": func(p *faultproxy.Proxy) *faultproxy.Shot {
 			return p.AfterMySQL(faultproxy.IsCommit, faultproxy.Every(5))
 		},
-		"before every statement": func(p *faultproxy.Proxy) *faultproxy.Shot { return p.BeforeMySQL(isAny, faultproxy.Chance(0.02, 1)) },
-		"after every statement":  func(p *faultproxy.Proxy) *faultproxy.Shot { return p.AfterMySQL(isAny, faultproxy.Chance(0.02, 2)) },
+		"before every statement": func(p *faultproxy.Proxy) *faultproxy.Shot {
+			return p.BeforeMySQL(isAny, faultproxy.Chance(0.02, 1))
+		},
+		"after every statement": func(p *faultproxy.Proxy) *faultproxy.Shot {
+			return p.AfterMySQL(isAny, faultproxy.Chance(0.02, 2))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -81,7 +88,8 @@ func TestMySQLCut(t *testing.T) {
 
 // isLocking matches the beginning of a transaction that stores messages.
 func isLocking(query string) bool {
-	return strings.HasPrefix(query, "START TRANSACTION") && strings.Contains(query, "IMProxyTalk") && strings.HasSuffix(query, "FOR UPDATE")
+	return strings.HasPrefix(query, "START TRANSACTION") &&
+		strings.Contains(query, "IMProxyTalk") && strings.HasSuffix(query, "FOR UPDATE")
 }
 
 func isAny(string) bool { return true }

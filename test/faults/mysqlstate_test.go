@@ -26,12 +26,15 @@ func adminOf(t *testing.T, db *sql.DB) func(query string) {
 	}
 }
 
-// awaitRefusal waits until the proxy's log says why something failed, and that a message was refused.
+// awaitRefusal waits until the proxy's log says why something failed, and that a message was
+// refused.
 func awaitRefusal(ctx context.Context, t *testing.T, w *rig.Setup, why string) {
 	t.Helper()
 	for what, match := range map[string]func(harness.Line) bool{
-		why:                 func(l harness.Line) bool { return strings.Contains(l.Raw, why) },
-		"a refused message": func(l harness.Line) bool { return l.Message == "failed" && l.Text("message") == "IMMsgData" },
+		why: func(l harness.Line) bool { return strings.Contains(l.Raw, why) },
+		"a refused message": func(l harness.Line) bool {
+			return l.Message == "failed" && l.Text("message") == "IMMsgData"
+		},
 	} {
 		if _, err := w.Proxy(0).Log.Await(ctx, match); err != nil {
 			t.Errorf("%s: %v", what, err)
@@ -39,8 +42,8 @@ func awaitRefusal(ctx context.Context, t *testing.T, w *rig.Setup, why string) {
 	}
 }
 
-// TestMySQLReadOnly has the master refuse writes, and another one take its place under the same name. The old one goes on
-// running, and connections to it stay.
+// TestMySQLReadOnly has the master refuse writes, and another one take its place under the same
+// name. The old one goes on running, and connections to it stay.
 func TestMySQLReadOnly(t *testing.T) {
 	t.Parallel()
 	master := servers.StartMariaDB(t, "--server-id=1", "--log-bin=binlog")
@@ -56,8 +59,8 @@ func TestMySQLReadOnly(t *testing.T) {
 		w.DB = promoted
 		between.SetTarget(replica.Addr())
 	})
-	if _, meanwhile := l.Tally(); meanwhile.Refused == 0 || meanwhile.Silent > 0 {
-		t.Errorf("meanwhile %v", meanwhile)
+	if n := l.Meanwhile(true); n.Refused == 0 || n.Silent+n.Lost > 0 {
+		t.Errorf("meanwhile %+v", n)
 	}
 }
 
@@ -73,16 +76,21 @@ func TestMySQLTableMissing(t *testing.T) {
 	})
 }
 
-// TestMySQLFull fills the space that all tables share, until the server is started anew with more of it.
+// TestMySQLFull fills the space that all tables share, until the server is started anew with more
+// of it.
 func TestMySQLFull(t *testing.T) {
 	t.Parallel()
-	space := func(most string) string { return "--innodb-data-file-path=ibdata1:12M:autoextend:max:" + most }
+	space := func(most string) string {
+		return "--innodb-data-file-path=ibdata1:12M:autoextend:max:" + most
+	}
 	server := servers.StartMariaDB(t, "--innodb-file-per-table=0", space("32M"))
 	w, _ := throughMySQL(t, server)
-	adminOf(t, w.DB)("CREATE TABLE Filler (b VARCHAR(7000)) ENGINE=InnoDB CHARSET=latin1") // of BLOBs MariaDB 10.11 dies at times
+	// of BLOBs MariaDB 10.11 dies at times
+	adminOf(t, w.DB)("CREATE TABLE Filler (b VARCHAR(7000)) ENGINE=InnoDB CHARSET=latin1")
 	l := through(t, w, "MySQL's disk full", func(ctx context.Context) {
 		for rows := 64; rows > 0; {
-			_, err := w.DB.ExecContext(ctx, "INSERT INTO Filler VALUES "+strings.Repeat("(REPEAT('x',7000)),", rows-1)+"(REPEAT('x',7000))")
+			_, err := w.DB.ExecContext(ctx, "INSERT INTO Filler VALUES "+
+				strings.Repeat("(REPEAT('x',7000)),", rows-1)+"(REPEAT('x',7000))")
 			switch {
 			case err == nil:
 			case strings.Contains(err.Error(), "1114"):
@@ -92,11 +100,13 @@ func TestMySQLFull(t *testing.T) {
 			}
 		}
 		awaitRefusal(ctx, t, w, "the server's disk is full")
-		rig.Await(t, "the metric of what is not stored", func() bool { return rig.Metric(t, w.Proxy(0), `dbproxy_degraded{part="storing"}`) == 1 })
+		rig.Await(t, "the metric of what is not stored", func() bool {
+			return rig.Metric(t, w.Proxy(0), `dbproxy_degraded{part="storing"}`) == 1
+		})
 		rig.Pause(ctx, rig.Seconds(2, 10))
 		server.RestartWith(t, space("128M"))
 	})
-	if _, meanwhile := l.Tally(); meanwhile.Refused == 0 {
+	if l.Meanwhile(true).Refused == 0 {
 		t.Error("nothing was refused")
 	}
 }
@@ -128,8 +138,8 @@ func TestMySQLConnections(t *testing.T) {
 	})
 }
 
-// TestMySQLLocks has another session hold rows of talks and of groups for longer than anybody waits, and get into circles
-// with the proxies.
+// TestMySQLLocks has another session hold rows of talks and of groups for longer than anybody
+// waits, and get into circles with the proxies.
 func TestMySQLLocks(t *testing.T) {
 	t.Parallel()
 	for name, query := range map[string]string{
@@ -152,12 +162,14 @@ func TestMySQLLocks(t *testing.T) {
 		through(t, w, "MySQL deadlocks with another session", func(ctx context.Context) {
 			others := 0
 			ours := func() int { return strings.Count(w.Proxy(0).Log.String(), rig.Deadlock) }
-			for end := time.Now().Add(rig.Seconds(3, 20)); ctx.Err() == nil && (others+ours() == 0 || time.Now().Before(end)); {
+			for end := time.Now().Add(rig.Seconds(3, 20)); ctx.Err() == nil &&
+				(others+ours() == 0 || time.Now().Before(end)); {
 				if !circle(ctx, t, w) {
 					others++
 				}
 			}
-			if t.Logf("the other session was undone %d times, the proxy %d times", others, ours()); others+ours() == 0 {
+			if t.Logf("the other session was undone %d times, the proxy %d times", others,
+				ours()); others+ours() == 0 {
 				t.Error("there was no deadlock")
 			}
 		})
@@ -180,8 +192,8 @@ func hold(ctx context.Context, t *testing.T, w *rig.Setup, d time.Duration, quer
 	}
 }
 
-// circle locks talks in the order in which nobody else does, the last one a moment before the others, so that somebody
-// waits for it; false: there was a deadlock, and this side was undone.
+// circle locks talks in the order in which nobody else does, the last one a moment before the
+// others, so that somebody waits for it; false: there was a deadlock, and this side was undone.
 func circle(ctx context.Context, t *testing.T, w *rig.Setup) bool {
 	t.Helper()
 	tx, err := w.DB.BeginTx(ctx, nil)
@@ -189,13 +201,14 @@ func circle(ctx context.Context, t *testing.T, w *rig.Setup) bool {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }() // undone already, maybe
-	for i := len(load.CrashPairs) - 1; i >= 0; i-- {
+	for i := len(load.Pairs) - 1; i >= 0; i-- {
 		// Who has changed more is not undone.
-		_, err := tx.ExecContext(ctx, "UPDATE IMProxyTalk SET rev=rev WHERE kind=1 AND a=? AND b=?", load.CrashPairs[i].Low, load.CrashPairs[i].High)
+		_, err := tx.ExecContext(ctx, "UPDATE IMProxyTalk SET rev=rev WHERE kind=1 AND a=? AND b=?",
+			load.Pairs[i].Low, load.Pairs[i].High)
 		if err != nil {
 			return !strings.Contains(err.Error(), rig.Deadlock)
 		}
-		if i == len(load.CrashPairs)-1 {
+		if i == len(load.Pairs)-1 {
 			rig.Pause(ctx, 10*time.Millisecond)
 		}
 	}
@@ -213,7 +226,8 @@ func TestReplicaGone(t *testing.T) {
 	})
 }
 
-// TestReplicaBehind has the replica stop applying: what this proxy has written is never read from there.
+// TestReplicaBehind has the replica stop applying: what this proxy has written is never read from
+// there.
 func TestReplicaBehind(t *testing.T) {
 	t.Parallel()
 	w, _, behind := withReplica(t)
@@ -224,7 +238,7 @@ func TestReplicaBehind(t *testing.T) {
 	})
 }
 
-// withReplica makes a place with a replica, which is in use.
+// withReplica makes a setup with a replica, which is in use.
 func withReplica(t *testing.T) (w *rig.Setup, replica *servers.DatabaseServer, db *sql.DB) {
 	t.Helper()
 	master := servers.StartMariaDB(t, "--server-id=1", "--log-bin=binlog")

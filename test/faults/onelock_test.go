@@ -13,7 +13,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig"
 )
 
-// TestOneTalkLocked has somebody keep the row of one talk locked: its message has to wait, and those of others are stored.
+// TestOneTalkLocked has somebody keep the row of one talk locked: its message has to wait, and
+// those of others are stored.
 func TestOneTalkLocked(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
@@ -26,11 +27,15 @@ func TestOneTalkLocked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.ExecContext(t.Context(), "SELECT 1 FROM IMProxyTalk WHERE kind=1 AND a=? AND b=? FOR UPDATE", held.Low, held.High); err != nil {
+	if _,
+		err := tx.ExecContext(t.Context(),
+		"SELECT 1 FROM IMProxyTalk WHERE kind=1 AND a=? AND b=? FOR UPDATE", held.Low,
+		held.High); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	err = rig.Dial(t, p).Start(t.Context(), rig.PairText(held.Low, held.High, "waits"), func(_ proto.Message, err error) { ended <- err })
+	err = rig.Dial(t, p).Start(t.Context(), rig.PairText(held.Low, held.High, "waits"),
+		func(_ proto.Message, err error) { ended <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +45,8 @@ func TestOneTalkLocked(t *testing.T) {
 	})
 	refused := 0
 	for i := range 20 {
-		if rig.Call[*impb.IMMsgData](t, c, rig.PairText(3, 4, fmt.Sprint("goes on ", i))).GetMsgId() == 0 {
+		if rig.Call[*impb.IMMsgData](t, c, rig.PairText(3, 4,
+			fmt.Sprint("goes on ", i))).GetMsgId() == 0 {
 			refused++
 		}
 	}

@@ -26,31 +26,34 @@ type redisFault struct {
 	gaps bool
 	// loses says that Redis may not have all it had: what was lost comes back as it is touched.
 	loses bool
-	// single says that what is lost is single keys: counters may be wrong until it is noticed, which takes a second.
+	// single says that what is lost is single keys: counters may be wrong until it is noticed,
+	// which takes a second.
 	single bool
 	// happen has it happen, and end, while the load goes on.
 	happen func(t *testing.T, s *siege)
 }
 
-// siege is a place whose Redis is in trouble, with its load.
+// siege is a setup whose Redis is in trouble, with its load.
 type siege struct {
 	*rig.Setup
-	load  *load.Crash
+	load  *load.Load
 	ctx   context.Context   // of the load
 	redis *servers.Redis    // nil: a Redis of another kind
 	line  *faultproxy.Proxy // between the proxies and it
 }
 
-// TestRedisFaults has things happen to Redis while proxies are at work. Nothing of that shows: every message is stored
-// and answered, in order, unread counters are exact all the time, and Redis follows by itself.
+// TestRedisFaults has things happen to Redis while proxies are at work. Nothing of that shows:
+// every message is stored and answered, in order, unread counters are exact all the time, and Redis
+// follows by itself.
 func TestRedisFaults(t *testing.T) {
 	for _, f := range []redisFault{
-		{name: "killed, and back with its data", gaps: true, loses: true, happen: func(t *testing.T, s *siege) {
-			s.redis.Do(t, "SAVE")
-			s.redis.Kill(t)
-			s.goOn(time.Second)
-			s.redis.Restart(t)
-		}},
+		{name: "killed, and back with its data", gaps: true, loses: true,
+			happen: func(t *testing.T, s *siege) {
+				s.redis.Do(t, "SAVE")
+				s.redis.Kill(t)
+				s.goOn(time.Second)
+				s.redis.Restart(t)
+			}},
 		{name: "frozen", gaps: true, happen: func(t *testing.T, s *siege) {
 			s.redis.Freeze(t)
 			s.goOn(rig.InFull(10*time.Second, 3*time.Second))
@@ -62,27 +65,34 @@ func TestRedisFaults(t *testing.T) {
 				s.goOn(300 * time.Millisecond)
 			}
 		}},
-		{name: "restarted empty", gaps: true, loses: true, happen: func(t *testing.T, s *siege) { s.redis.Restart(t) }},
-		{name: "restored from an old snapshot", gaps: true, loses: true, happen: func(t *testing.T, s *siege) {
-			s.redis.Do(t, "SAVE")
-			s.goOn(rig.InFull(10*time.Second, 2500*time.Millisecond)) // more than a beat
+		{name: "restarted empty", gaps: true, loses: true, happen: func(t *testing.T, s *siege) {
 			s.redis.Restart(t)
 		}},
+		{name: "restored from an old snapshot", gaps: true, loses: true,
+			happen: func(t *testing.T, s *siege) {
+				s.redis.Do(t, "SAVE")
+				s.goOn(rig.InFull(10*time.Second, 2500*time.Millisecond)) // more than a beat
+				s.redis.Restart(t)
+			}},
 		{name: "out of memory", gaps: true, happen: func(t *testing.T, s *siege) {
 			s.redis.Do(t, "CONFIG", "SET", "maxmemory", "1")
 			s.goOn(rig.InFull(10*time.Second, 2*time.Second))
 			s.redis.Do(t, "CONFIG", "SET", "maxmemory", "0")
 		}},
-		{name: "evicting", gaps: true, loses: true, single: true, happen: func(t *testing.T, s *siege) {
-			s.redis.Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-random")
-			for range rig.InFull(50, 5) {
-				s.redis.Do(t, "CONFIG", "SET", "maxmemory", strconv.Itoa(s.redisSays(t, "used_memory")-20_000))
-				s.goOn(200 * time.Millisecond)
-			}
-			rig.Await(t, "an eviction", func() bool { return s.redisSays(t, "evicted_keys") > 0 })
-			s.redis.Do(t, "CONFIG", "SET", "maxmemory", "0")
-			s.awaitBeats(t, 5)
-		}},
+		{name: "evicting", gaps: true, loses: true, single: true,
+			happen: func(t *testing.T, s *siege) {
+				s.redis.Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+				for range rig.InFull(50, 5) {
+					s.redis.Do(t, "CONFIG", "SET", "maxmemory",
+						strconv.Itoa(s.redisSays(t, "used_memory")-20_000))
+					s.goOn(200 * time.Millisecond)
+				}
+				rig.Await(t, "an eviction", func() bool {
+					return s.redisSays(t, "evicted_keys") > 0
+				})
+				s.redis.Do(t, "CONFIG", "SET", "maxmemory", "0")
+				s.awaitBeats(t, 5)
+			}},
 		{name: "its connections cut", gaps: true, happen: func(t *testing.T, s *siege) {
 			for range rig.InFull(50, 5) {
 				s.line.Cut()
@@ -101,14 +111,15 @@ func TestRedisFaults(t *testing.T) {
 			rig.Await(t, "a lost script", func() bool { return shot.Fired() > 0 })
 			shot.Disarm()
 		}},
-		{name: "scripts done seconds after they timed out", gaps: true, happen: func(t *testing.T, s *siege) {
-			for range rig.InFull(10, 2) {
-				shot := s.line.HoldRedis(isScript, faultproxy.Nth(1))
-				rig.Await(t, "a script to hold", func() bool { return shot.Fired() > 0 })
-				s.goOn(1500 * time.Millisecond)
-				shot.Release()
-			}
-		}},
+		{name: "scripts done seconds after they timed out", gaps: true,
+			happen: func(t *testing.T, s *siege) {
+				for range rig.InFull(10, 2) {
+					shot := s.line.HoldRedis(isScript, faultproxy.Nth(1))
+					rig.Await(t, "a script to hold", func() bool { return shot.Fired() > 0 })
+					s.goOn(1500 * time.Millisecond)
+					shot.Release()
+				}
+			}},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
@@ -164,46 +175,42 @@ func (s *siege) redisSays(t *testing.T, field string) int {
 func (s *siege) awaitBeats(t *testing.T, beats int) {
 	t.Helper()
 	beat := func() int {
-		return rig.Count(t, s.DB, "SELECT coalesce(max(value), 0) FROM IMProxyMark WHERE name = 'beat:unread'")
+		return rig.Count(t, s.DB,
+			"SELECT coalesce(max(value), 0) FROM IMProxyMark WHERE name = 'beat:unread'")
 	}
 	enough := beat() + beats
-	rig.Await(t, "the proxies' look at Redis", func() bool { return beat() >= enough })
+	rig.Await(t, "the proxies' probes of Redis", func() bool { return beat() >= enough })
 }
 
 // under has a fault happen under load, and audits what it left.
 func (s *siege) under(t *testing.T, f redisFault) {
 	t.Helper()
 	s.Start(t)
-	s.load = load.NewCrash(t)
-	s.load.Sent.Gaps = f.gaps
-	s.Flushed, s.load.Unsure = f.loses, f.single
-	s.load.Prepare(t, s.Proxy(0))
-	var meanwhile, afterwards rig.Lap
+	profile := load.Crash()
+	profile.Unsure = f.single
+	s.load = load.New(s.Setup, profile)
+	s.load.Sent.Gaps, s.Flushed = f.gaps, f.loses
+	var meanwhile, afterwards string
 	var back time.Duration
-	s.load.Run(t, s.Setup, nil, func(ctx context.Context) {
+	s.load.Run(t, func(ctx context.Context) {
 		s.ctx = ctx
 		s.load.Await(ctx, rig.InFull(3000, 300))
-		s.load.Pace.Lap()
+		begun := time.Now()
 		f.happen(t, s)
-		meanwhile = s.load.Pace.Lap()
 		ended := time.Now()
-		s.load.Sent.Answered(bench.PairTalk(1, 2), rig.Submit(t, s.Dial(t, 1), rig.PairText(1, 2, "after "+f.name)))
+		meanwhile = s.load.Lap(begun, ended)
+		s.load.Sent.Answered(bench.PairTalk(1, 2),
+			rig.Submit(t, s.Dial(t, 1), rig.PairText(1, 2, "after "+f.name)))
 		back = time.Since(ended)
 		s.load.Await(ctx, rig.InFull(3000, 300))
-		afterwards = s.load.Pace.Lap()
+		afterwards = s.load.Lap(ended, time.Now())
 	})
-	quiet := time.Now()
-	if f.loses {
-		audit.Touch(t, s.Setup, s.load.Sent)
-	}
-	rows := audit.Check(t, s.Setup, s.load.Sent)
-	agreed := time.Since(quiet)
-	s.load.AuditUnread(t, s.Proxy(1), rows)
-	if n := s.load.Failed.Load(); n != 0 {
-		t.Errorf("%d messages were not answered", n)
-	}
-	audit.AuditResources(t, s.Setup)
+	s.load.Audit(t, f.loses)
+	audit.Resources(t, s.Setup)
 	t.Logf("afterwards %v", afterwards)
-	rig.Guarantee(t, "Redis: "+f.name, fmt.Sprint(meanwhile, "; ", s.load.Late.Load(), " refused for want of time, none otherwise"),
-		fmt.Sprintf("%v (a message answered); Redis agrees with the tables %v after the load", back.Round(time.Millisecond), agreed.Round(time.Millisecond)))
+	rig.Guarantee(t, "Redis: "+f.name,
+		fmt.Sprint(meanwhile, "; ", s.load.Tolerated(),
+			" refused for want of time, none otherwise"),
+		fmt.Sprintf("%v (a message answered); Redis agrees with the tables %v after the load",
+			back.Round(time.Millisecond), s.load.Agreed.Round(time.Millisecond)))
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// TestRedisFailovers has the sentinels make another server the master under load: asked to, and because it was killed.
-// What the old master had taken last and not passed on is lost with it.
+// TestRedisFailovers has the sentinels make another server the master under load: asked to, and
+// because it was killed. What the old master had taken last and not passed on is lost with it.
 func TestRedisFailovers(t *testing.T) {
 	for name, failover := range map[string]func(t *testing.T, g *servers.SentinelGroup){
 		"failed over by Sentinel": func(t *testing.T, g *servers.SentinelGroup) { g.Failover(t) },
@@ -30,23 +30,27 @@ func TestRedisFailovers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, group := rig.NewFleet(t), servers.Sentinel(t)
-			f.Conf.Redis = map[string]string{"sentinels": strings.Join(group.Addrs(), ";"), "sentinel_master": servers.MasterName}
+			f.Conf.Redis = map[string]string{"sentinels": strings.Join(group.Addrs(), ";"),
+				"sentinel_master": servers.MasterName}
 			s := newSiege(t, f)
-			s.under(t, redisFault{name: name, gaps: true, loses: true, happen: func(t *testing.T, s *siege) {
-				failover(t, group)
-				s.goOn(rig.InFull(10*time.Second, time.Second))
-				s.Fleet.Redis = rig.DialRedis(t, group.Master(t), 1)
-			}})
+			s.under(t, redisFault{name: name, gaps: true, loses: true,
+				happen: func(t *testing.T, s *siege) {
+					failover(t, group)
+					s.goOn(rig.InFull(10*time.Second, time.Second))
+					s.Fleet.Redis = rig.DialRedis(t, group.Master(t), 1)
+				}})
 		})
 	}
 }
 
-// TestRedisSlotsMoved moves the slots of busy keys to another node of a Cluster, and back, under load.
+// TestRedisSlotsMoved moves the slots of busy keys to another node of a Cluster, and back, under
+// load.
 func TestRedisSlotsMoved(t *testing.T) {
 	t.Parallel()
 	f, cluster := rig.NewFleet(t), servers.RedisCluster(t)
 	f.Conf.Redis = map[string]string{"cluster": strings.Join(cluster.Addrs(), ";")}
-	keys, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: cluster.Addrs(), DisableCache: true,
+	keys, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: cluster.Addrs(),
+		DisableCache:  true,
 		ClientSetInfo: rueidis.DisableClientSetInfo})
 	if err != nil {
 		t.Fatal(err)
@@ -54,16 +58,19 @@ func TestRedisSlotsMoved(t *testing.T) {
 	t.Cleanup(keys.Close)
 	f.Redis = rig.Redis{Client: keys}
 	s := newSiege(t, f)
-	s.under(t, redisFault{name: "slots of a Cluster moved", gaps: true, happen: func(t *testing.T, s *siege) {
-		for range rig.InFull(10, 1) {
-			for _, key := range []string{"msg_id_1", "unread_6001", fmt.Sprint("group_msg_id_", s.load.Groups[0]), "dbproxy:epoch:unread"} {
-				s.moveSlot(t, cluster, key)
+	s.under(t, redisFault{name: "slots of a Cluster moved", gaps: true,
+		happen: func(t *testing.T, s *siege) {
+			for range rig.InFull(10, 1) {
+				for _, key := range []string{"msg_id_1", "unread_6001",
+					fmt.Sprint("group_msg_id_", s.load.Groups[0]), "dbproxy:epoch:unread"} {
+					s.moveSlot(t, cluster, key)
+				}
 			}
-		}
-	}})
+		}})
 }
 
-// moveSlot moves the slot of a key to the next node, as redis-cli does, with some load at each step.
+// moveSlot moves the slot of a key to the next node, as redis-cli does, with some load at each
+// step.
 func (s *siege) moveSlot(t *testing.T, c *servers.Cluster, key string) {
 	t.Helper()
 	do := func(r *servers.Redis, args ...string) rueidis.RedisMessage {
@@ -88,7 +95,8 @@ func (s *siege) moveSlot(t *testing.T, c *servers.Cluster, key string) {
 		if len(names) == 0 {
 			break
 		}
-		c.Nodes[from].Do(t, "MIGRATE", c.Nodes[to].Host(), strconv.Itoa(c.Nodes[to].Port()), names[0], "0", "5000")
+		c.Nodes[from].Do(t, "MIGRATE", c.Nodes[to].Host(), strconv.Itoa(c.Nodes[to].Port()),
+			names[0], "0", "5000")
 		s.goOn(50 * time.Millisecond)
 	}
 	for _, i := range []int{to, from, 3 - to - from} {

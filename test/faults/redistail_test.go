@@ -14,9 +14,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
-// TestRedisLosesItsLast has Redis come back without the last it had taken, as it does after a crash, or a failover. Nobody
-// writes in those talks any more, and still they are counted again. Where it lost more than that, because the machine was
-// slow, the proxies notice, and fill what they are asked for: that is not what this test is about, and it tries again.
+// TestRedisLosesItsLast has Redis come back without the last it had taken, as it does after a
+// crash, or a failover. Nobody writes in those talks any more, and still they are counted again.
+// Where it lost more than that, because the machine was slow, the proxies notice, and fill what
+// they are asked for: that is not what this test is about, and it tries again.
 func TestRedisLosesItsLast(t *testing.T) {
 	t.Parallel()
 	const pairs = 20
@@ -27,7 +28,8 @@ func TestRedisLosesItsLast(t *testing.T) {
 	sent := audit.NewLedger()
 	clients := []*client.Client{w.Dial(t, 0), w.Dial(t, 1)}
 	say := func(i uint32, text string) {
-		sent.Answered(bench.PairTalk(i, 500+i), rig.Call[*impb.IMMsgData](t, clients[i%2], rig.PairText(i, 500+i, fmt.Sprint(text, " ", i))))
+		sent.Answered(bench.PairTalk(i, 500+i), rig.Call[*impb.IMMsgData](t, clients[i%2],
+			rig.PairText(i, 500+i, fmt.Sprint(text, " ", i))))
 	}
 	checkUnread := func(when string) {
 		for i := range uint32(pairs) {
@@ -38,7 +40,8 @@ func TestRedisLosesItsLast(t *testing.T) {
 		}
 	}
 	lostMore := func() int {
-		return strings.Count(w.Proxy(0).Log.String()+w.Proxy(1).Log.String(), "Redis and the records disagree")
+		return strings.Count(w.Proxy(0).Log.String()+w.Proxy(1).Log.String(),
+			"Redis and the records disagree")
 	}
 	for i := range uint32(pairs) {
 		say(1+i, "before")
@@ -54,17 +57,23 @@ func TestRedisLosesItsLast(t *testing.T) {
 		f.Redis = rig.DialRedis(t, redis, 1)
 		checkUnread("at once")
 		positions := audit.Positions(t, w)
-		rig.Await(t, "what Redis lost", func() bool { return lostMore() > known || audit.KeysDiffer(t, w, positions, false) == "" })
+		rig.Await(t, "what Redis lost", func() bool {
+			return lostMore() > known || audit.KeysDiffer(t, w, positions, false) == ""
+		})
 		if lostMore() == known {
 			rig.Guarantee(t, "Redis: back without the last it was told", "nothing",
-				fmt.Sprint("nothing; Redis agrees with the tables after ", time.Since(begun).Round(time.Millisecond)))
+				fmt.Sprint("nothing; Redis agrees with the tables after ",
+					time.Since(begun).Round(time.Millisecond)))
 			break
 		}
 		if try == 10 {
 			t.Fatal("Redis always lost more than the last")
 		}
 		audit.Touch(t, w, sent)
-		rig.Await(t, "what Redis lost", func() bool { audit.AskUnread(t, w); return audit.KeysDiffer(t, w, audit.Positions(t, w), false) == "" })
+		rig.Await(t, "what Redis lost", func() bool {
+			audit.AskUnread(t, w)
+			return audit.KeysDiffer(t, w, audit.Positions(t, w), false) == ""
+		})
 	}
 	audit.Check(t, w, sent)
 	checkUnread("in the end")

@@ -19,14 +19,17 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
-// TestAllPathsSlow has every answer of MySQL, Redis and msfs come 200 ms later, under load, and under more load than can
-// be served then. What cannot be done in time is refused in time, queues stay within their bounds, and nothing collapses.
+// TestAllPathsSlow has every answer of MySQL, Redis and msfs come 200 ms later, under load, and
+// under more load than can be served then. What cannot be done in time is refused in time, queues
+// stay within their bounds, and nothing collapses.
 func TestAllPathsSlow(t *testing.T) {
 	t.Parallel()
 	const longer = 100 * time.Millisecond // each way
 	f, redis := rig.NewRedisFleet(t)
 	observed(f)
-	toMySQL, toRedis, toMsfs := faultproxy.New(t, net.JoinHostPort(f.DB.Host, strconv.Itoa(f.DB.Port))), faultproxy.New(t, redis.Addr()), faultproxy.New(t, f.Files.Addr())
+	toMySQL, toRedis, toMsfs := faultproxy.New(t, net.JoinHostPort(f.DB.Host,
+		strconv.Itoa(f.DB.Port))), faultproxy.New(t, redis.Addr()),
+		faultproxy.New(t, f.Files.Addr())
 	f.Conf.MySQL.Host, f.Conf.MySQL.Port = hostPort(t, toMySQL.Addr())
 	host, port := hostPort(t, toRedis.Addr())
 	f.Conf.Redis = map[string]string{"host": host, "port": strconv.Itoa(port)}
@@ -47,10 +50,12 @@ func TestAllPathsSlow(t *testing.T) {
 const floodConns, floodPairs = 8, 10
 
 func floodText(i, k int, what string) *impb.IMMsgData {
-	return rig.PairText(uint32(20_000+i), uint32(30_000+k%floodPairs), fmt.Sprintf("%s %d %d", what, i, k))
+	return rig.PairText(uint32(20_000+i), uint32(30_000+k%floodPairs),
+		fmt.Sprintf("%s %d %d", what, i, k))
 }
 
-// flood sends far more messages at once than can be stored in time. Each must be answered, with an id or with none.
+// flood sends far more messages at once than can be stored in time. Each must be answered, with an
+// id or with none.
 func flood(t *testing.T, w *rig.Setup, messages int) {
 	t.Helper()
 	var mu sync.Mutex
@@ -61,7 +66,8 @@ func flood(t *testing.T, w *rig.Setup, messages int) {
 		for k := range messages / floodConns {
 			flood.Go(func() {
 				begun := time.Now()
-				answer, err := client.Call[*impb.IMMsgData](rig.Within(t), c, floodText(i, k, "flood"))
+				answer, err := client.Call[*impb.IMMsgData](rig.Within(t), c,
+					floodText(i, k, "flood"))
 				mu.Lock()
 				defer mu.Unlock()
 				slowest = max(slowest, time.Since(begun))
@@ -93,9 +99,9 @@ func flood(t *testing.T, w *rig.Setup, messages int) {
 	if stored == 0 {
 		t.Error("none of them was stored")
 	}
-	if slowest > load.LatestAnswer() {
+	if slowest > load.Faults().Latest {
 		t.Errorf("a message was answered after %v", slowest)
 	}
-	t.Logf("of %d messages at once %d were stored and %d refused, the last after %v; %d waited at most", messages, stored, refused,
-		slowest.Round(time.Millisecond), longest)
+	t.Logf("of %d messages at once %d were stored and %d refused, the last after %v; "+
+		"%d waited at most", messages, stored, refused, slowest.Round(time.Millisecond), longest)
 }

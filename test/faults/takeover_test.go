@@ -11,8 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/original"
 )
 
-// TestTakeOverLate has Redis not answer in time when a talk of an original server is taken over, and do what it was asked
-// for afterwards: what the original counted stays counted.
+// TestTakeOverLate has Redis not answer in time when a talk of an original server is taken over,
+// and do what it was asked for afterwards: what the original counted stays counted.
 func TestTakeOverLate(t *testing.T) {
 	t.Parallel()
 	f, redis := rig.NewRedisFleet(t)
@@ -26,14 +26,16 @@ func TestTakeOverLate(t *testing.T) {
 		m.Send(relation, 1, 2, "of an original")
 		m.SendGroup(g, 1, "of an original")
 	}
-	shot := line.HoldRedis(isScriptOn("unread_", strconv.Itoa(int(g))+"_im_group_msg"), faultproxy.Nth(1))
+	shot := line.HoldRedis(isScriptOn("unread_", strconv.Itoa(int(g))+"_im_group_msg"),
+		faultproxy.Nth(1))
 	ids := make(chan uint32, 2)
 	go func() { ids <- m.Say(rig.PairText(1, 2, "of the proxy")) }()
 	original.WantEqual(t, "id in the group", m.Say(rig.GroupText(1, g, "of the proxy")), 4)
 	original.WantEqual(t, "id", <-ids, 4)
 	shot.Release()
 	rig.Await(t, "all that is unread", func() bool {
-		pairs, groups := m.Number("HGET", "unread_2", "1"), m.Number("HGET", strconv.Itoa(int(g))+"_im_group_msg", "count")
+		pairs, groups := m.Number("HGET", "unread_2", "1"),
+			m.Number("HGET", strconv.Itoa(int(g))+"_im_group_msg", "count")
 		return pairs == 4 && groups == 4
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// throughMySQL makes a place whose proxies reach the server through a fault proxy.
+// throughMySQL makes a setup whose proxies reach the server through a fault proxy.
 func throughMySQL(t *testing.T, server *servers.DatabaseServer) (*rig.Setup, *faultproxy.Proxy) {
 	t.Helper()
 	f, _ := rig.NewRedisFleetOn(t, server)
@@ -40,16 +40,17 @@ func hostPort(t *testing.T, addr string) (host string, port int) {
 	return host, port
 }
 
-// through has load on a place while a fault comes and goes; it is over when fault returns. Then service must be back by
-// itself; what was told and what is stored are audited; and a line for docs/guarantees.md is logged.
-func through(t *testing.T, w *rig.Setup, name string, fault func(ctx context.Context)) *load.Faults {
+// through has load on a setup while a fault comes and goes; it is over when fault returns. Then
+// service must be back by itself; what was told and what is stored are audited; and a line for
+// docs/guarantees.md is logged.
+func through(t *testing.T, w *rig.Setup, name string, fault func(ctx context.Context)) *load.Load {
 	t.Helper()
 	w.Start(t)
-	l := load.NewFaults(t, w)
+	l := load.New(w, load.Faults())
 	l.Around(t, fault)
 	l.Guarantee(t, name)
-	l.Audit(t)
-	audit.AuditResources(t, w)
+	l.Audit(t, true)
+	audit.Resources(t, w)
 	return l
 }
 

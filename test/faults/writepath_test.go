@@ -38,20 +38,25 @@ var writeSteps = []writeStep{
 }
 
 func isSettling(query string) bool {
-	return strings.Contains(query, "INSERT INTO IMProxyCommit") && strings.HasSuffix(query, ",NULL)")
+	return strings.Contains(query, "INSERT INTO IMProxyCommit") &&
+		strings.HasSuffix(query, ",NULL)")
 }
 
 // isScriptOn matches the scripts that change a key with one of these prefixes.
 func isScriptOn(prefixes ...string) func(args []string) bool {
 	return func(args []string) bool {
-		return strings.HasPrefix(args[0], "EVAL") && slices.ContainsFunc(args, func(arg string) bool {
-			return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(arg, p) })
-		})
+		return strings.HasPrefix(args[0], "EVAL") &&
+			slices.ContainsFunc(args, func(arg string) bool {
+				return slices.ContainsFunc(prefixes, func(p string) bool {
+					return strings.HasPrefix(arg, p)
+				})
+			})
 	}
 }
 
-// TestWritePath has every step of storing messages fail under load: the step itself is not done, or it is done and nobody
-// says so. The proxy is killed at once or a while after, started again, and what is stored is audited.
+// TestWritePath has every step of storing messages fail under load: the step itself is not done, or
+// it is done and nobody says so. The proxy is killed at once or a while after, started again, and
+// what is stored is audited.
 func TestWritePath(t *testing.T) {
 	t.Parallel()
 	for i, step := range writeSteps {
@@ -59,10 +64,11 @@ func TestWritePath(t *testing.T) {
 			t.Parallel()
 			w, between := throughBoth(t)
 			w.Start(t)
-			l := load.NewFaults(t, w)
+			l := load.New(w, load.Faults())
 			l.Reconnect, l.Enough = true, 60
 			for k, stored := range []bool{false, true} {
-				for _, atOnce := range rig.InFull([]bool{false, true, false, true}, []bool{(i+k)%2 == 1}) {
+				for _, atOnce := range rig.InFull([]bool{false, true, false, true},
+					[]bool{(i+k)%2 == 1}) {
 					l.Around(t, func(ctx context.Context) {
 						between.fail(ctx, t, step, stored)
 						if !atOnce {
@@ -70,14 +76,16 @@ func TestWritePath(t *testing.T) {
 						}
 						w.Proxy(0).Kill()
 						w.Start(t)
-						l.FindProxies()
+						l.Find()
 					})
-					name := step.name + map[bool]string{false: " cut before it arrived", true: " cut after it was done"}[stored]
-					l.Guarantee(t, name+map[bool]string{false: ", proxy killed later", true: ", proxy killed at once"}[atOnce])
-					l.Audit(t)
+					name := step.name + map[bool]string{false: " cut before it arrived",
+						true: " cut after it was done"}[stored]
+					l.Guarantee(t, name+map[bool]string{false: ", proxy killed later",
+						true: ", proxy killed at once"}[atOnce])
+					l.Audit(t, true)
 				}
 			}
-			audit.AuditResources(t, w)
+			audit.Resources(t, w)
 		})
 	}
 }
@@ -106,7 +114,7 @@ func (b wires) fail(ctx context.Context, t *testing.T, step writeStep, stored bo
 	}
 }
 
-// throughBoth makes a place whose proxies reach MySQL and Redis through fault proxies.
+// throughBoth makes a setup whose proxies reach MySQL and Redis through fault proxies.
 func throughBoth(t *testing.T) (*rig.Setup, wires) {
 	t.Helper()
 	f, redis := rig.NewRedisFleet(t)

@@ -1,7 +1,8 @@
-// Grammar reads SQL statements, a JSON array of texts, and says which of them are no MySQL: it writes, for each of its
-// grammars by name, an object of complaints by statement. The grammars are TiDB's, which is that of MySQL and not of
-// MariaDB, and Vitess', which is what vtgate understands. It is a module of its own, so that what it needs is none of
-// the proxy's business; internal/records runs it in a test.
+// Grammar reads SQL statements, a JSON array of texts, and says which of them are no MySQL: it
+// writes, for each of its grammars by name, an object of complaints by statement. The grammars are
+// TiDB's, which is that of MySQL and not of MariaDB, and Vitess', which is what vtgate understands.
+// It is a module of its own, so that what it needs is none of the proxy's business;
+// internal/records runs it in a test.
 package main
 
 import (

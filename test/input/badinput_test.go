@@ -16,7 +16,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 )
 
-// TestBrokenLengths sends frame lengths that cannot be: that connection is closed, the others are not touched.
+// TestBrokenLengths sends frame lengths that cannot be: that connection is closed, the others are
+// not touched.
 func TestBrokenLengths(t *testing.T) {
 	p := rig.Start(t, rig.NewStore(t))
 	other := rig.Dial(t, p)
@@ -27,7 +28,8 @@ func TestBrokenLengths(t *testing.T) {
 			header := pdu.Frame{Command: 0x0301}.Append(nil)
 			binary.BigEndian.PutUint32(header, length)
 			// What was glued before it is answered.
-			glued := rig.FrameOf(t, &impb.IMQueryPushShieldReq{UserId: proto.Uint32(1)}, 2).Append(nil)
+			glued := rig.FrameOf(t, &impb.IMQueryPushShieldReq{UserId: proto.Uint32(1)},
+				2).Append(nil)
 			w.Put(t, append(glued, header...))
 			if f, err := w.Next(rig.Within(t)); err != nil || f.Seq != 2 {
 				t.Errorf("the frame glued before it: %v, %v", f, err)
@@ -80,8 +82,8 @@ func TestUnknownCommands(t *testing.T) {
 	rig.CheckServed(t, rig.Dial(t, p))
 }
 
-// TestBrokenBodies sends every request with each required field missing, with every enum out of range, and cut short.
-// None is answered except the login, with no more than code 2 and its words.
+// TestBrokenBodies sends every request with each required field missing, with every enum out of
+// range, and cut short. None is answered except the login, with no more than code 2 and its words.
 func TestBrokenBodies(t *testing.T) { rig.OnStores(t, sendBrokenBodies) }
 
 func sendBrokenBodies(t *testing.T, w *rig.Setup) {
@@ -93,7 +95,8 @@ func sendBrokenBodies(t *testing.T, w *rig.Setup) {
 			seq := uint16(1)
 			for what, body := range brokenBodies(t, e) {
 				seq++
-				w.Put(t, pdu.Frame{Service: e.Service, Command: e.Command, Seq: seq, Body: body}.Append(nil))
+				w.Put(t, pdu.Frame{Service: e.Service, Command: e.Command, Seq: seq,
+					Body: body}.Append(nil))
 				if e.Command == 0x0703 {
 					checkFailedLogin(t, w, seq)
 				}
@@ -133,11 +136,13 @@ func brokenBodies(t *testing.T, e catalog.Entry) map[string][]byte {
 					continue
 				}
 				bodies[fmt.Sprintf("with %s %d", f.Name(), n)] = protowire.AppendVarint(
-					protowire.AppendTag(without[:len(without):len(without)], f.Number(), protowire.VarintType), n)
+					protowire.AppendTag(without[:len(without):len(without)], f.Number(),
+						protowire.VarintType), n)
 			}
 		}
 	}
-	if len(bodies) > 2 { // something is required, so the empty body is broken, and so are bodies that are cut
+	// something is required, so the empty body is broken, and so are bodies that are cut
+	if len(bodies) > 2 {
 		bodies["empty"] = nil
 		bodies["cut"] = full[:len(full)-1]
 	}
@@ -158,26 +163,28 @@ func checkFailedLogin(t *testing.T, w *rig.Wire, seq uint16) {
 	}
 }
 
-// TestOptionalEnumOutOfRange sends a token for a platform that there is not: it counts as absent, so the bare token is
-// stored and not pushed to.
+// TestOptionalEnumOutOfRange sends a token for a platform that there is not: it counts as absent,
+// so the bare token is stored and not pushed to.
 func TestOptionalEnumOutOfRange(t *testing.T) {
 	rig.OnStores(t, func(t *testing.T, at *rig.Setup) {
 		at.Start(t)
 		w := rig.Connect(t, at.Proxy(0))
-		req := &impb.IMDeviceTokenReq{UserId: proto.Uint32(1), DeviceToken: proto.String("token"), ClientType: new(impb.ClientType(99))}
+		req := &impb.IMDeviceTokenReq{UserId: proto.Uint32(1), DeviceToken: proto.String("token"),
+			ClientType: new(impb.ClientType(99))}
 		w.Put(t, rig.FrameOf(t, req, 1).Append(nil))
 		if f, err := w.Next(rig.Within(t)); err != nil || f.Command != 0x0109 || f.Seq != 1 {
 			t.Fatalf("got %v, %v", f, err)
 		}
-		tokens := rig.Call[*impb.IMGetDeviceTokenRsp](t, at.Dial(t, 0), &impb.IMGetDeviceTokenReq{UserId: []uint32{1}})
+		tokens := rig.Call[*impb.IMGetDeviceTokenRsp](t, at.Dial(t, 0),
+			&impb.IMGetDeviceTokenReq{UserId: []uint32{1}})
 		if len(tokens.GetUserTokenInfo()) != 0 {
 			t.Errorf("got %v", tokens)
 		}
 	})
 }
 
-// filled returns a request with every required field set to something plausible: user 1 of seed.sql and group 1, user 2
-// on the other side, the first value of each enum.
+// filled returns a request with every required field set to something plausible: user 1 of seed.sql
+// and group 1, user 2 on the other side, the first value of each enum.
 func filled(example proto.Message) proto.Message {
 	req := catalog.New(example)
 	m := req.ProtoReflect()

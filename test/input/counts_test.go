@@ -12,8 +12,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
-// TestAbsurdCounts asks for as much as a request can name: each is answered, or the log says why not, and the others
-// are served meanwhile.
+// TestAbsurdCounts asks for as much as a request can name: each is answered, or the log says why
+// not, and the others are served meanwhile.
 func TestAbsurdCounts(t *testing.T) { rig.OnStores(t, absurdCounts) }
 
 func absurdCounts(t *testing.T, at *rig.Setup) {
@@ -31,7 +31,8 @@ func absurdCounts(t *testing.T, at *rig.Setup) {
 	}
 	versions := make([]*impb.GroupVersionInfo, many)
 	for i := range versions {
-		versions[i] = &impb.GroupVersionInfo{GroupId: proto.Uint32(uint32(i + 1)), Version: proto.Uint32(0)}
+		versions[i] = &impb.GroupVersionInfo{GroupId: proto.Uint32(uint32(i + 1)),
+			Version: proto.Uint32(0)}
 	}
 	one := proto.Uint32(1)
 	for _, req := range []proto.Message{
@@ -39,9 +40,14 @@ func absurdCounts(t *testing.T, at *rig.Setup) {
 		rig.Page(1, rig.Pair, 2, 4294967295, 4294967295),
 		rig.UsersInfo(1, ids...),
 		rig.NewGroup(2, ids...),
-		&impb.IMGroupChangeMemberReq{UserId: one, ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD.Enum(), GroupId: &g, MemberIdList: ids},
-		&impb.IMGroupChangeMemberReq{UserId: one, ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL.Enum(), GroupId: &g, MemberIdList: ids[10:]},
-		&impb.IMGetMsgByIdReq{UserId: one, SessionType: rig.Pair.Enum(), SessionId: proto.Uint32(2), MsgIdList: ids},
+		&impb.IMGroupChangeMemberReq{UserId: one,
+			ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD.Enum(), GroupId: &g,
+			MemberIdList: ids},
+		&impb.IMGroupChangeMemberReq{UserId: one,
+			ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL.Enum(), GroupId: &g,
+			MemberIdList: ids[10:]},
+		&impb.IMGetMsgByIdReq{UserId: one, SessionType: rig.Pair.Enum(), SessionId: proto.Uint32(2),
+			MsgIdList: ids},
 		&impb.IMGroupGetShieldReq{GroupId: &g, UserId: ids},
 		&impb.IMGetDeviceTokenReq{UserId: ids},
 		&impb.IMGroupInfoListReq{UserId: one, GroupVersionList: versions},
@@ -70,7 +76,7 @@ func absurdCounts(t *testing.T, at *rig.Setup) {
 	checkGroupStands(t, p, g)
 }
 
-// checkCounts looks at how much an answer has.
+// checkCounts checks how much an answer has.
 func checkCounts(t *testing.T, answer proto.Message, messages, many int) {
 	t.Helper()
 	got, want := 0, 0
@@ -94,7 +100,8 @@ func checkCounts(t *testing.T, answer proto.Message, messages, many int) {
 // checkGroupStands sees that a group is still one that can be written to.
 func checkGroupStands(t *testing.T, p *harness.Proxy, g uint32) {
 	t.Helper()
-	if id := rig.Call[*impb.IMMsgData](t, rig.Dial(t, p), rig.GroupText(1, g, "still here")).GetMsgId(); id != 1 {
+	if id := rig.Call[*impb.IMMsgData](t, rig.Dial(t, p),
+		rig.GroupText(1, g, "still here")).GetMsgId(); id != 1 {
 		t.Errorf("a message to the group got id %d", id)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/original"
 )
 
-// TestForksMessagesAreCounted has a fork beside the proxy store messages of its own types, counted in
-// Redis as all are.
+// TestForksMessagesAreCounted has a fork beside the proxy store messages of its own types, counted
+// in Redis as all are.
 func TestForksMessagesAreCounted(t *testing.T) {
 	t.Parallel()
 	m := original.NewMixed(t)
@@ -43,7 +43,8 @@ func TestForksMessagesAreCounted(t *testing.T) {
 	m.WantPage(1, rig.Pair, 2)
 	answer = rig.Call[*impb.IMUnreadMsgCntRsp](t, m.Client, rig.Unread(1))
 	original.WantEqual(t, "the total without the pair", int(answer.GetTotalCnt()), 2)
-	original.WantEqual(t, "the id of the message that revives it", int(m.Say(rig.PairText(1, 2, "b"))), 3)
+	original.WantEqual(t, "the id of the message that revives it",
+		int(m.Say(rig.PairText(1, 2, "b"))), 3)
 	m.WantPage(1, rig.Pair, 2, "3 b", "1 a")
 	m.WantUnread(1, 2, rig.Pair, 2)
 }
@@ -70,7 +71,8 @@ func TestTypesThatMayPass(t *testing.T) {
 		o.exec("UPDATE IMGroup SET type=78 WHERE id=?", other)
 
 		var shown []string
-		for _, m := range rig.MustAsk[*impb.IMGetMsgListRsp](t, c, rig.Page(2, rig.Group, g, 0, 10)).GetMsgList() {
+		for _, m := range rig.MustAsk[*impb.IMGetMsgListRsp](t, c,
+			rig.Page(2, rig.Group, g, 0, 10)).GetMsgList() {
 			shown = append(shown, fmt.Sprint(string(m.GetMsgData()), " ", int32(m.GetMsgType())))
 		}
 		if want := []string{"b 78", "a 17"}; !slices.Equal(shown, want) {
@@ -92,8 +94,8 @@ func TestTypesThatMayPass(t *testing.T) {
 	})
 }
 
-// TestNamesThatMySQLCannotCompare has tables in the character set of old installers, and somebody log
-// in whose name it lacks: nobody has it, and no failure is counted or logged.
+// TestNamesThatMySQLCannotCompare has tables in the character set of old installers, and somebody
+// log in whose name it lacks: nobody has it, and no failure is counted or logged.
 func TestNamesThatMySQLCannotCompare(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
@@ -106,7 +108,8 @@ func TestNamesThatMySQLCannotCompare(t *testing.T) {
 	login := func(name string, want uint32) {
 		t.Helper()
 		password := client.WirePassword("alice-secret")
-		answer := rig.MustAsk[*impb.IMValidateRsp](t, c, &impb.IMValidateReq{UserName: &name, Password: &password})
+		answer := rig.MustAsk[*impb.IMValidateRsp](t, c,
+			&impb.IMValidateReq{UserName: &name, Password: &password})
 		original.WantEqual(t, "the result of "+name, answer.GetResultCode(), want)
 		original.WantEqual(t, "the name", answer.GetUserName(), name)
 	}
@@ -119,7 +122,8 @@ func TestNamesThatMySQLCannotCompare(t *testing.T) {
 	m.Post(file)
 	m.Post(&impb.IMFileDelOfflineReq{FromUserId: file.FromUserId, ToUserId: file.ToUserId,
 		TaskId: proto.String("task😀")})
-	files := rig.MustAsk[*impb.IMFileHasOfflineRsp](t, c, &impb.IMFileHasOfflineReq{UserId: file.ToUserId})
+	files := rig.MustAsk[*impb.IMFileHasOfflineRsp](t, c,
+		&impb.IMFileHasOfflineReq{UserId: file.ToUserId})
 	original.WantEqual(t, "files that wait", len(files.GetOfflineFileList()), 1)
 	for _, line := range p.Log.Lines() {
 		if line.Level == "ERROR" || line.Message == "failed" {

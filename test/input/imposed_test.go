@@ -36,8 +36,9 @@ func byInit(name, statement, probe, imposed string) setting {
 // byServer is a server that does not listen to what clients say they speak.
 func byServer(charset string) setting {
 	return setting{
-		name:  "a server in " + charset,
-		args:  []string{"--skip-character-set-client-handshake", "--character-set-server=" + charset},
+		name: "a server in " + charset,
+		args: []string{"--skip-character-set-client-handshake",
+			"--character-set-server=" + charset},
 		probe: "SELECT @@character_set_client", imposed: charset,
 	}
 }
@@ -62,7 +63,8 @@ var manners = []setting{
 		"@@tx_read_only", "1"),
 	byInit("collation", "SET NAMES utf8mb4 COLLATE utf8mb4_uca1400_ai_ci",
 		"@@collation_connection", "utf8mb4_uca1400_ai_ci"),
-	{name: "a server with another collation", args: []string{"--collation-server=utf8mb4_general_ci"},
+	{name: "a server with another collation",
+		args:  []string{"--collation-server=utf8mb4_general_ci"},
 		probe: "SELECT @@collation_server", imposed: "utf8mb4_general_ci"},
 	{name: "no prepared statements", args: []string{"--init-connect=SET NAMES gbk"},
 		probe: "SELECT @@character_set_client", imposed: "gbk",

@@ -1,5 +1,5 @@
-// Package input tests what others write: broken frames, hostile texts, absurd counts, and rows that no proxy
-// would have stored.
+// Package input tests what others write: broken frames, hostile texts, absurd counts, and rows that
+// no proxy would have stored.
 package input
 
 import (

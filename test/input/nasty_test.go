@@ -41,9 +41,9 @@ var nastyTexts = append([]nastyText{
 }, injections()...)
 
 // injections are texts that do harm where the server takes the bytes of UTF-8 for another character
-// set. There the last byte of the first character makes one character with the backslash that is put
-// before a quote, so that the quote ends the text: that of 中 in big5 and gbk, that of Á in sjis and
-// cp932. Of bytes that are no UTF-8 few are tried, as the log does not say the same often.
+// set. There the last byte of the first character makes one character with the backslash that is
+// put before a quote, so that the quote ends the text: that of 中 in big5 and gbk, that of Á in sjis
+// and cp932. Of bytes that are no UTF-8 few are tried, as the log does not say the same often.
 func injections() (texts []nastyText) {
 	for _, lead := range []string{"中", "Á"} {
 		for _, rest := range []string{
@@ -62,16 +62,19 @@ func injections() (texts []nastyText) {
 		}
 	}
 	return append(texts,
-		nastyText{"a lead byte of gbk", "\xbf' OR 1=1 #"}, nastyText{"one of sjis", "\x81' OR 1=1 #"})
+		nastyText{"a lead byte of gbk", "\xbf' OR 1=1 #"},
+		nastyText{"one of sjis", "\x81' OR 1=1 #"})
 }
 
 // TestNastyTexts puts every nasty text in every text field of every request, and has administrators
-// use those that they may. Each request is answered, or the log says why it was not; the connection,
-// the store and the other connections are as before; no log has a text; and all servers have in their
-// tables what the embedded store has, which knows no character sets.
+// use those that they may. Each request is answered, or the log says why it was not; the
+// connection, the store and the other connections are as before; no log has a text; and all servers
+// have in their tables what the embedded store has, which knows no character sets.
 func TestNastyTexts(t *testing.T) {
 	var wanted contents
-	t.Run(rig.Embedded.Name, func(t *testing.T) { wanted = nastyTextsEverywhere(t, rig.Embedded.At(t)) })
+	t.Run(rig.Embedded.Name, func(t *testing.T) {
+		wanted = nastyTextsEverywhere(t, rig.Embedded.At(t))
+	})
 	if wanted == nil {
 		t.FailNow()
 	}
@@ -86,7 +89,8 @@ func TestNastyTexts(t *testing.T) {
 func nastyTextsEverywhere(t *testing.T, w *rig.Setup) contents {
 	w.Start(t, "--log-level", "debug")
 	p, other, db := w.Proxy(0), w.Dial(t, 0), w.DB
-	if g := rig.Call[*impb.IMGroupCreateRsp](t, other, rig.NewGroup(1, 1, 2, 3)).GetGroupId(); g != 1 {
+	if g := rig.Call[*impb.IMGroupCreateRsp](t, other,
+		rig.NewGroup(1, 1, 2, 3)).GetGroupId(); g != 1 {
 		t.Fatalf("the first group is %d", g)
 	}
 	tables := "SELECT count(*) FROM sqlite_schema"
@@ -98,7 +102,8 @@ func nastyTextsEverywhere(t *testing.T, w *rig.Setup) contents {
 		for _, req := range variants(e) {
 			fields := req.ProtoReflect().Descriptor().Fields()
 			for i := range fields.Len() {
-				if f := fields.Get(i); f.Kind() == protoreflect.StringKind || f.Kind() == protoreflect.BytesKind {
+				if f := fields.Get(i); f.Kind() == protoreflect.StringKind ||
+					f.Kind() == protoreflect.BytesKind {
 					for _, n := range nastyTexts {
 						tryText(t, p, e, req, f, n.what, n.text)
 					}
@@ -122,7 +127,8 @@ func nastyTextsEverywhere(t *testing.T, w *rig.Setup) contents {
 	}
 	if w.Data != "" {
 		var sound string
-		if err := db.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&sound); err != nil || sound != "ok" {
+		if err := db.QueryRowContext(t.Context(),
+			"PRAGMA integrity_check").Scan(&sound); err != nil || sound != "ok" {
 			t.Errorf("integrity check: %s, %v", sound, err)
 		}
 	}
@@ -134,7 +140,7 @@ func nastyTextsEverywhere(t *testing.T, w *rig.Setup) contents {
 	return readContents(t, w)
 }
 
-// fit is whether a text may be stored where there is room for so many bytes.
+// fit is whether a text may be stored where so many bytes may stand.
 func fit(text string, bytes int) bool {
 	return utf8.ValidString(text) && !strings.ContainsRune(text, 0) && len(text) <= bytes
 }
@@ -153,7 +159,10 @@ func variants(e catalog.Entry) []proto.Message {
 }
 
 // tryText sends one nasty request on a connection of its own.
-func tryText(t *testing.T, p *harness.Proxy, e catalog.Entry, example proto.Message, f protoreflect.FieldDescriptor, what, text string) {
+func tryText(
+	t *testing.T, p *harness.Proxy, e catalog.Entry, example proto.Message,
+	f protoreflect.FieldDescriptor, what, text string,
+) {
 	t.Helper()
 	req := proto.Clone(example)
 	if f.Name() == "user_name" { // the log names who is refused a login
@@ -195,9 +204,12 @@ func tryText(t *testing.T, p *harness.Proxy, e catalog.Entry, example proto.Mess
 	}
 }
 
-// checkEcho sees that an answer has what is echoed, byte for byte: attach_data, the name of a login, a message's data;
-// and that a message is not said to be stored when its text cannot be.
-func checkEcho(t *testing.T, name string, e catalog.Entry, req proto.Message, f protoreflect.FieldDescriptor, answer pdu.Frame) {
+// checkEcho sees that an answer has what is echoed, byte for byte: attach_data, the name of a
+// login, a message's data; and that a message is not said to be stored when its text cannot be.
+func checkEcho(
+	t *testing.T, name string, e catalog.Entry, req proto.Message, f protoreflect.FieldDescriptor,
+	answer pdu.Frame,
+) {
 	t.Helper()
 	if e.Answer == nil || answer.Command != e.AnswerCommand || answer.Seq != 1 {
 		t.Errorf("%s: answered by command 0x%04x", name, answer.Command)
@@ -208,17 +220,21 @@ func checkEcho(t *testing.T, name string, e catalog.Entry, req proto.Message, f 
 		t.Errorf("%s: %v", name, err)
 		return
 	}
-	if echo := got.ProtoReflect().Descriptor().Fields().ByName(f.Name()); echo != nil && (f.Name() == "attach_data" ||
-		f.Name() == "user_name" || f.Name() == "msg_data" || f.Name() == "group_name") {
+	if echo := got.ProtoReflect().Descriptor().Fields().ByName(f.Name()); echo != nil &&
+		(f.Name() == "attach_data" ||
+			f.Name() == "user_name" || f.Name() == "msg_data" || f.Name() == "group_name") {
 		want, came := req.ProtoReflect().Get(f), got.ProtoReflect().Get(echo)
 		if !want.Equal(came) {
 			t.Errorf("%s: the answer has %.60q, not %.60q", name, came.String(), want.String())
 		}
 	}
 	if m, ok := got.(*impb.IMMsgData); ok {
-		text := m.GetMsgType() == impb.MsgType_MSG_TYPE_SINGLE_TEXT || m.GetMsgType() == impb.MsgType_MSG_TYPE_GROUP_TEXT
-		unfit := len(m.GetMsgData()) <= 4 && !text || text && (bytes.ContainsRune(m.GetMsgData(), 0) || !bytes.Equal(bytes.ToValidUTF8(m.GetMsgData(), nil), m.GetMsgData()) ||
-			len([]rune(string(m.GetMsgData()))) > 4096)
+		text := m.GetMsgType() == impb.MsgType_MSG_TYPE_SINGLE_TEXT ||
+			m.GetMsgType() == impb.MsgType_MSG_TYPE_GROUP_TEXT
+		unfit := len(m.GetMsgData()) <= 4 && !text || text &&
+			(bytes.ContainsRune(m.GetMsgData(), 0) ||
+				!bytes.Equal(bytes.ToValidUTF8(m.GetMsgData(), nil), m.GetMsgData()) ||
+				len([]rune(string(m.GetMsgData()))) > 4096)
 		if stored := m.GetMsgId() != 0; stored == unfit {
 			t.Errorf("%s: message id %d", name, m.GetMsgId())
 		}
@@ -247,7 +263,8 @@ func storeText(t *testing.T, c *client.Client, text string) {
 	t.Helper()
 	id := rig.Call[*impb.IMMsgData](t, c, rig.PairText(1, 2, text)).GetMsgId()
 	list := rig.Call[*impb.IMGetMsgByIdRsp](t, c, &impb.IMGetMsgByIdReq{
-		UserId: proto.Uint32(2), SessionType: rig.Pair.Enum(), SessionId: proto.Uint32(1), MsgIdList: []uint32{id},
+		UserId: proto.Uint32(2), SessionType: rig.Pair.Enum(), SessionId: proto.Uint32(1),
+		MsgIdList: []uint32{id},
 	}).GetMsgList()
 	if len(list) != 1 || string(list[0].GetMsgData()) != text {
 		t.Errorf("message: %v", list)
@@ -270,30 +287,36 @@ func storeText(t *testing.T, c *client.Client, text string) {
 	create.GroupName, create.GroupAvatar = &text, &text
 	g := rig.Call[*impb.IMGroupCreateRsp](t, c, create).GetGroupId()
 	groups := rig.Call[*impb.IMGroupInfoListRsp](t, c, &impb.IMGroupInfoListReq{
-		UserId: proto.Uint32(1), GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &g, Version: proto.Uint32(0)}},
+		UserId: proto.Uint32(1), GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &g,
+			Version: proto.Uint32(0)}},
 	}).GetGroupInfoList()
 	if len(groups) != 1 || groups[0].GetGroupName() != text || groups[0].GetGroupAvatar() != text {
 		t.Errorf("group: %v", groups)
 	}
 
-	token := &impb.IMDeviceTokenReq{UserId: proto.Uint32(3), DeviceToken: &text, ClientType: impb.ClientType_CLIENT_TYPE_ANDROID.Enum()}
+	token := &impb.IMDeviceTokenReq{UserId: proto.Uint32(3), DeviceToken: &text,
+		ClientType: impb.ClientType_CLIENT_TYPE_ANDROID.Enum()}
 	rig.Call[*impb.IMDeviceTokenRsp](t, c, token)
-	tokens := rig.Call[*impb.IMGetDeviceTokenRsp](t, c, &impb.IMGetDeviceTokenReq{UserId: []uint32{3}}).GetUserTokenInfo()
+	tokens := rig.Call[*impb.IMGetDeviceTokenRsp](t, c,
+		&impb.IMGetDeviceTokenReq{UserId: []uint32{3}}).GetUserTokenInfo()
 	if len(tokens) != 1 || tokens[0].GetToken() != text {
 		t.Errorf("token: %v", tokens)
 	}
 
 	m := original.Beside(t, nil, c)
-	m.Post(&impb.IMFileAddOfflineReq{FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(4), TaskId: &text,
+	m.Post(&impb.IMFileAddOfflineReq{FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(4),
+		TaskId:   &text,
 		FileName: &text, FileSize: proto.Uint32(1)})
 	files := func() []*impb.OfflineFileInfo {
 		list := &impb.IMFileHasOfflineReq{UserId: proto.Uint32(4)}
 		return rig.Call[*impb.IMFileHasOfflineRsp](t, c, list).GetOfflineFileList()
 	}
-	if list := files(); len(list) != 1 || list[0].GetTaskId() != text || list[0].GetFileName() != text {
+	if list := files(); len(list) != 1 || list[0].GetTaskId() != text ||
+		list[0].GetFileName() != text {
 		t.Errorf("file: %v", list)
 	}
-	m.Post(&impb.IMFileDelOfflineReq{FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(4), TaskId: &text})
+	m.Post(&impb.IMFileDelOfflineReq{FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(4),
+		TaskId: &text})
 	if list := files(); len(list) != 0 {
 		t.Errorf("removed file: %v", list)
 	}

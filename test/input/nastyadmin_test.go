@@ -19,7 +19,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
-// command runs a command of administrators on the place.
+// command runs a command of administrators on the setup's store.
 func command(t *testing.T, w *rig.Setup, stdin string, args ...string) (string, error) {
 	t.Helper()
 	where := []string{"--data", w.Data}

@@ -34,7 +34,7 @@ func TestOddRowsHideNoOthers(t *testing.T) {
 		g := rig.Call[*impb.IMGroupCreateRsp](t, c, rig.NewGroup(1, 1, 2, 3)).GetGroupId()
 		rig.Submit(t, c, rig.GroupText(2, g, "good"))
 		if w.Fleet != nil {
-			o.loosenMySQL() // now, as a start looks at the columns
+			o.loosenMySQL() // now, as a start checks the columns
 		}
 		o.put(g)
 		for _, q := range oddQuestions(g) {
@@ -48,10 +48,13 @@ func TestOddRowsHideNoOthers(t *testing.T) {
 				t.Errorf("%T lacks what is good: %.3000v", answer, answer)
 			}
 		}
-		for command, want := range map[string]string{"user list": "alice", "user list --json": "alice",
-			"department list": "Engineering", "group list": "group", "group show " + fmt.Sprint(g): "group",
-			"tail --once": "#50"} {
-			if out := administer(t, w, "", strings.Fields(command)...); !strings.Contains(out, want) {
+		for command, want := range map[string]string{"user list": "alice",
+			"user list --json": "alice",
+			"department list":  "Engineering", "group list": "group",
+			"group show " + fmt.Sprint(g): "group",
+			"tail --once":                 "#50"} {
+			if out := administer(t, w, "", strings.Fields(command)...); !strings.Contains(out,
+				want) {
 				t.Errorf("%s lacks %q:\n%.2000s", command, want, out)
 			}
 		}
@@ -59,7 +62,8 @@ func TestOddRowsHideNoOthers(t *testing.T) {
 		if !strings.Contains(out, "messages of a type that is not told to peers") {
 			t.Errorf("the doctor says %.2000s, %v", out, err)
 		}
-		for want, m := range []*impb.IMMsgData{rig.PairText(2, 1, "after"), rig.GroupText(2, g, "after")} {
+		for want, m := range []*impb.IMMsgData{rig.PairText(2, 1, "after"),
+			rig.GroupText(2, g, "after")} {
 			if id := rig.Submit(t, c, m).GetMsgId(); id == 0 {
 				t.Errorf("message %d is not stored", want)
 			}
@@ -67,7 +71,7 @@ func TestOddRowsHideNoOthers(t *testing.T) {
 	})
 }
 
-// odd is a place whose tables have odd rows.
+// odd is a setup whose tables have odd rows.
 type odd struct {
 	*testing.T
 	*rig.Setup
@@ -100,7 +104,8 @@ func (o *odd) openSQLite() {
 func (o *odd) loosenSQLite() {
 	o.Helper()
 	o.exec("PRAGMA writable_schema=ON")
-	o.exec("UPDATE sqlite_schema SET sql=replace(sql,' NOT NULL','') WHERE name NOT LIKE 'IMProxy%'")
+	o.exec(
+		"UPDATE sqlite_schema SET sql=replace(sql,' NOT NULL','') WHERE name NOT LIKE 'IMProxy%'")
 	o.exec("PRAGMA writable_schema=RESET")
 }
 
@@ -140,8 +145,8 @@ var (
 	oddTexts   = []any{nil, "\xff\xfe", "", "\xe4\xb8"}
 )
 
-// each inserts row, once for each odd value of each of its columns; SQLite takes some more. Each time
-// it then calls put with the row's id, unless that is nil.
+// each inserts row, once for each odd value of each of its columns; SQLite takes some more. Each
+// time it then calls put with the row's id, unless that is nil.
 func (o odd) each(table string, row map[string]any, put func(id int64)) {
 	o.Helper()
 	columns := slices.Sorted(maps.Keys(row))
@@ -176,27 +181,37 @@ func (o odd) each(table string, row map[string]any, put func(id int64)) {
 func (o odd) put(g uint32) {
 	o.Helper()
 	relation := rig.Count(o.T, o.db, "SELECT id FROM IMRelationShip WHERE smallId=1 AND bigId=2")
-	o.each("IMUser", map[string]any{"sex": 1, "name": "odd", "domain": "", "nick": "", "password": "",
-		"salt": "", "phone": "", "email": "", "avatar": "", "departId": 1, "status": 0, "created": 1,
+	o.each("IMUser", map[string]any{"sex": 1, "name": "odd", "domain": "", "nick": "",
+		"password": "",
+		"salt":     "", "phone": "", "email": "", "avatar": "", "departId": 1, "status": 0,
+		"created": 1,
 		"updated": 1400000000, "push_shield_status": 0, "sign_info": ""}, nil)
-	o.each("IMDepart", map[string]any{"departName": "odd", "priority": 1, "parentId": 0, "status": 0,
+	o.each("IMDepart", map[string]any{"departName": "odd", "priority": 1, "parentId": 0,
+		"status":  0,
 		"created": 1, "updated": 1400000005}, nil)
-	o.each("IMRecentSession", map[string]any{"userId": 1, "peerId": 3, "type": 1, "status": 0, "created": 1,
+	o.each("IMRecentSession", map[string]any{"userId": 1, "peerId": 3, "type": 1, "status": 0,
+		"created": 1,
 		"updated": 1400000005}, nil)
 	o.each("IMRelationShip", map[string]any{"smallId": 1, "bigId": 4, "status": 0, "created": 1,
 		"updated": 1}, nil)
-	o.each("IMGroupMember", map[string]any{"groupId": int64(g), "userId": 8, "status": 0, "created": 1,
+	o.each("IMGroupMember", map[string]any{"groupId": int64(g), "userId": 8, "status": 0,
+		"created": 1,
 		"updated": 1}, nil)
-	o.each("IMGroup", map[string]any{"name": "odd", "avatar": "", "creator": 1, "type": 1, "userCnt": 1,
-		"status": 0, "version": 1, "lastChated": 1, "updated": 1, "created": 1}, func(id int64) {
-		o.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (?,1,0,1,1)", id)
+	o.each("IMGroup", map[string]any{"name": "odd", "avatar": "", "creator": 1, "type": 1,
+		"userCnt": 1,
+		"status":  0, "version": 1, "lastChated": 1, "updated": 1, "created": 1}, func(id int64) {
+		o.exec(
+			"INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (?,1,0,1,1)",
+			id)
 	})
-	o.each("IMTransmitFile", map[string]any{"fromId": 2, "toId": 1, "fileName": "odd", "taskId": "odd",
-		"size": 1, "status": 0, "created": 1, "updated": 1}, nil)
+	o.each("IMTransmitFile", map[string]any{"fromId": 2, "toId": 1, "fileName": "odd",
+		"taskId": "odd",
+		"size":   1, "status": 0, "created": 1, "updated": 1}, nil)
 	o.exec("INSERT INTO IMTransmitFile (fromId,toId,fileName,taskId,size,status,created,updated)" +
 		" VALUES (2,1,'good','good',1,0,1,1)")
-	message := map[string]any{"relateId": relation, "fromId": 2, "toId": 1, "msgId": 50, "content": "odd",
-		"type": 1, "status": 0, "created": 1, "updated": 1}
+	message := map[string]any{"relateId": relation, "fromId": 2, "toId": 1, "msgId": 50,
+		"content": "odd",
+		"type":    1, "status": 0, "created": 1, "updated": 1}
 	pairs := fmt.Sprint("IMMessage_", relation%8)
 	o.each(pairs, message, nil)
 	grouped := maps.Clone(message)
@@ -206,9 +221,11 @@ func (o odd) put(g uint32) {
 	grouped["groupId"], grouped["userId"] = int64(g), 2
 	o.each(fmt.Sprint("IMGroupMessage_", g%8), grouped, nil)
 	message["type"] = 2
-	o.each("IMAudio", map[string]any{"fromId": 2, "toId": 1, "path": "nowhere", "size": 1, "duration": 7,
-		"created": 1}, func(id int64) {
-		o.exec("INSERT INTO "+pairs+" (relateId,fromId,toId,msgId,content,type,status,created,updated)"+
+	o.each("IMAudio", map[string]any{"fromId": 2, "toId": 1, "path": "nowhere", "size": 1,
+		"duration": 7,
+		"created":  1}, func(id int64) {
+		o.exec("INSERT INTO "+pairs+
+			" (relateId,fromId,toId,msgId,content,type,status,created,updated)"+
 			" VALUES (?,2,1,60,?,2,0,1,1)", relation, fmt.Sprint(id))
 	})
 }
@@ -273,42 +290,55 @@ func oddQuestions(g uint32) []oddQuestion {
 		{&impb.IMValidateReq{UserName: proto.String("odd"), Password: &password},
 			func(a proto.Message) bool { return a.(*impb.IMValidateRsp).GetResultCode() == 1 }},
 		{rig.UsersInfo(1, ids...),
-			func(a proto.Message) bool { return alice(a.(*impb.IMUsersInfoRsp).GetUserInfoList()) }},
+			func(a proto.Message) bool {
+				return alice(
+					a.(*impb.IMUsersInfoRsp).GetUserInfoList())
+			}},
 		{&impb.IMAllUserReq{UserId: one, LatestUpdateTime: new(uint32)}, all},
 		{&impb.IMAllUserReq{UserId: one, LatestUpdateTime: one}, all},
-		{&impb.IMDepartmentReq{UserId: one, LatestUpdateTime: new(uint32)}, func(a proto.Message) bool {
-			return slices.ContainsFunc(a.(*impb.IMDepartmentRsp).GetDeptList(),
-				func(d *impb.DepartInfo) bool { return d.GetDeptName() == "Engineering" })
-		}},
+		{&impb.IMDepartmentReq{UserId: one, LatestUpdateTime: new(uint32)},
+			func(a proto.Message) bool {
+				return slices.ContainsFunc(a.(*impb.IMDepartmentRsp).GetDeptList(),
+					func(d *impb.DepartInfo) bool { return d.GetDeptName() == "Engineering" })
+			}},
 		{&impb.IMRecentContactSessionReq{UserId: one, LatestUpdateTime: new(uint32)},
 			func(a proto.Message) bool {
 				return len(a.(*impb.IMRecentContactSessionRsp).GetContactSessionList()) >= 1
 			}},
 		{rig.Unread(1),
-			func(a proto.Message) bool { return len(a.(*impb.IMUnreadMsgCntRsp).GetUnreadinfoList()) == 2 }},
+			func(a proto.Message) bool {
+				return len(
+					a.(*impb.IMUnreadMsgCntRsp).GetUnreadinfoList()) == 2
+			}},
 		{rig.Page(1, rig.Pair, 2, 0, 1000), listed},
 		{rig.Page(1, rig.Group, g, 0, 1000), listed},
 		{rig.Page(1, rig.Pair, 2, 40, 1000), listed},
 		{byID(rig.Pair, 2), found},
 		{byID(rig.Group, g), found},
-		{&impb.IMGetLatestMsgIdReq{UserId: one, SessionType: rig.Pair.Enum(), SessionId: proto.Uint32(2)},
-			func(a proto.Message) bool { return a.(*impb.IMGetLatestMsgIdRsp).GetLatestMsgId() > 0 }},
+		{&impb.IMGetLatestMsgIdReq{UserId: one, SessionType: rig.Pair.Enum(),
+			SessionId: proto.Uint32(2)},
+			func(a proto.Message) bool {
+				return a.(*impb.IMGetLatestMsgIdRsp).GetLatestMsgId() > 0
+			}},
 		{&impb.IMNormalGroupListReq{UserId: one}, func(a proto.Message) bool {
 			return slices.ContainsFunc(a.(*impb.IMNormalGroupListRsp).GetGroupVersionList(),
 				func(v *impb.GroupVersionInfo) bool { return v.GetGroupId() == g })
 		}},
-		{&impb.IMGroupInfoListReq{UserId: one, GroupVersionList: groups}, func(a proto.Message) bool {
-			return slices.ContainsFunc(a.(*impb.IMGroupInfoListRsp).GetGroupInfoList(),
-				func(i *impb.GroupInfo) bool {
-					return i.GetGroupId() == g && len(i.GetGroupMemberList()) >= 3
-				})
-		}},
+		{&impb.IMGroupInfoListReq{UserId: one, GroupVersionList: groups},
+			func(a proto.Message) bool {
+				return slices.ContainsFunc(a.(*impb.IMGroupInfoListRsp).GetGroupInfoList(),
+					func(i *impb.GroupInfo) bool {
+						return i.GetGroupId() == g && len(i.GetGroupMemberList()) >= 3
+					})
+			}},
 		{&impb.IMGroupGetShieldReq{GroupId: &g, UserId: ids[:8]},
 			func(a proto.Message) bool {
 				return len(a.(*impb.IMGroupGetShieldRsp).GetShieldStatusList()) == 8
 			}},
 		{&impb.IMQueryPushShieldReq{UserId: one},
-			func(a proto.Message) bool { return a.(*impb.IMQueryPushShieldRsp).GetResultCode() == 0 }},
+			func(a proto.Message) bool {
+				return a.(*impb.IMQueryPushShieldRsp).GetResultCode() == 0
+			}},
 		{&impb.IMFileHasOfflineReq{UserId: one}, func(a proto.Message) bool {
 			return slices.ContainsFunc(a.(*impb.IMFileHasOfflineRsp).GetOfflineFileList(),
 				func(f *impb.OfflineFileInfo) bool { return f.GetTaskId() == "good" })

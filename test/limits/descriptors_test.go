@@ -25,7 +25,8 @@ func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	rig.OnStores(t, func(t *testing.T, w *rig.Setup) {
 		t.Parallel()
-		o := harness.Options{Data: w.Data, Wrap: limited(72), Args: []string{"--admin", "127.0.0.1:0"}}
+		o := harness.Options{Data: w.Data, Wrap: limited(72),
+			Args: []string{"--admin", "127.0.0.1:0"}}
 		limit := "--max-connections" // a data directory has no keys
 		if w.Fleet != nil {
 			o.Config = rig.WriteConfig(t, w.Fleet.Conf)
@@ -54,14 +55,17 @@ func TestFewDescriptors(t *testing.T) {
 		crowd(t, p.Addr, 100)
 		rig.Await(t, "/readyz says what becomes of one more", func() bool {
 			said := rig.AdminPage(t, p, "/readyz")
-			return strings.Contains(said, "one more takes the place of one that asked nothing for 2m0s, or is refused; raise "+
-				limit+", or run another proxy") && strings.Contains(said, "does, or raise "+limit+`"`)
+			return strings.Contains(said,
+				"one more takes the place of one that asked nothing for 2m0s, or is refused; "+
+					"raise "+limit+", or run another proxy") &&
+				strings.Contains(said, "does, or raise "+limit+`"`)
 		})
 		crowd(t, listening.Text("admin"), 100)
 		const messages = 30
 		for i := range messages {
 			sound := fmt.Sprint("\x00\x00\x00\x07sound ", i)
-			if rig.Submit(t, c, rig.Message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2, sound)).GetMsgId() == 0 {
+			if rig.Submit(t, c, rig.Message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1, 2,
+				sound)).GetMsgId() == 0 {
 				t.Fatal("a voice message is not stored")
 			}
 			rig.SendText(t, c, fmt.Sprint("text ", i))
@@ -95,7 +99,7 @@ func crowd(t *testing.T, addr string, n int) {
 	}
 }
 
-// wantNoWrongCause looks for what a lack of descriptors must not be taken for.
+// wantNoWrongCause finds what a lack of descriptors must not be taken for.
 func wantNoWrongCause(t *testing.T, said string) {
 	t.Helper()
 	for _, wrong := range []string{
@@ -123,8 +127,10 @@ func TestTooFewDescriptors(t *testing.T) {
 			cmd := exec.CommandContext(rig.Within(t), argv[0], append(argv[1:], where...)...)
 			out, err := cmd.CombinedOutput()
 			said := string(out)
-			if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(said, "ulimit -n") {
-				t.Errorf("with %d descriptors it ends with %v and says:\n%s", n, cmd.ProcessState, said)
+			if err == nil || cmd.ProcessState.ExitCode() != 1 ||
+				!strings.Contains(said, "ulimit -n") {
+				t.Errorf("with %d descriptors it ends with %v and says:\n%s", n, cmd.ProcessState,
+					said)
 			}
 			_, last, _ := strings.Cut("\n"+said, "\ndbproxy: ")
 			wantNoWrongCause(t, last)
@@ -150,7 +156,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		rig.Await(t, "the log says so", func() bool {
 			say()
 			text := p.Log.String()
-			return strings.Contains(text, "too many open files") && strings.Contains(text, "ulimit -n")
+			return strings.Contains(text, "too many open files") &&
+				strings.Contains(text, "ulimit -n")
 		})
 		wantNoWrongCause(t, p.Log.String())
 		allow(t, p, 1000)

@@ -19,20 +19,26 @@ import (
 // floods are small requests, the i-th of a connection. Many connections ask them ceaselessly, and
 // take the answers.
 var floods = map[string]func(conn, i uint32) proto.Message{
-	"people":     func(uint32, uint32) proto.Message { return rig.UsersInfo(1, 1, 2) },
-	"unread":     func(_, i uint32) proto.Message { return rig.Unread(1 + i) },
-	"logins":     func(conn, i uint32) proto.Message { return login(fmt.Sprintf("x-%d-%d", conn, i), "wrong") },
-	"groups":     func(_, i uint32) proto.Message { return &impb.IMNormalGroupListReq{UserId: new(1 + i)} },
+	"people": func(uint32, uint32) proto.Message { return rig.UsersInfo(1, 1, 2) },
+	"unread": func(_, i uint32) proto.Message { return rig.Unread(1 + i) },
+	"logins": func(conn, i uint32) proto.Message {
+		return login(fmt.Sprintf("x-%d-%d", conn, i), "wrong")
+	},
+	"groups": func(_, i uint32) proto.Message {
+		return &impb.IMNormalGroupListReq{UserId: new(1 + i)}
+	},
 	"signatures": func(conn, i uint32) proto.Message { return signature(1000+100*conn+i, "x") },
 	"one talk":   func(uint32, uint32) proto.Message { return rig.PairText(5, 8, "x") },
-	"many talks": func(conn, i uint32) proto.Message { return rig.PairText(1000+i, 2000+conn, "x") },
+	"many talks": func(conn, i uint32) proto.Message {
+		return rig.PairText(1000+i, 2000+conn, "x")
+	},
 }
 
 func signature(user uint32, text string) *impb.IMChangeSignInfoReq {
 	return &impb.IMChangeSignInfoReq{UserId: &user, SignInfo: &text}
 }
 
-// flooders is how many connections flood, and inFlight how many requests each has under way.
+// flooders is how many connections flood, and inFlight how many of each are pending.
 func flooders() int {
 	if rig.UnderRace { // the machine would have no time left for others
 		return 20
@@ -43,7 +49,7 @@ func flooders() int {
 const inFlight = 16
 
 // flood has connections ask, until the returned function is called. Every other one asks as much as
-// it may have under way, takes the answers and begins anew on another connection.
+// may be pending, takes the answers and begins anew on another connection.
 func flood(t *testing.T, p *harness.Proxy, ask func(conn, i uint32) proto.Message) (end func()) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -111,7 +117,8 @@ func askFor(t *testing.T, addr string, frames [][]byte, stop <-chan struct{}, on
 func (p *polite) smallRound() {
 	p.t.Helper()
 	for _, req := range []proto.Message{
-		rig.UsersInfo(1, 1), rig.Unread(2), login("bob", "wrong"), rig.PairText(3, 4, "hello"), signature(3, "me"),
+		rig.UsersInfo(1, 1), rig.Unread(2), login("bob", "wrong"), rig.PairText(3, 4, "hello"),
+		signature(3, "me"),
 	} {
 		p.ask(req)
 	}
@@ -127,7 +134,8 @@ func TestPolitePeersBesideFloods(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				old := newPolite(t, p)
 				end := flood(t, p, ask)
-				defer awaitMetric(t, p, "dbproxy_requests_in_flight 0\n") // all is over once they are gone
+				// all is over once they are gone
+				defer awaitMetric(t, p, "dbproxy_requests_in_flight 0\n")
 				defer end()
 				for until := time.Now().Add(peers.Wait / 2); time.Now().Before(until); {
 					old.smallRound()

@@ -72,7 +72,7 @@ func (p *polite) ask(req proto.Message) pdu.Frame {
 	return f
 }
 
-// round looks somebody up, sends messages, small ones and one with much attach data, and reads the
+// round asks for somebody, sends messages, small ones and one with much attach data, and reads the
 // largest page.
 func (p *polite) round() {
 	p.t.Helper()
@@ -121,7 +121,8 @@ func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end 
 	attached := rig.PairText(5, 6, "x")
 	attached.AttachData = make([]byte, 16_000_000)
 	large := rig.FrameOf(t, attached, 1).Append(nil)
-	askAll := rig.FrameOf(t, &impb.IMAllUserReq{UserId: new(uint32(1)), LatestUpdateTime: new(uint32(0))}, 1).Append(nil)
+	askAll := rig.FrameOf(t, &impb.IMAllUserReq{UserId: new(uint32(1)),
+		LatestUpdateTime: new(uint32(0))}, 1).Append(nil)
 	askPage := rig.FrameOf(t, rig.Page(1, rig.Pair, 2, 0, 4294967295), 1).Append(nil)
 	pages := func(n int) func(*harness.Proxy, string) func() {
 		return func(p *harness.Proxy, from string) func() {
@@ -178,7 +179,9 @@ func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end 
 		"twenty dribble":      dribble(20),
 		"two hundred dribble": dribble(200),
 		"forty send half of a frame": func(p *harness.Proxy, from string) func() {
-			return hogs(t, p, from, 40, func(c net.Conn) { peers.Push(c, peers.Begun(16<<20, 8<<20), 1) })
+			return hogs(t, p, from, 40, func(c net.Conn) {
+				peers.Push(c, peers.Begun(16<<20, 8<<20), 1)
+			})
 		},
 	}
 }
@@ -193,7 +196,8 @@ func TestPolitePeersBesideHogs(t *testing.T) {
 	for name, begin := range hogCases(t) {
 		t.Run(name, func(t *testing.T) {
 			end := begin(p, theirs)
-			defer awaitMetric(t, p, "dbproxy_requests_in_flight 0\n") // all is over once they are gone
+			// all is over once they are gone
+			defer awaitMetric(t, p, "dbproxy_requests_in_flight 0\n")
 			defer end()
 			politely(t, p, 1)
 		})
@@ -203,7 +207,7 @@ func TestPolitePeersBesideHogs(t *testing.T) {
 	}
 }
 
-// TestHogsAreNamed looks whether operators are told who holds most, and that peers are held up.
+// TestHogsAreNamed checks that operators are told who holds most, and that peers are held up.
 func TestHogsAreNamed(t *testing.T) {
 	p := rig.Start(t, rig.NewStore(t), "--admin", "127.0.0.1:0")
 	fillTalk(t, p)
@@ -213,7 +217,8 @@ func TestHogsAreNamed(t *testing.T) {
 			end := hogCases(t)[name](p, theirs)
 			defer end()
 			awaitPeers(t, p, func(c peersCheck) bool {
-				return c.State == "doubtful" && strings.Contains(c.Text, theirs+" holds most memory")
+				return c.State == "doubtful" && strings.Contains(c.Text,
+					theirs+" holds most memory")
 			})
 			awaitMetric(t, p, fmt.Sprintf(`dbproxy_budget_most_bytes{address=%q} `, theirs))
 			_, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {

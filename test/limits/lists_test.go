@@ -35,7 +35,8 @@ func fill(t *testing.T, w *rig.Setup) *sql.DB {
 	if w.Fleet != nil {
 		return w.DB
 	}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.Data, "dbproxy.db")+"?_pragma=busy_timeout(60000)")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.Data, "dbproxy.db")+
+		"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,11 +67,16 @@ func hire(t *testing.T, db *sql.DB, from, n int) {
 	t.Helper()
 	var rows [][]any
 	for i := from; i < from+n; i++ {
-		rows = append(rows, []any{i, fmt.Sprintf("user-%d", i), fmt.Sprintf("张伟 %d", i), fmt.Sprintf("user-%d@example.com", i),
-			fmt.Sprintf("http://files.example.com:8700/g0/000/000/14/%020d_%07d.jpg", i, i), strings.Repeat("我", 30)})
+		rows = append(rows, []any{i, fmt.Sprintf("user-%d", i), fmt.Sprintf("张伟 %d", i),
+			fmt.Sprintf("user-%d@example.com", i),
+			fmt.Sprintf("http://files.example.com:8700/g0/000/000/14/%020d_%07d.jpg", i, i),
+			strings.Repeat("我", 30)})
 	}
-	insertMany(t, db, "INSERT INTO IMUser (id,name,nick,domain,phone,email,avatar,departId,sex,password,salt,created,updated,"+
-		"push_shield_status,sign_info,status) VALUES ", "(?,?,?,'','13800000000',?,?,1,1,'','',1,1700000000,0,?,0)", rows)
+	insertMany(t, db,
+		"INSERT INTO IMUser "+
+			"(id,name,nick,domain,phone,email,avatar,departId,sex,password,salt,created,updated,"+
+			"push_shield_status,sign_info,status) VALUES ",
+		"(?,?,?,'','13800000000',?,?,1,1,'','',1,1700000000,0,?,0)", rows)
 }
 
 // TestEverybodyIsTold has peers ask for all 30,000 people of a company, several at once, beside one
@@ -111,7 +117,8 @@ func TestEverybodyIsTold(t *testing.T) {
 // everybody asks for all people, whose ids must be those.
 func everybody(t *testing.T, c *client.Client, want []uint32) {
 	begun := time.Now()
-	all, err := rig.Ask[*impb.IMAllUserRsp](rig.Within(t), c, &impb.IMAllUserReq{UserId: new(uint32(1)), LatestUpdateTime: new(uint32(0))})
+	all, err := rig.Ask[*impb.IMAllUserRsp](rig.Within(t), c,
+		&impb.IMAllUserReq{UserId: new(uint32(1)), LatestUpdateTime: new(uint32(0))})
 	if err != nil {
 		t.Error(err)
 		return
@@ -127,13 +134,15 @@ func everybody(t *testing.T, c *client.Client, want []uint32) {
 			return
 		}
 	}
-	if last := users[len(users)-1]; last.GetUserTel() != "13800000000" || last.GetSignInfo() != strings.Repeat("我", 30) {
+	if last := users[len(users)-1]; last.GetUserTel() != "13800000000" ||
+		last.GetSignInfo() != strings.Repeat("我", 30) {
 		t.Errorf("the last is %v", last)
 	}
 	if at := all.GetLatestUpdateTime(); at < 1700000000 {
 		t.Errorf("the latest change is told as of %d", at)
 	}
-	t.Logf("%d people in %d bytes after %v", len(users), proto.Size(all), time.Since(begun).Round(time.Millisecond))
+	t.Logf("%d people in %d bytes after %v", len(users), proto.Size(all),
+		time.Since(begun).Round(time.Millisecond))
 }
 
 func queryIDs(t *testing.T, db *sql.DB, query string, args ...any) (ids []uint32) {
@@ -189,13 +198,19 @@ func (l longLists) fill(t *testing.T, db *sql.DB) {
 	for i := range manyMembers - 1 {
 		members = append(members, []any{firstGroup, 300_000_000 + i})
 	}
-	insertMany(t, db, "INSERT INTO IMDepart (id,departName,priority,parentId,status,created,updated) VALUES ",
+	insertMany(t, db,
+		"INSERT INTO IMDepart (id,departName,priority,parentId,status,created,updated) VALUES ",
 		"(?,?,?,0,0,1,1600000000)", departments)
-	insertMany(t, db, "INSERT INTO IMTransmitFile (fromId,toId,fileName,taskId,size,status,updated,created) VALUES ",
+	insertMany(t, db,
+		"INSERT INTO IMTransmitFile (fromId,toId,fileName,taskId,size,status,updated,created) "+
+			"VALUES ",
 		"(1,2,?,?,7,0,1,1)", files)
-	insertMany(t, db, "INSERT INTO IMGroup (id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created)"+
-		" VALUES ", "(?,?,?,3,1,0,0,1,0,1,1)", groups)
-	insertMany(t, db, "INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES ", "(?,?,0,1,1)", members)
+	insertMany(t, db,
+		"INSERT INTO IMGroup "+
+			"(id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created)"+
+			" VALUES ", "(?,?,?,3,1,0,0,1,0,1,1)", groups)
+	insertMany(t, db, "INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES ",
+		"(?,?,0,1,1)", members)
 }
 
 // groupsRequest asks for the groups.
@@ -225,19 +240,25 @@ func TestListsAreWhole(t *testing.T) {
 		}).GetDeptList()); got < lists.departments() {
 			t.Errorf("%d of %d departments", got, lists.departments())
 		}
-		if got := rig.MustAsk[*impb.IMFileHasOfflineRsp](t, c, &impb.IMFileHasOfflineReq{UserId: new(uint32(2))}).GetOfflineFileList(); len(got) != lists.files() {
-			t.Errorf("%d of %d offline files", len(got), lists.files())
+		files := rig.MustAsk[*impb.IMFileHasOfflineRsp](t, c,
+			&impb.IMFileHasOfflineReq{UserId: new(uint32(2))}).GetOfflineFileList()
+		if len(files) != lists.files() {
+			t.Errorf("%d of %d offline files", len(files), lists.files())
 		}
 		groups := int(lists.groups())
-		infos := rig.MustAsk[*impb.IMGroupInfoListRsp](t, c, lists.groupsRequest()).GetGroupInfoList()
+		infos := rig.MustAsk[*impb.IMGroupInfoListRsp](t, c,
+			lists.groupsRequest()).GetGroupInfoList()
 		if len(infos) != groups || len(infos[groups-1].GetGroupMemberList()) != manyMembers {
 			t.Errorf("%d of %d groups", len(infos), groups)
 		}
-		if own := rig.MustAsk[*impb.IMNormalGroupListRsp](t, c, &impb.IMNormalGroupListReq{UserId: new(uint32(3))}); len(own.GetGroupVersionList()) != groups {
-			t.Errorf("%d of %d groups of a user", len(own.GetGroupVersionList()), groups)
+		own := rig.MustAsk[*impb.IMNormalGroupListRsp](t, c,
+			&impb.IMNormalGroupListReq{UserId: new(uint32(3))}).GetGroupVersionList()
+		if len(own) != groups {
+			t.Errorf("%d of %d groups of a user", len(own), groups)
 		}
 		news := rig.MustAsk[*impb.IMUnreadMsgCntRsp](t, c, rig.Unread(9))
-		if list := news.GetUnreadinfoList(); len(list) != talks || string(list[talks-1].GetLatestMsgData()) != long {
+		if list := news.GetUnreadinfoList(); len(list) != talks ||
+			string(list[talks-1].GetLatestMsgData()) != long {
 			t.Errorf("%d of %d unread talks", len(list), talks)
 		}
 	})
@@ -266,7 +287,8 @@ func TestAnswersAboveMaxFrame(t *testing.T) {
 		} {
 			notSent(t, p, req)
 		}
-		users := rig.Call[*impb.IMUsersInfoRsp](t, c, rig.UsersInfo(1, 100_001, 100_002)).GetUserInfoList()
+		users := rig.Call[*impb.IMUsersInfoRsp](t, c,
+			rig.UsersInfo(1, 100_001, 100_002)).GetUserInfoList()
 		if len(users) != 2 {
 			t.Errorf("%d of two people are told", len(users))
 		}
@@ -276,7 +298,8 @@ func TestAnswersAboveMaxFrame(t *testing.T) {
 			if begin > 1 {
 				begin--
 			}
-			msgs := rig.MustAsk[*impb.IMGetMsgListRsp](t, c, rig.Page(1, rig.Pair, 2, begin, 1000)).GetMsgList()
+			msgs := rig.MustAsk[*impb.IMGetMsgListRsp](t, c,
+				rig.Page(1, rig.Pair, 2, begin, 1000)).GetMsgList()
 			if len(msgs) == 0 {
 				t.Fatalf("the page from %d on is empty", begin)
 			}
@@ -290,8 +313,8 @@ func TestAnswersAboveMaxFrame(t *testing.T) {
 	})
 }
 
-// notSent asks for something that is too long: nothing is answered, the log says at level ERROR that
-// MaxFrame is too low, it is counted, and the connection goes on.
+// notSent asks for something that is too long: nothing is answered, the log says at level ERROR
+// that MaxFrame is too low, it is counted, and the connection goes on.
 func notSent(t *testing.T, p *harness.Proxy, req proto.Message) {
 	t.Helper()
 	w := rig.Connect(t, p)
@@ -306,7 +329,8 @@ func notSent(t *testing.T, p *harness.Proxy, req proto.Message) {
 	if reason := line.Text("reason"); !strings.Contains(reason, "raise MaxFrame to ") {
 		t.Errorf("of %s the log says %s", name, line.Raw)
 	}
-	awaitMetric(t, p, fmt.Sprintf("dbproxy_requests_total{command=%q,outcome=\"too_long\"} 1", name))
+	awaitMetric(t, p, fmt.Sprintf("dbproxy_requests_total{command=%q,outcome=\"too_long\"} 1",
+		name))
 	w.Put(t, rig.FrameOf(t, rig.UsersInfo(1, 1), 2).Append(nil))
 	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
 	defer cancel()

@@ -18,7 +18,8 @@ import (
 
 // login is a try to log in; password is as typed.
 func login(name, password string) *impb.IMValidateReq {
-	return &impb.IMValidateReq{UserName: &name, Password: proto.String(client.WirePassword(password))}
+	return &impb.IMValidateReq{UserName: &name,
+		Password: proto.String(client.WirePassword(password))}
 }
 
 // TestALockedNameStaysSoInAFlood locks a name out on the embedded store, has thousands of made-up
@@ -32,7 +33,8 @@ func TestALockedNameStaysSoInAFlood(t *testing.T) {
 		t.Helper()
 		answer := rig.Call[*impb.IMValidateRsp](t, c, login("alice", "alice-secret"))
 		if answer.GetResultCode() != want {
-			t.Fatalf("the right password is answered with %d, want %d", answer.GetResultCode(), want)
+			t.Fatalf("the right password is answered with %d, want %d", answer.GetResultCode(),
+				want)
 		}
 	}
 	code(0)
@@ -50,7 +52,8 @@ func TestALockedNameStaysSoInAFlood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rows, most := rig.Count(t, db, "SELECT COUNT(*) FROM IMProxyFailure"), 500*(2+int(took/time.Second)); rows > most {
+	if rows, most := rig.Count(t, db, "SELECT COUNT(*) FROM IMProxyFailure"),
+		500*(2+int(took/time.Second)); rows > most {
 		t.Errorf("%d rows after %v; at most %d were expected", rows, took, most)
 	}
 	if err := db.Close(); err != nil {
@@ -59,7 +62,8 @@ func TestALockedNameStaysSoInAFlood(t *testing.T) {
 
 	c = rig.Dial(t, rig.Start(t, data))
 	code(6)
-	said, err := harness.Run(rig.Within(t), rig.Binary, "", "user", "unlock", "alice", "--data", data)
+	said, err := harness.Run(rig.Within(t), rig.Binary, "", "user", "unlock", "alice", "--data",
+		data)
 	if err != nil || !strings.HasPrefix(said, "user 1 (alice): unlocked") {
 		t.Errorf("%q, %v", said, err)
 	}
@@ -70,17 +74,19 @@ func TestALockedNameStaysSoInAFlood(t *testing.T) {
 func failLogins(t *testing.T, c *client.Client, names int) {
 	t.Helper()
 	var all sync.WaitGroup
-	room := make(chan struct{}, 500)
+	slots := make(chan struct{}, 500)
 	for i := range names {
-		room <- struct{}{}
+		slots <- struct{}{}
 		all.Add(1)
-		err := c.Start(rig.Within(t), login(fmt.Sprint("nobody ", i), "a guess"), func(answer proto.Message, err error) {
-			if rsp, ok := answer.(*impb.IMValidateRsp); err != nil || !ok || rsp.GetResultCode() != 1 {
-				t.Errorf("name %d: %v, %v", i, answer, err)
-			}
-			<-room
-			all.Done()
-		})
+		err := c.Start(rig.Within(t), login(fmt.Sprint("nobody ", i), "a guess"),
+			func(answer proto.Message, err error) {
+				if rsp, ok := answer.(*impb.IMValidateRsp); err != nil || !ok ||
+					rsp.GetResultCode() != 1 {
+					t.Errorf("name %d: %v, %v", i, answer, err)
+				}
+				<-slots
+				all.Done()
+			})
 		if err != nil {
 			t.Fatal(err)
 		}

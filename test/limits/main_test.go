@@ -1,5 +1,5 @@
-// Package limits tests what bounds a proxy: hogs and floods beside polite peers, memory, descriptors, and lists
-// that are longer than a frame.
+// Package limits tests what bounds a proxy: hogs and floods beside polite peers, memory,
+// descriptors, and lists that are longer than a frame.
 package limits
 
 import (

@@ -22,8 +22,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
-// TestAnnouncedAndNotSent has 32 connections announce frames of 16 MiB and send little of them: neither is their memory
-// taken, nor do they keep the others out.
+// TestAnnouncedAndNotSent has 32 connections announce frames of 16 MiB and send little of them:
+// neither is their memory taken, nor do they keep the others out.
 func TestAnnouncedAndNotSent(t *testing.T) {
 	const conns, announced, sent = 32, 16 << 20, 64 << 10
 	p := rig.Start(t, rig.NewStore(t))
@@ -49,13 +49,14 @@ func TestAnnouncedAndNotSent(t *testing.T) {
 		}
 	}
 	if closed > 0 {
-		t.Errorf("the others were not served before %d of the %d connections were closed", closed, conns)
+		t.Errorf("the others were not served before %d of the %d connections were closed", closed,
+			conns)
 	}
 	rig.CheckMemory(t, p, 128<<20)
 }
 
-// TestAnswersNotTaken has a client ask for large pages, thousands of them, and read none of the answers: the proxy
-// stops reading it before its memory grows, and serves the others.
+// TestAnswersNotTaken has a client ask for large pages, thousands of them, and read none of the
+// answers: the proxy stops reading it before its memory grows, and serves the others.
 func TestAnswersNotTaken(t *testing.T) {
 	const requests = 20_000 // of 1 KiB; their answers would have 8 GB
 	p := rig.Start(t, rig.NewStore(t))
@@ -89,8 +90,8 @@ func TestAnswersNotTaken(t *testing.T) {
 	rig.CheckMemory(t, p, 400<<20)
 }
 
-// TestLargeAnswersAtOnce has many connections ask for the largest answers at the same time, and read them. What the
-// proxy has no time for it leaves unanswered, and its memory stays bounded.
+// TestLargeAnswersAtOnce has many connections ask for the largest answers at the same time, and
+// read them. What the proxy has no time for it leaves unanswered, and its memory stays bounded.
 func TestLargeAnswersAtOnce(t *testing.T) {
 	const conns, each = 32, 8
 	p := rig.Start(t, rig.NewStore(t))
@@ -119,8 +120,10 @@ func TestLargeAnswersAtOnce(t *testing.T) {
 			line, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
 				return l.Text("peer") == w.LocalAddr().String() && l.Message == "connection closed"
 			})
-			if err != nil || line.Text("requests") != fmt.Sprint(each) || line.Text("answers") != fmt.Sprint(n) {
-				t.Errorf("of %d requests, %d were answered; the log says: %s (%v)", each, n, line.Raw, err)
+			if err != nil || line.Text("requests") != fmt.Sprint(each) ||
+				line.Text("answers") != fmt.Sprint(n) {
+				t.Errorf("of %d requests, %d were answered; the log says: %s (%v)", each, n,
+					line.Raw, err)
 			}
 		})
 	}
@@ -145,21 +148,24 @@ func countPages(t *testing.T, w *rig.Wire) (n int) {
 			return n
 		}
 		var page impb.IMGetMsgListRsp
-		if err := proto.Unmarshal(f.Body, &page); err != nil || len(page.GetMsgList()) < 200 || f.Len() > 5<<20 {
+		if err := proto.Unmarshal(f.Body, &page); err != nil || len(page.GetMsgList()) < 200 ||
+			f.Len() > 5<<20 {
 			t.Errorf("a page of %d messages in %d bytes: %v", len(page.GetMsgList()), f.Len(), err)
 		}
 		n++
 	}
 }
 
-// TestFileListsNotTaken does the same with a request that waits for changes of its user before it reads.
+// TestFileListsNotTaken does the same with a request that waits for changes of its user before it
+// reads.
 func TestFileListsNotTaken(t *testing.T) {
 	const files, requests = 300, 1000 // answers of 1.2 MB each
 	p := rig.Start(t, rig.NewStore(t))
 	other := rig.Dial(t, p)
 	for i := range files {
 		req := &impb.IMFileAddOfflineReq{
-			FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(2), TaskId: proto.String(strconv.Itoa(i)),
+			FromUserId: proto.Uint32(1), ToUserId: proto.Uint32(2),
+			TaskId:   proto.String(strconv.Itoa(i)),
 			FileName: proto.String(strings.Repeat("x", 4096)), FileSize: proto.Uint32(1),
 		}
 		if err := other.Post(rig.Within(t), req); err != nil {
@@ -167,7 +173,8 @@ func TestFileListsNotTaken(t *testing.T) {
 		}
 	}
 	list := &impb.IMFileHasOfflineReq{UserId: proto.Uint32(2)}
-	if got := rig.Call[*impb.IMFileHasOfflineRsp](t, other, list); len(got.GetOfflineFileList()) != files {
+	if got := rig.Call[*impb.IMFileHasOfflineRsp](t, other,
+		list); len(got.GetOfflineFileList()) != files {
 		t.Fatalf("%d files are listed, %d were added before", len(got.GetOfflineFileList()), files)
 	}
 	w := rig.Connect(t, p)

@@ -18,8 +18,9 @@ func TestArguments(t *testing.T) {
 		"--size 4097 --seconds 1": "from 1 to 4096",
 		"more":                    "what is",
 	} {
-		_, err := parse(strings.Fields(args))
-		if got := err == nil; got != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		_, _, err := parse(strings.Fields(args))
+		if got := err == nil; got != (want == "") ||
+			err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}

@@ -65,7 +65,8 @@ func (d draw) words(max int) *string {
 	if !d.rarely(8) {
 		return &plain
 	}
-	return new(one(d, "text", "", "你好", "it's \"\\ % _ ; --", "ends with spaces  ", "😀", strings.Repeat("a", max), strings.Repeat("a", max+1),
+	return new(one(d, "text", "", "你好", "it's \"\\ % _ ; --", "ends with spaces  ", "😀",
+		strings.Repeat("a", max), strings.Repeat("a", max+1),
 		strings.Repeat("😀", max), "a\x00b", "\xff\xfe"))
 }
 
@@ -79,7 +80,8 @@ var requests = map[string]func(draw) proto.Message{
 	"IMMsgData": draw.message,
 	"IMMsgDataReadAck": func(d draw) proto.Message {
 		kind := d.kind()
-		return &impb.IMMsgDataReadAck{UserId: d.user(), SessionType: kind, SessionId: d.peer(kind), MsgId: new(uint32(1))}
+		return &impb.IMMsgDataReadAck{UserId: d.user(), SessionType: kind, SessionId: d.peer(kind),
+			MsgId: new(uint32(1))}
 	},
 	"IMGetMsgListReq": func(d draw) proto.Message {
 		kind := d.kind()
@@ -101,34 +103,42 @@ var requests = map[string]func(draw) proto.Message{
 	},
 	"IMGetLatestMsgIdReq": func(d draw) proto.Message {
 		kind := d.kind()
-		return &impb.IMGetLatestMsgIdReq{UserId: d.user(), SessionType: kind, SessionId: d.peer(kind)}
+		return &impb.IMGetLatestMsgIdReq{UserId: d.user(), SessionType: kind,
+			SessionId: d.peer(kind)}
 	},
-	"IMUnreadMsgCntReq": func(d draw) proto.Message { return &impb.IMUnreadMsgCntReq{UserId: d.anyone()} },
+	"IMUnreadMsgCntReq": func(d draw) proto.Message {
+		return &impb.IMUnreadMsgCntReq{UserId: d.anyone()}
+	},
 	"IMRecentContactSessionReq": func(d draw) proto.Message {
 		return &impb.IMRecentContactSessionReq{UserId: d.anyone(), LatestUpdateTime: d.since()}
 	},
 	"IMRemoveSessionReq": func(d draw) proto.Message {
 		kind := d.kind()
-		return &impb.IMRemoveSessionReq{UserId: d.user(), SessionType: kind, SessionId: d.peer(kind)}
+		return &impb.IMRemoveSessionReq{UserId: d.user(), SessionType: kind,
+			SessionId: d.peer(kind)}
 	},
 	"IMGroupCreateReq": func(d draw) proto.Message {
 		return &impb.IMGroupCreateReq{
-			UserId: d.anyone(), GroupType: one(d, "type", impb.GroupType_GROUP_TYPE_NORMAL, impb.GroupType_GROUP_TYPE_TMP).Enum(),
+			UserId: d.anyone(), GroupType: one(d, "type", impb.GroupType_GROUP_TYPE_NORMAL,
+				impb.GroupType_GROUP_TYPE_TMP).Enum(),
 			GroupName: d.words(256), GroupAvatar: d.words(256), MemberIdList: d.users(),
 		}
 	},
 	"IMGroupChangeMemberReq": func(d draw) proto.Message { return d.change(d.group()) },
 	"IMGroupShieldReq": func(d draw) proto.Message {
 		return &impb.IMGroupShieldReq{
-			UserId: d.user(), GroupId: d.group(), ShieldStatus: new(one[uint32](d, "mute", 1, 0, 2, 4294967295)),
+			UserId: d.user(), GroupId: d.group(), ShieldStatus: new(one[uint32](d, "mute", 1, 0, 2,
+				4294967295)),
 		}
 	},
 	"IMGroupGetShieldReq": func(d draw) proto.Message {
 		return &impb.IMGroupGetShieldReq{GroupId: d.group(), UserId: d.users()}
 	},
-	"IMNormalGroupListReq": func(d draw) proto.Message { return &impb.IMNormalGroupListReq{UserId: d.user()} },
-	"IMGroupInfoListReq":   draw.versions,
-	"IMValidateReq":        draw.login,
+	"IMNormalGroupListReq": func(d draw) proto.Message {
+		return &impb.IMNormalGroupListReq{UserId: d.user()}
+	},
+	"IMGroupInfoListReq": draw.versions,
+	"IMValidateReq":      draw.login,
 	"IMUsersInfoReq": func(d draw) proto.Message {
 		return &impb.IMUsersInfoReq{UserId: d.user(), UserIdList: d.users()}
 	},
@@ -145,15 +155,23 @@ var requests = map[string]func(draw) proto.Message{
 		return &impb.IMChangeAvatarReq{UserId: d.anyone(), AvatarUrl: d.words(255)}
 	},
 	"IMPushShieldReq": func(d draw) proto.Message {
-		return &impb.IMPushShieldReq{UserId: d.anyone(), ShieldStatus: new(one[uint32](d, "shield", 1, 0, 2, 255, 256))}
+		return &impb.IMPushShieldReq{UserId: d.anyone(),
+			ShieldStatus: new(one[uint32](d, "shield", 1, 0, 2, 255, 256))}
 	},
-	"IMQueryPushShieldReq": func(d draw) proto.Message { return &impb.IMQueryPushShieldReq{UserId: d.anyone()} },
-	"IMDeviceTokenReq":     draw.token,
-	"IMGetDeviceTokenReq":  func(d draw) proto.Message { return &impb.IMGetDeviceTokenReq{UserId: d.users()} },
-	"IMFileHasOfflineReq":  func(d draw) proto.Message { return &impb.IMFileHasOfflineReq{UserId: d.user()} },
+	"IMQueryPushShieldReq": func(d draw) proto.Message {
+		return &impb.IMQueryPushShieldReq{UserId: d.anyone()}
+	},
+	"IMDeviceTokenReq": draw.token,
+	"IMGetDeviceTokenReq": func(d draw) proto.Message {
+		return &impb.IMGetDeviceTokenReq{UserId: d.users()}
+	},
+	"IMFileHasOfflineReq": func(d draw) proto.Message {
+		return &impb.IMFileHasOfflineReq{UserId: d.user()}
+	},
 	"IMFileAddOfflineReq": func(d draw) proto.Message {
 		return &impb.IMFileAddOfflineReq{
-			FromUserId: d.user(), ToUserId: d.user(), TaskId: d.task(), FileName: d.words(4096), FileSize: new(uint32(3000000000)),
+			FromUserId: d.user(), ToUserId: d.user(), TaskId: d.task(), FileName: d.words(4096),
+			FileSize: new(uint32(3000000000)),
 		}
 	},
 	"IMFileDelOfflineReq": func(d draw) proto.Message {
@@ -170,7 +188,8 @@ func (d draw) request(names ...string) proto.Message {
 	req := requests[name](d)
 	field := req.ProtoReflect().Descriptor().Fields().ByName("attach_data")
 	if field != nil && d.rarely(4) {
-		req.ProtoReflect().Set(field, protoreflect.ValueOfBytes(one(d, "attached", []byte("\x00\xff"), []byte{})))
+		req.ProtoReflect().Set(field, protoreflect.ValueOfBytes(one(d, "attached",
+			[]byte("\x00\xff"), []byte{})))
 	}
 	return req
 }
@@ -179,7 +198,8 @@ func (d draw) message() proto.Message {
 	r := &impb.IMMsgData{FromUserId: d.anyone(), MsgId: new(one[uint32](d, "msg_id", 0, 99))}
 	kind := d.kind()
 	r.ToSessionId = d.peer(kind)
-	r.CreateTime = new(one(d, "create_time", d.m.now, d.m.now-1, d.m.now-600, 0, d.m.now+299, d.m.now+301, 4294967295))
+	r.CreateTime = new(one(d, "create_time", d.m.now, d.m.now-1, d.m.now-600, 0, d.m.now+299,
+		d.m.now+301, 4294967295))
 	r.MsgType = impb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum()
 	if d.rarely(3) {
 		r.MsgType = impb.MsgType_MSG_TYPE_SINGLE_AUDIO.Enum()
@@ -205,14 +225,16 @@ func (d draw) change(group *uint32) proto.Message {
 	}
 	return &impb.IMGroupChangeMemberReq{
 		UserId: by, GroupId: group, MemberIdList: d.users(),
-		ChangeType: one(d, "change", impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD, impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL).Enum(),
+		ChangeType: one(d, "change", impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD,
+			impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL).Enum(),
 	}
 }
 
 func (d draw) versions() proto.Message {
 	r := &impb.IMGroupInfoListReq{UserId: d.user()}
 	for range rapid.IntRange(0, 4).Draw(d.T, "groups") {
-		known := &impb.GroupVersionInfo{GroupId: d.group(), Version: new(one[uint32](d, "version", 0, 1, 2, 3))}
+		known := &impb.GroupVersionInfo{GroupId: d.group(),
+			Version: new(one[uint32](d, "version", 0, 1, 2, 3))}
 		r.GroupVersionList = append(r.GroupVersionList, known)
 	}
 	return r
@@ -221,32 +243,38 @@ func (d draw) versions() proto.Message {
 // login is with a name that somebody has or that looks like one.
 func (d draw) login() proto.Message {
 	return &impb.IMValidateReq{
-		UserName: new(one(d, "name", append(names, "BOB", "ann  ", "", "\xff", strings.Repeat("x", 33))...)),
+		UserName: new(one(d, "name", append(names, "BOB", "ann  ", "", "\xff",
+			strings.Repeat("x", 33))...)),
 		Password: new(one(d, "password", append(passwords, "")...)),
 	}
 }
 
 func (d draw) token() proto.Message {
 	r := &impb.IMDeviceTokenReq{
-		UserId:      d.user(),
-		DeviceToken: new(one(d, "token", "t1", "t2", "", "t3:4", "ios:t1", strings.Repeat("t", 512), strings.Repeat("t", 513), "\xff")),
+		UserId: d.user(),
+		DeviceToken: new(one(d, "token", "t1", "t2", "", "t3:4", "ios:t1", strings.Repeat("t", 512),
+			strings.Repeat("t", 513), "\xff")),
 	}
 	if !d.rarely(4) {
 		r.ClientType = one(d, "client",
-			impb.ClientType_CLIENT_TYPE_IOS, impb.ClientType_CLIENT_TYPE_ANDROID, impb.ClientType_CLIENT_TYPE_WINDOWS).Enum()
+			impb.ClientType_CLIENT_TYPE_IOS, impb.ClientType_CLIENT_TYPE_ANDROID,
+			impb.ClientType_CLIENT_TYPE_WINDOWS).Enum()
 	}
 	return r
 }
 
 func (d draw) task() *string {
-	return new(one(d, "task", "a", "b", "a ", "A", "", "a'b", strings.Repeat("x", 128), strings.Repeat("x", 129)))
+	return new(one(d, "task", "a", "b", "a ", "A", "", "a'b", strings.Repeat("x", 128),
+		strings.Repeat("x", 129)))
 }
 
-// laned are the requests that may be under way together: those of a lane take effect in the order sent, and it makes no
-// difference which of two lanes is first.
+// laned are the requests that may be pending together: those of a lane take effect in the order
+// sent, and it makes no difference which of two lanes is first.
 var laned = []string{
-	"IMMsgData", "IMMsgData", "IMMsgData", "IMMsgData", "IMMsgDataReadAck", "IMRemoveSessionReq", "IMGroupChangeMemberReq",
-	"IMGroupShieldReq", "IMPushShieldReq", "IMDeviceTokenReq", "IMFileAddOfflineReq", "IMFileDelOfflineReq", "IMFileHasOfflineReq",
+	"IMMsgData", "IMMsgData", "IMMsgData", "IMMsgData", "IMMsgDataReadAck", "IMRemoveSessionReq",
+	"IMGroupChangeMemberReq",
+	"IMGroupShieldReq", "IMPushShieldReq", "IMDeviceTokenReq", "IMFileAddOfflineReq",
+	"IMFileDelOfflineReq", "IMFileHasOfflineReq",
 }
 
 // or are more of them, but not together: the answer to a login shows the user.
@@ -277,8 +305,8 @@ func laneOf(req proto.Message) string {
 	return ""
 }
 
-// burst draws requests to be under way together. Only one group gets members: who joined several within a second sees
-// them in the order of its rows, which would be any.
+// burst draws requests to be pending together. Only one group gets members: who joined several
+// within a second sees them in the order of its rows, which would be any.
 func (d draw) burst() (reqs []proto.Message) {
 	group, names := d.group(), append(laned, or[rapid.IntRange(0, len(or)-1).Draw(d.T, "or")]...)
 	for range rapid.IntRange(2, 24).Draw(d.T, "at once") {
@@ -304,20 +332,27 @@ func everything(m *model) (reqs []proto.Message) {
 	zero, most := new(uint32(0)), new(uint32(4294967295))
 	for _, user := range append(people, oldPeer(0)) {
 		me := &user
-		reqs = append(reqs, &impb.IMUnreadMsgCntReq{UserId: me}, &impb.IMRecentContactSessionReq{UserId: me, LatestUpdateTime: zero},
-			&impb.IMNormalGroupListReq{UserId: me}, &impb.IMQueryPushShieldReq{UserId: me}, &impb.IMFileHasOfflineReq{UserId: me})
+		reqs = append(reqs, &impb.IMUnreadMsgCntReq{UserId: me},
+			&impb.IMRecentContactSessionReq{UserId: me, LatestUpdateTime: zero},
+			&impb.IMNormalGroupListReq{UserId: me}, &impb.IMQueryPushShieldReq{UserId: me},
+			&impb.IMFileHasOfflineReq{UserId: me})
 		for _, peer := range append(people, oldPeer(0), 4294967295) {
-			reqs = append(reqs, &impb.IMGetMsgListReq{UserId: me, SessionType: inPair.Enum(), SessionId: &peer, MsgIdBegin: zero, MsgCnt: most})
+			reqs = append(reqs, &impb.IMGetMsgListReq{UserId: me, SessionType: inPair.Enum(),
+				SessionId: &peer, MsgIdBegin: zero, MsgCnt: most})
 		}
 		for id := range m.groups {
-			reqs = append(reqs, &impb.IMGetMsgListReq{UserId: me, SessionType: inGroup.Enum(), SessionId: &id, MsgIdBegin: zero, MsgCnt: most})
+			reqs = append(reqs, &impb.IMGetMsgListReq{UserId: me, SessionType: inGroup.Enum(),
+				SessionId: &id, MsgIdBegin: zero, MsgCnt: most})
 		}
 	}
 	infos := &impb.IMGroupInfoListReq{UserId: zero}
 	for _, id := range slices.Sorted(maps.Keys(m.groups)) {
-		infos.GroupVersionList = append(infos.GroupVersionList, &impb.GroupVersionInfo{GroupId: &id, Version: zero})
+		infos.GroupVersionList = append(infos.GroupVersionList,
+			&impb.GroupVersionInfo{GroupId: &id, Version: zero})
 		reqs = append(reqs, &impb.IMGroupGetShieldReq{GroupId: &id, UserId: people})
 	}
-	return append(reqs, infos, &impb.IMGetDeviceTokenReq{UserId: people}, &impb.IMAllUserReq{UserId: zero, LatestUpdateTime: zero},
-		&impb.IMAllUserReq{UserId: zero, LatestUpdateTime: new(uint32(1))}, &impb.IMDepartmentReq{UserId: zero, LatestUpdateTime: zero})
+	return append(reqs, infos, &impb.IMGetDeviceTokenReq{UserId: people},
+		&impb.IMAllUserReq{UserId: zero, LatestUpdateTime: zero},
+		&impb.IMAllUserReq{UserId: zero, LatestUpdateTime: new(uint32(1))},
+		&impb.IMDepartmentReq{UserId: zero, LatestUpdateTime: zero})
 }

@@ -55,7 +55,8 @@ type opened struct {
 
 func rulesOf(store *records.Store) chat.Store {
 	return chat.Store{
-		Ledger: store, Directory: store, Profiles: store, Archive: store, Sessions: store, Groups: store, Mutes: store,
+		Ledger: store, Directory: store, Profiles: store, Archive: store, Sessions: store,
+		Groups: store, Mutes: store,
 		Tokens: store, Files: store,
 	}
 }
@@ -99,7 +100,8 @@ func (e *embedded) clear() (err error) {
 	if err = os.WriteFile(e.path(), e.empty, 0o600); err != nil {
 		return err
 	}
-	e.raw, err = sql.Open("sqlite", "file:"+e.path()+"?_pragma=busy_timeout(60000)&_pragma=synchronous(off)")
+	e.raw, err = sql.Open("sqlite", "file:"+e.path()+
+		"?_pragma=busy_timeout(60000)&_pragma=synchronous(off)")
 	return err
 }
 
@@ -126,7 +128,8 @@ func (e *embedded) open(now func() time.Time, log *slog.Logger) (*opened, error)
 		close: func() error {
 			ended, end := context.WithCancel(context.Background())
 			end()
-			return errors.Join(failures.Run(ended), store.Close(), sounds.Close()) // what is left is stored
+			// what is left is stored
+			return errors.Join(failures.Run(ended), store.Close(), sounds.Close())
 		},
 	}, nil
 }
@@ -159,11 +162,11 @@ func (s *shared) lose() func()    { return func() { s.redis.Do(s.t, "FLUSHALL") 
 func (s *shared) proxies() int    { return 2 }
 
 func (s *shared) clear() error {
-	var looks, truncates []string
+	var asks, truncates []string
 	for _, table := range s.tables {
-		looks = append(looks, "SELECT '"+table+"' FROM DUAL WHERE EXISTS (SELECT 1 FROM "+table+")")
+		asks = append(asks, "SELECT '"+table+"' FROM DUAL WHERE EXISTS (SELECT 1 FROM "+table+")")
 	}
-	rows, err := s.db.Admin.QueryContext(s.t.Context(), strings.Join(looks, " UNION ALL "))
+	rows, err := s.db.Admin.QueryContext(s.t.Context(), strings.Join(asks, " UNION ALL "))
 	if err != nil {
 		return err
 	}
@@ -178,7 +181,8 @@ func (s *shared) clear() error {
 		return err
 	}
 	if len(truncates) > 0 {
-		if _, err := s.db.Admin.ExecContext(s.t.Context(), strings.Join(truncates, ";")); err != nil {
+		if _, err := s.db.Admin.ExecContext(s.t.Context(),
+			strings.Join(truncates, ";")); err != nil {
 			return err
 		}
 	}

@@ -68,17 +68,21 @@ func (m *model) groupsOf(user uint32) (ids []uint32) {
 
 func (m *model) createGroup(r *impb.IMGroupCreateReq) proto.Message {
 	users := set(r.GetMemberIdList())
-	rsp := &impb.IMGroupCreateRsp{UserId: r.UserId, ResultCode: refused, GroupName: r.GroupName, UserIdList: users}
-	if r.GetGroupName() == "" || len(users) == 0 || !storable(r.GetGroupName(), 256) || !storable(r.GetGroupAvatar(), 256) {
+	rsp := &impb.IMGroupCreateRsp{UserId: r.UserId, ResultCode: refused, GroupName: r.GroupName,
+		UserIdList: users}
+	if r.GetGroupName() == "" || len(users) == 0 || !storable(r.GetGroupName(), 256) ||
+		!storable(r.GetGroupAvatar(), 256) {
 		return rsp
 	}
 	id := uint32(len(m.groups) + 1)
 	g := &group{
 		info: &impb.GroupInfo{
-			GroupId: &id, Version: new(uint32(1)), GroupName: r.GroupName, GroupAvatar: r.GroupAvatar, GroupCreatorId: r.UserId,
+			GroupId: &id, Version: new(uint32(1)), GroupName: r.GroupName,
+			GroupAvatar: r.GroupAvatar, GroupCreatorId: r.UserId,
 			GroupType: r.GroupType, ShieldStatus: new(uint32(0)),
 		},
-		updated: m.now, rows: make(map[uint32]*member), muted: make(map[uint32]uint32), seen: make(map[uint32]uint32),
+		updated: m.now, rows: make(map[uint32]*member), muted: make(map[uint32]uint32),
+		seen: make(map[uint32]uint32),
 	}
 	m.groups[id] = g
 	m.join(g, users)
@@ -102,8 +106,10 @@ func (m *model) changeMembers(r *impb.IMGroupChangeMemberReq) proto.Message {
 	if len(g.members()) == 0 {
 		return nil
 	}
-	users, removes := set(r.GetMemberIdList()), r.GetChangeType() == impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL
-	rsp := &impb.IMGroupChangeMemberRsp{UserId: r.UserId, ChangeType: r.ChangeType, ResultCode: refused, GroupId: r.GroupId}
+	users, removes := set(r.GetMemberIdList()),
+		r.GetChangeType() == impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL
+	rsp := &impb.IMGroupChangeMemberRsp{UserId: r.UserId, ChangeType: r.ChangeType,
+		ResultCode: refused, GroupId: r.GroupId}
 	anyone := g.info.GetGroupType() == impb.GroupType_GROUP_TYPE_TMP && !removes
 	if by := r.GetUserId(); by != 0 && by != g.info.GetGroupCreatorId() && !anyone {
 		return rsp
@@ -130,7 +136,8 @@ func (m *model) leave(g *group, users []uint32) {
 		if g.has(user) {
 			g.rows[user].in = false
 		}
-		if s := m.sessions[userTalk{user, talk{inGroup, g.info.GetGroupId(), 0}}]; s != nil && s.live {
+		if s := m.sessions[userTalk{user, talk{inGroup, g.info.GetGroupId(), 0}}]; s != nil &&
+			s.live {
 			s.live, s.updated = false, m.now
 		}
 	}
@@ -148,7 +155,8 @@ func (m *model) normalGroups(r *impb.IMNormalGroupListReq) proto.Message {
 	rsp := &impb.IMNormalGroupListRsp{UserId: r.UserId}
 	for _, id := range m.newestFirst(m.groupsOf(r.GetUserId())) {
 		if g := m.groups[id]; g.info.GetGroupType() == impb.GroupType_GROUP_TYPE_NORMAL {
-			rsp.GroupVersionList = append(rsp.GroupVersionList, &impb.GroupVersionInfo{GroupId: &id, Version: g.info.Version})
+			rsp.GroupVersionList = append(rsp.GroupVersionList,
+				&impb.GroupVersionInfo{GroupId: &id, Version: g.info.Version})
 		}
 	}
 	return rsp

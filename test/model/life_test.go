@@ -18,8 +18,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// TestEveryAnswerIsAsTheModelSays has a company live at random. On MySQL and Redis two proxies serve it, and things
-// happen that nobody should notice: Redis loses everything, a proxy is started anew.
+// TestEveryAnswerIsAsTheModelSays has a company live at random. On MySQL and Redis two proxies
+// serve it, and things happen that nobody should notice: Redis loses everything, a proxy is started
+// anew.
 //
 // A failure is shrunk to the fewest requests, which are logged; rapid says how to run them again.
 // FAULTS=full runs it for long.
@@ -45,7 +46,9 @@ func TestEveryAnswerIsAsTheModelSays(t *testing.T) {
 func number(t *testing.T, checks int) {
 	t.Helper()
 	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" || f.Name == "rapid.failfile" })
+	flag.Visit(func(f *flag.Flag) {
+		given = given || f.Name == "rapid.checks" || f.Name == "rapid.failfile"
+	})
 	if given {
 		return
 	}
@@ -80,7 +83,7 @@ func live(t *rapid.T, e engine) {
 	l.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	l.clock.Store(begin)
 	l.must(e.clear())
-	l.settle(e.office())
+	l.fill(e.office())
 	defer func() {
 		for _, p := range l.proxies {
 			l.must(p.end())
@@ -89,9 +92,11 @@ func live(t *rapid.T, e engine) {
 	for range e.proxies() {
 		l.start()
 	}
-	for _, typ := range []impb.GroupType{impb.GroupType_GROUP_TYPE_NORMAL, impb.GroupType_GROUP_TYPE_TMP} {
+	for _, typ := range []impb.GroupType{impb.GroupType_GROUP_TYPE_NORMAL,
+		impb.GroupType_GROUP_TYPE_TMP} {
 		l.ask(&impb.IMGroupCreateReq{
-			UserId: &people[0], GroupType: &typ, GroupName: new("group"), GroupAvatar: new(""), MemberIdList: people[:4],
+			UserId: &people[0], GroupType: &typ, GroupName: new("group"), GroupAvatar: new(""),
+			MemberIdList: people[:4],
 		})
 	}
 	t.Repeat(l.actions())
@@ -120,7 +125,7 @@ func (l *life) actions() map[string]func(*rapid.T) {
 		"time passes, again":      func(*rapid.T) { l.pass() },
 		"many at once":            func(*rapid.T) { l.together(l.burst(), nil) },
 		"many at once, again":     func(*rapid.T) { l.together(l.burst(), nil) },
-		"the sync looks":          func(*rapid.T) { l.lookAtGroups() },
+		"the sync passes":         func(*rapid.T) { l.syncGroups() },
 		"the office hires":        func(*rapid.T) { l.hire(l.engine.office()) },
 		"the office founds":       func(*rapid.T) { l.found(l.engine.office()) },
 		"the office removes":      func(*rapid.T) { l.remove(l.engine.office()) },
@@ -132,7 +137,8 @@ func (l *life) actions() map[string]func(*rapid.T) {
 		all[name] = func(*rapid.T) { l.ask(l.request(name)) }
 	}
 	for _, name := range []string{
-		"IMMsgData", "IMMsgDataReadAck", "IMGroupChangeMemberReq", "IMUnreadMsgCntReq", "IMRecentContactSessionReq", "IMGetMsgListReq",
+		"IMMsgData", "IMMsgDataReadAck", "IMGroupChangeMemberReq", "IMUnreadMsgCntReq",
+		"IMRecentContactSessionReq", "IMGetMsgListReq",
 	} {
 		all[name+", again"] = all[name]
 	}
@@ -151,7 +157,8 @@ func (l *life) actions() map[string]func(*rapid.T) {
 // forget is when failed logins are forgotten.
 func (m *model) forget() { clear(m.failed) }
 
-// withoutLogins leaves out those requests whose answers a loss may change: failed logins are in Redis alone.
+// withoutLogins leaves out those requests whose answers a loss may change: failed logins are in
+// Redis alone.
 func withoutLogins(reqs []proto.Message) (rest []proto.Message) {
 	for _, req := range reqs {
 		if _, login := req.(*impb.IMValidateReq); !login {
@@ -178,13 +185,14 @@ func (l *life) guess() {
 	l.together(reqs, nil)
 }
 
-// readAndCount has a user read talks, and asks what is left while that is under way.
+// readAndCount has a user read talks, and asks what is left meanwhile.
 func (l *life) readAndCount() {
 	user := l.user()
 	var reqs []proto.Message
 	for range rapid.IntRange(1, 4).Draw(l.T, "reads") {
 		kind := l.kind()
-		reqs = append(reqs, &impb.IMMsgDataReadAck{UserId: user, SessionType: kind, SessionId: l.peer(kind), MsgId: new(uint32(1))})
+		reqs = append(reqs, &impb.IMMsgDataReadAck{UserId: user, SessionType: kind,
+			SessionId: l.peer(kind), MsgId: new(uint32(1))})
 	}
 	reqs = append(reqs, l.count(user))
 	p := l.any()
@@ -200,10 +208,10 @@ func (l *life) restart() {
 	l.start()
 }
 
-func (l *life) lookAtGroups() {
-	l.m.lookAtGroups()
-	l.Logf("the group sync looks")
-	l.must(l.any().lookAtGroups())
+func (l *life) syncGroups() {
+	l.m.syncGroups()
+	l.Logf("a pass of the group sync")
+	l.must(l.any().syncGroups())
 }
 
 // any is the proxy that comes next.
@@ -218,8 +226,8 @@ func (l *life) ask(req proto.Message) {
 	l.compare(req, c, l.m.answer(req))
 }
 
-// together makes requests without waiting for any answer; meanwhile, if not nil, is called when they are under way. Those
-// of a lane go to the same proxy.
+// together makes requests without waiting for any answer; meanwhile, if not nil, is called when
+// they are pending. Those of a lane go to the same proxy.
 func (l *life) together(reqs []proto.Message, meanwhile func()) {
 	chosen := make(map[string]*proxy)
 	l.begin(reqs, func(req proto.Message) *proxy {

@@ -1,5 +1,6 @@
-// Package model_test holds the proxy to a model of it: the simplest program that could answer as docs/protocol.md says,
-// in memory, one request after the other. Random requests go to both, and every answer must be the same.
+// Package model_test holds the proxy to a model of it: the simplest program that could answer as
+// docs/protocol.md says, in memory, one request after the other. Random requests go to both, and
+// every answer must be the same.
 package model_test
 
 import (
@@ -34,9 +35,11 @@ type model struct {
 
 func newModel(now uint32) *model {
 	return &model{
-		now: now, users: make(map[uint32]*user), departments: make(map[uint32]department), failed: make(map[string][]uint32),
-		said: make(map[talk][]said), unread: make(map[userTalk]uint32), sessions: make(map[userTalk]*session),
-		groups: make(map[uint32]*group), devices: make(map[uint32]string),
+		now: now, users: make(map[uint32]*user), departments: make(map[uint32]department),
+		failed: make(map[string][]uint32),
+		said:   make(map[talk][]said), unread: make(map[userTalk]uint32),
+		sessions: make(map[userTalk]*session),
+		groups:   make(map[uint32]*group), devices: make(map[uint32]string),
 	}
 }
 
@@ -177,7 +180,8 @@ func (m *model) look(req proto.Message) proto.Message {
 func echoAttached(answer, req proto.Message) {
 	const number = 20
 	to, from := answer.ProtoReflect(), req.ProtoReflect()
-	field, given := to.Descriptor().Fields().ByNumber(number), from.Descriptor().Fields().ByNumber(number)
+	field, given := to.Descriptor().Fields().ByNumber(number),
+		from.Descriptor().Fields().ByNumber(number)
 	if field != nil && given != nil {
 		to.Set(field, protoreflect.ValueOfBytes(append([]byte{}, from.Get(given).Bytes()...)))
 	}

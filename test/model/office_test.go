@@ -25,12 +25,16 @@ func (d draw) hire(office *sql.DB) {
 	id := one(d, "id", people[:5]...)
 	status := one[uint32](d, "status", 0, 0, 0, 1, 2, 3, 4)
 	u := &user{
-		password: one(d, "password", passwords...), salt: one(d, "salt", "1234", "7"), updated: d.m.now,
-		shield: one[uint32](d, "shield", 0, 1),
+		password: one(d, "password", passwords...), salt: one(d, "salt", "1234", "7"),
+		updated: d.m.now,
+		shield:  one[uint32](d, "shield", 0, 1),
 		info: &impb.UserInfo{
-			UserId: &id, UserGender: new(one[uint32](d, "sex", 1, 0)), UserNickName: new(one(d, "nick", "", "安")),
-			AvatarUrl: new(one(d, "avatar", "", "http://x/y.png")), DepartmentId: new(one[uint32](d, "department", 1, 4)), Email: new("a@b.c"),
-			UserRealName: new(one(d, "name", names...)), UserTel: new("123"), UserDomain: new("d"), Status: &status, SignInfo: new(""),
+			UserId: &id, UserGender: new(one[uint32](d, "sex", 1, 0)),
+			UserNickName: new(one(d, "nick", "", "安")),
+			AvatarUrl:    new(one(d, "avatar", "", "http://x/y.png")),
+			DepartmentId: new(one[uint32](d, "department", 1, 4)), Email: new("a@b.c"),
+			UserRealName: new(one(d, "name", names...)), UserTel: new("123"), UserDomain: new("d"),
+			Status: &status, SignInfo: new(""),
 		},
 	}
 	avatar, state := any(u.info.GetAvatarUrl()), any(status)
@@ -42,9 +46,13 @@ func (d draw) hire(office *sql.DB) {
 	}
 	d.m.users[id] = u
 	d.exec(office, "DELETE FROM IMUser WHERE id=?", id)
-	d.exec(office, "INSERT INTO IMUser (id,sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,"+
-		"push_shield_status,sign_info) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-		id, u.info.GetUserGender(), u.info.GetUserRealName(), "d", u.info.GetUserNickName(), u.stored(), u.salt, "123", "a@b.c", avatar,
+	d.exec(office,
+		"INSERT INTO IMUser "+
+			"(id,sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,"+
+			"created,updated,push_shield_status,sign_info) "+
+			"VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		id, u.info.GetUserGender(), u.info.GetUserRealName(), "d", u.info.GetUserNickName(),
+		u.stored(), u.salt, "123", "a@b.c", avatar,
 		u.info.GetDepartmentId(), state, 1, u.updated, u.shield, "")
 }
 
@@ -53,14 +61,17 @@ func (d draw) found(office *sql.DB) {
 	id, status := one[uint32](d, "id", 1, 2, 10), one[uint32](d, "status", 0, 1, 2)
 	dep := department{
 		info: &impb.DepartInfo{
-			DeptId: &id, Priority: new(uint32(5)), DeptName: new(one(d, "name", "部", "it's")), ParentDeptId: new(uint32(1)),
-			DeptStatus: impb.DepartmentStatusType(status).Enum(),
+			DeptId: &id, Priority: new(uint32(5)), DeptName: new(one(d, "name", "部", "it's")),
+			ParentDeptId: new(uint32(1)),
+			DeptStatus:   impb.DepartmentStatusType(status).Enum(),
 		},
 		updated: d.m.now,
 	}
 	d.m.departments[id] = dep
 	d.exec(office, "DELETE FROM IMDepart WHERE id=?", id)
-	d.exec(office, "INSERT INTO IMDepart (id,departName,priority,parentId,status,created,updated) VALUES (?,?,5,1,?,1,?)",
+	d.exec(office,
+		"INSERT INTO IMDepart (id,departName,priority,parentId,status,created,updated) VALUES "+
+			"(?,?,5,1,?,1,?)",
 		id, dep.info.GetDeptName(), status, dep.updated)
 }
 
@@ -78,12 +89,14 @@ func (d draw) remove(office *sql.DB) {
 	table, key, of := "IMGroupMessage", "groupId", at.a
 	if at.kind == inPair {
 		table, key = "IMMessage", "relateId"
-		if err := office.QueryRow("SELECT id FROM IMRelationShip WHERE smallId=? AND bigId=?", at.a, at.b).Scan(&of); err != nil {
+		if err := office.QueryRow("SELECT id FROM IMRelationShip WHERE smallId=? AND bigId=?", at.a,
+			at.b).Scan(&of); err != nil {
 			d.Fatal(err)
 		}
 	}
 	d.Logf("the office removes message %d of %v", id, at)
-	d.exec(office, fmt.Sprintf("UPDATE %s_%d SET status=1 WHERE %s=? AND msgId=?", table, of%8, key), of, id)
+	d.exec(office, fmt.Sprintf("UPDATE %s_%d SET status=1 WHERE %s=? AND msgId=?", table, of%8,
+		key), of, id)
 }
 
 func (d draw) exec(office *sql.DB, query string, args ...any) {
@@ -93,7 +106,8 @@ func (d draw) exec(office *sql.DB, query string, args ...any) {
 	}
 }
 
-// The first user has talked to many, long ago: more than a list of recent sessions takes. The others have no sessions.
+// The first user has talked to many, long ago: more than a list of recent sessions takes. The
+// others have no sessions.
 const oldPeers = 103
 
 func oldPeer(i int) uint32 { return uint32(100 + i) }
@@ -108,21 +122,30 @@ func (d draw) remember(office *sql.DB) {
 		peer, at, id := oldPeer(i), oldTime(i), i+1
 		relations = append(relations, fmt.Sprintf("(%d,%d,%d,0,%d,%[4]d)", id, me, peer, at))
 		sessions = append(sessions, fmt.Sprintf("(%d,%d,%d,1,0,%d,%[4]d)", 2*id, me, peer, at))
-		messages[id%8] = append(messages[id%8], fmt.Sprintf("(%d,%d,%d,1,'old %d',1,0,%d,%[5]d)", id, peer, me, i, at))
+		messages[id%8] = append(messages[id%8], fmt.Sprintf("(%d,%d,%d,1,'old %d',1,0,%d,%[5]d)",
+			id, peer, me, i, at))
 		talk := talkOf(me, inPair, peer)
-		d.m.said[talk] = []said{{peer, at, impb.MsgType_MSG_TYPE_SINGLE_TEXT, fmt.Appendf(nil, "old %d", i), false}}
+		d.m.said[talk] = []said{{peer, at, impb.MsgType_MSG_TYPE_SINGLE_TEXT,
+			fmt.Appendf(nil, "old %d", i), false}}
 		d.m.sessions[userTalk{me, talk}] = &session{live: true, updated: at, row: d.m.newRow()}
 	}
-	d.exec(office, "INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES "+strings.Join(relations, ","))
-	d.exec(office, "INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) VALUES "+strings.Join(sessions, ","))
+	d.exec(office, "INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES "+
+		strings.Join(relations, ","))
+	d.exec(office,
+		"INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) VALUES "+
+			strings.Join(sessions, ","))
 	for table, rows := range messages {
-		d.exec(office, fmt.Sprintf("INSERT INTO IMMessage_%d (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES ", table)+
-			strings.Join(rows, ","))
+		d.exec(office,
+			fmt.Sprintf(
+				"INSERT INTO IMMessage_%d "+
+					"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES ",
+				table)+
+				strings.Join(rows, ","))
 	}
 }
 
-// settle fills an empty store.
-func (d draw) settle(office *sql.DB) {
+// fill fills an empty store.
+func (d draw) fill(office *sql.DB) {
 	for range rapid.IntRange(0, 6).Draw(d.T, "users") {
 		d.hire(office)
 	}

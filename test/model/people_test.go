@@ -126,7 +126,8 @@ func (m *model) changeUser(id uint32, can bool, change func(*user)) (code *uint3
 
 func (m *model) setSignature(r *impb.IMChangeSignInfoReq) proto.Message {
 	rsp := &impb.IMChangeSignInfoRsp{UserId: r.UserId}
-	rsp.ResultCode = m.changeUser(r.GetUserId(), storable(r.GetSignInfo(), 128) && len(r.GetSignInfo()) <= 128, func(u *user) {
+	rsp.ResultCode = m.changeUser(r.GetUserId(), storable(r.GetSignInfo(), 128) &&
+		len(r.GetSignInfo()) <= 128, func(u *user) {
 		u.info.SignInfo, rsp.SignInfo = r.SignInfo, r.SignInfo
 	})
 	return rsp
@@ -134,7 +135,9 @@ func (m *model) setSignature(r *impb.IMChangeSignInfoReq) proto.Message {
 
 func (m *model) setAvatar(r *impb.IMChangeAvatarReq) proto.Message {
 	rsp := &impb.IMChangeAvatarRsp{UserId: r.UserId}
-	rsp.ResultCode = m.changeUser(r.GetUserId(), storable(r.GetAvatarUrl(), 255), func(u *user) { u.info.AvatarUrl = r.AvatarUrl })
+	rsp.ResultCode = m.changeUser(r.GetUserId(), storable(r.GetAvatarUrl(), 255), func(u *user) {
+		u.info.AvatarUrl = r.AvatarUrl
+	})
 	return rsp
 }
 
@@ -162,7 +165,8 @@ func (m *model) addFile(r *impb.IMFileAddOfflineReq) proto.Message {
 
 func (m *model) removeFile(r *impb.IMFileDelOfflineReq) proto.Message {
 	m.files = slices.DeleteFunc(m.files, func(f *impb.IMFileAddOfflineReq) bool {
-		return f.GetFromUserId() == r.GetFromUserId() && f.GetToUserId() == r.GetToUserId() && f.GetTaskId() == r.GetTaskId()
+		return f.GetFromUserId() == r.GetFromUserId() && f.GetToUserId() == r.GetToUserId() &&
+			f.GetTaskId() == r.GetTaskId()
 	})
 	return nil
 }
@@ -172,7 +176,8 @@ func (m *model) waitingFiles(r *impb.IMFileHasOfflineReq) proto.Message {
 	for _, f := range m.files {
 		if f.GetToUserId() == r.GetUserId() {
 			rsp.OfflineFileList = append(rsp.OfflineFileList, &impb.OfflineFileInfo{
-				FromUserId: f.FromUserId, TaskId: f.TaskId, FileName: f.FileName, FileSize: f.FileSize,
+				FromUserId: f.FromUserId, TaskId: f.TaskId, FileName: f.FileName,
+				FileSize: f.FileSize,
 			})
 		}
 	}

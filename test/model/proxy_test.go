@@ -36,7 +36,8 @@ func openProxy(e engine, now func() time.Time, log *slog.Logger) (*proxy, error)
 		return nil, errors.Join(err, o.close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	p := &proxy{opened: o, handler: command.New(svc, command.Options{Log: log}), stop: stop, now: now, log: log}
+	p := &proxy{opened: o, handler: command.New(svc, command.Options{Log: log}), stop: stop,
+		now: now, log: log}
 	for _, loop := range append(o.loops, svc.Run) {
 		p.tasks.Go(func() {
 			if err := loop(ctx); err != nil {
@@ -54,15 +55,16 @@ func (p *proxy) end() error {
 	return p.close()
 }
 
-// lookAtGroups has the group sync look once.
-func (p *proxy) lookAtGroups() error {
+// syncGroups has the group sync look once.
+func (p *proxy) syncGroups() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := errors.New("the group sync did not look")
-	s := groupsync.Syncer{Store: p.sync, Now: p.now, Log: p.log, Every: patience, Observe: func(_ time.Duration, failed error) {
-		err = failed
-		cancel()
-	}}
+	s := groupsync.Syncer{Store: p.sync, Now: p.now, Log: p.log, Every: patience,
+		Observe: func(_ time.Duration, failed error) {
+			err = failed
+			cancel()
+		}}
 	return errors.Join(s.Run(ctx), err)
 }
 
@@ -90,9 +92,10 @@ func (p *proxy) begin(ctx context.Context, req proto.Message) (<-chan answered, 
 	}
 	entry, _ := catalog.Find(req.ProtoReflect().Descriptor().FullName())
 	c := make(chan answered, 2) // a second answer would stay in it
-	p.handler.Start(ctx, peer{}, pdu.Frame{Command: entry.Command, Seq: sequence, Body: body}, func(f pdu.Frame, ok bool) {
-		c <- answered{f, ok}
-	})
+	p.handler.Start(ctx, peer{}, pdu.Frame{Command: entry.Command, Seq: sequence, Body: body},
+		func(f pdu.Frame, ok bool) {
+			c <- answered{f, ok}
+		})
 	return c, nil
 }
 
@@ -111,7 +114,8 @@ func answer(ctx context.Context, req proto.Message, c <-chan answered) (proto.Me
 		return nil, nil
 	}
 	entry, _ := catalog.Find(req.ProtoReflect().Descriptor().FullName())
-	if entry.Answer == nil || a.frame.Command != entry.AnswerCommand || a.frame.Service != entry.Service || a.frame.Seq != sequence {
+	if entry.Answer == nil || a.frame.Command != entry.AnswerCommand ||
+		a.frame.Service != entry.Service || a.frame.Seq != sequence {
 		return nil, errors.New("the answer's frame is not that of an answer to this request")
 	}
 	msg := catalog.New(entry.Answer)

@@ -29,7 +29,8 @@ func talkOfMessage(r *impb.IMMsgData) talk {
 
 // storable reports whether a text column of so many characters takes a text.
 func storable(text string, max int) bool {
-	return utf8.ValidString(text) && !strings.Contains(text, "\x00") && utf8.RuneCountInString(text) <= max
+	return utf8.ValidString(text) && !strings.Contains(text, "\x00") &&
+		utf8.RuneCountInString(text) <= max
 }
 
 // send answers the request itself, with an id: 0 where nothing is stored.
@@ -41,7 +42,8 @@ func (m *model) send(r *impb.IMMsgData) proto.Message {
 	at, voice := talkOfMessage(r), isVoice(r.GetMsgType())
 	answer := proto.Clone(r).(*impb.IMMsgData)
 	answer.MsgId = new(uint32(0))
-	if from == 0 || to == 0 || at.kind == inPair && from == to || voice && len(data) <= 4 || !voice && !storable(string(data), 4096) {
+	if from == 0 || to == 0 || at.kind == inPair && from == to || voice && len(data) <= 4 ||
+		!voice && !storable(string(data), 4096) {
 		return answer
 	}
 	created := min(r.GetCreateTime(), m.now+300)
@@ -103,7 +105,8 @@ func (m *model) visible(user uint32, at talk) (infos []*impb.MsgInfo) {
 	for i, s := range slices.Backward(m.said[at]) {
 		if s.created >= since && !s.removed {
 			infos = append(infos, &impb.MsgInfo{
-				MsgId: new(uint32(i + 1)), FromSessionId: &s.from, CreateTime: &s.created, MsgType: s.typ.Enum(), MsgData: s.data,
+				MsgId: new(uint32(i + 1)), FromSessionId: &s.from, CreateTime: &s.created,
+				MsgType: s.typ.Enum(), MsgData: s.data,
 			})
 		}
 	}
@@ -111,8 +114,10 @@ func (m *model) visible(user uint32, at talk) (infos []*impb.MsgInfo) {
 }
 
 func (m *model) page(r *impb.IMGetMsgListReq) proto.Message {
-	rsp := &impb.IMGetMsgListRsp{UserId: r.UserId, SessionType: r.SessionType, SessionId: r.SessionId, MsgIdBegin: r.MsgIdBegin}
-	for _, info := range m.visible(r.GetUserId(), talkOf(r.GetUserId(), r.GetSessionType(), r.GetSessionId())) {
+	rsp := &impb.IMGetMsgListRsp{UserId: r.UserId, SessionType: r.SessionType,
+		SessionId: r.SessionId, MsgIdBegin: r.MsgIdBegin}
+	for _, info := range m.visible(r.GetUserId(), talkOf(r.GetUserId(), r.GetSessionType(),
+		r.GetSessionId())) {
 		if r.GetMsgIdBegin() == 0 || info.GetMsgId() <= r.GetMsgIdBegin() {
 			rsp.MsgList = append(rsp.MsgList, info)
 		}
@@ -122,8 +127,10 @@ func (m *model) page(r *impb.IMGetMsgListReq) proto.Message {
 }
 
 func (m *model) byID(r *impb.IMGetMsgByIdReq) proto.Message {
-	rsp := &impb.IMGetMsgByIdRsp{UserId: r.UserId, SessionType: r.SessionType, SessionId: r.SessionId}
-	for _, info := range m.visible(r.GetUserId(), talkOf(r.GetUserId(), r.GetSessionType(), r.GetSessionId())) {
+	rsp := &impb.IMGetMsgByIdRsp{UserId: r.UserId, SessionType: r.SessionType,
+		SessionId: r.SessionId}
+	for _, info := range m.visible(r.GetUserId(), talkOf(r.GetUserId(), r.GetSessionType(),
+		r.GetSessionId())) {
 		if slices.Contains(r.GetMsgIdList(), info.GetMsgId()) && len(rsp.MsgList) < 100 {
 			rsp.MsgList = append(rsp.MsgList, info)
 		}
@@ -134,7 +141,8 @@ func (m *model) byID(r *impb.IMGetMsgByIdReq) proto.Message {
 func (m *model) latestID(r *impb.IMGetLatestMsgIdReq) proto.Message {
 	at := talkOf(r.GetUserId(), r.GetSessionType(), r.GetSessionId())
 	return &impb.IMGetLatestMsgIdRsp{
-		UserId: r.UserId, SessionType: r.SessionType, SessionId: r.SessionId, LatestMsgId: new(m.lastID(at)),
+		UserId: r.UserId, SessionType: r.SessionType, SessionId: r.SessionId,
+		LatestMsgId: new(m.lastID(at)),
 	}
 }
 
@@ -149,7 +157,9 @@ func (m *model) lastID(at talk) uint32 {
 }
 
 // lastOf is the last message of a talk, which must have one, as lists show it to user.
-func (m *model) lastOf(user uint32, at talk) (id *uint32, data []byte, typ *impb.MsgType, from *uint32) {
+func (m *model) lastOf(
+	user uint32, at talk,
+) (id *uint32, data []byte, typ *impb.MsgType, from *uint32) {
 	id = new(m.lastID(at))
 	last := m.said[at][*id-1]
 	if at.kind == inPair {
@@ -199,7 +209,8 @@ func (m *model) unreadList(r *impb.IMUnreadMsgCntReq) proto.Message {
 		*rsp.TotalCnt += counts[i]
 		id, data, typ, from := m.lastOf(r.GetUserId(), at)
 		rsp.UnreadinfoList = append(rsp.UnreadinfoList, &impb.UnreadInfo{
-			SessionId: new(at.peer(r.GetUserId())), SessionType: at.kind.Enum(), UnreadCnt: &counts[i],
+			SessionId: new(at.peer(r.GetUserId())), SessionType: at.kind.Enum(),
+			UnreadCnt:   &counts[i],
 			LatestMsgId: id, LatestMsgData: data, LatestMsgType: typ, LatestMsgFromUserId: from,
 		})
 	}
@@ -227,8 +238,9 @@ func (m *model) recent(r *impb.IMRecentContactSessionReq) proto.Message {
 		id, data, typ, from := m.lastOf(user, k.talk)
 		rsp.ContactSessionList = append(rsp.ContactSessionList, &impb.ContactSessionInfo{
 			SessionId: new(k.talk.peer(user)), SessionType: k.talk.kind.Enum(),
-			SessionStatus: impb.SessionStatusType_SESSION_STATUS_OK.Enum(), UpdatedTime: &m.sessions[k].updated,
-			LatestMsgId: id, LatestMsgData: data, LatestMsgType: typ, LatestMsgFromUserId: from,
+			SessionStatus: impb.SessionStatusType_SESSION_STATUS_OK.Enum(),
+			UpdatedTime:   &m.sessions[k].updated,
+			LatestMsgId:   id, LatestMsgData: data, LatestMsgType: typ, LatestMsgFromUserId: from,
 		})
 	}
 	return rsp
@@ -236,7 +248,8 @@ func (m *model) recent(r *impb.IMRecentContactSessionReq) proto.Message {
 
 func (m *model) removeSession(r *impb.IMRemoveSessionReq) proto.Message {
 	at := talkOf(r.GetUserId(), r.GetSessionType(), r.GetSessionId())
-	rsp := &impb.IMRemoveSessionRsp{UserId: r.UserId, ResultCode: refused, SessionType: r.SessionType, SessionId: r.SessionId}
+	rsp := &impb.IMRemoveSessionRsp{UserId: r.UserId, ResultCode: refused,
+		SessionType: r.SessionType, SessionId: r.SessionId}
 	if s := m.sessions[userTalk{r.GetUserId(), at}]; s != nil && s.live {
 		s.live, s.updated = false, m.now
 		m.readAll(r.GetUserId(), at)
@@ -275,15 +288,16 @@ func (m *model) pushTokens(r *impb.IMGetDeviceTokenReq) proto.Message {
 			continue
 		}
 		rsp.UserTokenInfo = append(rsp.UserTokenInfo, &impb.UserTokenInfo{
-			UserId: &id, UserType: &typ, Token: &token, PushCount: new(m.unreadTotal(id)), PushType: new(uint32(1)),
+			UserId: &id, UserType: &typ, Token: &token, PushCount: new(m.unreadTotal(id)),
+			PushType: new(uint32(1)),
 		})
 	}
 	return rsp
 }
 
-// lookAtGroups is the group sync: it shows talk in groups in the sessions of all members, but not in those that were
-// removed. It looks back a minute further than it must.
-func (m *model) lookAtGroups() {
+// syncGroups is the group sync: it shows talk in groups in the sessions of all members, but not
+// in those that were removed. It looks back a minute further than it must.
+func (m *model) syncGroups() {
 	since := m.now
 	if m.synced > 0 {
 		since = m.synced
@@ -297,7 +311,8 @@ func (m *model) lookAtGroups() {
 			s := m.sessions[userTalk{user, at}]
 			switch {
 			case s == nil:
-				m.sessions[userTalk{user, at}] = &session{live: true, updated: g.lastTalk, row: m.newRow()}
+				m.sessions[userTalk{user, at}] = &session{live: true, updated: g.lastTalk,
+					row: m.newRow()}
 			case s.live:
 				s.updated = max(s.updated, g.lastTalk)
 			}
@@ -306,10 +321,12 @@ func (m *model) lookAtGroups() {
 	m.synced = m.now
 }
 
-// sortSessions puts sessions of the same second into some order: which of them is first is for their rows to say.
+// sortSessions puts sessions of the same second into some order: which of them is first is for
+// their rows to say.
 func sortSessions(list []*impb.ContactSessionInfo) {
 	slices.SortFunc(list, func(a, b *impb.ContactSessionInfo) int {
-		return cmp.Or(cmp.Compare(b.GetUpdatedTime(), a.GetUpdatedTime()), cmp.Compare(a.GetSessionType(), b.GetSessionType()),
+		return cmp.Or(cmp.Compare(b.GetUpdatedTime(), a.GetUpdatedTime()),
+			cmp.Compare(a.GetSessionType(), b.GetSessionType()),
 			cmp.Compare(a.GetSessionId(), b.GetSessionId()))
 	})
 }

@@ -12,11 +12,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
-	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
-// TestFirstMessagesAtOnce has many connections send the first messages of 20 new pairs, in both directions, at the same
-// time.
+// TestFirstMessagesAtOnce has many connections send the first messages of 20 new pairs, in both
+// directions, at the same time.
 func TestFirstMessagesAtOnce(t *testing.T) {
 	rig.OnEngines(t, func(t *testing.T, w *rig.Setup) {
 		w.Start(t)
@@ -27,7 +26,8 @@ func TestFirstMessagesAtOnce(t *testing.T) {
 	})
 }
 
-// firstMessages sends messages of new pairs: each pair's each on a connection of its own, half of them in the other direction.
+// firstMessages sends messages of new pairs: each pair's each on a connection of its own, half of
+// them in the other direction.
 func firstMessages(t *testing.T, w *rig.Setup, sent *audit.Ledger, pairs, each int) {
 	t.Helper()
 	begin := make(chan struct{})
@@ -42,7 +42,8 @@ func firstMessages(t *testing.T, w *rig.Setup, sent *audit.Ledger, pairs, each i
 		}
 		wg.Go(func() {
 			<-begin
-			answer, err := client.Call[*impb.IMMsgData](ctx, c, rig.PairText(from, to, fmt.Sprintf("first %d", i)))
+			answer, err := client.Call[*impb.IMMsgData](ctx, c,
+				rig.PairText(from, to, fmt.Sprintf("first %d", i)))
 			if err != nil {
 				t.Error(err)
 				return
@@ -57,7 +58,8 @@ func firstMessages(t *testing.T, w *rig.Setup, sent *audit.Ledger, pairs, each i
 // checkFirstMessages sees that the pairs, who are all there are, came about once.
 func checkFirstMessages(t *testing.T, w *rig.Setup, pairs, each int) {
 	t.Helper()
-	n, last := rig.Count(t, w.DB, "SELECT count(*) FROM IMRelationShip"), rig.Count(t, w.DB, "SELECT max(id) FROM IMRelationShip")
+	n, last := rig.Count(t, w.DB, "SELECT count(*) FROM IMRelationShip"),
+		rig.Count(t, w.DB, "SELECT max(id) FROM IMRelationShip")
 	if n != pairs || last != pairs && w.Fleet.EveryID() {
 		t.Errorf("%d relations for %d pairs, the last with id %d", n, pairs, last)
 	}
@@ -84,7 +86,9 @@ func TestPipelinedKeepOrder(t *testing.T) {
 		came := make(chan outcome, n)
 		for i := range n {
 			req := rig.PairText(1, 2, fmt.Sprintf("message %d", i+1))
-			err := c.Start(rig.Within(t), req, func(a proto.Message, err error) { came <- outcome{a, err} })
+			err := c.Start(rig.Within(t), req, func(a proto.Message, err error) {
+				came <- outcome{a, err}
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,8 +100,10 @@ func TestPipelinedKeepOrder(t *testing.T) {
 				t.Fatal(o.err)
 			}
 			answer := o.answer.(*impb.IMMsgData)
-			if want := fmt.Sprintf("message %d", i+1); string(answer.GetMsgData()) != want || answer.GetMsgId() != uint32(i+1) {
-				t.Fatalf("answer %d is for %q with id %d", i+1, answer.GetMsgData(), answer.GetMsgId())
+			if want := fmt.Sprintf("message %d", i+1); string(answer.GetMsgData()) != want ||
+				answer.GetMsgId() != uint32(i+1) {
+				t.Fatalf("answer %d is for %q with id %d", i+1, answer.GetMsgData(),
+					answer.GetMsgId())
 			}
 			sent.Answered(bench.PairTalk(1, 2), answer)
 		}
@@ -105,7 +111,8 @@ func TestPipelinedKeepOrder(t *testing.T) {
 	})
 }
 
-// TestGroupSendsAtOnce has 500 messages to one group, and then to a few, under way at once, on many connections.
+// TestGroupSendsAtOnce has 500 messages to one group, and then to a few, pending at once, on many
+// connections.
 func TestGroupSendsAtOnce(t *testing.T) {
 	rig.OnEngines(t, func(t *testing.T, w *rig.Setup) {
 		w.Start(t)
@@ -123,7 +130,8 @@ func groupSends(t *testing.T, w *rig.Setup, sent *audit.Ledger, groups int) {
 	members := []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
 	var ids []uint32
 	for i := range groups {
-		ids = append(ids, rig.Call[*impb.IMGroupCreateRsp](t, w.Dial(t, i), rig.NewGroup(1, members...)).GetGroupId())
+		ids = append(ids, rig.Call[*impb.IMGroupCreateRsp](t, w.Dial(t, i),
+			rig.NewGroup(1, members...)).GetGroupId())
 	}
 	w.Fleet.AwaitNodes(t)
 	var clients []*client.Client
@@ -135,7 +143,8 @@ func groupSends(t *testing.T, w *rig.Setup, sent *audit.Ledger, groups int) {
 	for i := range sends {
 		wg.Go(func() {
 			g := ids[i%groups]
-			req := rig.GroupText(members[i/groups%len(members)], g, fmt.Sprintf("group %d, message %d", g, i))
+			req := rig.GroupText(members[i/groups%len(members)], g,
+				fmt.Sprintf("group %d, message %d", g, i))
 			answer, err := client.Call[*impb.IMMsgData](ctx, clients[i%conns], req)
 			if err != nil {
 				t.Error(err)
@@ -153,12 +162,13 @@ func groupSends(t *testing.T, w *rig.Setup, sent *audit.Ledger, groups int) {
 	}
 }
 
-// TestMembersChangeBesideSends has members leave and come back, by requests to all proxies, while others talk.
+// TestMembersChangeBesideSends has members leave and come back, by requests to all proxies, while
+// others talk.
 func TestMembersChangeBesideSends(t *testing.T) {
 	rig.OnEngines(t, func(t *testing.T, w *rig.Setup) {
 		w.Start(t)
 		sent := audit.NewLedger()
-		(&load.Restless{Members: []uint32{1, 2, 3}, Changing: []uint32{11, 12, 13, 14}}).Run(t, w, sent)
+		(&restless{members: []uint32{1, 2, 3}, changing: []uint32{11, 12, 13, 14}}).run(t, w, sent)
 		audit.Check(t, w, sent)
 	})
 }

@@ -33,7 +33,8 @@ func TestGaleraStartedAtOnce(t *testing.T) {
 	w.Fleet.AwaitNodes(t)
 	for i := range w.Proxies {
 		w.Proxies[i] = rig.Launch(t,
-			harness.Options{Config: rig.WriteConfig(t, w.Fleet.ConfAt(i)), Args: []string{"--wait"}},
+			harness.Options{Config: rig.WriteConfig(t, w.Fleet.ConfAt(i)),
+				Args: []string{"--wait"}},
 			w.Fleet.Expected...)
 	}
 	sent := audit.NewLedger()

@@ -43,14 +43,15 @@ func goesOn(m original.Mixed, g uint32, last int) {
 	unread(1)
 }
 
-// TestTalkRowsLost has somebody delete our rows of talks by hand, at work: counts go on from what Redis has, with what an
-// original server has counted there.
+// TestTalkRowsLost has somebody delete our rows of talks by hand, at work: counts go on from what
+// Redis has, with what an original server has counted there.
 func TestTalkRowsLost(t *testing.T) {
 	t.Parallel()
 	m := original.NewMixed(t)
 	g := say5(m)
 	var relation uint32
-	if err := m.DB.Admin.QueryRowContext(rig.Within(t), "SELECT id FROM IMRelationShip").Scan(&relation); err != nil {
+	if err := m.DB.Admin.QueryRowContext(rig.Within(t),
+		"SELECT id FROM IMRelationShip").Scan(&relation); err != nil {
 		t.Fatal(err)
 	}
 	m.Send(relation, 1, 2, "of an original")
@@ -59,7 +60,8 @@ func TestTalkRowsLost(t *testing.T) {
 	goesOn(m, g, 6)
 }
 
-// TestTablesLost has somebody go back to original servers, delete all that was ours in MySQL, and come again later.
+// TestTablesLost has somebody go back to original servers, delete all that was ours in MySQL, and
+// come again later.
 func TestTablesLost(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
@@ -69,11 +71,13 @@ func TestTablesLost(t *testing.T) {
 	if err := p.Stop(rig.Within(t)); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"Talk", "Level", "Commit", "Mute", "Device", "Token", "Mark", "Journal", "Lease"} {
+	for _, table := range []string{"Talk", "Level", "Commit", "Mute", "Device", "Token", "Mark",
+		"Journal", "Lease"} {
 		f.Exec(t, "DELETE FROM IMProxy"+table)
 	}
 	var relation uint32
-	if err := m.DB.Admin.QueryRowContext(rig.Within(t), "SELECT id FROM IMRelationShip").Scan(&relation); err != nil {
+	if err := m.DB.Admin.QueryRowContext(rig.Within(t),
+		"SELECT id FROM IMRelationShip").Scan(&relation); err != nil {
 		t.Fatal(err)
 	}
 	m.Send(relation, 1, 2, "of an original")

@@ -1,5 +1,5 @@
-// Package order tests order, ids and counters: of clients at once, of several proxies, of originals beside a
-// proxy, and of a Redis that forgets.
+// Package order tests order, ids and counters: of clients at once, of several proxies, of originals
+// beside a proxy, and of a Redis that forgets.
 package order
 
 import (

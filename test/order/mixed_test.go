@@ -14,7 +14,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/original"
 )
 
-// TestBesideOriginal has a proxy and an original server work on the same talks, groups and users in turn.
+// TestBesideOriginal has a proxy and an original server work on the same talks, groups and users in
+// turn.
 func TestBesideOriginal(t *testing.T) {
 	for name, play := range map[string]func(*testing.T, original.Mixed){
 		"ids move on":         playIDs,
@@ -46,14 +47,17 @@ func playIDs(t *testing.T, m original.Mixed) {
 	m.WantPage(2, rig.Pair, 1, "5 e", "4 d", "3 c", "2 b", "1 a")
 	m.WantUnread(2, 1, rig.Pair, 4)
 	m.WantUnread(1, 2, rig.Pair, 1)
-	original.WantEqual(t, "relations", rig.Count(t, m.DB.Admin, "SELECT COUNT(*) FROM IMRelationShip"), 1)
-	original.WantEqual(t, "sessions", rig.Count(t, m.DB.Admin, "SELECT COUNT(*) FROM IMRecentSession"), 2)
+	original.WantEqual(t, "relations", rig.Count(t, m.DB.Admin,
+		"SELECT COUNT(*) FROM IMRelationShip"), 1)
+	original.WantEqual(t, "sessions", rig.Count(t, m.DB.Admin,
+		"SELECT COUNT(*) FROM IMRecentSession"), 2)
 }
 
 func playSetToZero(t *testing.T, m original.Mixed) {
 	for i := range uint32(6) {
 		original.WantEqual(t, "id", m.Say(rig.PairText(1, 2, fmt.Sprint("text ", i))), i+1)
-		m.Redis.Exec(t, "SET", "msg_id_1", "0") // an original that made the relation at the same time
+		// an original that made the relation at the same time
+		m.Redis.Exec(t, "SET", "msg_id_1", "0")
 	}
 	original.WantEqual(t, "id", m.Say(rig.PairText(2, 1, "last")), 7)
 	original.WantEqual(t, "msg_id_1", m.Number("GET", "msg_id_1"), 7)
@@ -82,8 +86,10 @@ func playTalk(t *testing.T, m original.Mixed) {
 	m.Send(relation, 8, 3, "four")
 	m.WantUnread(3, 8, rig.Pair, 4)
 	m.WantPage(3, rig.Pair, 8, "4 four", "3 three", "2 two", "1 one")
-	original.WantEqual(t, "relations", rig.Count(t, m.DB.Admin, "SELECT COUNT(*) FROM IMRelationShip"), 1)
-	original.WantEqual(t, "sessions", rig.Count(t, m.DB.Admin, "SELECT COUNT(*) FROM IMRecentSession"), 2)
+	original.WantEqual(t, "relations", rig.Count(t, m.DB.Admin,
+		"SELECT COUNT(*) FROM IMRelationShip"), 1)
+	original.WantEqual(t, "sessions", rig.Count(t, m.DB.Admin,
+		"SELECT COUNT(*) FROM IMRecentSession"), 2)
 }
 
 // playDuplicates has the rows that an original leaves when two first messages come at once.
@@ -93,7 +99,8 @@ func playDuplicates(t *testing.T, m original.Mixed) {
 	m.Send(second, 1, 2, "in use")
 	original.WantEqual(t, "id", m.Say(rig.PairText(1, 2, "new")), 2)
 	m.WantPage(1, rig.Pair, 2, "2 new", "1 in use")
-	original.WantEqual(t, "id in the other relation", m.Number("GET", fmt.Sprint("msg_id_", first)), 0)
+	original.WantEqual(t, "id in the other relation", m.Number("GET", fmt.Sprint("msg_id_", first)),
+		0)
 	original.WantList(t, "sessions", m.Sessions(1), 2)
 }
 
@@ -108,14 +115,16 @@ func playSessions(t *testing.T, m original.Mixed) {
 	m.WantUnread(2, 1, rig.Pair, 1)
 
 	removed := rig.Call[*impb.IMRemoveSessionRsp](t, m.Client,
-		&impb.IMRemoveSessionReq{UserId: proto.Uint32(2), SessionType: rig.Pair.Enum(), SessionId: proto.Uint32(3)})
+		&impb.IMRemoveSessionReq{UserId: proto.Uint32(2), SessionType: rig.Pair.Enum(),
+			SessionId: proto.Uint32(3)})
 	original.WantEqual(t, "result code", removed.GetResultCode(), 0)
 	original.WantEqual(t, "the key", m.Number("HGET", "unread_2", "3"), 0)
 	m.ReviveSession(2, 3, rig.Pair)
 	m.Send(2, 3, 2, "d")
 	original.WantList(t, "sessions after a revival", m.Sessions(2), 1, 3)
 	m.WantUnread(2, 3, rig.Pair, 1)
-	original.WantEqual(t, "sessions", rig.Count(t, m.DB.Admin, "SELECT COUNT(*) FROM IMRecentSession"), 4)
+	original.WantEqual(t, "sessions", rig.Count(t, m.DB.Admin,
+		"SELECT COUNT(*) FROM IMRecentSession"), 4)
 }
 
 func playReadPairs(t *testing.T, m original.Mixed) {
@@ -141,7 +150,8 @@ func playMembers(t *testing.T, m original.Mixed) {
 	m.Say(rig.GroupText(1, g, "a"))
 	m.Add(g, 3)
 	m.WantUnread(3, g, rig.Group, 0)
-	original.WantEqual(t, "id of a message by whom an original added", m.Say(rig.GroupText(3, g, "b")), 2)
+	original.WantEqual(t, "id of a message by whom an original added",
+		m.Say(rig.GroupText(3, g, "b")), 2)
 	info := m.GroupInfo(g)
 	original.WantList(t, "members", info.GetGroupMemberList(), 1, 2, 3)
 	original.WantEqual(t, "version", info.GetVersion(), 2)
@@ -156,14 +166,17 @@ func playMembers(t *testing.T, m original.Mixed) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back := rig.Call[*impb.IMGroupChangeMemberRsp](t, m.Client, &impb.IMGroupChangeMemberReq{UserId: proto.Uint32(1),
-		GroupId: &g, ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD.Enum(), MemberIdList: []uint32{2, 3}})
+	back := rig.Call[*impb.IMGroupChangeMemberRsp](t, m.Client,
+		&impb.IMGroupChangeMemberReq{UserId: proto.Uint32(1),
+			GroupId: &g, ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD.Enum(),
+			MemberIdList: []uint32{2, 3}})
 	original.WantList(t, "added", back.GetChgUserIdList(), 2)
 	original.WantList(t, "members", back.GetCurUserIdList(), 1, 2, 3)
 	original.WantEqual(t, "version", m.GroupInfo(g).GetVersion(), 4)
 	original.WantEqual(t, "id", m.Say(rig.GroupText(2, g, "c")), 3)
 	m.WantPage(1, rig.Group, g, "3 c", "2 b", "1 a")
-	original.WantEqual(t, "rows of members", rig.Count(t, m.DB.Admin, "SELECT COUNT(*) FROM IMGroupMember"), 3)
+	original.WantEqual(t, "rows of members", rig.Count(t, m.DB.Admin,
+		"SELECT COUNT(*) FROM IMGroupMember"), 3)
 	for _, user := range []uint32{1, 2, 3} {
 		if m.Number("HGET", fmt.Sprint("group_member_", g), fmt.Sprint(user)) == 0 {
 			t.Errorf("user %d is not in the key", user)
@@ -188,7 +201,8 @@ func playGroupTalk(t *testing.T, m original.Mixed) {
 	m.WantUnread(6, g, rig.Group, 1)
 	m.WantPage(4, rig.Group, g, "4 d", "3 c", "2 b", "1 a")
 	original.WantEqual(t, "the count", m.Number("HGET", fmt.Sprint(g, "_im_group_msg"), "count"), 4)
-	original.WantEqual(t, "the level", m.Number("HGET", fmt.Sprintf("5_%d_im_user_group", g), "count"), 4)
+	original.WantEqual(t, "the level", m.Number("HGET", fmt.Sprintf("5_%d_im_user_group", g),
+		"count"), 4)
 	m.Post(rig.ReadAck(6, rig.Group, g))
 	m.WantUnread(6, g, rig.Group, 0)
 	m.SendGroup(g, 4, "e")
@@ -199,7 +213,8 @@ func playGroupTalk(t *testing.T, m original.Mixed) {
 func playMutes(t *testing.T, m original.Mixed) {
 	g := m.CreateGroup(1, 1, 2, 3)
 	m.Redis.Exec(t, "HSET", fmt.Sprint("group_set_", g), "2_1", "1")
-	rig.Call[*impb.IMGroupShieldRsp](t, m.Client, &impb.IMGroupShieldReq{UserId: proto.Uint32(3), GroupId: &g,
+	rig.Call[*impb.IMGroupShieldRsp](t, m.Client, &impb.IMGroupShieldReq{UserId: proto.Uint32(3),
+		GroupId:      &g,
 		ShieldStatus: proto.Uint32(1)})
 	m.Say(rig.GroupText(1, g, "a"))
 	wantMutes := func(want ...uint32) {
@@ -222,10 +237,12 @@ func playTokens(t *testing.T, m original.Mixed) {
 	m.SetToken(4, "other")
 	tokens := func() string {
 		t.Helper()
-		answer := rig.Call[*impb.IMGetDeviceTokenRsp](t, m.Client, &impb.IMGetDeviceTokenReq{UserId: []uint32{4, 5}})
+		answer := rig.Call[*impb.IMGetDeviceTokenRsp](t, m.Client,
+			&impb.IMGetDeviceTokenReq{UserId: []uint32{4, 5}})
 		var all []string
 		for _, u := range answer.GetUserTokenInfo() {
-			all = append(all, fmt.Sprintf("%d:%s:%d", u.GetUserId(), u.GetToken(), u.GetPushCount()))
+			all = append(all, fmt.Sprintf("%d:%s:%d", u.GetUserId(), u.GetToken(),
+				u.GetPushCount()))
 		}
 		return strings.Join(all, " ")
 	}
@@ -250,7 +267,8 @@ func playPeople(t *testing.T, m original.Mixed) {
 	since := uint32(m.Now())
 	changed := func() (ids []uint32) {
 		t.Helper()
-		answer := rig.Call[*impb.IMAllUserRsp](t, m.Client, &impb.IMAllUserReq{UserId: proto.Uint32(1), LatestUpdateTime: &since})
+		answer := rig.Call[*impb.IMAllUserRsp](t, m.Client,
+			&impb.IMAllUserReq{UserId: proto.Uint32(1), LatestUpdateTime: &since})
 		for _, u := range answer.GetUserList() {
 			ids = append(ids, u.GetUserId())
 		}
@@ -258,11 +276,13 @@ func playPeople(t *testing.T, m original.Mixed) {
 	}
 	original.WantEqual(t, "login with the old password", login("bob", "new"), 1)
 	original.WantList(t, "changed", changed())
-	m.Exec(t, "UPDATE IMUser SET nick='Bobby', salt='7', password=MD5(CONCAT(?,'7')), updated=? WHERE id=2",
-		client.WirePassword("new"), since)
+	m.Exec(t, "UPDATE IMUser SET nick='Bobby', salt='7', password=MD5(CONCAT(?,'7')), updated=? "+
+		"WHERE id=2", client.WirePassword("new"), since)
 	m.Exec(t, "UPDATE IMUser SET status=3, updated=? WHERE id=3", since)
-	m.Exec(t, `INSERT INTO IMUser (sex,name,domain,nick,password,salt,phone,email,departId,created,updated,sign_info)
-		VALUES (1,'judy','judy','Judy',MD5(CONCAT(?,'123')),'123','','',1,?,?,'')`, client.WirePassword("hers"), since, since)
+	m.Exec(t, `INSERT INTO IMUser
+		(sex,name,domain,nick,password,salt,phone,email,departId,created,updated,sign_info)
+		VALUES (1,'judy','judy','Judy',MD5(CONCAT(?,'123')),'123','','',1,?,?,'')`,
+		client.WirePassword("hers"), since, since)
 	original.WantEqual(t, "login with the new password", login("bob", "new"), 0)
 	original.WantEqual(t, "login of a new user", login("judy", "hers"), 0)
 	original.WantEqual(t, "login of one who left", login("carol", "carol-secret"), 1)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/bench"
@@ -38,8 +37,9 @@ func TestRedisCluster(t *testing.T) {
 	}
 }
 
-// TestRedisClusterForgets restarts the masters of a Redis Cluster, one after the other, without what they had. Where
-// nothing else tells that a part of the keys is gone, the keys themselves must.
+// TestRedisClusterForgets restarts the masters of a Redis Cluster, one after the other, without
+// what they had. Where nothing else tells that a part of the keys is gone, the keys themselves
+// must.
 func TestRedisClusterForgets(t *testing.T) {
 	t.Parallel()
 	const users = 30
@@ -62,58 +62,55 @@ func TestRedisClusterForgets(t *testing.T) {
 		}
 		m.WantUnread(2, g, rig.Group, round)
 		for i := range uint32(users) {
-			original.WantEqual(t, "id", m.Say(rig.PairText(1, 1000+i, fmt.Sprint("to ", i, " in round ", round))), uint32(round+1))
+			original.WantEqual(t, "id", m.Say(rig.PairText(1, 1000+i,
+				fmt.Sprint("to ", i, " in round ", round))), uint32(round+1))
 			m.WantUnread(1000+i, 1, rig.Pair, round+1)
 		}
-		original.WantEqual(t, "id", m.Say(rig.GroupText(1, g, fmt.Sprint("to all in round ", round))), uint32(round+1))
+		original.WantEqual(t, "id", m.Say(rig.GroupText(1, g,
+			fmt.Sprint("to all in round ", round))), uint32(round+1))
 	}
 }
 
-// TestRedisFailover kills the master of a Redis under Sentinel while two proxies work on it. What was acknowledged is
-// there once, nothing is refused, and what is unread is right before, during and after.
+// TestRedisFailover kills the master of a Redis under Sentinel while two proxies work on it. What
+// was acknowledged is there once, nothing is refused, and what is unread is right before, during
+// and after.
 func TestRedisFailover(t *testing.T) {
 	t.Parallel()
-	const inFlight = 8
+	const volley = 8
 	f, sentinel := rig.NewFleet(t), servers.Sentinel(t)
 	f.Conf.Redis = map[string]string{
 		"sentinels": strings.Join(sentinel.Addrs(), ";"), "sentinel_master": servers.MasterName,
 	}
-	clients := []*client.Client{rig.Dial(t, f.Start(t)), rig.Dial(t, f.Start(t))}
+	first, second := f.Start(t), f.Start(t)
+	clients := []*client.Client{rig.Dial(t, first), rig.Dial(t, second)}
 	m := original.Beside(t, f, clients[0])
 	original.CheckAll(t, clients[0], 1000)
 	g := rig.Call[*impb.IMGroupCreateRsp](t, clients[1], rig.NewGroup(1, 1, 2, 3)).GetGroupId()
 
 	sent := audit.NewLedger()
 	ctx, stop := context.WithCancel(rig.Within(t))
-	var proxies sync.WaitGroup
-	var serial atomic.Uint32
-	for _, c := range clients {
-		for k, req := range map[bench.Talk]func(string) *impb.IMMsgData{
-			bench.PairTalk(1, 2): func(text string) *impb.IMMsgData { return rig.PairText(1, 2, text) },
-			bench.GroupTalk(g):   func(text string) *impb.IMMsgData { return rig.GroupText(2, g, text) },
-		} {
-			proxies.Go(func() {
-				keepSending(ctx, t, c, inFlight, sent, k, func() *impb.IMMsgData {
-					return req(fmt.Sprint("load ", serial.Add(1)))
-				})
-			})
-		}
-	}
-	proxies.Go(func() { keepCounting(ctx, t, clients, sent) })
+	var counting sync.WaitGroup
+	atRest := atWork(t, sent, volley, []string{first.Addr, second.Addr},
+		map[bench.Talk]uint32{bench.PairTalk(1, 2): 1, bench.GroupTalk(g): 2})
+	counting.Go(func() { keepCounting(ctx, t, clients, sent) })
 	acknowledged := func(more int) {
 		t.Helper()
 		begun := sent.Acknowledged()
-		rig.Await(t, "more acknowledged messages", func() bool { return sent.Acknowledged() >= begun+more })
+		rig.Await(t, "more acknowledged messages", func() bool {
+			return sent.Acknowledged() >= begun+more
+		})
 	}
 	acknowledged(200)
 	old := sentinel.Master(t)
 	old.Kill(t)
 	acknowledged(200)
-	original.CheckAll(t, rig.Dial(t, f.Start(t)), 2000) // a proxy that comes when there is no master yet
+	// a proxy that comes when there is no master yet
+	original.CheckAll(t, rig.Dial(t, f.Start(t)), 2000)
 	rig.Await(t, "another master", func() bool { return sentinel.Master(t) != old })
 	acknowledged(200)
 	stop()
-	proxies.Wait()
+	counting.Wait()
+	atRest()
 
 	check := func() {
 		t.Helper()
@@ -134,17 +131,19 @@ func TestRedisFailover(t *testing.T) {
 	check()
 }
 
-// keepCounting sends messages of a pair one by one, by each client in turn, until ctx ends. What the other client then
-// says is unread must be all of them.
+// keepCounting sends messages of a pair one by one, by each client in turn, until ctx ends. What
+// the other client then says is unread must be all of them.
 func keepCounting(ctx context.Context, t *testing.T, clients []*client.Client, sent *audit.Ledger) {
 	for n := 1; ctx.Err() == nil; n++ {
-		answer, err := client.Call[*impb.IMMsgData](rig.Within(t), clients[n%2], rig.PairText(7, 8, fmt.Sprint("counted ", n)))
+		answer, err := client.Call[*impb.IMMsgData](rig.Within(t), clients[n%2],
+			rig.PairText(7, 8, fmt.Sprint("counted ", n)))
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		sent.Answered(bench.PairTalk(7, 8), answer)
-		counted, err := client.Call[*impb.IMUnreadMsgCntRsp](rig.Within(t), clients[1-n%2], rig.Unread(8))
+		counted, err := client.Call[*impb.IMUnreadMsgCntRsp](rig.Within(t), clients[1-n%2],
+			rig.Unread(8))
 		if err != nil {
 			t.Error(err)
 			return

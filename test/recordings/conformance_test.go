@@ -24,11 +24,12 @@ import (
 // difference is something that is not the original's, on purpose.
 type difference struct {
 	scenario string
-	place    string // "step 3", "table IMGroup" or "key unread_1"
+	where    string // "step 3", "table IMGroup" or "key unread_1"
 	reason   string
 }
 
-// differences is all of them. None is left out silently: what does not differ any more fails as well.
+// differences is all of them. None is left out silently: what does not differ any more fails as
+// well.
 var differences = []difference{}
 
 // writers are the ways in which requests are written.
@@ -52,7 +53,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceOnServers does the same on MySQL and Redis, where rows and keys must be the original's, too.
+// TestConformanceOnServers does the same on MySQL and Redis, where rows and keys must be the
+// original's, too.
 func TestConformanceOnServers(t *testing.T) {
 	for _, r := range readRecordings(t) {
 		for name, write := range writers {
@@ -66,7 +68,9 @@ func TestConformanceOnServers(t *testing.T) {
 				p := f.Start(t)
 				run := &replay{recording: r, addr: p.Addr, write: write}
 				diffs, err := run.run(t.Context())
-				rig.Await(t, "a look of the group sync", func() bool { return f.Redis.Text(t, "GET", "last_update_group") != "" })
+				rig.Await(t, "a look of the group sync", func() bool {
+					return f.Redis.Text(t, "GET", "last_update_group") != ""
+				})
 				if err := p.Stop(rig.Within(t)); err != nil { // now all counters are in Redis
 					t.Error(err)
 				}
@@ -80,24 +84,24 @@ func TestConformanceOnServers(t *testing.T) {
 	}
 }
 
-// judge fails the test for every difference that is not meant, and for what is meant to differ and does not; of these
-// only places that begin with prefix are looked at.
+// judge fails the test for every difference that is not meant, and for what is meant to differ and
+// does not; of these only those count whose "where" begins with prefix.
 func (r recording) judge(t *testing.T, diffs map[string]string, err error, prefix string) {
 	t.Helper()
 	if err != nil {
 		t.Errorf("%s: %v", r.About, err)
 	}
 	for _, d := range differences {
-		if d.scenario != r.Scenario || !strings.HasPrefix(d.place, prefix) {
+		if d.scenario != r.Scenario || !strings.HasPrefix(d.where, prefix) {
 			continue
 		}
-		if diffs[d.place] == "" {
-			t.Errorf("%s does not differ, as it should: %s", d.place, d.reason)
+		if diffs[d.where] == "" {
+			t.Errorf("%s does not differ, as it should: %s", d.where, d.reason)
 		}
-		delete(diffs, d.place)
+		delete(diffs, d.where)
 	}
-	for _, place := range slices.Sorted(maps.Keys(diffs)) {
-		t.Errorf("%s: %s (-recorded +got):\n%s", r.About, place, diffs[place])
+	for _, where := range slices.Sorted(maps.Keys(diffs)) {
+		t.Errorf("%s: %s (-recorded +got):\n%s", r.About, where, diffs[where])
 	}
 }
 
@@ -121,8 +125,8 @@ type replay struct {
 	wire  *rig.Wire
 }
 
-// run replays all steps and returns the differences, by step. An error says that it could not go on, or that something
-// came which was not recorded.
+// run replays all steps and returns the differences, by step. An error says that it could not go
+// on, or that something came which was not recorded.
 func (r *replay) run(ctx context.Context) (diffs map[string]string, err error) {
 	r.start = time.Now()
 	defer func() {
@@ -132,12 +136,12 @@ func (r *replay) run(ctx context.Context) (diffs map[string]string, err error) {
 	}()
 	diffs = make(map[string]string)
 	for i, s := range r.Steps {
-		place := fmt.Sprintf("step %d", i)
+		where := fmt.Sprintf("step %d", i)
 		diff, err := r.step(ctx, s)
 		if err != nil {
-			return diffs, fmt.Errorf("%s: %w", place, err)
+			return diffs, fmt.Errorf("%s: %w", where, err)
 		}
-		note(diffs, place, diff)
+		note(diffs, where, diff)
 	}
 	return diffs, r.fence(ctx)
 }
@@ -215,8 +219,8 @@ func (r *replay) receive(ctx context.Context, s step) (diff string, err error) {
 	return diffs.String(), nil
 }
 
-// fence has one more question answered and then says that there will be none, whereupon the server closes when it has
-// answered everything: nothing but that one answer may come.
+// fence has one more question answered and then says that there will be none, whereupon the server
+// closes when it has answered everything: nothing but that one answer may come.
 func (r *replay) fence(ctx context.Context) error {
 	if r.wire == nil {
 		return nil // closed by the server, and nothing was sent since

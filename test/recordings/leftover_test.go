@@ -27,15 +27,18 @@ type leftover struct {
 // changed is the name under which the rows of a seeded table stand that are not as they were.
 func changed(table string) string { return table + " (changed)" }
 
-// changedColumns are what is recorded of rows that were changed, by table; of other tables it is all columns.
-var changedColumns = map[string][]string{"IMUser": {"id", "avatar", "push_shield_status", "sign_info"}}
+// changedColumns are what is recorded of rows that were changed, by table; of other tables it is
+// all columns.
+var changedColumns = map[string][]string{"IMUser": {"id", "avatar", "push_shield_status",
+	"sign_info"}}
 
-// readTables reads all tables of the original's. Those that before has rows of stand there with the rows that are new
-// or changed.
+// readTables reads all tables of the original's. Those that before has rows of stand there with the
+// rows that are new or changed.
 func readTables(t *testing.T, f *rig.Fleet, before map[string][]tableRow) map[string][]tableRow {
 	t.Helper()
 	tables := make(map[string][]tableRow)
-	const all = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema=DATABASE()"
+	const all = "SELECT table_name AS name FROM information_schema.tables WHERE " +
+		"table_schema=DATABASE()"
 	for _, found := range query(t, f, all) {
 		name := found["name"].(string)
 		if strings.HasPrefix(name, "IMProxy") {
@@ -129,7 +132,8 @@ type marks struct {
 	url   string // what all URLs of files begin with
 }
 
-// mark returns a tree of JSON values with "$now" for times of the run, numbers or text, and "$url" for URLs.
+// mark returns a tree of JSON values with "$now" for times of the run, numbers or text, and "$url"
+// for URLs.
 func (m marks) mark(tree any) any {
 	switch v := tree.(type) {
 	case map[string]any:
@@ -153,8 +157,8 @@ func (m marks) mark(tree any) any {
 	return tree
 }
 
-// lines are rows in the form that is compared: each as JSON, in the order of that. userCnt is left out, and the id
-// unless withID.
+// lines are rows in the form that is compared: each as JSON, in the order of that. userCnt is left
+// out, and the id unless withID.
 func (m marks) lines(t *testing.T, rows []tableRow, withID bool) []string {
 	t.Helper()
 	lines := make([]string, len(rows))
@@ -173,13 +177,14 @@ func (m marks) lines(t *testing.T, rows []tableRow, withID bool) []string {
 	return lines
 }
 
-// compareLeftover returns the differences by place: a table, or a key.
+// compareLeftover returns the differences by where they are: a table, or a key.
 func compareLeftover(t *testing.T, m marks, want, got leftover) map[string]string {
 	t.Helper()
 	diffs := make(map[string]string)
 	for _, table := range union(want.tables, got.tables) {
 		withID := len(want.tables[table]) > 0 && want.tables[table][0]["id"] != nil
-		note(diffs, "table "+table, gocmp.Diff(m.lines(t, want.tables[table], withID), m.lines(t, got.tables[table], withID)))
+		note(diffs, "table "+table, gocmp.Diff(m.lines(t, want.tables[table], withID),
+			m.lines(t, got.tables[table], withID)))
 	}
 	for _, key := range union(want.keys, got.keys) {
 		note(diffs, "key "+key, gocmp.Diff(want.keys[key], m.mark(got.keys[key])))
@@ -187,9 +192,9 @@ func compareLeftover(t *testing.T, m marks, want, got leftover) map[string]strin
 	return diffs
 }
 
-func note(diffs map[string]string, place, diff string) {
+func note(diffs map[string]string, where, diff string) {
 	if diff != "" {
-		diffs[place] = diff
+		diffs[where] = diff
 	}
 }
 

@@ -1,4 +1,5 @@
-// Package recordings replays what an original was asked, and compares what a proxy answers and leaves behind.
+// Package recordings replays what an original was asked, and compares what a proxy answers and
+// leaves behind.
 package recordings
 
 import (

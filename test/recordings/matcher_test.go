@@ -14,11 +14,14 @@ import (
 )
 
 // answered is a recorded frame with every kind of value, to be spoilt.
-const answered = `{"service": 2, "command": "0x0202", "seq": 198, "message": "IMRecentContactSessionRsp", "body": {
+const answered = `{"service": 2, "command": "0x0202", "seq": 198, "message":
+	"IMRecentContactSessionRsp", "body": {
 	"attach_data": "eA==", "user_id": 3, "contact_session_list": [
-	{"latest_msg_data": "cGluZw==", "latest_msg_from_user_id": 1, "latest_msg_id": 1, "latest_msg_type": 17,
+	{"latest_msg_data": "cGluZw==", "latest_msg_from_user_id": 1,
+	"latest_msg_id": 1, "latest_msg_type": 17,
 	 "session_id": 2, "session_status": 0, "session_type": 2, "updated_time": "$now"},
-	{"latest_msg_data": "cG9uZw==", "latest_msg_from_user_id": 2, "latest_msg_id": 9, "latest_msg_type": 1,
+	{"latest_msg_data": "cG9uZw==", "latest_msg_from_user_id": 2,
+	"latest_msg_id": 9, "latest_msg_type": 1,
 	 "session_id": 7, "session_status": 0, "session_type": 1, "updated_time": "$now+100"}]}}`
 
 func readFrame(t *testing.T, text string) recordedFrame {
@@ -76,7 +79,8 @@ func TestMatcher(t *testing.T) {
 // TestMatcherFindsWhatIsTooMuch adds fields, known and unknown, and list elements to a frame.
 func TestMatcherFindsWhatIsTooMuch(t *testing.T) {
 	start := time.Now()
-	want := readFrame(t, `{"service": 3, "command": "0x030a", "seq": 1, "message": "IMGetMsgByIdRsp", "body": {
+	want := readFrame(t, `{"service": 3, "command": "0x030a", "seq": 1, "message":
+		"IMGetMsgByIdRsp", "body": {
 		"user_id": 1, "session_type": 1, "session_id": 2}}`)
 	frame, err := want.encode(start)
 	if err != nil {
@@ -87,10 +91,12 @@ func TestMatcherFindsWhatIsTooMuch(t *testing.T) {
 	}
 	body := frame.Body
 	for what, more := range map[string][]byte{
-		"empty bytes": protowire.AppendBytes(protowire.AppendTag(nil, 20, protowire.BytesType), nil),
-		"a list":      protowire.AppendBytes(protowire.AppendTag(nil, 4, protowire.BytesType), nil),
-		"unknown":     protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1),
-		"broken":      {0xff},
+		"empty bytes": protowire.AppendBytes(protowire.AppendTag(nil, 20, protowire.BytesType),
+			nil),
+		"a list": protowire.AppendBytes(protowire.AppendTag(nil, 4, protowire.BytesType), nil),
+		"unknown": protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType),
+			1),
+		"broken": {0xff},
 	} {
 		frame.Body = append(body[:len(body):len(body)], more...)
 		if gocmp.Diff(want.wanted(), want.seen(frame, start)) == "" {
@@ -116,13 +122,18 @@ func TestReplayNotices(t *testing.T) {
 		steps []step
 		want  string
 	}{
-		{"an answer that was not recorded", []step{{Send: single.Steps[0].Send}, single.Steps[1]}, "seq"},
+		{"an answer that was not recorded", []step{{Send: single.Steps[0].Send}, single.Steps[1]},
+			"seq"},
 		{"one at the end", []step{{Send: single.Steps[0].Send}}, "after all steps"},
-		{"a wrong field", []step{{Send: single.Steps[0].Send, Recv: single.Steps[1].Recv}}, "map[step 0:"},
-		{"a connection that is to be closed", []step{{Send: single.Steps[0].Send, Closed: true}}, "instead of closing"},
-		{"a connection that is not to be closed", []step{{Raw: framing.Steps[8].Raw}, single.Steps[3]}, "ended"},
+		{"a wrong field", []step{{Send: single.Steps[0].Send, Recv: single.Steps[1].Recv}},
+			"map[step 0:"},
+		{"a connection that is to be closed", []step{{Send: single.Steps[0].Send, Closed: true}},
+			"instead of closing"},
+		{"a connection that is not to be closed", []step{{Raw: framing.Steps[8].Raw},
+			single.Steps[3]}, "ended"},
 	} {
-		r := replay{recording: recording{Scenario: tt.what, Steps: tt.steps}, addr: p.Addr, write: writeBytes}
+		r := replay{recording: recording{Scenario: tt.what, Steps: tt.steps}, addr: p.Addr,
+			write: writeBytes}
 		diffs, err := r.run(t.Context())
 		if got := fmt.Sprint(diffs, err); !strings.Contains(got, tt.want) {
 			t.Errorf("%s: got %v", tt.what, got)
@@ -130,15 +141,18 @@ func TestReplayNotices(t *testing.T) {
 	}
 }
 
-// left is a leftover with every kind of value, to be spoilt: a time of the run as JSON, the same as text, a userCnt,
-// and a file's URL are to be filled in.
+// left is a leftover with every kind of value, to be spoilt: a time of the run as JSON, the same as
+// text, a userCnt, and a file's URL are to be filled in.
 const left = `{"database": {
-	"IMGroup": [{"id": 1, "name": "g", "userCnt": %[3]s, "updated": %[1]s}, {"id": 2, "name": "h", "updated": 5}],
-	"IMRecentSession": [{"userId": 1, "status": null, "updated": %[1]s}, {"userId": 2, "status": 0, "updated": %[1]s}],
+	"IMGroup": [{"id": 1, "name": "g", "userCnt": %[3]s, "updated": %[1]s},
+		{"id": 2, "name": "h", "updated": 5}],
+	"IMRecentSession": [{"userId": 1, "status": null, "updated": %[1]s},
+		{"userId": 2, "status": 0, "updated": %[1]s}],
 	"IMAudio": [{"id": 1, "path": "%[4]s"}]},
 	"redis": {"msg_id_1": "3", "group_member_1": {"1": "%[2]s", "2": "%[2]s"}, "device_x": ""}}`
 
-// TestLeftoverNotices spoils a leftover in every way and sees that each is found, and the leftover itself is not.
+// TestLeftoverNotices spoils a leftover in every way and sees that each is found, and the leftover
+// itself is not.
 func TestLeftoverNotices(t *testing.T) {
 	start := time.Now()
 	read := func(text string) leftover {
@@ -162,9 +176,10 @@ func TestLeftoverNotices(t *testing.T) {
 	if d := diff(got); len(d) > 0 {
 		t.Errorf("the leftover itself differs: %v", d)
 	}
-	for _, tt := range []struct{ place, old, with string }{
+	for _, tt := range []struct{ where, old, with string }{
 		{"table IMGroup", `"id": 2`, `"id": 3`},
-		{"table IMGroup", `{"id": 2,`, `{"id": 1, "name": "g", "updated": ` + late + `}, {"id": 2,`},
+		{"table IMGroup", `{"id": 2,`, `{"id": 1, "name": "g", "updated": ` + late +
+			`}, {"id": 2,`},
 		{"table IMGroup", `"updated": ` + late, `"updated": 5`},
 		{"table IMGroup", `"updated": 5`, `"updated": ` + late},
 		{"table IMRecentSession", `null`, `0`},
@@ -184,7 +199,7 @@ func TestLeftoverNotices(t *testing.T) {
 		if spoilt == got {
 			t.Fatalf("there is no %s", tt.old)
 		}
-		if d := diff(spoilt); d[tt.place] == "" {
+		if d := diff(spoilt); d[tt.where] == "" {
 			t.Errorf("%s instead of %s: found %v", tt.with, tt.old, d)
 		}
 	}

@@ -23,13 +23,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig"
 )
 
-// recording is one file of testdata/conformance: what the original server was sent, and what it answered.
+// recording is one file of testdata/conformance: what the original server was sent, and what it
+// answered.
 type recording struct {
-	Scenario string          `json:"scenario"`
-	About    string          `json:"about"`
-	Seed     string          `json:"seed"`
-	Steps    []step          `json:"steps"`
-	Database json.RawMessage `json:"database"` // what it left, see leftover; for MySQL and Redis only
+	Scenario string `json:"scenario"`
+	About    string `json:"about"`
+	Seed     string `json:"seed"`
+	Steps    []step `json:"steps"`
+	// what it left, see leftover; for MySQL and Redis only
+	Database json.RawMessage `json:"database"`
 	Redis    json.RawMessage `json:"redis"`
 }
 
@@ -40,10 +42,12 @@ type step struct {
 	Raw      string          `json:"raw"` // bytes, hex
 	Recv     []recordedFrame `json:"recv"`
 	AnyOrder bool            `json:"any_order"`
-	Closed   bool            `json:"closed"` // the server closes the connection; the next step uses a new one
+	// the server closes the connection; the next step uses a new one
+	Closed bool `json:"closed"`
 }
 
-// recordedFrame is a frame with its body as protobuf JSON (bytes in base64, enums as numbers), or in hex.
+// recordedFrame is a frame with its body as protobuf JSON (bytes in base64, enums as numbers), or
+// in hex.
 type recordedFrame struct {
 	Service uint16         `json:"service"`
 	Command string         `json:"command"` // such as "0x0301"
@@ -145,7 +149,8 @@ func fillTimes(v any, start time.Time) any {
 	return v
 }
 
-// view is a frame in the form that is compared: each value by the path to it, such as msg_list[2].msg_id.
+// view is a frame in the form that is compared: each value by the path to it, such as
+// msg_list[2].msg_id.
 type view map[string]any
 
 func newView(service uint16, command string, seq uint16, body any) view {
@@ -178,7 +183,8 @@ func (f recordedFrame) wanted() view {
 	return newView(f.Service, f.Command, f.Seq, sortLists(f.Body))
 }
 
-// seen is the view of a frame that came in place of f. Times within the run stand as "$now" where f has that.
+// seen is the view of a frame that came in place of f. Times within the run stand as "$now" where f
+// has that.
 func (f recordedFrame) seen(got pdu.Frame, start time.Time) view {
 	body, err := f.tree(got.Body)
 	if err != nil {
@@ -186,7 +192,8 @@ func (f recordedFrame) seen(got pdu.Frame, start time.Time) view {
 			"(broken body)": err.Error(), "(body)": hex.EncodeToString(got.Body),
 		})
 	}
-	return newView(got.Service, fmt.Sprintf("0x%04x", got.Command), got.Seq, markTimes(sortLists(f.Body), sortLists(body), start))
+	return newView(got.Service, fmt.Sprintf("0x%04x", got.Command), got.Seq,
+		markTimes(sortLists(f.Body), sortLists(body), start))
 }
 
 // tree decodes a body that should be f's message.
@@ -201,15 +208,16 @@ func (f recordedFrame) tree(body []byte) (tree map[string]any, err error) {
 	if len(m.ProtoReflect().GetUnknown()) > 0 {
 		return nil, fmt.Errorf("%s with unknown fields", f.Message)
 	}
-	text, err := protojson.MarshalOptions{AllowPartial: true, UseProtoNames: true, UseEnumNumbers: true}.Marshal(m)
+	text, err := protojson.MarshalOptions{AllowPartial: true, UseProtoNames: true,
+		UseEnumNumbers: true}.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
 	return tree, json.Unmarshal(text, &tree)
 }
 
-// markTimes puts "$now" into got where want has it and got a time of the run: up to 60 s before its start, up to 300 s
-// after.
+// markTimes puts "$now" into got where want has it and got a time of the run: up to 60 s before its
+// start, up to 300 s after.
 func markTimes(want, got any, start time.Time) any {
 	switch g := got.(type) {
 	case map[string]any:
@@ -243,7 +251,8 @@ func withinRun(n float64, start time.Time) bool {
 	return since >= -60 && since <= 300
 }
 
-// unordered names the lists whose order is not compared, with the fields they are sorted by instead.
+// unordered names the lists whose order is not compared, with the fields they are sorted by
+// instead.
 var unordered = map[string][]string{
 	"contact_session_list": {"session_type", "session_id"},
 	"group_version_list":   {"group_id"},

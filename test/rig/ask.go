@@ -16,7 +16,8 @@ import (
 func Within(t *testing.T) context.Context {
 	t.Helper()
 	NoteSources()
-	ctx, cancel := context.WithTimeoutCause(t.Context(), Patience, fmt.Errorf("nothing came for %v", Patience))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), Patience,
+		fmt.Errorf("nothing came for %v", Patience))
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -25,7 +26,9 @@ func Within(t *testing.T) context.Context {
 const RequestLimit = 5 * time.Second
 
 // Ask asks for something that may be asked again when the machine was too slow to answer in time.
-func Ask[A proto.Message](ctx context.Context, c *client.Client, req proto.Message) (answer A, err error) {
+func Ask[A proto.Message](
+	ctx context.Context, c *client.Client, req proto.Message,
+) (answer A, err error) {
 	for {
 		once, cancel := context.WithTimeout(ctx, RequestLimit+2*time.Second)
 		answer, err = client.Call[A](once, c, req)

@@ -11,9 +11,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
-// build builds the binary under test and links it into dir. All test processes of a user build it at
-// the same path, one after the other: so only the first one after a change waits for the linker, and
-// none can test an old one. A process keeps its link when another one builds anew.
+// build builds the binary under test and links it into dir. All test processes of a user build it
+// at the same path, one after the other: so only the first one after a change waits for the linker,
+// and none can test an old one. A process keeps its link when another one builds anew.
 func build(ctx context.Context, dir string) (string, error) {
 	race := UnderRace || os.Getenv("RACE") != ""
 	name := fmt.Sprintf("dbproxy-built-%d", os.Getuid())

@@ -10,8 +10,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// Engine is a kind of store, and how many proxies are at work on it at the same time. What a proxy promises of order,
-// numbers and counters, it promises on every engine.
+// Engine is a kind of store, and how many proxies are at work on it at the same time. What a proxy
+// promises of order, numbers and counters, it promises on every engine.
 type Engine struct {
 	Name    string
 	Proxies int
@@ -25,8 +25,8 @@ var (
 	TwoOnGalera  = Engine{"galera", 2, openGalera}
 )
 
-// OnEngines runs a test on all engines, each time at a place of its own, where nothing is started yet. With the race
-// detector, which makes everything slow, one proxy alone on MySQL is left out.
+// OnEngines runs a test on all engines, each time with a setup of its own, where nothing is started
+// yet. With the race detector, which makes everything slow, one proxy alone on MySQL is left out.
 func OnEngines(t *testing.T, test func(t *testing.T, w *Setup)) {
 	t.Helper()
 	for _, e := range []Engine{Embedded, MySQL, ThreeOnMySQL, TwoOnGalera} {
@@ -65,6 +65,7 @@ type Setup struct {
 	Users   map[uint32]bool // whom it found
 }
 
+// OpenEmbedded makes an embedded store.
 func OpenEmbedded(t *testing.T) *Setup {
 	t.Helper()
 	data := NewStore(t)
@@ -78,7 +79,8 @@ func OpenMySQL(t *testing.T) *Setup {
 	return OpenFleet(t, f)
 }
 
-// openGalera makes a database on the cluster of all tests, each of whose nodes one proxy writes on, and starts a Redis.
+// openGalera makes a database on the cluster of all tests, each of whose nodes one proxy writes on,
+// and starts a Redis.
 func openGalera(t *testing.T) *Setup {
 	t.Helper()
 	return openNodes(t, servers.SharedGalera(t))
@@ -99,11 +101,12 @@ func openNodes(t *testing.T, g *servers.Galera) *Setup {
 		f.nodes = append(f.nodes, f.DB.On(t, node))
 	}
 	f.AwaitNodes(t)
-	f.Expected = append(f.Expected, Deadlock) // of two nodes that commit the same row one is told so, and tries again
+	// of two nodes that commit the same row one is told so, and tries again
+	f.Expected = append(f.Expected, Deadlock)
 	return OpenFleet(t, f)
 }
 
-// OpenFleet makes a place of what proxies are to share.
+// OpenFleet makes a setup of what proxies are to share.
 func OpenFleet(t *testing.T, f *Fleet) *Setup {
 	t.Helper()
 	w := &Setup{DB: f.DB.Admin, Fleet: f}
@@ -115,7 +118,8 @@ func OpenFleet(t *testing.T, f *Fleet) *Setup {
 	return w
 }
 
-// lastDeadlock is what MariaDB remembers of the last circle of transactions that waited for each other, on any database.
+// lastDeadlock is what MariaDB remembers of the last circle of transactions that waited for each
+// other, on any database.
 func (w *Setup) lastDeadlock() string {
 	var kind, name, status string
 	if err := w.DB.QueryRow("SHOW ENGINE INNODB STATUS").Scan(&kind, &name, &status); err != nil {

@@ -10,14 +10,16 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// Fleet is what proxies of one configuration share: a MySQL database of their own with the tables and the people of
-// seed.sql, a Redis, and a file server.
+// Fleet is what proxies of one configuration share: a MySQL database of their own with the tables
+// and the people of seed.sql, a Redis, and a file server.
 type Fleet struct {
-	DB    *servers.Database
-	Redis Redis // the database that all instances are in; empty when the test has a Redis of another kind
+	DB *servers.Database
+	// the database that all instances are in; empty when the test has a Redis of another kind
+	Redis Redis
 	Files *msfs.Server
-	Conf  harness.Config      // to be changed before the first start
-	nodes []*servers.Database // db on each node of a cluster, which proxies write on in turn; nil: all write on db
+	Conf  harness.Config // to be changed before the first start
+	// db on each node of a cluster, which proxies write on in turn; nil: all write on db
+	nodes []*servers.Database
 
 	Expected []string // what logs may have: see startWith
 }
@@ -55,16 +57,20 @@ func NewRedisFleetOn(t *testing.T, server *servers.DatabaseServer) (*Fleet, *ser
 	return f, redis
 }
 
+// MySQLOf is a database as a configuration names it.
 func MySQLOf(db *servers.Database) harness.MySQL {
-	return harness.MySQL{Host: db.Host, Port: db.Port, Database: db.Name, User: db.User, Password: db.Password}
+	return harness.MySQL{Host: db.Host, Port: db.Port, Database: db.Name, User: db.User,
+		Password: db.Password}
 }
 
 // makePeople makes the tables, as operators do, and the people of seed.sql.
 func makePeople(t *testing.T, db *servers.Database) {
 	t.Helper()
-	conf := harness.Config{MySQL: MySQLOf(db), Redis: map[string]string{"host": "127.0.0.1", "port": "1"},
+	conf := harness.Config{MySQL: MySQLOf(db), Redis: map[string]string{"host": "127.0.0.1",
+		"port": "1"},
 		Msfs: "127.0.0.1"}
-	_, err := harness.Run(Within(t), Binary, "", "migrate", "--yes", "--config", WriteConfig(t, conf))
+	_, err := harness.Run(Within(t), Binary, "", "migrate", "--yes", "--config",
+		WriteConfig(t, conf))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +83,8 @@ func makePeople(t *testing.T, db *servers.Database) {
 	}
 }
 
-// WriteConfig writes a configuration into a directory of its own, under the name that a proxy looks for.
+// WriteConfig writes a configuration into a directory of its own, under the name that a proxy looks
+// for.
 func WriteConfig(t *testing.T, conf harness.Config) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dbproxyserver.conf")
@@ -87,7 +94,8 @@ func WriteConfig(t *testing.T, conf harness.Config) string {
 	return path
 }
 
-// Start starts a proxy. It waits for servers that do not answer in time, as those of a busy machine may.
+// Start starts a proxy. It waits for servers that do not answer in time, as those of a busy machine
+// may.
 func (f *Fleet) Start(t *testing.T, args ...string) *harness.Proxy {
 	t.Helper()
 	return f.startAt(t, 0, args...)
@@ -97,7 +105,8 @@ func (f *Fleet) Start(t *testing.T, args ...string) *harness.Proxy {
 func (f *Fleet) startAt(t *testing.T, i int, args ...string) *harness.Proxy {
 	t.Helper()
 	args = append([]string{"--wait"}, args...)
-	return StartWith(t, harness.Options{Config: WriteConfig(t, f.ConfAt(i)), Args: args}, f.Expected...)
+	return StartWith(t, harness.Options{Config: WriteConfig(t, f.ConfAt(i)), Args: args},
+		f.Expected...)
 }
 
 // ConfAt is the configuration of proxy i.
@@ -109,7 +118,8 @@ func (f *Fleet) ConfAt(i int) harness.Config {
 	return conf
 }
 
-// EveryID reports whether the rows of a table get all ids, one after the other: nodes of a cluster leave out each other's.
+// EveryID reports whether the rows of a table get all ids, one after the other: nodes of a cluster
+// leave out each other's.
 func (f *Fleet) EveryID() bool { return f == nil || len(f.nodes) == 0 }
 
 // AwaitNodes waits until all nodes of a cluster have what was committed at any.

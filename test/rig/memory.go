@@ -27,7 +27,8 @@ func peakMemory(t *testing.T, p *harness.Proxy) int64 {
 	return 0
 }
 
-// CheckMemory sees that the process never had more than limit bytes; the race detector takes several times as much.
+// CheckMemory sees that the process never had more than limit bytes; the race detector takes
+// several times as much.
 func CheckMemory(t *testing.T, p *harness.Proxy, limit int64) {
 	t.Helper()
 	if UnderRace {

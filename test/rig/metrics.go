@@ -1,7 +1,7 @@
 package rig
 
 import (
-	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,74 +12,33 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
-// AdminPageOf is what the admin address shows there.
-func AdminPageOf(t *testing.T, admin, path string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(Within(t), http.MethodGet, "http://"+admin+path, nil)
+// ReadAdmin reads a page of an admin address, whatever its status is.
+func ReadAdmin(ctx context.Context, admin, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return string(text), err
 }
 
-// MetricOf is the value of a metric without labels.
-func MetricOf(t *testing.T, admin, name string) (value float64) {
-	t.Helper()
-	for line := range strings.Lines(AdminPageOf(t, admin, "/metrics")) {
-		if n, _ := fmt.Sscanf(line, name+" %g", &value); n == 1 {
-			return value
+// FindMetric finds the value of a metric, named with its labels, in the text of /metrics.
+func FindMetric(text, name string) (float64, error) {
+	for line := range strings.Lines(text) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	t.Fatalf("there is no metric %s", name)
-	return 0
+	return 0, fmt.Errorf("there is no metric %s", name)
 }
 
-// Goroutines asks a proxy how many it has.
-func Goroutines(t *testing.T, p *harness.Proxy) int {
-	t.Helper()
-	return Metric(t, p, "go_goroutines")
-}
-
-// Metric asks a proxy, which is observed, for a number.
-func Metric(t *testing.T, p *harness.Proxy, name string) int {
-	t.Helper()
-	listening, err := p.Log.Await(Within(t), func(l harness.Line) bool { return l.Message == "listening" })
-	if err != nil {
-		t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(Within(t), http.MethodGet, "http://"+listening.Text("admin")+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	for s := bufio.NewScanner(resp.Body); s.Scan(); {
-		if value, found := strings.CutPrefix(s.Text(), name+" "); found {
-			n, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return int(n)
-		}
-	}
-	t.Fatal("no " + name)
-	return 0
-}
-
-// AdminPage reads a page of the admin address.
-func AdminPage(t *testing.T, p *harness.Proxy, path string) string {
+// AdminAddr is where a proxy that was started with an admin address has it.
+func AdminAddr(t *testing.T, p *harness.Proxy) string {
 	t.Helper()
 	listening, err := p.Log.Await(Within(t), func(l harness.Line) bool {
 		return l.Message == "listening"
@@ -87,5 +46,37 @@ func AdminPage(t *testing.T, p *harness.Proxy, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return AdminPageOf(t, listening.Text("admin"), path)
+	return listening.Text("admin")
+}
+
+// AdminPageOf is ReadAdmin for a page that must come.
+func AdminPageOf(t *testing.T, admin, path string) string {
+	t.Helper()
+	text, err := ReadAdmin(Within(t), admin, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// AdminPage reads a page of a proxy's admin address.
+func AdminPage(t *testing.T, p *harness.Proxy, path string) string {
+	t.Helper()
+	return AdminPageOf(t, AdminAddr(t, p), path)
+}
+
+// MetricOf asks an admin address for a metric, which must be there.
+func MetricOf(t *testing.T, admin, name string) float64 {
+	t.Helper()
+	value, err := FindMetric(AdminPageOf(t, admin, "/metrics"), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// Metric asks a proxy for a metric that is a whole number.
+func Metric(t *testing.T, p *harness.Proxy, name string) int {
+	t.Helper()
+	return int(MetricOf(t, AdminAddr(t, p), name))
 }

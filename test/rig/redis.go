@@ -11,6 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
+// HostAndPort is a server as a configuration names it: see harness.Config.
 func HostAndPort(redis *servers.Redis) map[string]string {
 	return map[string]string{"host": redis.Host(), "port": strconv.Itoa(redis.Port())}
 }
@@ -21,7 +22,8 @@ type Redis struct{ rueidis.Client }
 // DialRedis connects to a database of a server.
 func DialRedis(t *testing.T, redis *servers.Redis, db int) Redis {
 	t.Helper()
-	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{redis.Addr()}, SelectDB: db,
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{redis.Addr()},
+		SelectDB:          db,
 		ForceSingleClient: true, DisableCache: true, ClientSetInfo: rueidis.DisableClientSetInfo})
 	if err != nil {
 		t.Fatal(err)
@@ -36,13 +38,16 @@ func (c Redis) Exec(t *testing.T, args ...string) *rueidis.RedisMessage {
 	return c.execute(t, args, c.B().Arbitrary(args...).Build())
 }
 
-// Read is Exec for a command that changes nothing. Where Redis was just started anew it is sent again, on a new connection.
+// Read is Exec for a command that changes nothing. Where Redis was just started anew it is sent
+// again, on a new connection.
 func (c Redis) Read(t *testing.T, args ...string) *rueidis.RedisMessage {
 	t.Helper()
 	return c.execute(t, args, c.B().Arbitrary(args...).ReadOnly())
 }
 
-func (c Redis) execute(t *testing.T, args []string, command rueidis.Completed) *rueidis.RedisMessage {
+func (c Redis) execute(
+	t *testing.T, args []string, command rueidis.Completed,
+) *rueidis.RedisMessage {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Package rig is what the tests of the whole binary share: the binary itself, stores and servers for
-// it, requests and their answers, and measures of both. Its subfolders have the rest: see
+// Package rig is what the tests of the whole binary share: the binary itself, stores and servers
+// for it, requests and their answers, and measures of both. Its subfolders have the rest: see
 // test/README.md. A package of tests calls Main in its TestMain.
 package rig
 
@@ -88,8 +88,8 @@ func Recordings() string { return filepath.Join(Root(), "test", "testdata", "con
 // Seed is the file with the people that all tests find in the store.
 func Seed() string { return filepath.Join(Recordings(), "seed.sql") }
 
-// NoteSources looks at what the binary is made of. The go command sees that, and so it does not give
-// a cached result for tests when the binary has changed, which they do not import.
+// NoteSources reads the names of what the binary is made of. The go command sees that, and so it
+// does not give a cached result for tests when the binary has changed, which they do not import.
 var NoteSources = sync.OnceFunc(func() {
 	for _, name := range []string{"cmd", "internal", "go.mod"} {
 		// What cannot be read here has kept the binary from being built.

@@ -27,14 +27,15 @@ func NewStore(t *testing.T) string {
 	return data
 }
 
-// Start starts the binary on the directory data. When the test ends it is stopped, if it still runs, and must exit with
-// code 0; when the test failed its log is shown.
+// Start starts the binary on the directory data. When the test ends it is stopped, if it still
+// runs, and must exit with code 0; when the test failed its log is shown.
 func Start(t *testing.T, data string, args ...string) *harness.Proxy {
 	t.Helper()
 	return StartWith(t, harness.Options{Data: data, Args: args})
 }
 
-// StartWith is start with more to say; the binary is filled in. Its log may have what is expected, if otherwise none may.
+// StartWith is start with more to say; the binary is filled in. Its log may have what is expected,
+// if otherwise none may.
 func StartWith(t *testing.T, o harness.Options, expected ...string) *harness.Proxy {
 	t.Helper()
 	p := Launch(t, o, expected...)
@@ -71,11 +72,13 @@ func Launch(t *testing.T, o harness.Options, expected ...string) *harness.Proxy 
 // Deadlock is what MySQL says of transactions that wait for each other in a circle.
 const Deadlock = "Deadlock found"
 
-// checkLog looks for what no log may have, but for what is expected, and shows the log of a failed test.
+// checkLog finds what no log may have, but for what is expected, and shows the log of a failed
+// test.
 func checkLog(t *testing.T, p *harness.Proxy, expected ...string) {
 	t.Helper()
 	text := p.Log.String()
-	for _, never := range []string{"DATA RACE", "handler panicked", "goroutine 1 [", "panic: ", "fatal error: ", "finished a request twice",
+	for _, never := range []string{"DATA RACE", "handler panicked", "goroutine 1 [", "panic: ",
+		"fatal error: ", "finished a request twice",
 		Deadlock, Secret} {
 		if strings.Contains(text, never) && !slices.Contains(expected, never) {
 			t.Errorf("the log has %q", never)

@@ -45,7 +45,8 @@ func (w *Wire) Fence(t *testing.T, seq uint16) {
 		t.Fatal(err)
 	}
 	if f.Command != 0x010f || f.Seq != seq {
-		t.Fatalf("command 0x%04x with sequence number %d came instead of the answer to %d", f.Command, f.Seq, seq)
+		t.Fatalf("command 0x%04x with sequence number %d came instead of the answer to %d",
+			f.Command, f.Seq, seq)
 	}
 }
 
@@ -63,34 +64,40 @@ func FrameOf(t *testing.T, req proto.Message, seq uint16) pdu.Frame {
 	return pdu.Frame{Service: e.Service, Command: e.Command, Seq: seq, Body: body}
 }
 
-// AwaitRefusal waits for the line of the log that says why something of this connection was refused.
+// AwaitRefusal waits for the line of the log that says why something of this connection was
+// refused.
 func (w *Wire) AwaitRefusal(t *testing.T, p *harness.Proxy, what string) {
 	t.Helper()
 	peer := w.LocalAddr().String()
 	_, err := p.Log.Await(Within(t), func(l harness.Line) bool {
-		return l.Text("peer") == peer && l.Message != "connection opened" && strings.Contains(l.Raw, what)
+		return l.Text("peer") == peer && l.Message != "connection opened" &&
+			strings.Contains(l.Raw, what)
 	})
 	if err != nil {
 		t.Errorf("no line of the log has %s and %q: %v", peer, what, err)
 	}
 }
 
-// Wire is a bare connection: bytes go out as they are, frames come in, heartbeats left aside. It is for what the client
-// would not send, and for looking at frames as they are. It belongs to one goroutine.
+// Wire is a bare connection: bytes go out as they are, frames come in, heartbeats left aside. It is
+// for what the client would not send, and for looking at frames as they are. It belongs to one
+// goroutine.
 type Wire struct {
 	*net.TCPConn
 	Frames chan pdu.Frame // closed at the end
-	end    error          // why it ended: io.EOF when the server closed; to be read after frames is closed
-	quit   chan struct{}  // closed by Close
+	// why it ended: io.EOF when the server closed; to be read after frames is closed
+	end  error
+	quit chan struct{} // closed by Close
 }
 
+// DialWire makes a bare connection to a proxy. The caller closes it.
 func DialWire(ctx context.Context, addr string) (*Wire, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	w := &Wire{TCPConn: conn.(*net.TCPConn), Frames: make(chan pdu.Frame), quit: make(chan struct{})}
+	w := &Wire{TCPConn: conn.(*net.TCPConn), Frames: make(chan pdu.Frame),
+		quit: make(chan struct{})}
 	go func() {
 		defer close(w.Frames)
 		for r := pdu.NewReader(conn, 64<<20); ; {

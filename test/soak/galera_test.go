@@ -14,7 +14,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
-	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
@@ -27,79 +26,64 @@ import (
 // batch again.
 func TestGaleraLoad(t *testing.T) {
 	t.Parallel()
-	s := newGaleraSoak(t)
-	s.Start(t)
-	s.noteAddrs()
-	s.people(t)
-	s.Fleet.AwaitNodes(t)
+	s := &soak{Setup: rig.OnGalera(t, servers.StartGalera(t)), brief: !rig.FullFaults()}
 	lasts := rig.Seconds(6, 60)
-	ctx, cancel := context.WithTimeout(t.Context(), lasts+10*rig.Patience)
-	defer cancel()
-	s.ctx, s.began = ctx, time.Now()
-	var load sync.WaitGroup
-	s.load(&load)
-	for i := range s.Proxies {
-		load.Go(func() { s.keep(i, func(v *soakVisit) { v.remove() }) })
+	s.Load = s.mixed(lasts)
+	s.Removed = true
+	s.Start(t)
+	var others sync.WaitGroup
+	s.Run(t, func(ctx context.Context) {
+		for range s.Proxies {
+			s.Go(s.remove)
+		}
+		halt, stop := context.WithTimeout(ctx, lasts)
+		defer stop()
+		others.Go(func() { s.meet(halt, t) })
+		others.Go(func() { s.doctors(halt, t) })
+		<-halt.Done()
+		others.Wait()
+	})
+	s.Audit(t, true)
+	var all load.Tally
+	for kind, n := range s.outcomes() {
+		t.Logf("%s: %+v", kind, *n)
+		all.Done, all.Refused = all.Done+n.Done, all.Refused+n.Failed()
 	}
-	load.Go(func() { s.meet(t) })
-	load.Go(func() { s.doctors(t) })
-	s.pause(lasts)
-	close(s.halt)
-	load.Wait()
-	if ctx.Err() != nil {
-		t.Errorf("the load did not end: %v", context.Cause(ctx))
+	if all.Refused*100 >= all.Done {
+		t.Errorf("%d requests were done, %d were not", all.Done, all.Refused)
 	}
-	s.auditAll(t)
-	done, refused := 0, 0
-	for kind, n := range s.outcomes {
-		t.Logf("%s: %d done, %d refused, %d without answer, %d lost, the slowest after %v",
-			kind, n.done, n.refused,
-			n.silent, n.lost, n.slowest.Round(time.Millisecond))
-		done, refused = done+n.done, refused+n.failed()
-	}
-	if refused*100 >= done {
-		t.Errorf("%d requests were done, %d were not", done, refused)
-	}
-	rig.Guarantee(t, fmt.Sprintf("two nodes of Galera write in the same talks for %v", rig.Short(lasts)),
-		fmt.Sprintf("%d requests done, %d refused or without answer", done, refused), "0 s")
-}
-
-func newGaleraSoak(t *testing.T) *soak {
-	t.Helper()
-	return &soak{
-		Setup: rig.OnGalera(t, servers.StartGalera(t)), brief: !rig.FullFaults(), halt: make(chan struct{}),
-		sent: audit.NewLedger(), open: make(map[string]bench.Talk), refused: make(map[string]bench.Talk),
-		sounds: make(map[bench.Talk]map[uint32]string), outcomes: make(map[string]*soakTally),
-		now: new(soakFault),
-	}
+	rig.Guarantee(t, fmt.Sprintf("two nodes of Galera write in the same talks for %v",
+		rig.Short(lasts)),
+		fmt.Sprintf("%d requests done, %d refused or without answer", all.Done, all.Refused), "0 s")
 }
 
 // remove removes a session of a pair that others write to.
-func (v *soakVisit) remove() {
-	k := load.CrashPairs[rand.IntN(len(load.CrashPairs))]
-	req := &impb.IMRemoveSessionReq{UserId: &k.Low, SessionType: rig.Pair.Enum(), SessionId: &k.High}
+func (s *soak) remove(c *bench.Line) {
+	k := load.Pairs[rand.IntN(len(load.Pairs))]
+	req := &impb.IMRemoveSessionReq{UserId: &k.Low, SessionType: rig.Pair.Enum(),
+		SessionId: &k.High}
 	begun := time.Now()
-	if _, err := v.c.Call(v.s.ctx, req); err != nil && v.on() {
-		v.s.sent.Fault(fmt.Sprintf("the removal of a session had no answer after %v: %v",
+	if _, err := c.Call(s.Ctx, req); err != nil && c.On() {
+		s.Sent.Fault(fmt.Sprintf("the removal of a session had no answer after %v: %v",
 			time.Since(begun), err))
 	}
 }
 
 // meet has pairs send their first messages at the same time, one user through each proxy.
-func (s *soak) meet(t *testing.T) {
-	for n := uint32(0); s.on(); n++ {
+func (s *soak) meet(ctx context.Context, t *testing.T) {
+	for n := uint32(0); ctx.Err() == nil; n++ {
 		k := bench.PairTalk(30000+2*n, 30001+2*n)
 		var sending sync.WaitGroup
 		for i := range s.Proxies {
-			v := s.visit(s.ctx, i)
-			if v == nil {
-				t.Errorf("proxy %d took no connection", i)
+			c, err := s.Load.Dial(i)
+			if err != nil {
+				t.Error(err)
 				return
 			}
 			sending.Go(func() {
-				defer v.leave()
+				defer c.Close()
 				for range 3 {
-					v.store(k, rig.PairText(k.Low, k.High, ""))
+					c.Store(k, k.Message(k.Low))
 				}
 			})
 		}
@@ -109,14 +93,15 @@ func (s *soak) meet(t *testing.T) {
 
 // doctors has a doctor repair through each node in turn, what a race of original servers has left,
 // and in the end nothing is wrong.
-func (s *soak) doctors(t *testing.T) {
+func (s *soak) doctors(ctx context.Context, t *testing.T) {
 	for i := 0; ; i++ {
-		wrong := s.on()
+		wrong := ctx.Err() == nil
 		if wrong {
-			s.miscount(t, s.groups[i%len(s.groups)])
+			s.miscount(t, s.Groups[i%len(s.Groups)])
 		}
 		conf := rig.WriteConfig(t, s.Fleet.ConfAt(i))
-		text, err := harness.Run(rig.Within(t), rig.Binary, "", "doctor", "--repair", "--yes", "--config", conf)
+		text, err := harness.Run(rig.Within(t), rig.Binary, "", "doctor", "--repair", "--yes",
+			"--config", conf)
 		if err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}

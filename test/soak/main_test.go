@@ -1,4 +1,5 @@
-// Package soak has load of all kinds while one thing after the other breaks; "make soak" lasts half an hour.
+// Package soak has load of all kinds while one thing after the other breaks; "make soak" lasts half
+// an hour.
 package soak
 
 import (

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,66 +25,47 @@ import (
 )
 
 var (
-	soakFor    = flag.Duration("soak", 15*time.Second, "how long TestSoak has load; from 2m on with a fault every 30s")
+	soakFor = flag.Duration("soak", 15*time.Second,
+		"how long TestSoak has load; from 2m on with a fault every 30s")
 	soakReport = flag.String("soakreport", "", "the `file` that TestSoak writes its report to")
 )
 
-// soak is load of all kinds on three proxies, and what is known of its outcome, while one thing after the other breaks.
+// soak is load of all kinds on a few proxies, while one thing after the other breaks. Its fields
+// belong to the test's goroutine, but for those that mu guards.
 type soak struct {
 	*rig.Setup
-	mysql, replica     *servers.DatabaseServer
+	*load.Load
+	brief              bool                    // faults last a second, and come at once
+	mysql, replica     *servers.DatabaseServer // on Galera nil, as are all that follow
 	redis              *servers.Redis
 	toMySQL, toReplica *faultproxy.Proxy
 	toRedis            *faultproxy.Proxy
-	brief              bool // faults last a second, and come at once
 
-	ctx   context.Context
-	halt  chan struct{} // closed when the load is to end
-	began time.Time
-	lines atomic.Uint64 // connections made
+	began time.Time // the load
 
-	sent    *audit.Ledger
-	groups  []uint32
-	crowd   *load.Restless
-	readers []*soakReader
-	serial  atomic.Uint64 // makes each text unique
-
-	mu       sync.Mutex // guards what follows
-	addrs    []string   // of the proxies
-	open     map[string]bench.Talk
-	refused  map[string]bench.Talk
-	sounds   map[bench.Talk]map[uint32]string
-	now      *soakFault
-	outcomes map[string]*soakTally
-	samples  []soakSample
+	mu      sync.Mutex // guards samples, which a goroutine of watch adds
+	samples []soakSample
 }
 
-// TestSoak breaks something every 30 seconds, drawn from all that can break, under mixed load on three proxies, on MySQL
-// with a replica, Redis and msfs. Nothing is lost or doubled, service is back by itself after each fault, and memory and
-// goroutines of the proxy that lives through it all do not grow.
+// TestSoak breaks something every 30 seconds, drawn from all that can break, under mixed load on
+// three proxies, on MySQL with a replica, Redis and msfs. Nothing is lost or doubled, service is
+// back by itself after each fault, and memory and goroutines of the proxy that lives through it all
+// do not grow.
 func TestSoak(t *testing.T) {
 	if *soakFor < 2*time.Minute {
 		t.Parallel()
 	}
 	s := newSoak(t)
 	s.Start(t, "--admin", "127.0.0.1:0")
-	s.noteAddrs()
-	s.people(t)
-	ctx, cancel := context.WithTimeout(t.Context(), *soakFor+10*rig.Patience)
-	defer cancel()
-	s.ctx, s.began = ctx, time.Now()
-	watched := s.watch(t)
-	var load sync.WaitGroup
-	s.load(&load)
-	happened := s.breakThings(t)
-	close(s.halt)
-	load.Wait()
-	watched()
-	if ctx.Err() != nil {
-		t.Errorf("the load did not end: %v", context.Cause(ctx))
-	}
-	s.auditAll(t)
-	audit.AuditResources(t, s.Setup)
+	var happened []*soakFault
+	s.Run(t, func(ctx context.Context) {
+		s.began = time.Now()
+		stop := s.watch(ctx, t)
+		defer stop()
+		happened = s.breakThings(t)
+	})
+	s.Audit(t, true)
+	audit.Resources(t, s.Setup)
 	if !s.brief {
 		s.auditFlat(t)
 	}
@@ -93,7 +73,8 @@ func TestSoak(t *testing.T) {
 	if t.Failed() {
 		verdict = "FAILED: the test's output says what was found."
 	}
-	report := fmt.Sprintf("%s, %s\n\n%s\n%s\n", s.began.Format(time.DateTime), runtime.Version(), s.report(happened), verdict)
+	report := fmt.Sprintf("%s, %s\n\n%s\n%s\n",
+		s.began.Format(time.DateTime), runtime.Version(), s.report(happened), verdict)
 	t.Log("\n" + report)
 	if *soakReport != "" {
 		if err := os.WriteFile(*soakReport, []byte(report), 0o600); err != nil {
@@ -105,42 +86,34 @@ func TestSoak(t *testing.T) {
 func newSoak(t *testing.T) *soak {
 	t.Helper()
 	s := &soak{
-		mysql: servers.StartMariaDB(t, "--server-id=1", "--log-bin=binlog"), redis: servers.StartRedis(t),
-		brief: *soakFor < 2*time.Minute, halt: make(chan struct{}), sent: audit.NewLedger(),
-		open: make(map[string]bench.Talk), refused: make(map[string]bench.Talk), sounds: make(map[bench.Talk]map[uint32]string),
-		outcomes: make(map[string]*soakTally), now: new(soakFault),
+		mysql: servers.StartMariaDB(t, "--server-id=1", "--log-bin=binlog"),
+		redis: servers.StartRedis(t), brief: *soakFor < 2*time.Minute,
 	}
 	f := rig.NewFleetOn(t, s.mysql)
 	s.replica = servers.Replica(t, s.mysql, 0)
 	s.toMySQL, s.toReplica = faultproxy.New(t, s.mysql.Addr()), faultproxy.New(t, s.replica.Addr())
 	s.toRedis = faultproxy.New(t, s.redis.Addr())
 	f.Conf.Replica = f.Conf.MySQL
-	f.Conf.MySQL.Port, f.Conf.Replica.Port = faultproxy.PortOf(t, s.toMySQL), faultproxy.PortOf(t, s.toReplica)
-	f.Conf.Redis = map[string]string{"host": "127.0.0.1", "port": fmt.Sprint(faultproxy.PortOf(t, s.toRedis))}
+	f.Conf.MySQL.Port = faultproxy.PortOf(t, s.toMySQL)
+	f.Conf.Replica.Port = faultproxy.PortOf(t, s.toReplica)
+	port := fmt.Sprint(faultproxy.PortOf(t, s.toRedis))
+	f.Conf.Redis = map[string]string{"host": "127.0.0.1", "port": port}
 	f.Redis = rig.DialRedis(t, s.redis, 1)
-	s.Setup = &rig.Setup{DB: f.DB.Admin, Fleet: f, Proxies: make([]*harness.Proxy, 3), Flushed: true}
-	s.sent.Gaps = true // proxies and Redis are killed that had ids reserved
+	s.Setup = rig.OpenFleet(t, f)
+	s.Proxies, s.Flushed = make([]*harness.Proxy, 3), true
+	s.Load = s.mixed(*soakFor)
 	return s
 }
 
-// people makes the groups and the readers.
-func (s *soak) people(t *testing.T) {
-	c := s.Dial(t, 0)
-	s.groups = load.MakeGroups(t, c)
-	s.crowd = &load.Restless{Members: []uint32{1, 2, 3}, Changing: []uint32{11, 12}}
-	s.crowd.Group = load.MakeGroup(t, c, 1, s.crowd.Members...)
-	for i := range uint32(3) {
-		s.readers = append(s.readers, &soakReader{from: 3000 + i, user: 4000 + i})
+// mixed is the load, for so long.
+func (s *soak) mixed(lasts time.Duration) *load.Load {
+	profile := load.Mixed()
+	if !s.brief {
+		profile.Latest = rig.RequestLimit + 10*time.Second
 	}
-}
-
-func (s *soak) noteAddrs() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.addrs = s.addrs[:0]
-	for _, p := range s.Proxies {
-		s.addrs = append(s.addrs, p.Addr)
-	}
+	l := load.New(s.Setup, profile)
+	l.Limit = lasts + 10*rig.Patience
+	return l
 }
 
 // last is for how long a fault is to last.
@@ -148,23 +121,17 @@ func (s *soak) last(d time.Duration) {
 	if s.brief {
 		d = time.Second
 	}
-	s.pause(d)
-}
-
-func (s *soak) pause(d time.Duration) {
-	select {
-	case <-s.ctx.Done():
-	case <-time.After(d):
-	}
+	rig.Pause(s.Ctx, d)
 }
 
 // anew starts the proxy that has ended.
 func (s *soak) anew(t *testing.T) {
 	s.Start(t, "--admin", "127.0.0.1:0")
-	s.noteAddrs()
+	s.Find()
 }
 
-// victim is one of the proxies that may be ended: the first one lives on, so that its memory can be watched.
+// victim is one of the proxies that may be ended: the first one lives on, so that its memory can be
+// watched.
 func (s *soak) victim() *harness.Proxy { return s.Proxies[1+rand.IntN(len(s.Proxies)-1)] }
 
 // soakFaults is all that can happen.
@@ -178,7 +145,7 @@ var soakFaults = []struct {
 	}},
 	{"proxy stopped (SIGTERM), restarted", func(t *testing.T, s *soak) {
 		p := s.victim()
-		if err := p.Stop(s.ctx); err != nil {
+		if err := p.Stop(s.Ctx); err != nil {
 			t.Error(err)
 		}
 		s.anew(t)
@@ -228,7 +195,8 @@ var soakFaults = []struct {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.RemoveAll(filepath.Join(dir["dir"], "dump.rdb")); err != nil { // what another fault has saved
+		// what another fault has saved
+		if err := os.RemoveAll(filepath.Join(dir["dir"], "dump.rdb")); err != nil {
 			t.Fatal(err)
 		}
 		s.redis.Restart(t)
@@ -254,60 +222,64 @@ func (s *soak) faraway(p *faultproxy.Proxy) {
 	p.Delay(0)
 }
 
-// soakFault is one that happened, and what became of requests from then on until the next one.
+// soakFault is one that happened.
 type soakFault struct {
 	name         string
 	begun, ended time.Time
 	probed       time.Duration // from its end until all proxies did all they were asked
-	failed       time.Time     // when the last request was sent that failed
-	tally        soakTally
+
+	// Of the requests from then on until the next fault; report counts them.
+	tally  load.Tally
+	failed time.Time // when the last one was sent that failed
 }
 
-// normal is how long after the end of the fault the last request was sent that failed, and all proxies served again.
+// normal is how long after the end of the fault the last request was sent that failed, and all
+// proxies served again.
 func (f *soakFault) normal() time.Duration { return max(f.probed, f.failed.Sub(f.ended)) }
 
-// breakThings has one thing after the other break, all of them before any does so again, and returns what happened.
+// breakThings has one thing after the other break, all of them before any does so again, and
+// returns what happened.
 func (s *soak) breakThings(t *testing.T) (happened []*soakFault) {
 	every, quiet := 30*time.Second, 20*time.Second
 	if s.brief {
 		every, quiet = 2*time.Second, 2*time.Second
 	}
+	end := s.began.Add(*soakFor)
 	var deck []int
-	for next := s.began.Add(every); next.Before(s.began.Add(*soakFor - quiet)); next = next.Add(every) {
-		s.pause(time.Until(next))
+	for next := s.began.Add(every); next.Before(end.Add(-quiet)); next = next.Add(every) {
+		rig.Pause(s.Ctx, time.Until(next))
 		if len(deck) == 0 {
 			deck = rand.Perm(len(soakFaults))
 		}
 		what := soakFaults[deck[0]]
 		deck = deck[1:]
 		f := &soakFault{name: what.name, begun: time.Now()}
-		s.mu.Lock()
-		s.now = f
-		s.mu.Unlock()
 		what.happen(t, s)
 		f.ended = time.Now()
 		s.probe(t, f)
 		happened = append(happened, f)
-		t.Logf("%v: %s: served again after %v", f.begun.Sub(s.began).Round(time.Second), f.name, f.probed.Round(time.Millisecond))
+		t.Logf("%v: %s: served again after %v",
+			f.begun.Sub(s.began).Round(time.Second), f.name, f.probed.Round(time.Millisecond))
 	}
-	s.pause(time.Until(s.began.Add(*soakFor)))
+	rig.Pause(s.Ctx, time.Until(end))
 	return happened
 }
 
-// probe waits until each proxy has stored a message, and answered with it, on a connection of its own.
+// probe waits until each proxy has stored a message, and answered with it, on a connection of its
+// own.
 func (s *soak) probe(t *testing.T, f *soakFault) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, rig.Patience)
+	ctx, cancel := context.WithTimeout(s.Ctx, rig.Patience)
 	defer cancel()
 	var probing sync.WaitGroup
 	for i := range s.Proxies {
 		probing.Go(func() {
-			for !s.serves(ctx, i) {
+			for !s.serves(i) {
 				if ctx.Err() != nil {
 					t.Errorf("%s: proxy %d does not serve %v later", f.name, i, rig.Patience)
 					return
 				}
-				s.pause(10 * time.Millisecond)
+				rig.Pause(ctx, 10*time.Millisecond)
 			}
 		})
 	}
@@ -315,13 +287,14 @@ func (s *soak) probe(t *testing.T, f *soakFault) {
 	f.probed = time.Since(f.ended)
 }
 
-func (s *soak) serves(ctx context.Context, i int) bool {
-	v := s.visit(ctx, i)
-	if v == nil {
+// serves asks a proxy for both.
+func (s *soak) serves(i int) bool {
+	c, err := s.Load.Dial(i)
+	if err != nil {
 		return false
 	}
-	defer v.leave()
+	defer c.Close()
 	k := bench.PairTalk(20000+uint32(i), 21000)
-	id := v.store(k, rig.PairText(k.Low, k.High, ""))
-	return id != 0 && v.shows(k, id)
+	id, _ := c.Store(k, k.Message(k.Low))
+	return id != 0 && s.Shows(c, k, id)
 }

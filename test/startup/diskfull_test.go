@@ -21,8 +21,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
-// onTmpfs returns what makes a process see a small file system of its own at dir: a command to wrap it in, and the
-// attributes of a user and mount namespace, which need no privileges.
+// onTmpfs returns what makes a process see a small file system of its own at dir: a command to wrap
+// it in, and the attributes of a user and mount namespace, which need no privileges.
 func onTmpfs(dir, size string) (wrap []string, attr *syscall.SysProcAttr) {
 	const script = `mount -t tmpfs -o size="$0" dbproxy-test "$1" && shift && exec "$@"`
 	return []string{"/bin/sh", "-c", script, size, dir}, &syscall.SysProcAttr{
@@ -41,8 +41,9 @@ func TestDiskFullAtStart(t *testing.T) {
 	refusedStart(t, cmd, data, "full")
 }
 
-// TestDiskFull fills the disk of a running proxy: what cannot be stored is answered with id 0, reads go on; and when
-// there is space again, messages are stored again. What was answered with an id is there, and nothing else.
+// TestDiskFull fills the disk of a running proxy: what cannot be stored is answered with id 0,
+// reads go on; and when there is space again, messages are stored again. What was answered with an
+// id is there, and nothing else.
 func TestDiskFull(t *testing.T) {
 	data := t.TempDir()
 	wrap, attr := onTmpfs(data, "12m")
@@ -56,7 +57,7 @@ func TestDiskFull(t *testing.T) {
 		req := rig.PairText(1, 2, fmt.Sprintf("%d %s", sent, big))
 		id := rig.Call[*impb.IMMsgData](t, c, req).GetMsgId()
 		if id != 0 {
-			stored = append(stored, audit.Row{Id: id, From: 1, Content: string(req.GetMsgData())})
+			stored = append(stored, audit.Row{ID: id, From: 1, Content: string(req.GetMsgData())})
 		}
 		return id
 	}
@@ -76,7 +77,8 @@ func TestDiskFull(t *testing.T) {
 		send()
 		audit.CheckPaging(t, c, bench.PairTalk(1, 2), stored)
 	}
-	if got := rig.Call[*impb.IMQueryPushShieldRsp](t, c, &impb.IMQueryPushShieldReq{UserId: proto.Uint32(1)}); got.GetUserId() != 1 {
+	if got := rig.Call[*impb.IMQueryPushShieldRsp](t, c,
+		&impb.IMQueryPushShieldReq{UserId: proto.Uint32(1)}); got.GetUserId() != 1 {
 		t.Errorf("a read while the disk is full: %v", got)
 	}
 	says := func(l harness.Line) bool {
@@ -96,12 +98,13 @@ func TestDiskFull(t *testing.T) {
 	checkNewest(t, c, stored)
 }
 
-// checkNewest sees that the messages stored between users 1 and 2 have the ids from 1 and that there are no others.
+// checkNewest sees that the messages stored between users 1 and 2 have the ids from 1 and that
+// there are no others.
 func checkNewest(t *testing.T, c *client.Client, stored []audit.Row) {
 	t.Helper()
 	for i, m := range stored {
-		if m.Id != uint32(i+1) {
-			t.Fatalf("stored message %d has id %d", i+1, m.Id)
+		if m.ID != uint32(i+1) {
+			t.Fatalf("stored message %d has id %d", i+1, m.ID)
 		}
 	}
 	newest := rig.Call[*impb.IMGetLatestMsgIdRsp](t, c, &impb.IMGetLatestMsgIdReq{
@@ -121,7 +124,8 @@ func fill(t *testing.T, file string) {
 	}
 	defer f.Close()
 	zeros := io.LimitReader(zeroReader{}, 1<<30)
-	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, zeros, make([]byte, 4096)); !errors.Is(err, syscall.ENOSPC) {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, zeros, make([]byte, 4096)); !errors.Is(err,
+		syscall.ENOSPC) {
 		t.Fatalf("filling the disk: %v", err)
 	}
 }

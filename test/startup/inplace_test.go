@@ -2,7 +2,6 @@ package startup
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -13,185 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 )
-
-// restart does what TeamTalk's scripts do: in the directory of a program they kill what server.pid
-// names, start the program at once, without arguments, and throw its output away.
-const restart = `#!/bin/sh
-cd "$1" || exit 1
-if [ -e server.pid ]; then
-	kill $(cat server.pid)
-fi
-setsid "./$1" $OUTPUT &
-`
-
-// Ways to throw an output away.
-const (
-	toNull = "</dev/null >/dev/null 2>&1"
-	closed = "<&- >&- 2>&-"
-)
-
-// installed is a directory of TeamTalk with dbproxy in the place of its db_proxy_server.
-type installed struct {
-	root string // with restart.sh
-	dir  string // with the program
-	addr string
-}
-
-// install puts the binary there by a function, beside a configuration of the fleet.
-func install(t *testing.T, f *rig.Fleet, put func(from, to string) error, more ...string) installed {
-	t.Helper()
-	rig.NoteSources()
-	root := t.TempDir()
-	port := lowPort(t)
-	i := installed{root, filepath.Join(root, "db_proxy_server"), fmt.Sprint("127.0.0.1:", port)}
-	conf := f.Conf
-	listen := []string{fmt.Sprint("ListenPort=", port, ";"), "ListenIP=0.0.0.0;127.0.0.1"}
-	conf.More = append(listen, more...)
-	script := strings.ReplaceAll(restart, "$OUTPUT", toNull)
-	for _, err := range []error{
-		os.Mkdir(i.dir, 0o755),
-		put(rig.Binary, filepath.Join(i.dir, "db_proxy_server")),
-		os.WriteFile(filepath.Join(i.dir, "dbproxyserver.conf"), []byte(conf.String()), 0o600),
-		os.WriteFile(filepath.Join(root, "restart.sh"), []byte(script), 0o755),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() {
-		for _, pid := range i.running(t) {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
-		}
-		if t.Failed() {
-			t.Logf("the log:\n%s", i.log())
-		}
-	})
-	return i
-}
-
-// write writes a file of the directory.
-func (i installed) write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(filepath.Join(i.dir, name), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// link and copied are the two ways to put it there.
-func link(from, to string) error { return os.Symlink(from, to) }
-
-func copied(from, to string) error {
-	return exec.Command("cp", from, to).Run()
-}
-
-// lowPort is a port that no system chooses by itself, nor a server of the tests.
-func lowPort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 3000 + rand.IntN(6000)
-		if ln, err := net.Listen("tcp", fmt.Sprint(":", port)); err == nil {
-			ln.Close()
-			return port
-		}
-	}
-	t.Fatal("there is no free port")
-	return 0
-}
-
-// restart runs the script.
-func (i installed) restart(t *testing.T) {
-	t.Helper()
-	cmd := exec.CommandContext(rig.Within(t), "./restart.sh", "db_proxy_server")
-	cmd.Dir = i.root
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Fatalf("%v: %s", err, out)
-	}
-}
-
-// running are the processes whose working directory is the program's.
-func (i installed) running(t *testing.T) (pids []int) {
-	t.Helper()
-	dirs, err := filepath.Glob("/proc/[0-9]*/cwd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range dirs {
-		if at, err := os.Readlink(dir); err == nil && at == i.dir {
-			pid, _ := strconv.Atoi(strings.Split(dir, "/")[2]) // digits, by the pattern
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-func (i installed) pid() string {
-	text, _ := os.ReadFile(filepath.Join(i.dir, "server.pid")) // empty: there is none
-	return string(text)
-}
-
-func (i installed) log() string {
-	text, _ := os.ReadFile(filepath.Join(i.dir, "log", "default.log")) // empty: there is none
-	return string(text)
-}
-
-// serves waits until another process than the former serves, and returns its id.
-func (i installed) serves(t *testing.T, former string) (pid string) {
-	t.Helper()
-	rig.Await(t, "another process in server.pid", func() bool {
-		pid = i.pid()
-		return pid != "" && pid != former
-	})
-	if n, err := strconv.Atoi(pid); err != nil || !contains(i.running(t), n) {
-		t.Fatalf("server.pid has %q, and in the directory run %v", pid, i.running(t))
-	}
-	return pid
-}
-
-func contains(list []int, n int) bool {
-	for _, one := range list {
-		if one == n {
-			return true
-		}
-	}
-	return false
-}
-
-func (i installed) dial(t *testing.T) *client.Client {
-	t.Helper()
-	c, err := client.Dial(rig.Within(t), i.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-// asks has some lines logged.
-func (i installed) asks(t *testing.T) {
-	t.Helper()
-	c := i.dial(t)
-	rig.SendText(t, c, "on and on")
-	c.Close()
-}
-
-// ends waits until a process has ended.
-func (i installed) ends(t *testing.T, pid string) {
-	t.Helper()
-	n, err := strconv.Atoi(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rig.Await(t, "the end of process "+pid, func() bool { return !contains(i.running(t), n) })
-}
 
 // TestInThePlaceOfTheOriginalsProgram starts, restarts and stops as TeamTalk's scripts do.
 func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
-	for name, put := range map[string]func(from, to string) error{"a link": link, "a copy": copied} {
+	for name, put := range map[string]func(from, to string) error{"a link": link,
+		"a copy": copied} {
 		t.Run(name, func(t *testing.T) {
 			admin := fmt.Sprint("127.0.0.1:", lowPort(t))
 			i := install(t, f, put, "DrainTimeout=2s", "AdminListen="+admin)
@@ -199,13 +28,15 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 			if name == "a copy" {
 				i.write(t, "../restart.sh", strings.ReplaceAll(restart, "$OUTPUT", closed))
 			}
-			started := exec.CommandContext(rig.Within(t), filepath.Join(i.root, "restart.sh"), "db_proxy_server")
+			started := exec.CommandContext(rig.Within(t), filepath.Join(i.root, "restart.sh"),
+				"db_proxy_server")
 			started.Dir = i.root
 			_ = started.Run() // it complains of that process, which is none, and goes on
 			first := i.serves(t, "999999999\n")
 			rig.SendText(t, i.dial(t), "by the first")
 			log := i.log()
-			if !strings.Contains(log, " msg=listening addr=0.0.0.0:") || !strings.Contains(log, " pid="+first+" ") {
+			if !strings.Contains(log, " msg=listening addr=0.0.0.0:") ||
+				!strings.Contains(log, " pid="+first+" ") {
 				t.Errorf("the log is no text, or another's:\n%s", log)
 			}
 			slow, err := net.Dial("tcp", i.addr)
@@ -213,7 +44,8 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer slow.Close()
-			whole := rig.FrameOf(t, rig.PairText(1, 2, strings.Repeat("never whole", 100_000)), 1).Append(nil)
+			whole := rig.FrameOf(t, rig.PairText(1, 2, strings.Repeat("never whole", 100_000)),
+				1).Append(nil)
 			repeatedly(t, 20*time.Millisecond, func(n int) error {
 				_, err := slow.Write(whole[n : n+1])
 				return err
@@ -233,14 +65,16 @@ func TestInThePlaceOfTheOriginalsProgram(t *testing.T) {
 				}
 				return err == nil
 			})
-			if text := rig.AdminPageOf(t, admin, "/readyz"); !strings.Contains(text, `"ready": true`) {
+			if text := rig.AdminPageOf(t, admin, "/readyz"); !strings.Contains(text,
+				`"ready": true`) {
 				t.Errorf("it is not ready:\n%s", text)
 			}
 			if n, _ := strconv.Atoi(second); syscall.Kill(n, syscall.SIGTERM) != nil {
 				t.Error("server.pid names nobody")
 			}
 			i.ends(t, second)
-			if log = i.log(); !strings.Contains(log, "msg=stopped") || strings.Contains(log, rig.Secret) {
+			if log = i.log(); !strings.Contains(log, "msg=stopped") ||
+				strings.Contains(log, rig.Secret) {
 				t.Errorf("the log is\n%s", log)
 			}
 		})
@@ -259,7 +93,9 @@ func TestInPlaceTheFormerStillHasThePort(t *testing.T) {
 	}
 	defer ln.Close()
 	i.restart(t)
-	waits := func() bool { return strings.Contains(i.log(), "waiting for an address that another program has") }
+	waits := func() bool {
+		return strings.Contains(i.log(), "waiting for an address that another program has")
+	}
 	rig.Await(t, "a word that it waits", waits)
 	begun := time.Now()
 	rig.Await(t, "its end", func() bool { return len(i.running(t)) == 0 })
@@ -298,7 +134,8 @@ func TestInPlaceLogIsRotated(t *testing.T) {
 		return err == nil && started != "" && string(text) != started
 	})
 	for n := range 2 {
-		if info, err := os.Stat(file(n + 1)); err != nil || info.Size() == 0 || info.Size() > 4<<10 {
+		if info, err := os.Stat(file(n + 1)); err != nil || info.Size() == 0 ||
+			info.Size() > 4<<10 {
 			t.Errorf("%v, %v", info, err)
 		}
 	}
@@ -309,7 +146,8 @@ func TestInPlaceLogIsRotated(t *testing.T) {
 		t.Error("server.pid names nobody")
 	}
 	rig.Await(t, "stacks in the log", func() bool {
-		return strings.Contains(i.log(), "SIGQUIT: quit") && strings.Contains(i.log(), "goroutine 1 ")
+		return strings.Contains(i.log(), "SIGQUIT: quit") &&
+			strings.Contains(i.log(), "goroutine 1 ")
 	})
 }
 
@@ -338,7 +176,8 @@ func TestInPlaceWithoutRoomForTheLog(t *testing.T) {
 		return rig.MetricOf(t, admin, "dbproxy_log_lines_lost_total") > 0
 	})
 	rig.SendText(t, i.dial(t), "with a full disk")
-	if text := rig.AdminPageOf(t, admin, "/readyz"); !strings.Contains(text, "no space left on device") {
+	if text := rig.AdminPageOf(t, admin, "/readyz"); !strings.Contains(text,
+		"no space left on device") {
 		t.Errorf("/readyz does not say so:\n%s", text)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -364,7 +203,8 @@ func TestInPlaceNothingToServe(t *testing.T) {
 	}
 	i.restart(t)
 	rig.Await(t, "that there is no file", func() bool {
-		return strings.Contains(i.log(), `level=ERROR msg="open dbproxyserver.conf: no such file or directory; `)
+		return strings.Contains(i.log(),
+			`level=ERROR msg="open dbproxyserver.conf: no such file or directory; `)
 	})
 	if _, err := os.Stat(filepath.Join(i.dir, "data")); err == nil {
 		t.Error("it has made a data directory")

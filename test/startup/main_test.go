@@ -1,5 +1,5 @@
-// Package startup tests how a proxy starts and stops, in the place of an original and with surroundings that
-// fail: ports, directories, disks, readers of its log.
+// Package startup tests how a proxy starts and stops, in the place of an original and with
+// surroundings that fail: ports, directories, disks, readers of its log.
 package startup
 
 import (

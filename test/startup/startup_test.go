@@ -21,8 +21,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
 
-// refusedStart runs the binary, which must end by itself with a code other than 0, and returns its last line: the only
-// one a person should have to read, without usage or stack around it. The line must have every one of want.
+// refusedStart runs the binary, which must end by itself with a code other than 0, and returns its
+// last line: the only one a person should have to read, without usage or stack around it. The line
+// must have every one of want.
 func refusedStart(t *testing.T, cmd *exec.Cmd, want ...string) {
 	t.Helper()
 	out, err := cmd.CombinedOutput()
@@ -63,7 +64,8 @@ func serveCommand(ctx context.Context, data, listen string) *exec.Cmd {
 
 func TestSecondProcessIsRefused(t *testing.T) {
 	p := rig.Start(t, rig.NewStore(t))
-	refusedStart(t, serveCommand(rig.Within(t), p.Data, "127.0.0.1:0"), strconv.Itoa(p.Pid()), p.Addr, p.Data)
+	refusedStart(t, serveCommand(rig.Within(t), p.Data, "127.0.0.1:0"), strconv.Itoa(p.Pid()),
+		p.Addr, p.Data)
 	rig.CheckServed(t, rig.Dial(t, p))
 
 	// After a kill, what it left must not keep the next one out.
@@ -77,10 +79,12 @@ func TestPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	refusedStart(t, serveCommand(rig.Within(t), rig.NewStore(t), ln.Addr().String()), ln.Addr().String(), "--listen")
+	refusedStart(t, serveCommand(rig.Within(t), rig.NewStore(t), ln.Addr().String()),
+		ln.Addr().String(), "--listen")
 }
 
-// TestDirectoryNotWritable starts the binary, as a user without privileges, on a directory that it may only read.
+// TestDirectoryNotWritable starts the binary, as a user without privileges, on a directory that it
+// may only read.
 func TestDirectoryNotWritable(t *testing.T) {
 	parent, err := os.MkdirTemp("", "dbproxy-test") // t.TempDir is not for other users
 	if err != nil {
@@ -97,7 +101,8 @@ func TestDirectoryNotWritable(t *testing.T) {
 	cmd := serveCommand(rig.Within(t), data, "127.0.0.1:0")
 	if os.Getuid() == 0 {
 		const nobody = 65534
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody,
+			Gid: nobody}}
 	}
 	refusedStart(t, cmd, data, "permission denied")
 }
@@ -122,7 +127,8 @@ func TestAdministrationBesideServer(t *testing.T) {
 		return out
 	}
 	run("correct horse\n", "user", "add", "mallory", "--data", p.Data)
-	if list := run("", "user", "list", "--data", p.Data); !strings.Contains(list, "mallory") || !strings.Contains(list, "王小明") {
+	if list := run("", "user", "list", "--data", p.Data); !strings.Contains(list, "mallory") ||
+		!strings.Contains(list, "王小明") {
 		t.Errorf("user list:\n%s", list)
 	}
 	run("", "department", "list", "--data", p.Data)

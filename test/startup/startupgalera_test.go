@@ -37,7 +37,8 @@ func TestWaitForAMajority(t *testing.T) {
 	path := rig.WriteConfig(t, f.Conf)
 	out, err := harness.Run(rig.Within(t), rig.Binary, "",
 		"serve", "--config", path, "--listen", "127.0.0.1:0")
-	if err == nil || !strings.Contains(out, "cluster: ") || !strings.Contains(out, "pc.bootstrap=1") {
+	if err == nil || !strings.Contains(out, "cluster: ") ||
+		!strings.Contains(out, "pc.bootstrap=1") {
 		t.Errorf("without --wait: %v\n%s", err, out)
 	}
 	p := rig.Launch(t, harness.Options{Config: path, Args: []string{"--wait"}})

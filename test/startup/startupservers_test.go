@@ -27,8 +27,8 @@ func silent(t *testing.T) (port int) {
 	return ln.Addr().(*net.TCPAddr).Port
 }
 
-// TestServersUnreachable starts the binary where MySQL or Redis cannot be used: it says which, where, why and what to
-// do.
+// TestServersUnreachable starts the binary where MySQL or Redis cannot be used: it says which,
+// where, why and what to do.
 func TestServersUnreachable(t *testing.T) {
 	t.Parallel()
 	f, redis := rig.NewRedisFleet(t)
@@ -43,11 +43,13 @@ func TestServersUnreachable(t *testing.T) {
 	}{
 		"mysql refuses connections": {
 			[]string{fmt.Sprint("teamtalk_master_port=", stopped.Port())},
-			[]string{"MySQL master", stopped.Addr(), f.DB.Name, "nothing listens", "start MySQL", "teamtalk_master_port"},
+			[]string{"MySQL master", stopped.Addr(), f.DB.Name, "nothing listens", "start MySQL",
+				"teamtalk_master_port"},
 		},
 		"mysql says nothing": {
 			[]string{fmt.Sprint("teamtalk_master_port=", mute)},
-			[]string{"MySQL master", fmt.Sprint("127.0.0.1:", mute), "no answer", "teamtalk_master_connect_timeout"},
+			[]string{"MySQL master", fmt.Sprint("127.0.0.1:", mute), "no answer",
+				"teamtalk_master_connect_timeout"},
 		},
 		"no such mysql": {
 			[]string{"teamtalk_master_host=nowhere.invalid"},
@@ -67,14 +69,16 @@ func TestServersUnreachable(t *testing.T) {
 		},
 		"redis says nothing": {
 			[]string{fmt.Sprint("unread_port=", mute)},
-			[]string{"Redis unread", fmt.Sprint("127.0.0.1:", mute), "no answer", "unread_connect_timeout"},
+			[]string{"Redis unread", fmt.Sprint("127.0.0.1:", mute), "no answer",
+				"unread_connect_timeout"},
 		},
 		"redis wants a password": {
 			[]string{fmt.Sprint("group_set_port=", guarded.Port())},
 			[]string{"Redis group_set", guarded.Addr(), "NOAUTH", "group_set_password"},
 		},
 		"wrong password of redis": {
-			[]string{fmt.Sprint("group_set_port=", guarded.Port()), "group_set_password=" + rig.Secret},
+			[]string{fmt.Sprint("group_set_port=", guarded.Port()),
+				"group_set_password=" + rig.Secret},
 			[]string{"Redis group_set", guarded.Addr(), "WRONGPASS", "group_set_password"},
 		},
 		"no such redis database": {
@@ -86,7 +90,8 @@ func TestServersUnreachable(t *testing.T) {
 			t.Parallel()
 			conf := f.Conf
 			conf.More = tt.lines
-			cmd := exec.CommandContext(rig.Within(t), rig.Binary, "serve", "--config", rig.WriteConfig(t, conf), "--listen", "127.0.0.1:0")
+			cmd := exec.CommandContext(rig.Within(t), rig.Binary, "serve", "--config",
+				rig.WriteConfig(t, conf), "--listen", "127.0.0.1:0")
 			out, _ := cmd.CombinedOutput()
 			_, said, _ := strings.Cut(string(out), "\ndbproxy: ")
 			for _, want := range tt.want {
@@ -94,7 +99,8 @@ func TestServersUnreachable(t *testing.T) {
 					t.Errorf("it does not say %q", want)
 				}
 			}
-			one, leaks := strings.Count(said, "reachable: ") == 1, strings.Contains(string(out), rig.Secret)
+			one, leaks := strings.Count(said, "reachable: ") == 1,
+				strings.Contains(string(out), rig.Secret)
 			if !one || leaks || cmd.ProcessState.ExitCode() != 1 {
 				t.Errorf("it ended with %v and wrote:\n%s", cmd.ProcessState, out)
 			}
@@ -110,7 +116,8 @@ func TestWaitForServers(t *testing.T) {
 	f.Conf.Redis = rig.HostAndPort(redis)
 	mysql.Kill(t)
 	redis.Kill(t)
-	p := rig.Launch(t, harness.Options{Config: rig.WriteConfig(t, f.Conf), Args: []string{"--wait"}})
+	p := rig.Launch(t, harness.Options{Config: rig.WriteConfig(t, f.Conf),
+		Args: []string{"--wait"}})
 	waitsFor := func(what string) {
 		t.Helper()
 		_, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
@@ -135,8 +142,11 @@ func TestWaitingEnds(t *testing.T) {
 	t.Parallel()
 	f := rig.NewFleet(t)
 	f.Conf.Redis = map[string]string{"host": "127.0.0.1", "port": strconv.Itoa(silent(t))}
-	p := rig.Launch(t, harness.Options{Config: rig.WriteConfig(t, f.Conf), Args: []string{"--wait"}})
-	_, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool { return strings.HasPrefix(l.Message, "waiting") })
+	p := rig.Launch(t, harness.Options{Config: rig.WriteConfig(t, f.Conf),
+		Args: []string{"--wait"}})
+	_, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
+		return strings.HasPrefix(l.Message, "waiting")
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,13 +160,14 @@ func TestWaitingEnds(t *testing.T) {
 	}
 }
 
-// TestConfigInWorkingDirectory starts the binary where an original was started: beside its dbproxyserver.conf, which
-// says where to listen.
+// TestConfigInWorkingDirectory starts the binary where an original was started: beside its
+// dbproxyserver.conf, which says where to listen.
 func TestConfigInWorkingDirectory(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
 	hosts := []string{"127.0.0.1"}
-	if ln, err := net.Listen("tcp", "127.0.0.2:0"); err == nil { // some systems have one loopback address only
+	// some systems have one loopback address only
+	if ln, err := net.Listen("tcp", "127.0.0.2:0"); err == nil {
 		ln.Close()
 		hosts = append(hosts, "127.0.0.2")
 	}
@@ -180,15 +191,17 @@ func TestConfigInWorkingDirectory(t *testing.T) {
 		original.CheckAll(t, rig.Dial(t, &at), uint32(1000*(i+1)))
 	}
 	_, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
-		return l.Text("config") == "dbproxyserver.conf" && strings.Contains(l.Text("why"), "working directory")
+		return l.Text("config") == "dbproxyserver.conf" &&
+			strings.Contains(l.Text("why"), "working directory")
 	})
 	if err != nil {
 		t.Error(err)
 	}
 }
 
-// TestAdminAddressTaken starts two proxies with the same configuration, an original's, on one machine: where nobody set
-// AdminListen both serve, the second without it. Where somebody did it starts with it, or not at all.
+// TestAdminAddressTaken starts two proxies with the same configuration, an original's, on one
+// machine: where nobody set AdminListen both serve, the second without it. Where somebody did it
+// starts with it, or not at all.
 func TestAdminAddressTaken(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
@@ -206,18 +219,24 @@ func TestAdminAddressTaken(t *testing.T) {
 	}
 	for range 2 {
 		p := rig.StartWith(t, harness.Options{Config: write("")})
-		warned, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool { return strings.Contains(l.Message, "without metrics") })
-		if err != nil || warned.Level != "WARN" || !strings.Contains(warned.Raw, taken) || !strings.Contains(warned.Raw, "AdminListen") {
+		warned, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
+			return strings.Contains(l.Message, "without metrics")
+		})
+		if err != nil || warned.Level != "WARN" || !strings.Contains(warned.Raw, taken) ||
+			!strings.Contains(warned.Raw, "AdminListen") {
 			t.Errorf("%v: %s", err, warned.Raw)
 		}
 		rig.CheckServed(t, rig.Dial(t, p))
 	}
 	listen := []string{"--listen", "127.0.0.1:0"}
-	set := exec.CommandContext(rig.Within(t), rig.Binary, append([]string{"serve", "--config", write("AdminListen=" + taken + "\n")}, listen...)...)
+	set := exec.CommandContext(rig.Within(t), rig.Binary,
+		append([]string{"serve", "--config", write("AdminListen=" + taken + "\n")}, listen...)...)
 	refusedStart(t, set, taken, "AdminListen")
-	flag := exec.CommandContext(rig.Within(t), rig.Binary, append([]string{"serve", "--config", write(""), "--admin", taken}, listen...)...)
+	flag := exec.CommandContext(rig.Within(t), rig.Binary,
+		append([]string{"serve", "--config", write(""), "--admin", taken}, listen...)...)
 	refusedStart(t, flag, taken, "--admin")
-	env := exec.CommandContext(rig.Within(t), rig.Binary, append([]string{"serve", "--config", write("")}, listen...)...)
+	env := exec.CommandContext(rig.Within(t), rig.Binary,
+		append([]string{"serve", "--config", write("")}, listen...)...)
 	env.Env = append(os.Environ(), "DBPROXY_ADMINLISTEN="+taken)
 	refusedStart(t, env, taken, "AdminListen")
 }

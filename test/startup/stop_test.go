@@ -67,7 +67,8 @@ func TestSignalsThatChangeNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
-					return l.Text("signal") == word && strings.Contains(l.Message, "nothing to read again yet")
+					return l.Text("signal") == word &&
+						strings.Contains(l.Message, "nothing to read again yet")
 				})
 				if err != nil {
 					t.Fatalf("%v: %v", s, err)
@@ -129,7 +130,8 @@ func halfAFrame(t *testing.T, p *harness.Proxy) {
 func byteAtATime(t *testing.T, p *harness.Proxy) {
 	w := rig.Connect(t, p)
 	accepted(t, p, w)
-	whole := rig.FrameOf(t, rig.PairText(1, 2, strings.Repeat("never whole", 100_000)), 1).Append(nil)
+	whole := rig.FrameOf(t, rig.PairText(1, 2, strings.Repeat("never whole", 100_000)),
+		1).Append(nil)
 	repeatedly(t, 20*time.Millisecond, func(i int) error {
 		_, err := w.Write(whole[i : i+1])
 		return err
@@ -198,7 +200,9 @@ func sendsWithoutEnd(t *testing.T, p *harness.Proxy) {
 }
 
 func profile(t *testing.T, p *harness.Proxy) {
-	line, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool { return l.Message == "listening" })
+	line, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
+		return l.Message == "listening"
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +217,7 @@ func profile(t *testing.T, p *harness.Proxy) {
 	t.Cleanup(func() { <-done })
 }
 
-// TestStopWhatStoresDo stops proxies while their stores do not answer, with messages under way:
+// TestStopWhatStoresDo stops proxies while their stores do not answer, with messages pending:
 // they end in time all the same, and what was acknowledged before is stored.
 func TestStopWhatStoresDo(t *testing.T) {
 	t.Parallel()
@@ -232,7 +236,10 @@ func TestStopWhatStoresDo(t *testing.T) {
 			func(t *testing.T, p parts) { p.redis.Thaw(t) },
 		},
 		"msfs": {
-			func(_ *testing.T, p parts) { p.files.Trouble(msfs.Trouble{Hold: make(chan struct{})}) },
+			func(_ *testing.T, p parts) {
+				p.files.Trouble(
+					msfs.Trouble{Hold: make(chan struct{})})
+			},
 			func(*testing.T, parts) {},
 		},
 	} {
@@ -252,7 +259,8 @@ func TestStopWhatStoresDo(t *testing.T) {
 			change.freeze(t, all)
 			for i := range uint32(20) { // nobody waits for these
 				text := rig.PairText(1000+i, 3000+i, "meanwhile")
-				sound := rig.Message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1000+i, 2000+i, "\x00\x00\x00\x07sound")
+				sound := rig.Message(impb.MsgType_MSG_TYPE_SINGLE_AUDIO, 1000+i, 2000+i,
+					"\x00\x00\x00\x07sound")
 				for _, req := range []*impb.IMMsgData{text, sound} {
 					if err := c.Start(t.Context(), req, func(proto.Message, error) {}); err != nil {
 						t.Fatal(err)
@@ -276,8 +284,11 @@ func TestStopWhileStarting(t *testing.T) {
 	f.Conf.More = []string{"DrainTimeout=1s", fmt.Sprint("teamtalk_master_port=", silent(t)),
 		"teamtalk_master_connect_timeout=1m",
 		"unread_connect_timeout=1m"}
-	p := rig.Launch(t, harness.Options{Config: rig.WriteConfig(t, f.Conf), Args: []string{"--wait"}})
-	_, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool { return l.Text("config") != "" })
+	p := rig.Launch(t, harness.Options{Config: rig.WriteConfig(t, f.Conf),
+		Args: []string{"--wait"}})
+	_, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
+		return l.Text("config") != ""
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

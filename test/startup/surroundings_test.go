@@ -175,7 +175,8 @@ func TestCtrlCTwice(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for deadline := time.After(rig.Patience); ; {
-		if err := cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil &&
+			!errors.Is(err, os.ErrProcessDone) {
 			t.Fatal(err)
 		}
 		select {
@@ -227,7 +228,8 @@ func TestLogCannotBeWritten(t *testing.T) {
 			c := b.dial(t)
 			rig.SendText(t, c, "one")
 			rig.CheckServed(t, c)
-			if n := rig.MetricOf(t, b.admin, "dbproxy_log_lines_lost_total"); (n > 0) != tt.counted {
+			if n := rig.MetricOf(t, b.admin,
+				"dbproxy_log_lines_lost_total"); (n > 0) != tt.counted {
 				t.Errorf("%g lines of the log count as lost", n)
 			}
 			b.stop(t)
@@ -278,7 +280,8 @@ func TestHeadEndsQuietly(t *testing.T) {
 		rig.SendText(t, c, fmt.Sprint("message ", i))
 	}
 	for _, command := range []string{
-		"tail", "tail --once --lines 20", "user list", "call --list", "config example", "help serve",
+		"tail", "tail --once --lines 20", "user list", "call --list", "config example",
+		"help serve",
 	} {
 		t.Run(command, func(t *testing.T) {
 			where := ""

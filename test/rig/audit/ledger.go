@@ -14,13 +14,14 @@ import (
 
 // Row is a stored message.
 type Row struct {
-	Id      uint32 // within its talk
+	ID      uint32 // within its talk
 	From    uint32
 	Content string
 }
 
-// ReadRows reads all stored messages, each talk's in the order of paging: by created, then by the tables' own ids. What is
-// in the wrong one of the eight tables, or belongs to no relation, fails the test.
+// ReadRows reads all stored messages, each talk's in the order of paging: by created, then by the
+// tables' own ids. What is in the wrong one of the eight tables, or belongs to no relation, fails
+// the test.
 func ReadRows(t *testing.T, db *sql.DB) map[bench.Talk][]Row {
 	t.Helper()
 	rows := make(map[bench.Talk][]Row)
@@ -34,7 +35,8 @@ func ReadRows(t *testing.T, db *sql.DB) map[bench.Talk][]Row {
 			var k bench.Talk
 			var m Row
 			var owner int
-			if err := result.Scan(&owner, &k.Group, &k.Low, &k.High, &m.Id, &m.From, &m.Content); err != nil {
+			if err := result.Scan(&owner, &k.Group, &k.Low, &k.High, &m.ID, &m.From,
+				&m.Content); err != nil {
 				t.Fatalf("%s: %v", query, err)
 			}
 			if owner%8 != table {
@@ -47,10 +49,12 @@ func ReadRows(t *testing.T, db *sql.DB) map[bench.Talk][]Row {
 		}
 	}
 	for i := range 8 {
-		read(fmt.Sprintf(`SELECT m.relateId, 0, coalesce(r.smallId, 0), coalesce(r.bigId, 0), m.msgId, m.fromId, m.content
-			FROM IMMessage_%d m LEFT JOIN IMRelationShip r ON r.id = m.relateId ORDER BY m.created, m.id`, i), i)
-		read(fmt.Sprintf(`SELECT groupId, groupId, 0, 0, msgId, userId, content FROM IMGroupMessage_%d
-			ORDER BY created, id`, i), i)
+		read(fmt.Sprintf(`SELECT m.relateId, 0, coalesce(r.smallId, 0), coalesce(r.bigId, 0),
+			m.msgId, m.fromId, m.content
+			FROM IMMessage_%d m LEFT JOIN IMRelationShip r ON r.id = m.relateId
+			ORDER BY m.created, m.id`, i), i)
+		read(fmt.Sprintf(`SELECT groupId, groupId, 0, 0, msgId, userId, content
+			FROM IMGroupMessage_%d ORDER BY created, id`, i), i)
 	}
 	if list := rows[bench.Talk{}]; len(list) > 0 {
 		t.Errorf("%d messages belong to no relation", len(list))
@@ -69,6 +73,7 @@ type Ledger struct {
 	wrong []string
 }
 
+// NewLedger makes an empty one.
 func NewLedger() *Ledger {
 	return &Ledger{rows: make(map[bench.Talk]map[uint32]Row), top: make(map[bench.Talk]uint32)}
 }
@@ -86,10 +91,11 @@ func (l *Ledger) Answered(k bench.Talk, m *impb.IMMsgData) {
 		l.rows[k] = make(map[uint32]Row)
 	}
 	if before, ok := l.rows[k][id]; ok {
-		l.wrong = append(l.wrong, fmt.Sprintf("%v: id %d was given to %q and to %q", k, id, before.Content, m.GetMsgData()))
+		l.wrong = append(l.wrong, fmt.Sprintf("%v: id %d was given to %q and to %q", k, id,
+			before.Content, m.GetMsgData()))
 	}
 	l.top[k] = max(l.top[k], id)
-	l.rows[k][id] = Row{Id: id, From: m.GetFromUserId(), Content: string(m.GetMsgData())}
+	l.rows[k][id] = Row{ID: id, From: m.GetFromUserId(), Content: string(m.GetMsgData())}
 }
 
 // Fault notes something that audit is to report.
@@ -116,8 +122,9 @@ func (l *Ledger) Acknowledged() (n int) {
 	return n
 }
 
-// Check compares what was answered with what is stored: every message answered with an id is there, as it was sent;
-// each talk's ids are 1 to n without a gap, in the order of paging; and no text is there twice (each was sent once).
+// Check compares what was answered with what is stored: every message answered with an id is there,
+// as it was sent; each talk's ids are 1 to n without a gap, in the order of paging; and no text is
+// there twice (each was sent once).
 func (l *Ledger) Check(t *testing.T, stored map[bench.Talk][]Row) {
 	t.Helper()
 	l.mu.Lock()
@@ -128,19 +135,22 @@ func (l *Ledger) Check(t *testing.T, stored map[bench.Talk][]Row) {
 	texts := make(map[string]bench.Talk)
 	for k, list := range stored {
 		if l.Mixed {
-			list = slices.SortedFunc(slices.Values(list), func(a, b Row) int { return cmp.Compare(a.Id, b.Id) })
+			list = slices.SortedFunc(slices.Values(list), func(a, b Row) int {
+				return cmp.Compare(a.ID, b.ID)
+			})
 		}
 		before := uint32(0)
 		for i, m := range list {
-			if m.Id <= before || m.Id != before+1 && !l.Gaps {
-				t.Errorf("%v: message %d in order has id %d, the one before it %d", k, i+1, m.Id, before)
+			if m.ID <= before || m.ID != before+1 && !l.Gaps {
+				t.Errorf("%v: message %d in order has id %d, the one before it %d", k, i+1, m.ID,
+					before)
 				break
 			}
-			before = m.Id
+			before = m.ID
 		}
 		for _, m := range list {
 			if other, twice := texts[m.Content]; twice {
-				t.Errorf("%q is stored in %v and again in %v with id %d", m.Content, other, k, m.Id)
+				t.Errorf("%q is stored in %v and again in %v with id %d", m.Content, other, k, m.ID)
 			}
 			texts[m.Content] = k
 		}
@@ -148,7 +158,7 @@ func (l *Ledger) Check(t *testing.T, stored map[bench.Talk][]Row) {
 	for k, messages := range l.rows {
 		byID := make(map[uint32]Row, len(stored[k]))
 		for _, m := range stored[k] {
-			byID[m.Id] = m
+			byID[m.ID] = m
 		}
 		for id, m := range messages {
 			if got := byID[id]; got != m {

@@ -12,7 +12,7 @@ import (
 // After returns those of a talk's rows with an id above id that match; a nil match takes all.
 func After(rows []Row, id uint32, match func(Row) bool) (found []Row) {
 	for _, m := range rows {
-		if m.Id > id && (match == nil || match(m)) {
+		if m.ID > id && (match == nil || match(m)) {
 			found = append(found, m)
 		}
 	}
@@ -41,7 +41,8 @@ func CheckPaging(t *testing.T, c *client.Client, k bench.Talk, rows []Row) {
 	const size = 100
 	begin := uint32(0)
 	for left := len(rows); left > 0; {
-		list := rig.MustAsk[*impb.IMGetMsgListRsp](t, c, rig.Page(k.Low, rig.Pair, k.High, begin, size)).GetMsgList()
+		list := rig.MustAsk[*impb.IMGetMsgListRsp](t, c,
+			rig.Page(k.Low, rig.Pair, k.High, begin, size)).GetMsgList()
 		if len(list) != min(left, size) {
 			t.Errorf("%v: a page from %d has %d messages, %d are left", k, begin, len(list), left)
 			return
@@ -49,7 +50,8 @@ func CheckPaging(t *testing.T, c *client.Client, k bench.Talk, rows []Row) {
 		for _, m := range list {
 			left--
 			want := rows[left]
-			if m.GetMsgId() != want.Id || string(m.GetMsgData()) != want.Content || m.GetFromSessionId() != want.From {
+			if m.GetMsgId() != want.ID || string(m.GetMsgData()) != want.Content ||
+				m.GetFromSessionId() != want.From {
 				t.Errorf("%v: paging shows %v where %v is stored", k, m, want)
 				return
 			}

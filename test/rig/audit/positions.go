@@ -18,10 +18,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig"
 )
 
-// Check compares everything that was answered, everything that is stored, and all counters, once they have come to rest.
+// Check compares everything that was answered, everything that is stored, and all counters, once
+// they have come to rest.
 func Check(t *testing.T, w *rig.Setup, sent *Ledger) map[bench.Talk][]Row {
 	t.Helper()
-	sent.Gaps = sent.Gaps || !w.Fleet.EveryID() // of two nodes that commit the same talk one reserves ids in vain
+	// of two nodes that commit the same talk one reserves ids in vain
+	sent.Gaps = sent.Gaps || !w.Fleet.EveryID()
 	w.Fleet.AwaitNodes(t)
 	rows := ReadRows(t, w.DB)
 	sent.Check(t, rows)
@@ -46,8 +48,9 @@ func auditOnce(t *testing.T, w *rig.Setup) {
 	t.Helper()
 	for what, query := range map[string]string{
 		"relations": "SELECT 1 FROM IMRelationShip GROUP BY smallId, bigId HAVING count(*) > 1",
-		"sessions":  "SELECT 1 FROM IMRecentSession GROUP BY userId, peerId, type HAVING count(*) > 1",
-		"members":   "SELECT 1 FROM IMGroupMember GROUP BY groupId, userId HAVING count(*) > 1",
+		"sessions": "SELECT 1 FROM IMRecentSession GROUP BY userId, peerId, type HAVING " +
+			"count(*) > 1",
+		"members": "SELECT 1 FROM IMGroupMember GROUP BY groupId, userId HAVING count(*) > 1",
 	} {
 		if n := rig.Count(t, w.DB, "SELECT count(*) FROM ("+query+") twice"); n != 0 {
 			t.Errorf("%d %s are there more than once", n, what)
@@ -64,7 +67,9 @@ type position struct {
 // Positions reads those of all talks.
 func Positions(t *testing.T, w *rig.Setup) map[bench.Talk]position {
 	t.Helper()
-	rows, err := w.DB.QueryContext(t.Context(), "SELECT kind, a, b, relateId, lastId, sentA, sentB, readA, readB FROM IMProxyTalk")
+	rows,
+		err := w.DB.QueryContext(t.Context(),
+		"SELECT kind, a, b, relateId, lastId, sentA, sentB, readA, readB FROM IMProxyTalk")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +78,8 @@ func Positions(t *testing.T, w *rig.Setup) map[bench.Talk]position {
 	for rows.Next() {
 		var kind, a, b uint32
 		var p position
-		if err := rows.Scan(&kind, &a, &b, &p.relation, &p.last, &p.sent[0], &p.sent[1], &p.read[0], &p.read[1]); err != nil {
+		if err := rows.Scan(&kind, &a, &b, &p.relation, &p.last, &p.sent[0], &p.sent[1], &p.read[0],
+			&p.read[1]); err != nil {
 			t.Fatal(err)
 		}
 		k := bench.GroupTalk(a)
@@ -104,16 +110,17 @@ func (p position) audit(t *testing.T, k bench.Talk, list []Row) {
 			sent[1]++
 		}
 	}
-	if last := list[len(list)-1].Id; p.last != last || p.sent != sent {
-		t.Errorf("%v: the last id is %d and %d were sent, but %d and %d are recorded", k, last, sent, p.last, p.sent)
+	if last := list[len(list)-1].ID; p.last != last || p.sent != sent {
+		t.Errorf("%v: the last id is %d and %d were sent, but %d and %d are recorded", k, last,
+			sent, p.last, p.sent)
 	}
 	if p.read[0] > p.sent[1] || p.read[1] > p.sent[0] {
 		t.Errorf("%v: more was read than sent: %+v", k, p)
 	}
 }
 
-// auditKeys waits until Redis says what the tables say, of every talk and group. With gaps its ids may be ahead: a proxy
-// was killed that had reserved them.
+// auditKeys waits until Redis says what the tables say, of every talk and group. With gaps its ids
+// may be ahead: a proxy was killed that had reserved them.
 func auditKeys(t *testing.T, w *rig.Setup, positions map[bench.Talk]position, gaps bool) {
 	t.Helper()
 	ctx := rig.Within(t)
@@ -193,12 +200,14 @@ func wantedKeys(t *testing.T, w *rig.Setup, positions map[bench.Talk]position) r
 			t.Fatal(err)
 		}
 	}
-	each("SELECT userId, groupId, level FROM IMProxyLevel WHERE level > 0", func(user, group, level uint32) {
-		keys.set(fmt.Sprintf("%d_%d_im_user_group", user, group), "count", level)
-	})
-	each("SELECT groupId, userId, updated FROM IMGroupMember WHERE status = 0", func(group, user, joined uint32) {
-		keys.set(fmt.Sprintf("group_member_%d", group), fmt.Sprint(user), joined)
-	})
+	each("SELECT userId, groupId, level FROM IMProxyLevel WHERE level > 0",
+		func(user, group, level uint32) {
+			keys.set(fmt.Sprintf("%d_%d_im_user_group", user, group), "count", level)
+		})
+	each("SELECT groupId, userId, updated FROM IMGroupMember WHERE status = 0",
+		func(group, user, joined uint32) {
+			keys.set(fmt.Sprintf("group_member_%d", group), fmt.Sprint(user), joined)
+		})
 	return keys
 }
 
@@ -214,7 +223,8 @@ func storedKeys(t *testing.T, w *rig.Setup) redisKeys {
 		}
 		for _, name := range names {
 			switch {
-			case strings.HasPrefix(name, "dbproxy:"), name == "last_update_group", strings.HasPrefix(name, "total_user_update"):
+			case strings.HasPrefix(name, "dbproxy:"), name == "last_update_group",
+				strings.HasPrefix(name, "total_user_update"):
 			case strings.Contains(name, "msg_id_"):
 				keys[name] = map[string]string{"": redis.Text(t, "GET", name)}
 			default:
@@ -227,7 +237,8 @@ func storedKeys(t *testing.T, w *rig.Setup) redisKeys {
 	return keys
 }
 
-// onlyMembers leaves out the levels of those who are in no group any more: nobody asks for them once they were lost.
+// onlyMembers leaves out the levels of those who are in no group any more: nobody asks for them
+// once they were lost.
 func (r redisKeys) onlyMembers() redisKeys {
 	maps.DeleteFunc(r, func(key string, _ map[string]string) bool {
 		var user, group uint32
@@ -239,8 +250,9 @@ func (r redisKeys) onlyMembers() redisKeys {
 	return r
 }
 
-// forgiveGaps puts ids where they should be that are ahead of that. It leaves out those of relations that are not there:
-// when the first message of a pair is undone, its relation is, too, and MySQL gives that id to none again.
+// forgiveGaps puts ids where they should be that are ahead of that. It leaves out those of
+// relations that are not there: when the first message of a pair is undone, its relation is, too,
+// and MySQL gives that id to none again.
 func (r redisKeys) forgiveGaps(want redisKeys) {
 	maps.DeleteFunc(r, func(key string, _ map[string]string) bool {
 		return strings.HasPrefix(key, "msg_id_") && want[key] == nil
@@ -254,7 +266,8 @@ func (r redisKeys) forgiveGaps(want redisKeys) {
 	}
 }
 
-// Flush has Redis lose everything, again and again, until the returned function is called. It reports how often it did.
+// Flush has Redis lose everything, again and again, until the returned function is called. It
+// reports how often it did.
 func Flush(t *testing.T, w *rig.Setup) (stop func() int) {
 	t.Helper()
 	w.Flushed = true
@@ -270,7 +283,8 @@ func Flush(t *testing.T, w *rig.Setup) (stop func() int) {
 				return
 			case <-tick.C:
 			}
-			if err := w.Fleet.Redis.Do(t.Context(), w.Fleet.Redis.B().Flushall().Build()).Error(); err != nil {
+			if err := w.Fleet.Redis.Do(t.Context(),
+				w.Fleet.Redis.B().Flushall().Build()).Error(); err != nil {
 				t.Error(err)
 			}
 			times++
@@ -283,14 +297,16 @@ func Flush(t *testing.T, w *rig.Setup) (stop func() int) {
 	}
 }
 
-// Touch has one more message sent in every talk, and asks everybody's unread messages: what Redis has lost comes back with that.
+// Touch has one more message sent in every talk, and asks everybody's unread messages: what Redis
+// has lost comes back with that.
 func Touch(t *testing.T, w *rig.Setup, sent *Ledger) {
 	t.Helper()
 	c := w.Dial(t, 0)
 	w.Touched++
 	users := make(map[uint32]bool)
 	w.Users = users
-	members, err := w.DB.QueryContext(t.Context(), "SELECT groupId, userId FROM IMGroupMember WHERE status = 0 ORDER BY id")
+	members, err := w.DB.QueryContext(t.Context(),
+		"SELECT groupId, userId FROM IMGroupMember WHERE status = 0 ORDER BY id")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +324,9 @@ func Touch(t *testing.T, w *rig.Setup, sent *Ledger) {
 	if err := errors.Join(members.Err(), members.Close()); err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(Positions(t, w)), func(a, b bench.Talk) int { return cmp.Compare(a.String(), b.String()) }) {
+	for _, k := range slices.SortedFunc(maps.Keys(Positions(t, w)), func(a, b bench.Talk) int {
+		return cmp.Compare(a.String(), b.String())
+	}) {
 		text := fmt.Sprintf("touch %d of %v", w.Touched, k)
 		req := rig.PairText(k.Low, k.High, text)
 		if k.Group != 0 {

@@ -12,11 +12,14 @@ const (
 	mostGoroutines = 300 // once it is quiet
 )
 
-// AuditResources sees that proxies did not use too much memory, and that nothing of what was begun is left running.
-func AuditResources(t *testing.T, w *rig.Setup) {
+// Resources sees that proxies did not use too much memory, and that nothing of what was begun is
+// left running.
+func Resources(t *testing.T, w *rig.Setup) {
 	t.Helper()
 	for _, p := range w.Proxies {
 		rig.CheckMemory(t, p, mostMemory)
-		rig.Await(t, "the end of what was begun", func() bool { return rig.Goroutines(t, p) <= mostGoroutines })
+		rig.Await(t, "the end of what was begun", func() bool {
+			return rig.Metric(t, p, "go_goroutines") <= mostGoroutines
+		})
 	}
 }

@@ -16,8 +16,8 @@ const (
 	underWay  = 1024     // pieces that are delayed at a time, per direction
 )
 
-// link is one connection of a client, and its own to the server. Four goroutines serve it: in each direction one reads
-// and one, a queue behind it, writes.
+// link is one connection of a client, and its own to the server. Four goroutines serve it: in each
+// direction one reads and one, a queue behind it, writes.
 type link struct {
 	proxy  *Proxy
 	client *net.TCPConn
@@ -136,8 +136,8 @@ func (l *link) readClient() {
 	}
 }
 
-// requests queues the requests of a stream that are whole, and returns where the rest begins; false: nothing more of
-// this client is wanted.
+// requests queues the requests of a stream that are whole, and returns where the rest begins;
+// false: nothing more of this client is wanted.
 func (l *link) requests(s *splitter, stream []byte) (rest int, ok bool) {
 	sent, at := 0, 0
 	for at < len(stream) {
@@ -212,12 +212,12 @@ func (l *link) put(queue chan<- piece, p piece) {
 	select {
 	case queue <- p:
 	case <-l.ctx.Done():
-		p.settle()
+		p.release()
 	}
 }
 
-// settle lets whoever waits for a held piece go on.
-func (p piece) settle() {
+// release lets whoever waits for a held piece go on.
+func (p piece) release() {
 	if p.shot != nil && p.shot.kind == hold {
 		p.shot.held.Done()
 	}
@@ -236,14 +236,14 @@ func (l *link) ripe(p piece) bool {
 	return l.proxy.thawed(l.ctx)
 }
 
-// writeServer passes on what clients sent. A server that takes it no more has reset the connection, and so does the
-// link. A link that is cut discards it.
+// writeServer passes on what clients sent. A server that takes it no more has reset the connection,
+// and so does the link. A link that is cut discards it.
 func (l *link) writeServer() {
 	for p := range l.toServer {
 		if l.ripe(p) {
 			l.deliver(p)
 		}
-		p.settle()
+		p.release()
 	}
 }
 
@@ -271,8 +271,8 @@ func (l *link) deliver(p piece) {
 	}
 }
 
-// finish writes a piece, ends the stream to the server and cuts the link when the server has closed its side: it does
-// when it has read the end, and so has executed everything before it.
+// finish writes a piece, ends the stream to the server and cuts the link when the server has closed
+// its side: it does when it has read the end, and so has executed everything before it.
 func (l *link) finish(p piece) {
 	l.muted.Store(true)
 	_, err := l.server.Write(p.data)
@@ -291,8 +291,8 @@ func (l *link) finish(p piece) {
 	}
 }
 
-// writeClient passes on answers. A client that takes them no more may have commands that are held: its own reader ends
-// the link, after them.
+// writeClient passes on answers. A client that takes them no more may have commands that are held:
+// its own reader ends the link, after them.
 func (l *link) writeClient() {
 	for p := range l.toClient {
 		if !l.ripe(p) || l.muted.Load() {

@@ -13,12 +13,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// throughMySQL returns an empty table numbers, and a client of it behind a proxy that talks as dbproxy does.
+// throughMySQL returns an empty table numbers, and a client of it behind a proxy that talks as
+// dbproxy does.
 func throughMySQL(t *testing.T) (*faultproxy.Proxy, *sql.DB, *servers.Database) {
 	t.Helper()
 	b := servers.MariaDB(t).New(t)
 	p := faultproxy.New(t, servers.MariaDB(t).Addr())
-	if _, err := b.Admin.ExecContext(t.Context(), "CREATE TABLE numbers (n INT PRIMARY KEY) ENGINE=InnoDB"); err != nil {
+	if _,
+		err := b.Admin.ExecContext(t.Context(),
+		"CREATE TABLE numbers (n INT PRIMARY KEY) ENGINE=InnoDB"); err != nil {
 		t.Fatal(err)
 	}
 	c := mysql.NewConfig()
@@ -37,7 +40,8 @@ func throughMySQL(t *testing.T) (*faultproxy.Proxy, *sql.DB, *servers.Database) 
 
 func numbers(t *testing.T, b *servers.Database) (n int) {
 	t.Helper()
-	if err := b.Admin.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM numbers").Scan(&n); err != nil {
+	if err := b.Admin.QueryRowContext(t.Context(),
+		"SELECT COUNT(*) FROM numbers").Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -102,8 +106,11 @@ func TestAfterMySQL(t *testing.T) {
 func TestAfterMySQLWaitsForAllStatementsOfAText(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
-	text := "START TRANSACTION; INSERT INTO numbers VALUES (1); SELECT SLEEP(0.2); INSERT INTO numbers VALUES (2); COMMIT"
-	shot := p.AfterMySQL(func(q string) bool { return strings.Contains(q, "SLEEP") }, faultproxy.Nth(1))
+	text := "START TRANSACTION; INSERT INTO numbers VALUES (1); SELECT SLEEP(0.2); INSERT INTO " +
+		"numbers VALUES (2); COMMIT"
+	shot := p.AfterMySQL(func(q string) bool {
+		return strings.Contains(q, "SLEEP")
+	}, faultproxy.Nth(1))
 	if _, err := db.ExecContext(t.Context(), text); err == nil {
 		t.Error("the answer came")
 	}
@@ -116,7 +123,9 @@ func TestAfterMySQLWaitsForAllStatementsOfAText(t *testing.T) {
 func TestAfterMySQLRollsBackWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
-	shot := p.AfterMySQL(func(q string) bool { return strings.HasPrefix(q, "INSERT") }, faultproxy.Nth(1))
+	shot := p.AfterMySQL(func(q string) bool {
+		return strings.HasPrefix(q, "INSERT")
+	}, faultproxy.Nth(1))
 	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +143,9 @@ func TestAfterMySQLRollsBackWhatIsOpen(t *testing.T) {
 func TestAfterMySQLDoesNotFireWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	p, db, b := throughMySQL(t)
-	shot := p.AfterMySQL(func(q string) bool { return strings.Contains(q, "SLEEP") }, faultproxy.Nth(1))
+	shot := p.AfterMySQL(func(q string) bool {
+		return strings.Contains(q, "SLEEP")
+	}, faultproxy.Nth(1))
 	failed := make(chan error)
 	go func() {
 		_, err := db.ExecContext(t.Context(), "DO SLEEP(600)")
@@ -142,8 +153,9 @@ func TestAfterMySQLDoesNotFireWithoutAnAnswer(t *testing.T) {
 	}()
 	await(t, "the query", func() bool {
 		var running int
-		if err := b.Admin.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.processlist "+
-			"WHERE user = ? AND info LIKE 'DO SLEEP%'", b.User).Scan(&running); err != nil {
+		if err := b.Admin.QueryRowContext(t.Context(),
+			"SELECT COUNT(*) FROM information_schema.processlist "+
+				"WHERE user = ? AND info LIKE 'DO SLEEP%'", b.User).Scan(&running); err != nil {
 			t.Error(err)
 		}
 		return running == 1
@@ -174,7 +186,8 @@ func TestEveryAndDisarm(t *testing.T) {
 		}
 	}
 	if n := numbers(t, b); failed != 3 || n != 10 || shot.Fired() != 3 || shot.Matched() != 10 {
-		t.Errorf("%d failed, %d rows, fired %d of %d; want 3, 10, 3 of 10", failed, n, shot.Fired(), shot.Matched())
+		t.Errorf("%d failed, %d rows, fired %d of %d; want 3, 10, 3 of 10", failed, n, shot.Fired(),
+			shot.Matched())
 	}
 }
 

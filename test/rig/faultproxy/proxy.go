@@ -1,5 +1,5 @@
-// Package faultproxy is the fault proxy of the tests: a TCP proxy on 127.0.0.1 that stands between dbproxy and MySQL, Redis
-// or msfs, and breaks what lies between them when told to.
+// Package faultproxy is the fault proxy of the tests: a TCP proxy on 127.0.0.1 that stands between
+// dbproxy and MySQL, Redis or msfs, and breaks what lies between them when told to.
 //
 //	proxy := faults.New(t, redis.Addr())
 //	… dbproxy with proxy.Addr() instead of redis.Addr() …
@@ -7,15 +7,17 @@
 //	…
 //	proxy.Thaw()
 //
-// Some faults are for all connections, from now on or once: Cut, Hangup, HalfOpen, Refuse, Freeze, Delay. Others wait
-// for a certain request, because a connection that ends at the wrong moment is what clients get wrong: BeforeMySQL and
-// BeforeRedis end the connection before the request reaches the server, AfterMySQL and AfterRedis after the server has
-// executed it and before its answer comes back, HoldRedis delivers a command when its client has long given up.
+// Some faults are for all connections, from now on or once: Cut, Hangup, HalfOpen, Refuse, Freeze,
+// Delay. Others wait for a certain request, because a connection that ends at the wrong moment is
+// what clients get wrong: BeforeMySQL and BeforeRedis end the connection before the request reaches
+// the server, AfterMySQL and AfterRedis after the server has executed it and before its answer
+// comes back, HoldRedis delivers a command when its client has long given up.
 //
-// The proxy finds out by itself what a connection speaks. It reads MySQL's and Redis' own protocols, not TLS and not
-// MySQL's compression: there, and on what is neither, only the faults without a request work. Queries are texts as in
-// COM_QUERY, which is how dbproxy sends everything (START TRANSACTION, texts of several statements, COMMIT); prepared
-// statements and query attributes are not looked into, and a query above 16 MiB is seen by its first packet only. A
+// The proxy finds out by itself what a connection speaks. It reads MySQL's and Redis' own
+// protocols, not TLS and not MySQL's compression: there, and on what is neither, only the faults
+// without a request work. Queries are texts as in COM_QUERY, which is how dbproxy sends everything
+// (START TRANSACTION, texts of several statements, COMMIT); prepared statements and query
+// attributes are not looked into, and a query above 16 MiB is seen by its first packet only. A
 // Redis connection is looked into as long as it sends arrays, as every client library does.
 package faultproxy
 
@@ -29,8 +31,9 @@ import (
 	"time"
 )
 
-// Proxy is a running fault proxy. Its methods may be called at any time from any goroutine. A fault that begins is for
-// all bytes that come after the call; what the proxy was just passing on may still arrive.
+// Proxy is a running fault proxy. Its methods may be called at any time from any goroutine. A fault
+// that begins is for all bytes that come after the call; what the proxy was just passing on may
+// still arrive.
 type Proxy struct {
 	listener *net.TCPListener
 	tasks    sync.WaitGroup
@@ -45,8 +48,8 @@ type Proxy struct {
 	shots  []*Shot // replaced, never changed
 }
 
-// New starts a proxy in front of the server at target, host:port, on a free port of 127.0.0.1. The server need not run:
-// whoever connects meanwhile is reset. The proxy is closed when the test ends.
+// New starts a proxy in front of the server at target, host:port, on a free port of 127.0.0.1. The
+// server need not run: whoever connects meanwhile is reset. The proxy is closed when the test ends.
 func New(t testing.TB, target string) *Proxy {
 	t.Helper()
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -62,7 +65,8 @@ func New(t testing.TB, target string) *Proxy {
 // Addr is where the proxy listens, host:port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Close cuts all connections and ends the proxy. Nothing of it is left running then. It may be called again.
+// Close cuts all connections and ends the proxy. Nothing of it is left running then. It may be
+// called again.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -72,8 +76,8 @@ func (p *Proxy) Close() {
 	p.tasks.Wait()
 }
 
-// SetTarget puts the proxy in front of another server: a failover behind the same name. Open connections stay with
-// theirs until they are cut.
+// SetTarget puts the proxy in front of another server: a failover behind the same name. Open
+// connections stay with theirs until they are cut.
 func (p *Proxy) SetTarget(addr string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,24 +91,25 @@ func (p *Proxy) Connections() int {
 	return len(p.links)
 }
 
-// Cut resets all connections on both sides; what was under way, held or delayed on them is lost. New ones are served:
-// call Refuse before, to have none.
+// Cut resets all connections on both sides; what was on its way, held or delayed on them is lost.
+// New ones are served: call Refuse before, to have none.
 func (p *Proxy) Cut() {
 	for _, l := range p.all() {
 		l.cut(true)
 	}
 }
 
-// Hangup is Cut with an end of the stream (FIN) instead of a reset, where the system can: who has not read everything
-// sees a reset.
+// Hangup is Cut with an end of the stream (FIN) instead of a reset, where the system can: who has
+// not read everything sees a reset.
 func (p *Proxy) Hangup() {
 	for _, l := range p.all() {
 		l.cut(false)
 	}
 }
 
-// HalfOpen closes the server's side of all connections and leaves the client's open: what is sent there is taken, and
-// nothing ever comes back. It ends when the client closes, or by Cut. New connections are served.
+// HalfOpen closes the server's side of all connections and leaves the client's open: what is sent
+// there is taken, and nothing ever comes back. It ends when the client closes, or by Cut. New
+// connections are served.
 func (p *Proxy) HalfOpen() {
 	for _, l := range p.all() {
 		l.abandon()
@@ -118,8 +123,8 @@ func (p *Proxy) Refuse(on bool) {
 	p.refuse = on
 }
 
-// Freeze holds all bytes and ends of connections, in both directions, until Thaw. New connections are accepted, and
-// held likewise. A writer soon has to wait: the proxy reads nothing meanwhile.
+// Freeze holds all bytes and ends of connections, in both directions, until Thaw. New connections
+// are accepted, and held likewise. A writer soon has to wait: the proxy reads nothing meanwhile.
 func (p *Proxy) Freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,9 +143,9 @@ func (p *Proxy) Thaw() {
 	}
 }
 
-// Delay makes bytes take d longer in each direction, so that an answer comes 2d later, as on a long line: any number
-// may be under way at a time (about a thousand writes, or 32 MiB), and their order stays. 0 ends it for what is sent
-// from then on.
+// Delay makes bytes take d longer in each direction, so that an answer comes 2d later, as on a long
+// line: any number may be on its way at a time (about a thousand writes, or 32 MiB), and their
+// order stays. 0 ends it for what is sent from then on.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -101,7 +101,8 @@ func ended(t *testing.T, c net.Conn, want error) {
 	}
 }
 
-// refused checks that a new connection is reset at once, which the system may tell when connecting or when reading.
+// refused checks that a new connection is reset at once, which the system may tell when connecting
+// or when reading.
 func refused(t *testing.T, addr string) {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", addr, patience)
@@ -253,7 +254,8 @@ func TestFrozenConnectionsEnd(t *testing.T) {
 	ended(t, c, syscall.ECONNRESET)
 }
 
-// TestDelayIsALongLine sends at a pace that would take minutes if each write waited for the one before.
+// TestDelayIsALongLine sends at a pace that would take minutes if each write waited for the one
+// before.
 func TestDelayIsALongLine(t *testing.T) {
 	t.Parallel()
 	const delay, writes = 200 * time.Millisecond, 400
@@ -277,11 +279,13 @@ func TestDelayIsALongLine(t *testing.T) {
 	}
 }
 
-// TestStreamsStayIntact moves bytes of all kinds in pieces of all sizes while faults come and go that lose nothing.
+// TestStreamsStayIntact moves bytes of all kinds in pieces of all sizes while faults come and go
+// that lose nothing.
 func TestStreamsStayIntact(t *testing.T) {
 	t.Parallel()
 	p := faultproxy.New(t, echo(t, ""))
-	beginnings := []string{"", "*2\r\n$4\r\nECHO\r\n$1\r\na\r\n", "*2\r\n$x", "\x01\x00\x00\x01x", "\x02\x00"}
+	beginnings := []string{"", "*2\r\n$4\r\nECHO\r\n$1\r\na\r\n", "*2\r\n$x", "\x01\x00\x00\x01x",
+		"\x02\x00"}
 	for _, beginning := range beginnings {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
@@ -306,7 +310,8 @@ func TestStreamsStayIntact(t *testing.T) {
 			got, err := io.ReadAll(&faulty{Conn: c, proxy: p})
 			sender.Wait()
 			if err != nil || !bytes.Equal(got, want) {
-				t.Errorf("got %d bytes, sent %d, equal: %v; %v", len(got), len(want), bytes.Equal(got, want), err)
+				t.Errorf("got %d bytes, sent %d, equal: %v; %v", len(got), len(want),
+					bytes.Equal(got, want), err)
 			}
 		})
 	}

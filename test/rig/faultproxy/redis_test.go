@@ -89,15 +89,17 @@ func TestAfterRedis(t *testing.T) {
 func TestRedisClientsAreUnderstood(t *testing.T) {
 	t.Parallel()
 	p, r := throughRedis(t)
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{p.Addr()}, ForceSingleClient: true,
-		DisableCache: true, DisableRetry: true})
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{p.Addr()},
+		ForceSingleClient: true,
+		DisableCache:      true, DisableRetry: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
 	shot := p.AfterRedis(func(args []string) bool { return args[0] == "EVAL" }, faultproxy.Nth(2))
 	do := func(by string) error {
-		return client.Do(t.Context(), client.B().Arbitrary("EVAL", "return redis.call('INCRBY', KEYS[1], ARGV[1])", "1",
+		return client.Do(t.Context(), client.B().Arbitrary("EVAL",
+			"return redis.call('INCRBY', KEYS[1], ARGV[1])", "1",
 			"a", by).Build()).Error()
 	}
 	if err := do("1"); err != nil {
@@ -138,7 +140,9 @@ func TestHoldRedisOutlivesItsClient(t *testing.T) {
 				t.Errorf("a, b, c are %s; want what was sent before, and by the other", got)
 			}
 			shot.Release()
-			await(t, "the late command", func() bool { return strings.HasPrefix(values(t, r), "1 6") })
+			await(t, "the late command", func() bool {
+				return strings.HasPrefix(values(t, r), "1 6")
+			})
 			await(t, "the end of the connection", func() bool { return p.Connections() == 1 })
 		})
 	}

@@ -8,12 +8,13 @@ import (
 	"sync"
 )
 
-// request is what a client sent: a piece of the stream that is passed on as a whole. Of a handshake, and of commands
-// that nobody asks for, all fields are empty.
+// request is what a client sent: a piece of the stream that is passed on as a whole. Of a
+// handshake, and of commands that nobody asks for, all fields are empty.
 type request struct {
-	query    []byte   // MySQL's COM_QUERY: the text; and what a link has found for executes
-	prepares []byte   // MySQL's COM_STMT_PREPARE: the text
-	executes uint32   // MySQL's COM_STMT_EXECUTE: the number of a statement that was prepared; 0: none
+	query    []byte // MySQL's COM_QUERY: the text; and what a link has found for executes
+	prepares []byte // MySQL's COM_STMT_PREPARE: the text
+	// MySQL's COM_STMT_EXECUTE: the number of a statement that was prepared; 0: none
+	executes uint32
 	args     [][]byte // Redis: a command and its arguments
 }
 
@@ -40,8 +41,8 @@ type splitter struct {
 	next func(stream []byte) (n int, r request) // nil: nothing has come yet
 }
 
-// split returns how many bytes the first request of a stream has, and the request; 0: more must come. What it does not
-// understand is one request, of all that is there, as is all that follows.
+// split returns how many bytes the first request of a stream has, and the request; 0: more must
+// come. What it does not understand is one request, of all that is there, as is all that follows.
 func (s *splitter) split(stream []byte) (n int, r request) {
 	if s.next == nil {
 		s.next = recognised(stream)
@@ -54,10 +55,12 @@ func (s *splitter) split(stream []byte) (n int, r request) {
 	return n, r
 }
 
-// recognised tells the protocol by what a client sends first. No client sends less than the first four bytes at first.
+// recognised tells the protocol by what a client sends first. No client sends less than the first
+// four bytes at first.
 func recognised(stream []byte) func([]byte) (int, request) {
 	switch {
-	case len(stream) >= 4 && stream[2] == 0 && stream[3] == 1: // number 1: the answer to MySQL's greeting
+	// Number 1 is the answer to MySQL's greeting.
+	case len(stream) >= 4 && stream[2] == 0 && stream[3] == 1:
 		return splitMySQL
 	case len(stream) >= 1 && stream[0] == '*':
 		return splitRedis
@@ -72,11 +75,13 @@ func opaque(stream []byte) (int, request) { return len(stream), request{} }
 // content. Those of number 0 begin a command. Negative: it becomes unreadable.
 func splitMySQL(stream []byte) (int, request) {
 	const (
-		header    = 4
-		query     = 0x03                 // COM_QUERY, and the text
-		prepare   = 0x16                 // COM_STMT_PREPARE, and the text
-		execute   = 0x17                 // COM_STMT_EXECUTE, and four bytes of the statement's number
-		encrypted = 1<<11 | 1<<5 | 1<<26 // CLIENT_SSL, CLIENT_COMPRESS, CLIENT_ZSTD_COMPRESSION_ALGORITHM
+		header  = 4
+		query   = 0x03 // COM_QUERY, and the text
+		prepare = 0x16 // COM_STMT_PREPARE, and the text
+		// COM_STMT_EXECUTE, and four bytes of the statement's number
+		execute = 0x17
+		// CLIENT_SSL, CLIENT_COMPRESS, CLIENT_ZSTD_COMPRESSION_ALGORITHM
+		encrypted = 1<<11 | 1<<5 | 1<<26
 	)
 	if len(stream) < header {
 		return 0, request{}
@@ -159,8 +164,8 @@ func splitRedis(stream []byte) (int, request) {
 	return at, r
 }
 
-// redisLength reads a line of a mark and a number, and returns the number and where the line ends; 0: it is not all
-// there, negative: it is something else.
+// redisLength reads a line of a mark and a number, and returns the number and where the line ends;
+// 0: it is not all there, negative: it is something else.
 func redisLength(stream []byte, mark byte) (length, end int) {
 	const longest = 32 // bytes that such a line has
 	if len(stream) == 0 {

@@ -13,7 +13,8 @@ func packet(number byte, content string) string {
 	return string([]byte{byte(n), byte(n >> 8), byte(n >> 16), number}) + content
 }
 
-// all splits a stream that comes in pieces of the given size, and returns what it has of interest, one line each.
+// all splits a stream that comes in pieces of the given size, and returns what it has of interest,
+// one line each.
 func all(t *testing.T, stream string, size int) (requests []string) {
 	t.Helper()
 	var s splitter
@@ -54,12 +55,16 @@ func TestRequestsAreFound(t *testing.T) {
 		name, stream string
 		want         []string
 	}{
-		{"MySQL", packet(1, plain) + packet(3, "\x03auth") + packet(0, "\x03COMMIT") + packet(0, "\x0e") +
-			packet(0, "\x1b\x00") + packet(0, "\x03") + packet(0, "\x03DO 1; DO 2"), []string{"COMMIT", "", "DO 1; DO 2"}},
-		{"MySQL, prepared", packet(1, plain) + packet(0, "\x16SELECT ?") + packet(0, "\x17\x02\x01\x00\x00v") +
+		{"MySQL", packet(1, plain) + packet(3, "\x03auth") + packet(0, "\x03COMMIT") + packet(0,
+			"\x0e") +
+			packet(0, "\x1b\x00") + packet(0, "\x03") + packet(0, "\x03DO 1; DO 2"),
+			[]string{"COMMIT", "", "DO 1; DO 2"}},
+		{"MySQL, prepared", packet(1, plain) + packet(0, "\x16SELECT ?") + packet(0,
+			"\x17\x02\x01\x00\x00v") +
 			packet(0, "\x17\x01"), []string{"prepares SELECT ?", "executes 258"}},
 		{"MySQL with TLS", packet(1, ssl) + packet(0, "\x03COMMIT"), nil},
-		{"Redis", "*2\r\n$3\r\nGET\r\n$0\r\n\r\n*0\r\n*1\r\n$6\r\nA\r\n*1$\r\n", []string{`["GET" ""]`, `["A\r\n*1$"]`}},
+		{"Redis", "*2\r\n$3\r\nGET\r\n$0\r\n\r\n*0\r\n*1\r\n$6\r\nA\r\n*1$\r\n",
+			[]string{`["GET" ""]`, `["A\r\n*1$"]`}},
 		{"Redis inline", "*1\r\n$4\r\nPING\r\nPING\r\n*1\r\n$4\r\nPING\r\n", []string{`["PING"]`}},
 		{"a number that is none", "*1\r\n$x\r\nPING\r\n*1\r\n$4\r\nPING\r\n", nil},
 		{"a line that does not end", "*1" + string(bytes.Repeat([]byte("0"), 100)), nil},

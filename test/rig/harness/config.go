@@ -9,8 +9,8 @@ import (
 type Config struct {
 	MySQL   MySQL
 	Replica MySQL // zero: the same as MySQL
-	// Redis is how the cache instances are reached, by the second half of the keys: {"host": …, "port": …}, or
-	// {"cluster": …}, or {"sentinels": …, "sentinel_master": …}.
+	// Redis is how the cache instances are reached, by the second half of the keys: {"host": …,
+	// "port": …}, or {"cluster": …}, or {"sentinels": …, "sentinel_master": …}.
 	Redis map[string]string
 	Msfs  string   // the file server's URL
 	More  []string // lines that count before the others
@@ -23,15 +23,17 @@ type MySQL struct {
 	Database, User, Password string
 }
 
-// String is the file. As in the originals' example, the cache instances are databases of one Redis: 1, and for "sync",
-// which nothing uses, 2.
+// String is the file. As in the originals' example, the cache instances are databases of one Redis:
+// 1, and for "sync", which nothing uses, 2.
 func (c Config) String() string {
 	if c.Replica == (MySQL{}) {
 		c.Replica = c.MySQL
 	}
 	lines := append(append([]string{"# as an original reads it"}, c.More...),
-		"AdminListen=off", "ListenIP=127.0.0.1", "ListenPort=10600 # for message servers", "ThreadNum=48",
-		"MsfsSite="+c.Msfs, "aesKey=12345678901234567890123456789012", "DBInstances=teamtalk_master,teamtalk_slave")
+		"AdminListen=off", "ListenIP=127.0.0.1", "ListenPort=10600 # for message servers",
+		"ThreadNum=48",
+		"MsfsSite="+c.Msfs, "aesKey=12345678901234567890123456789012",
+		"DBInstances=teamtalk_master,teamtalk_slave")
 	add := func(instance, key string, value any) {
 		lines = append(lines, fmt.Sprintf("%s_%s=%v", instance, key, value))
 	}

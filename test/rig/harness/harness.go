@@ -1,5 +1,5 @@
-// Package harness runs the real dbproxy binary: it builds it, starts it on a directory, reads its log, and stops or kills
-// it. The whole-binary tests and the load generator use it.
+// Package harness runs the real dbproxy binary: it builds it, starts it on a directory, reads its
+// log, and stops or kills it. The whole-binary tests and the load generator use it.
 package harness
 
 import (
@@ -18,10 +18,12 @@ import (
 // command is the package that Build builds.
 const command = "github.com/teamtalk-go/dbproxy/cmd/dbproxy"
 
-// StartTimeout is how long the binary may take until it listens, on a machine that has much else to do.
+// StartTimeout is how long the binary may take until it listens, on a machine that has much else to
+// do.
 const StartTimeout = 60 * time.Second
 
-// Build builds the binary into dir and returns its path. The working directory must be within the module.
+// Build builds the binary into dir and returns its path. The working directory must be within the
+// module.
 func Build(ctx context.Context, dir string, race bool) (string, error) {
 	binary := filepath.Join(dir, "dbproxy")
 	args := []string{"build", "-o", binary}
@@ -35,8 +37,8 @@ func Build(ctx context.Context, dir string, race bool) (string, error) {
 	return binary, nil
 }
 
-// Run runs the binary with args to its end, stdin its input, and returns what it wrote to either output. The error has
-// that output, too.
+// Run runs the binary with args to its end, stdin its input, and returns what it wrote to either
+// output. The error has that output, too.
 func Run(ctx context.Context, binary, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Stdin = bytes.NewReader([]byte(stdin))
@@ -50,13 +52,15 @@ func Run(ctx context.Context, binary, stdin string, args ...string) (string, err
 // Options say what to start.
 type Options struct {
 	Binary string
-	Data   string   // the directory for --data
-	Config string   // the file for --config
-	Dir    string   // the working directory; empty: ours. Without Data and Config the binary looks there what to serve
+	Data   string // the directory for --data
+	Config string // the file for --config
+	// the working directory; empty: ours. Without Data and Config the binary looks there what to
+	// serve
+	Dir    string
 	Listen string   // empty: a free port of the loopback address; without Data and Config: not said
 	Args   []string // more arguments of serve
-	// Wrap is a command, with arguments, that is to become the binary: it gets the binary and its arguments as its own
-	// last arguments. Attr is how that process is made. Both may be nil.
+	// Wrap is a command, with arguments, that is to become the binary: it gets the binary and its
+	// arguments as its own last arguments. Attr is how that process is made. Both may be nil.
 	Wrap []string
 	Attr *syscall.SysProcAttr
 	Tee  io.Writer // gets a copy of the log; may be nil
@@ -93,7 +97,8 @@ func Launch(o Options) (*Proxy, error) {
 	argv := append(append([]string{}, o.Wrap...), o.Binary, "serve")
 	argv = append(argv, o.where()...)
 	argv = append(argv, o.Args...)
-	p := &Proxy{Data: o.Data, Log: newLog(o.Tee), cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{})}
+	p := &Proxy{Data: o.Data, Log: newLog(o.Tee), cmd: exec.Command(argv[0], argv[1:]...),
+		exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Log
 	if o.Stdout != nil {
 		p.cmd.Stdout = o.Stdout
@@ -114,7 +119,9 @@ func Launch(o Options) (*Proxy, error) {
 func (p *Proxy) AwaitListening(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
-	line, err := p.Log.Await(ctx, func(l Line) bool { return l.Message == "listening" && l.Text("addr") != "" })
+	line, err := p.Log.Await(ctx, func(l Line) bool {
+		return l.Message == "listening" && l.Text("addr") != ""
+	})
 	if err != nil {
 		return fmt.Errorf("the proxy does not listen: %w; its log:\n%s", err, p.Log)
 	}
@@ -128,7 +135,8 @@ func (o Options) where() (flags []string) {
 	if listen == "" && o.Data+o.Config != "" {
 		listen = "127.0.0.1:0"
 	}
-	for _, f := range [][2]string{{"--data", o.Data}, {"--config", o.Config}, {"--listen", listen}} {
+	for _, f := range [][2]string{{"--data", o.Data}, {"--config", o.Config},
+		{"--listen", listen}} {
 		if f[1] != "" {
 			flags = append(flags, f[0], f[1])
 		}
@@ -147,7 +155,8 @@ func (p *Proxy) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
 
 // Terminate asks the process to stop (SIGTERM) and does not wait for that.
 func (p *Proxy) Terminate() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil &&
+		!errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stopping the proxy: %w", err)
 	}
 	return nil
@@ -166,8 +175,8 @@ func (p *Proxy) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop stops the process by SIGTERM, and kills it when ctx ends before it does. The error says that it did not end by
-// itself with code 0.
+// Stop stops the process by SIGTERM, and kills it when ctx ends before it does. The error says that
+// it did not end by itself with code 0.
 func (p *Proxy) Stop(ctx context.Context) error {
 	err := p.Terminate()
 	if err == nil {

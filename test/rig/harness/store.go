@@ -34,7 +34,9 @@ func OpenStore(data string) (*sql.DB, error) { return open(data, "ro") }
 
 func open(data, mode string) (*sql.DB, error) {
 	q := url.Values{"mode": {mode}, "_pragma": {"busy_timeout(10000)"}}
-	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.Join(data, "dbproxy.db")}).EscapedPath(), RawQuery: q.Encode()}
+	u := url.URL{Scheme: "file",
+		Opaque:   (&url.URL{Path: filepath.Join(data, "dbproxy.db")}).EscapedPath(),
+		RawQuery: q.Encode()}
 	db, err := sql.Open("sqlite", u.String())
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", data, err)

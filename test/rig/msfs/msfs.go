@@ -1,10 +1,12 @@
-// Package msfs is a stand-in for the suite's file server, msfs, in tests: a small server that keeps files in memory and
-// has the original's quirks (SPEC 6). It reads raw connections, since a proper HTTP server would forgive too much.
+// Package msfs is a stand-in for the suite's file server, msfs, in tests: a small server that keeps
+// files in memory and has the original's quirks (SPEC 6). It reads raw connections, since a proper
+// HTTP server would forgive too much.
 //
 //   - A connection has one request; it is closed after the answer, whatever the client would like.
-//   - An upload is a POST with Content-Length (no chunks), of at most MaxBody bytes, in multipart/form-data with an
-//     unquoted boundary: one part "file", with a Content-Type line and a file name that has an extension and no
-//     underscore. What is otherwise gets an error_code that is not 0, and is not kept.
+//   - An upload is a POST with Content-Length (no chunks), of at most MaxBody bytes, in
+//     multipart/form-data with an unquoted boundary: one part "file", with a Content-Type line and
+//     a file name that has an extension and no underscore. What is otherwise gets an error_code
+//     that is not 0, and is not kept.
 //   - The 404 of a file that is not there has a status line, and then no headers.
 package msfs
 
@@ -22,7 +24,8 @@ import (
 	"time"
 )
 
-// MaxBody is how many bytes the body of a request may have, with what multipart/form-data puts around the file.
+// MaxBody is how many bytes the body of a request may have, with what multipart/form-data puts
+// around the file.
 const MaxBody = 5 << 20
 
 // patience is how long a client may take to send its request, or to close its end after the answer.
@@ -45,7 +48,8 @@ type Server struct {
 type Trouble struct {
 	// Down resets connections before anything is read from them.
 	Down bool
-	// Hold delays answers until it is closed; nil: no delay. What was asked for has happened before.
+	// Hold delays answers until it is closed; nil: no delay. What was asked for has happened
+	// before.
 	Hold <-chan struct{}
 	// Answer is sent instead of any answer, as it is, when not nil.
 	Answer []byte
@@ -69,7 +73,8 @@ func Start(addr string) (*Server, error) {
 	return s, nil
 }
 
-// Close stops the server, cuts its connections, and returns when nothing is left running. To be called once.
+// Close stops the server, cuts its connections, and returns when nothing is left running. To be
+// called once.
 func (s *Server) Close() {
 	close(s.closed)
 	s.listener.Close()
@@ -206,8 +211,8 @@ func (s *Server) serve(c *net.TCPConn) {
 	}
 }
 
-// hangUp ends a connection and waits for the client to do so, too. Closing with something unread would reset it, and
-// the client might miss the answer.
+// hangUp ends a connection and waits for the client to do so, too. Closing with something unread
+// would reset it, and the client might miss the answer.
 func hangUp(c *net.TCPConn, in io.Reader) {
 	if c.CloseWrite() == nil {
 		io.Copy(io.Discard, in)

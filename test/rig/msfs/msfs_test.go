@@ -68,7 +68,9 @@ const goodBody = "--xyz\r\n" +
 
 // post makes an upload whose length is announced.
 func post(contentType, body string) string {
-	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: msfs\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", contentType,
+	return fmt.Sprintf(
+		"POST / HTTP/1.1\r\nHost: msfs\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		contentType,
 		len(body), body)
 }
 
@@ -95,7 +97,8 @@ func parse(t *testing.T, raw string) answer {
 func TestAFileComesBackByItsURL(t *testing.T) {
 	s := start(t)
 	a := parse(t, talk(t, s, good()))
-	if *a.Code != 0 || a.Text != "成功" || !strings.HasPrefix(a.Path, "g0/000/000/") || a.URL != s.URL()+a.Path ||
+	if *a.Code != 0 || a.Text != "成功" || !strings.HasPrefix(a.Path, "g0/000/000/") ||
+		a.URL != s.URL()+a.Path ||
 		!strings.HasSuffix(a.URL, ".audio") {
 		t.Errorf("answer %+v", a)
 	}
@@ -115,7 +118,8 @@ func TestAFileComesBackByItsURL(t *testing.T) {
 func TestAConnectionHasOneRequest(t *testing.T) {
 	s := start(t)
 	c := dial(t, s)
-	if _, err := io.WriteString(c, strings.Replace(good(), "\r\n", "\r\nConnection: keep-alive\r\n", 1)); err != nil {
+	if _, err := io.WriteString(c, strings.Replace(good(), "\r\n", "\r\nConnection: keep-alive\r\n",
+		1)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadAll(c); err != nil { // to the end that the server makes
@@ -130,12 +134,17 @@ func TestAConnectionHasOneRequest(t *testing.T) {
 func TestUploadsThatItRefuses(t *testing.T) {
 	s := start(t)
 	const form = "multipart/form-data; boundary=xyz"
-	edit := func(old, with string) string { return post(form, strings.Replace(goodBody, old, with, 1)) }
+	edit := func(old, with string) string {
+		return post(form, strings.Replace(goodBody, old, with, 1))
+	}
 	for what, raw := range map[string]string{
-		"in chunks": "POST / HTTP/1.1\r\nContent-Type: " + form + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
+		"in chunks": "POST / HTTP/1.1\r\nContent-Type: " + form +
+			"\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(goodBody), goodBody),
-		"without a length": "POST / HTTP/1.1\r\nHost: msfs\r\nContent-Type: " + form + "\r\n\r\n" + goodBody,
-		"too large": fmt.Sprintf("POST / HTTP/1.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", form,
+		"without a length": "POST / HTTP/1.1\r\nHost: msfs\r\nContent-Type: " + form + "\r\n\r\n" +
+			goodBody,
+		"too large": fmt.Sprintf(
+			"POST / HTTP/1.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", form,
 			msfs.MaxBody+1),
 		"a quoted boundary":        post(`multipart/form-data; boundary="xyz"`, goodBody),
 		"no form":                  post("application/octet-stream", goodBody),
@@ -162,7 +171,8 @@ func TestUploadsThatItRefuses(t *testing.T) {
 func TestABodyAsLargeAsItMayBe(t *testing.T) {
 	s := start(t)
 	const form = "multipart/form-data; boundary=xyz"
-	body := strings.Replace(goodBody, "a sound", strings.Repeat("x", msfs.MaxBody-len(goodBody)+len("a sound")), 1)
+	body := strings.Replace(goodBody, "a sound", strings.Repeat("x",
+		msfs.MaxBody-len(goodBody)+len("a sound")), 1)
 	if a := parse(t, talk(t, s, post(form, body))); *a.Code != 0 {
 		t.Errorf("answer %+v to %d bytes", a, len(body))
 	}

@@ -58,7 +58,8 @@ func parseHeaders(lines []string) map[string]string {
 	return headers
 }
 
-// NotFound is the answer to a GET of a file that is not there. Proper HTTP has an empty line before such a text.
+// NotFound is the answer to a GET of a file that is not there. Proper HTTP has an empty line before
+// such a text.
 const NotFound = "HTTP/1.1 404 Not Found\r\n<html><body>404 Not Found</body></html>"
 
 // answer does what the request asks for, reading its body from in, and returns the answer to it.
@@ -83,7 +84,8 @@ func (s *Server) answer(req request, in io.Reader) []byte {
 }
 
 func ok(contentType string, body []byte) []byte {
-	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n",
+	head := fmt.Sprintf(
+		"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n",
 		contentType, len(body))
 	return append([]byte(head), body...)
 }

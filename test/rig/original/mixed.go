@@ -19,6 +19,7 @@ type Mixed struct {
 	*client.Client
 }
 
+// NewMixed starts a proxy on a fleet of its own.
 func NewMixed(t *testing.T) Mixed {
 	t.Helper()
 	f, _ := rig.NewRedisFleet(t)
@@ -82,14 +83,16 @@ func (m Mixed) Sessions(user uint32) (peers []uint32) {
 // GroupInfo asks for one group; nil when there is none.
 func (m Mixed) GroupInfo(id uint32) *impb.GroupInfo {
 	m.T.Helper()
-	answer := rig.Call[*impb.IMGroupInfoListRsp](m.T, m.Client, &impb.IMGroupInfoListReq{UserId: proto.Uint32(1),
-		GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &id, Version: proto.Uint32(0)}}})
+	answer := rig.Call[*impb.IMGroupInfoListRsp](m.T, m.Client,
+		&impb.IMGroupInfoListReq{UserId: proto.Uint32(1),
+			GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &id, Version: proto.Uint32(0)}}})
 	if list := answer.GetGroupInfoList(); len(list) > 0 {
 		return list[0]
 	}
 	return nil
 }
 
+// WantEqual fails the test if two values differ; what names them.
 func WantEqual[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
@@ -97,6 +100,7 @@ func WantEqual[T comparable](t *testing.T, what string, got, want T) {
 	}
 }
 
+// WantList fails the test if a list is not as wanted, in its order.
 func WantList(t *testing.T, what string, got []uint32, want ...uint32) {
 	t.Helper()
 	if !slices.Equal(got, want) {
@@ -104,8 +108,9 @@ func WantList(t *testing.T, what string, got []uint32, want ...uint32) {
 	}
 }
 
-// CheckAll has a proxy do what it needs Redis for: logins, messages of pairs and groups, what is unread of them, and
-// push tokens. user is a number of which there is no user; with those that follow it is used up.
+// CheckAll has a proxy do what it needs Redis for: logins, messages of pairs and groups, what is
+// unread of them, and push tokens. user is a number of which there is no user; with those that
+// follow it is used up.
 func CheckAll(t *testing.T, c *client.Client, user uint32) {
 	t.Helper()
 	m := Mixed{Server{T: t}, c}
@@ -125,14 +130,17 @@ func CheckAll(t *testing.T, c *client.Client, user uint32) {
 
 	g := rig.Call[*impb.IMGroupCreateRsp](t, c, rig.NewGroup(a, a, b)).GetGroupId()
 	for i := range uint32(3) {
-		WantEqual(t, "id", m.Say(rig.GroupText(a, g, fmt.Sprintf("%d of %d in group", i, user))), i+1)
+		WantEqual(t, "id", m.Say(rig.GroupText(a, g, fmt.Sprintf("%d of %d in group", i, user))),
+			i+1)
 	}
 	m.WantUnread(b, g, rig.Group, 3)
 	m.Post(rig.ReadAck(b, rig.Group, g))
 	m.WantUnread(b, g, rig.Group, 0)
 	WantList(t, "members", m.GroupInfo(g).GetGroupMemberList(), a, b)
-	rig.Call[*impb.IMGroupShieldRsp](t, c, &impb.IMGroupShieldReq{UserId: &b, GroupId: &g, ShieldStatus: proto.Uint32(1)})
-	mutes := rig.Call[*impb.IMGroupGetShieldRsp](t, c, &impb.IMGroupGetShieldReq{GroupId: &g, UserId: []uint32{a, b}})
+	rig.Call[*impb.IMGroupShieldRsp](t, c, &impb.IMGroupShieldReq{UserId: &b, GroupId: &g,
+		ShieldStatus: proto.Uint32(1)})
+	mutes := rig.Call[*impb.IMGroupGetShieldRsp](t, c,
+		&impb.IMGroupGetShieldReq{GroupId: &g, UserId: []uint32{a, b}})
 	list := mutes.GetShieldStatusList()
 	if len(list) != 2 || list[0].GetShieldStatus() != 0 || list[1].GetShieldStatus() != 1 {
 		t.Errorf("mutes: %v", list)
@@ -140,10 +148,13 @@ func CheckAll(t *testing.T, c *client.Client, user uint32) {
 
 	for _, token := range []string{"first", "second"} {
 		rig.Call[*impb.IMDeviceTokenRsp](t, c, &impb.IMDeviceTokenReq{UserId: &a,
-			DeviceToken: proto.String(fmt.Sprint(token, user)), ClientType: impb.ClientType_CLIENT_TYPE_ANDROID.Enum()})
+			DeviceToken: proto.String(fmt.Sprint(token, user)),
+			ClientType:  impb.ClientType_CLIENT_TYPE_ANDROID.Enum()})
 	}
-	tokens := rig.Call[*impb.IMGetDeviceTokenRsp](t, c, &impb.IMGetDeviceTokenReq{UserId: []uint32{a, b}}).GetUserTokenInfo()
-	if len(tokens) != 1 || tokens[0].GetToken() != fmt.Sprint("second", user) || tokens[0].GetPushCount() != 1 {
+	tokens := rig.Call[*impb.IMGetDeviceTokenRsp](t, c,
+		&impb.IMGetDeviceTokenReq{UserId: []uint32{a, b}}).GetUserTokenInfo()
+	if len(tokens) != 1 || tokens[0].GetToken() != fmt.Sprint("second", user) ||
+		tokens[0].GetPushCount() != 1 {
 		t.Errorf("tokens: %v", tokens)
 	}
 }

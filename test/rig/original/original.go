@@ -10,8 +10,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig"
 )
 
-// Server writes rows and keys as an original server does that runs beside the proxies, and as the recordings show
-// them. Each of its methods is what one request leaves.
+// Server writes rows and keys as an original server does that runs beside the proxies, and as the
+// recordings show them. Each of its methods is what one request leaves.
 type Server struct {
 	*rig.Fleet
 	T *testing.T
@@ -20,6 +20,7 @@ type Server struct {
 // New makes one that writes where the proxies of a fleet do.
 func New(t *testing.T, f *rig.Fleet) Server { return Server{Fleet: f, T: t} }
 
+// Now is the time as an original stores it, seconds of Unix time.
 func (o Server) Now() int64 { return time.Now().Unix() }
 
 // insert inserts a row and returns its id.
@@ -50,11 +51,14 @@ func (o Server) next(key string) uint32 {
 func (o Server) Relate(a, b uint32) (relation uint32) {
 	o.T.Helper()
 	now := o.Now()
-	relation = o.insert("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated) VALUES (?,?,0,?,?)",
+	relation = o.insert(
+		"INSERT INTO IMRelationShip (smallId,bigId,status,created,updated) VALUES (?,?,0,?,?)",
 		min(a, b), max(a, b), now, now)
 	o.Redis.Exec(o.T, "SET", fmt.Sprint("msg_id_", relation), "0")
 	for _, users := range [][2]uint32{{a, b}, {b, a}} {
-		o.insert("INSERT INTO IMRecentSession (userId,peerId,type,status,created,updated) VALUES (?,?,1,0,?,?)",
+		o.insert(
+			"INSERT INTO IMRecentSession (userId,peerId,type,status,created,updated) VALUES "+
+				"(?,?,1,0,?,?)",
 			users[0], users[1], now, now)
 	}
 	return relation
@@ -64,9 +68,14 @@ func (o Server) Relate(a, b uint32) (relation uint32) {
 func (o Server) Send(relation, from, to uint32, text string) uint32 {
 	o.T.Helper()
 	id, now := o.next(fmt.Sprint("msg_id_", relation)), o.Now()
-	o.insert(fmt.Sprintf("INSERT INTO IMMessage_%d (relateId,fromId,toId,msgId,content,type,status,created,updated)"+
-		" VALUES (?,?,?,?,?,1,0,?,?)", relation%8), relation, from, to, id, text, now, now)
-	o.Exec(o.T, "UPDATE IMRecentSession SET updated=? WHERE type=1 AND (userId=? AND peerId=? OR userId=? AND peerId=?)",
+	o.insert(
+		fmt.Sprintf(
+			"INSERT INTO IMMessage_%d "+
+				"(relateId,fromId,toId,msgId,content,type,status,created,updated)"+
+				" VALUES (?,?,?,?,?,1,0,?,?)", relation%8), relation, from, to, id, text, now, now)
+	o.Exec(o.T,
+		"UPDATE IMRecentSession SET updated=? WHERE type=1 AND (userId=? AND peerId=? OR "+
+			"userId=? AND peerId=?)",
 		now, from, to, to, from)
 	o.Redis.Exec(o.T, "HINCRBY", fmt.Sprint("unread_", to), fmt.Sprint(from), "1")
 	return id
@@ -76,8 +85,10 @@ func (o Server) Send(relation, from, to uint32, text string) uint32 {
 func (o Server) CreateGroup(creator uint32, members ...uint32) uint32 {
 	o.T.Helper()
 	now := o.Now()
-	id := o.insert("INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated,updated,created)"+
-		" VALUES ('of an original','',?,1,?,0,1,0,?,?)", creator, 2*len(members), now, now)
+	id := o.insert(
+		"INSERT INTO IMGroup "+
+			"(name,avatar,creator,type,userCnt,status,version,lastChated,updated,created)"+
+			" VALUES ('of an original','',?,1,?,0,1,0,?,?)", creator, 2*len(members), now, now)
 	o.Redis.Exec(o.T, "SET", fmt.Sprint("group_msg_id_", id), "0")
 	for _, user := range members {
 		o.join(id, user)
@@ -89,9 +100,11 @@ func (o Server) CreateGroup(creator uint32, members ...uint32) uint32 {
 func (o Server) join(group, user uint32) {
 	o.T.Helper()
 	now := o.Now()
-	back := o.update("UPDATE IMGroupMember SET status=0, updated=? WHERE groupId=? AND userId=?", now, group, user)
+	back := o.update("UPDATE IMGroupMember SET status=0, updated=? WHERE groupId=? AND userId=?",
+		now, group, user)
 	if back == 0 {
-		o.insert("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (?,?,0,?,?)",
+		o.insert(
+			"INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (?,?,0,?,?)",
 			group, user, now, now)
 	}
 	o.Redis.Exec(o.T, "HSET", fmt.Sprint("group_member_", group), fmt.Sprint(user), fmt.Sprint(now))
@@ -132,18 +145,23 @@ func (o Server) update(query string, args ...any) int64 {
 func (o Server) SendGroup(group, from uint32, text string) uint32 {
 	o.T.Helper()
 	id, now := o.next(fmt.Sprint("group_msg_id_", group)), o.Now()
-	o.insert(fmt.Sprintf("INSERT INTO IMGroupMessage_%d (groupId,userId,msgId,content,type,status,created,updated)"+
-		" VALUES (?,?,?,?,17,0,?,?)", group%8), group, from, id, text, now, now)
+	o.insert(
+		fmt.Sprintf(
+			"INSERT INTO IMGroupMessage_%d "+
+				"(groupId,userId,msgId,content,type,status,created,updated)"+
+				" VALUES (?,?,?,?,17,0,?,?)", group%8), group, from, id, text, now, now)
 	o.Exec(o.T, "UPDATE IMGroup SET lastChated=? WHERE id=?", now, group)
 	o.Redis.Exec(o.T, "HINCRBY", fmt.Sprintf("%d_im_group_msg", group), "count", "1")
 	o.Read(group, from)
 	return id
 }
 
-// Read notes that a user has seen all there is of a group: it copies the group's count, if there is one.
+// Read notes that a user has seen all there is of a group: it copies the group's count, if there is
+// one.
 func (o Server) Read(group, user uint32) {
 	o.T.Helper()
-	if count := o.Redis.Text(o.T, "HGET", fmt.Sprintf("%d_im_group_msg", group), "count"); count != "" {
+	if count := o.Redis.Text(o.T, "HGET", fmt.Sprintf("%d_im_group_msg", group),
+		"count"); count != "" {
 		o.Redis.Exec(o.T, "HSET", fmt.Sprintf("%d_%d_im_user_group", user, group), "count", count)
 	}
 }
@@ -164,7 +182,8 @@ func (o Server) SetToken(user uint32, token string) {
 // RemoveSession takes a session out of a user's list.
 func (o Server) RemoveSession(user, peer uint32, kind impb.SessionType) {
 	o.T.Helper()
-	o.Exec(o.T, "UPDATE IMRecentSession SET status=1, updated=? WHERE userId=? AND peerId=? AND type=?",
+	o.Exec(o.T,
+		"UPDATE IMRecentSession SET status=1, updated=? WHERE userId=? AND peerId=? AND type=?",
 		o.Now(), user, peer, int(kind))
 	if kind == rig.Group {
 		o.Read(peer, user)
@@ -176,7 +195,8 @@ func (o Server) RemoveSession(user, peer uint32, kind impb.SessionType) {
 // ReviveSession brings it back, as a message does.
 func (o Server) ReviveSession(user, peer uint32, kind impb.SessionType) {
 	o.T.Helper()
-	o.Exec(o.T, "UPDATE IMRecentSession SET status=0, updated=? WHERE userId=? AND peerId=? AND type=?",
+	o.Exec(o.T,
+		"UPDATE IMRecentSession SET status=0, updated=? WHERE userId=? AND peerId=? AND type=?",
 		o.Now(), user, peer, int(kind))
 }
 

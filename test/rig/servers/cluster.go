@@ -15,13 +15,14 @@ type Cluster struct {
 	Nodes []*Redis
 }
 
-// RedisCluster starts a Redis Cluster for this test, and waits until it serves every slot on every node. args are more
-// arguments of each redis-server.
+// RedisCluster starts a Redis Cluster for this test, and waits until it serves every slot on every
+// node. args are more arguments of each redis-server.
 func RedisCluster(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{}
 	for range 3 {
-		r := newRedis("redis-node", append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+		r := newRedis("redis-node", append([]string{"--cluster-enabled", "yes",
+			"--cluster-node-timeout", "2000",
 			"--cluster-announce-ip", host}, args...))
 		r.begin(t, true, nil)
 		c.Nodes = append(c.Nodes, r)
@@ -63,7 +64,8 @@ func (c *Cluster) complete() error {
 		}
 		if !strings.Contains(info, "cluster_state:ok") ||
 			!strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d", slots)) ||
-			strings.Count(nodes, " connected ") != len(c.Nodes) || strings.Contains(nodes, "handshake") {
+			strings.Count(nodes, " connected ") != len(c.Nodes) ||
+			strings.Contains(nodes, "handshake") {
 			return fmt.Errorf("%s says:\n%s\n%s", r.Addr(), info, nodes)
 		}
 	}

@@ -9,23 +9,27 @@ import (
 	"testing"
 )
 
-// Database is a database of its own on a server, with a user who has all rights on it and none elsewhere.
+// Database is a database of its own on a server, with a user who has all rights on it and none
+// elsewhere.
 type Database struct {
 	Host           string
 	Port           int
 	User, Password string
 	Name           string
-	Admin          *sql.DB // the database for a user who may do everything, and in statements separated by semicolons
+	// the database for a user who may do everything, and in statements separated by semicolons
+	Admin *sql.DB
 
 	server *DatabaseServer
 }
 
-// DSN is the database for its user as go-sql-driver wants it; params are key=value, joined by &, and may be empty.
+// DSN is the database for its user as go-sql-driver wants it; params are key=value, joined by &,
+// and may be empty.
 func (b *Database) DSN(params string) string {
 	return fmt.Sprintf("%s:%s@tcp(%s:%d)/%s?%s", b.User, b.Password, b.Host, b.Port, b.Name, params)
 }
 
-// New makes an empty database, utf8mb4, with a random name. On the shared server it is dropped when the test ends.
+// New makes an empty database, utf8mb4, with a random name. On the shared server it is dropped when
+// the test ends.
 func (d *DatabaseServer) New(t testing.TB) *Database {
 	t.Helper()
 	b, err := d.create()
@@ -35,7 +39,8 @@ func (d *DatabaseServer) New(t testing.TB) *Database {
 		if !d.shared {
 			return // all of the server goes, and perhaps it does not run
 		}
-		if err := d.exec("", "DROP DATABASE `"+b.Name+"`", "DROP USER '"+b.User+"'@'%'"); err != nil {
+		if err := d.exec("", "DROP DATABASE `"+b.Name+"`",
+			"DROP USER '"+b.User+"'@'%'"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -43,8 +48,10 @@ func (d *DatabaseServer) New(t testing.TB) *Database {
 }
 
 func (d *DatabaseServer) create() (*Database, error) {
-	name := "test" + strings.ToLower(rand.Text())[:16] // the user's too: nothing in it that GRANT takes for a pattern
-	b := &Database{Host: host, Port: d.Port(), User: name, Password: rand.Text(), Name: name, server: d}
+	// the user's too: nothing in it that GRANT takes for a pattern
+	name := "test" + strings.ToLower(rand.Text())[:16]
+	b := &Database{Host: host, Port: d.Port(), User: name, Password: rand.Text(), Name: name,
+		server: d}
 	err := d.exec("", "CREATE DATABASE `"+name+"` CHARACTER SET utf8mb4",
 		"CREATE USER '"+name+"'@'%' IDENTIFIED BY '"+b.Password+"'",
 		"GRANT ALL PRIVILEGES ON `"+name+"`.* TO '"+name+"'@'%'")
@@ -55,7 +62,8 @@ func (d *DatabaseServer) create() (*Database, error) {
 	return b, err
 }
 
-// On is the same database on another server that has the same users: a replica. Its Admin is closed when the test ends.
+// On is the same database on another server that has the same users: a replica. Its Admin is closed
+// when the test ends.
 func (b *Database) On(t testing.TB, replica *DatabaseServer) *Database {
 	t.Helper()
 	other := *b
@@ -67,8 +75,8 @@ func (b *Database) On(t testing.TB, replica *DatabaseServer) *Database {
 	return &other
 }
 
-// Clone makes a database with the tables and rows of another one on this server; triggers, views and foreign keys stay
-// behind.
+// Clone makes a database with the tables and rows of another one on this server; triggers, views
+// and foreign keys stay behind.
 func (d *DatabaseServer) Clone(t testing.TB, template *Database) *Database {
 	t.Helper()
 	b := d.New(t)
@@ -76,8 +84,8 @@ func (d *DatabaseServer) Clone(t testing.TB, template *Database) *Database {
 	return b
 }
 
-// Filled is New with what fill does to it. fill is called once for each key of this server; all databases are clones of
-// the first one.
+// Filled is New with what fill does to it. fill is called once for each key of this server; all
+// databases are clones of the first one.
 func (d *DatabaseServer) Filled(t testing.TB, key string, fill func(*Database)) *Database {
 	t.Helper()
 	return d.Clone(t, d.template(t, key, fill))

@@ -45,8 +45,9 @@ func (e *Engine) current() *process {
 	return e.proc
 }
 
-// begin gives the engine a directory and a port and starts it; another port, if that was taken meanwhile. fill puts
-// into the directory what must be there before; it may be nil. What belongs to a test ends with it.
+// begin gives the engine a directory and a port and starts it; another port, if that was taken
+// meanwhile. fill puts into the directory what must be there before; it may be nil. What belongs to
+// a test ends with it.
 func (e *Engine) begin(t testing.TB, bus bool, fill func(dir string) error) {
 	t.Helper()
 	t.Cleanup(func() { e.end(t) })
@@ -144,7 +145,9 @@ func (e *Engine) start() error {
 func (e *Engine) own(t testing.TB) {
 	t.Helper()
 	if e.shared {
-		t.Fatal("this server is shared by all tests of the process: start one of your own to do that to it")
+		t.Fatal(
+			"this server is shared by all tests of the process: start one of your own to do that " +
+				"to it")
 	}
 }
 
@@ -173,8 +176,8 @@ func (e *Engine) Stop(t testing.TB) {
 	ours.remove(p)
 }
 
-// Restart starts the engine anew, on the same port and directory, and waits until it serves; if it runs, it is killed
-// first.
+// Restart starts the engine anew, on the same port and directory, and waits until it serves; if it
+// runs, it is killed first.
 func (e *Engine) Restart(t testing.TB) {
 	t.Helper()
 	e.Kill(t)

@@ -33,8 +33,8 @@ type Galera struct {
 
 // galeraOptions are how soon the members notice that one does not answer, and how soon they find
 // each other.
-const galeraOptions = "evs.keepalive_period=PT0.25S;evs.inactive_check_period=PT0.25S;evs.suspect_timeout=PT2S;" +
-	"evs.inactive_timeout=PT6S;evs.join_retrans_period=PT0.25S;" +
+const galeraOptions = "evs.keepalive_period=PT0.25S;evs.inactive_check_period=PT0.25S;" +
+	"evs.suspect_timeout=PT2S;evs.inactive_timeout=PT6S;evs.join_retrans_period=PT0.25S;" +
 	"pc.announce_timeout=PT0.5S;pc.recovery=false"
 
 // StartGalera starts a cluster for this test alone. args are more arguments of both nodes.

@@ -61,9 +61,10 @@ func (s *sandbox) sharedMariaDB() (*DatabaseServer, error) {
 // sharedMu is held while the shared server is started.
 var sharedMu sync.Mutex
 
-// StartMariaDB starts a server for this test alone. args are more arguments of mariadbd, after ours, such as
-// --server-id or --log-bin. What was committed survives a Kill. For speed nothing is synced to the disk; the settings
-// that operators look at are innodb_flush_log_at_trx_commit=2 and sync_binlog=0, unless args say otherwise.
+// StartMariaDB starts a server for this test alone. args are more arguments of mariadbd, after
+// ours, such as --server-id or --log-bin. What was committed survives a Kill. For speed nothing is
+// synced to the disk; the settings that operators check are innodb_flush_log_at_trx_commit=2 and
+// sync_binlog=0, unless args say otherwise.
 func StartMariaDB(t testing.TB, args ...string) *DatabaseServer {
 	t.Helper()
 	d := newMariaDB(args)
@@ -71,7 +72,8 @@ func StartMariaDB(t testing.TB, args ...string) *DatabaseServer {
 	return d
 }
 
-// RestartWith is Restart with more arguments of mariadbd, from now on; of two that contradict each other the later counts.
+// RestartWith is Restart with more arguments of mariadbd, from now on; of two that contradict each
+// other the later counts.
 func (d *DatabaseServer) RestartWith(t testing.TB, args ...string) {
 	t.Helper()
 	d.own(t)
@@ -85,14 +87,15 @@ func newMariaDB(args []string) *DatabaseServer {
 	return d
 }
 
-// fill puts the system's tables into the directory of a new server, and what to do at every start: away with root, who
-// has no password.
+// fill puts the system's tables into the directory of a new server, and what to do at every start:
+// away with root, who has no password.
 func (d *DatabaseServer) fill(dir string) error {
 	template, err := ours.initialised()
 	if err != nil {
 		return err
 	}
-	// A starting server removes temporary tables that it finds, also those of others: it needs a place of its own.
+	// A starting server removes temporary tables that it finds, also those of others: it needs a
+	// place of its own.
 	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		return err
 	}
@@ -105,7 +108,8 @@ func (d *DatabaseServer) fill(dir string) error {
 		"DROP USER IF EXISTS 'root'@'localhost', 'root'@'127.0.0.1', 'root'@'::1';\n"), 0o600)
 }
 
-// initialised returns a data directory as mariadb-install-db makes it. That takes up to seconds: so once per process.
+// initialised returns a data directory as mariadb-install-db makes it. That takes up to seconds: so
+// once per process.
 func (s *sandbox) initialised() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,13 +124,16 @@ func (s *sandbox) initialised() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// With --rpm it does not touch the owner of the system's own PAM plugin, which it otherwise does for root.
+	// With --rpm it does not touch the owner of the system's own PAM plugin, which it otherwise
+	// does for root.
 	tmp, err := s.dirLocked("tmp")
 	if err != nil {
 		return "", err
 	}
-	args := append([]string{"--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
-		"--skip-name-resolve", "--rpm", "--cross-bootstrap", "--datadir=" + dir, "--tmpdir=" + tmp}, small...)
+	args := append([]string{"--no-defaults", "--auth-root-authentication-method=normal",
+		"--skip-test-db",
+		"--skip-name-resolve", "--rpm", "--cross-bootstrap", "--datadir=" + dir, "--tmpdir=" + tmp},
+		small...)
 	out, err := exec.Command(binary, append(args, asUser()...)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w\n%s", binary, err, out)
@@ -135,9 +142,10 @@ func (s *sandbox) initialised() (string, error) {
 	return dir, nil
 }
 
-// small is what makes the server's files small and quick. InnoDB's files without sync lose nothing but by a crash of
-// the whole machine.
-var small = []string{"--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M", "--innodb-flush-method=nosync",
+// small is what makes the server's files small and quick. InnoDB's files without sync lose nothing
+// but by a crash of the whole machine.
+var small = []string{"--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M",
+	"--innodb-flush-method=nosync",
 	"--loose-aria-log-file-size=8M", "--loose-sync-frm=0"}
 
 // asUser is what mariadbd needs to run as root.
@@ -154,10 +162,12 @@ func (d *DatabaseServer) commandLine(e *Engine) ([]string, error) {
 		return nil, err
 	}
 	argv := append([]string{binary, "--no-defaults", "--datadir=" + filepath.Join(e.dir, "data"),
-		"--tmpdir=" + filepath.Join(e.dir, "tmp"), "--init-file=" + filepath.Join(e.dir, "init.sql"),
+		"--tmpdir=" + filepath.Join(e.dir, "tmp"),
+		"--init-file=" + filepath.Join(e.dir, "init.sql"),
 		"--socket=mariadb.sock", "--pid-file=mariadb.pid",
 		"--bind-address=" + host, fmt.Sprintf("--port=%d", e.port.number), "--skip-name-resolve",
-		"--performance-schema=0", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0", "--max-connections=1000",
+		"--performance-schema=0", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0",
+		"--max-connections=1000",
 		"--innodb-buffer-pool-load-at-startup=0", "--innodb-buffer-pool-dump-at-shutdown=0",
 		"--character-set-server=utf8mb4"}, small...)
 	argv = append(argv, asUser()...)
@@ -201,8 +211,8 @@ func (d *DatabaseServer) openWith(database string, session map[string]string) (*
 	return sql.OpenDB(connector), nil
 }
 
-// Admin opens the server for a user who may do everything, and in statements separated by semicolons. It is in no
-// database. It is closed when the test ends.
+// Admin opens the server for a user who may do everything, and in statements separated by
+// semicolons. It is in no database. It is closed when the test ends.
 func (d *DatabaseServer) Admin(t testing.TB) *sql.DB {
 	t.Helper()
 	db, err := d.open("")

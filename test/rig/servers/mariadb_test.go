@@ -67,8 +67,9 @@ func TestFilled(t *testing.T) {
 	server, key, calls := servers.MariaDB(t), rand.Text(), 0
 	fill := func(b *servers.Database) {
 		calls++
-		run(t, b.Admin, "CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY); INSERT INTO a VALUES (7);"+
-			"CREATE TABLE b (c int)")
+		run(t, b.Admin,
+			"CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY); INSERT INTO a VALUES (7);"+
+				"CREATE TABLE b (c int)")
 	}
 	one, two := server.Filled(t, key, fill), server.Filled(t, key, fill)
 	run(t, asUser(t, one), "INSERT INTO a VALUES ()")

@@ -12,9 +12,9 @@ import (
 // busOffset is how much higher the port of a cluster's node for the other nodes is.
 const busOffset = 10000
 
-// port is a port of 127.0.0.1 for one server, which keeps it when the server is restarted. It is below those that
-// systems choose by themselves, and it is ours in all test processes: each that wants it first listens on the same port
-// of another loopback address.
+// port is a port of 127.0.0.1 for one server, which keeps it when the server is restarted. It is
+// below those that systems choose by themselves, and it is ours in all test processes: each that
+// wants it first listens on the same port of another loopback address.
 type port struct {
 	number int
 	held   []net.Listener

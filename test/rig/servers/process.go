@@ -25,7 +25,8 @@ func launch(dir, log string, argv []string) (*process, error) {
 		return nil, err
 	}
 	defer out.Close()
-	p := &process{cmd: exec.Command(argv[0], argv[1:]...), log: out.Name(), gone: make(chan struct{})}
+	p := &process{cmd: exec.Command(argv[0], argv[1:]...), log: out.Name(),
+		gone: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
 	p.cmd.SysProcAttr = attributes()
 	started := make(chan error)
@@ -36,8 +37,8 @@ func launch(dir, log string, argv []string) (*process, error) {
 	return p, nil
 }
 
-// run starts the process and waits for its end. It keeps its thread for so long: the kernel ends the process when the
-// thread that started it ends.
+// run starts the process and waits for its end. It keeps its thread for so long: the kernel ends
+// the process when the thread that started it ends.
 func (p *process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

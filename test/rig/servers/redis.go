@@ -12,16 +12,16 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Redis is a running redis-server, or a sentinel. It stores nothing on the disk unless it is told to: a Restart is
-// empty, or has what the last SAVE stored.
+// Redis is a running redis-server, or a sentinel. It stores nothing on the disk unless it is told
+// to: a Restart is empty, or has what the last SAVE stored.
 type Redis struct {
 	Engine
 	Password string // of the default user, from a --requirepass among its arguments; empty: none
 	args     []string
 }
 
-// StartRedis starts a server for this test. args are more arguments of redis-server, after ours: "--requirepass", "x".
-// Its port must stay without TLS; a --tls-port may be added.
+// StartRedis starts a server for this test. args are more arguments of redis-server, after ours:
+// "--requirepass", "x". Its port must stay without TLS; a --tls-port may be added.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	r := newRedis("redis", args)
@@ -43,7 +43,8 @@ func (r *Redis) commandLine(e *Engine) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]string{binary, "--bind", host, "--port", strconv.Itoa(e.port.number), "--dir", e.dir,
+	return append([]string{binary, "--bind", host, "--port", strconv.Itoa(e.port.number), "--dir",
+		e.dir,
 		"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"}, r.args...), nil
 }
 
@@ -66,8 +67,9 @@ func (r *Redis) serves(e *Engine) error {
 	return nil
 }
 
-// Do executes one command in database 0, on a connection of its own, and returns its answer, which may be Redis's nil
-// but no error. Answers are those of RESP2. It is for a test's own looks and changes, not for speed.
+// Do executes one command in database 0, on a connection of its own, and returns its answer, which
+// may be Redis's nil but no error. Answers are those of RESP2. It is for a test's own questions and
+// changes, not for speed.
 func (r *Redis) Do(t testing.TB, args ...string) rueidis.RedisMessage {
 	t.Helper()
 	answer, err := r.do(args...)
@@ -78,7 +80,8 @@ func (r *Redis) Do(t testing.TB, args ...string) rueidis.RedisMessage {
 }
 
 func (r *Redis) do(args ...string) (rueidis.RedisMessage, error) {
-	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{r.Addr()}, Password: r.Password,
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{r.Addr()},
+		Password:          r.Password,
 		ForceSingleClient: true, AlwaysRESP2: true, DisableCache: true, DisableRetry: true,
 		ClientSetInfo: rueidis.DisableClientSetInfo})
 	if err != nil {

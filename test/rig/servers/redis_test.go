@@ -40,7 +40,8 @@ func roundTrip(t *testing.T, c rueidis.Client, key string) {
 	if err := c.Do(t.Context(), c.B().Set().Key(key).Value("1").Build()).Error(); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.Do(t.Context(), c.B().Get().Key(key).Build()).ToString(); err != nil || got != "1" {
+	if got, err := c.Do(t.Context(), c.B().Get().Key(key).Build()).ToString(); err != nil ||
+		got != "1" {
 		t.Fatalf("%s is %q (%v)", key, got, err)
 	}
 }
@@ -94,7 +95,9 @@ func TestSentinel(t *testing.T) {
 	if master := g.KillMaster(t); master == old {
 		t.Error("the master is the killed one")
 	}
-	await(t, func() bool { return c.Do(t.Context(), c.B().Set().Key("b").Value("1").Build()).Error() == nil })
+	await(t, func() bool {
+		return c.Do(t.Context(), c.B().Set().Key("b").Value("1").Build()).Error() == nil
+	})
 	old.Restart(t)
 	if master := g.Failover(t); master != old {
 		t.Error("after a failover the master is not the one restarted")

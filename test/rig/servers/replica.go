@@ -8,9 +8,10 @@ import (
 	"testing"
 )
 
-// Replica starts a read-only replica of master, which applies everything delay seconds after it was committed there. It
-// waits until the replica has what master has and replicates. master must have been started with --server-id=1 and
-// --log-bin; its databases' users are the replica's, too: see Database.On. args are more arguments of mariadbd.
+// Replica starts a read-only replica of master, which applies everything delay seconds after it was
+// committed there. It waits until the replica has what master has and replicates. master must have
+// been started with --server-id=1 and --log-bin; its databases' users are the replica's, too: see
+// Database.On. args are more arguments of mariadbd.
 func Replica(t testing.TB, master *DatabaseServer, delay int, args ...string) *DatabaseServer {
 	t.Helper()
 	var logs bool
@@ -26,11 +27,15 @@ func Replica(t testing.TB, master *DatabaseServer, delay int, args ...string) *D
 		return append(argv, fmt.Sprintf("--server-id=%d", e.port.number)), err
 	}
 	d.begin(t, false, d.fill)
-	must(t, d.exec("", fmt.Sprintf("CHANGE MASTER TO MASTER_HOST = '%s', MASTER_PORT = %d, MASTER_USER = '%s', "+
-		"MASTER_PASSWORD = '%s', MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1",
-		host, master.Port(), admin, master.password), "START SLAVE"))
+	must(t,
+		d.exec("",
+			fmt.Sprintf(
+				"CHANGE MASTER TO MASTER_HOST = '%s', MASTER_PORT = %d, MASTER_USER = '%s', "+
+					"MASTER_PASSWORD = '%s', MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1",
+				host, master.Port(), admin, master.password), "START SLAVE"))
 	d.CatchUp(t, master)
-	must(t, d.exec("", "STOP SLAVE", fmt.Sprintf("CHANGE MASTER TO MASTER_DELAY = %d", delay), "START SLAVE"))
+	must(t, d.exec("", "STOP SLAVE", fmt.Sprintf("CHANGE MASTER TO MASTER_DELAY = %d", delay),
+		"START SLAVE"))
 	must(t, await("the replication", func() error { return d.replicates(t.Context()) }))
 	return d
 }
@@ -39,15 +44,18 @@ func Replica(t testing.TB, master *DatabaseServer, delay int, args ...string) *D
 func (d *DatabaseServer) CatchUp(t testing.TB, master *DatabaseServer) {
 	t.Helper()
 	var position string
-	must(t, master.Admin(t).QueryRowContext(t.Context(), "SELECT @@gtid_binlog_pos").Scan(&position))
+	must(t, master.Admin(t).QueryRowContext(t.Context(),
+		"SELECT @@gtid_binlog_pos").Scan(&position))
 	replica := d.Admin(t)
 	must(t, await("the replica", func() error {
 		var late int
-		if err := replica.QueryRowContext(t.Context(), "SELECT MASTER_GTID_WAIT(?, 1)", position).Scan(&late); err != nil {
+		if err := replica.QueryRowContext(t.Context(), "SELECT MASTER_GTID_WAIT(?, 1)",
+			position).Scan(&late); err != nil {
 			return err
 		}
 		if late != 0 {
-			return errors.Join(fmt.Errorf("it is not yet at %s", position), d.replicates(t.Context()))
+			return errors.Join(fmt.Errorf("it is not yet at %s", position),
+				d.replicates(t.Context()))
 		}
 		return nil
 	}))
@@ -84,7 +92,8 @@ func (d *DatabaseServer) replicates(ctx context.Context) error {
 		status[name] = values[i].String
 	}
 	if status["Slave_IO_Running"] != "Yes" || status["Slave_SQL_Running"] != "Yes" {
-		return fmt.Errorf("it does not replicate: receiving %s %s, applying %s %s", status["Slave_IO_Running"],
+		return fmt.Errorf("it does not replicate: receiving %s %s, applying %s %s",
+			status["Slave_IO_Running"],
 			status["Last_IO_Error"], status["Slave_SQL_Running"], status["Last_SQL_Error"])
 	}
 	return nil

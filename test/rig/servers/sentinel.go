@@ -15,15 +15,16 @@ import (
 // MasterName is the name by which the sentinels know their master.
 const MasterName = "mymaster"
 
-// SentinelGroup is a master with a replica under three sentinels. Which of the two is the master may change at any
-// time: the sentinels give it a second of silence only, and a busy machine may be silent for so long.
+// SentinelGroup is a master with a replica under three sentinels. Which of the two is the master
+// may change at any time: the sentinels give it a second of silence only, and a busy machine may be
+// silent for so long.
 type SentinelGroup struct {
 	Nodes     []*Redis // the first one was the master at the start
 	Sentinels []*Redis
 }
 
-// Sentinel starts such a group for this test, quorum 2, and waits until all know each other. args are more arguments of
-// the two servers.
+// Sentinel starts such a group for this test, quorum 2, and waits until all know each other. args
+// are more arguments of the two servers.
 func Sentinel(t testing.TB, args ...string) *SentinelGroup {
 	t.Helper()
 	g := &SentinelGroup{}
@@ -43,7 +44,7 @@ func Sentinel(t testing.TB, args ...string) *SentinelGroup {
 	for range 3 {
 		g.Sentinels = append(g.Sentinels, startSentinel(t, master))
 	}
-	must(t, await("the sentinels", g.settled))
+	must(t, await("the sentinels", g.knowAll))
 	return g
 }
 
@@ -55,8 +56,9 @@ func startSentinel(t testing.TB, master *Redis) *Redis {
 		return []string{binary, filepath.Join(e.dir, "sentinel.conf"), "--sentinel", "--bind", host,
 			"--port", strconv.Itoa(e.port.number)}, err
 	}
-	conf := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]d 2\nsentinel down-after-milliseconds %[1]s 1000\n"+
-		"sentinel failover-timeout %[1]s 5000\n", MasterName, host, master.Port())
+	conf := fmt.Sprintf(
+		"sentinel monitor %[1]s %[2]s %[3]d 2\nsentinel down-after-milliseconds %[1]s 1000\n"+
+			"sentinel failover-timeout %[1]s 5000\n", MasterName, host, master.Port())
 	if master.Password != "" {
 		conf += fmt.Sprintf("sentinel auth-pass %s %s\n", MasterName, master.Password)
 	}
@@ -75,8 +77,8 @@ func (g *SentinelGroup) Addrs() []string {
 	return addrs
 }
 
-// settled returns what a sentinel does not know yet of the others and the replica, nil: nothing.
-func (g *SentinelGroup) settled() error {
+// knowAll returns what a sentinel does not know yet of the others and the replica, nil: nothing.
+func (g *SentinelGroup) knowAll() error {
 	for _, r := range g.Sentinels {
 		answer, err := r.do("SENTINEL", "MASTER", MasterName)
 		if err != nil {
@@ -86,7 +88,8 @@ func (g *SentinelGroup) settled() error {
 		if err != nil {
 			return err
 		}
-		if state["num-other-sentinels"] != "2" || state["num-slaves"] != "1" || state["flags"] != "master" {
+		if state["num-other-sentinels"] != "2" || state["num-slaves"] != "1" ||
+			state["flags"] != "master" {
 			return fmt.Errorf("sentinel %s says %v", r.Addr(), state)
 		}
 		if _, err := r.do("SENTINEL", "CKQUORUM", MasterName); err != nil {
@@ -96,15 +99,15 @@ func (g *SentinelGroup) settled() error {
 	return nil
 }
 
-// Master is the server that all running sentinels take for the master and that says so itself; waits until there is
-// one.
+// Master is the server that all running sentinels take for the master and that says so itself;
+// waits until there is one.
 func (g *SentinelGroup) Master(t testing.TB) *Redis {
 	t.Helper()
 	return g.awaitMaster(t, nil)
 }
 
-// KillMaster kills the master and waits until the other server is the master, which it returns. The killed one is
-// restarted by its Restart; the sentinels then make it a replica.
+// KillMaster kills the master and waits until the other server is the master, which it returns. The
+// killed one is restarted by its Restart; the sentinels then make it a replica.
 func (g *SentinelGroup) KillMaster(t testing.TB) *Redis {
 	t.Helper()
 	old := g.Master(t)
@@ -112,8 +115,8 @@ func (g *SentinelGroup) KillMaster(t testing.TB) *Redis {
 	return g.awaitMaster(t, old)
 }
 
-// Failover has the sentinels make the replica the master, while both run, and waits for that. It returns the new
-// master.
+// Failover has the sentinels make the replica the master, while both run, and waits for that. It
+// returns the new master.
 func (g *SentinelGroup) Failover(t testing.TB) *Redis {
 	t.Helper()
 	old := g.Master(t)
@@ -123,7 +126,8 @@ func (g *SentinelGroup) Failover(t testing.TB) *Redis {
 		if err != nil || master != old {
 			return err
 		}
-		if time.Since(asked) < 10*time.Second { // a failover may fail, as on a busy machine: then once more
+		// a failover may fail, as on a busy machine: then once more
+		if time.Since(asked) < 10*time.Second {
 			return errors.New("the master is the old one")
 		}
 		if _, err = g.Sentinels[0].do("SENTINEL", "FAILOVER", MasterName); err != nil {

@@ -1,14 +1,16 @@
-// Package servers starts real engines for tests: MariaDB, Galera, Redis, a Redis Cluster, Redis under Sentinel. They
-// are private: made from the installed binaries, on free ports of 127.0.0.1, in one temporary directory per test process.
-// All of it goes when the process ends: a package's TestMain says
+// Package servers starts real engines for tests: MariaDB, Galera, Redis, a Redis Cluster, Redis
+// under Sentinel. They are private: made from the installed binaries, on free ports of 127.0.0.1,
+// in one temporary directory per test process. All of it goes when the process ends: a package's
+// TestMain says
 //
 //	func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
 //
-// or goleak.VerifyTestMain(servers.Around(m)). When the process is killed, or has no such TestMain, the kernel ends
-// the engines (on Linux) and a shell that waits for our end removes the directory.
+// or goleak.VerifyTestMain(servers.Around(m)). When the process is killed, or has no such TestMain,
+// the kernel ends the engines (on Linux) and a shell that waits for our end removes the directory.
 //
-// A server that is shared by a test process (MariaDB, SharedGalera) must stay up. A test that kills, freezes or replicates starts
-// one of its own (StartMariaDB, StartRedis, …). Functions that take a testing.TB end the test when something fails.
+// A server that is shared by a test process (MariaDB, SharedGalera) must stay up. A test that
+// kills, freezes or replicates starts one of its own (StartMariaDB, StartRedis, …). Functions that
+// take a testing.TB end the test when something fails.
 package servers
 
 import (
@@ -61,17 +63,21 @@ func (a around) Run() int {
 // Around returns m with a Stop after its Run; a failing Stop makes the code at least 1.
 func Around(m Runner) Runner { return around{m} }
 
-// Stop kills all engines that this process has started, and removes what they stored. The next start begins anew.
+// Stop kills all engines that this process has started, and removes what they stored. The next
+// start begins anew.
 func Stop() error { return ours.stop() }
 
-// IgnoreGoroutines is for goleak checks that run while a server is up: each has one goroutine, which waits for its end.
+// IgnoreGoroutines is for goleak checks that run while a server is up: each has one goroutine,
+// which waits for its end.
 func IgnoreGoroutines() goleak.Option {
-	return goleak.IgnoreAnyFunction("github.com/teamtalk-go/dbproxy/test/rig/servers.(*process).run")
+	return goleak.IgnoreAnyFunction(
+		"github.com/teamtalk-go/dbproxy/test/rig/servers.(*process).run")
 }
 
-// sweep waits until its input ends, which is when our process does, and removes the directory $0. The servers end at
-// the same time and may still write: so it tries for a while.
-const sweep = `trap '' HUP INT TERM; read -r _; for i in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0" && exit; sleep 1; done`
+// sweep waits until its input ends, which is when our process does, and removes the directory $0.
+// The servers end at the same time and may still write: so it tries for a while.
+const sweep = `trap '' HUP INT TERM; read -r _
+for i in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0" && exit; sleep 1; done`
 
 // dir makes a new directory.
 func (s *sandbox) dir(name string) (string, error) {
@@ -94,7 +100,8 @@ func (s *sandbox) dirLocked(name string) (string, error) {
 			err = sweeper.Start()
 		}
 		if err != nil {
-			return "", errors.Join(fmt.Errorf("starting what removes %s: %w", root, err), os.RemoveAll(root))
+			return "", errors.Join(fmt.Errorf("starting what removes %s: %w", root, err),
+				os.RemoveAll(root))
 		}
 		s.root, s.sweeper, s.lifeline = root, sweeper, lifeline
 	}
@@ -141,18 +148,24 @@ func (s *sandbox) stop() error {
 	return err
 }
 
-// find returns the path of an installed binary. Those of servers are often where only root's PATH looks.
+// find returns the path of an installed binary. Those of servers are often where only root's PATH
+// looks.
 func find(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
-	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/usr/libexec", "/opt/homebrew/bin"} {
+	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/usr/libexec",
+		"/opt/homebrew/bin"} {
 		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s is not installed, which these tests need: run \"make test\" or test/install-servers, "+
-		"which install it by apt-get; elsewhere install MariaDB, Galera and Redis yourself", name)
+	return "",
+		fmt.Errorf(
+			"%s is not installed, which these tests need: run \"make test\" or "+
+				"test/install-servers, "+
+				"which install it by apt-get; elsewhere install MariaDB, Galera and Redis yourself",
+			name)
 }
 
 // await calls done until it returns nil; the error is its last one, when patience is over.

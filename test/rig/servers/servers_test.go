@@ -61,7 +61,8 @@ func TestNothingStays(t *testing.T) {
 			var root string
 			lines := bufio.NewScanner(out)
 			for root == "" && lines.Scan() {
-				if n, _ := fmt.Sscanf(lines.Text(), "CHILD %d %d %s", &pids[0], &pids[1], &root); n == 0 {
+				if n, _ := fmt.Sscanf(lines.Text(), "CHILD %d %d %s", &pids[0], &pids[1],
+					&root); n == 0 {
 					t.Log(lines.Text())
 				}
 			}
