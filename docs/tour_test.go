@@ -41,8 +41,8 @@ func TestTourNamesWhatIsThere(t *testing.T) {
 	}
 }
 
-// declared are the names that a file declares: functions and types by their names, methods, those of interfaces
-// included, as Type.Method.
+// declared are the names that a file declares: functions and types by their names, methods, those
+// of interfaces included, as Type.Method.
 func declared(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)
@@ -108,7 +108,8 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", doc, err)
 			} else if u.Scheme == "" && u.Path != "" {
-				if _, err := os.Stat(filepath.Join(filepath.Dir(doc), filepath.FromSlash(u.Path))); err != nil {
+				if _, err := os.Stat(filepath.Join(filepath.Dir(doc),
+					filepath.FromSlash(u.Path))); err != nil {
 					t.Errorf("%s links to %s: %v", doc, l[1], err)
 				}
 			}
@@ -130,8 +131,8 @@ func TestPathsAreThere(t *testing.T) {
 	}
 }
 
-// documents are the texts of all documents, by their paths from here. The changelog tells of what is
-// no more, too, but links lead somewhere.
+// documents are the texts of all documents, by their paths from here. The changelog tells of what
+// is no more, too, but links lead somewhere.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := make(map[string]string)

@@ -97,7 +97,8 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 		seen++
 		may, known := allowed[name]
 		if !known {
-			t.Errorf("internal/%s is new: say here what it may import, and in docs/architecture.md "+
+			t.Errorf("internal/%s is new: say here what it may import, and in "+
+				"docs/architecture.md "+
 				"what it is", name)
 		}
 		for _, imported := range p.Imports {
