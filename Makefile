@@ -74,11 +74,12 @@ soak: ## Half an hour of load and faults (SOAK=2m; RACE=1)
 	RACE=$(RACE) $(GO) test ./test/soak -v -count=1 -timeout 0 -run '^TestSoak$$' \
 	  -soak $(or $(SOAK),30m) -soakreport $(CURDIR)/bin/soak.md
 
-lint: generate-check ## Check format, vet, staticcheck, generated code, go.mod
+lint: generate-check ## Check format, vet, staticcheck, line widths, generated code
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' ':!internal/impb')); \
 	 test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GOTOOL) staticcheck ./...
+	$(GO) -C tools vet ./... && $(GO) -C tools test ./... && $(GO) -C tools run ./linelength ..
 	$(GO) mod tidy -diff
 	$(GO) -C test/grammar vet ./... && $(GO) -C test/grammar mod tidy -diff
 

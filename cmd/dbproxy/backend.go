@@ -13,6 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 )
@@ -74,7 +75,7 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 		return b, fmt.Errorf("opening the directory for voice messages: %w", dir.Explain(err))
 	}
 	b.closers = append(b.closers, sounds.Close)
-	if err := store.OpenAll(ctx); err != nil { // before peers can take the descriptors
+	if err := store.DB().OpenAll(ctx); err != nil { // before peers can take the descriptors
 		return b, fmt.Errorf("opening %s: %w", dir.Database(), dir.Explain(err))
 	}
 	b.descriptors, b.perSound = forSQLite, perFile
@@ -132,12 +133,12 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	b := &backend{
 		store: servers.store, rules: rulesOf(servers.store),
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
-		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica, servers.store.WatchMaster,
+		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica, servers.store.DB().WatchMaster,
 			func(ctx context.Context) error { return sounds.Watch(ctx, s.log) }},
 		degraded: map[string]func() bool{
-			"mysql":   func() bool { return servers.store.MasterTrouble() != "" },
+			"mysql":   func() bool { return servers.store.DB().MasterTrouble() != "" },
 			"redis":   func() bool { return len(servers.redis.Away()) > 0 },
-			"replica": func() bool { return servers.store.ReplicaTrouble() != "" },
+			"replica": func() bool { return servers.store.Replica().Trouble() != "" },
 		},
 		checks:  []ops.Check{{Name: "redis", Look: servers.redisCheck}, {Name: "replica", Look: servers.replicaCheck}},
 		where:   []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis", cfg.Unread.Addrs()},
@@ -148,39 +149,39 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	for _, c := range cfg.Caches() {
 		b.descriptors += perInstance*(1+len(c.Sentinels)) + perNode*len(c.Cluster)
 	}
-	redis := servers.redis
-	b.rules.Sequencer, b.rules.Counters = redis, redis
-	b.rules.Mutes, b.rules.Tokens, b.rules.Profiles = redis, redis, redis
-	b.rules.Voice, b.rules.Failures = sounds, redis.Failures()
-	b.sync = markedSync{servers.store, redis}
+	counted := counters.Shared{Records: servers.store, Copy: servers.redis}
+	b.rules.Sequencer, b.rules.Counters = servers.redis, counted
+	b.rules.Mutes, b.rules.Tokens, b.rules.Profiles = counted, counted, counted
+	b.rules.Voice, b.rules.Failures = sounds, &counters.SharedFailures{Copy: servers.redis}
+	b.sync = markedSync{servers.store, counted}
 	return b, nil
 }
 
 // markedSync is the records with the group sync's mark where original servers look for it, too.
 type markedSync struct {
 	*records.Store
-	redis *counters.Redis
+	counted counters.Shared
 }
 
 // Mark implements groupsync.Store.
 func (m markedSync) Mark(ctx context.Context, name string) (uint32, bool, error) {
-	return m.redis.Mark(ctx, name)
+	return m.counted.Mark(ctx, name)
 }
 
 // SetMark implements groupsync.Store.
 func (m markedSync) SetMark(ctx context.Context, name string, value uint32) error {
-	return m.redis.SetMark(ctx, name, value)
+	return m.counted.SetMark(ctx, name, value)
 }
 
 // completeOwn makes the tables that only proxies know, so that a proxy can take an original's place. The originals' own
 // are left alone: that is for "dbproxy migrate", which asks, and whether they are there startChecks has looked at. So are
 // tables whose rows would have to be carried over.
 func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
-	stmts, err := store.MissingOwn(ctx)
+	stmts, err := tables.MissingOwn(ctx, store.DB())
 	if err != nil {
 		return err
 	}
-	ran, err := store.Run(ctx, stmts, nil)
+	ran, err := store.DB().Define(ctx, stmts, nil)
 	if len(ran) > 0 {
 		s.log.Info("tables of our own created or completed", "statements", len(ran))
 	}
@@ -202,8 +203,8 @@ func (s *servers) redisCheck(context.Context) (ops.State, string) {
 
 // replicaCheck is doubtful while the replica cannot be used: then all is read from the master.
 func (s *servers) replicaCheck(context.Context) (ops.State, string) {
-	lag, known := s.store.ReplicaLag()
-	switch trouble := s.store.ReplicaTrouble(); {
+	lag, known := s.store.Replica().Lag()
+	switch trouble := s.store.Replica().Trouble(); {
 	case trouble != "":
 		return ops.Doubtful, trouble + "; all is read from the master"
 	case known:

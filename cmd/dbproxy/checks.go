@@ -12,8 +12,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
-	"github.com/teamtalk-go/dbproxy/internal/counters"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 )
 
@@ -61,7 +60,7 @@ func examineMySQL(ctx context.Context, cfg *config.Config, patience time.Duratio
 	}
 	var both sync.WaitGroup
 	both.Go(func() {
-		subjects[0].Findings = records.CheckMaster(ctx, master, records.CheckOptions{Name: "teamtalk_master", MakesOwn: makesOwn})
+		subjects[0].Findings = checkup.CheckMaster(ctx, master, checkup.CheckOptions{Name: "teamtalk_master", MakesOwn: makesOwn})
 	})
 	if len(subjects) > 1 {
 		both.Go(func() {
@@ -72,28 +71,21 @@ func examineMySQL(ctx context.Context, cfg *config.Config, patience time.Duratio
 	return subjects
 }
 
-func examineReplica(ctx context.Context, cfg *config.Config, master records.MySQL, s checkup.Subject, patience time.Duration) checkup.Subject {
+func examineReplica(ctx context.Context, cfg *config.Config, master sqldb.MySQL, s checkup.Subject, patience time.Duration) checkup.Subject {
 	replica, err := mysqlOf(cfg.Slave)
 	if err != nil {
 		return unusable(s.Name, s.Where, err)
 	}
-	s.Findings = records.CheckReplica(ctx, master, replica, records.CheckOptions{Name: "teamtalk_slave", Patience: patience})
+	s.Findings = checkup.CheckReplica(ctx, master, replica, checkup.CheckOptions{Name: "teamtalk_slave", Patience: patience})
 	return s
 }
 
 func examineRedis(ctx context.Context, cfg *config.Config) []checkup.Subject {
-	var instances []counters.Named
 	opt, err := redisOptions(cfg)
 	if err != nil {
 		return []checkup.Subject{unusable("Redis", "", err)}
 	}
-	for _, i := range []struct {
-		name string
-		at   counters.Instance
-	}{{"unread", opt.Unread}, {"group_set", opt.GroupSet}, {"token", opt.Token}, {"group_member", opt.GroupMember}} {
-		instances = append(instances, counters.Named{Name: i.name, Instance: i.at})
-	}
-	return counters.CheckRedis(ctx, instances, nil)
+	return checkup.CheckRedis(ctx, opt.Uses(), nil)
 }
 
 func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
@@ -102,7 +94,7 @@ func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
 	if err != nil {
 		return unusable(s.Name, s.Where, err)
 	}
-	s.Findings = []checkup.Finding{site.Checkup(ctx)}
+	s.Findings = []checkup.Finding{checkup.CheckMsfs(ctx, site)}
 	return s
 }
 
@@ -120,7 +112,7 @@ func startChecks(
 			switch {
 			case f.Grade == checkup.Wrong && s.Name != theReplica:
 				wrong = append(wrong, fmt.Sprintf("%s (%s): %s: %s; %s", s.Name, s.Where, f.Item, f.Text, f.Mend))
-				mayPass = mayPass && (f.Item == "reachable" || f.Item == records.ItemCluster)
+				mayPass = mayPass && (f.Item == "reachable" || f.Item == checkup.ItemCluster)
 			case f.Grade > checkup.Good && !told[s.Name+"/"+f.Item]:
 				told[s.Name+"/"+f.Item] = true
 				log.Warn(f.Grade.String(), "of", s.Name, "at", s.Where, "item", f.Item, "what", f.Text, "mend", f.Mend)

@@ -11,8 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
@@ -159,14 +161,14 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 		if err != nil {
 			return nil, nil, err
 		}
-		d.Sequencer, d.Copy = servers.redis, counters.Comparison{Redis: servers.redis}
+		d.Sequencer, d.Copy = servers.redis, redis.Comparison{Copy: servers.redis}
 		store, closing = servers.store, servers.close
 		if e.repair {
 			stop := watch(servers)
 			closing = func() error { stop(); return servers.close() }
 		}
 	}
-	if d.Records, err = store.Examine(ctx); err != nil {
+	if d.Records, err = repair.Examine(ctx, store); err != nil {
 		return nil, nil, errors.Join(err, closing())
 	}
 	return d, closing, nil
@@ -194,16 +196,16 @@ func (e *examining) openServers(ctx context.Context, path string) (*servers, err
 		complete := func(s *servers) error { return serving{log: log}.completeOwn(ctx, s.store) }
 		return openServers(ctx, cfg, complete, nil, log)
 	}
-	redis, err := openRedis(cfg, nil, log)
+	copied, err := openRedis(cfg, nil, log)
 	if err != nil {
 		return nil, err
 	}
-	store, err := openMySQL(cfg, redis, log)
+	store, err := openMySQL(cfg, copied, log)
 	if err != nil {
-		redis.Close()
+		copied.Close()
 		return nil, err
 	}
-	s := &servers{store: store, redis: redis}
+	s := &servers{store: store, redis: copied}
 	if err := s.connect(ctx, cfg); err != nil {
 		s.abandon()
 		return nil, err

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
@@ -103,12 +105,12 @@ func TestDoctorOnMySQLAndRedis(t *testing.T) {
 
 func makeTables(t *testing.T, db *engines.Database) {
 	t.Helper()
-	store, err := records.OpenMySQL(records.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name, User: db.User, Password: db.Password},
+	store, err := records.OpenMySQL(sqldb.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name, User: db.User, Password: db.Password},
 		nil, records.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = store.Migrate(t.Context())
+	_, err = tables.Migrate(t.Context(), store.DB())
 	if err := errors.Join(err, store.Close()); err != nil {
 		t.Fatal(err)
 	}

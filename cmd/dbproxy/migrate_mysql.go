@@ -16,6 +16,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
@@ -46,7 +47,7 @@ func otherForm(ctx context.Context, cfg *config.Config) ([]checkup.Finding, erro
 	if err != nil {
 		return nil, fmt.Errorf("teamtalk_master: %w", err)
 	}
-	return records.CheckShape(ctx, at, records.CheckOptions{Name: "teamtalk_master"}), nil
+	return checkup.CheckShape(ctx, at, checkup.CheckOptions{Name: "teamtalk_master"}), nil
 }
 
 // leftAlone shows findings, in lines that begin with mark; nothing when there are none. Where there is a mark, in a
@@ -83,7 +84,7 @@ func openToMigrate(ctx context.Context, cfg *config.Config) (*records.Store, err
 	}
 	reach, cancel := context.WithTimeout(ctx, at.ConnectTimeout)
 	defer cancel()
-	if err := store.Ping(reach); err != nil {
+	if err := store.DB().Ping(reach); err != nil {
 		return nil, errors.Join(cannotUse(cfg.Master, err), store.Close())
 	}
 	return store, nil
@@ -92,11 +93,11 @@ func openToMigrate(ctx context.Context, cfg *config.Config) (*records.Store, err
 func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *config.Config) error {
 	out, d := m.cmd.OutOrStdout(), cfg.Master
 	where := fmt.Sprintf("database %s at %s", d.Name, d.Addr())
-	stmts, err := store.Missing(ctx)
+	stmts, err := tables.Missing(ctx, store.DB())
 	if err != nil {
 		return err
 	}
-	index, err := store.UserIndex(ctx)
+	index, err := tables.UserIndex(ctx, store.DB())
 	if err != nil {
 		return err
 	}
@@ -176,7 +177,7 @@ func agreed(ctx context.Context, q terminal.Questions, stmts []string, index str
 // runShown runs statements, and shows on a terminal which takes its time.
 func runShown(ctx context.Context, store *records.Store, stmts []string) (ran []string, err error) {
 	stop, n := func() {}, 0
-	ran, err = store.Run(ctx, stmts, func(stmt string) {
+	ran, err = store.DB().Define(ctx, stmts, func(stmt string) {
 		stop()
 		n++
 		line, _, _ := strings.Cut(stmt, "\n")

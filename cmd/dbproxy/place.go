@@ -97,5 +97,5 @@ func (p *place) withLocks(ctx context.Context, work func(*records.Store, locks) 
 	if err != nil {
 		return err
 	}
-	return errors.Join(work(s.store, s.redis.Failures()), s.close())
+	return errors.Join(work(s.store, &counters.SharedFailures{Copy: s.redis}), s.close())
 }

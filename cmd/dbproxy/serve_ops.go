@@ -124,7 +124,7 @@ func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 	err := ops.Register(reg, w.backend.store.Pools(), watch, ops.NewCollector(ops.Sources{
 		Network:    w.network,
 		Queue:      func() ops.Queue { return ops.Queue(w.svc.Queue()) },
-		ReplicaLag: w.backend.store.ReplicaLag,
+		ReplicaLag: w.backend.store.Replica().Lag,
 		Degraded:   degraded,
 		LogLost:    w.serving.logLost,
 	}))
@@ -220,7 +220,7 @@ func (w watched) draining(context.Context) (ops.State, string) {
 // reachable checks that the records can be read through the connections that read and through those that write.
 func (w watched) reachable(ctx context.Context) (ops.State, string) {
 	begun := time.Now()
-	if err := w.backend.store.Reachable(ctx); err != nil {
+	if err := w.backend.store.DB().Reachable(ctx); err != nil {
 		return ops.Wrong, err.Error()
 	}
 	return ops.Good, fmt.Sprintf("answered in %.1f ms", time.Since(begun).Seconds()*1000)

@@ -8,30 +8,32 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/config"
-	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // servers are the MySQL and Redis of a configuration.
 type servers struct {
 	store *records.Store
-	redis *counters.Redis
+	redis *redis.Copy
 }
 
 // openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare, if not nil, is done
 // before anything uses its tables. Redis need not: the records tell what Redis would, until it does.
 func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder, log *slog.Logger) (*servers, error) {
-	redis, err := openRedis(cfg, watch, log)
+	copied, err := openRedis(cfg, watch, log)
 	if err != nil {
 		return nil, err
 	}
-	store, err := openMySQL(cfg, redis, log)
+	store, err := openMySQL(cfg, copied, log)
 	if err != nil {
-		redis.Close()
+		copied.Close()
 		return nil, err
 	}
-	s := &servers{store: store, redis: redis}
+	s := &servers{store: store, redis: copied}
 	if err = s.connect(ctx, cfg); err == nil && prepare != nil {
 		err = prepare(s)
 	}
@@ -39,7 +41,7 @@ func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers)
 		s.abandon()
 		return nil, err
 	}
-	redis.Use(ctx, store)
+	copied.Use(ctx, store)
 	return s, nil
 }
 
@@ -47,7 +49,7 @@ func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers)
 func (s *servers) connect(ctx context.Context, cfg *config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Master.ConnectTimeout+time.Second)
 	defer cancel()
-	if err := s.store.Ping(ctx); err != nil {
+	if err := s.store.DB().Ping(ctx); err != nil {
 		return cannotUse(cfg.Master, err)
 	}
 	return nil
@@ -71,12 +73,12 @@ func (s *servers) abandon() {
 	s.redis.Close()
 }
 
-func openMySQL(cfg *config.Config, redis *counters.Redis, log *slog.Logger) (*records.Store, error) {
+func openMySQL(cfg *config.Config, follower *redis.Copy, log *slog.Logger) (*records.Store, error) {
 	master, err := mysqlOf(cfg.Master)
 	if err != nil {
 		return nil, fmt.Errorf("teamtalk_master: %w", err)
 	}
-	var replica *records.MySQL
+	var replica *sqldb.MySQL
 	if cfg.Slave.Host != "" && !cfg.SameDatabase() {
 		r, err := mysqlOf(cfg.Slave)
 		if err != nil {
@@ -85,13 +87,13 @@ func openMySQL(cfg *config.Config, redis *counters.Redis, log *slog.Logger) (*re
 		replica = &r
 	}
 	opt := recordsOptions(&cfg.Limits, log)
-	opt.Follower = redis
+	opt.Follower = follower
 	return records.OpenMySQL(master, replica, opt)
 }
 
-func mysqlOf(d config.Database) (records.MySQL, error) {
+func mysqlOf(d config.Database) (sqldb.MySQL, error) {
 	secure, err := d.TLS.Client()
-	return records.MySQL{
+	return sqldb.MySQL{
 		Addr: d.Addr(), Database: d.Name, User: d.User, Password: d.Password.Reveal(),
 		TLS: secure, PlainAllowed: d.TLS.Optional(),
 		MaxConns: d.MaxConns, MaxIdle: d.MaxIdle, MaxLifetime: d.ConnLifetime, MaxIdleTime: d.ConnIdleTime,
@@ -101,9 +103,9 @@ func mysqlOf(d config.Database) (records.MySQL, error) {
 }
 
 // joinings are the values of NAME_multi_statements.
-var joinings = map[string]records.Joining{"auto": records.JoinAuto, "on": records.JoinAlways, "off": records.JoinNever}
+var joinings = map[string]sqldb.Joining{"auto": sqldb.JoinAuto, "on": sqldb.JoinAlways, "off": sqldb.JoinNever}
 
-func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*counters.Redis, error) {
+func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*redis.Copy, error) {
 	opt, err := redisOptions(cfg)
 	if err != nil {
 		return nil, err
@@ -113,16 +115,16 @@ func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*coun
 		calls := watch.Calls("redis")
 		opt.Observe = func(instance string, _ int, took time.Duration, err error) { calls.Observe(instance, took, err) }
 	}
-	return counters.OpenRedis(opt)
+	return redis.Open(opt)
 }
 
 // redisOptions are the instances of a configuration.
-func redisOptions(cfg *config.Config) (opt counters.RedisOptions, err error) {
+func redisOptions(cfg *config.Config) (opt redis.Options, err error) {
 	clients := make(map[config.TLS]*tls.Config) // equal setups are one, so that instances can share connections
 	for _, c := range []struct {
 		config.Cache
 		name string
-		to   *counters.Instance
+		to   *link.Instance
 	}{
 		{cfg.Unread, "unread", &opt.Unread},
 		{cfg.GroupSet, "group_set", &opt.GroupSet},
@@ -141,8 +143,8 @@ func redisOptions(cfg *config.Config) (opt counters.RedisOptions, err error) {
 	return opt, nil
 }
 
-func instanceOf(c config.Cache, secure *tls.Config) counters.Instance {
-	i := counters.Instance{
+func instanceOf(c config.Cache, secure *tls.Config) link.Instance {
+	i := link.Instance{
 		DB: c.DB, Username: c.Username, Password: c.Password.Reveal(), TLS: secure,
 		ConnectTimeout: c.ConnectTimeout, CallTimeout: c.CallTimeout,
 	}

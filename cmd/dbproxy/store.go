@@ -10,6 +10,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
 
 // openRecords opens the records of a directory and brings their tables up to date.
@@ -21,7 +22,7 @@ func openRecords(
 		return nil, nil, fmt.Errorf("opening %s: %w", dir.Database(), dir.Explain(err))
 	}
 	stop := progress(os.Stderr, "bringing the tables up to date", nil)
-	ran, err = store.Migrate(ctx)
+	ran, err = tables.Migrate(ctx, store.DB())
 	stop()
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("making the tables of %s: %w", dir.Database(), err), store.Close())

@@ -10,7 +10,8 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/tail"
 )
 
@@ -46,18 +47,18 @@ serve" or original servers, and changes nothing. Ctrl-C ends it.`,
 				return fmt.Errorf("--since: %w", err)
 			}
 		}
-		feed, texts, err := where.openFeed(c.Context())
+		pool, texts, err := where.openFeed(c.Context())
 		if err != nil {
 			return err
 		}
 		opt.Out, opt.Readable = c.OutOrStdout(), texts.Readable
-		return errors.Join(tail.Run(c.Context(), feed, opt), feed.Close())
+		return errors.Join(tail.Run(c.Context(), tail.NewFeed(pool), opt), pool.Close())
 	}
 	return c
 }
 
 // openFeed opens the store for reading alone, and the cipher of its texts.
-func (p *place) openFeed(ctx context.Context) (feed *records.Feed, texts chat.TextCipher, err error) {
+func (p *place) openFeed(ctx context.Context) (pool *sqldb.Pool, texts chat.TextCipher, err error) {
 	path, _, err := p.configured()
 	if err != nil {
 		return nil, texts, err
@@ -70,10 +71,10 @@ func (p *place) openFeed(ctx context.Context) (feed *records.Feed, texts chat.Te
 		if texts, err = chat.NewTextCipher(chat.DefaultVoiceKey); err != nil {
 			return nil, texts, err
 		}
-		if feed, err = records.OpenFeed(dir.Database()); err != nil {
+		if pool, err = sqldb.OpenSQLitePool(dir.Database(), tables.Options(nil)); err != nil {
 			err = fmt.Errorf("opening %s: %w", dir.Database(), err)
 		}
-		return feed, texts, err
+		return pool, texts, err
 	}
 	cfg, err := loadConfig(p.cmd, path)
 	if err != nil {
@@ -86,8 +87,8 @@ func (p *place) openFeed(ctx context.Context) (feed *records.Feed, texts chat.Te
 	if err != nil {
 		return nil, texts, err
 	}
-	if feed, err = records.OpenMySQLFeed(ctx, master); err != nil {
+	if pool, err = tail.Open(ctx, master); err != nil {
 		err = cannotUse(cfg.Master, err)
 	}
-	return feed, texts, err
+	return pool, texts, err
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"syscall"
 	"time"
@@ -44,20 +45,21 @@ func Of(err error) Trouble {
 		noTLS       tls.RecordHeaderError
 		dial        *net.OpError
 	)
+	dialling := errors.As(err, &dial) && dial.Op == "dial"
 	switch {
 	case descriptors.Mend(err) != "":
 		return Descriptors
 	case errors.As(err, &dns):
 		return UnknownHost
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return Refused
+	case errors.Is(err, syscall.ECONNREFUSED), dialling && errors.Is(err, fs.ErrNotExist):
+		return Refused // the latter by a socket's path
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return Timeout
 	case errors.As(err, &certificate), errors.As(err, &name):
 		return Certificate
 	case errors.As(err, &noTLS):
 		return NoTLS
-	case errors.As(err, &dial) && dial.Op == "dial":
+	case dialling:
 		return NoWay
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -68,7 +70,8 @@ func Of(err error) Trouble {
 }
 
 // Server is a server as the advice about it names it. Keys are keys of the configuration. All
-// fields may be empty; then the advice is a general one, and shorter, as it suits a line of the log.
+// fields may be empty; then the advice is a general one, and shorter, as it suits a line of the
+// log.
 type Server struct {
 	Program string        // what is to run there: "Redis"
 	Where   string        // where it was looked for: "127.0.0.1:6379"

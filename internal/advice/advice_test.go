@@ -19,8 +19,9 @@ import (
 // redis is a server with all its keys.
 func redis(addr string) advice.Server {
 	return advice.Server{
-		Program: "Redis", Where: addr, Bind: "bind", Waited: time.Second, Place: "unread_host and unread_port",
-		Timeouts: "unread_call_timeout", TLS: "unread_tls", CA: "unread_tls_ca", ServerName: "unread_tls_servername",
+		Program: "Redis", Where: addr, Bind: "bind", Waited: time.Second,
+		Place: "unread_host and unread_port", Timeouts: "unread_call_timeout",
+		TLS: "unread_tls", CA: "unread_tls_ca", ServerName: "unread_tls_servername",
 	}
 }
 
@@ -85,21 +86,31 @@ func TestAdviceOnWhatIsMetOnTheWay(t *testing.T) {
 	t.Cleanup(secure.Close)
 	late, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
+	_, noSocket := net.Dial("unix", "/nowhere/redis.sock")
 	_, noTime := new(net.Dialer).DialContext(late, "tcp", closed)
 
 	for _, m := range []met{
 		{dial(t, closed, nil), advice.Refused, "nothing listens at ",
-			"start Redis there, have it listen on that address (bind), or mend unread_host and unread_port",
+			"start Redis there, have it listen on that address (bind), " +
+				"or mend unread_host and unread_port",
 			"start the server, or mend its host and port in the configuration"},
-		{dial(t, "no-such-host.invalid:1", nil), advice.UnknownHost, "no-such-host.invalid", "name service", "host and port"},
+		{noSocket, advice.Refused, "nothing listens", "start Redis", "start the server"},
+		{dial(t, "no-such-host.invalid:1", nil), advice.UnknownHost, "no-such-host.invalid",
+			"name service", "host and port"},
 		{noTime, advice.Timeout, "within 1s", "raise unread_call_timeout", "see whether it hangs"},
-		{dial(t, secure.Listener.Addr().String(), &tls.Config{}), advice.Certificate, "not accepted", "unread_tls_ca", "tls_ca"},
-		{dial(t, hangingUp(t, "-ERR what is this?\r\n"), &tls.Config{ServerName: "x"}), advice.NoTLS, "TLS", "set unread_tls to off",
+		{dial(t, secure.Listener.Addr().String(), &tls.Config{}), advice.Certificate,
+			"not accepted", "unread_tls_ca", "tls_ca"},
+		{dial(t, hangingUp(t, "-ERR what is this?\r\n"), &tls.Config{ServerName: "x"}),
+			advice.NoTLS, "TLS", "set unread_tls to off",
 			"tls"},
-		{dial(t, hangingUp(t, ""), nil), advice.Closed, "EOF", "unread_tls says; or mend unread_host", "see whether it runs"},
-		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, advice.Closed, "reset", "its log", "its log"},
-		{&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, advice.NoWay, "no route", "unread_host", "start the server"},
-		{&net.OpError{Op: "dial", Err: syscall.EMFILE}, advice.Descriptors, "too many open files", "ulimit", "ulimit"},
+		{dial(t, hangingUp(t, ""), nil), advice.Closed, "EOF",
+			"unread_tls says; or mend unread_host", "see whether it runs"},
+		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, advice.Closed, "reset", "its log",
+			"its log"},
+		{&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, advice.NoWay, "no route",
+			"unread_host", "start the server"},
+		{&net.OpError{Op: "dial", Err: syscall.EMFILE}, advice.Descriptors, "too many open files",
+			"ulimit", "ulimit"},
 	} {
 		if got := advice.Of(m.err); got != m.trouble {
 			t.Errorf("%v is of kind %d, want %d", m.err, got, m.trouble)
@@ -108,12 +119,14 @@ func TestAdviceOnWhatIsMetOnTheWay(t *testing.T) {
 		if !strings.Contains(what, m.what) || !strings.Contains(mend, m.mend) {
 			t.Errorf("%v: %q, %q; want %q, %q", m.err, what, mend, m.what, m.mend)
 		}
-		if mend := advice.Mend(m.err); !strings.Contains(mend, m.general) || strings.Contains(mend, "unread_") {
+		if mend := advice.Mend(m.err); !strings.Contains(mend, m.general) ||
+			strings.Contains(mend, "unread_") {
 			t.Errorf("%v: in general %q, want %q", m.err, mend, m.general)
 		}
 	}
 	for _, err := range []error{nil, errors.New("-NOAUTH Authentication required.")} {
-		if what, mend := redis("").Network(err); what != "" || mend != "" || advice.Of(err) != advice.Other {
+		if what, mend := redis("").Network(err); what != "" || mend != "" ||
+			advice.Of(err) != advice.Other {
 			t.Errorf("%v: %q, %q", err, what, mend)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 var errNoName = Errorf(Invalid, "the name is empty")
 
-// checkLine is checkText for what stands in tables and lists.
+// checkLine is checkText for a text that is shown in one line: it refuses control characters, too.
 func checkLine(what, text string, max int) error {
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return Errorf(Invalid, "%s has a control character", what)
@@ -17,9 +17,9 @@ func checkLine(what, text string, max int) error {
 	return checkText(what, text, max)
 }
 
-// checkName is checkLine for what something is called. It refuses a name that nobody could tell
-// from another where it is shown. What clients and the back office send may have such names: only
-// those who type one are asked again.
+// checkName is checkLine for what something is called. It refuses a name with blanks around it,
+// too, which looks like another one where it is shown. Clients and the back office may send such
+// names; only an administrator who types one is refused.
 func checkName(what, name string, max int) error {
 	if strings.TrimSpace(name) != name {
 		return Errorf(Invalid, "%s %q has blanks around it", what, name)
@@ -35,7 +35,7 @@ func checkBytes(what, text string, max int) error {
 	return checkText(what, text, max)
 }
 
-// CheckGroupName refuses a group's name for which CheckUser would refuse a person's.
+// CheckGroupName refuses a group's name that nobody could tell from another, or that is too long.
 func CheckGroupName(name string) error { return checkName("name", name, MaxGroupName) }
 
 // CheckDepartment refuses a department that the tables could not hold as given.
@@ -49,7 +49,7 @@ func CheckDepartment(d Department) error {
 	return checkName("name", d.Name, 64)
 }
 
-// CheckDepartmentChange is CheckDepartment for what is new.
+// CheckDepartmentChange is CheckDepartment for those fields of d that differ from old.
 func CheckDepartmentChange(old, d Department) error {
 	if d.Name == old.Name {
 		d.Name = "as before"
@@ -65,12 +65,14 @@ type GroupSummary struct {
 	GroupInfo        // without Members
 	Size      uint32 // how many members it has
 	Messages  uint32 // ever sent in it
-	Counted   bool   // whether Messages is known: proxies count from the first time that they write to a group
-	Created   uint32 // Unix seconds
-	LastTalk  uint32 // Unix seconds; 0 when there was none
+	// Counted is whether Messages is known: proxies count from the first time they write to a
+	// group.
+	Counted  bool
+	Created  uint32 // Unix seconds
+	LastTalk uint32 // Unix seconds; 0 when there was none
 }
 
-// Membership is a user's part in a group.
+// Membership says that a user is in a group, and since when.
 type Membership struct {
 	User   uint32
 	Joined uint32 // Unix seconds
@@ -79,7 +81,7 @@ type Membership struct {
 // NewSalt makes the salt of a stored password: four random characters, as many as the column has.
 func NewSalt() string { return rand.Text()[:4] }
 
-// ClientHash is what a client sends for a password that its user typed: its md5 in lower-case hex.
+// ClientHash is what a client sends as the password that its user typed: its md5 in lower-case hex.
 func ClientHash(typed string) string { return HashPassword(typed, "") }
 
 // SetPassword gives the user the password that they will type, under a new salt.

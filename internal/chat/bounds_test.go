@@ -50,7 +50,8 @@ func TestTheDataOfATextIsTheCallersAgainAfterSend(t *testing.T) {
 			data := []byte("first")
 			for _, text := range []string{"first", "other"} {
 				copy(data, text)
-				w.svc.Send(w.ctx, chat.NewMessage{From: 1, To: 2, Type: chat.PairText, Data: data}, func(uint32, error) {})
+				w.svc.Send(w.ctx, chat.NewMessage{From: 1, To: 2, Type: chat.PairText, Data: data},
+					func(uint32, error) {})
 			}
 		})
 		w.says(1, 2, "last")
@@ -100,16 +101,20 @@ func TestInfosOfGroupsAreWholeOrRefused(t *testing.T) {
 			want = append(want, groups-i)
 		}
 		whole(w, 2048, func(g chat.GroupInfo) uint32 { return g.ID }, want,
-			func(ctx context.Context) ([]chat.GroupInfo, error) { return w.svc.GroupsNewerThan(ctx, known) })
+			func(ctx context.Context) ([]chat.GroupInfo, error) {
+				return w.svc.GroupsNewerThan(ctx, known)
+			})
 	})
 }
 
-// whole sees that a list of items of about so many bytes is whole where there is room for it, or no
+// whole sees that a list of items of about so many bytes is whole where its limit allows it, or no
 // bound, and is refused where there is not.
-func whole[T any](w *world, bytes int, id func(T) uint32, want []uint32, list func(context.Context) ([]T, error)) {
+func whole[T any](
+	w *world, bytes int, id func(T) uint32, want []uint32, list func(context.Context) ([]T, error),
+) {
 	w.Helper()
 	for name, ctx := range map[string]context.Context{
-		"no bound": w.ctx, "room": chat.WithLimit(w.ctx, len(want)*(bytes+64)),
+		"no bound": w.ctx, "a limit": chat.WithLimit(w.ctx, len(want)*(bytes+64)),
 	} {
 		items, err := list(ctx)
 		w.must(err)
@@ -118,13 +123,16 @@ func whole[T any](w *world, bytes int, id func(T) uint32, want []uint32, list fu
 			ids[i] = id(item)
 		}
 		if !slices.Equal(ids, want) {
-			w.Errorf("with %s there are %d of %d items, or in another order", name, len(ids), len(want))
+			w.Errorf("with %s there are %d of %d items, or in another order", name, len(ids),
+				len(want))
 		}
 	}
 	items, err := list(chat.WithLimit(w.ctx, len(want)*bytes/2))
 	var long *chat.TooLongError
-	if !errors.As(err, &long) || long.Bytes < len(want)*bytes/4 || long.Bytes > len(want)*(bytes+64) || len(items) > 0 {
-		w.Errorf("without room there are %d items of about %d bytes, and the error is: %v", len(items), bytes, err)
+	if !errors.As(err, &long) || long.Bytes < len(want)*bytes/4 ||
+		long.Bytes > len(want)*(bytes+64) || len(items) > 0 {
+		w.Errorf("with a limit there are %d items of about %d bytes, and the error is: %v",
+			len(items), bytes, err)
 	}
 }
 
@@ -133,7 +141,8 @@ func TestNothingIsUnderWayAfterTheEndOfRun(t *testing.T) {
 		t.Run(fmt.Sprint("round ", round), func(t *testing.T) {
 			onEngines(t, func(t *testing.T, e engine) {
 				var over atomic.Bool
-				s := &sounds{save: func(_ context.Context, _ string, real func() (string, error)) (string, error) {
+				s := &sounds{save: func(_ context.Context, _ string,
+					real func() (string, error)) (string, error) {
 					if over.Load() {
 						t.Error("a sound is being stored after Run has returned")
 					}
@@ -178,7 +187,8 @@ func TestBoundCreatedIsTheClientsTimeWithinBounds(t *testing.T) {
 		{1400, 1000, 1350, 0, 1350},
 		{0, 1000, 0, 990, 990},
 	} {
-		wantSame(t, fmt.Sprintf("%+v", test), chat.BoundCreated(test.client, test.now, test.last, test.join), test.want)
+		wantSame(t, fmt.Sprintf("%+v", test),
+			chat.BoundCreated(test.client, test.now, test.last, test.join), test.want)
 	}
 }
 

@@ -1,9 +1,3 @@
-// Package chat holds the rules of the proxy: who may log in, what a message, a session and a group are, what is
-// refused and what is counted. It knows neither protobuf nor SQL: it declares the small interfaces it needs from below
-// (Ledger, Archive, Directory, …) beside the code that uses them, and the command package calls it from above.
-//
-// Reads are plain methods that may run side by side. Changes belong to a Lane and take effect there in the order they
-// were asked for: see Ordered, and Send for messages, which are stored in batches by the committer.
 package chat
 
 import (
@@ -12,7 +6,8 @@ import (
 	"time"
 )
 
-// Store is everything the service needs from below: the records, with the counters in front of them.
+// Store is all that the service needs from below: the records, with the counters in front of them.
+// The fields are called from many goroutines at once.
 type Store struct {
 	Ledger    Ledger
 	Sequencer Sequencer
@@ -31,38 +26,40 @@ type Store struct {
 
 // Options are the service's settings.
 type Options struct {
-	// VoiceKey is the suite's aesKey, 32 bytes: the label that stands for a voice message in lists is encrypted
-	// with it.
+	// VoiceKey is the suite's aesKey, 32 bytes. With it the label is encrypted that stands for a
+	// voice message in lists.
 	VoiceKey string
-	// Now is the clock; its location is the one the nightly push shield goes by. Nil means time.Now.
+	// Now is the clock. In its time zone the nightly push shield holds. Nil means time.Now.
 	Now func() time.Time
-	// Concurrency is how many reads, and how many single changes, may run at once; 0 means 32.
+	// Concurrency is how many reads may run at once, and how many changes; 0 means 32.
 	Concurrency int
 	Log         *slog.Logger
-	// Committed is told of every try to store a batch: how many drafts it has, and bytes of theirs, how long it took until
-	// the outcome was known, and that outcome (nil: stored). The committer waits for it. Nil means nobody wants to know.
+	// Committed is told of every try to store a batch: how many drafts it has, how many bytes these
+	// have, how long it took until the outcome was known, and the outcome (nil: stored). The
+	// committer waits for it, so it must be quick. Nil means that nobody wants to know.
 	Committed func(rows, bytes int, took time.Duration, err error)
 }
 
-// DefaultVoiceKey is the aesKey that the suite's own configuration files come with.
+// DefaultVoiceKey is the aesKey in the suite's own configuration files.
 const DefaultVoiceKey = "12345678901234567890123456789012"
 
-// Service is the rules at work on one store, which nobody reaches through it past the rules. Make it with New and have
-// Run running; its methods are safe for concurrent use.
+// Service is the rules at work on one store. Nobody can reach that store through it, past the
+// rules. Make it with New, and have Run running; its methods are safe for concurrent use. Its
+// fields never change; each of those that have a state guards it itself.
 type Service struct {
 	Administration
 	store     Store
 	committer *committer
-	reads     *turns // at most so many run at once
-	changes   *turns // likewise; of their own, so that those waiting for the storage hold up no reads
-	sounds    *turns // at most so many are being stored at once
-	reading   reading
-	label     string
+	reads     *turns // of reads, Concurrency at once
+	changes   *turns // of changes, Concurrency at once, so that changes that wait hold up no reads
+	sounds    *turns // of sounds that are being stored, maxSounds at once
+	acks      acks   // that are pending
+	label     string // for a voice message in lists
 	now       func() time.Time
 	log       *slog.Logger
 }
 
-// New makes a service on a store.
+// New makes a service on a store. The error says what is wrong with the options.
 func New(store Store, opt Options) (*Service, error) {
 	label, err := voiceLabel(opt.VoiceKey)
 	if err != nil {
@@ -100,26 +97,28 @@ func New(store Store, opt Options) (*Service, error) {
 	}, nil
 }
 
-// Run stores what is sent, until ctx ends. What is queued then is refused; Run returns when nothing is under way.
+// Run stores what is sent, until ctx ends. What is queued then is refused. It returns when nothing
+// is pending any more.
 func (s *Service) Run(ctx context.Context) error { return s.committer.run(ctx) }
 
-// Queue is how much waits in a service.
+// Queue is how much is pending in a service.
 type Queue struct {
-	Waiting int // changes and messages whose turn has not come
-	Lanes   int // lanes with something waiting or under way
-	Limit   int // how many may wait and be under way before those who ask for more wait themselves
+	Waiting int // changes, messages and read acks that have not begun
+	Lanes   int // lanes that have something pending
+	Limit   int // how many may be pending; whoever submits more waits
 }
 
-// Queue returns how much waits now.
+// Queue returns how much is pending now.
 func (s *Service) Queue() Queue {
 	q := Queue{Limit: maxQueued}
 	q.Waiting, q.Lanes = s.committer.length()
 	return q
 }
 
-// Ordered runs change when everything asked for before it in its lane is done, and before anything asked for later.
-// It does not wait for that, only for room in the queue; change is called exactly once, with an error when it must not
-// do its work because the deadline passed or the service is shutting down.
+// Ordered has change called when everything submitted to its lane before is done, and before
+// anything submitted later. It does not wait for that; it waits only while the queue is full.
+// change is called exactly once: with an error, and then it must not do its work, if the deadline
+// of ctx has passed or the service is shutting down.
 func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
 	err := s.committer.submit(lane, &job{
 		ctx:  ctx,
@@ -131,8 +130,9 @@ func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
 	}
 }
 
-// Limited calls work, which reads, once as few enough others are reading, or with an error when ctx
-// ends before. Those who wait take turns by their connections: see AskedBy.
+// Limited calls work, which reads, as soon as few enough others are reading, or with an error if
+// ctx ends before. It returns when work does. Those who wait take turns by their connections: see
+// AskedBy.
 func (s *Service) Limited(ctx context.Context, work func(error)) { limited(ctx, s.reads, work) }
 
 func limited(ctx context.Context, t *turns, work func(error)) {

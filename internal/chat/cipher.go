@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// TextCipher encrypts texts as TeamTalk's own clients do, and decrypts theirs: AES-256, each block
-// by itself; the text is padded with zeros to whole blocks, of which the last four bytes hold its
-// length, big-endian; base64. The rules never decrypt anything: a message is stored and answered as
-// it came. It is for those who show texts to people, and for the label of voice messages. It is
-// safe for concurrent use.
+// TextCipher encrypts texts as TeamTalk's clients do, and decrypts theirs. The text is padded with
+// zeros to whole blocks, of which the last four bytes hold its length, big-endian; each block is
+// encrypted by itself with AES-256; all is encoded in base64. The rules never decrypt a message: it
+// is stored and answered as it came. The cipher is for the label of voice messages, and for
+// programs that show texts to people. It is safe for concurrent use.
 type TextCipher struct{ block cipher.Block }
 
 // lengthBytes is how many bytes at the end of the last block hold the length of the text.

@@ -20,18 +20,20 @@ func textCipher(t *testing.T, key string) chat.TextCipher {
 // encrypted are texts as TeamTalk's clients encrypt them with the key of the suite's own
 // configuration files, padded by hand and encrypted by openssl enc -aes-256-ecb -nopad -base64 -A.
 var encrypted = map[string]string{
-	"":                              "e5RnnlJkv4QGnGhkMwfvgA==",
-	"a":                             "8+lyaGSNdKxdsEEADyYxvw==",
-	"hello world":                   "dXZPup8AZvltXQb9TnIEWw==",
-	"hello world!":                  "B4ARdOHy4UktX4x32eJ3vQ==", // 12 bytes and the length fill a block
-	"hello, world!":                 "4iLDaJ7bPfKR+pkn8Lv/vgr+GZ43+2mMfQMFqTsGBjY=",
-	"123456789012345":               "9diCvN4bOl5BzVTriuOM3FzIdZRUsFN9eOwYZegap80=",
-	"1234567890123456":              "zyFIAqnq8fihaJFqgH9gVAfU6OB7fpsvZh6GP3dYB9g=",
-	"12345678901234567":             "zyFIAqnq8fihaJFqgH9gVISXKc/8EWzLWkgO6ShwinI=",
-	"早上好，吃了吗？":                      "nBDMb4+5/Wao4XV1106zu1ue9uXqHHZO9oNFtRpdQQE=",
-	"[语音]":                          voiceLabel, // as the original answered it
-	"xxxxxxxxxxxxxxxxxxxxxxxxxxxx":  "IBIZ7s+4AdsGScjFj6/3n+eRr3Pt8pVz7W9Z4kPrQtI=",
-	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxx": "IBIZ7s+4AdsGScjFj6/3nwKxL1aPQBSM7Z7BxovMsRrgAjGO8xbyD9tUy63YSSIG",
+	"":            "e5RnnlJkv4QGnGhkMwfvgA==",
+	"a":           "8+lyaGSNdKxdsEEADyYxvw==",
+	"hello world": "dXZPup8AZvltXQb9TnIEWw==",
+	// 12 bytes and the length fill a block
+	"hello world!":                 "B4ARdOHy4UktX4x32eJ3vQ==",
+	"hello, world!":                "4iLDaJ7bPfKR+pkn8Lv/vgr+GZ43+2mMfQMFqTsGBjY=",
+	"123456789012345":              "9diCvN4bOl5BzVTriuOM3FzIdZRUsFN9eOwYZegap80=",
+	"1234567890123456":             "zyFIAqnq8fihaJFqgH9gVAfU6OB7fpsvZh6GP3dYB9g=",
+	"12345678901234567":            "zyFIAqnq8fihaJFqgH9gVISXKc/8EWzLWkgO6ShwinI=",
+	"早上好，吃了吗？":                     "nBDMb4+5/Wao4XV1106zu1ue9uXqHHZO9oNFtRpdQQE=",
+	"[语音]":                         voiceLabel, // as the original answered it
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxx": "IBIZ7s+4AdsGScjFj6/3n+eRr3Pt8pVz7W9Z4kPrQtI=",
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxx": "IBIZ7s+4AdsGScjFj6/3nwKxL1aPQBSM7Z" +
+		"7BxovMsRrgAjGO8xbyD9tUy63YSSIG",
 }
 
 func TestTextsAreEncryptedAsClientsDo(t *testing.T) {
@@ -46,7 +48,8 @@ func TestTextsAreEncryptedAsClientsDo(t *testing.T) {
 	}
 	back := func(text string) bool {
 		text = strings.ToValidUTF8(text, "?")
-		return c.Readable(c.Encrypt(text)) == text && c.Readable(c.Encrypt(c.Encrypt(text))) == c.Encrypt(text)
+		return c.Readable(c.Encrypt(text)) == text &&
+			c.Readable(c.Encrypt(c.Encrypt(text))) == c.Encrypt(text)
 	}
 	if err := quick.Check(back, nil); err != nil {
 		t.Error(err)
@@ -75,7 +78,8 @@ func TestOtherTextsStayAsTheyAre(t *testing.T) {
 }
 
 func TestAKeyOfTextsHas32Bytes(t *testing.T) {
-	for _, key := range []string{"", strings.Repeat("k", 31), strings.Repeat("k", 33), strings.Repeat("钥", 32)} {
+	for _, key := range []string{"", strings.Repeat("k", 31), strings.Repeat("k", 33),
+		strings.Repeat("钥", 32)} {
 		if _, err := chat.NewTextCipher(key); err == nil {
 			t.Errorf("a key of %d bytes is taken", len(key))
 		}

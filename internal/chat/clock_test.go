@@ -12,7 +12,8 @@ func TestTheClockJumpsAnHourBackAndForward(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		want, wantGroup := "", ""
-		for i, jump := range []time.Duration{0, -time.Hour, time.Hour, time.Hour, -2 * time.Hour, 3 * time.Hour} {
+		jumps := []time.Duration{0, -time.Hour, time.Hour, time.Hour, -2 * time.Hour, 3 * time.Hour}
+		for i, jump := range jumps {
 			w.advance(jump)
 			for range 2 {
 				text := fmt.Sprint("jump ", i)

@@ -10,40 +10,34 @@ import (
 	"time"
 )
 
-// Bounds of the committer.
+// Limits of the committer.
 const (
 	maxBatchRows  = 512
 	maxBatchBytes = 1 << 20
-	// maxQueued is how many changes may wait in the process; then those who ask for more wait.
+	// maxQueued is how many jobs may be pending in the process; whoever submits more waits.
 	maxQueued = 8192
 
-	commitTimeout = 5 * time.Second
-	// overtakeAfter is how long a commit may take until the next batch is begun beside it, and mostCommits how many may be
-	// under way then: a row that somebody else keeps locked holds up its talk, and what came with it, but not all others.
+	commitTimeout = 5 * time.Second // how long a commit may take at the most
+	// overtakeAfter is how long a commit may take before the next batch is begun beside it, and
+	// mostCommits how many batches may be at work then.
 	overtakeAfter = 500 * time.Millisecond
 	mostCommits   = 8
-	// lastMoment is how long before its deadline a message is given up, so that its sender learns of it in time.
-	lastMoment  = 100 * time.Millisecond
-	settlePause = 100 * time.Millisecond
-	// settleTimeout is for one question: between two, those whose deadline has come are told that nothing is known.
-	settleTimeout = time.Second
-	applyTimeout  = 500 * time.Millisecond
-	// sweepEvery is how often commits that nobody applied are looked for, sweepAge how old they must be, and sweepMax how
-	// many are applied at a time. While the counters are behind they are looked for every catchUpEvery. Processes that
-	// live have deleted the records of what they applied by that age.
-	sweepEvery   = time.Minute
-	sweepAge     = 3 * sweepEvery / 2
-	sweepMax     = 200
-	sweepTimeout = 3 * time.Second // of so many
-	catchUpEvery = time.Second
+	// lastMoment is how long before its deadline a message is given up, so that its sender learns
+	// of it in time.
+	lastMoment = 100 * time.Millisecond
+	// outcomeTimeout is how long the committer waits for one answer about an unknown outcome,
+	// outcomePause how long until it asks again. Between two questions it tells those whose
+	// deadline has come that nothing is known.
+	outcomeTimeout = time.Second
+	outcomePause   = 100 * time.Millisecond
 )
 
-// retryPauses are the waits before a batch that was certainly not stored is tried again.
-var retryPauses = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond}
+// retryPauses are the pauses before a batch that was certainly not stored is tried again.
+var retryPauses = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond,
+	250 * time.Millisecond}
 
-// committer stores drafts in batches: one batch commits while the next gathers, and is overtaken only when that takes
-// long. Batches under way have no talk in common. There is no timer, so a lone message goes at once. See
-// docs/architecture.md, "The write path".
+// committer stores drafts in batches: the package comment says how. But for the lanes, its fields
+// up to committed never change.
 type committer struct {
 	*lanes
 	ledger    Ledger
@@ -54,13 +48,13 @@ type committer struct {
 	committed func(rows, bytes int, took time.Duration, err error) // see Options
 
 	storing  storing       // whether messages are stored
-	commits  chan struct{} // holds one for each commit under way; capacity mostCommits
+	commits  chan struct{} // capacity mostCommits; holds a token for each batch at work
 	behind   atomic.Bool   // counters could not be applied since the last sweep began
-	away     atomic.Bool   // the log says that they could not, and not yet that they have caught up
-	sweeping atomic.Bool   // one sweep at a time
+	away     atomic.Bool   // so says the log, and not yet that they have caught up
+	sweeping atomic.Bool   // a sweep is at work
 }
 
-// run commits until ctx ends. It returns when nothing is under way any more.
+// run commits until ctx ends. It returns when nothing is pending any more.
 func (c *committer) run(ctx context.Context) error {
 	defer c.close()
 	c.sweep(ctx, 0)
@@ -91,7 +85,7 @@ func (c *committer) run(ctx context.Context) error {
 	}
 }
 
-// begin commits a batch, and returns when that is done, or when the next one may overtake it.
+// begin has a batch committed. It returns when that is done, or when the next batch may begin.
 func (c *committer) begin(batch []*job) {
 	c.commits <- struct{}{}
 	done := make(chan struct{})
@@ -99,7 +93,7 @@ func (c *committer) begin(batch []*job) {
 		defer close(done)
 		defer func() { <-c.commits }()
 		c.commit(batch)
-		c.release(batch)
+		c.releaseLanes(batch)
 	})
 	slow := time.NewTimer(overtakeAfter)
 	defer slow.Stop()
@@ -109,26 +103,26 @@ func (c *committer) begin(batch []*job) {
 	}
 }
 
-// release frees the lanes of a batch.
-func (c *committer) release(batch []*job) {
-	held := make(map[*queue]int64, len(batch))
+// releaseLanes releases the lanes of a batch.
+func (c *committer) releaseLanes(batch []*job) {
+	held := make(map[*queue]int64, len(batch)) // units by lane
 	for _, j := range batch {
-		held[j.lane] += j.room
+		held[j.lane] += j.units
 	}
-	for q, room := range held {
-		c.free(q, room)
+	for q, units := range held {
+		c.release(q, units)
 	}
 }
 
-// commit stores a batch and answers every job in it, in the order submitted, each as soon as that is known of it and of
-// those before it.
+// commit stores a batch and answers every job in it, in the order submitted: each as soon as its
+// result, and those of all jobs before it, are known.
 func (c *committer) commit(batch []*job) {
 	slices.SortFunc(batch, func(a, b *job) int { return cmp.Compare(a.seq, b.seq) })
-	w := &committing{batch: batch, outcomes: make([]outcome, len(batch)), told: c.storing.told}
+	w := &committing{batch: batch, results: make([]result, len(batch)), told: c.storing.told}
 	var todo []int // indices into batch
 	for i, j := range batch {
 		if j.refused != nil {
-			w.outcomes[i] = outcome{known: true, stored: Stored{Err: j.refused}}
+			w.results[i] = result{known: true, stored: Stored{Err: j.refused}}
 		} else {
 			todo = append(todo, i)
 		}
@@ -136,43 +130,43 @@ func (c *committer) commit(batch []*job) {
 	c.store(w, todo)
 }
 
-// committing is a batch at work. It belongs to one goroutine.
+// committing is a batch at work. It belongs to the goroutine that commits it.
 type committing struct {
 	batch    []*job
-	outcomes []outcome
-	answered int           // jobs, from the first
-	told     func(outcome) // called before the job is answered
+	results  []result
+	answered int          // how many jobs, from the first
+	told     func(result) // called before a job is answered
 }
 
-// outcome is what a job is told.
-type outcome struct {
+// result is what a job is told.
+type result struct {
 	known  bool
 	stored Stored
 	err    error
 }
 
-// fail notes what became of a job, unless that is known.
+// fail makes an error the result of a job, unless it has one.
 func (w *committing) fail(k int, err error) {
-	if o := &w.outcomes[k]; !o.known {
-		o.known, o.err = true, err
+	if r := &w.results[k]; !r.known {
+		r.known, r.err = true, err
 	}
 }
 
-// answer tells the jobs of which all before them are known, too.
+// answer tells their results to the jobs that have one, up to the first that has none.
 func (w *committing) answer() {
-	for ; w.answered < len(w.batch) && w.outcomes[w.answered].known; w.answered++ {
-		o := w.outcomes[w.answered]
-		w.told(o)
-		w.batch[w.answered].done(o.stored, o.err)
+	for ; w.answered < len(w.batch) && w.results[w.answered].known; w.answered++ {
+		r := w.results[w.answered]
+		w.told(r)
+		w.batch[w.answered].done(r.stored, r.err)
 	}
 }
 
-// late reports whether a job's deadline comes too near for another try.
+// late reports whether a job's deadline is too near for another try.
 func late(j *job) bool { return j.ctx.Err() != nil || timeLeft(j) < lastMoment }
 
-// store commits the jobs batch[i] for i in todo. While a batch is certainly not stored it is tried again, without those
-// whose deadline comes too near. A batch with a row that can never be stored is split, so that it does not fail its
-// neighbours.
+// store commits the jobs batch[i] for i in todo. As long as they are certainly not stored it tries
+// again, a few times, without those whose deadline is too near. If one of them has a row that can
+// never be stored it splits them into halves, so that the row does not fail its neighbours.
 func (c *committer) store(w *committing, todo []int) {
 	var last error // why the try before failed
 	for try := 0; len(todo) > 0; try++ {
@@ -180,14 +174,15 @@ func (c *committer) store(w *committing, todo []int) {
 			if !late(w.batch[k]) {
 				return false
 			}
-			w.fail(k, cmp.Or(last, Errorf(Unavailable, "%w from the queue: %w", ErrDropped, context.DeadlineExceeded)))
+			w.fail(k, cmp.Or(last, errLate))
 			return true
 		})
 		w.answer()
 		stored, err := c.persist(w, todo)
 		refused := KindOf(err) == Invalid || errors.Is(err, ErrRejected)
 		if refused && len(todo) > 1 {
-			c.log.Info("a batch was refused by the storage; splitting it", "rows", len(todo), "err", err)
+			c.log.Info("a batch was refused by the storage; splitting it",
+				"rows", len(todo), "err", err)
 			half := len(todo) / 2
 			c.store(w, slices.Clone(todo[:half]))
 			c.store(w, slices.Clone(todo[half:]))
@@ -197,18 +192,22 @@ func (c *committer) store(w *committing, todo []int) {
 			for i, k := range todo {
 				if err != nil {
 					w.fail(k, err)
-				} else if !w.outcomes[k].known {
-					w.outcomes[k] = outcome{known: true, stored: stored[i]}
+				} else if !w.results[k].known {
+					w.results[k] = result{known: true, stored: stored[i]}
 				}
 			}
 			break
 		}
 		last = err
-		c.log.Warn("a batch was not stored; trying again", "rows", len(todo), "pause", retryPauses[try], "err", err)
+		c.log.Warn("a batch was not stored; trying again",
+			"rows", len(todo), "pause", retryPauses[try], "err", err)
 		time.Sleep(retryPauses[try])
 	}
 	w.answer()
 }
+
+// errLate is the error of a draft whose deadline came before anybody tried to store it.
+var errLate = Errorf(Unavailable, "%w from the queue: %w", ErrDropped, context.DeadlineExceeded)
 
 // timeLeft is how long a job may still take.
 func timeLeft(j *job) time.Duration {
@@ -218,9 +217,10 @@ func timeLeft(j *job) time.Duration {
 	return commitTimeout
 }
 
-// persist is one commit of the jobs batch[i] for i in todo, with an id of its own. It ends early enough for the first of
-// them to be answered in time, and when the server gives the first of them up. UnknownOutcome is returned only when
-// the outcome could not be found out until the last one's deadline.
+// persist is one commit of the jobs batch[i] for i in todo, with an id of its own. It ends early
+// enough for the first deadline among them to be kept, and when the server gives up the first of
+// them. It returns UnknownOutcome only if the outcome could not be found out until the last
+// deadline among them.
 func (c *committer) persist(w *committing, todo []int) ([]Stored, error) {
 	if len(todo) == 0 {
 		return nil, nil
@@ -241,7 +241,7 @@ func (c *committer) persist(w *committing, todo []int) ([]Stored, error) {
 	id := NewCommitID()
 	receipt, err := c.ledger.Append(ctx, Batch{ID: id, Now: unix(c.now()), Drafts: drafts}, c.seq)
 	if err != nil && KindOf(err) == UnknownOutcome {
-		err = c.settle(id, err, begun.Add(last), func() {
+		err = c.resolve(id, err, begun.Add(last), func() {
 			for _, k := range todo {
 				if batch[k].ctx.Err() != nil || timeLeft(batch[k]) <= 0 {
 					w.fail(k, Errorf(UnknownOutcome, "commit %s: %w", id, context.DeadlineExceeded))
@@ -254,20 +254,26 @@ func (c *committer) persist(w *committing, todo []int) ([]Stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.apply(context.Background(), []Commit{{ID: id, Changes: receipt.Changes}}, applyTimeout, c.ledger.Applied) // it has told, and will be done by a sweep
+	commits := []Commit{{ID: id, Changes: receipt.Changes}}
+	// An error is logged there, and a sweep applies the commit later.
+	_ = c.apply(context.Background(), commits, applyTimeout, c.ledger.Applied)
 	return receipt.Stored, nil
 }
 
-// settle asks what became of a commit until it is known: nil means stored, Unavailable not stored, and UnknownOutcome
-// that the deadline came first. It calls meanwhile between two tries.
-func (c *committer) settle(id CommitID, cause error, deadline time.Time, meanwhile func()) error {
+// resolve asks what became of a commit until that is known. It returns nil if the commit is stored,
+// an error of kind Unavailable if it is not, and of kind UnknownOutcome if the deadline came first.
+// cause is why the outcome is unknown. meanwhile is called between two questions.
+func (c *committer) resolve(
+	id CommitID, cause error, deadline time.Time, meanwhile func(),
+) error {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	for {
-		stored, err := c.settleOnce(ctx, id)
+		stored, err := c.outcome(ctx, id)
 		switch {
 		case err == nil && stored:
-			c.log.Warn("a commit of unknown outcome turned out to be stored", "commit", id, "cause", cause)
+			c.log.Warn("a commit of unknown outcome turned out to be stored",
+				"commit", id, "cause", cause)
 			return nil
 		case err == nil:
 			return Errorf(Unavailable, "commit %s turned out not to be stored: %w", id, cause)
@@ -275,86 +281,18 @@ func (c *committer) settle(id CommitID, cause error, deadline time.Time, meanwhi
 		meanwhile()
 		select {
 		case <-ctx.Done():
-			return Errorf(UnknownOutcome, "commit %s: %w; asking what became of it: %w", id, cause, err)
-		case <-time.After(settlePause):
+			return Errorf(UnknownOutcome, "commit %s: %w; asking what became of it: %w",
+				id, cause, err)
+		case <-time.After(outcomePause):
 		}
 	}
 }
 
-func (c *committer) settleOnce(ctx context.Context, id CommitID) (stored bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+// outcome asks once what became of a commit.
+func (c *committer) outcome(ctx context.Context, id CommitID) (stored bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, outcomeTimeout)
 	defer cancel()
 	return c.ledger.Outcome(ctx, id)
-}
-
-// apply brings the counters up to date with commits, and then says so to done. What fails is left for sweep.
-func (c *committer) apply(
-	ctx context.Context, commits []Commit, timeout time.Duration, done func(context.Context, []CommitID) error,
-) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if err := c.counters.Apply(ctx, commits); err != nil {
-		c.behind.Store(true)
-		if !c.away.Swap(true) {
-			c.log.Warn("the counters' store is away; they will follow", "commits", len(commits), "err", err)
-		}
-		return err
-	}
-	ids := make([]CommitID, len(commits))
-	for i := range commits {
-		ids[i] = commits[i].ID
-	}
-	if err := done(ctx, ids); err != nil {
-		c.log.Warn("applied commits stay recorded for now", "commits", len(commits), "err", err)
-		return err
-	}
-	return nil
-}
-
-// startSweep sweeps beside the committing, unless that is under way already.
-func (c *committer) startSweep(ctx context.Context, olderThan time.Duration) {
-	if c.sweeping.CompareAndSwap(false, true) {
-		c.tasks.Go(func() {
-			defer c.sweeping.Store(false)
-			c.sweep(ctx, olderThan)
-		})
-	}
-}
-
-// sweep applies all commits that were left behind: by a crash, or while the counters' store was away.
-func (c *committer) sweep(ctx context.Context, olderThan time.Duration) {
-	applied := 0
-	c.behind.Store(false)
-	for ctx.Err() == nil {
-		left, err := c.unapplied(ctx, olderThan)
-		if err != nil {
-			if ctx.Err() == nil {
-				c.log.Warn("cannot look for commits left behind", "err", err)
-			}
-			return
-		}
-		if len(left) > 0 && c.apply(ctx, left, sweepTimeout, c.ledger.Swept) != nil {
-			return
-		}
-		if applied += len(left); len(left) < sweepMax {
-			break
-		}
-	}
-	if err := c.ledger.Applied(ctx, nil); err != nil && ctx.Err() == nil {
-		c.log.Warn("applied commits stay recorded for now", "err", err)
-	}
-	switch away := c.away.Swap(false); {
-	case applied > 0:
-		c.log.Info("applied the commits left behind", "commits", applied)
-	case away: // another process has applied them
-		c.log.Info("the counters' store has all that was stored")
-	}
-}
-
-func (c *committer) unapplied(ctx context.Context, olderThan time.Duration) ([]Commit, error) {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
-	defer cancel()
-	return c.ledger.Unapplied(ctx, olderThan, sweepMax)
 }
 
 func unix(t time.Time) uint32 { return uint32(t.Unix()) }

@@ -35,15 +35,16 @@ func lostUnknown(func() (chat.Receipt, error)) (chat.Receipt, error) {
 	for i := range stored {
 		stored[i].ID = 666
 	}
-	return chat.Receipt{Stored: stored}, chat.Errorf(chat.UnknownOutcome, "not stored, but who knows: %w", errFault)
+	return chat.Receipt{Stored: stored}, chat.Errorf(chat.UnknownOutcome,
+		"not stored, but who knows: %w", errFault)
 }
 
-func cannotSettle(func() (bool, error)) (bool, error) {
+func cannotTell(func() (bool, error)) (bool, error) {
 	return false, chat.Errorf(chat.Unavailable, "cannot ask: %w", errFault)
 }
 
-// settledUnknown: what became of the commit is found out, and the answer is lost on its way.
-func settledUnknown(real func() (bool, error)) (bool, error) {
+// answerLost: what became of the commit is found out, and the answer is lost on its way.
+func answerLost(real func() (bool, error)) (bool, error) {
 	if _, err := real(); err != nil {
 		return false, err
 	}
@@ -52,20 +53,25 @@ func settledUnknown(real func() (bool, error)) (bool, error) {
 
 func TestMessagesAreStoredOnceWhateverFaultACommitMeets(t *testing.T) {
 	for name, test := range map[string]struct {
-		append []appendFault
-		settle []settleFault
+		append   []appendFault
+		outcomes []outcomeFault
 	}{
-		"none":                                 {nil, nil},
-		"failed, not stored":                   {[]appendFault{notStored}, nil},
-		"failed thrice":                        {[]appendFault{notStored, notStored, notStored}, nil},
-		"unknown, but stored":                  {[]appendFault{storedUnknown}, nil},
-		"unknown, and not stored":              {[]appendFault{lostUnknown}, nil},
-		"unknown twice":                        {[]appendFault{lostUnknown, storedUnknown}, nil},
-		"failed, then unknown, but stored":     {[]appendFault{notStored, storedUnknown}, nil},
-		"stored; asking fails at first":        {[]appendFault{storedUnknown}, []settleFault{cannotSettle, cannotSettle}},
-		"not stored; asking fails at first":    {[]appendFault{lostUnknown}, []settleFault{cannotSettle}},
-		"stored; the answer to asking is lost": {[]appendFault{storedUnknown}, []settleFault{settledUnknown}},
-		"not stored; that answer is lost":      {[]appendFault{lostUnknown}, []settleFault{settledUnknown, settledUnknown}},
+		"none":               {nil, nil},
+		"failed, not stored": {[]appendFault{notStored}, nil},
+		"failed thrice": {[]appendFault{notStored, notStored, notStored},
+			nil},
+		"unknown, but stored":              {[]appendFault{storedUnknown}, nil},
+		"unknown, and not stored":          {[]appendFault{lostUnknown}, nil},
+		"unknown twice":                    {[]appendFault{lostUnknown, storedUnknown}, nil},
+		"failed, then unknown, but stored": {[]appendFault{notStored, storedUnknown}, nil},
+		"stored; asking fails at first": {[]appendFault{storedUnknown},
+			[]outcomeFault{cannotTell, cannotTell}},
+		"not stored; asking fails at first": {[]appendFault{lostUnknown},
+			[]outcomeFault{cannotTell}},
+		"stored; the answer to asking is lost": {[]appendFault{storedUnknown},
+			[]outcomeFault{answerLost}},
+		"not stored; that answer is lost": {[]appendFault{lostUnknown},
+			[]outcomeFault{answerLost, answerLost}},
 		"unknown and not stored, then failure": {[]appendFault{lostUnknown, notStored}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,10 +81,11 @@ func TestMessagesAreStoredOnceWhateverFaultACommitMeets(t *testing.T) {
 				g := w.group(1, 2)
 				release := l.hold(w)
 				l.fail(test.append...)
-				l.failSettle(test.settle...)
+				l.failOutcome(test.outcomes...)
 				var answers []<-chan answer
 				for i := range 3 {
-					answers = append(answers, w.submit(w.pairText(1, 2, fmt.Sprint(i+1))), w.submit(w.groupText(1, g, fmt.Sprint(i+1))))
+					answers = append(answers, w.submit(w.pairText(1, 2, fmt.Sprint(i+1))),
+						w.submit(w.groupText(1, g, fmt.Sprint(i+1))))
 				}
 				release()
 				for i, a := range answers {
@@ -99,10 +106,14 @@ func TestWhatIsDroppedDoesNotWaitForWhatIsStored(t *testing.T) {
 		w := start(t, e, l.wrap)
 		release := l.hold(w)
 		gate := make(chan struct{})
-		l.fail(func(real func() (chat.Receipt, error)) (chat.Receipt, error) { <-gate; return real() })
+		l.fail(func(real func() (chat.Receipt, error)) (chat.Receipt, error) {
+			<-gate
+			return real()
+		})
 		gone, giveUp := context.WithCancel(w.ctx)
 		dropped := make(chan answer, 1)
-		w.svc.Send(gone, w.pairText(1, 2, "nobody waits for it any more"), func(id uint32, err error) { dropped <- answer{id, err} })
+		w.svc.Send(gone, w.pairText(1, 2, "nobody waits for it any more"),
+			func(id uint32, err error) { dropped <- answer{id, err} })
 		kept := w.submit(w.pairText(1, 2, "x"))
 		giveUp()
 		release()
@@ -144,7 +155,8 @@ func TestEveryTryIsACommitOfItsOwn(t *testing.T) {
 	})
 }
 
-// dueAt is a context with a deadline that does not end when it comes: what it belongs to is tried in any case.
+// dueAt is a context with a deadline that does not end when it comes: what it belongs to is tried
+// in any case.
 type dueAt struct {
 	context.Context
 	at time.Time
@@ -166,11 +178,12 @@ func TestAnOutcomeUnknownAtTheDeadlineIsSaidToBe(t *testing.T) {
 				w := start(t, e, l.wrap)
 				l.fail(test.fault)
 				for range 1000 {
-					l.failSettle(cannotSettle)
+					l.failOutcome(cannotTell)
 				}
 				deadline := time.Now().Add(800 * time.Millisecond)
 				told := make(chan error, 1)
-				w.svc.Send(dueAt{w.ctx, deadline}, w.pairText(1, 2, "x"), func(_ uint32, err error) { told <- err })
+				w.svc.Send(dueAt{w.ctx, deadline}, w.pairText(1, 2, "x"),
+					func(_ uint32, err error) { told <- err })
 				err := await(w, told)
 				wantKind(w, err, chat.UnknownOutcome)
 				if time.Now().Before(deadline) {
@@ -189,7 +202,9 @@ func TestASenderWithoutADeadlineLearnsTheOutcomeToo(t *testing.T) {
 		w := start(t, e, l.wrap)
 		l.fail(storedUnknown)
 		told := make(chan answer, 1)
-		w.svc.Send(context.Background(), w.pairText(1, 2, "x"), func(id uint32, err error) { told <- answer{id, err} })
+		w.svc.Send(context.Background(), w.pairText(1, 2, "x"), func(id uint32, err error) {
+			told <- answer{id, err}
+		})
 		wantSame(w, "answer", await(w, told), answer{id: 1}, sameErrors)
 	})
 }
@@ -213,7 +228,8 @@ func TestARowThatTheDatabaseRefusesDoesNotFailItsNeighbours(t *testing.T) {
 				if bad {
 					text = "bad"
 				}
-				all = append(all, sent{w.submit(w.pairText(1, 2, text)), bad}, sent{w.submit(w.groupText(1, g, text)), bad})
+				all = append(all, sent{w.submit(w.pairText(1, 2, text)), bad},
+					sent{w.submit(w.groupText(1, g, text)), bad})
 			}
 		})
 		next := uint32(0) // of the pair and the group alike
@@ -255,7 +271,9 @@ func TestAnswersComeInTheOrderSentThoughABatchIsSplit(t *testing.T) {
 				if i%7 == 2 {
 					text = "bad"
 				}
-				w.svc.Send(w.ctx, w.pairText(1, uint32(2+i%3*100), text), func(uint32, error) { order <- i })
+				w.svc.Send(w.ctx, w.pairText(1, uint32(2+i%3*100), text), func(uint32, error) {
+					order <- i
+				})
 			}
 		})
 		for want := range 40 {

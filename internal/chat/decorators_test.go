@@ -16,19 +16,20 @@ import (
 // sameErrors makes wantSame compare errors by errors.Is.
 var sameErrors = cmp.Options{cmp.AllowUnexported(answer{}), cmpopts.EquateErrors()}
 
-// ledger is the real one; a test may look at what is appended, hold it up and put faults in its way.
+// ledger is the real one; a test may look at what is appended, hold it up and put faults in its
+// way.
 type ledger struct {
 	chat.Ledger
 
-	mu      sync.Mutex
-	batches []chat.Batch
-	append  []appendFault // for the next calls, one each
-	settle  []settleFault
+	mu       sync.Mutex
+	batches  []chat.Batch
+	append   []appendFault // for the next calls, one each
+	outcomes []outcomeFault
 }
 
 type (
-	appendFault func(real func() (chat.Receipt, error)) (chat.Receipt, error)
-	settleFault func(real func() (bool, error)) (bool, error)
+	appendFault  func(real func() (chat.Receipt, error)) (chat.Receipt, error)
+	outcomeFault func(real func() (bool, error)) (bool, error)
 )
 
 func (l *ledger) wrap(s *chat.Store) { l.Ledger, s.Ledger = s.Ledger, l }
@@ -40,14 +41,16 @@ func (l *ledger) fail(faults ...appendFault) {
 	l.append = append(l.append, faults...)
 }
 
-// failSettle puts faults in the way of the next Settles.
-func (l *ledger) failSettle(faults ...settleFault) {
+// failOutcome puts faults in the way of the next Outcomes.
+func (l *ledger) failOutcome(faults ...outcomeFault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.settle = append(l.settle, faults...)
+	l.outcomes = append(l.outcomes, faults...)
 }
 
-func (l *ledger) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (chat.Receipt, error) {
+func (l *ledger) Append(
+	ctx context.Context, b chat.Batch, seq chat.Sequencer,
+) (chat.Receipt, error) {
 	l.mu.Lock()
 	l.batches = append(l.batches, b)
 	var fault appendFault
@@ -64,9 +67,9 @@ func (l *ledger) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (
 
 func (l *ledger) Outcome(ctx context.Context, id chat.CommitID) (bool, error) {
 	l.mu.Lock()
-	var fault settleFault
-	if len(l.settle) > 0 {
-		fault, l.settle = l.settle[0], l.settle[1:]
+	var fault outcomeFault
+	if len(l.outcomes) > 0 {
+		fault, l.outcomes = l.outcomes[0], l.outcomes[1:]
 	}
 	l.mu.Unlock()
 	real := func() (bool, error) { return l.Ledger.Outcome(ctx, id) }
@@ -91,7 +94,8 @@ func (l *ledger) largest() (n int) {
 	return n
 }
 
-// hold lets a message from 901 to 902 into the ledger and holds it up there; nothing else is stored until release.
+// hold lets a message from 901 to 902 into the ledger and holds it up there; nothing else is stored
+// until release.
 func (l *ledger) hold(w *world) (release func()) {
 	w.Helper()
 	arrived, let := make(chan struct{}), make(chan struct{})
@@ -142,7 +146,8 @@ func (r *reserves) all() []chat.Reserve {
 	return slices.Clone(r.asked)
 }
 
-// sounds is the real store of sounds; a test may hold up or fail what is saved, and count what is loaded.
+// sounds is the real store of sounds; a test may hold up or fail what is saved, and count what is
+// loaded.
 type sounds struct {
 	chat.Voice
 	save func(ctx context.Context, sound string, real func() (string, error)) (string, error)

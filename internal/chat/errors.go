@@ -5,22 +5,23 @@ import (
 	"fmt"
 )
 
-// Kind says what an error means to a caller. It decides what is answered; see the command package.
+// Kind says what an error means to the caller. By it the command package chooses the answer.
 type Kind uint8
 
-// The kinds. The zero value is what an error has that nobody classified.
+// The kinds of error.
 const (
-	// Unexpected is a fault of our own; it is answered like Unavailable.
+	// Unexpected: a fault of our own, or an error that nobody classified. It is answered like
+	// Unavailable.
 	Unexpected Kind = iota
 	// NotFound: the user, group or session does not exist.
 	NotFound
-	// NotAllowed: it exists, and the caller may not.
+	// NotAllowed: it exists, but the asker may not do that.
 	NotAllowed
-	// Invalid: the request itself can never succeed (text too long, no valid UTF-8, …).
+	// Invalid: the request can never succeed, such as one with a text that is too long.
 	Invalid
-	// Unavailable: the storage did not do it, and certainly nothing was stored.
+	// Unavailable: the store did not do it, and certainly nothing was stored.
 	Unavailable
-	// UnknownOutcome: it may have been stored or not; nobody can tell yet.
+	// UnknownOutcome: it may have been stored or not, and nobody can tell yet.
 	UnknownOutcome
 )
 
@@ -42,8 +43,8 @@ func (k Kind) String() string {
 	}
 }
 
-// Error is an error of a known kind. Its text says what happened, for the log; it never holds message content,
-// passwords or tokens.
+// Error is an error of a known kind. Its text says what happened, for the log. It never contains
+// what messages say, passwords or tokens.
 type Error struct {
 	Kind Kind
 	Err  error // what happened; never nil
@@ -59,15 +60,16 @@ func Errorf(kind Kind, format string, args ...any) error {
 	return &Error{Kind: kind, Err: fmt.Errorf(format, args...)}
 }
 
-// ErrDropped is in the chain of errors, of kind Unavailable, of requests that were given up before their work began: their
-// time was over while they waited for their turn, or the service is shutting down.
+// ErrDropped is in the chain of an error, of kind Unavailable, if a request was given up before its
+// work began: its deadline passed while it waited, or the service is shutting down.
 var ErrDropped = errors.New("dropped")
 
-// ErrRejected is in the chain of errors, of kind Unavailable, of changes that the rules allow and the storage refuses: by a
-// trigger, a key, or a column of somebody else's. It would refuse the same again, but may store what came beside it.
+// ErrRejected is in the chain of an error, of kind Unavailable, if the rules allow a change and the
+// database refuses it: by a trigger, a key, or a column that somebody else has added. It would
+// refuse the same again, but may store what came with it in a batch.
 var ErrRejected = errors.New("the storage refuses it, though it is as it should be")
 
-// KindOf returns the kind of the outermost classified error in err's chain, Unexpected when there is none.
+// KindOf returns the kind of the first *Error in err's chain, Unexpected if there is none.
 func KindOf(err error) Kind {
 	var e *Error
 	if errors.As(err, &e) {
@@ -76,7 +78,7 @@ func KindOf(err error) Kind {
 	return Unexpected
 }
 
-// Refused reports whether err is a refusal by the rules, as opposed to a failure of the storage.
+// Refused reports whether err is a refusal by the rules, and not a failure of the store.
 func Refused(err error) bool {
 	switch KindOf(err) {
 	case NotFound, NotAllowed, Invalid:

@@ -3,8 +3,8 @@ package chat
 import "slices"
 
 // UserField is one thing known of a person that an administrator may set. Flags, CSV files, lists,
-// checks and SQL all go by UserFields: a new one is a field of User, an entry there, and a column in
-// the schema of the records.
+// checks and SQL all go by UserFields: a new one is a field of User, an entry there, and a column
+// in the schema of the records.
 type UserField struct {
 	Name   string // of its flag, of its column in a CSV file, and in errors
 	Column string // of the table IMUser
@@ -28,8 +28,9 @@ var userFields = []UserField{
 		At: func(u *User) any { return &u.Nick }, max: 32, check: checkName},
 	{Name: "domain", Column: "domain", About: "the `name` in Latin letters", Default: "the same",
 		At: func(u *User) any { return &u.Domain }, max: 32, check: checkName},
-	{Name: "department", Column: "departId", About: "the id or `name` of a department", Default: "none",
-		At: func(u *User) any { return &u.Department }},
+	{Name: "department", Column: "departId", About: "the id or `name` of a department",
+		Default: "none",
+		At:      func(u *User) any { return &u.Department }},
 	{Name: "sex", Column: "sex", About: "the `sex`: male, female or unknown",
 		At: func(u *User) any { return &u.Sex }},
 	{Name: "phone", Column: "phone", About: "the phone `number`, at most 11 characters",
@@ -38,15 +39,16 @@ var userFields = []UserField{
 		At: func(u *User) any { return &u.Email }, max: 64, check: checkLine},
 	{Name: "avatar", Column: "avatar", About: "the `URL` of a picture", Own: true,
 		At: func(u *User) any { return &u.Avatar }, max: MaxAvatar, check: checkLine},
-	{Name: "signature", Column: "sign_info", About: "the personal `text`, at most 128 bytes", Own: true,
-		At: func(u *User) any { return &u.Signature }, max: MaxSignature, check: checkBytes},
+	{Name: "signature", Column: "sign_info", About: "the personal `text`, at most 128 bytes",
+		Own: true,
+		At:  func(u *User) any { return &u.Signature }, max: MaxSignature, check: checkBytes},
 }
 
 // UserFields are all fields, in the order in which people see them.
 func UserFields() []UserField { return slices.Clone(userFields) }
 
-// CheckUser refuses a user that the tables could not hold as given. It is for those who make users:
-// the commands of an administrator.
+// CheckUser refuses a user that the tables could not hold as given. The commands of an
+// administrator, which make users, call it.
 func CheckUser(u User) error {
 	if u.Name == "" {
 		return errNoName
@@ -54,8 +56,8 @@ func CheckUser(u User) error {
 	return CheckUserChange(User{}, u)
 }
 
-// CheckUserChange is CheckUser for what is new: what somebody else has written before is no reason
-// to refuse a change of something else.
+// CheckUserChange is CheckUser for those fields of u that differ from old: a change is not refused
+// because of another field that somebody else has written before.
 func CheckUserChange(old, u User) error {
 	if u.Name == "" && old.Name != "" {
 		return errNoName

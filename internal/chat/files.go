@@ -2,7 +2,7 @@ package chat
 
 import "context"
 
-// OfflineFile is a file that waits for its receiver (table IMTransmitFile).
+// OfflineFile is a file that waits for its receiver (a row of the table IMTransmitFile).
 type OfflineFile struct {
 	From, To uint32
 	Task     string // names the transfer
@@ -10,10 +10,10 @@ type OfflineFile struct {
 	Size     uint32 // bytes
 }
 
-// Files keeps which files wait for whom; the files themselves are with the suite's file server.
+// Files keeps which files wait for whom. The suite's file server keeps the files themselves.
 type Files interface {
-	// Waiting returns the files that wait for a user, oldest first; a *TooLongError where they do not
-	// fit the room of ctx.
+	// Waiting returns the files that wait for a user, oldest first; a *TooLongError if they exceed
+	// the limit of ctx.
 	Waiting(ctx context.Context, user uint32) ([]OfflineFile, error)
 	// AddFile notes a file, at now (Unix seconds).
 	AddFile(ctx context.Context, f OfflineFile, now uint32) error

@@ -12,7 +12,8 @@ import (
 
 func (w *world) addFile(from, to uint32, task string) {
 	w.Helper()
-	w.must(w.svc.AddFile(w.ctx, chat.OfflineFile{From: from, To: to, Task: task, Name: "name of " + task, Size: 7}))
+	w.must(w.svc.AddFile(w.ctx,
+		chat.OfflineFile{From: from, To: to, Task: task, Name: "name of " + task, Size: 7}))
 }
 
 // waiting says which files wait for a user: "from/task" of each.
@@ -39,8 +40,10 @@ func TestOfflineFilesWaitForTheirReceiverOldestFirst(t *testing.T) {
 		wantSame(w, "for 1", w.waiting(1), "")
 		files, err := w.svc.WaitingFiles(w.ctx, 3)
 		w.must(err)
-		wantSame(w, "the file", files, []chat.OfflineFile{{From: 1, To: 3, Task: "for 3", Name: "name of for 3", Size: 7}})
-		w.wantRows("SELECT fromId,toId,fileName,taskId,size,status,created,updated FROM IMTransmitFile WHERE toId=3",
+		wantSame(w, "the file", files,
+			[]chat.OfflineFile{{From: 1, To: 3, Task: "for 3", Name: "name of for 3", Size: 7}})
+		w.wantRows("SELECT fromId,toId,fileName,taskId,size,status,created,updated FROM "+
+			"IMTransmitFile WHERE toId=3",
 			fmt.Sprintf("1 3 name of for 3 for 3 7 0 %d %d", noon.Unix(), noon.Unix()))
 	})
 }
@@ -56,14 +59,16 @@ func TestFilesThatWereFetchedDoNotWait(t *testing.T) {
 
 func TestRemovingAFileRemovesEveryRowOfExactlyThatTask(t *testing.T) {
 	rule(t, func(w *world) {
-		for _, task := range []string{"task", "task", "Task", "task ", " task", "task%", "tas", "tâsk", "t'"} {
+		for _, task := range []string{"task", "task", "Task", "task ", " task", "task%", "tas",
+			"tâsk", "t'"} {
 			w.addFile(1, 2, task)
 		}
 		w.exec("UPDATE IMTransmitFile SET status=1 WHERE id=2")
 		w.addFile(1, 3, "task")
 		w.addFile(3, 2, "task")
 		w.must(w.svc.RemoveFile(w.ctx, 1, 2, "task"))
-		wantSame(w, "for 2", w.waiting(2), "1/Task 1/task  1/ task 1/task% 1/tas 1/tâsk 1/t' 3/task")
+		wantSame(w, "for 2", w.waiting(2),
+			"1/Task 1/task  1/ task 1/task% 1/tas 1/tâsk 1/t' 3/task")
 		wantSame(w, "for 3", w.waiting(3), "1/task")
 		wantSame(w, "rows", w.count("SELECT COUNT(*) FROM IMTransmitFile"), 9)
 		w.leavesNoTrace(func() {
@@ -86,10 +91,14 @@ func TestTheSameFileTwiceWaitsTwice(t *testing.T) {
 
 func TestFilesWhoseTextsDoNotFitAreRefused(t *testing.T) {
 	rule(t, func(w *world) {
-		w.must(w.svc.AddFile(w.ctx, chat.OfflineFile{From: 1, To: 2, Task: repeat("语", 128), Name: repeat("😀", 4096), Size: 4294967295}))
+		w.must(w.svc.AddFile(w.ctx,
+			chat.OfflineFile{From: 1, To: 2, Task: repeat("语", 128), Name: repeat("😀", 4096),
+				Size: 4294967295}))
 		files, err := w.svc.WaitingFiles(w.ctx, 2)
 		w.must(err)
-		wantSame(w, "the widest", files, []chat.OfflineFile{{From: 1, To: 2, Task: repeat("语", 128), Name: repeat("😀", 4096), Size: 4294967295}})
+		wantSame(w, "the widest", files,
+			[]chat.OfflineFile{{From: 1, To: 2, Task: repeat("语", 128), Name: repeat("😀", 4096),
+				Size: 4294967295}})
 		w.leavesNoTrace(func() {
 			for name, f := range map[string]chat.OfflineFile{
 				"a task of 129 characters":  {Task: repeat("x", 129)},
@@ -116,9 +125,15 @@ func TestAListOfFilesIsWholeOrRefused(t *testing.T) {
 		w.addFile(1, 2, "a")
 		w.exec("UPDATE IMTransmitFile SET fileName=?", repeat("x", 4096))
 		for n := 1; n < 2048; n *= 2 {
-			w.exec("INSERT INTO IMTransmitFile (fromId,toId,fileName,taskId,size,status,created,updated) SELECT fromId,toId,fileName,taskId,size,status,created,updated FROM IMTransmitFile")
+			w.exec("INSERT INTO IMTransmitFile " +
+				"(fromId,toId,fileName,taskId,size,status,created,updated) SELECT " +
+				"fromId,toId,fileName,taskId,size,status,created,updated FROM IMTransmitFile")
 		}
-		whole(w, 4096, func(f chat.OfflineFile) uint32 { return f.From }, slices.Repeat([]uint32{1}, 2048),
-			func(ctx context.Context) ([]chat.OfflineFile, error) { return w.svc.WaitingFiles(ctx, 2) })
+		whole(w, 4096, func(f chat.OfflineFile) uint32 {
+			return f.From
+		}, slices.Repeat([]uint32{1}, 2048),
+			func(ctx context.Context) ([]chat.OfflineFile, error) {
+				return w.svc.WaitingFiles(ctx, 2)
+			})
 	})
 }

@@ -30,7 +30,8 @@ type GroupVersion struct {
 	ID, Version uint32
 }
 
-// GroupNews is when there was last talk in a group, Unix seconds by the clock of who stored it, and its version.
+// GroupNews is when the last message of a group was stored, in Unix seconds by the clock of the
+// process that stored it, and the group's version.
 type GroupNews struct {
 	Group, At, Version uint32
 }
@@ -47,37 +48,45 @@ type NewGroup struct {
 // ErrNoGroup refuses requests about a group that does not exist; they get no answer.
 var ErrNoGroup = Errorf(NotFound, "no such group")
 
-// Groups keeps groups and their members. Times are Unix seconds. NewerThan and NormalOf answer a
-// *TooLongError where the list does not fit the room of its context.
+// Groups keeps groups and their members. Times are Unix seconds. NewerThan and NormalOf return a
+// *TooLongError if the list exceeds the limit of its context.
 type Groups interface {
 	// Create makes a group and returns its id.
 	Create(ctx context.Context, g NewGroup, now uint32) (id uint32, err error)
-	// NewerThan returns those groups that exist and whose version is above the given one, the latest updated first.
+	// NewerThan returns those of the known groups that exist and whose version is above the given
+	// one, the latest updated first.
 	NewerThan(ctx context.Context, known map[uint32]uint32) ([]GroupInfo, error)
 	// Find returns a group without its members; ErrNoGroup when it does not exist.
 	Find(ctx context.Context, id uint32) (GroupInfo, error)
 	// NormalOf returns the normal groups that user is in, the latest updated first.
 	NormalOf(ctx context.Context, user uint32) ([]GroupVersion, error)
-	// AddMembers adds users (sorted, unique) and returns who was added, ascending, and all members after. When
-	// nobody is new nothing changes and added is empty. ErrNoGroup when the group does not exist.
-	AddMembers(ctx context.Context, group uint32, users []uint32, now uint32) (added, members []uint32, err error)
-	// RemoveMembers removes users (sorted, unique), members or not, takes the group off their lists of recent talks
-	// and returns all members after. ErrNoGroup when the group does not exist.
-	RemoveMembers(ctx context.Context, group uint32, users []uint32, now uint32) (members []uint32, err error)
+	// AddMembers adds users (sorted, unique). It returns who was added, ascending, and all members
+	// after that. If nobody is new, nothing changes and added is empty. ErrNoGroup if the group
+	// does not exist.
+	AddMembers(ctx context.Context, group uint32, users []uint32, now uint32) (
+		added, members []uint32, err error)
+	// RemoveMembers removes users (sorted, unique), members or not, and takes the group off their
+	// lists of recent talks. It returns all members after that. ErrNoGroup if the group does not
+	// exist.
+	RemoveMembers(ctx context.Context, group uint32, users []uint32, now uint32) (
+		members []uint32, err error)
 }
 
 // Mutes keeps which members want no pushes for a group.
 type Mutes interface {
-	// SetMute stores a member's mute value; ErrNoGroup when the group does not exist, kind NotAllowed when the user
-	// is no member.
+	// SetMute stores a member's mute value. ErrNoGroup if the group does not exist, kind NotAllowed
+	// if the user is no member.
 	SetMute(ctx context.Context, group, user, value uint32) error
-	// Mutes returns the mute values of users, unset ones missing; ErrNoGroup when the group does not exist.
+	// Mutes returns the mute values of users; users who have set none are missing. ErrNoGroup if
+	// the group does not exist.
 	Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error)
 }
 
-// CreateGroup makes a group. The creator is a member only if listed. It returns the group's id and its members,
-// ascending; the members also with an error of kind Invalid.
-func (a Administration) CreateGroup(ctx context.Context, g NewGroup) (id uint32, members []uint32, err error) {
+// CreateGroup makes a group. The creator is a member only if listed. It returns the group's id and
+// its members, ascending; these also with an error of kind Invalid.
+func (a Administration) CreateGroup(
+	ctx context.Context, g NewGroup,
+) (id uint32, members []uint32, err error) {
 	g.Members = SortedSet(g.Members)
 	switch {
 	case g.Name == "":
@@ -85,7 +94,8 @@ func (a Administration) CreateGroup(ctx context.Context, g NewGroup) (id uint32,
 	case len(g.Members) == 0:
 		err = Errorf(Invalid, "a group needs members")
 	case len(g.Members) > maxMembers:
-		err = Errorf(Invalid, "a group of %d members: at most %d can be given at once", len(g.Members), maxMembers)
+		err = Errorf(Invalid, "a group of %d members: at most %d can be given at once",
+			len(g.Members), maxMembers)
 	default:
 		err = checkText("group name", g.Name, MaxGroupName)
 	}
@@ -103,8 +113,8 @@ func (s *Service) NormalGroups(ctx context.Context, user uint32) ([]GroupVersion
 	return s.store.Groups.NormalOf(ctx, user)
 }
 
-// GroupsNewerThan returns those of the groups that changed since the versions the caller knows; of a repeated group
-// the last version counts.
+// GroupsNewerThan returns those of the known groups that have changed since the versions that the
+// caller knows. If a group is named twice, the last version counts.
 func (s *Service) GroupsNewerThan(ctx context.Context, known []GroupVersion) ([]GroupInfo, error) {
 	versions := make(map[uint32]uint32, len(known))
 	for _, g := range known {
@@ -122,21 +132,25 @@ func (s *Service) GroupsNewerThan(ctx context.Context, known []GroupVersion) ([]
 
 // MemberChange asks to add users to a group or to remove them.
 type MemberChange struct {
-	By     uint32 // who asks; 0 is the server itself, which may do all
+	By     uint32 // the user who asks; 0: an administrator, who may change all groups
 	Group  uint32
 	Remove bool
 	Users  []uint32
 }
 
-// ChangeMembers adds or removes members. It returns who was changed, ascending, and all members after, in order of
-// their ids as text. Kind NotAllowed when the caller may not, or when there is nobody to add; ErrNoGroup.
-func (a Administration) ChangeMembers(ctx context.Context, c MemberChange) (changed, members []uint32, err error) {
+// ChangeMembers adds or removes members. It returns who was added or removed, ascending, and all
+// members after that, in order of their ids as text. Kind NotAllowed if the asker may not, or if
+// there is nobody to add; ErrNoGroup if the group does not exist.
+func (a Administration) ChangeMembers(
+	ctx context.Context, c MemberChange,
+) (changed, members []uint32, err error) {
 	if err := a.mayChange(ctx, c); err != nil {
 		return nil, nil, err
 	}
 	users := SortedSet(c.Users)
 	if len(users) > maxMembers {
-		return nil, nil, Errorf(Invalid, "%d members: at most %d can be changed at once", len(users), maxMembers)
+		return nil, nil, Errorf(Invalid, "%d members: at most %d can be changed at once",
+			len(users), maxMembers)
 	}
 	if c.Remove {
 		members, err = a.groups.RemoveMembers(ctx, c.Group, users, a.unix())
@@ -157,7 +171,7 @@ func (a Administration) ChangeMembers(ctx context.Context, c MemberChange) (chan
 	return changed, members, nil
 }
 
-// mayChange decides who may change the members of a group.
+// mayChange refuses a change of a group's members by somebody who may not make it.
 func (a Administration) mayChange(ctx context.Context, c MemberChange) error {
 	g, err := a.groups.Find(ctx, c.Group)
 	if err != nil {
@@ -174,11 +188,12 @@ func (s *Service) MuteGroup(ctx context.Context, user, group, value uint32) erro
 	return s.store.Mutes.SetMute(ctx, group, user, value)
 }
 
-// Mutes returns the mute value of every given user, in the given order, 0 where it was never set.
-// Kind Invalid for more than 200,000.
+// Mutes returns the mute value of every given user, in the given order, 0 if the user has set none.
+// Kind Invalid for more than 200,000 users.
 func (s *Service) Mutes(ctx context.Context, group uint32, users []uint32) ([]uint32, error) {
 	if len(users) > maxAsked {
-		return nil, Errorf(Invalid, "%d users: at most %d can be asked about at once", len(users), maxAsked)
+		return nil, Errorf(Invalid, "%d users: at most %d can be asked about at once", len(users),
+			maxAsked)
 	}
 	set, err := s.store.Mutes.Mutes(ctx, group, SortedSet(users))
 	if err != nil {

@@ -20,18 +20,23 @@ func TestAGroupIsMadeOfThoseListed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rule(t, func(w *world) {
-				id, members, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{Creator: 1, Type: chat.TemporaryGroup, Name: "名", Avatar: "a.png", Members: test.members})
+				id, members, err := w.svc.CreateGroup(w.ctx,
+					chat.NewGroup{Creator: 1, Type: chat.TemporaryGroup, Name: "名",
+						Avatar: "a.png", Members: test.members})
 				w.must(err)
 				wantSame(w, "id", id, 1)
 				wantSame(w, "members", members, test.want)
 				now := w.now()
-				w.wantRows("SELECT id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created FROM IMGroup",
+				w.wantRows("SELECT "+
+					"id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,"+
+					"created FROM IMGroup",
 					fmt.Sprintf("1 名 a.png 1 2 %d 0 1 0 %d %d", len(test.want), now, now))
 				var rows []string
 				for _, u := range test.want {
 					rows = append(rows, fmt.Sprintf("1 %d 0 %d %d", u, now, now))
 				}
-				w.wantRows("SELECT groupId,userId,status,created,updated FROM IMGroupMember ORDER BY id", rows...)
+				w.wantRows("SELECT groupId,userId,status,created,updated FROM IMGroupMember "+
+					"ORDER BY id", rows...)
 				wantSame(w, "sessions", w.count("SELECT COUNT(*) FROM IMRecentSession"), 0)
 			})
 		})
@@ -41,13 +46,18 @@ func TestAGroupIsMadeOfThoseListed(t *testing.T) {
 func TestGroupsAreNumberedWithoutGapsAndTheirTextsKept(t *testing.T) {
 	rule(t, func(w *world) {
 		for i, name := range []string{"x", repeat("😀", 256), "it's"} {
-			if _, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "", Members: []uint32{1}}); err == nil {
+			if _, _, err := w.svc.CreateGroup(w.ctx,
+				chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "",
+					Members: []uint32{1}}); err == nil {
 				w.Error("a group without a name was made")
 			}
-			id, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: name, Avatar: repeat("语", 256), Members: []uint32{1}})
+			id, _, err := w.svc.CreateGroup(w.ctx,
+				chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: name,
+					Avatar: repeat("语", 256), Members: []uint32{1}})
 			w.must(err)
 			wantSame(w, "id", id, uint32(i+1))
-			w.wantRows(fmt.Sprint("SELECT name,avatar FROM IMGroup WHERE id=", id), name+" "+repeat("语", 256))
+			w.wantRows(fmt.Sprint("SELECT name,avatar FROM IMGroup WHERE id=", id), name+" "+
+				repeat("语", 256))
 		}
 	})
 }
@@ -55,13 +65,14 @@ func TestGroupsAreNumberedWithoutGapsAndTheirTextsKept(t *testing.T) {
 func TestAGroupThatCannotBeMadeIsRefusedWithItsMembers(t *testing.T) {
 	rule(t, func(w *world) {
 		for name, g := range map[string]chat.NewGroup{
-			"no name":                     {Members: []uint32{2, 1, 2}},
-			"a name of 257 characters":    {Name: repeat("x", 257), Members: []uint32{2, 1, 2}},
-			"a wide name of 257":          {Name: repeat("语", 257), Members: []uint32{2, 1, 2}},
-			"a name with a NUL":           {Name: "a\x00", Members: []uint32{2, 1, 2}},
-			"a name not UTF-8":            {Name: "\xff", Members: []uint32{2, 1, 2}},
-			"an avatar of 257 characters": {Name: "x", Avatar: repeat("x", 257), Members: []uint32{2, 1, 2}},
-			"an avatar not UTF-8":         {Name: "x", Avatar: "\xff", Members: []uint32{2, 1, 2}},
+			"no name":                  {Members: []uint32{2, 1, 2}},
+			"a name of 257 characters": {Name: repeat("x", 257), Members: []uint32{2, 1, 2}},
+			"a wide name of 257":       {Name: repeat("语", 257), Members: []uint32{2, 1, 2}},
+			"a name with a NUL":        {Name: "a\x00", Members: []uint32{2, 1, 2}},
+			"a name not UTF-8":         {Name: "\xff", Members: []uint32{2, 1, 2}},
+			"an avatar of 257 characters": {Name: "x", Avatar: repeat("x", 257),
+				Members: []uint32{2, 1, 2}},
+			"an avatar not UTF-8": {Name: "x", Avatar: "\xff", Members: []uint32{2, 1, 2}},
 		} {
 			w.leavesNoTrace(func() {
 				g.Creator, g.Type = 1, chat.NormalGroup
@@ -71,7 +82,8 @@ func TestAGroupThatCannotBeMadeIsRefusedWithItsMembers(t *testing.T) {
 			})
 		}
 		w.leavesNoTrace(func() {
-			_, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "nobody in it"})
+			_, _, err := w.svc.CreateGroup(w.ctx,
+				chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "nobody in it"})
 			wantKind(w, err, chat.Invalid)
 		})
 	})
@@ -96,16 +108,19 @@ func TestGroupsComeThatAreNewerThanTheVersionsKnown(t *testing.T) {
 		w.joins(b, 2)
 		gone := w.group(5)
 		w.leaves(gone, 5)
-		all := []string{"2 v2: [1 10 100 2 9]", "1 v1: [1 2]"} // the latest updated first, members as text
+		// the latest updated first, members as text
+		all := []string{"2 v2: [1 10 100 2 9]", "1 v1: [1 2]"}
 		for name, test := range map[string]struct {
 			known []chat.GroupVersion
 			want  []string
 		}{
-			"version 0":                         {[]chat.GroupVersion{{a, 0}, {b, 0}}, all},
-			"older versions":                    {[]chat.GroupVersion{{b, 1}, {a, 0}}, all},
-			"the same versions":                 {[]chat.GroupVersion{{a, 1}, {b, 2}}, nil},
-			"newer versions":                    {[]chat.GroupVersion{{a, 7}, {b, 4294967295}}, nil},
-			"unknown groups":                    {[]chat.GroupVersion{{77, 0}, {a, 0}, {0, 0}}, all[1:]},
+			"version 0":         {[]chat.GroupVersion{{a, 0}, {b, 0}}, all},
+			"older versions":    {[]chat.GroupVersion{{b, 1}, {a, 0}}, all},
+			"the same versions": {[]chat.GroupVersion{{a, 1}, {b, 2}}, nil},
+			"newer versions": {[]chat.GroupVersion{{a, 7}, {b, 4294967295}},
+				nil},
+			"unknown groups": {[]chat.GroupVersion{{77, 0}, {a, 0}, {0, 0}},
+				all[1:]},
 			"a group that nobody is in":         {[]chat.GroupVersion{{gone, 0}}, nil},
 			"no groups":                         {nil, nil},
 			"repeated, the last known is newer": {[]chat.GroupVersion{{a, 0}, {a, 1}}, nil},
@@ -118,11 +133,15 @@ func TestGroupsComeThatAreNewerThanTheVersionsKnown(t *testing.T) {
 
 func TestAGroupsInfoSaysWhatItIs(t *testing.T) {
 	rule(t, func(w *world) {
-		id, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{Creator: 7, Type: chat.TemporaryGroup, Name: "名", Avatar: "a.png", Members: []uint32{1}})
+		id, _, err := w.svc.CreateGroup(w.ctx,
+			chat.NewGroup{Creator: 7, Type: chat.TemporaryGroup, Name: "名", Avatar: "a.png",
+				Members: []uint32{1}})
 		w.must(err)
 		groups, err := w.svc.GroupsNewerThan(w.ctx, []chat.GroupVersion{{id, 0}})
 		w.must(err)
-		wantSame(w, "info", groups, []chat.GroupInfo{{ID: id, Name: "名", Avatar: "a.png", Creator: 7, Type: chat.TemporaryGroup, Version: 1, Members: []uint32{1}}})
+		wantSame(w, "info", groups,
+			[]chat.GroupInfo{{ID: id, Name: "名", Avatar: "a.png", Creator: 7,
+				Type: chat.TemporaryGroup, Version: 1, Members: []uint32{1}}})
 	})
 }
 
@@ -151,7 +170,9 @@ func TestGroupsComeTheLatestUpdatedFirstHoweverMany(t *testing.T) {
 func TestANormalListHasTheNormalGroupsAUserIsIn(t *testing.T) {
 	rule(t, func(w *world) {
 		first := w.group(1, 2)
-		_, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{Creator: 1, Type: chat.TemporaryGroup, Name: "x", Members: []uint32{1, 2}})
+		_, _, err := w.svc.CreateGroup(w.ctx,
+			chat.NewGroup{Creator: 1, Type: chat.TemporaryGroup, Name: "x",
+				Members: []uint32{1, 2}})
 		w.must(err)
 		w.advance(seconds(1))
 		second := w.group(2, 3)
@@ -184,7 +205,8 @@ func TestMembersMuteAGroup(t *testing.T) {
 		g, other := w.group(1, 2, 3), w.group(2)
 		w.must(w.svc.MuteGroup(w.ctx, 2, g, 1))
 		w.must(w.svc.MuteGroup(w.ctx, 3, g, 4294967295))
-		wantSame(w, "every given user in the given order", w.mutes(g, 3, 2, 1, 2, 77, 0), "[4294967295 1 0 1 0 0]")
+		wantSame(w, "every given user in the given order", w.mutes(g, 3, 2, 1, 2, 77, 0),
+			"[4294967295 1 0 1 0 0]")
 		wantSame(w, "nobody", w.mutes(g), "[]")
 		wantSame(w, "the other group", w.mutes(other, 2), "[0]")
 		w.must(w.svc.MuteGroup(w.ctx, 3, g, 0))

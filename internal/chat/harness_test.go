@@ -20,10 +20,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // patience is how long a test waits for what must come. No test passes by waiting this long.
@@ -37,10 +38,12 @@ type engine struct {
 	name string
 	// open opens the store that is kept in dir; a second time it opens what the first left there.
 	open func(t *testing.T, dir string, opt records.Options) backend
-	// refuseRow is a statement that makes the database refuse rows with a content in a message table.
+	// refuseRow is a statement that makes the database refuse rows with a content in a message
+	// table.
 	refuseRow func(table, content string) string
-	// holdFiles keeps others from changing the table of offline files, which they can read, until letGo.
-	holdFiles, letGo string
+	// holdFiles keeps others from changing the table of offline files, which they can read, until
+	// release.
+	holdFiles, release string
 }
 
 // backend is an open store.
@@ -54,25 +57,29 @@ var engines = []engine{{
 	name: "embedded",
 	open: openEmbedded,
 	refuseRow: func(table, content string) string {
-		return fmt.Sprintf("CREATE TRIGGER refuse_%[1]s BEFORE INSERT ON %[1]s WHEN NEW.content='%[2]s' "+
+		return fmt.Sprintf("CREATE TRIGGER refuse_%[1]s BEFORE INSERT ON %[1]s WHEN "+
+			"NEW.content='%[2]s' "+
 			"BEGIN SELECT RAISE(ABORT, 'refused by the test'); END", table, content)
 	},
 	holdFiles: "BEGIN IMMEDIATE",
-	letGo:     "COMMIT",
+	release:   "COMMIT",
 }, {
 	name: "mysql",
 	open: openMySQL,
 	refuseRow: func(table, content string) string {
-		return fmt.Sprintf("CREATE TRIGGER refuse_%[1]s BEFORE INSERT ON %[1]s FOR EACH ROW IF NEW.content='%[2]s' "+
-			"THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='refused by the test'; END IF", table, content)
+		return fmt.Sprintf("CREATE TRIGGER refuse_%[1]s BEFORE INSERT ON %[1]s FOR EACH ROW IF "+
+			"NEW.content='%[2]s' "+
+			"THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='refused by the test'; END IF", table,
+			content)
 	},
 	holdFiles: "LOCK TABLES IMTransmitFile READ",
-	letGo:     "UNLOCK TABLES",
+	release:   "UNLOCK TABLES",
 }}
 
 func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
 
-// emptySQLite is a database with its tables, to be copied: making them takes longer than most tests.
+// emptySQLite is a database with its tables, to be copied: making them takes longer than most
+// tests.
 var emptySQLite = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "empty")
 	if err != nil {
@@ -84,7 +91,7 @@ var emptySQLite = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = store.Migrate(context.Background())
+	_, err = tables.Migrate(context.Background(), store.DB())
 	if err = errors.Join(err, store.Close()); err != nil {
 		return nil, err
 	}
@@ -111,7 +118,8 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
+	raw, err := sql.Open("sqlite", "file:"+path+
+		"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +127,9 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) backend {
 	counted := counters.Embedded{Records: store}
 	return backend{
 		Store: chat.Store{
-			Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store, Archive: store,
-			Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store, Voice: sounds,
+			Ledger: store, Sequencer: counted, Counters: counted, Directory: store,
+			Profiles: store, Archive: store, Sessions: store, Groups: store, Mutes: store,
+			Tokens: store, Files: store, Voice: sounds,
 			Failures: &counters.Failures{Table: store},
 		},
 		raw:   raw,
@@ -132,7 +141,7 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) backend {
 func openMySQL(t *testing.T, dir string, opt records.Options) backend {
 	t.Helper()
 	db := databaseOf(t, dir)
-	store, err := records.OpenMySQL(tables.At(db), nil, opt)
+	store, err := records.OpenMySQL(testdb.At(db), nil, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,8 +152,9 @@ func openMySQL(t *testing.T, dir string, opt records.Options) backend {
 	counted := counters.Embedded{Records: store}
 	return backend{
 		Store: chat.Store{
-			Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store, Archive: store,
-			Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store, Voice: sounds,
+			Ledger: store, Sequencer: counted, Counters: counted, Directory: store,
+			Profiles: store, Archive: store, Sessions: store, Groups: store, Mutes: store,
+			Tokens: store, Files: store, Voice: sounds,
 			Failures: &counters.Failures{},
 		},
 		raw:   db.Admin,
@@ -160,7 +170,7 @@ func databaseOf(t *testing.T, dir string) *servers.Database {
 	if db, ok := databases.Load(dir); ok {
 		return db.(*servers.Database)
 	}
-	db := tables.New(t)
+	db := testdb.New(t)
 	db.Admin.SetMaxOpenConns(1) // so that BEGIN and COMMIT may be said
 	databases.Store(dir, db)
 	t.Cleanup(func() { databases.Delete(dir) })
@@ -219,15 +229,16 @@ func onEngines(t *testing.T, test func(t *testing.T, e engine)) {
 	}
 }
 
-// start starts a service on an empty store of an engine. Wrap, if not nil, may put something between the two. When the
-// test ends nothing of it may go on running.
+// start starts a service on an empty store of an engine. Wrap, if not nil, may put something
+// between the two. When the test ends nothing of it may go on running.
 func start(t *testing.T, e engine, wrap func(*chat.Store)) *world {
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, leaks, servers.IgnoreGoroutines()) })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	w := &world{T: t, clock: &clock{at: noon}, ctx: ctx, dir: t.TempDir(), engine: e, wrap: wrap, tries: make(chan string, 100)}
+	w := &world{T: t, clock: &clock{at: noon}, ctx: ctx, dir: t.TempDir(), engine: e, wrap: wrap,
+		tries: make(chan string, 100)}
 	w.begin()
 	t.Cleanup(func() { w.end() })
 	return w
@@ -242,7 +253,9 @@ func (w *world) begin() {
 	if w.wrap != nil {
 		w.wrap(&b.Store)
 	}
-	svc, err := chat.New(b.Store, chat.Options{VoiceKey: chat.DefaultVoiceKey, Now: w.clock.now, Log: log, Committed: w.committed})
+	svc, err := chat.New(b.Store, chat.Options{
+		VoiceKey: chat.DefaultVoiceKey, Now: w.clock.now, Log: log, Committed: w.committed,
+	})
 	if err != nil {
 		w.Fatal(err)
 	}

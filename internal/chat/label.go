@@ -1,7 +1,6 @@
 package chat
 
-// voiceLabel is what stands for the sound of a voice message in lists, encrypted as clients expect
-// it.
+// voiceLabel is the text that stands for a voice message in lists, encrypted as clients expect it.
 func voiceLabel(key string) (string, error) {
 	c, err := NewTextCipher(key)
 	if err != nil {

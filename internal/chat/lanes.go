@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Lane names things whose changes take effect one after the other, in the order they were asked for: a talk, a user,
-// a login name. Changes in different lanes do not wait for each other.
+// Lane names something whose changes take effect one after the other, in the order they were asked
+// for: a talk, a user, a login name. Changes in different lanes do not wait for each other.
 type Lane struct {
 	scope scope
 	a, b  uint64
@@ -23,7 +23,7 @@ const (
 	loginScope
 )
 
-// TalkLane orders sends, read acks and everything else that changes a talk: its members, its sessions.
+// TalkLane orders all that changes a talk: messages, read acks, its members, its sessions.
 func TalkLane(t Talk) Lane {
 	return Lane{scope: talkScope, a: uint64(t.Kind), b: uint64(t.A)<<32 | uint64(t.B)}
 }
@@ -31,73 +31,79 @@ func TalkLane(t Talk) Lane {
 // UserLane orders changes to one user.
 func UserLane(id uint32) Lane { return Lane{scope: userScope, a: uint64(id)} }
 
-// FilesLane orders what happens to the offline files that wait for one user.
+// FilesLane orders the changes of the offline files that wait for one user.
 func FilesLane(user uint32) Lane { return Lane{scope: filesScope, a: uint64(user)} }
 
-// job is one piece of work in a lane. It is either a draft, which the committer stores together with others, or run,
-// which has the lane for itself.
+// job is one piece of work in a lane. It is either a draft, which the committer stores together
+// with others, or a function, which has the lane for itself. Who submits it sets the fields before
+// submit; after that they belong to lanes (guarded by its mu) until the job is taken from its
+// queue, and then to whoever took it.
 type job struct {
-	seq  uint64 // order of submission
-	room int64  // what it takes of the lanes' room
-	ctx  context.Context
-	lane *queue
+	seq   uint64 // the order of submission
+	units int64  // what it takes of the lanes' limit: 1, or 0 if there was none free in time
+	ctx   context.Context
+	lane  *queue
 
-	run func() // nil for a draft; called unless done was
+	run func() // the function; nil for a draft. Either run or done is called, once.
 
-	draft   Draft
-	refused error               // the draft was refused before it came to the ledger: only its turn to be answered is awaited
-	pending bool                // the draft's sound is still being stored
-	upload  func()              // stores the sound and says settled, nil when there is none
-	done    func(Stored, error) // called once, for a draft; an error means that the batch failed
+	draft     Draft
+	refused   error  // the draft is refused already: it only waits for its turn to be answered
+	uploading bool   // the draft's sound is still being stored
+	upload    func() // stores that sound, then calls uploaded
+	// done tells what became of a draft. An error means that its batch, or the queue, failed.
+	done func(Stored, error)
 }
 
 func (j *job) bytes() int { return len(j.draft.Content) + 64 }
 
-// queue is what waits in one lane.
+// queue is what waits in one lane. All but key is guarded by lanes.mu.
 type queue struct {
 	key  Lane
 	jobs []*job
-	// held: jobs of the lane are under way, or it stands in the ready list; nothing else may be taken from it.
+	// busy: jobs that were taken from the queue are not done. ready: the queue is in lanes.ready.
+	// While it is either, nothing else may be taken from it.
 	busy, ready bool
 }
 
-// lanes holds the queues of all lanes in use and decides what may go next.
+// lanes holds the queues of all lanes in use, and decides what may go next.
 type lanes struct {
-	room *semaphore.Weighted // one unit per queued job: what makes submitters wait
+	limit *semaphore.Weighted // one unit for each pending job; while all are taken, submit waits
 
+	// mu guards what follows, the queues, and the jobs in them.
 	mu     sync.Mutex
-	seq    uint64
+	seq    uint64 // of the last job that was submitted
 	queues map[Lane]*queue
-	ready  rounds[*queue] // lanes whose first job is a draft that may be stored, by whose that is
+	ready  rounds[*queue] // those whose first job is a draft that may be stored, by its asker
 	closed bool
 
-	wake  chan struct{} // capacity 1: something became ready
-	tasks sync.WaitGroup
+	wake  chan struct{}  // capacity 1; holds a token when something has become ready
+	tasks sync.WaitGroup // of the goroutines of jobs, uploads and commits
 }
 
 func newLanes(max int64) *lanes {
 	return &lanes{
-		room:   semaphore.NewWeighted(max),
+		limit:  semaphore.NewWeighted(max),
 		queues: make(map[Lane]*queue),
 		wake:   make(chan struct{}, 1),
 	}
 }
 
-// submit queues j at the end of its lane. It waits while the queues are full, until j's context ends; a draft is refused
-// then, but in its turn.
+// submit queues j at the end of its lane. It waits while too many jobs are pending, but not longer
+// than j's context: a draft is then queued nevertheless, to be refused in its turn, so that answers
+// stay in order; for a function submit returns the error.
 func (l *lanes) submit(key Lane, j *job) error {
-	j.room = 1
-	if err := l.room.Acquire(j.ctx, 1); err != nil {
+	j.units = 1
+	if err := l.limit.Acquire(j.ctx, 1); err != nil {
 		err = Errorf(Unavailable, "%w, the queue is full: %w", ErrDropped, err)
 		if j.run != nil {
 			return err
 		}
-		j.room, j.refused, j.pending = 0, err, false // it still waits for its turn to be answered
+		j.units, j.refused, j.uploading = 0, err, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		l.room.Release(j.room)
+		l.limit.Release(j.units)
 		return Errorf(Unavailable, "%w: shutting down", ErrDropped)
 	}
 	q := l.queues[key]
@@ -108,27 +114,28 @@ func (l *lanes) submit(key Lane, j *job) error {
 	l.seq++
 	j.seq, j.lane = l.seq, q
 	q.jobs = append(q.jobs, j)
-	if j.pending {
+	if j.uploading {
 		l.tasks.Go(j.upload)
 	}
 	l.advance(q)
 	return nil
 }
 
-// settled says that the sound of j's draft is stored, or that it is refused. It answers false when nobody waits for that
-// any more.
-func (l *lanes) settled(j *job, sound *Sound, refused error) bool {
+// uploaded says that the sound of j's draft is stored, or that the draft is refused because it is
+// not. It reports whether j still waits for that.
+func (l *lanes) uploaded(j *job, sound *Sound, refused error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || !j.pending {
+	if l.closed || !j.uploading {
 		return false
 	}
-	j.pending, j.draft.Sound, j.refused = false, sound, refused
+	j.uploading, j.draft.Sound, j.refused = false, sound, refused
 	l.advance(j.lane)
 	return true
 }
 
-// advance looks at the head of a lane and sets it going. Called with mu held, whenever the lane may have changed.
+// advance begins the first job of a lane, or puts the lane into ready, if it can. Called with mu
+// held, whenever the lane may have changed.
 func (l *lanes) advance(q *queue) {
 	if q.busy || q.ready {
 		return
@@ -143,9 +150,9 @@ func (l *lanes) advance(q *queue) {
 		q.busy = true
 		l.tasks.Go(func() {
 			head.run()
-			l.free(q, head.room)
+			l.release(q, head.units)
 		})
-	case !head.pending:
+	case !head.uploading:
 		q.ready = true
 		l.ready.push(askerOf(head.ctx), q)
 		select {
@@ -155,17 +162,17 @@ func (l *lanes) advance(q *queue) {
 	}
 }
 
-// free ends the turn of jobs of a lane, which took that much room.
-func (l *lanes) free(q *queue, room int64) {
+// release lets the next job of a lane go. The jobs that are done had that many units of the limit.
+func (l *lanes) release(q *queue, units int64) {
 	l.mu.Lock()
 	q.busy = false
 	l.advance(q)
 	l.mu.Unlock()
-	l.room.Release(room)
+	l.limit.Release(units)
 }
 
-// gather takes the drafts that may be stored now, at most maxRows of them and about maxBytes, lane by lane. Their
-// lanes are held until free.
+// gather takes the drafts that may be stored now, at most maxRows of them and about maxBytes, lane
+// by lane. Their lanes stay busy until release.
 func (l *lanes) gather(maxRows, maxBytes int) (batch []*job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,18 +183,20 @@ func (l *lanes) gather(maxRows, maxBytes int) (batch []*job) {
 			break
 		}
 		q.ready, q.busy = false, true
-		n := 0
-		for n < len(q.jobs) && q.jobs[n].run == nil && !q.jobs[n].pending && len(batch) < maxRows && size < maxBytes {
-			size += q.jobs[n].bytes()
-			batch = append(batch, q.jobs[n])
-			n++
+		for len(q.jobs) > 0 && len(batch) < maxRows && size < maxBytes {
+			j := q.jobs[0]
+			if j.run != nil || j.uploading {
+				break
+			}
+			size += j.bytes()
+			batch = append(batch, j)
+			q.jobs = q.jobs[1:]
 		}
-		q.jobs = q.jobs[n:]
 	}
 	return batch
 }
 
-// length is how many jobs wait, and in use are how many lanes.
+// length is how many jobs have not begun, and how many lanes have pending jobs.
 func (l *lanes) length() (waiting, inUse int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -197,7 +206,7 @@ func (l *lanes) length() (waiting, inUse int) {
 	return waiting, len(l.queues)
 }
 
-// close refuses what still waits and waits for what is under way.
+// close refuses the jobs that have not begun, and waits until the others are done.
 func (l *lanes) close() {
 	l.mu.Lock()
 	l.closed = true

@@ -7,46 +7,51 @@ import (
 	"time"
 )
 
-// MaxMsgID is the largest message id a talk can have: the column is a signed one in some databases, and the original
-// server left 4294967295 behind where it failed.
+// MaxMsgID is the largest message id that a talk can have. In some databases the column is signed,
+// and original servers left 4294967295 behind where they failed.
 const MaxMsgID = 1<<31 - 1
 
 // Ledger keeps messages, durably and in order. It is the write path's view of the records.
 //
-// Its methods are safe for concurrent use. Batches of the same process that are under way together have no talk in common.
+// Its methods are safe for concurrent use. Of the batches that a process stores at the same time no
+// two have a talk in common.
 type Ledger interface {
-	// Append stores a batch in one transaction: it locks the talks of the drafts, makes what is missing of them
-	// (relation, sessions), gives every message the next id of its talk, in the order of the drafts, and commits rows,
-	// counters and the commit record together.
+	// Append stores a batch in one transaction. It locks the talks of the drafts, makes what they
+	// lack (relation, sessions), gives every message the next id of its talk, in the order of the
+	// drafts, and commits rows, counters and the commit record together.
 	//
-	// Its receipt has one Stored per draft. An error in a Stored refuses that draft alone, and nothing of it is kept. An
-	// error of the call concerns them all: of kind Unavailable or Invalid nothing was stored (Invalid, or with
-	// ErrRejected: some row can never be, so a smaller batch may do better); of kind UnknownOutcome it may have been, then as the receipt says,
-	// and Outcome tells.
+	// The receipt has one Stored for each draft. An error in a Stored refuses that draft alone, and
+	// nothing of it is kept. An error of the call concerns all drafts. Of kind Unavailable or
+	// Invalid: nothing was stored. If the kind is Invalid, or ErrRejected is in its chain, there is
+	// a row that can never be stored, and a smaller batch may do better. Of kind UnknownOutcome:
+	// the batch may have been stored, and then as the receipt says; Outcome tells.
 	Append(ctx context.Context, b Batch, seq Sequencer) (Receipt, error)
-	// Outcome finds out what became of an Append of unknown outcome. When it answers false, that commit is not stored
-	// and never will be. On an error the outcome is still unknown.
+	// Outcome finds out what became of an Append of unknown outcome. If it answers false, that
+	// commit is not stored and never will be. After an error the outcome is still unknown.
 	Outcome(ctx context.Context, id CommitID) (stored bool, err error)
-	// Unapplied returns up to max commits recorded longer ago than olderThan whose counters nobody has reported as
-	// applied, oldest first.
+	// Unapplied returns up to max commits, the oldest first, that were recorded longer ago than
+	// olderThan and neither Applied nor Swept.
 	Unapplied(ctx context.Context, olderThan time.Duration, max int) ([]Commit, error)
-	// Applied says that the counters of these commits need no more work, nor will Outcome be asked about them; their
-	// records are deleted with a later commit. Of none: what waits for a later commit is deleted now.
+	// Applied says that these commits of this process are done: their counters are applied, and
+	// Outcome will not be asked about them. Their records are deleted with a later commit. Without
+	// ids it deletes at once what waits for a later commit.
 	Applied(ctx context.Context, ids []CommitID) error
-	// Swept says that the counters of these commits, found by Unapplied, need no more work. Whoever stored them may not
-	// know it yet: Outcome goes on saying that they are stored.
+	// Swept says that the counters of these commits, which Unapplied returned, are applied. Outcome
+	// still says that they are stored: whoever stored them may not know it yet.
 	Swept(ctx context.Context, ids []CommitID) error
 }
 
-// Sequencer hands out message ids. The ledger calls it inside Append, with the talks locked.
+// Sequencer gives out message ids. The ledger calls it inside Append, with the talks locked.
 type Sequencer interface {
-	// Next reserves want[i].Count consecutive ids for each i and returns the first of each block, always above
-	// want[i].Floor. It has no error: a sequencer whose store is away goes on from the floors. 0 instead of an id says
-	// that nothing was reserved because the store's own counter is behind the floor, was lost or cannot be asked: then
-	// Next is asked again, Checked, and does not answer 0.
+	// Next reserves want[i].Count consecutive ids for each i, and returns the first of each block,
+	// which is above want[i].Floor. It has no error: a sequencer whose store is away goes on from
+	// the floors. 0 instead of an id says that nothing was reserved, because the store's own
+	// counter is below the floor, was lost or cannot be asked. Then the caller asks again, with
+	// Checked set, and Next does not answer 0.
 	Next(ctx context.Context, want []Reserve) (first []uint32)
-	// GiveBack returns ids that Next gave and nobody will use: those after Floor of each. It says of each whether others
-	// have gone on from there: then they stay taken. It has no error: what cannot be returned stays a gap.
+	// GiveBack returns ids that Next gave and nobody will use: the Count ids after each Floor. It
+	// says of each whether others have gone on from there; then the ids stay taken. It has no
+	// error: what cannot be returned stays a gap.
 	GiveBack(ctx context.Context, unused []Reserve) (gone []bool)
 }
 
@@ -56,7 +61,7 @@ type Reserve struct {
 	Relation uint32 // the relation's id, 0 in a group
 	Count    uint32 // how many ids, at least 1
 	Floor    uint32 // the last id that the ledger gave out
-	Checked  bool   // Floor is also the largest id in the message tables, whoever wrote it
+	Checked  bool   // no id in the message tables is above Floor, whoever wrote it
 }
 
 // Batch is what one commit stores.
@@ -66,12 +71,14 @@ type Batch struct {
 	Drafts []Draft
 }
 
-// Draft is one change of a talk, not yet stored: a message, or a user's word that it has read all there is.
+// Draft is one change of a talk that is not yet stored: a message, or a read ack.
 type Draft struct {
 	Talk Talk
 	From uint32 // the sender, or the reader
 
-	Read bool // a read ack: clears From's unread of the talk. What follows is for messages only.
+	// Read: it is a read ack, which clears what From has unread of the talk. What follows is for
+	// messages only.
+	Read bool
 
 	Type    MsgType
 	Content string // the text; not used for voice
@@ -82,20 +89,20 @@ type Draft struct {
 // Stored is what became of one draft.
 type Stored struct {
 	ID      uint32 // of the message; 0 for a read ack
-	Created uint32 // of the message as stored: see BoundCreated
-	Err     error  // the draft was refused, nothing of it was stored
+	Created uint32 // the time under which the message is stored: see BoundCreated
+	Err     error  // not nil: the draft was refused, and nothing of it was stored
 }
 
 // Receipt is what an Append did.
 type Receipt struct {
 	Stored  []Stored // as the drafts of the batch
-	Changes []Change // how the counters moved, one per talk, in the order of their keys
+	Changes []Change // how the counters moved, one for each talk, in the order of their keys
 }
 
 // CommitID names a commit: random, unique for all time.
 type CommitID [16]byte
 
-// NewCommitID makes one.
+// NewCommitID makes a new id.
 func NewCommitID() (id CommitID) {
 	rand.Read(id[:]) // never fails
 	return id
@@ -104,25 +111,27 @@ func NewCommitID() (id CommitID) {
 // String is the id in hex, as it stands in the table.
 func (id CommitID) String() string { return hex.EncodeToString(id[:]) }
 
-// Commit is the record of a transaction and of what it moved that is also kept elsewhere (Redis).
+// Commit is a transaction, with how it moved what is also kept elsewhere (in Redis).
 type Commit struct {
 	ID      CommitID
 	Changes []Change
 	Devices []Device
 }
 
-// Change is how a transaction moved the counters, members and mutes of one talk. Counters elsewhere follow by it: it
-// says what the counts were and have become, and Rev tells which of two changes of a talk is the later one, so that
-// changes may be applied twice, or in another order.
+// Change is how a transaction moved the counters, members and mutes of one talk. Counters that are
+// kept elsewhere follow by it. It says what the counts were and have become, and by Rev one knows
+// which of two changes of a talk is the later one; so changes may be applied twice, or in another
+// order.
 type Change struct {
 	Talk     Talk
 	Relation uint32 // a pair's
-	// Rev counts the changes of the talk's counters, from 1. It is 0 where the records know nothing of the talk yet: then
-	// what Users have unread is cleared, and nothing else is known.
+	// Rev counts the changes of the talk's counters, from 1. It is 0 if the records know nothing of
+	// the talk yet: then what Users have unread is cleared, and nothing else is known.
 	Rev    uint32
 	LastID uint32
 	New    bool // the group was made by this transaction
-	// Before and Count are how many messages were ever sent in a group, before the transaction and after it.
+	// Before and Count are how many messages were ever sent in a group, before the transaction and
+	// after it.
 	Before  uint32
 	Count   uint32
 	Users   []Moved
@@ -133,9 +142,10 @@ type Change struct {
 // Moved is how the unread counter of one user in one talk moved.
 type Moved struct {
 	User uint32
-	// Clear: the user had read everything there was at some time in the transaction.
+	// Clear: at some moment in the transaction the user had read all that there was.
 	Clear bool
-	// Before and Unread are how many messages the user had not read, before the transaction and after it.
+	// Before and Unread are how many messages the user had not read, before the transaction and
+	// after it.
 	Before uint32
 	Unread uint32
 }
@@ -158,27 +168,28 @@ type Device struct {
 	Token  string
 }
 
-// Known is a talk that the records begin to count.
+// Known is a talk whose messages the records begin to count.
 type Known struct {
 	Talk    Talk
 	Members []uint32 // of a group
 }
 
-// Counted is what was counted of a talk elsewhere before the records did.
+// Counted is what was counted of a talk elsewhere before the records began to.
 type Counted struct {
-	Rev              uint32            // after which the records' revisions are to begin
-	UnreadA, UnreadB uint32            // of a pair, how many messages each user had not read
-	Count            uint32            // of a group, how many messages were ever sent
-	Levels           map[uint32]uint32 // of those, how many members have seen
-	Mutes            map[uint32]uint32 // members' mute values
+	Rev              uint32            // the records' revisions are to begin after it
+	UnreadA, UnreadB uint32            // of a pair: how many messages each user had not read
+	Count            uint32            // of a group: how many messages were ever sent
+	Levels           map[uint32]uint32 // of a group: how many of those each member has seen
+	Mutes            map[uint32]uint32 // of a group: the members' mute values
 }
 
-// maxAhead is how far a client's clock may run before ours, in seconds.
+// maxAhead is how many seconds a client's clock may be ahead of ours.
 const maxAhead = 5 * 60
 
-// BoundCreated is the time a message is stored under: the client's, at most five minutes ahead of now, never below
-// the talk's last message nor, in a group, the latest join. So paging by id and sorting by time agree, and no member
-// misses a message because a message server's clock is behind. All are Unix seconds.
+// BoundCreated is the time under which a message is stored: the client's, but at most five minutes
+// ahead of now, and never before the talk's last message or, in a group, before the latest join. So
+// pages by id and lists sorted by time agree, and no member misses a message because the clock of a
+// message server is behind. All are Unix seconds.
 func BoundCreated(client, now, last, join uint32) uint32 {
 	return max(min(client, now+maxAhead), last, join)
 }

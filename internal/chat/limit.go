@@ -9,14 +9,14 @@ import (
 // limitKey is the key of a context's limit.
 type limitKey struct{}
 
-// WithLimit returns a context whose lists may take that many bytes in an answer: memory for so many
-// was set aside. Like a deadline, the limit goes with a request through everything that serves it.
-// Without one a list may have any length.
+// WithLimit returns a context with a limit: a list that is read with it may take so many bytes in
+// an answer, as memory for so many was reserved. Like a deadline, the limit goes with a request
+// through all that serves it. Without a limit a list may have any length.
 func WithLimit(ctx context.Context, bytes int) context.Context {
 	return context.WithValue(ctx, limitKey{}, bytes)
 }
 
-// LimitOf is the limit of a context, NoBound without one.
+// LimitOf is the limit of a context in bytes, NoBound without one.
 func LimitOf(ctx context.Context) int {
 	if limit, ok := ctx.Value(limitKey{}).(int); ok {
 		return limit
@@ -27,31 +27,32 @@ func LimitOf(ctx context.Context) int {
 // NoBound is the limit of a list that may have any length.
 const NoBound = math.MaxInt
 
-// PageLimit is how many bytes a page may have: MaxAnswer, or less where the limit is less.
+// PageLimit is how many bytes a page may have: MaxAnswer, or the context's limit if that is less.
 func PageLimit(ctx context.Context) int { return min(LimitOf(ctx), MaxAnswer) }
 
-// TooLongError says that a list exceeds the limit of its request. Nothing of it is returned, as
-// nobody can ask for the rest of a list: whoever asked reserves more memory and asks again.
+// TooLongError says that a list exceeds the limit of its request. Nothing of the list is returned,
+// as nobody can ask for the rest of a list: whoever asked reserves more memory and asks again.
 type TooLongError struct {
 	List  string // what it lists, such as "users"
 	Bytes int    // about how many it takes in an answer, rather more than fewer
-	Limit int    // how many it may
+	Limit int    // how many it may take
 }
 
 func (e *TooLongError) Error() string {
-	return fmt.Sprintf("the list of %s takes %d bytes, and there is room for %d", e.List, e.Bytes, e.Limit)
+	return fmt.Sprintf("the list of %s takes %d bytes, %d are reserved", e.List, e.Bytes, e.Limit)
 }
 
-// Measure adds up what the items of a list take in an answer.
+// Measure adds up how many bytes the items of a list take in an answer.
 type Measure struct{ TooLongError }
 
-// NewMeasure begins with an empty list, with the limit of ctx.
+// NewMeasure begins an empty list, with the limit of ctx.
 func NewMeasure(ctx context.Context, list string) *Measure {
 	return &Measure{TooLongError{List: list, Limit: LimitOf(ctx)}}
 }
 
-// Add counts an item of so many bytes. It reports whether the list still fits. If it does not, it
-// need not be kept any more, but is to be added up to its end.
+// Add counts an item of so many bytes. It reports whether the list still fits. If it does not, the
+// items need not be kept any more, but all are to be added, so that the error says how long the
+// list is.
 func (m *Measure) Add(bytes int) (fits bool) {
 	m.Bytes += bytes
 	return m.Bytes <= m.Limit

@@ -14,7 +14,8 @@ import (
 func (w *world) account(id int, name, password string, status any) {
 	w.Helper()
 	salt := fmt.Sprint(id % 10000)
-	w.user(id, map[string]any{"name": name, "salt": salt, "password": chat.HashPassword(password, salt), "status": status})
+	w.user(id, map[string]any{"name": name, "salt": salt,
+		"password": chat.HashPassword(password, salt), "status": status})
 }
 
 // login says what a login gives: the user's id, "wrong", "locked" or "failed".
@@ -33,7 +34,9 @@ func (w *world) login(name, password string) string {
 }
 
 func TestStoredPasswordsAreMD5OfPasswordAndSalt(t *testing.T) {
-	wantSame(t, "as in the suite's seed", chat.HashPassword(chat.ClientHash("alice-secret"), "1a2b"), "be1a5e2aed4bd0be487f49b71fa4c7de")
+	wantSame(t, "as in the suite's seed",
+		chat.HashPassword(chat.ClientHash("alice-secret"), "1a2b"),
+		"be1a5e2aed4bd0be487f49b71fa4c7de")
 }
 
 func TestAUserLogsInByExactNameAndPassword(t *testing.T) {
@@ -64,19 +67,23 @@ func TestAUserLogsInByExactNameAndPassword(t *testing.T) {
 			{"nobody", "secret", "wrong"},
 			{repeat("名", 33), "long", "wrong"},
 		} {
-			wantSame(w, fmt.Sprintf("%q with %q", test.name, test.password), w.login(test.name, test.password), test.want)
+			wantSame(w, fmt.Sprintf("%q with %q", test.name, test.password),
+				w.login(test.name, test.password), test.want)
 		}
 	})
 }
 
 func TestALoginTellsWhoLoggedIn(t *testing.T) {
 	rule(t, func(w *world) {
-		w.user(7, map[string]any{"name": "grace", "nick": "Grace", "sex": 2, "domain": "grace", "phone": "138", "email": "g@example.com", "avatar": "a.png",
-			"departId": 3, "sign_info": "hi", "updated": 99, "salt": "1a2b", "password": chat.HashPassword("secret", "1a2b")})
+		w.user(7, map[string]any{"name": "grace", "nick": "Grace", "sex": 2, "domain": "grace",
+			"phone": "138", "email": "g@example.com", "avatar": "a.png",
+			"departId": 3, "sign_info": "hi", "updated": 99, "salt": "1a2b",
+			"password": chat.HashPassword("secret", "1a2b")})
 		user, err := w.svc.Login(w.ctx, "grace", "secret")
 		w.must(err)
 		user.Password, user.Salt = "", ""
-		wantSame(w, "user", user, chat.User{ID: 7, Name: "grace", Nick: "Grace", Sex: 2, Domain: "grace", Phone: "138", Email: "g@example.com",
+		wantSame(w, "user", user, chat.User{ID: 7, Name: "grace", Nick: "Grace", Sex: 2,
+			Domain: "grace", Phone: "138", Email: "g@example.com",
 			Avatar: "a.png", Department: 3, Signature: "hi", Updated: 99})
 	})
 }
@@ -88,7 +95,8 @@ func TestOfSeveralUsersOfANameTheLargestIDInServiceLogsIn(t *testing.T) {
 		w.account(3, "bob", "third", 0)
 		w.account(9, "bob", "ninth", 3)
 		w.account(10, "bob ", "padded", 0)
-		for password, want := range map[string]string{"fifth": "5", "first": "wrong", "third": "wrong", "ninth": "wrong", "padded": "wrong"} {
+		for password, want := range map[string]string{"fifth": "5", "first": "wrong",
+			"third": "wrong", "ninth": "wrong", "padded": "wrong"} {
 			wantSame(w, password, w.login("bob", password), want)
 		}
 	})
@@ -98,7 +106,8 @@ func TestOnlyUsersInServiceLogIn(t *testing.T) {
 	rule(t, func(w *world) {
 		for _, status := range []int{1, 2, 3, 4, 255} {
 			w.account(status, fmt.Sprint("user", status), "secret", status)
-			wantSame(w, fmt.Sprint("status ", status), w.login(fmt.Sprint("user", status), "secret"), "wrong")
+			wantSame(w, fmt.Sprint("status ", status),
+				w.login(fmt.Sprint("user", status), "secret"), "wrong")
 		}
 	})
 }

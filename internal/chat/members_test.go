@@ -51,23 +51,27 @@ func TestWhoMayChangeTheMembersOfAGroup(t *testing.T) {
 		{chat.TemporaryGroup, stranger, true, false},
 		{chat.TemporaryGroup, server, true, true},
 	} {
-		t.Run(fmt.Sprintf("type %d by %d remove %t", test.group, test.by, test.remove), func(t *testing.T) {
-			rule(t, func(w *world) {
-				// The creator is no member: it is not that which gives the right.
-				g, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{Creator: creator, Type: test.group, Name: "x", Members: []uint32{2, 3}})
-				w.must(err)
-				c := chat.MemberChange{By: test.by, Group: g, Remove: test.remove, Users: []uint32{5}}
-				want := "[5] -> [2 3 5]"
-				if test.remove {
-					want = "[5] -> [2 3]"
-				}
-				if test.want {
-					wantSame(w, "the change", w.change(c), want)
-					return
-				}
-				w.leavesNoTrace(func() { wantSame(w, "the change", w.change(c), "refused") })
+		t.Run(fmt.Sprintf("type %d by %d remove %t", test.group, test.by, test.remove),
+			func(t *testing.T) {
+				rule(t, func(w *world) {
+					// The creator is no member: it is not that which gives the right.
+					g, _, err := w.svc.CreateGroup(w.ctx,
+						chat.NewGroup{Creator: creator, Type: test.group, Name: "x",
+							Members: []uint32{2, 3}})
+					w.must(err)
+					c := chat.MemberChange{By: test.by, Group: g, Remove: test.remove,
+						Users: []uint32{5}}
+					want := "[5] -> [2 3 5]"
+					if test.remove {
+						want = "[5] -> [2 3]"
+					}
+					if test.want {
+						wantSame(w, "the change", w.change(c), want)
+						return
+					}
+					w.leavesNoTrace(func() { wantSame(w, "the change", w.change(c), "refused") })
+				})
 			})
-		})
 	}
 }
 
@@ -75,10 +79,13 @@ func TestAddingIgnoresThoseWhoAreMembers(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		w.advance(seconds(10))
-		wantSame(w, "adding", w.change(chat.MemberChange{By: 1, Group: g, Users: []uint32{100, 2, 10, 100, 1, 9}}), "[9 10 100] -> [1 10 100 2 9]")
+		wantSame(w, "adding", w.change(chat.MemberChange{By: 1, Group: g,
+			Users: []uint32{100, 2, 10, 100, 1, 9}}), "[9 10 100] -> [1 10 100 2 9]")
 		wantSame(w, "version and userCnt", w.version(g), "2 5")
-		w.wantRows("SELECT userId,status,created,updated FROM IMGroupMember WHERE userId IN (2,9) ORDER BY userId",
-			fmt.Sprintf("2 0 %d %d", w.later(-10), w.later(-10)), fmt.Sprintf("9 0 %d %d", w.now(), w.now()))
+		w.wantRows("SELECT userId,status,created,updated FROM IMGroupMember WHERE userId IN "+
+			"(2,9) ORDER BY userId",
+			fmt.Sprintf("2 0 %d %d", w.later(-10), w.later(-10)),
+			fmt.Sprintf("9 0 %d %d", w.now(), w.now()))
 		w.wantRows("SELECT updated FROM IMGroup", fmt.Sprint(w.later(-10)))
 		wantSame(w, "sessions", w.count("SELECT COUNT(*) FROM IMRecentSession"), 0)
 	})
@@ -90,7 +97,8 @@ func TestAddingNobodyNewChangesNothing(t *testing.T) {
 		w.saysIn(g, 1, "x")
 		w.leavesNoTrace(func() {
 			for _, users := range [][]uint32{{2, 1}, {2, 2}, {}, nil} {
-				wantSame(w, fmt.Sprint("adding ", users), w.change(chat.MemberChange{By: 1, Group: g, Users: users}), "refused")
+				wantSame(w, fmt.Sprint("adding ", users),
+					w.change(chat.MemberChange{By: 1, Group: g, Users: users}), "refused")
 			}
 		})
 	})
@@ -101,10 +109,12 @@ func TestWhoComesBackHasTheOldRow(t *testing.T) {
 		g := w.group(1, 2)
 		w.advance(seconds(10))
 		w.leaves(g, 2)
-		w.wantRows("SELECT id,userId,status,created,updated FROM IMGroupMember WHERE userId=2", fmt.Sprintf("2 2 1 %d %d", w.later(-10), w.later(-10)))
+		w.wantRows("SELECT id,userId,status,created,updated FROM IMGroupMember WHERE userId=2",
+			fmt.Sprintf("2 2 1 %d %d", w.later(-10), w.later(-10)))
 		w.advance(seconds(10))
 		w.joins(g, 2)
-		w.wantRows("SELECT id,userId,status,created,updated FROM IMGroupMember WHERE userId=2", fmt.Sprintf("2 2 0 %d %d", w.later(-20), w.now()))
+		w.wantRows("SELECT id,userId,status,created,updated FROM IMGroupMember WHERE userId=2",
+			fmt.Sprintf("2 2 0 %d %d", w.later(-20), w.now()))
 		wantSame(w, "version and userCnt", w.version(g), "3 2")
 	})
 }
@@ -113,12 +123,16 @@ func TestRemovingAnswersAllWhoWereNamed(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2, 3, 10)
 		w.advance(seconds(10))
-		wantSame(w, "removing", w.change(chat.MemberChange{By: 1, Group: g, Remove: true, Users: []uint32{77, 3, 3, 2}}), "[2 3 77] -> [1 10]")
+		wantSame(w, "removing", w.change(chat.MemberChange{By: 1, Group: g, Remove: true,
+			Users: []uint32{77, 3, 3, 2}}), "[2 3 77] -> [1 10]")
 		wantSame(w, "version and userCnt", w.version(g), "2 2")
 		then := w.later(-10)
 		w.wantRows("SELECT userId,status,created,updated FROM IMGroupMember ORDER BY userId",
-			fmt.Sprintf("1 0 %d %d", then, then), fmt.Sprintf("2 1 %d %d", then, then), fmt.Sprintf("3 1 %d %d", then, then), fmt.Sprintf("10 0 %d %d", then, then))
-		wantSame(w, "removing again", w.change(chat.MemberChange{By: 1, Group: g, Remove: true, Users: []uint32{2}}), "[2] -> [1 10]")
+			fmt.Sprintf("1 0 %d %d", then, then), fmt.Sprintf("2 1 %d %d", then, then),
+			fmt.Sprintf("3 1 %d %d", then, then), fmt.Sprintf("10 0 %d %d", then, then))
+		wantSame(w, "removing again",
+			w.change(chat.MemberChange{By: 1, Group: g, Remove: true, Users: []uint32{2}}),
+			"[2] -> [1 10]")
 		wantSame(w, "version and userCnt", w.version(g), "3 2")
 	})
 }
@@ -126,16 +140,20 @@ func TestRemovingAnswersAllWhoWereNamed(t *testing.T) {
 func TestRemovingNobodyRaisesTheVersion(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
-		wantSame(w, "removing", w.change(chat.MemberChange{By: 1, Group: g, Remove: true}), "[] -> []")
+		wantSame(w, "removing", w.change(chat.MemberChange{By: 1, Group: g, Remove: true}),
+			"[] -> []")
 		wantSame(w, "version and userCnt", w.version(g), "2 2")
-		wantSame(w, "by somebody else", w.change(chat.MemberChange{By: 2, Group: g, Remove: true}), "refused")
+		wantSame(w, "by somebody else", w.change(chat.MemberChange{By: 2, Group: g, Remove: true}),
+			"refused")
 	})
 }
 
 func TestAddingAndRemovingSetTheLevelToTheCount(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2, 3)
-		levels := func() []string { return w.rows("SELECT userId,level FROM IMProxyLevel ORDER BY userId") }
+		levels := func() []string {
+			return w.rows("SELECT userId,level FROM IMProxyLevel ORDER BY userId")
+		}
 		w.joins(g, 4)
 		w.leaves(g, 3)
 		wantSame(w, "without a count", levels(), nil)
@@ -159,8 +177,10 @@ func TestRemovingTakesTheGroupOffTheirLists(t *testing.T) {
 		sent := w.now()
 		w.advance(seconds(10))
 		w.leaves(g, 2, 3)
-		w.wantRows("SELECT userId,type,status,updated FROM IMRecentSession ORDER BY userId,type", fmt.Sprintf("1 1 0 %d", sent),
-			fmt.Sprintf("1 2 0 %d", sent), fmt.Sprintf("2 1 0 %d", sent), fmt.Sprintf("2 2 1 %d", w.now()), fmt.Sprintf("3 2 1 %d", sent))
+		w.wantRows("SELECT userId,type,status,updated FROM IMRecentSession ORDER BY userId,type",
+			fmt.Sprintf("1 1 0 %d", sent),
+			fmt.Sprintf("1 2 0 %d", sent), fmt.Sprintf("2 1 0 %d", sent),
+			fmt.Sprintf("2 2 1 %d", w.now()), fmt.Sprintf("3 2 1 %d", sent))
 		wantSame(w, "sessions of 2", w.recent(2, 0), "1")
 	})
 }
@@ -169,11 +189,14 @@ func TestAGroupIsUnknownAfterItsLastMemberLeft(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		w.saysIn(g, 1, "x")
-		wantSame(w, "all leave", w.change(chat.MemberChange{Group: g, Remove: true, Users: []uint32{1, 2}}), "[1 2] -> []")
+		wantSame(w, "all leave", w.change(chat.MemberChange{Group: g, Remove: true,
+			Users: []uint32{1, 2}}), "[1 2] -> []")
 		wantSame(w, "version and userCnt", w.version(g), "2 0")
 		w.leavesNoTrace(func() {
-			wantSame(w, "adding", w.change(chat.MemberChange{Group: g, Users: []uint32{3}}), "no group")
-			wantSame(w, "removing", w.change(chat.MemberChange{Group: g, Remove: true, Users: []uint32{1}}), "no group")
+			wantSame(w, "adding", w.change(chat.MemberChange{Group: g, Users: []uint32{3}}),
+				"no group")
+			wantSame(w, "removing", w.change(chat.MemberChange{Group: g, Remove: true,
+				Users: []uint32{1}}), "no group")
 			wantSame(w, "info", w.infos(chat.GroupVersion{ID: g}), nil)
 			wantSame(w, "mutes", w.mutes(g, 1), "no group")
 			_, err := w.send(w.groupText(1, g, "x"))
@@ -187,7 +210,8 @@ func TestAnUnknownGroupHasNoMembersToChange(t *testing.T) {
 		w.leavesNoTrace(func() {
 			for _, by := range []uint32{0, 1} {
 				for _, remove := range []bool{true, false} {
-					wantSame(w, "the change", w.change(chat.MemberChange{By: by, Group: 7, Remove: remove, Users: []uint32{1}}), "no group")
+					wantSame(w, "the change", w.change(chat.MemberChange{By: by, Group: 7,
+						Remove: remove, Users: []uint32{1}}), "no group")
 				}
 			}
 		})
@@ -217,15 +241,21 @@ func TestManyMembersAreAddedAndRemovedAtOnce(t *testing.T) {
 func TestDuplicateMemberRowsAreOneMember(t *testing.T) {
 	rule(t, func(w *world) {
 		w.oldGroup(5, 1, 1, 1, 2, 2)
-		w.insert("IMGroupMember", map[string]any{"groupId": 5, "userId": 3, "status": 1, "created": 1, "updated": 1})
-		w.insert("IMGroupMember", map[string]any{"groupId": 5, "userId": 3, "status": 0, "created": 1, "updated": 2})
-		w.insert("IMGroupMember", map[string]any{"groupId": 5, "userId": 4, "status": 0, "created": 1, "updated": 2})
-		w.insert("IMGroupMember", map[string]any{"groupId": 5, "userId": 4, "status": 1, "created": 1, "updated": 1})
+		w.insert("IMGroupMember", map[string]any{"groupId": 5, "userId": 3, "status": 1,
+			"created": 1, "updated": 1})
+		w.insert("IMGroupMember", map[string]any{"groupId": 5, "userId": 3, "status": 0,
+			"created": 1, "updated": 2})
+		w.insert("IMGroupMember", map[string]any{"groupId": 5, "userId": 4, "status": 0,
+			"created": 1, "updated": 2})
+		w.insert("IMGroupMember", map[string]any{"groupId": 5, "userId": 4, "status": 1,
+			"created": 1, "updated": 1})
 		wantSame(w, "info", w.infos(chat.GroupVersion{ID: 5}), []string{"5 v1: [1 2 3 4]"})
 		w.saysIn(5, 4, "x")
 		wantSame(w, "of 2", w.unread(2), "g5=1")
-		wantSame(w, "adding", w.change(chat.MemberChange{By: 1, Group: 5, Users: []uint32{2, 3, 4}}), "refused")
-		wantSame(w, "removing", w.change(chat.MemberChange{By: 1, Group: 5, Remove: true, Users: []uint32{2, 3}}), "[2 3] -> [1 4]")
+		wantSame(w, "adding", w.change(chat.MemberChange{By: 1, Group: 5,
+			Users: []uint32{2, 3, 4}}), "refused")
+		wantSame(w, "removing", w.change(chat.MemberChange{By: 1, Group: 5, Remove: true,
+			Users: []uint32{2, 3}}), "[2 3] -> [1 4]")
 		wantSame(w, "info", w.infos(chat.GroupVersion{ID: 5}), []string{"5 v2: [1 4]"})
 		w.leaves(5, 4)
 		w.joins(5, 4)

@@ -7,13 +7,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// relationUsed finds out which relation the service uses for 1 and 2: reads must agree with what a message does.
+// relationUsed finds out which relation the service uses for 1 and 2: reads must agree with what a
+// message does.
 func (w *world) relationUsed() int {
 	w.Helper()
 	pair := chat.PairTalk(1, 2)
 	for _, id := range []int{1, 2, 3, 4} {
 		if w.count("SELECT COUNT(*) FROM IMRelationShip WHERE id=?", id) > 0 {
-			w.oldMessage(oldMessage{relation: id, from: 1, to: 2, id: 7, created: 10, content: fmt.Sprint("relation ", id)})
+			w.oldMessage(oldMessage{relation: id, from: 1, to: 2, id: 7, created: 10,
+				content: fmt.Sprint("relation ", id)})
 		}
 	}
 	read := brief(w.all(2, pair))
@@ -21,8 +23,11 @@ func (w *world) relationUsed() int {
 		wantSame(w, "what is read of a pair that was removed", read, "")
 	}
 	w.says(2, 1, "new")
-	used := w.count(`SELECT relateId FROM (SELECT relateId,content FROM IMMessage_1 UNION ALL SELECT relateId,content FROM IMMessage_2
- UNION ALL SELECT relateId,content FROM IMMessage_3 UNION ALL SELECT relateId,content FROM IMMessage_4) x WHERE content='new'`)
+	used := w.count(`SELECT relateId FROM (
+		SELECT relateId,content FROM IMMessage_1 UNION ALL SELECT relateId,content FROM IMMessage_2
+		UNION ALL SELECT relateId,content FROM IMMessage_3
+		UNION ALL SELECT relateId,content FROM IMMessage_4
+	) x WHERE content='new'`)
 	if read != "" {
 		wantSame(w, "what was read before", read, fmt.Sprint("7:relation ", used))
 	}
@@ -39,9 +44,10 @@ func TestOfDuplicateRelationsOneIsUsed(t *testing.T) {
 		relations []relation // ids 1, 2, …
 		want      int
 	}{
-		"the latest updated":                       {[]relation{{0, 100}, {0, 300}, {0, 200}}, 2},
-		"of equally late ones the greatest id":     {[]relation{{0, 100}, {0, 100}, {0, 50}}, 2},
-		"status 0 before later ones of status 1":   {[]relation{{0, 100}, {1, 300}, {0, 200}, {1, 400}}, 3},
+		"the latest updated":                   {[]relation{{0, 100}, {0, 300}, {0, 200}}, 2},
+		"of equally late ones the greatest id": {[]relation{{0, 100}, {0, 100}, {0, 50}}, 2},
+		"status 0 before later ones of status 1": {[]relation{{0, 100}, {1, 300}, {0, 200},
+			{1, 400}}, 3},
 		"status 0 before greater ids of status 1":  {[]relation{{0, 100}, {1, 100}, {1, 100}}, 1},
 		"NULL is status 0":                         {[]relation{{1, 300}, {nil, 100}}, 2},
 		"the only one of status 1":                 {[]relation{{1, 100}}, 1},
@@ -55,8 +61,10 @@ func TestOfDuplicateRelationsOneIsUsed(t *testing.T) {
 					w.oldRelation(i+1, 1, 2, r.status, r.updated)
 				}
 				wantSame(w, "relation used", w.relationUsed(), test.want)
-				wantSame(w, "relations", w.count("SELECT COUNT(*) FROM IMRelationShip"), len(test.relations))
-				wantSame(w, "its status", w.count("SELECT COALESCE(status,0) FROM IMRelationShip WHERE id=?", test.want), 0)
+				wantSame(w, "relations", w.count("SELECT COUNT(*) FROM IMRelationShip"),
+					len(test.relations))
+				wantSame(w, "its status", w.count("SELECT COALESCE(status,0) FROM IMRelationShip "+
+					"WHERE id=?", test.want), 0)
 			})
 		})
 	}
@@ -82,10 +90,15 @@ func TestOfDuplicateSessionsOneIsUsed(t *testing.T) {
 				}
 				w.says(2, 1, "x")
 				w.saysIn(5, 1, "x")
-				moved := "SELECT id,COALESCE(status,0) FROM IMRecentSession WHERE userId=1 AND updated>50 ORDER BY id"
-				w.wantRows(moved, fmt.Sprintf("%d 0", test.want), fmt.Sprintf("%d 0", test.want+100))
-				wantSame(w, "sessions of 1", w.count("SELECT COUNT(*) FROM IMRecentSession WHERE userId=1"), 2*len(test.statuses))
-				wantSame(w, "sessions of 2", w.count("SELECT COUNT(*) FROM IMRecentSession WHERE userId=2"), 1)
+				moved := "SELECT id,COALESCE(status,0) FROM IMRecentSession WHERE userId=1 AND " +
+					"updated>50 ORDER BY id"
+				w.wantRows(moved, fmt.Sprintf("%d 0", test.want),
+					fmt.Sprintf("%d 0", test.want+100))
+				wantSame(w, "sessions of 1",
+					w.count("SELECT COUNT(*) FROM IMRecentSession WHERE userId=1"),
+					2*len(test.statuses))
+				wantSame(w, "sessions of 2",
+					w.count("SELECT COUNT(*) FROM IMRecentSession WHERE userId=2"), 1)
 			})
 		})
 	}
@@ -115,10 +128,12 @@ func TestIDsGoOnAboveTheLargestInTheTables(t *testing.T) {
 			rule(t, func(w *world) {
 				w.oldRelation(9, 1, 2, 0, 1)
 				w.oldRelation(1, 1, 3, 0, 1) // of the same table
-				w.oldMessage(oldMessage{relation: 1, from: 1, to: 3, id: 5000, created: 1, content: "x"})
+				w.oldMessage(oldMessage{relation: 1, from: 1, to: 3, id: 5000, created: 1,
+					content: "x"})
 				w.oldGroup(4, 1, 1, 1, 2)
 				for _, r := range test.rows {
-					w.oldMessage(oldMessage{relation: 9, from: 1, to: 2, id: r.id, created: 10, status: r.status, content: "x"})
+					w.oldMessage(oldMessage{relation: 9, from: 1, to: 2, id: r.id, created: 10,
+						status: r.status, content: "x"})
 					w.oldGroupMessage(4, 1, r.id, 10, r.status, "x")
 				}
 				wantSame(w, "the pair's next id", w.stored(w.pairText(2, 1, "x")), test.want)
@@ -131,13 +146,15 @@ func TestIDsGoOnAboveTheLargestInTheTables(t *testing.T) {
 func TestTimesGoOnFromTheLastInTheTables(t *testing.T) {
 	rule(t, func(w *world) {
 		w.oldRelation(1, 1, 2, 0, 1)
-		w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: 1, created: int(w.later(100)), content: "ahead"})
+		w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: 1, created: int(w.later(100)),
+			content: "ahead"})
 		w.oldGroup(4, 1, 1, 1, 2)
 		w.oldGroupMessage(4, 1, 1, int(w.later(200)), 0, "ahead")
 		w.says(1, 2, "x")
 		w.saysIn(4, 1, "x")
 		wantSame(w, "times of the pair", w.storedTimes(), []int{100, 100})
-		w.wantRows("SELECT created FROM IMGroupMessage_4 ORDER BY id", fmt.Sprint(w.later(200)), fmt.Sprint(w.later(200)))
+		w.wantRows("SELECT created FROM IMGroupMessage_4 ORDER BY id", fmt.Sprint(w.later(200)),
+			fmt.Sprint(w.later(200)))
 	})
 }
 
@@ -145,7 +162,8 @@ func TestAnOldTalkIsReadBeforeAnythingIsSentInIt(t *testing.T) {
 	rule(t, func(w *world) {
 		w.oldRelation(1, 1, 2, 0, 1)
 		for i := range 5 {
-			w.oldMessage(oldMessage{relation: 1, from: 1 + i%2, to: 2 - i%2, id: int64(i + 1), created: 100 + i, content: fmt.Sprint("m", i+1)})
+			w.oldMessage(oldMessage{relation: 1, from: 1 + i%2, to: 2 - i%2, id: int64(i + 1),
+				created: 100 + i, content: fmt.Sprint("m", i+1)})
 		}
 		w.oldGroup(4, 1, 100, 1, 2)
 		w.oldGroupMessage(4, 2, 1, 99, 0, "before they joined")
@@ -160,7 +178,8 @@ func TestAnOldTalkIsReadBeforeAnythingIsSentInIt(t *testing.T) {
 			byID, err := w.svc.MessagesByID(w.ctx, 1, pair, []uint32{2, 5})
 			w.must(err)
 			wantSame(w, "by id", brief(byID), "5:m5 2:m2")
-			for talk, want := range map[chat.Talk]uint32{pair: 5, group: 2, chat.PairTalk(1, 9): 0} {
+			for talk, want := range map[chat.Talk]uint32{pair: 5, group: 2,
+				chat.PairTalk(1, 9): 0} {
 				id, err := w.svc.LatestID(w.ctx, talk)
 				w.must(err)
 				wantSame(w, fmt.Sprint("latest id of ", talk), id, want)
@@ -180,9 +199,13 @@ func TestNULLsAreEmptyOrZero(t *testing.T) {
 		w.oldSession(1, 1, 2, 1, nil, 5)
 		w.oldSession(2, 1, 3, nil, nil, 6) // of no type
 		w.user(1, map[string]any{"avatar": nil, "status": nil})
-		w.insert("IMTransmitFile", map[string]any{"fromId": 1, "toId": 2, "fileName": nil, "taskId": nil, "size": 3, "status": 0, "created": 1, "updated": 1})
-		w.insert("IMAudio", map[string]any{"id": 1, "fromId": 1, "toId": 2, "path": nil, "size": 3, "duration": 1, "created": 1})
-		w.insert("IMMessage_1", map[string]any{"relateId": 1, "fromId": 1, "toId": 2, "msgId": 2, "content": "1", "type": 2, "status": 0, "created": 2, "updated": 2})
+		w.insert("IMTransmitFile",
+			map[string]any{"fromId": 1, "toId": 2, "fileName": nil, "taskId": nil, "size": 3,
+				"status": 0, "created": 1, "updated": 1})
+		w.insert("IMAudio", map[string]any{"id": 1, "fromId": 1, "toId": 2, "path": nil, "size": 3,
+			"duration": 1, "created": 1})
+		w.insert("IMMessage_1", map[string]any{"relateId": 1, "fromId": 1, "toId": 2, "msgId": 2,
+			"content": "1", "type": 2, "status": 0, "created": 2, "updated": 2})
 		wantSame(w, "messages", brief(w.all(1, chat.PairTalk(1, 2))), "2:"+voiceData(1, "")+" 1:")
 		wantSame(w, "sessions", w.recent(1, 0), "2")
 		users, err := w.svc.Users(w.ctx, []uint32{1})

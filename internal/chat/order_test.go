@@ -58,7 +58,8 @@ func TestTalksSentSideBySideKeepTheirOrder(t *testing.T) {
 					w.svc.Send(w.ctx, m, func(id uint32, err error) {
 						defer done.Done()
 						if err != nil || id != next {
-							t.Errorf("talk %d: message %d has id %d (want %d), error %v", talk, i, id, next, err)
+							t.Errorf("talk %d: message %d has id %d (want %d), error %v", talk, i,
+								id, next, err)
 						}
 						next++
 					})
@@ -77,7 +78,8 @@ func TestFirstMessagesAtOnceMakeOneRelationAndTwoSessionsPerPair(t *testing.T) {
 		for range senders {
 			for p := range uint32(pairs) {
 				done.Go(func() {
-					answers := []<-chan answer{w.submit(w.pairText(1+p, 101+p, "x")), w.submit(w.pairText(101+p, 1+p, "x"))}
+					answers := []<-chan answer{w.submit(w.pairText(1+p, 101+p, "x")),
+						w.submit(w.pairText(101+p, 1+p, "x"))}
 					for _, a := range answers {
 						if a := <-a; a.err != nil {
 							t.Error(a.err)
@@ -109,11 +111,13 @@ func TestNewPairsOfABatchAreNumberedInTheOrderSent(t *testing.T) {
 			for i := range uint32(70) { // more than one statement inserts
 				w.submit(w.pairText(500-i, 600, "x"))
 				w.submit(w.pairText(600, 500-i, "x"))
-				want = append(want, fmt.Sprintf("%d %d 600", i+2, 500-i)) // 1 is the pair that held the rest up
+				// 1 is the pair that held the rest up
+				want = append(want, fmt.Sprintf("%d %d 600", i+2, 500-i))
 			}
 		})
 		w.says(901, 902, "after all these")
-		wantSame(w, "relations", w.rows("SELECT id,smallId,bigId FROM IMRelationShip WHERE id>1 ORDER BY id"), want)
+		wantSame(w, "relations", w.rows("SELECT id,smallId,bigId FROM IMRelationShip WHERE id>1 "+
+			"ORDER BY id"), want)
 	})
 }
 
@@ -124,7 +128,8 @@ func TestMemberChangesAndSendsOfAGroupTakeEffectInTheOrderAsked(t *testing.T) {
 		change := func(remove bool) {
 			w.svc.Ordered(w.ctx, lane, func(err error) {
 				if err == nil {
-					_, _, err = w.svc.ChangeMembers(w.ctx, chat.MemberChange{Group: g, Remove: remove, Users: []uint32{3}})
+					_, _, err = w.svc.ChangeMembers(w.ctx,
+						chat.MemberChange{Group: g, Remove: remove, Users: []uint32{3}})
 				}
 				if err != nil {
 					t.Error(err)
@@ -169,7 +174,10 @@ func TestChangesOfALaneRunOneAfterTheOther(t *testing.T) {
 func TestLanesDoNotWaitForEachOther(t *testing.T) {
 	rule(t, func(w *world) {
 		hold, held := make(chan struct{}), make(chan struct{})
-		for _, lane := range []chat.Lane{chat.UserLane(1), chat.TalkLane(chat.PairTalk(1, 2)), chat.FilesLane(1), chat.LoginLane("1")} {
+		for _, lane := range []chat.Lane{
+			chat.UserLane(1), chat.TalkLane(chat.PairTalk(1,
+				2)), chat.FilesLane(1), chat.LoginLane("1"),
+		} {
 			w.svc.Ordered(w.ctx, lane, func(error) {
 				held <- struct{}{}
 				<-hold
@@ -201,7 +209,9 @@ func TestAMessageWhoseDeadlinePassedInTheQueueIsNotStored(t *testing.T) {
 		ctx, cancel := context.WithCancel(w.ctx)
 		told := make(chan answer, 1)
 		before := w.submit(w.pairText(1, 2, "before"))
-		w.svc.Send(ctx, w.pairText(1, 2, "late"), func(id uint32, err error) { told <- answer{id, err} })
+		w.svc.Send(ctx, w.pairText(1, 2, "late"), func(id uint32, err error) {
+			told <- answer{id, err}
+		})
 		after := w.submit(w.pairText(1, 2, "after"))
 		cancel()
 		release()
@@ -217,9 +227,9 @@ func TestAFullQueueHoldsSendersUntilTheirDeadline(t *testing.T) {
 		var l ledger
 		w := start(t, e, l.wrap)
 		release := l.hold(w)
-		const room = 8192
-		done := make(chan struct{}, room)
-		for i := range uint32(room - 1) { // the one held up has a place too
+		const limit = 8192
+		done := make(chan struct{}, limit)
+		for i := range uint32(limit - 1) { // the one held up counts, too
 			w.svc.Send(w.ctx, w.pairText(1+i%50, 100, "x"), func(_ uint32, err error) {
 				if err != nil {
 					t.Error(err)
@@ -229,16 +239,18 @@ func TestAFullQueueHoldsSendersUntilTheirDeadline(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(w.ctx)
 		message, change := make(chan error, 1), make(chan error, 1)
-		go w.svc.Send(ctx, w.pairText(1, 100, "no room"), func(_ uint32, err error) { message <- err })
+		go w.svc.Send(ctx, w.pairText(1, 100, "one too many"), func(_ uint32, err error) {
+			message <- err
+		})
 		go w.svc.Ordered(ctx, chat.UserLane(7), func(err error) { change <- err })
 		cancel()
 		wantKind(w, await(w, change), chat.Unavailable)
 		release()
 		wantKind(w, await(w, message), chat.Unavailable)
-		for range room - 1 {
+		for range limit - 1 {
 			await(w, done)
 		}
-		wantSame(w, "messages to 100", w.unreadTotal(100), room-1)
+		wantSame(w, "messages to 100", w.unreadTotal(100), limit-1)
 	})
 }
 
@@ -264,7 +276,7 @@ func TestReadsGoOnWhileChangesWaitForTheDatabase(t *testing.T) {
 			read <- err
 		})
 		w.must(await(w, read))
-		w.exec(w.engine.letGo)
+		w.exec(w.engine.release)
 		for range changes {
 			w.must(await(w, told))
 		}

@@ -8,14 +8,17 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// fiveMessages fills the pair 1 and 2, and group 4 with members 1 and 2, with the same messages: id 3 was removed, and
-// ids and times do not agree, as in databases of original servers.
+// fiveMessages fills the pair 1 and 2, and group 4 with members 1 and 2, with the same messages: id
+// 3 was removed, and ids and times do not agree, as in databases of original servers.
 func fiveMessages(w *world) []chat.Talk {
 	w.Helper()
 	w.oldRelation(1, 1, 2, 0, 1)
 	w.oldGroup(4, 1, 50, 1, 2)
-	for _, m := range []struct{ id, created, status int }{{1, 100, 0}, {2, 103, 0}, {3, 102, 1}, {4, 101, 0}, {5, 103, 0}, {6, 99, 0}} {
-		w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: int64(m.id), created: m.created, status: m.status, content: fmt.Sprint("m", m.id)})
+	for _, m := range []struct{ id, created, status int }{
+		{1, 100, 0}, {2, 103, 0}, {3, 102, 1}, {4, 101, 0}, {5, 103, 0}, {6, 99, 0},
+	} {
+		w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: int64(m.id), created: m.created,
+			status: m.status, content: fmt.Sprint("m", m.id)})
 		w.oldGroupMessage(4, 1, int64(m.id), m.created, m.status, fmt.Sprint("m", m.id))
 	}
 	return []chat.Talk{chat.PairTalk(1, 2), chat.GroupTalk(4)}
@@ -38,7 +41,8 @@ func TestAPageIsTheNewestUpToAnID(t *testing.T) {
 				{"up to the first", 1, 100, "1:m1"},
 				{"up to more than there are", 4294967295, 4294967295, "5:m5 2:m2 4:m4 1:m1 6:m6"},
 			} {
-				wantSame(w, fmt.Sprintf("%s: %s", talk, test.about), brief(w.page(2, talk, test.upTo, test.count)), test.want)
+				wantSame(w, fmt.Sprintf("%s: %s", talk, test.about),
+					brief(w.page(2, talk, test.upTo, test.count)), test.want)
 			}
 		}
 	})
@@ -102,7 +106,8 @@ func TestTheLastMessageIsTheFirstInPagingOrder(t *testing.T) {
 		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
 		w.must(err)
 		for _, s := range sessions {
-			wantSame(w, fmt.Sprint("last message of ", s.Talk), s.Last, chat.Message{ID: 2, From: 1, Type: shownType(s.Talk), Created: 103, Data: "m2"})
+			wantSame(w, fmt.Sprint("last message of ", s.Talk), s.Last,
+				chat.Message{ID: 2, From: 1, Type: shownType(s.Talk), Created: 103, Data: "m2"})
 		}
 	})
 }
@@ -166,17 +171,22 @@ func TestAnAnswerIsCutAt4MiBAndTakesBoundedMemory(t *testing.T) {
 	rule(t, func(w *world) {
 		const rows, length = 1 << 13, 4096 // 32 MiB in all
 		w.oldRelation(1, 1, 2, 0, 1)
-		w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: 1, created: 1, content: repeat("x", length)})
+		w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: 1, created: 1,
+			content: repeat("x", length)})
 		for n := 1; n < rows; n *= 2 {
-			w.exec("INSERT INTO IMMessage_1 (relateId,fromId,toId,msgId,content,type,status,created,updated)"+
-				" SELECT relateId,fromId,toId,msgId+?,content,type,status,created+?,updated FROM IMMessage_1", n, n)
+			w.exec("INSERT INTO IMMessage_1 "+
+				"(relateId,fromId,toId,msgId,content,type,status,created,updated)"+
+				" SELECT relateId,fromId,toId,msgId+?,content,type,status,created+?,updated FROM "+
+				"IMMessage_1", n, n)
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		page := w.page(1, chat.PairTalk(1, 2), 0, 4294967295)
 		runtime.ReadMemStats(&after)
-		if n := len(page) * length; n > chat.MaxAnswer || n < chat.MaxAnswer*9/10 || page[0].ID != rows || page[len(page)-1].ID != rows-uint32(len(page))+1 {
-			w.Errorf("%d bytes in %d messages, from %d to %d", n, len(page), page[0].ID, page[len(page)-1].ID)
+		if n := len(page) * length; n > chat.MaxAnswer || n < chat.MaxAnswer*9/10 ||
+			page[0].ID != rows || page[len(page)-1].ID != rows-uint32(len(page))+1 {
+			w.Errorf("%d bytes in %d messages, from %d to %d", n, len(page), page[0].ID,
+				page[len(page)-1].ID)
 		}
 		if n := after.TotalAlloc - before.TotalAlloc; n > 6*chat.MaxAnswer {
 			w.Errorf("a page took %d MiB", n>>20)
@@ -194,13 +204,17 @@ func TestAnOldMessageOfAClockFarAheadStandsFirstAThousandMessagesDeep(t *testing
 			if id+1 == 600 {
 				created = 1_000_000
 			}
-			w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: int64(id + 1), created: created, content: "x"})
+			w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: int64(id + 1),
+				created: created, content: "x"})
 			w.oldGroupMessage(4, 1, int64(id+1), created, 0, "x")
 		}
 		w.exec("COMMIT")
 		for _, talk := range []chat.Talk{chat.PairTalk(1, 2), chat.GroupTalk(4)} {
-			for upTo, want := range map[uint32]string{0: "600:x 1500:x 1499:x", 1400: "600:x 1400:x 1399:x", 700: "600:x 700:x 699:x", 600: "600:x 599:x 598:x", 599: "599:x 598:x 597:x"} {
-				wantSame(w, fmt.Sprintf("%s up to %d", talk, upTo), brief(w.page(2, talk, upTo, 3)), want)
+			for upTo, want := range map[uint32]string{0: "600:x 1500:x 1499:x",
+				1400: "600:x 1400:x 1399:x", 700: "600:x 700:x 699:x", 600: "600:x 599:x 598:x",
+				599: "599:x 598:x 597:x"} {
+				wantSame(w, fmt.Sprintf("%s up to %d", talk, upTo), brief(w.page(2, talk, upTo, 3)),
+					want)
 			}
 		}
 	})

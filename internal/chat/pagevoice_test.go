@@ -40,7 +40,8 @@ func TestVoiceComesBackByteForByte(t *testing.T) {
 					byID, err := w.svc.MessagesByID(w.ctx, 1, talk, []uint32{1})
 					w.must(err)
 					for _, got := range [][]chat.Message{page, byID} {
-						if len(got) != 1 || got[0].Data != voiceData(test.duration, test.sound) || !got[0].Type.Voice() {
+						if len(got) != 1 || got[0].Data != voiceData(test.duration, test.sound) ||
+							!got[0].Type.Voice() {
 							w.Errorf("%s: came back as %.60q", talk, brief(got))
 						}
 					}
@@ -173,13 +174,15 @@ func TestAPageOfVoiceDoesNotWaitForASlowFileServer(t *testing.T) {
 			w.stored(w.pairVoice(1, 2, 1, "sound"))
 		}
 		w.says(1, 2, "text")
-		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second) // one after the other they would take 80 s
+		// one after the other they would take 80 s
+		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
 		defer cancel()
 		page, err := w.svc.Page(ctx, 2, chat.PairTalk(1, 2), 0, 100)
 		w.must(err)
 		if ctx.Err() != nil || len(page) != messages+1 || page[0].Data != "text" ||
 			page[1].Data != voiceData(1, "") {
-			w.Errorf("%d messages, the first %q, within the deadline: %v", len(page), brief(page), ctx.Err() == nil)
+			w.Errorf("%d messages, the first %q, within the deadline: %v", len(page), brief(page),
+				ctx.Err() == nil)
 		}
 	})
 }
@@ -206,7 +209,8 @@ func TestSoundsOfAPageAreLoadedSideBySide(t *testing.T) {
 		}
 		page := w.all(2, chat.PairTalk(1, 2))
 		for i, m := range page {
-			wantSame(w, "a sound", m.Data, voiceData(uint32(messages-1-i), fmt.Sprint("sound ", messages-1-i)))
+			wantSame(w, "a sound", m.Data,
+				voiceData(uint32(messages-1-i), fmt.Sprint("sound ", messages-1-i)))
 		}
 		wantSame(w, "messages", len(page), messages)
 	})
@@ -216,7 +220,8 @@ func TestAVoiceMessageLargerThanAnAnswerIsListedAlone(t *testing.T) {
 	rule(t, func(w *world) {
 		w.says(1, 2, "before")
 		w.stored(w.pairVoice(1, 2, 1, repeat("s", chat.MaxAnswer+1)))
-		if page := w.all(2, chat.PairTalk(1, 2)); len(page) != 1 || page[0].ID != 2 || len(page[0].Data) != chat.MaxAnswer+5 {
+		if page := w.all(2, chat.PairTalk(1, 2)); len(page) != 1 || page[0].ID != 2 ||
+			len(page[0].Data) != chat.MaxAnswer+5 {
 			w.Errorf("a page of %d messages", len(page))
 		}
 		wantSame(w, "what is before", brief(w.page(2, chat.PairTalk(1, 2), 1, 10)), "1:before")

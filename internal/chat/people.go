@@ -20,7 +20,9 @@ type User struct {
 	Signature  string
 	Updated    uint32 // Unix seconds
 
-	Password string // md5(wire password + Salt), lower-case hex; only from UserByName and for administrators
+	// Password is the md5 of the password on the wire and Salt, in lower-case hex. Only UserByName,
+	// and what is there for administrators, fill in these three.
+	Password string
 	Salt     string
 	Created  uint32 // Unix seconds; only for administrators
 }
@@ -41,26 +43,28 @@ type Department struct {
 	Updated  uint32 // Unix seconds
 }
 
-// Directory reads people and departments. Others (the suite's back office) write them too, at any time: nothing of it
-// outlives a request. A list that does not fit the room of its context is refused with a *TooLongError.
+// Directory reads people and departments. The suite's back office writes them too, at any time, so
+// nothing that was read is kept beyond a request. A list that exceeds the limit of its context is
+// refused with a *TooLongError.
 type Directory interface {
-	// UserByName finds the user of status 0 with exactly this name, the one with the largest id when several have
-	// it; kind NotFound when there is none.
+	// UserByName finds the user of status 0 with exactly this name; if several have it, the one
+	// with the greatest id. The error is of kind NotFound if there is none.
 	UserByName(ctx context.Context, name string) (User, error)
-	// UsersByID returns the users with these ids, of any status, ascending by id; unknown ids are left out. The ids
-	// are sorted and unique.
+	// UsersByID returns the users with these ids, of any status, ascending by id; unknown ids are
+	// left out. The ids are sorted and unique.
 	UsersByID(ctx context.Context, ids []uint32) ([]User, error)
-	// UsersChanged returns the users changed at or after since, ascending by id; since 0 means everyone who has not
-	// left.
+	// UsersChanged returns the users changed at or after since, ascending by id; since 0 means all
+	// who have not left.
 	UsersChanged(ctx context.Context, since uint32) ([]User, error)
-	// DepartmentsChanged returns the departments changed after since, of any status, ascending by id.
+	// DepartmentsChanged returns the departments changed after since, of any status, ascending by
+	// id.
 	DepartmentsChanged(ctx context.Context, since uint32) ([]Department, error)
 	// PushShields returns the nightly shield of these users; unknown users are missing.
 	PushShields(ctx context.Context, users []uint32) (map[uint32]uint32, error)
 }
 
-// Profiles changes what users may change of themselves. Every method sets the user's updated to now (Unix seconds) and
-// answers kind NotFound when there is no such user.
+// Profiles changes what users may change of themselves. Every method sets the user's updated to now
+// (Unix seconds). The error is of kind NotFound if there is no such user.
 type Profiles interface {
 	SetSignature(ctx context.Context, user uint32, text string, now uint32) error
 	SetAvatar(ctx context.Context, user uint32, url string, now uint32) error
@@ -72,8 +76,9 @@ func (s *Service) Users(ctx context.Context, ids []uint32) ([]User, error) {
 	return s.store.Directory.UsersByID(ctx, SortedSet(ids))
 }
 
-// UsersSince returns the users changed at or after since (0: all who have not left) and the time of the latest change
-// among them, since itself when there is none. A *TooLongError where they do not fit the room of ctx.
+// UsersSince returns the users changed at or after since (0: all who have not left), and the time
+// of the latest change among them, or since itself if there is none. A *TooLongError if they exceed
+// the limit of ctx.
 func (s *Service) UsersSince(ctx context.Context, since uint32) ([]User, uint32, error) {
 	users, err := s.store.Directory.UsersChanged(ctx, since)
 	if err != nil {
@@ -89,15 +94,18 @@ func (s *Service) UsersSince(ctx context.Context, since uint32) ([]User, uint32,
 	return users, latest, nil
 }
 
-// DepartmentsSince returns the open and closed departments changed after since, and the time of the latest change to
-// any department, since itself when there is none.
-func (s *Service) DepartmentsSince(ctx context.Context, since uint32) ([]Department, uint32, error) {
+// DepartmentsSince returns the open and closed departments changed after since, and the time of the
+// latest change of any department, or since itself if there is none.
+func (s *Service) DepartmentsSince(
+	ctx context.Context, since uint32,
+) ([]Department, uint32, error) {
 	departments, err := s.store.Directory.DepartmentsChanged(ctx, since)
 	latest := since
 	for _, d := range departments {
 		latest = max(latest, d.Updated)
 	}
-	return slices.DeleteFunc(departments, func(d Department) bool { return d.Status > 1 }), latest, err
+	departments = slices.DeleteFunc(departments, func(d Department) bool { return d.Status > 1 })
+	return departments, latest, err
 }
 
 // SetSignature changes a user's personal signature.

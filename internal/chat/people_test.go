@@ -44,7 +44,8 @@ func TestManyUsersComeByIDAscending(t *testing.T) {
 		}
 		users, err := w.svc.Users(w.ctx, ask)
 		w.must(err)
-		wantSame(w, "users", userIDs(users), []uint32{1, 101, 201, 301, 401, 501, 601, 701, 801, 901, 1001, 1101, 1201})
+		wantSame(w, "users", userIDs(users),
+			[]uint32{1, 101, 201, 301, 401, 501, 601, 701, 801, 901, 1001, 1101, 1201})
 	})
 }
 
@@ -90,8 +91,10 @@ func TestNobodyAtAllGivesTheTimeBack(t *testing.T) {
 
 func TestDepartmentsAreThoseChangedAfterATimeOpenOrClosed(t *testing.T) {
 	rule(t, func(w *world) {
-		for id, row := range map[int][2]int{4: {0, 100}, 2: {1, 200}, 3: {0, 300}, 1: {0, 100}, 5: {2, 250}} {
-			w.insert("IMDepart", map[string]any{"id": id, "departName": fmt.Sprint("d", id), "priority": id, "parentId": 0, "status": row[0],
+		for id, row := range map[int][2]int{4: {0, 100}, 2: {1, 200}, 3: {0, 300}, 1: {0, 100},
+			5: {2, 250}} {
+			w.insert("IMDepart", map[string]any{"id": id, "departName": fmt.Sprint("d", id),
+				"priority": id, "parentId": 0, "status": row[0],
 				"created": 1, "updated": row[1]})
 		}
 		for _, test := range []struct {
@@ -130,18 +133,42 @@ func TestUsersChangeWhatIsTheirs(t *testing.T) {
 		change func(w *world) error
 		want   string // the profile's
 	}{
-		"signature":                    {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, "it's") }, "it's a.png 0"},
-		"signature of 128 bytes":       {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, long) }, long + " a.png 0"},
-		"signature of wide characters": {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, wide) }, wide + " a.png 0"},
-		"no signature":                 {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, "") }, " a.png 0"},
-		"the same signature":           {func(w *world) error { return w.svc.SetSignature(w.ctx, 1, "hi") }, "hi a.png 0"},
-		"avatar":                       {func(w *world) error { return w.svc.SetAvatar(w.ctx, 1, "http://b") }, "hi http://b 0"},
-		"avatar of 255 characters":     {func(w *world) error { return w.svc.SetAvatar(w.ctx, 1, repeat("😀", 255)) }, "hi " + repeat("😀", 255) + " 0"},
-		"no avatar":                    {func(w *world) error { return w.svc.SetAvatar(w.ctx, 1, "") }, "hi  0"},
-		"the same avatar":              {func(w *world) error { return w.svc.SetAvatar(w.ctx, 1, "a.png") }, "hi a.png 0"},
-		"shield":                       {func(w *world) error { return w.svc.SetPushShield(w.ctx, 1, 1) }, "hi a.png 1"},
-		"the largest shield":           {func(w *world) error { return w.svc.SetPushShield(w.ctx, 1, 255) }, "hi a.png 255"},
-		"the same shield":              {func(w *world) error { return w.svc.SetPushShield(w.ctx, 1, 0) }, "hi a.png 0"},
+		"signature": {func(w *world) error {
+			return w.svc.SetSignature(w.ctx, 1, "it's")
+		}, "it's a.png 0"},
+		"signature of 128 bytes": {func(w *world) error {
+			return w.svc.SetSignature(w.ctx, 1, long)
+		}, long + " a.png 0"},
+		"signature of wide characters": {func(w *world) error {
+			return w.svc.SetSignature(w.ctx, 1, wide)
+		}, wide + " a.png 0"},
+		"no signature": {func(w *world) error {
+			return w.svc.SetSignature(w.ctx, 1, "")
+		}, " a.png 0"},
+		"the same signature": {func(w *world) error {
+			return w.svc.SetSignature(w.ctx, 1, "hi")
+		}, "hi a.png 0"},
+		"avatar": {func(w *world) error {
+			return w.svc.SetAvatar(w.ctx, 1, "http://b")
+		}, "hi http://b 0"},
+		"avatar of 255 characters": {func(w *world) error {
+			return w.svc.SetAvatar(w.ctx, 1, repeat("😀", 255))
+		}, "hi " + repeat("😀", 255) + " 0"},
+		"no avatar": {func(w *world) error {
+			return w.svc.SetAvatar(w.ctx, 1, "")
+		}, "hi  0"},
+		"the same avatar": {func(w *world) error {
+			return w.svc.SetAvatar(w.ctx, 1, "a.png")
+		}, "hi a.png 0"},
+		"shield": {func(w *world) error {
+			return w.svc.SetPushShield(w.ctx, 1, 1)
+		}, "hi a.png 1"},
+		"the largest shield": {func(w *world) error {
+			return w.svc.SetPushShield(w.ctx, 1, 255)
+		}, "hi a.png 255"},
+		"the same shield": {func(w *world) error {
+			return w.svc.SetPushShield(w.ctx, 1, 0)
+		}, "hi a.png 0"},
 		"the same again in one second": {func(w *world) error {
 			w.must(w.svc.SetSignature(w.ctx, 1, "x"))
 			return w.svc.SetSignature(w.ctx, 1, "x")
@@ -167,18 +194,42 @@ func TestProfilesThatCannotBeKeptAreRefused(t *testing.T) {
 			change func() error
 			kind   chat.Kind
 		}{
-			"signature of 129 bytes":      {func() error { return w.svc.SetSignature(w.ctx, 1, repeat("x", 129)) }, chat.Invalid},
-			"signature of 129 wide bytes": {func() error { return w.svc.SetSignature(w.ctx, 1, repeat("语", 43)) }, chat.Invalid},
-			"signature with a NUL":        {func() error { return w.svc.SetSignature(w.ctx, 1, "a\x00") }, chat.Invalid},
-			"signature not UTF-8":         {func() error { return w.svc.SetSignature(w.ctx, 1, "\xff") }, chat.Invalid},
-			"signature of nobody":         {func() error { return w.svc.SetSignature(w.ctx, 9, "x") }, chat.NotFound},
-			"avatar of 256 characters":    {func() error { return w.svc.SetAvatar(w.ctx, 1, repeat("x", 256)) }, chat.Invalid},
-			"avatar of 256 wide ones":     {func() error { return w.svc.SetAvatar(w.ctx, 1, repeat("语", 256)) }, chat.Invalid},
-			"avatar not UTF-8":            {func() error { return w.svc.SetAvatar(w.ctx, 1, "a\xe8") }, chat.Invalid},
-			"avatar of nobody":            {func() error { return w.svc.SetAvatar(w.ctx, 9, "x") }, chat.NotFound},
-			"shield 256":                  {func() error { return w.svc.SetPushShield(w.ctx, 1, 256) }, chat.Invalid},
-			"shield 4294967295":           {func() error { return w.svc.SetPushShield(w.ctx, 1, 4294967295) }, chat.Invalid},
-			"shield of nobody":            {func() error { return w.svc.SetPushShield(w.ctx, 9, 1) }, chat.NotFound},
+			"signature of 129 bytes": {func() error {
+				return w.svc.SetSignature(w.ctx, 1, repeat("x", 129))
+			}, chat.Invalid},
+			"signature of 129 wide bytes": {func() error {
+				return w.svc.SetSignature(w.ctx, 1, repeat("语", 43))
+			}, chat.Invalid},
+			"signature with a NUL": {func() error {
+				return w.svc.SetSignature(w.ctx, 1, "a\x00")
+			}, chat.Invalid},
+			"signature not UTF-8": {func() error {
+				return w.svc.SetSignature(w.ctx, 1, "\xff")
+			}, chat.Invalid},
+			"signature of nobody": {func() error {
+				return w.svc.SetSignature(w.ctx, 9, "x")
+			}, chat.NotFound},
+			"avatar of 256 characters": {func() error {
+				return w.svc.SetAvatar(w.ctx, 1, repeat("x", 256))
+			}, chat.Invalid},
+			"avatar of 256 wide ones": {func() error {
+				return w.svc.SetAvatar(w.ctx, 1, repeat("语", 256))
+			}, chat.Invalid},
+			"avatar not UTF-8": {func() error {
+				return w.svc.SetAvatar(w.ctx, 1, "a\xe8")
+			}, chat.Invalid},
+			"avatar of nobody": {func() error {
+				return w.svc.SetAvatar(w.ctx, 9, "x")
+			}, chat.NotFound},
+			"shield 256": {func() error {
+				return w.svc.SetPushShield(w.ctx, 1, 256)
+			}, chat.Invalid},
+			"shield 4294967295": {func() error {
+				return w.svc.SetPushShield(w.ctx, 1, 4294967295)
+			}, chat.Invalid},
+			"shield of nobody": {func() error {
+				return w.svc.SetPushShield(w.ctx, 9, 1)
+			}, chat.NotFound},
 		} {
 			w.leavesNoTrace(func() {
 				if wantKind(w, test.change(), test.kind); w.Failed() {
@@ -202,10 +253,15 @@ func TestThePushShieldIsAnswered(t *testing.T) {
 
 func TestListsOfPeopleAreWholeOrRefused(t *testing.T) {
 	rule(t, func(w *world) {
-		w.user(1, map[string]any{"avatar": repeat("😀", 255), "sign_info": repeat("x", 128)}) // about 1200 bytes
+		// about 1200 bytes
+		w.user(1, map[string]any{"avatar": repeat("😀", 255), "sign_info": repeat("x", 128)})
 		for n := 1; n < 4096; n *= 2 {
-			w.exec("INSERT INTO IMUser (id,sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,push_shield_status,sign_info)"+
-				" SELECT id+?,sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,push_shield_status,sign_info FROM IMUser", n)
+			w.exec("INSERT INTO IMUser "+
+				"(id,sex,name,domain,nick,password,salt,phone,email,avatar,"+
+				"departId,status,created,updated,push_shield_status,sign_info)"+
+				" SELECT "+
+				"id+?,sex,name,domain,nick,password,salt,phone,email,avatar,"+
+				"departId,status,created,updated,push_shield_status,sign_info FROM IMUser", n)
 		}
 		var ids []uint32
 		for i := range uint32(4096) {

@@ -11,7 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// counted are the real counters; they note what is applied to them, and fail while they are told to.
+// counted are the real counters; they note what is applied to them, and fail while they are told
+// to.
 type counted struct {
 	chat.Counters
 	came chan chat.Commit // every commit applied, or tried
@@ -54,12 +55,15 @@ func (c *counted) Apply(ctx context.Context, commits []chat.Commit) error {
 	return c.Counters.Apply(ctx, commits)
 }
 
-// moved is how the next commit applied moved the counters, in order of the users. Revisions must rise; they are left out.
+// moved is how the next commit applied moved the counters, in order of the users. Revisions must
+// rise; they are left out.
 func (c *counted) moved(w *world) []chat.Change {
 	w.Helper()
 	changes := await(w, c.came).Changes
 	for i := range changes {
-		slices.SortFunc(changes[i].Users, func(a, b chat.Moved) int { return cmp.Compare(a.User, b.User) })
+		slices.SortFunc(changes[i].Users, func(a, b chat.Moved) int {
+			return cmp.Compare(a.User, b.User)
+		})
 		if talk := changes[i].Talk; changes[i].Rev <= c.revs[talk] {
 			w.Errorf("%s: revision %d after %d", talk, changes[i].Rev, c.revs[talk])
 		} else {
@@ -83,16 +87,20 @@ func TestACommitSaysHowItMovedTheCounters(t *testing.T) {
 		g := w.group(1, 2)
 		w.says(2, 1, "a")
 		wantSame(w, "a message of a pair", c.moved(w),
-			[]chat.Change{{Talk: chat.PairTalk(1, 2), Relation: 1, LastID: 1, Users: []chat.Moved{{User: 1, Unread: 1}}}})
+			[]chat.Change{{Talk: chat.PairTalk(1, 2), Relation: 1, LastID: 1,
+				Users: []chat.Moved{{User: 1, Unread: 1}}}})
 		w.saysIn(g, 2, "b")
 		wantSame(w, "a message of a group", c.moved(w),
-			[]chat.Change{{Talk: chat.GroupTalk(g), LastID: 1, Count: 1, Users: []chat.Moved{{User: 2, Clear: true}}}})
+			[]chat.Change{{Talk: chat.GroupTalk(g), LastID: 1, Count: 1,
+				Users: []chat.Moved{{User: 2, Clear: true}}}})
 		w.reads(1, chat.PairTalk(1, 2))
 		wantSame(w, "a read ack of a pair", c.moved(w),
-			[]chat.Change{{Talk: chat.PairTalk(1, 2), Relation: 1, LastID: 1, Users: []chat.Moved{{User: 1, Clear: true, Before: 1}}}})
+			[]chat.Change{{Talk: chat.PairTalk(1, 2), Relation: 1, LastID: 1,
+				Users: []chat.Moved{{User: 1, Clear: true, Before: 1}}}})
 		w.reads(1, chat.GroupTalk(g))
 		wantSame(w, "a read ack of a group", c.moved(w),
-			[]chat.Change{{Talk: chat.GroupTalk(g), LastID: 1, Before: 1, Count: 1, Users: []chat.Moved{{User: 1, Clear: true}}}})
+			[]chat.Change{{Talk: chat.GroupTalk(g), LastID: 1, Before: 1, Count: 1,
+				Users: []chat.Moved{{User: 1, Clear: true}}}})
 	})
 }
 
@@ -116,8 +124,11 @@ func TestACommitOfManyMovesEachTalkOnce(t *testing.T) {
 		})
 		await(w, c.came) // the one that held the rest up
 		wantSame(w, "changes", c.moved(w), []chat.Change{
-			{Talk: chat.PairTalk(1, 2), Relation: 2, LastID: 4, Users: []chat.Moved{{User: 1, Unread: 1}, {User: 2, Clear: true, Unread: 1}}},
-			{Talk: chat.GroupTalk(g), LastID: 4, Count: 4, Users: []chat.Moved{{User: 1, Clear: true, Unread: 1}, {User: 2, Clear: true, Unread: 2}, {User: 3, Clear: true}}},
+			{Talk: chat.PairTalk(1, 2), Relation: 2, LastID: 4,
+				Users: []chat.Moved{{User: 1, Unread: 1}, {User: 2, Clear: true, Unread: 1}}},
+			{Talk: chat.GroupTalk(g), LastID: 4, Count: 4,
+				Users: []chat.Moved{{User: 1, Clear: true, Unread: 1},
+					{User: 2, Clear: true, Unread: 2}, {User: 3, Clear: true}}},
 		})
 	})
 }
@@ -152,7 +163,8 @@ func TestCountersFollowByThemselvesOnceTheirStoreIsBack(t *testing.T) {
 		for len(left) > 0 {
 			delete(left, await(w, c.came).ID)
 		}
-		for end := time.Now().Add(patience); len(w.recorded()) > 1; w.says(1, 2, "the records of applied commits go with a later one") {
+		for end := time.Now().Add(patience); len(w.recorded()) > 1; w.says(1, 2,
+			"the records of applied commits go with a later one") {
 			if time.Now().After(end) {
 				w.Fatalf("records stay: %v", w.recorded())
 			}
@@ -227,7 +239,8 @@ func TestEverythingIsThereAfterARestart(t *testing.T) {
 		wantSame(w, "unread of 2", w.unread(2), "1=2 g1=1")
 		wantSame(w, "pushed to", w.pushes(2), "2/11/tok/3")
 		wantSame(w, "mutes", w.mutes(g, 2), "[1]")
-		wantSame(w, "the pair", brief(w.all(1, chat.PairTalk(1, 2))), "3:"+voiceData(7, "sound")+" 2:b 1:a")
+		wantSame(w, "the pair", brief(w.all(1, chat.PairTalk(1, 2))), "3:"+voiceData(7, "sound")+
+			" 2:b 1:a")
 		wantSame(w, "the next id", w.stored(w.pairText(1, 2, "d")), 4)
 		wantSame(w, "the group's next id", w.stored(w.groupText(1, g, "e")), 2)
 	})

@@ -13,40 +13,62 @@ import (
 // was done.
 func TestWhatADatabaseRefusesIsItsOwnFault(t *testing.T) {
 	refuse := func(on string) string {
-		return fmt.Sprintf("CREATE TRIGGER t BEFORE %s FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='no'", on)
+		return fmt.Sprintf("CREATE TRIGGER t BEFORE %s FOR EACH ROW SIGNAL SQLSTATE '45000' SET "+
+			"MESSAGE_TEXT='no'", on)
 	}
 	for name, test := range map[string]struct {
 		spoil, mend string
 		do          func(*spoiled) error
 		kind        chat.Kind
 	}{
-		"a column without default": {"ALTER TABLE IMMessage_1 ADD extra int NOT NULL", "ALTER TABLE IMMessage_1 DROP extra", (*spoiled).send, chat.Unavailable},
-		"the same of a group":      {"ALTER TABLE IMGroupMessage_1 ADD extra int NOT NULL", "ALTER TABLE IMGroupMessage_1 DROP extra", (*spoiled).inGroup, chat.Unavailable},
-		"a trigger":                {refuse("INSERT ON IMMessage_1"), "DROP TRIGGER t", (*spoiled).send, chat.Unavailable},
-		"a trigger with a state of its own": {"CREATE TRIGGER t BEFORE INSERT ON IMMessage_1 FOR EACH ROW SIGNAL SQLSTATE 'AB123' " +
+		"a column without default": {"ALTER TABLE IMMessage_1 ADD extra int NOT NULL",
+			"ALTER TABLE IMMessage_1 DROP extra", (*spoiled).send, chat.Unavailable},
+		"the same of a group": {"ALTER TABLE IMGroupMessage_1 ADD extra int NOT NULL",
+			"ALTER TABLE IMGroupMessage_1 DROP extra", (*spoiled).inGroup, chat.Unavailable},
+		"a trigger": {refuse("INSERT ON IMMessage_1"), "DROP TRIGGER t",
+			(*spoiled).send, chat.Unavailable},
+		"a trigger with a state of its own": {"CREATE TRIGGER t BEFORE INSERT ON IMMessage_1 FOR " +
+			"EACH ROW SIGNAL SQLSTATE 'AB123' " +
 			"SET MYSQL_ERRNO=31000", "DROP TRIGGER t", (*spoiled).send, chat.Unavailable},
-		"a trigger on sessions": {refuse("INSERT ON IMRecentSession"), "DROP TRIGGER t", (*spoiled).first, chat.Unavailable},
-		"a trigger on people":   {refuse("UPDATE ON IMUser"), "DROP TRIGGER t", (*spoiled).sign, chat.Unavailable},
-		"a check":               {"ALTER TABLE IMMessage_1 ADD CONSTRAINT c CHECK (msgId<2)", "ALTER TABLE IMMessage_1 DROP CONSTRAINT c", (*spoiled).send, chat.Unavailable},
-		"a unique key": {"ALTER TABLE IMGroup ADD UNIQUE u (type)", "ALTER TABLE IMGroup DROP KEY u", (*spoiled).create,
+		"a trigger on sessions": {refuse("INSERT ON IMRecentSession"), "DROP TRIGGER t",
+			(*spoiled).first, chat.Unavailable},
+		"a trigger on people": {refuse("UPDATE ON IMUser"), "DROP TRIGGER t", (*spoiled).sign,
 			chat.Unavailable},
-		"a column too small": {"ALTER TABLE IMRecentSession MODIFY peerId tinyint unsigned NOT NULL",
-			"ALTER TABLE IMRecentSession MODIFY peerId int unsigned NOT NULL", (*spoiled).first, chat.Unavailable},
-		"ids that do not count": {"ALTER TABLE IMGroup MODIFY id int NOT NULL", "ALTER TABLE IMGroup MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).create, chat.Unavailable},
+		"a check": {"ALTER TABLE IMMessage_1 ADD CONSTRAINT c CHECK (msgId<2)",
+			"ALTER TABLE IMMessage_1 DROP CONSTRAINT c", (*spoiled).send, chat.Unavailable},
+		"a unique key": {"ALTER TABLE IMGroup ADD UNIQUE u (type)",
+			"ALTER TABLE IMGroup DROP KEY u", (*spoiled).create,
+			chat.Unavailable},
+		"a column too small": {"ALTER TABLE IMRecentSession MODIFY peerId tinyint unsigned NOT " +
+			"NULL",
+			"ALTER TABLE IMRecentSession MODIFY peerId int unsigned NOT NULL", (*spoiled).first,
+			chat.Unavailable},
+		"ids that do not count": {"ALTER TABLE IMGroup MODIFY id int NOT NULL",
+			"ALTER TABLE IMGroup MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).create,
+			chat.Unavailable},
 		"ids that are all 0": {"ALTER TABLE IMGroup MODIFY id int NOT NULL DEFAULT 0",
-			"ALTER TABLE IMGroup MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).create, chat.Unavailable},
+			"ALTER TABLE IMGroup MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).create,
+			chat.Unavailable},
 		"relations that are all 0": {"ALTER TABLE IMRelationShip MODIFY id int NOT NULL DEFAULT 0",
-			"ALTER TABLE IMRelationShip MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).first, chat.Unavailable},
+			"ALTER TABLE IMRelationShip MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).first,
+			chat.Unavailable},
 		"sessions that are all 0": {"ALTER TABLE IMRecentSession MODIFY id int NOT NULL DEFAULT 0",
-			"ALTER TABLE IMRecentSession MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).first, chat.Unavailable},
+			"ALTER TABLE IMRecentSession MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).first,
+			chat.Unavailable},
 		"sounds that are all 0": {"ALTER TABLE IMAudio MODIFY id int NOT NULL DEFAULT 0",
-			"ALTER TABLE IMAudio MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).voice, chat.Unavailable},
-		"a path too long": {"ALTER TABLE IMAudio MODIFY path varchar(2)", "ALTER TABLE IMAudio MODIFY path varchar(255)", (*spoiled).voice, chat.Unavailable},
+			"ALTER TABLE IMAudio MODIFY id int NOT NULL AUTO_INCREMENT", (*spoiled).voice,
+			chat.Unavailable},
+		"a path too long": {"ALTER TABLE IMAudio MODIFY path varchar(2)",
+			"ALTER TABLE IMAudio MODIFY path varchar(255)", (*spoiled).voice, chat.Unavailable},
 		// A text is the caller's: it may send a shorter one, or other characters.
-		"a narrow content": {"ALTER TABLE IMMessage_1 MODIFY content varchar(10) COLLATE utf8mb4_bin",
-			"ALTER TABLE IMMessage_1 MODIFY content varchar(4096) COLLATE utf8mb4_bin", (*spoiled).send, chat.Invalid},
-		"a narrow content in other letters": {"ALTER TABLE IMMessage_1 CHANGE content Content varchar(10) COLLATE utf8mb4_bin",
-			"ALTER TABLE IMMessage_1 CHANGE Content content varchar(4096) COLLATE utf8mb4_bin", (*spoiled).send, chat.Invalid},
+		"a narrow content": {"ALTER TABLE IMMessage_1 MODIFY content varchar(10) COLLATE " +
+			"utf8mb4_bin",
+			"ALTER TABLE IMMessage_1 MODIFY content varchar(4096) COLLATE utf8mb4_bin",
+			(*spoiled).send, chat.Invalid},
+		"a narrow content in other letters": {"ALTER TABLE IMMessage_1 CHANGE content Content " +
+			"varchar(10) COLLATE utf8mb4_bin",
+			"ALTER TABLE IMMessage_1 CHANGE Content content varchar(4096) COLLATE utf8mb4_bin",
+			(*spoiled).send, chat.Invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &spoiled{start(t, engines[1], nil), 0}
@@ -55,7 +77,8 @@ func TestWhatADatabaseRefusesIsItsOwnFault(t *testing.T) {
 			w.says(1, 2, "x")
 			w.exec(test.spoil)
 			err := test.do(w)
-			if chat.KindOf(err) != test.kind || errors.Is(err, chat.ErrRejected) != (test.kind == chat.Unavailable) {
+			if chat.KindOf(err) != test.kind ||
+				errors.Is(err, chat.ErrRejected) != (test.kind == chat.Unavailable) {
 				t.Errorf("kind %v, want %v: %v", chat.KindOf(err), test.kind, err)
 			}
 			t.Log(err)
@@ -106,7 +129,8 @@ func (w *spoiled) create() error {
 
 func (w *spoiled) sign() error { return w.svc.SetSignature(w.ctx, 1, "x") }
 
-// TestAColumnOfATriggersTable has the name of ours, and lacks a character: the sender cannot help it.
+// TestAColumnOfATriggersTable has the name of ours, and lacks a character: the sender cannot help
+// it.
 func TestAColumnOfATriggersTable(t *testing.T) {
 	w := &spoiled{start(t, engines[1], nil), 0}
 	w.user(1, nil)
@@ -131,7 +155,8 @@ func TestMessagesThatTheStorageRefusesAreTrouble(t *testing.T) {
 		if wantKind(w, err, chat.Unavailable); !errors.Is(err, chat.ErrRejected) {
 			w.Errorf("told as %v", err)
 		}
-		if what, failing := w.svc.Failing(); !failing || what.Count != 1 || !errors.Is(what.Err, chat.ErrRejected) {
+		if what, failing := w.svc.Failing(); !failing || what.Count != 1 ||
+			!errors.Is(what.Err, chat.ErrRejected) {
 			w.Errorf("failing: %v, %+v", failing, what)
 		}
 		w.says(1, 2, "good")

@@ -9,23 +9,25 @@ import (
 	"time"
 )
 
-// Voice keeps the sound of voice messages.
+// Voice keeps the sounds of voice messages. Its methods are called from many goroutines at once.
 type Voice interface {
-	// Save stores sound durably and returns the path by which Load finds it again.
+	// Save stores a sound durably and returns the path by which Load finds it again.
 	Save(ctx context.Context, sound []byte) (path string, err error)
-	// Discard removes a sound that no message refers to, as far as that is possible.
+	// Discard removes a sound that no message refers to, if the store can remove sounds.
 	Discard(ctx context.Context, path string) error
-	// Load returns the sound of a path that Save returned; kind NotFound when it is not there.
+	// Load returns the sound of a path that Save returned. The error is of kind NotFound when there
+	// is none.
 	Load(ctx context.Context, path string) ([]byte, error)
 }
 
-// voiceTimeout bounds storing or loading one sound.
+// voiceTimeout is how long storing or loading one sound may take.
 const voiceTimeout = 2 * time.Second
 
 // maxSounds is how many sounds are being stored at once.
 const maxSounds = 16
 
-// voiceHeader is how many bytes of duration stand before the sound in a voice message.
+// voiceHeader is how many bytes stand before the sound in a voice message: its duration in seconds,
+// big-endian.
 const voiceHeader = 4
 
 // NewMessage is a message as it comes from a sender.
@@ -34,14 +36,17 @@ type NewMessage struct {
 	To   uint32 // a user, or a group
 	Type MsgType
 	Time uint32 // the client's, Unix seconds
-	Data []byte // not kept after Send returns, but for voice
+	// Data is the text, or the duration and sound of a voice message. The caller must not change it
+	// after Send.
+	Data []byte
 }
 
-// Send stores a message. It waits for nothing but room in the queue, and calls done once: with the message's id within
-// its talk, or with an error whose kind says what is known: Invalid and Unavailable mean that nothing is stored,
-// NotAllowed that the group does not exist or the sender is no member, UnknownOutcome that it may have been stored.
+// Send has a message stored. It waits only while the queue is full. done is called once, with the
+// message's id within its talk or with an error. The kind of the error says what is known: Invalid
+// and Unavailable mean that nothing is stored, NotAllowed that the group does not exist or that the
+// sender is no member, UnknownOutcome that the message may have been stored.
 //
-// Messages of one talk get their ids, and are answered, in the order in which Send was called.
+// The messages of one talk get their ids, and are answered, in the order in which Send was called.
 func (s *Service) Send(ctx context.Context, m NewMessage, done func(id uint32, err error)) {
 	talk := TalkOf(m.From, m.Type.TalkKind(), m.To)
 	j := &job{
@@ -59,7 +64,7 @@ func (s *Service) Send(ctx context.Context, m NewMessage, done func(id uint32, e
 		}
 	}
 	if j.refused == nil {
-		if j.pending = m.Type.Voice(); !j.pending {
+		if j.uploading = m.Type.Voice(); !j.uploading {
 			j.draft.Content = string(m.Data)
 		}
 	}
@@ -69,7 +74,7 @@ func (s *Service) Send(ctx context.Context, m NewMessage, done func(id uint32, e
 	}
 }
 
-// checkMessage refuses what must not be stored.
+// checkMessage refuses a message that must not be stored, whatever the store has.
 func checkMessage(m NewMessage) error {
 	switch {
 	case m.From == 0 || m.To == 0:
@@ -84,10 +89,11 @@ func checkMessage(m NewMessage) error {
 	return checkText("message", string(m.Data), MaxContent)
 }
 
-// saveVoice stores the sound of a queued message; its lane waits for that, no other does.
+// saveVoice stores the sound of a queued message. The lane of the message waits for it.
 func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
 	if err := s.sounds.acquire(ctx); err != nil {
-		s.committer.settled(j, nil, Errorf(Unavailable, "%w waiting to store the sound: %w", ErrDropped, err))
+		s.committer.uploaded(j, nil,
+			Errorf(Unavailable, "%w waiting to store the sound: %w", ErrDropped, err))
 		return
 	}
 	defer s.sounds.release()
@@ -96,11 +102,11 @@ func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
 	sound := data[voiceHeader:]
 	path, err := s.store.Voice.Save(ctx, sound)
 	if err != nil {
-		s.committer.settled(j, nil, Errorf(Unavailable, "storing the sound: %w", err))
+		s.committer.uploaded(j, nil, Errorf(Unavailable, "storing the sound: %w", err))
 		return
 	}
 	stored := &Sound{Path: path, Size: uint32(len(sound)), Duration: binary.BigEndian.Uint32(data)}
-	if !s.committer.settled(j, stored, nil) {
+	if !s.committer.uploaded(j, stored, nil) {
 		s.discard(path)
 	}
 }
@@ -110,14 +116,15 @@ func (s *Service) discard(path string) {
 	ctx, cancel := context.WithTimeout(context.Background(), voiceTimeout)
 	defer cancel()
 	if err := s.store.Voice.Discard(ctx, path); err != nil {
-		s.log.Warn("the sound of a message that was not stored stays behind", "path", path, "err", err)
+		s.log.Warn("the sound of a message that was not stored stays behind", "path", path,
+			"err", err)
 	}
 }
 
-// ReadAck clears what user has unread of a talk, in order with the messages sent in it. It waits for nothing but room
-// in the queue and calls done once.
+// ReadAck has what user has unread of a talk cleared, in order with the messages sent in it. It
+// waits only while the queue is full, and calls done once.
 func (s *Service) ReadAck(ctx context.Context, user uint32, talk Talk, done func(error)) {
-	over := s.reading.begin(user)
+	over := s.acks.begin(user)
 	finish := func(err error) {
 		over()
 		done(err)
@@ -137,40 +144,44 @@ func (s *Service) ReadAck(ctx context.Context, user uint32, talk Talk, done func
 	}
 }
 
-// reading knows which read acks are under way, by user. They have no answer that a client could wait for, so what
-// counts unread messages waits for those that came before it.
-type reading struct {
-	mu    sync.Mutex
-	users map[uint32]map[chan struct{}]struct{} // each is closed when its ack has taken effect
+// acks knows the pending read acks of each user.
+type acks struct {
+	mu sync.Mutex
+	// users is guarded by mu. Each channel is an ack's, and is closed when the ack has taken
+	// effect.
+	users map[uint32]map[chan struct{}]struct{}
 }
 
-// begin notes a read ack of user; over is to be called when it has taken effect.
-func (r *reading) begin(user uint32) (over func()) {
+// begin notes a read ack of user. over is to be called once, when it has taken effect or was
+// refused.
+func (a *acks) begin(user uint32) (over func()) {
 	done := make(chan struct{})
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.users == nil {
-		r.users = make(map[uint32]map[chan struct{}]struct{})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.users == nil {
+		a.users = make(map[uint32]map[chan struct{}]struct{})
 	}
-	if r.users[user] == nil {
-		r.users[user] = make(map[chan struct{}]struct{})
+	if a.users[user] == nil {
+		a.users[user] = make(map[chan struct{}]struct{})
 	}
-	r.users[user][done] = struct{}{}
+	a.users[user][done] = struct{}{}
 	return func() {
 		close(done)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.users[user], done)
-		if len(r.users[user]) == 0 {
-			delete(r.users, user)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.users[user], done)
+		if len(a.users[user]) == 0 {
+			delete(a.users, user)
 		}
 	}
 }
 
-// AwaitAcks waits until the read acks of users that are under way now have taken effect. To be called outside of Limited:
-// an ack may wait for a change that waits for its turn.
+// AwaitAcks waits until the read acks of users that are pending now have taken effect. Clients get
+// no answer to an ack that they could wait for, so whatever counts unread messages calls this
+// first. It must not be called within Limited: an ack may wait for a change that waits for its
+// turn.
 func (s *Service) AwaitAcks(ctx context.Context, users []uint32) error {
-	for _, c := range s.reading.pending(users) {
+	for _, c := range s.acks.pending(users) {
 		select {
 		case <-c:
 		case <-ctx.Done():
@@ -180,11 +191,11 @@ func (s *Service) AwaitAcks(ctx context.Context, users []uint32) error {
 	return nil
 }
 
-func (r *reading) pending(users []uint32) (acks []chan struct{}) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (a *acks) pending(users []uint32) (pending []chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, u := range users {
-		acks = slices.AppendSeq(acks, maps.Keys(r.users[u]))
+		pending = slices.AppendSeq(pending, maps.Keys(a.users[u]))
 	}
-	return acks
+	return pending
 }

@@ -25,8 +25,10 @@ func TestAMessageIsStoredInTheTableOfItsRelation(t *testing.T) {
 			w.says(1, 10+peer, fmt.Sprint("to ", 10+peer))
 		}
 		now := w.now()
-		w.wantRows("SELECT relateId,fromId,toId,msgId,content,type,status,created,updated FROM IMMessage_1 ORDER BY id",
-			fmt.Sprintf("1 1 10 1 to 10 1 0 %d %d", now, now), fmt.Sprintf("9 1 18 1 to 18 1 0 %d %d", now, now))
+		w.wantRows("SELECT relateId,fromId,toId,msgId,content,type,status,created,updated FROM "+
+			"IMMessage_1 ORDER BY id",
+			fmt.Sprintf("1 1 10 1 to 10 1 0 %d %d", now, now),
+			fmt.Sprintf("9 1 18 1 to 18 1 0 %d %d", now, now))
 		w.wantRows("SELECT relateId,content FROM IMMessage_0", "8 to 17")
 	})
 }
@@ -64,25 +66,44 @@ func TestWhatMustNotBeStoredIsRefusedWithoutATrace(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		for name, m := range map[string]chat.NewMessage{
-			"4097 characters":                {From: 1, To: 2, Type: chat.PairText, Data: []byte(repeat("x", 4097))},
-			"4097 characters of four bytes":  {From: 1, To: 2, Type: chat.PairText, Data: []byte(repeat("😀", 4097))},
-			"4097 characters in a group":     {From: 1, To: g, Type: chat.GroupText, Data: []byte(repeat("语", 4097))},
-			"invalid UTF-8":                  {From: 1, To: 2, Type: chat.PairText, Data: []byte("a\xffb")},
-			"half a character":               {From: 1, To: 2, Type: chat.PairText, Data: []byte("语"[:2])},
-			"a surrogate":                    {From: 1, To: 2, Type: chat.PairText, Data: []byte("\xed\xa0\x80")},
-			"invalid UTF-8 in a group":       {From: 1, To: g, Type: chat.GroupText, Data: []byte("\xc0\x80")},
-			"a NUL":                          {From: 1, To: 2, Type: chat.PairText, Data: []byte("a\x00b")},
-			"a NUL in a group":               {From: 1, To: g, Type: chat.GroupText, Data: []byte("\x00")},
-			"to oneself":                     {From: 1, To: 1, Type: chat.PairText, Data: []byte("x")},
-			"voice to oneself":               {From: 1, To: 1, Type: chat.PairVoice, Data: []byte("1234sound")},
-			"from 0":                         {From: 0, To: 2, Type: chat.PairText, Data: []byte("x")},
-			"to 0":                           {From: 1, To: 0, Type: chat.PairText, Data: []byte("x")},
-			"from 0 to 0":                    {From: 0, To: 0, Type: chat.PairText, Data: []byte("x")},
-			"from 0 in a group":              {From: 0, To: g, Type: chat.GroupText, Data: []byte("x")},
-			"to group 0":                     {From: 1, To: 0, Type: chat.GroupText, Data: []byte("x")},
-			"voice without sound":            {From: 1, To: 2, Type: chat.PairVoice, Data: []byte("1234")},
-			"voice without a whole duration": {From: 1, To: 2, Type: chat.PairVoice, Data: []byte("1")},
-			"voice without sound in a group": {From: 1, To: g, Type: chat.GroupVoice, Data: []byte("1234")},
+			"4097 characters": {From: 1, To: 2, Type: chat.PairText,
+				Data: []byte(repeat("x", 4097))},
+			"4097 characters of four bytes": {From: 1, To: 2, Type: chat.PairText,
+				Data: []byte(repeat("😀", 4097))},
+			"4097 characters in a group": {From: 1, To: g, Type: chat.GroupText,
+				Data: []byte(repeat("语", 4097))},
+			"invalid UTF-8": {From: 1, To: 2, Type: chat.PairText,
+				Data: []byte("a\xffb")},
+			"half a character": {From: 1, To: 2, Type: chat.PairText,
+				Data: []byte("语"[:2])},
+			"a surrogate": {From: 1, To: 2, Type: chat.PairText,
+				Data: []byte("\xed\xa0\x80")},
+			"invalid UTF-8 in a group": {From: 1, To: g, Type: chat.GroupText,
+				Data: []byte("\xc0\x80")},
+			"a NUL": {From: 1, To: 2, Type: chat.PairText,
+				Data: []byte("a\x00b")},
+			"a NUL in a group": {From: 1, To: g, Type: chat.GroupText,
+				Data: []byte("\x00")},
+			"to oneself": {From: 1, To: 1, Type: chat.PairText,
+				Data: []byte("x")},
+			"voice to oneself": {From: 1, To: 1, Type: chat.PairVoice,
+				Data: []byte("1234sound")},
+			"from 0": {From: 0, To: 2, Type: chat.PairText,
+				Data: []byte("x")},
+			"to 0": {From: 1, To: 0, Type: chat.PairText,
+				Data: []byte("x")},
+			"from 0 to 0": {From: 0, To: 0, Type: chat.PairText,
+				Data: []byte("x")},
+			"from 0 in a group": {From: 0, To: g, Type: chat.GroupText,
+				Data: []byte("x")},
+			"to group 0": {From: 1, To: 0, Type: chat.GroupText,
+				Data: []byte("x")},
+			"voice without sound": {From: 1, To: 2, Type: chat.PairVoice,
+				Data: []byte("1234")},
+			"voice without a whole duration": {From: 1, To: 2, Type: chat.PairVoice,
+				Data: []byte("1")},
+			"voice without sound in a group": {From: 1, To: g, Type: chat.GroupVoice,
+				Data: []byte("1234")},
 		} {
 			w.leavesNoTrace(func() {
 				id, err := w.send(m)
@@ -99,7 +120,8 @@ func TestWhatMustNotBeStoredIsRefusedWithoutATrace(t *testing.T) {
 	})
 }
 
-// storedTimes returns the times of all messages between 1 and 2, in order of their ids, relative to now.
+// storedTimes returns the times of all messages between 1 and 2, in order of their ids, relative to
+// now.
 func (w *world) storedTimes() (times []int) {
 	w.Helper()
 	messages := w.all(1, chat.PairTalk(1, 2))
@@ -160,7 +182,8 @@ func TestTimesInAGroupAreNeverBelowTheLatestJoin(t *testing.T) {
 		before.Time = 0
 		w.leaves(g, 3) // the join stays the latest there was
 		w.stored(before)
-		w.wantRows("SELECT created FROM IMGroupMessage_1 ORDER BY id", fmt.Sprint(joined), fmt.Sprint(joined))
+		w.wantRows("SELECT created FROM IMGroupMessage_1 ORDER BY id", fmt.Sprint(joined),
+			fmt.Sprint(joined))
 		w.joins(g, 3)
 		w.stored(before)
 		wantSame(w, "what who came back sees", brief(w.all(3, chat.GroupTalk(g))), "3:before")
@@ -187,7 +210,8 @@ func TestPagingByIDAndSortingByTimeAgree(t *testing.T) {
 				break
 			}
 		}
-		if got := strings.Join(ids, " "); len(ids) != 40 || !strings.HasPrefix(got, "40 39 38 37 36 35 34 33 ") {
+		if got := strings.Join(ids, " "); len(ids) != 40 ||
+			!strings.HasPrefix(got, "40 39 38 37 36 35 34 33 ") {
 			w.Errorf("%d ids: %s", len(ids), got)
 		}
 	})
@@ -199,7 +223,8 @@ func TestFirstMessagesMakeOneRelationAndBothSessions(t *testing.T) {
 		w.says(5, 3, "x") // from the larger id
 		w.says(3, 5, "y")
 		w.wantRows("SELECT * FROM IMRelationShip", fmt.Sprintf("1 3 5 0 %d %d", now, now))
-		w.wantRows("SELECT userId,peerId,type,status,created,updated FROM IMRecentSession ORDER BY userId",
+		w.wantRows("SELECT userId,peerId,type,status,created,updated FROM IMRecentSession ORDER "+
+			"BY userId",
 			fmt.Sprintf("3 5 1 0 %d %d", now, now), fmt.Sprintf("5 3 1 0 %d %d", now, now))
 		wantSame(w, "unread of 3", w.unread(3), "5=1")
 		wantSame(w, "unread of 5", w.unread(5), "3=1")
@@ -209,7 +234,8 @@ func TestFirstMessagesMakeOneRelationAndBothSessions(t *testing.T) {
 func TestRelationsAreNumberedWithoutGaps(t *testing.T) {
 	rule(t, func(w *world) {
 		w.says(1, 2, "x")
-		for _, bad := range []chat.NewMessage{w.pairText(7, 7, "x"), w.pairText(0, 7, "x"), w.pairText(7, 8, repeat("x", 4097))} {
+		for _, bad := range []chat.NewMessage{w.pairText(7, 7, "x"), w.pairText(0, 7,
+			"x"), w.pairText(7, 8, repeat("x", 4097))} {
 			if _, err := w.send(bad); err == nil {
 				w.Error("stored what must not be")
 			}
@@ -217,14 +243,16 @@ func TestRelationsAreNumberedWithoutGaps(t *testing.T) {
 		w.says(4, 3, "x")
 		w.says(2, 1, "x")
 		w.says(1, 3, "x")
-		w.wantRows("SELECT id,smallId,bigId FROM IMRelationShip ORDER BY id", "1 1 2", "2 3 4", "3 1 3")
+		w.wantRows("SELECT id,smallId,bigId FROM IMRelationShip ORDER BY id", "1 1 2", "2 3 4",
+			"3 1 3")
 	})
 }
 
 func TestTheReceiverNeedNotExist(t *testing.T) {
 	rule(t, func(w *world) {
 		wantSame(w, "id", w.stored(w.pairText(1, 4294967295, "x")), 1)
-		wantSame(w, "what the largest id sees", brief(w.all(4294967295, chat.PairTalk(1, 4294967295))), "1:x")
+		wantSame(w, "what the largest id sees",
+			brief(w.all(4294967295, chat.PairTalk(1, 4294967295))), "1:x")
 	})
 }
 
@@ -248,7 +276,8 @@ func TestARelationThatWasEndedIsRevivedWithItsID(t *testing.T) {
 		w.exec("UPDATE IMRelationShip SET status=1 WHERE id=1")
 		w.advance(seconds(10))
 		wantSame(w, "id", w.stored(w.pairText(2, 1, "y")), 2)
-		w.wantRows("SELECT id,status,updated FROM IMRelationShip WHERE id=1", fmt.Sprintf("1 0 %d", w.now()))
+		w.wantRows("SELECT id,status,updated FROM IMRelationShip WHERE id=1",
+			fmt.Sprintf("1 0 %d", w.now()))
 		wantSame(w, "relations", w.count("SELECT COUNT(*) FROM IMRelationShip"), 2)
 	})
 }
@@ -258,7 +287,8 @@ func TestATalkWithoutIDsLeftRefusesMessages(t *testing.T) {
 		var asked reserves
 		w := start(t, e, asked.wrap)
 		w.oldRelation(1, 1, 2, 0, 1)
-		w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: chat.MaxMsgID - 1, created: 1, content: "x"})
+		w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: chat.MaxMsgID - 1, created: 1,
+			content: "x"})
 		wantSame(w, "the last id", w.stored(w.pairText(1, 2, "x")), chat.MaxMsgID)
 		w.leavesNoTrace(func() {
 			_, err := w.send(w.pairText(1, 2, "x"))

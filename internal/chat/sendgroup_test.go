@@ -16,7 +16,8 @@ func TestMessagesOfAGroupAreNumberedFromOne(t *testing.T) {
 		}
 		wantSame(w, "ids", ids, []uint32{1, 2, 3, 4})
 		wantSame(w, "the first id of another group", w.stored(w.groupText(1, other, "x")), 1)
-		w.wantRows("SELECT groupId,userId,msgId,content,type,status FROM IMGroupMessage_1 ORDER BY id",
+		w.wantRows("SELECT groupId,userId,msgId,content,type,status FROM IMGroupMessage_1 ORDER "+
+			"BY id",
 			"1 1 1 x 17 0", "1 3 2 x 17 0", "1 2 3 x 17 0", "1 1 4 x 17 0")
 	})
 }
@@ -67,7 +68,8 @@ func TestAGroupMessageTouchesTheSendersSessionOnly(t *testing.T) {
 		w.advance(seconds(5))
 		w.saysIn(g, 2, "x")
 		w.wantRows("SELECT userId,peerId,type,status,updated FROM IMRecentSession ORDER BY userId",
-			fmt.Sprintf("1 %d 2 0 %d", g, first), fmt.Sprintf("2 %d 2 0 %d", g, w.now()), fmt.Sprintf("3 %d 2 0 7", g))
+			fmt.Sprintf("1 %d 2 0 %d", g, first), fmt.Sprintf("2 %d 2 0 %d", g, w.now()),
+			fmt.Sprintf("3 %d 2 0 7", g))
 	})
 }
 
@@ -78,7 +80,8 @@ func TestTheSendersSessionInAGroupComesBack(t *testing.T) {
 		w.must(w.svc.RemoveSession(w.ctx, 1, chat.GroupTalk(g)))
 		w.advance(seconds(5))
 		w.saysIn(g, 1, "x")
-		w.wantRows("SELECT id,userId,status,updated FROM IMRecentSession", fmt.Sprintf("1 1 0 %d", w.now()))
+		w.wantRows("SELECT id,userId,status,updated FROM IMRecentSession",
+			fmt.Sprintf("1 1 0 %d", w.now()))
 	})
 }
 
@@ -89,7 +92,8 @@ func TestAGroupNotesWhenThereWasTalkLast(t *testing.T) {
 		m := w.groupText(1, g, "x")
 		m.Time = w.later(200) // lastChated goes by our clock
 		w.stored(m)
-		w.wantRows("SELECT id,lastChated,version FROM IMGroup ORDER BY id", fmt.Sprintf("%d %d 1", g, w.now()), fmt.Sprintf("%d 0 1", quiet))
+		w.wantRows("SELECT id,lastChated,version FROM IMGroup ORDER BY id",
+			fmt.Sprintf("%d %d 1", g, w.now()), fmt.Sprintf("%d 0 1", quiet))
 	})
 }
 
@@ -165,7 +169,8 @@ func TestOneStrangerInABatchDoesNotFailItsNeighbours(t *testing.T) {
 		l.together(w, func() {
 			for range 3 {
 				good = append(good, w.submit(w.groupText(1, g, "x")))
-				bad = append(bad, w.submit(w.groupText(9, g, "x")), w.submit(w.groupText(1, 99, "x")), w.submit(w.pairText(4, 4, "x")))
+				bad = append(bad, w.submit(w.groupText(9, g, "x")),
+					w.submit(w.groupText(1, 99, "x")), w.submit(w.pairText(4, 4, "x")))
 				good = append(good, w.submit(w.pairText(1, 2, "x")))
 			}
 		})

@@ -2,7 +2,7 @@ package chat
 
 import "context"
 
-// maxSessions is how many recent sessions are answered at most.
+// maxSessions is how many recent sessions an answer has at most.
 const maxSessions = 100
 
 // Session is one user's entry in the list of recent talks (table IMRecentSession).
@@ -17,17 +17,18 @@ type RecentSession struct {
 	Last Message
 }
 
-// Sessions are the recent talks of users. Who writes makes sessions appear: see Ledger.
+// Sessions keeps the recent talks of users. A session appears when a message is sent: see Ledger.
 type Sessions interface {
-	// Recent returns the sessions of a user that are in the list and changed after since (Unix seconds), latest
-	// first, at most max.
+	// Recent returns the sessions of a user that are in the list and changed after since (Unix
+	// seconds), the latest first, at most max.
 	Recent(ctx context.Context, user, since uint32, max int) ([]Session, error)
-	// Remove takes a talk off the user's list and clears what is unread of it; kind NotFound when it is not there.
+	// Remove takes a talk off the user's list and clears what is unread of it. The error is of kind
+	// NotFound if it is not in the list.
 	Remove(ctx context.Context, user uint32, talk Talk, now uint32) error
 }
 
-// RecentSessions returns a user's recent talks changed after since, latest first, each with its last message; talks
-// without any that can be shown are left out.
+// RecentSessions returns a user's recent talks that changed after since (Unix seconds), the latest
+// first, each with its last message. Talks without a message that can be shown are left out.
 func (s *Service) RecentSessions(ctx context.Context, user, since uint32) ([]RecentSession, error) {
 	sessions, err := s.store.Sessions.Recent(ctx, user, since, maxSessions)
 	if err != nil {

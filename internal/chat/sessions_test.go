@@ -45,8 +45,12 @@ func TestASessionShowsItsTalksLastMessage(t *testing.T) {
 		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
 		w.must(err)
 		wantSame(w, "sessions of 1", sessions, []chat.RecentSession{
-			{Session: chat.Session{Talk: chat.GroupTalk(g), Updated: w.now()}, Last: chat.Message{ID: 2, From: 2, Type: chat.GroupText, Created: w.now(), Data: "c"}},
-			{Session: chat.Session{Talk: chat.PairTalk(1, 2), Updated: w.later(-10)}, Last: chat.Message{ID: 2, From: 1, Type: chat.PairText, Created: w.later(-10), Data: "my own"}},
+			{Session: chat.Session{Talk: chat.GroupTalk(g), Updated: w.now()},
+				Last: chat.Message{ID: 2, From: 2, Type: chat.GroupText, Created: w.now(),
+					Data: "c"}},
+			{Session: chat.Session{Talk: chat.PairTalk(1, 2), Updated: w.later(-10)},
+				Last: chat.Message{ID: 2, From: 1, Type: chat.PairText, Created: w.later(-10),
+					Data: "my own"}},
 		})
 	})
 }
@@ -116,7 +120,9 @@ func TestASessionIsRemovedOnce(t *testing.T) {
 		w.saysIn(g, 1, "b")
 		for _, talk := range []chat.Talk{chat.PairTalk(1, 2), chat.GroupTalk(g)} {
 			w.must(w.svc.RemoveSession(w.ctx, 1, talk))
-			w.leavesNoTrace(func() { wantKind(w, w.svc.RemoveSession(w.ctx, 1, talk), chat.NotFound) })
+			w.leavesNoTrace(func() {
+				wantKind(w, w.svc.RemoveSession(w.ctx, 1, talk), chat.NotFound)
+			})
 		}
 	})
 }

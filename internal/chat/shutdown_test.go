@@ -23,7 +23,8 @@ func TestAfterTheEndOfRunEverythingIsRefused(t *testing.T) {
 		w.ends()
 		w.ended()
 		w.leavesNoTrace(func() {
-			for _, m := range []chat.NewMessage{w.pairText(1, 2, "x"), w.pairVoice(1, 2, 1, "x"), w.groupText(1, 1, "x")} {
+			for _, m := range []chat.NewMessage{w.pairText(1, 2, "x"), w.pairVoice(1, 2, 1,
+				"x"), w.groupText(1, 1, "x")} {
 				_, err := w.send(m)
 				wantKind(w, err, chat.Unavailable)
 			}
@@ -42,7 +43,8 @@ func TestTheEndOfRunRefusesQueuedMessages(t *testing.T) {
 		var l ledger
 		w := start(t, e, l.wrap)
 		release := l.hold(w)
-		queued := []<-chan answer{w.submit(w.pairText(1, 2, "a")), w.submit(w.pairText(1, 2, "b")), w.submit(w.pairText(3, 4, "c"))}
+		queued := []<-chan answer{w.submit(w.pairText(1, 2, "a")), w.submit(w.pairText(1, 2, "b")),
+			w.submit(w.pairText(3, 4, "c"))}
 		w.ends()
 		release()
 		w.ended()
@@ -100,7 +102,7 @@ func TestTheEndOfRunWaitsForTheChangeUnderWayAndRefusesThoseBehindIt(t *testing.
 		wantKind(w, await(w, behind), chat.Unavailable)
 		select {
 		case <-w.ran:
-			w.Error("Run returned while a change was under way")
+			w.Error("Run returned while a change was pending")
 		default:
 		}
 		close(let)
@@ -152,7 +154,9 @@ const turns = 32
 func (w *world) read(ctx context.Context, work func(error)) { go w.svc.Limited(ctx, work) }
 
 func (w *world) changeOf(n uint32) func(ctx context.Context, work func(error)) {
-	return func(ctx context.Context, work func(error)) { w.svc.Ordered(ctx, chat.UserLane(n), work) }
+	return func(ctx context.Context, work func(error)) {
+		w.svc.Ordered(ctx, chat.UserLane(n), work)
+	}
 }
 
 func TestWhoWaitsForATurnGivesUpAtTheDeadline(t *testing.T) {

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// storingQuiet is how long no message may have failed until messages count as stored again: where one table of several
-// is missing some fail and others do not.
+// storingQuiet is for how long no message may have failed before messages count as stored again:
+// where one table of several is missing, some messages fail and others do not.
 const storingQuiet = 10 * time.Second
 
-// Failing tells of messages and read acks that the storage did not store, after all tries.
+// Failing tells of messages and read acks that the store did not take, after all tries.
 type Failing struct {
-	Since, Last time.Time // the first and the last of them
-	Count       int       // of them; those of which nobody knows whether they were stored included
-	Err         error     // of the last; its text says how to mend it, as far as that is known
+	Since, Last time.Time // when the first and the last of them failed
+	Count       int       // how many failed, those of unknown outcome included
+	Err         error     // of the last; its text says what to do, as far as that is known
 }
 
-// Failing returns what failed, and false while messages are stored. It does not depend on how many are sent: it is true
-// from the first that fails until one is stored and none has failed for 10 seconds.
+// Failing returns what failed, and false while messages are stored. It is true from the first
+// message that fails until one is stored and none has failed for 10 seconds, however few are sent.
 func (s *Service) Failing() (Failing, bool) { return s.committer.storing.failing() }
 
 // storing knows whether messages are stored, and logs when that changes.
@@ -28,19 +28,22 @@ type storing struct {
 	log *slog.Logger
 	now func() time.Time
 
+	// mu guards what follows.
 	mu     sync.Mutex
 	what   Failing   // Count is 0 while messages are stored
-	stored time.Time // the first one after the last that failed; zero: none yet
+	stored time.Time // when the first was stored after the last that failed; zero: none was yet
 }
 
-// told notes what a job is told. What the rules or the row itself forbid, and what was given up before anybody tried to
-// store it, says nothing of the storage.
-func (s *storing) told(o outcome) {
+// told is called with what a job is told. A refusal by the rules, or because of the row itself,
+// says nothing of the store, nor does a job that was given up before anybody tried to store it.
+func (s *storing) told(r result) {
 	switch {
-	case o.err == nil && o.stored.Err == nil:
+	case r.err == nil && r.stored.Err == nil:
 		s.succeeded()
-	case o.err != nil && !Refused(o.err) && !errors.Is(o.err, ErrDropped) && !errors.Is(o.err, context.Canceled):
-		s.failed(o.err)
+	case r.err == nil, Refused(r.err), errors.Is(r.err, ErrDropped),
+		errors.Is(r.err, context.Canceled):
+	default:
+		s.failed(r.err)
 	}
 }
 
@@ -50,13 +53,13 @@ func (s *storing) succeeded() {
 	if s.what.Count > 0 && s.stored.IsZero() {
 		s.stored = s.now()
 	}
-	s.look()
+	s.refresh()
 }
 
 func (s *storing) failed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.look()
+	s.refresh()
 	now := s.now()
 	if s.what.Count == 0 {
 		s.what.Since = now
@@ -69,12 +72,12 @@ func (s *storing) failed(err error) {
 func (s *storing) failing() (Failing, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.look()
+	s.refresh()
 	return s.what, s.what.Count > 0
 }
 
-// look ends what has ended. Called with mu held.
-func (s *storing) look() {
+// refresh notes when messages have been stored again for long enough. Called with mu held.
+func (s *storing) refresh() {
 	if s.stored.IsZero() || s.now().Sub(s.what.Last) < storingQuiet {
 		return
 	}

@@ -14,7 +14,8 @@ func TestMessagesThatAreNotStoredAreTroubleUntilTheyAreAgain(t *testing.T) {
 		count := func(when string, want int) {
 			t.Helper()
 			what, failing := w.svc.Failing()
-			if what.Count != want || failing != (want > 0) || failing != errors.Is(what.Err, errFault) {
+			if what.Count != want || failing != (want > 0) ||
+				failing != errors.Is(what.Err, errFault) {
 				t.Errorf("%s: failing %v, %+v", when, failing, what)
 			}
 		}

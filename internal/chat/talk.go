@@ -2,7 +2,8 @@ package chat
 
 import "fmt"
 
-// TalkKind tells the two kinds of talk apart; the values are the protocol's SessionType and IMRecentSession.type.
+// TalkKind tells the two kinds of talk apart. The values are those of the protocol's SessionType
+// and of IMRecentSession.type.
 type TalkKind uint8
 
 // The kinds of talk.
@@ -11,14 +12,14 @@ const (
 	Group TalkKind = 2
 )
 
-// Talk is a conversation: between two users, or in a group. It is comparable and serves as a map key.
+// Talk is a conversation: between two users, or in a group. It can be compared and be a map's key.
 type Talk struct {
 	Kind TalkKind
 	A    uint32 // the smaller user id, or the group's id
 	B    uint32 // the larger user id; 0 in a group
 }
 
-// PairTalk is the talk between two users, whichever way round.
+// PairTalk is the talk between two users, in whichever order they are given.
 func PairTalk(u, v uint32) Talk { return Talk{Kind: Pair, A: min(u, v), B: max(u, v)} }
 
 // GroupTalk is the talk in a group.
@@ -70,7 +71,7 @@ func (t MsgType) TalkKind() TalkKind {
 // Text reports whether a message of this type is a text of the protocol.
 func (t MsgType) Text() bool { return t == PairText || t == GroupText }
 
-// Voice reports whether a message of this type carries sound.
+// Voice reports whether a message of this type has a sound.
 func (t MsgType) Voice() bool { return t == PairVoice || t == GroupVoice }
 
 // Message is a stored message.
@@ -79,14 +80,15 @@ type Message struct {
 	From    uint32 // the sender's user id
 	Type    MsgType
 	Created uint32 // Unix seconds
-	// Data is what the reader gets: the text; for voice, four bytes of duration and the sound, or the label. As it
-	// comes from the records a voice message has the id of its Sound in decimal.
+	// Data is what the reader gets: the text, or of a voice message four bytes of duration and the
+	// sound, or the label. A voice message that comes from the Archive has the id of its Sound, in
+	// decimal.
 	Data string
 }
 
 // Sound is the file of a voice message (table IMAudio).
 type Sound struct {
-	Path     string // where Voice keeps it
+	Path     string // by which Voice loads it
 	Size     uint32 // bytes of sound
 	Duration uint32 // seconds
 }

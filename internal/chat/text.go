@@ -5,7 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of texts, in characters unless it says bytes: the widths of the columns they are stored in.
+// Limits of texts, in characters unless it says bytes: the widths of their columns. And other
+// limits of requests and answers.
 const (
 	MaxContent     = 4096 // of a message
 	MaxSignature   = 128  // bytes
@@ -16,13 +17,14 @@ const (
 	MaxTaskID      = 128
 	MaxUserName    = 32
 	MaxToken       = 512
-	MaxAnswer      = 4 << 20 // bytes of a page: it is cut there; lists that are no pages are whole
+	MaxAnswer      = 4 << 20 // bytes of a page, which is cut there; all other lists are whole
 	maxMembers     = 200_000 // of a group, in one request
 	maxAsked       = 200_000 // users asked about in one request
 	maxByID        = 100     // messages in an answer to a request by id
 )
 
-// checkText refuses text that a column of max characters would not give back as it came.
+// checkText refuses a text that a column of max characters would not give back as it came. what
+// names the text.
 func checkText(what, text string, max int) error {
 	switch {
 	case !utf8.ValidString(text):

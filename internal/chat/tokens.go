@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Platform is where a push token is valid; the values are the protocol's ClientType.
+// Platform is where a push token is valid. The values are those of the protocol's ClientType.
 type Platform uint8
 
 // The platforms that can be pushed to.
@@ -16,11 +16,12 @@ const (
 	Android    Platform = 0x12
 )
 
-// Tokens keeps push tokens as the suite does: per user a text "platform:token", or a bare token, or nothing; and per
-// token the user it was last given to.
+// Tokens keeps push tokens as the suite does: of each user a text, which is "platform:token", or a
+// bare token, or nothing; and of each token the user who was last given it.
 type Tokens interface {
-	// SetToken stores user's device text, which holds token (empty: the user has none any more), and makes the user
-	// the token's owner. If the text before had a platform, its token loses its owner first.
+	// SetToken stores user's device text, which contains token (empty: the user has none any more),
+	// and makes the token the user's. If the text before had a platform, its token is nobody's
+	// first.
 	SetToken(ctx context.Context, user uint32, device, token string) error
 	// Devices returns the device texts of users; those who never had one are missing.
 	Devices(ctx context.Context, users []uint32) (map[uint32]string, error)
@@ -34,8 +35,11 @@ type PushToken struct {
 	Unread   uint32 // all unread messages of the user
 }
 
-// SetToken stores the push token of a user's device; an empty one, as sent at logout, removes it.
-func (s *Service) SetToken(ctx context.Context, user uint32, platform Platform, token string) error {
+// SetToken stores the push token of a user's device. An empty one, which clients send at logout,
+// removes it.
+func (s *Service) SetToken(
+	ctx context.Context, user uint32, platform Platform, token string,
+) error {
 	if err := checkText("token", token, MaxToken); err != nil {
 		return err
 	}
@@ -50,11 +54,15 @@ func (s *Service) SetToken(ctx context.Context, user uint32, platform Platform, 
 	return s.store.Tokens.SetToken(ctx, user, device, token)
 }
 
-// SplitDevice takes a device text apart. The platform ends at the first colon; ok is false when there is none.
-func SplitDevice(device string) (platform, token string, ok bool) { return strings.Cut(device, ":") }
+// SplitDevice takes a device text apart. The platform ends at the first colon; ok is false if there
+// is none.
+func SplitDevice(device string) (platform, token string, ok bool) {
+	return strings.Cut(device, ":")
+}
 
-// PushTokens returns where to push to these users, each once, in order of their ids as text. Left out are those
-// without a token or platform and, at night, iOS users who asked not to be disturbed.
+// PushTokens returns where to push to these users, each once, in order of their ids as text. It
+// leaves out those without a token or platform and, at night, iOS users who asked not to be
+// disturbed.
 func (s *Service) PushTokens(ctx context.Context, users []uint32) ([]PushToken, error) {
 	users = SortedSet(users)
 	if len(users) == 0 {
@@ -96,7 +104,9 @@ func (s *Service) awake(ctx context.Context, tokens []PushToken) ([]PushToken, e
 		return tokens, nil
 	}
 	shields, err := s.store.Directory.PushShields(ctx, usersOf(tokens))
-	return slices.DeleteFunc(tokens, func(t PushToken) bool { return t.Platform == IOS && shields[t.User] == 1 }), err
+	return slices.DeleteFunc(tokens, func(t PushToken) bool {
+		return t.Platform == IOS && shields[t.User] == 1
+	}), err
 }
 
 // usersOf returns the users of tokens, ascending.

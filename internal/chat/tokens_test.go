@@ -22,7 +22,8 @@ func (w *world) pushes(users ...uint32) string {
 	w.must(err)
 	var texts []string
 	for _, t := range tokens {
-		texts = append(texts, fmt.Sprintf("%d/%x/%s/%d", t.User, uint8(t.Platform), t.Token, t.Unread))
+		texts = append(texts, fmt.Sprintf("%d/%x/%s/%d", t.User, uint8(t.Platform), t.Token,
+			t.Unread))
 	}
 	return strings.Join(texts, " ")
 }
@@ -48,8 +49,9 @@ func TestATokenIsKeptWithItsPlatform(t *testing.T) {
 		"a bare token with a colon":        {chat.NoPlatform, "a:b", "a:b", ""},
 		"a bare token that names one":      {chat.NoPlatform, "ios:b", "ios:b", "1/11/b/0"},
 		"no token":                         {chat.IOS, "", "", ""},
-		"512 characters":                   {chat.Android, repeat("语", 512), "android:" + repeat("语", 512), "1/12/" + repeat("语", 512) + "/0"},
-		"case and spaces":                  {chat.IOS, "Tok ", "ios:Tok ", "1/11/Tok /0"},
+		"512 characters": {chat.Android, repeat("语", 512), "android:" +
+			repeat("语", 512), "1/12/" + repeat("语", 512) + "/0"},
+		"case and spaces": {chat.IOS, "Tok ", "ios:Tok ", "1/11/Tok /0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rule(t, func(w *world) {
@@ -102,7 +104,8 @@ func TestATokenNamesTheUserItWasGivenToLast(t *testing.T) {
 		w.setToken(2, chat.IOS, "tok")
 		wantSame(w, "owners", w.owners(), []string{"tok 2"})
 		wantSame(w, "both keep their device", w.pushes(1, 2), "1/11/tok/0 2/11/tok/0")
-		w.setToken(1, chat.IOS, "other") // the former owner's old token is unlinked, whoever has it now
+		// the former owner's old token is unlinked, whoever has it now
+		w.setToken(1, chat.IOS, "other")
 		wantSame(w, "owners", w.owners(), []string{"other 1"})
 	})
 }
@@ -129,7 +132,8 @@ func TestUsersAreAnsweredOnceEachInOrderAsText(t *testing.T) {
 			w.setToken(user, chat.Android, "t")
 		}
 		w.setToken(4, chat.NoPlatform, "bare")
-		wantSame(w, "pushed to", w.pushes(3, 2, 100, 10, 2, 4, 1, 77, 0, 1), "1/12/t/0 10/12/t/0 100/12/t/0 2/12/t/0 3/12/t/0")
+		wantSame(w, "pushed to", w.pushes(3, 2, 100, 10, 2, 4, 1, 77, 0, 1),
+			"1/12/t/0 10/12/t/0 100/12/t/0 2/12/t/0 3/12/t/0")
 		wantSame(w, "pushed to nobody", w.pushes(), "")
 	})
 }
@@ -161,7 +165,8 @@ func TestIOSUsersWithAShieldAreLeftOutAtNight(t *testing.T) {
 					w.setToken(user, chat.IOS, "i")
 				}
 				w.setToken(5, chat.Android, "a")
-				local, err := time.ParseInLocation(time.TimeOnly, at, time.FixedZone("where the proxy is", 8*3600))
+				local, err := time.ParseInLocation(time.TimeOnly, at,
+					time.FixedZone("where the proxy is", 8*3600))
 				w.must(err)
 				w.clock.set(local)
 				want := "1/11/i/0 2/11/i/0 3/11/i/0 4/11/i/0 5/12/a/0 77/11/i/0"

@@ -5,43 +5,43 @@ import (
 	"sync"
 )
 
-// Asker is a connection that requests come from. Those who wait for the store take turns by it, so
-// that whoever asks for much at once waits for itself, and not others for it.
+// Asker is the number of a connection that requests come from. Requests that wait for the store
+// take turns by it: whoever asks for much at once then waits for itself, and others do not.
 type Asker uint64
 
 type askerKey struct{}
 
-// AskedBy returns a context for what a connection asks. All that has no asker counts as one
-// connection's.
+// AskedBy returns a context for the requests of a connection. All requests without an asker count
+// as those of one connection.
 func AskedBy(ctx context.Context, a Asker) context.Context {
 	return context.WithValue(ctx, askerKey{}, a)
 }
 
-// askerOf is whose request that is the context of.
+// askerOf is the asker of a request with that context.
 func askerOf(ctx context.Context) Asker {
 	a, _ := ctx.Value(askerKey{}).(Asker)
 	return a
 }
 
-// together is how much goes in one round at least, if there is as much: while few connections wait,
-// each has several things go in its turn, since answers that leave together cost less.
+// together is how many items go in one round at least, if there are as many. While few connections
+// wait, several items of each go in its turn, because answers that leave together cost less.
 const together = 64
 
-// rounds is a queue in which connections take turns: what one put in first comes before what any
-// other put in second, unless there are few of them.
+// rounds is a queue in which connections take turns: the first item of each connection comes before
+// the second of any other, unless few connections wait. It has no lock of its own.
 type rounds[T any] struct {
-	lines map[Asker]*line[T] // of those who have something in it
-	order []*line[T]         // the same, by whose turn comes first
-	taken int                // of the first of them, in this turn
+	lines map[Asker]*line[T] // of the connections that have items in it
+	order []*line[T]         // the same lines; the first has its turn now
+	taken int                // items of the first line that were taken in this turn
 }
 
-// line is what one connection has in the queue, the first that it put in first.
+// line is the items of one connection, in the order in which they were put in.
 type line[T any] struct {
 	asker Asker
 	items []T
 }
 
-// push puts something in.
+// push puts an item in.
 func (r *rounds[T]) push(a Asker, item T) {
 	l := r.lines[a]
 	if l == nil {
@@ -55,7 +55,7 @@ func (r *rounds[T]) push(a Asker, item T) {
 	l.items = append(l.items, item)
 }
 
-// pop takes out what is next; false when there is nothing.
+// pop takes out the next item; false when there is none.
 func (r *rounds[T]) pop() (item T, ok bool) {
 	if len(r.order) == 0 {
 		return item, false
@@ -75,22 +75,23 @@ func (r *rounds[T]) pop() (item T, ok bool) {
 	return item, true
 }
 
-// turns lets so many go on at once. Those who wait for it take turns by their connections.
+// turns lets so many go on at once. Those who wait take turns by their connections.
 type turns struct {
 	mu      sync.Mutex
-	free    int             // guarded by mu
+	free    int             // how many more may go on; guarded by mu
 	waiting rounds[*waiter] // guarded by mu; empty while any are free
 }
 
-// waiter is who waits for its turn.
+// waiter is somebody who waits for a turn.
 type waiter struct {
-	turn chan struct{} // closed, with mu held, when it may go on
-	gone bool          // it waits no more; guarded by mu
+	turn chan struct{} // closed, with turns.mu held, when it may go on
+	gone bool          // it waits no more; guarded by turns.mu
 }
 
 func newTurns(n int) *turns { return &turns{free: n} }
 
-// acquire waits until one more may go on, which is to call release. The error is the context's.
+// acquire waits until one more may go on. Whoever called it must call release when done, but not
+// after an error, which is the context's.
 func (t *turns) acquire(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -113,14 +114,14 @@ func (t *turns) acquire(ctx context.Context) error {
 	defer t.mu.Unlock()
 	select {
 	case <-w.turn:
-		return nil // it came meanwhile
+		return nil // the turn came in this moment
 	default:
 		w.gone = true
 		return ctx.Err()
 	}
 }
 
-// release has another one go on.
+// release ends a turn, and lets the next one who waits go on.
 func (t *turns) release() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

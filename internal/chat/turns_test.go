@@ -90,12 +90,13 @@ func TestMessagesTakeTurnsByConnection(t *testing.T) {
 			w.svc.Send(ctx, w.pairText(1+n, 9999, "x"), func(_ uint32, err error) { before <- err })
 		}
 		came := make(chan int, 1)
-		w.svc.Send(chat.AskedBy(w.ctx, modest), w.pairText(9998, 9999, "x"), func(_ uint32, err error) {
-			if err != nil {
-				t.Error(err)
-			}
-			came <- len(before)
-		})
+		w.svc.Send(chat.AskedBy(w.ctx, modest), w.pairText(9998, 9999, "x"),
+			func(_ uint32, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				came <- len(before)
+			})
 		release()
 		if n := await(w, came); n > talks/2 {
 			t.Errorf("a message was stored after %d that another connection had sent", n)

@@ -7,16 +7,18 @@ import (
 	"strconv"
 )
 
-// Counters count unread messages. In the records they are part of every commit; a store that is faster or shared with
-// original servers follows by Apply.
+// Counters counts unread messages. In the records the counts are part of every commit. Counters
+// that are kept elsewhere, because original servers count there, follow by Apply.
 type Counters interface {
-	// Apply brings counters kept elsewhere up to date with commits; applying one twice does no harm.
+	// Apply has counters that are kept elsewhere follow commits. To apply one twice does no harm.
 	Apply(ctx context.Context, commits []Commit) error
-	// UnreadPairs returns the pairs of user with unread messages, in any order.
+	// UnreadPairs returns the pairs in which user has unread messages, in any order.
 	UnreadPairs(ctx context.Context, user uint32) ([]Count, error)
-	// UnreadGroups returns the groups that user is in with unread messages, the latest joined first.
+	// UnreadGroups returns the groups in which user is and has unread messages, the latest joined
+	// first.
 	UnreadGroups(ctx context.Context, user uint32) ([]Count, error)
-	// UnreadTotals returns all unread messages of each user, of pairs and groups; users with none may be missing.
+	// UnreadTotals returns how many unread messages each user has, in pairs and groups together;
+	// users without any may be missing.
 	UnreadTotals(ctx context.Context, users []uint32) (map[uint32]uint32, error)
 }
 
@@ -35,11 +37,13 @@ type UnreadTalk struct {
 // lastChunk is how many talks' last messages are read at a time.
 const lastChunk = 256
 
-// Unread returns the talks with unread messages of a user, and how many messages that is: pairs in
-// order of the peer's id as text, then groups, the latest joined first. Talks without a message are
-// left out. Those without one that can be shown, see Newest, are left out of the list; the total
-// counts them. A *TooLongError where they do not fit the room of ctx.
-func (s *Service) Unread(ctx context.Context, user uint32) (unread []UnreadTalk, total uint32, err error) {
+// Unread returns the talks in which a user has unread messages, and how many these are in all:
+// pairs in order of the peer's id as text, then groups, the latest joined first. Talks without a
+// message are left out. Talks without one that can be shown, see Newest, are left out of the list,
+// but counted in the total. A *TooLongError if the list exceeds the limit of ctx.
+func (s *Service) Unread(
+	ctx context.Context, user uint32,
+) (unread []UnreadTalk, total uint32, err error) {
 	counts, err := s.unreadCounts(ctx, user)
 	if err != nil {
 		return nil, 0, err
@@ -73,19 +77,22 @@ func (s *Service) Unread(ctx context.Context, user uint32) (unread []UnreadTalk,
 	return unread, total, size.Err()
 }
 
-// unreadCounts returns what user has unread, in the order of the answer.
+// unreadCounts returns how much user has unread of each talk, in the order of the answer.
 func (s *Service) unreadCounts(ctx context.Context, user uint32) ([]Count, error) {
 	counts, err := s.store.Counters.UnreadPairs(ctx, user)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(counts, func(a, b Count) int { return CompareAsText(a.Talk.Peer(user), b.Talk.Peer(user)) })
+	slices.SortFunc(counts, func(a, b Count) int {
+		return CompareAsText(a.Talk.Peer(user), b.Talk.Peer(user))
+	})
 	groups, err := s.store.Counters.UnreadGroups(ctx, user)
 	return append(counts, groups...), err
 }
 
-// CompareAsText orders ids as text: 1, 10, 2. Clients do not care, but it is the order they have always had.
+// CompareAsText orders ids as text: 1, 10, 2. Clients do not need that order, but always had it.
 func CompareAsText(a, b uint32) int {
 	var x, y [10]byte
-	return bytes.Compare(strconv.AppendUint(x[:0], uint64(a), 10), strconv.AppendUint(y[:0], uint64(b), 10))
+	return bytes.Compare(strconv.AppendUint(x[:0], uint64(a), 10),
+		strconv.AppendUint(y[:0], uint64(b), 10))
 }

@@ -34,14 +34,17 @@ func TestPeersStandInOrderOfTheirIDAsTextAndGroupsAfterThem(t *testing.T) {
 		}
 		early := w.group(1, 50)
 		w.advance(seconds(1))
-		first, second := w.group(1, 50), w.group(1, 50) // joined in the same second: the greater row first
+		// joined in the same second: the greater row first
+		first, second := w.group(1, 50), w.group(1, 50)
 		w.advance(seconds(1))
 		late := w.group(1)
 		w.joins(late, 50)
 		for _, g := range []uint32{first, late, early, second} {
 			w.saysIn(g, 1, "x")
 		}
-		wantSame(w, "of 50", w.unread(50), fmt.Sprintf("1=1 10=1 100=1 2=1 21=1 9=1 g%d=1 g%d=1 g%d=1 g%d=1", late, second, first, early))
+		wantSame(w, "of 50", w.unread(50),
+			fmt.Sprintf("1=1 10=1 100=1 2=1 21=1 9=1 g%d=1 g%d=1 g%d=1 g%d=1", late, second, first,
+				early))
 	})
 }
 
@@ -55,8 +58,12 @@ func TestAnUnreadTalkShowsItsLastMessage(t *testing.T) {
 		unread, _, err := w.svc.Unread(w.ctx, 2)
 		w.must(err)
 		wantSame(w, "of 2", unread, []chat.UnreadTalk{
-			{Count: chat.Count{Talk: chat.PairTalk(1, 2), Unread: 2}, Last: chat.Message{ID: 3, From: 2, Type: chat.PairText, Created: w.now(), Data: "my own word is the last"}},
-			{Count: chat.Count{Talk: chat.GroupTalk(g), Unread: 2}, Last: chat.Message{ID: 2, From: 3, Type: chat.GroupText, Created: w.now(), Data: "y"}},
+			{Count: chat.Count{Talk: chat.PairTalk(1, 2), Unread: 2},
+				Last: chat.Message{ID: 3, From: 2, Type: chat.PairText, Created: w.now(),
+					Data: "my own word is the last"}},
+			{Count: chat.Count{Talk: chat.GroupTalk(g), Unread: 2},
+				Last: chat.Message{ID: 2, From: 3, Type: chat.GroupText, Created: w.now(),
+					Data: "y"}},
 		})
 	})
 }
@@ -103,7 +110,8 @@ func TestAReadAckOfATalkThatDoesNotExistMakesNothing(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		w.leavesNoTrace(func() {
-			for _, talk := range []chat.Talk{chat.PairTalk(1, 2), chat.PairTalk(1, 1), chat.PairTalk(0, 1), chat.GroupTalk(99)} {
+			for _, talk := range []chat.Talk{chat.PairTalk(1, 2), chat.PairTalk(1,
+				1), chat.PairTalk(0, 1), chat.GroupTalk(99)} {
 				w.reads(1, talk)
 			}
 		})
@@ -194,7 +202,8 @@ func TestUnreadTotalsCountPairsAndGroups(t *testing.T) {
 		}
 		totals, err := w.store.Counters.UnreadTotals(w.ctx, users)
 		w.must(err)
-		wantSame(w, "totals", []uint32{totals[1], totals[2], totals[3], totals[4], totals[1500]}, []uint32{0, 5, 2, 0, 0})
+		wantSame(w, "totals", []uint32{totals[1], totals[2], totals[3], totals[4], totals[1500]},
+			[]uint32{0, 5, 2, 0, 0})
 	})
 }
 
@@ -206,16 +215,16 @@ func TestWhatCountsUnreadWaitsForTheReadAcksBefore(t *testing.T) {
 		w.must(w.svc.AwaitAcks(w.ctx, []uint32{1, 2, 3}))
 		release := l.hold(w)
 		w.svc.ReadAck(w.ctx, 2, chat.PairTalk(1, 2), func(error) {})
-		settled := make(chan error, 1)
-		go func() { settled <- w.svc.AwaitAcks(w.ctx, []uint32{7, 2}) }()
+		done := make(chan error, 1)
+		go func() { done <- w.svc.AwaitAcks(w.ctx, []uint32{7, 2}) }()
 		w.must(w.svc.AwaitAcks(w.ctx, []uint32{1, 3}))
 		select {
-		case err := <-settled:
-			w.Errorf("settled before the ack took effect: %v", err)
+		case err := <-done:
+			w.Errorf("ended before the ack took effect: %v", err)
 		default:
 		}
 		release()
-		w.must(await(w, settled))
+		w.must(await(w, done))
 		wantSame(w, "of 2", w.unread(2), "")
 	})
 }

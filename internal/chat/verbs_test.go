@@ -21,7 +21,7 @@ type answer struct {
 
 // submit sends a message and does not wait for the answer.
 func (w *world) submit(m chat.NewMessage) <-chan answer {
-	c := make(chan answer, 2) // room for an answer too many
+	c := make(chan answer, 2) // one more, for an answer too many
 	w.svc.Send(w.ctx, m, func(id uint32, err error) { c <- answer{id, err} })
 	return c
 }
@@ -44,19 +44,23 @@ func (w *world) stored(m chat.NewMessage) uint32 {
 }
 
 func (w *world) pairText(from, to uint32, text string) chat.NewMessage {
-	return chat.NewMessage{From: from, To: to, Type: chat.PairText, Time: w.now(), Data: []byte(text)}
+	return chat.NewMessage{From: from, To: to, Type: chat.PairText, Time: w.now(),
+		Data: []byte(text)}
 }
 
 func (w *world) groupText(from, group uint32, text string) chat.NewMessage {
-	return chat.NewMessage{From: from, To: group, Type: chat.GroupText, Time: w.now(), Data: []byte(text)}
+	return chat.NewMessage{From: from, To: group, Type: chat.GroupText, Time: w.now(),
+		Data: []byte(text)}
 }
 
 func (w *world) pairVoice(from, to, duration uint32, sound string) chat.NewMessage {
-	return chat.NewMessage{From: from, To: to, Type: chat.PairVoice, Time: w.now(), Data: []byte(voiceData(duration, sound))}
+	return chat.NewMessage{From: from, To: to, Type: chat.PairVoice, Time: w.now(),
+		Data: []byte(voiceData(duration, sound))}
 }
 
 func (w *world) groupVoice(from, group, duration uint32, sound string) chat.NewMessage {
-	return chat.NewMessage{From: from, To: group, Type: chat.GroupVoice, Time: w.now(), Data: []byte(voiceData(duration, sound))}
+	return chat.NewMessage{From: from, To: group, Type: chat.GroupVoice, Time: w.now(),
+		Data: []byte(voiceData(duration, sound))}
 }
 
 // voiceData is a voice message as it comes over the wire and goes back.
@@ -91,7 +95,8 @@ func (w *world) reads(user uint32, talk chat.Talk) {
 // group makes a normal group of user 1 and returns its id.
 func (w *world) group(members ...uint32) uint32 {
 	w.Helper()
-	id, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "group", Members: members})
+	id, _, err := w.svc.CreateGroup(w.ctx,
+		chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "group", Members: members})
 	w.must(err)
 	return id
 }
@@ -105,7 +110,8 @@ func (w *world) joins(group uint32, users ...uint32) {
 
 func (w *world) leaves(group uint32, users ...uint32) {
 	w.Helper()
-	_, _, err := w.svc.ChangeMembers(w.ctx, chat.MemberChange{Group: group, Remove: true, Users: users})
+	_, _, err := w.svc.ChangeMembers(w.ctx,
+		chat.MemberChange{Group: group, Remove: true, Users: users})
 	w.must(err)
 }
 
@@ -166,12 +172,13 @@ func shortTalk(user uint32, talk chat.Talk) string {
 // sounds are the files of voice messages, in no order.
 func (w *world) sounds() (files []string) {
 	w.Helper()
-	w.must(filepath.WalkDir(filepath.Join(w.dir, "voice"), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			files = append(files, path)
-		}
-		return err
-	}))
+	w.must(filepath.WalkDir(filepath.Join(w.dir, "voice"),
+		func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				files = append(files, path)
+			}
+			return err
+		}))
 	return files
 }
 

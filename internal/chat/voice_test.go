@@ -8,11 +8,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// holdSound makes a store of sounds whose Save of "slow" waits until let is called; entered has a word for every such
-// Save that waits. Tests defer let too, for when they fail.
+// holdSound makes a store of sounds whose Save of "slow" waits until let is called; entered has a
+// word for every such Save that waits. Tests defer let too, for when they fail.
 func holdSound() (s *sounds, entered <-chan struct{}, let func()) {
 	waiting, held := make(chan struct{}, 100), make(chan struct{})
-	return &sounds{save: func(_ context.Context, sound string, real func() (string, error)) (string, error) {
+	return &sounds{save: func(_ context.Context, sound string, real func() (string, error)) (string,
+		error) {
 		if sound == "slow" {
 			waiting <- struct{}{}
 			<-held
@@ -57,7 +58,8 @@ func TestASlowSoundHoldsOnlyItsOwnTalk(t *testing.T) {
 			wantSame(w, "the next answer", await(w, order), want)
 		}
 		slow, quick := voiceData(1, "slow"), voiceData(1, "quick")
-		wantSame(w, "the talk", brief(w.all(1, chat.PairTalk(1, 2))), "5:last 4:"+quick+" 3:after 2:"+slow+" 1:before")
+		wantSame(w, "the talk", brief(w.all(1, chat.PairTalk(1, 2))), "5:last 4:"+quick+
+			" 3:after 2:"+slow+" 1:before")
 		wantSame(w, "unread of 2", w.unread(2), "1=1 g1=1")
 	})
 }
@@ -83,7 +85,8 @@ func TestSoundsOfATalkAreStoredSideBySideAndItsMessagesInOrder(t *testing.T) {
 
 func TestAVoiceMessageWhoseSoundCannotBeStoredIsRefused(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
-		s := &sounds{save: func(_ context.Context, sound string, real func() (string, error)) (string, error) {
+		s := &sounds{save: func(_ context.Context, sound string,
+			real func() (string, error)) (string, error) {
 			if sound == "bad" {
 				return "", errFault
 			}
@@ -92,7 +95,8 @@ func TestAVoiceMessageWhoseSoundCannotBeStoredIsRefused(t *testing.T) {
 		w := start(t, e, s.wrap)
 		g := w.group(1, 2)
 		w.leavesNoTrace(func() {
-			for _, m := range []chat.NewMessage{w.pairVoice(1, 2, 1, "bad"), w.groupVoice(1, g, 1, "bad")} {
+			for _, m := range []chat.NewMessage{w.pairVoice(1, 2, 1, "bad"), w.groupVoice(1, g, 1,
+				"bad")} {
 				id, err := w.send(m)
 				if wantKind(w, err, chat.Unavailable); id != 0 {
 					w.Errorf("id %d", id)
@@ -106,7 +110,8 @@ func TestAVoiceMessageWhoseSoundCannotBeStoredIsRefused(t *testing.T) {
 
 func TestASoundThatIsNotStoredInTimeRefusesItsMessage(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
-		s := &sounds{save: func(ctx context.Context, _ string, _ func() (string, error)) (string, error) {
+		s := &sounds{save: func(ctx context.Context, _ string, _ func() (string, error)) (string,
+			error) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		}}
@@ -140,7 +145,9 @@ func TestTheSoundOfAMessageThatWasNotStoredIsRemoved(t *testing.T) {
 			release := l.hold(w)
 			ctx, cancel := context.WithCancel(w.ctx)
 			told := make(chan error, 1)
-			w.svc.Send(ctx, w.pairVoice(1, 2, 1, "sound"), func(_ uint32, err error) { told <- err })
+			w.svc.Send(ctx, w.pairVoice(1, 2, 1, "sound"), func(_ uint32, err error) {
+				told <- err
+			})
 			cancel()
 			release()
 			wantKind(w, await(w, told), chat.Unavailable)
@@ -151,7 +158,7 @@ func TestTheSoundOfAMessageThatWasNotStoredIsRemoved(t *testing.T) {
 				var l ledger
 				w := start(t, e, l.wrap)
 				send(w, &l)
-				w.end() // nothing is under way any more
+				w.end() // nothing is pending any more
 				if files := w.sounds(); len(files) > 0 {
 					w.Errorf("left behind: %v", files)
 				}

@@ -42,7 +42,8 @@ func TestEveryTryToCommitIsToldOf(t *testing.T) {
 			return chat.Receipt{}, chat.Errorf(chat.Unavailable, "not now")
 		})
 		w.says(1, 2, "x")
-		wantSame(t, "a failure and its retry", tries(), []string{"1 rows, 65 bytes, not now", "1 rows, 65 bytes, <nil>"})
+		wantSame(t, "a failure and its retry", tries(),
+			[]string{"1 rows, 65 bytes, not now", "1 rows, 65 bytes, <nil>"})
 	})
 }
 

@@ -1,5 +1,9 @@
-// Package checkup is the words in which rooms report what they find where they store: in a database, in Redis, on the
-// file server.
+// Package checkup checks whether the servers of a configuration are fit for a proxy: whether they
+// answer, have the settings and rights that a proxy needs, and agree with each other. What it finds
+// is on one scale (Grade), each with what comes of it and what to do about it. It changes nothing,
+// and leaves nothing behind.
+//
+// The checks of MySQL stand in package records.
 package checkup
 
 import (
@@ -33,7 +37,7 @@ func (g Grade) MarshalText() ([]byte, error) { return []byte(g.String()), nil }
 
 // Finding is what was found of one thing.
 type Finding struct {
-	Item  string // what was looked at, in a word or two: "sync_binlog"
+	Item  string // what was checked, in a word or two: "sync_binlog"
 	Grade Grade
 	Text  string // what was found and, unless it is good, what comes of it; no full stop at its end
 	Mend  string // what to do about it, likewise; empty when it is good
@@ -50,27 +54,30 @@ func Doubt(item, text, mend string) Finding { return Finding{item, Doubtful, tex
 // Fault reports something wrong.
 func Fault(item, text, mend string) Finding { return Finding{item, Wrong, text, mend} }
 
-// Unseen reports something that could not be looked at.
+// Unseen reports something that could not be checked.
 func Unseen(item string, err error) Finding {
 	return Finding{item, Doubtful, fmt.Sprintf("cannot be seen: %v", err), "look at it by hand"}
 }
 
-// Clock reports by how much the clock of a server is ahead of ours, which is known to within a bound. More than limit is
-// doubtful.
+// Clock reports by how much the clock of a server is ahead of ours. That is known up to an error of
+// within. Clocks that differ by more than limit for certain are doubtful.
 func Clock(ahead, within, limit time.Duration) Finding {
-	const item = "clock"
+	const (
+		item = "clock"
+		mend = "have both machines set their clocks by NTP"
+	)
 	round := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 	switch {
 	case ahead-within > limit:
-		return Doubt(item, fmt.Sprintf("%v ahead of ours", round(ahead)), "have both machines set their clocks by NTP")
+		return Doubt(item, fmt.Sprintf("%v ahead of ours", round(ahead)), mend)
 	case ahead+within < -limit:
-		return Doubt(item, fmt.Sprintf("%v behind ours", round(-ahead)), "have both machines set their clocks by NTP")
+		return Doubt(item, fmt.Sprintf("%v behind ours", round(-ahead)), mend)
 	default:
 		return Goodf(item, "as ours, to within %v", round(ahead.Abs()+within)+time.Millisecond)
 	}
 }
 
-// List is names for a sentence, of many only the first: "a, b and 7 more".
+// List joins names for a sentence. Of many it names only the first: "a, b, c, d and 7 more".
 func List(names []string) string {
 	const most = 4
 	if len(names) <= most+1 {
@@ -79,7 +86,7 @@ func List(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// Subject is one thing that was checked: a server, the file.
+// Subject is one thing that was checked: a server, or the configuration itself.
 type Subject struct {
 	Name     string // "MySQL master"
 	Where    string // "teamtalk at 127.0.0.1:3306"

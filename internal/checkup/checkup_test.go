@@ -15,7 +15,8 @@ func TestTheWorstGradeCounts(t *testing.T) {
 		checkup.Doubtful: {good, doubt, good},
 		checkup.Wrong:    {doubt, checkup.Fault("c", "gone", "bring it back"), good},
 	} {
-		if got := checkup.Worst([]checkup.Subject{{Findings: []checkup.Finding{good}}, {Findings: findings}}); got != want {
+		if got := checkup.Worst([]checkup.Subject{{Findings: []checkup.Finding{good}},
+			{Findings: findings}}); got != want {
 			t.Errorf("%v, want %v", got, want)
 		}
 	}

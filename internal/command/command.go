@@ -1,5 +1,36 @@
-// Package command is the edge where protobuf ends: a table of commands, each decoding its request, calling into chat
-// once, and encoding the answer. One place (Handler.fail) turns errors into answers.
+// Package command is the edge where protobuf ends. It has a table with one entry for each request
+// of the protocol: the entry decodes the request, calls chat once, and encodes the answer.
+//
+// # The way of a request
+//
+// The server calls Handler.Start with a frame. Start finds the request's entry by the frame's
+// command number and decodes the body (decode.go adds how proto2 treats unknown enum values). Then
+// it starts the entry's action, of which there are three kinds:
+//
+//   - A read (memory.go) runs in a goroutine of its own. Before it asks the store for anything it
+//     reserves memory for its longest usual answer: so nothing is read for a peer that does not
+//     take its answers. If its list turns out to be longer, it releases that memory and begins anew
+//     with more: a list is told whole or not at all. What it does not need it releases with the
+//     answer.
+//   - A change goes into its lane: see chat.Lane.
+//   - Messages and read acks wait in the lane of their talk, and are stored by chat's committer.
+//
+// Whose request it is, Start says in the context (chat.AskedBy): by that connections take turns.
+//
+// # Errors
+//
+// One function, Handler.fail, turns an error into an answer, by the error's kind, and logs it:
+//
+//	NotFound, NotAllowed, Invalid   what docs/protocol.md says: code 1, msg_id 0, or no answer
+//	Unavailable (nothing stored)    login code 2, result_code 1, msg_id 0, or no answer
+//	UnknownOutcome                  result_code 1, or no answer; never msg_id 0
+//
+// An entry has a function refusal, which makes its answer to an error.
+//
+// # A new request
+//
+// Add its message to proto/ and to catalog, its rule to chat, and here an entry to the file of its
+// area: people.go, groups.go, and so on.
 package command
 
 import (
@@ -22,60 +53,68 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/server"
 )
 
-// Handler answers the requests of the protocol. It implements server.Handler.
+// Handler answers the requests of the protocol. It implements server.Handler. Its methods are safe
+// for concurrent use.
 type Handler struct {
+	// Never changed after New.
 	chat     *chat.Service
 	log      *slog.Logger
-	commands map[uint16]*entry
-	maxFrame int
-	tasks    sync.WaitGroup
+	commands map[uint16]*entry // by command number
+	maxFrame int               // bytes
+	observe  func(request string, what Outcome, took time.Duration)
 
-	refused atomic.Int64 // requests that were refused, broken and unknown ones included
-	failed  atomic.Int64 // requests that the storage, or a fault of ours, kept from being served
-
-	observe func(request string, what Outcome, took time.Duration)
+	tasks   sync.WaitGroup // of the goroutines of requests
+	refused atomic.Int64   // requests that were refused, unparsable and unknown ones included
+	failed  atomic.Int64   // requests that the store, or a fault of ours, kept from being served
 }
 
 // Options of a Handler.
 type Options struct {
-	Log *slog.Logger // gets a line for each request that is not served: see repeats for what bounds that
-	// MaxFrame is how long an answer may be, in bytes, header included; 0: 16 MiB. A longer one is not sent.
+	// Log gets a line for each request that is not served. (Package repeats keeps these from
+	// flooding the log.)
+	Log *slog.Logger
+	// MaxFrame is how long an answer may be, in bytes, header included; 0 means 16 MiB. A longer
+	// one is not sent.
 	MaxFrame int
-	// Observe is told of every request, just before it is finished: its message's name (UnknownName when there is no such
-	// request), what became of it, and how long that took since Start. It is called from many goroutines and must be
-	// quick. Nil means nobody wants to know.
+	// Observe is told of every request, just before it is finished: the name of its message
+	// (UnknownName if there is no such request), what became of it, and how long that took since
+	// Start. It is called from many goroutines and must be quick. Nil means that nobody wants to
+	// know.
 	Observe func(request string, what Outcome, took time.Duration)
 }
 
-// entry is one row of the table of commands.
+// entry is one row of the table of requests.
 type entry struct {
 	catalog.Entry
 	action
-	name    string       // of the request
-	longest atomic.Int64 // answer to it so far, in bytes
+	name    string       // of the request's message
+	longest atomic.Int64 // how many bytes the longest answer so far had
 }
 
-// action is what a command does.
+// action is what is done for a request.
 type action struct {
-	// start begins the work of one request and waits for nothing but room in a queue. It calls done once.
+	// start begins the work of one request. It waits only while a queue is full, and calls done
+	// once.
 	start func(h *Handler, c *call, done func(answer proto.Message, err error))
-	// refusal is the answer that tells of an error, nil for none. A nil function means that there is never one.
+	// refusal makes the answer to an error, nil for no answer. If the function is nil, errors have
+	// no answer.
 	refusal func(req proto.Message, err error) proto.Message
-	// user is who a request is about by name, for the log when it is refused; nil: nobody.
+	// user is the user's name in a request, for the log when it is refused. If the function is nil,
+	// the request has none.
 	user func(req proto.Message) string
-	// alike is whether its long answers are all about as long: then memory for the longest one so far
-	// is reserved at once.
+	// alike says that all long answers are about as long: then memory for the longest one so far is
+	// reserved at once.
 	alike bool
 }
 
-// call is one request at work.
+// call is one request at work. It belongs to the goroutine that works on it.
 type call struct {
-	ctx   context.Context
-	peer  server.Peer
-	req   proto.Message
-	entry *entry
-	most  int // bytes of the longest answer that may be sent, without its frame and attach data
-	room  int // bytes reserved for the answer
+	ctx      context.Context
+	peer     server.Peer
+	req      proto.Message
+	entry    *entry
+	most     int // bytes of the longest answer that may be sent, without its frame and attach data
+	reserved int // bytes of memory for the answer
 }
 
 // New makes a handler on a service.
@@ -94,18 +133,22 @@ func New(svc *chat.Service, opt Options) *Handler {
 	return h
 }
 
-// Counts returns how many requests were refused, broken and unknown ones included, and how many failed.
+// Counts returns how many requests were refused, unparsable and unknown ones included, and how many
+// failed.
 func (h *Handler) Counts() (refused, failed int64) { return h.refused.Load(), h.failed.Load() }
 
-// Wait returns when nothing that was started is under way any more.
+// Wait returns when nothing that was started is pending any more.
 func (h *Handler) Wait() { h.tasks.Wait() }
 
 // Start implements server.Handler.
-func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish func(answer pdu.Frame, ok bool)) {
+func (h *Handler) Start(
+	ctx context.Context, p server.Peer, f pdu.Frame, finish func(answer pdu.Frame, ok bool),
+) {
 	begun := time.Now()
 	e := h.commands[f.Command]
 	if e == nil {
-		h.note(slog.LevelInfo, "refused", "peer", p.String(), "command", hex(f.Command), "reason", "unknown command", "bytes", len(f.Body))
+		h.note(slog.LevelInfo, "refused", "peer", p.String(), "command", hex(f.Command),
+			"reason", "unknown command", "bytes", len(f.Body))
 		h.observe(UnknownName, Unknown, time.Since(begun))
 		finish(pdu.Frame{}, false)
 		return
@@ -113,10 +156,11 @@ func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish 
 	r := reply{entry: e, seq: f.Seq, begun: begun, finish: finish}
 	req, err := decode(e.Request, f.Body)
 	if err != nil {
-		h.note(slog.LevelInfo, "refused", "peer", p.String(), "command", hex(f.Command), "message", e.Name(),
-			"reason", "the body does not parse: "+err.Error(), "bytes", len(f.Body))
-		// The one answer that lacks required fields on purpose is that to an unparsable login; of nothing
-		// there is no body.
+		h.note(slog.LevelInfo, "refused", "peer", p.String(), "command", hex(f.Command),
+			"message", e.Name(), "reason", "the body does not parse: "+
+				err.Error(), "bytes", len(f.Body))
+		// Only an unparsable login has an answer, which lacks required fields on purpose. The body
+		// of no answer is nil.
 		body, _ := proto.MarshalOptions{AllowPartial: true}.Marshal(unparsable(e))
 		h.send(r, Unparsable, body)
 		return
@@ -128,7 +172,8 @@ func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish 
 		if err == nil {
 			body, err = h.encode(c, answer)
 		}
-		// Of a connection that is gone its own last line says how many requests have no answer.
+		// When a connection is gone, its own last line in the log says how many requests have no
+		// answer.
 		if err != nil && !errors.Is(err, server.ErrGone) {
 			body = h.fail(e, c, err)
 		}
@@ -136,13 +181,13 @@ func (h *Handler) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish 
 	})
 }
 
-// fail logs an error and chooses the answer to it.
+// fail logs an error and makes the body of the answer to it; nil for none.
 func (h *Handler) fail(e *entry, c *call, err error) (body []byte) {
 	var long *chat.TooLongError
 	if errors.As(err, &long) {
 		err = h.tooLong(long.Bytes + h.maxFrame - c.most)
 	}
-	// What was done before its answer turned out too long must not be told as refused.
+	// A change whose answer is too long was done, so it must not be answered as refused.
 	if e.refusal != nil && !errors.Is(err, chat.ErrNoGroup) && !errors.Is(err, errTooLong) {
 		var unsent error
 		if body, unsent = h.encode(c, e.refusal(c.req, err)); unsent != nil {
@@ -154,8 +199,8 @@ func (h *Handler) fail(e *entry, c *call, err error) (body []byte) {
 	if chat.Refused(err) {
 		level, what = slog.LevelInfo, "refused"
 	}
-	words := []any{"peer", c.peer.String(), "message", e.name, "kind", kind.String(), "reason", err.Error(),
-		"answered", body != nil}
+	words := []any{"peer", c.peer.String(), "message", e.name, "kind", kind.String(),
+		"reason", err.Error(), "answered", body != nil}
 	if e.user != nil {
 		words = append(words, "user", shown(e.user(c.req)))
 	}
@@ -163,7 +208,7 @@ func (h *Handler) fail(e *entry, c *call, err error) (body []byte) {
 	return body
 }
 
-// note counts and logs what became of a request that was not served.
+// note counts and logs a request that was not served.
 func (h *Handler) note(level slog.Level, what string, args ...any) {
 	if level == slog.LevelError {
 		h.failed.Add(1)
@@ -173,7 +218,7 @@ func (h *Handler) note(level slog.Level, what string, args ...any) {
 	h.log.Log(context.Background(), level, what, args...)
 }
 
-// reply is how a request ends.
+// reply is what is needed to finish a request.
 type reply struct {
 	entry  *entry
 	seq    uint16
@@ -189,15 +234,18 @@ func (h *Handler) send(r reply, what Outcome, body []byte) {
 		return
 	}
 	if n := int64(len(body)); n > r.entry.longest.Load() {
-		r.entry.longest.Store(n) // of two at once either will do
+		r.entry.longest.Store(n) // if two store at once, either will do
 	}
-	r.finish(pdu.Frame{Service: r.entry.Service, Command: r.entry.AnswerCommand, Seq: r.seq, Body: body}, true)
+	r.finish(pdu.Frame{
+		Service: r.entry.Service, Command: r.entry.AnswerCommand, Seq: r.seq, Body: body,
+	}, true)
 }
 
-// attachData is the field of the caller's opaque routing data, in every message that has one.
+// attachData is the number of the field with the caller's routing data, in every message that has
+// it.
 const attachData = 20
 
-// attach echoes the request's attach_data; the field is present in the answer even when the request had none.
+// attach echoes the request's attach_data. The answer has the field even if the request had none.
 func attach(answer, req proto.Message) {
 	to := answer.ProtoReflect()
 	field := to.Descriptor().Fields().ByNumber(attachData)
@@ -220,31 +268,39 @@ func attached(req proto.Message) []byte {
 	return req.ProtoReflect().Get(field).Bytes()
 }
 
-// change is a command that changes something: it takes effect in its lane, in the order read.
-func change[Q proto.Message](lane func(Q) chat.Lane, do func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)) action {
+// work is what an action does once its turn has come. Q is the type of its request.
+type work[Q proto.Message] func(ctx context.Context, s *chat.Service, req Q) (proto.Message, error)
+
+// change is an action that changes something: it takes effect in its lane, in the order read.
+func change[Q proto.Message](lane func(Q) chat.Lane, do work[Q]) action {
 	return action{start: func(h *Handler, c *call, done func(proto.Message, error)) {
 		h.chat.Ordered(c.ctx, lane(c.req.(Q)), guarded(h, c, do, done))
 	}}
 }
 
-// refusing gives an action the answer that tells of an error.
+// refusing gives an action its answer to errors.
 func (a action) refusing(refusal func(req proto.Message, err error) proto.Message) action {
 	a.refusal = refusal
 	return a
 }
 
-// naming has the log name the user of requests that are refused.
+// naming has the log name the user when a request is refused.
 func (a action) naming(user func(req proto.Message) string) action {
 	a.user = user
 	return a
 }
 
-// guarded is do for when its turn has come. A panic is a fault of ours that must not take the other requests along.
-func guarded[Q proto.Message](h *Handler, c *call, do func(context.Context, *chat.Service, Q) (proto.Message, error), done func(proto.Message, error)) func(error) {
+// guarded returns a function that does the work, unless it is given an error, and then calls done.
+// A panic is a fault of ours that must not end the other requests: it becomes an error.
+func guarded[Q proto.Message](
+	h *Handler, c *call, do work[Q], done func(proto.Message, error),
+) func(error) {
 	return func(err error) {
 		var answer proto.Message
 		if err == nil {
-			answer, err = recovered(func() (proto.Message, error) { return do(c.roomy(), h.chat, c.req.(Q)) })
+			answer, err = recovered(func() (proto.Message, error) {
+				return do(c.limited(), h.chat, c.req.(Q))
+			})
 		}
 		done(answer, err)
 	}

@@ -10,12 +10,14 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 )
 
-// decode parses a request as proto2 does in C++: a value outside of an enum's list counts as if it had not been sent,
-// so a required field is missing then and an optional one absent. (Go's protobuf lets any number through.)
+// decode parses a request as proto2 does in C++: a value that is not in its enum's list counts as
+// if it had not been sent. Then a required field is missing, and an optional one absent. (Go's
+// protobuf lets any number through.)
 func decode(example proto.Message, body []byte) (proto.Message, error) {
 	msg := catalog.New(example)
 	if n := listed(msg.ProtoReflect().Descriptor().Fields(), body); n > maxListed {
-		return nil, fmt.Errorf("%d bytes beside message and attach data, at most %d are taken", n, maxListed)
+		return nil, fmt.Errorf("%d bytes beside message and attach data, at most %d are taken", n,
+			maxListed)
 	}
 	if err := proto.Unmarshal(body, msg); err != nil {
 		return nil, err
@@ -32,7 +34,8 @@ func decode(example proto.Message, body []byte) (proto.Message, error) {
 		case ok:
 			m.Set(f, protoreflect.ValueOfEnum(n))
 		case f.Cardinality() == protoreflect.Required:
-			return nil, fmt.Errorf("%s is %d, which is none of the values of %s", f.Name(), m.Get(f).Enum(), f.Enum().Name())
+			return nil, fmt.Errorf("%s is %d, which is none of the values of %s", f.Name(),
+				m.Get(f).Enum(), f.Enum().Name())
 		default:
 			m.Clear(f)
 		}
@@ -40,8 +43,8 @@ func decode(example proto.Message, body []byte) (proto.Message, error) {
 	return msg, nil
 }
 
-// maxListed is how many bytes a request may have beside its bytes fields. It is enough for 150,000 ids; decoded, lists
-// take many times their size.
+// maxListed is how many bytes a request may have beside its fields of type bytes. It is enough for
+// 150,000 ids. There is a limit because decoded lists take many times their size.
 const maxListed = 1 << 20
 
 // listed returns the size of all fields of a body that are not of type bytes.
@@ -71,9 +74,11 @@ func known(f protoreflect.FieldDescriptor, n protoreflect.EnumNumber) bool {
 	return f.Enum().Values().ByNumber(n) != nil
 }
 
-// lastKnown finds the last value in a message's bytes that is in the field's list: it is the one that counts when the
-// field was sent several times.
-func lastKnown(f protoreflect.FieldDescriptor, body []byte) (last protoreflect.EnumNumber, ok bool) {
+// lastKnown finds the last value in a message's bytes that is in the field's list. If the field was
+// sent several times, it is the one that counts.
+func lastKnown(
+	f protoreflect.FieldDescriptor, body []byte,
+) (last protoreflect.EnumNumber, ok bool) {
 	for len(body) > 0 {
 		num, typ, n := protowire.ConsumeTag(body)
 		if n < 0 {

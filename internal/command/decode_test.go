@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -19,7 +20,8 @@ func (w *world) askRaw(e catalog.Entry, body []byte) proto.Message {
 	return w.decode(e, w.await(w.begin(pdu.Frame{Command: e.Command, Seq: 7, Body: body})))
 }
 
-// wantUnparsable checks that an answer is that to a body that does not parse: none, and to a login a bare result.
+// wantUnparsable checks that an answer is that to a body that does not parse: none, and to a login
+// a bare result.
 func wantUnparsable(w *world, what string, e catalog.Entry, answer proto.Message) {
 	w.Helper()
 	if e.Command != 0x0703 {
@@ -29,7 +31,8 @@ func wantUnparsable(w *world, what string, e catalog.Entry, answer proto.Message
 		return
 	}
 	rsp, ok := answer.(*impb.IMValidateRsp)
-	if !ok || rsp.GetResultCode() != 2 || rsp.GetResultString() != "服务端内部错误" || rsp.UserName != nil || rsp.AttachData != nil || rsp.UserInfo != nil {
+	if !ok || rsp.GetResultCode() != 2 || rsp.GetResultString() != "服务端内部错误" ||
+		rsp.UserName != nil || rsp.AttachData != nil || rsp.UserInfo != nil {
 		w.Errorf("%s: answered %v", what, answer)
 	}
 }
@@ -72,7 +75,8 @@ func TestARequiredEnumOutsideItsListIsMissing(t *testing.T) {
 					}
 					req := filled(e.Request)
 					req.ProtoReflect().Set(f, protoreflect.ValueOfEnum(n))
-					wantUnparsable(w, fmt.Sprintf("%s with %s %d", e.Name(), f.Name(), n), e, w.ask(req))
+					wantUnparsable(w, fmt.Sprintf("%s with %s %d", e.Name(), f.Name(), n), e,
+						w.ask(req))
 				}
 			})
 		}
@@ -87,7 +91,8 @@ func TestARequiredEnumOutsideItsListIsMissing(t *testing.T) {
 func TestANestedMessageWithoutARequiredFieldDoesNotParse(t *testing.T) {
 	rule(t, func(w *world) {
 		w.people()
-		answer := w.ask(&impb.IMGroupInfoListReq{UserId: new(uint32(1)), GroupVersionList: []*impb.GroupVersionInfo{{GroupId: new(uint32(1))}}})
+		answer := w.ask(&impb.IMGroupInfoListReq{UserId: new(uint32(1)),
+			GroupVersionList: []*impb.GroupVersionInfo{{GroupId: new(uint32(1))}}})
 		if answer != nil {
 			w.Errorf("answered %v", answer)
 		}
@@ -97,7 +102,8 @@ func TestANestedMessageWithoutARequiredFieldDoesNotParse(t *testing.T) {
 // enums is a body's field, once for every number.
 func enums(body []byte, field protowire.Number, numbers ...int64) []byte {
 	for _, n := range numbers {
-		body = protowire.AppendVarint(protowire.AppendTag(body, field, protowire.VarintType), uint64(n))
+		body = protowire.AppendVarint(protowire.AppendTag(body, field, protowire.VarintType),
+			uint64(n))
 	}
 	return body
 }
@@ -105,7 +111,8 @@ func enums(body []byte, field protowire.Number, numbers ...int64) []byte {
 func TestOfAnEnumSentSeveralTimesTheLastValidCounts(t *testing.T) {
 	rule(t, func(w *world) {
 		e := entryOf(w, &impb.IMRemoveSessionReq{})
-		rest, err := proto.MarshalOptions{AllowPartial: true}.Marshal(&impb.IMRemoveSessionReq{UserId: new(uint32(1)), SessionId: new(uint32(2))})
+		rest, err := proto.MarshalOptions{AllowPartial: true}.Marshal(
+			&impb.IMRemoveSessionReq{UserId: new(uint32(1)), SessionId: new(uint32(2))})
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -124,7 +131,9 @@ func TestOfAnEnumSentSeveralTimesTheLastValidCounts(t *testing.T) {
 			{nil, 0},
 			{[]int64{1<<32 + 2}, 2}, // as in C++: a varint is cut to 32 bits
 		} {
-			for name, body := range map[string][]byte{"before the rest": append(enums(nil, 2, test.sent...), rest...), "after the rest": enums(rest[:len(rest):len(rest)], 2, test.sent...)} {
+			for name, body := range map[string][]byte{"before the rest": append(enums(nil, 2,
+				test.sent...), rest...), "after the rest": enums(rest[:len(rest):len(rest)], 2,
+				test.sent...)} {
 				got := impb.SessionType(0)
 				if answer := w.askRaw(e, body); answer != nil {
 					got = answer.(*impb.IMRemoveSessionRsp).GetSessionType()
@@ -154,14 +163,16 @@ func TestAnOptionalEnumOutsideItsListIsAbsent(t *testing.T) {
 			8: {[]int64{1}, "tok"},
 			9: {[]int64{0x11, 2}, "tok"},
 		} {
-			body, err := proto.Marshal(&impb.IMDeviceTokenReq{UserId: &user, DeviceToken: new("tok")})
+			body, err := proto.Marshal(&impb.IMDeviceTokenReq{UserId: &user,
+				DeviceToken: new("tok")})
 			if err != nil {
 				w.Fatal(err)
 			}
 			if w.askRaw(e, enums(body, 3, test.sent...)) == nil {
 				w.Errorf("%v: no answer", test.sent)
 			}
-			if got := w.text(fmt.Sprint("SELECT device FROM IMProxyDevice WHERE userId=", user)); got != test.want {
+			if got := w.text(fmt.Sprint("SELECT device FROM IMProxyDevice WHERE userId=",
+				user)); got != test.want {
 				w.Errorf("%v: device %s, want %s", test.sent, got, test.want)
 			}
 		}
@@ -173,30 +184,36 @@ func TestBodiesOfOtherFormsParseAsInProto2(t *testing.T) {
 		w.people()
 		e := entryOf(w, &impb.IMQueryPushShieldReq{})
 		one := enums(nil, 1, 1) // user_id
-		bytesField := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), []byte("x"))
+		bytesField := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType),
+			[]byte("x"))
 		for name, test := range map[string]struct {
 			body   []byte
 			parses bool
 		}{
-			"as usual":                      {one, true},
-			"an unknown field":              {enums(one[:len(one):len(one)], 500, 7), true},
-			"an unknown text":               {append(protowire.AppendBytes(protowire.AppendTag(nil, 9, protowire.BytesType), []byte("x")), one...), true},
-			"a field sent twice":            {enums(nil, 1, 77, 1), true},
-			"a number too long":             {append(protowire.AppendTag(nil, 1, protowire.VarintType), 0x81, 0x80, 0x00), true},
-			"empty":                         {nil, false},
-			"of another type only":          {bytesField, false},
-			"of another type, and right":    {append(bytesField[:len(bytesField):len(bytesField)], one...), true},
-			"cut off":                       {one[:1], false},
-			"a text longer than the body":   {append(one[:len(one):len(one)], 0xa2, 0x01, 0x7f), false},
+			"as usual":         {one, true},
+			"an unknown field": {enums(one[:len(one):len(one)], 500, 7), true},
+			"an unknown text": {append(protowire.AppendBytes(protowire.AppendTag(nil,
+				9, protowire.BytesType), []byte("x")), one...), true},
+			"a field sent twice": {enums(nil, 1, 77, 1), true},
+			"a number too long": {append(protowire.AppendTag(nil, 1,
+				protowire.VarintType), 0x81, 0x80, 0x00), true},
+			"empty":                {nil, false},
+			"of another type only": {bytesField, false},
+			"of another type, and right": {append(bytesField[:len(bytesField):len(bytesField)],
+				one...), true},
+			"cut off": {one[:1], false},
+			"a text longer than the body": {append(one[:len(one):len(one)], 0xa2, 0x01, 0x7f),
+				false},
 			"field number 0":                {append(one[:len(one):len(one)], 0x00, 0x00), false},
 			"an end of a group never begun": {append(one[:len(one):len(one)], 0x0c), false},
-			"noise":                         {[]byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), false},
+			"noise":                         {bytes.Repeat([]byte{0xff}, 11), false},
 		} {
 			answer := w.askRaw(e, test.body)
 			if (answer != nil) != test.parses {
 				w.Errorf("%s: answered %v", name, answer)
 			}
-			if rsp, ok := answer.(*impb.IMQueryPushShieldRsp); ok && (rsp.GetUserId() != 1 || rsp.GetResultCode() != 0) {
+			if rsp, ok := answer.(*impb.IMQueryPushShieldRsp); ok &&
+				(rsp.GetUserId() != 1 || rsp.GetResultCode() != 0) {
 				w.Errorf("%s: answered %v", name, rsp)
 			}
 		}

@@ -19,8 +19,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// outcome is what an answer says: its result_code, or -1 when there is no answer. The id of a message stands for its
-// code.
+// outcome is what an answer says: its result_code, or -1 when there is no answer. The id of a
+// message stands for its code.
 func outcome(w *world, answer proto.Message) int {
 	w.Helper()
 	if answer == nil {
@@ -39,8 +39,10 @@ func outcome(w *world, answer proto.Message) int {
 
 func TestAStorageFailureNeverLooksLikeAnEmptyListOrAWrongPassword(t *testing.T) {
 	codes := map[string]int{ // of all others: no answer
-		"IMValidateReq": 2, "IMPushShieldReq": 1, "IMQueryPushShieldReq": 1, "IMRemoveSessionReq": 1, "IMChangeSignInfoReq": 1,
-		"IMChangeAvatarReq": 1, "IMMsgData": 0, "IMGroupCreateReq": 1, "IMGroupChangeMemberReq": 1, "IMGroupShieldReq": 1,
+		"IMValidateReq": 2, "IMPushShieldReq": 1, "IMQueryPushShieldReq": 1,
+		"IMRemoveSessionReq": 1, "IMChangeSignInfoReq": 1,
+		"IMChangeAvatarReq": 1, "IMMsgData": 0, "IMGroupCreateReq": 1, "IMGroupChangeMemberReq": 1,
+		"IMGroupShieldReq": 1,
 	}
 	rule(t, func(w *world) {
 		w.people()
@@ -62,7 +64,9 @@ func TestAStorageFailureNeverLooksLikeAnEmptyListOrAWrongPassword(t *testing.T) 
 // doubtful is a ledger that stores and never says so.
 type doubtful struct{ chat.Ledger }
 
-func (d doubtful) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (chat.Receipt, error) {
+func (d doubtful) Append(
+	ctx context.Context, b chat.Batch, seq chat.Sequencer,
+) (chat.Receipt, error) {
 	r, err := d.Ledger.Append(ctx, b, seq)
 	return r, errors.Join(err, chat.Errorf(chat.UnknownOutcome, "who knows"))
 }
@@ -71,7 +75,8 @@ func (doubtful) Outcome(context.Context, chat.CommitID) (bool, error) {
 	return false, chat.Errorf(chat.Unavailable, "cannot ask")
 }
 
-// dueAt is a context with a deadline that does not end when it comes: what it belongs to is tried in any case.
+// dueAt is a context with a deadline that does not end when it comes: what it belongs to is tried
+// in any case.
 type dueAt struct {
 	context.Context
 	at time.Time
@@ -108,10 +113,12 @@ func (panicking) UsersByID(context.Context, []uint32) ([]chat.User, error) {
 func TestAPanicFailsItsRequestOnly(t *testing.T) {
 	ruleWith(t, func(s *chat.Store) { s.Directory = panicking{s.Directory} }, func(w *world) {
 		for range 2 {
-			if got := outcome(w, w.ask(&impb.IMValidateReq{UserName: new("x"), Password: new("x")})); got != 2 {
+			login := &impb.IMValidateReq{UserName: new("x"), Password: new("x")}
+			if got := outcome(w, w.ask(login)); got != 2 {
 				w.Errorf("a login is answered %d", got)
 			}
-			if answer := w.ask(&impb.IMUsersInfoReq{UserId: new(uint32(1)), UserIdList: []uint32{1}}); answer != nil {
+			list := &impb.IMUsersInfoReq{UserId: new(uint32(1)), UserIdList: []uint32{1}}
+			if answer := w.ask(list); answer != nil {
 				w.Errorf("a list is answered %v", answer)
 			}
 		}
@@ -141,9 +148,14 @@ func TestAReadThatWaitsForItsPeerGivesUpAtTheDeadline(t *testing.T) {
 func TestRequestsAboutGroupsThatDoNotExistAreNotAnswered(t *testing.T) {
 	rule(t, func(w *world) {
 		for _, req := range []proto.Message{
-			&impb.IMGroupChangeMemberReq{UserId: new(uint32(0)), ChangeType: impb.GroupModifyType(1).Enum(), GroupId: new(uint32(9)), MemberIdList: []uint32{1}},
-			&impb.IMGroupChangeMemberReq{UserId: new(uint32(1)), ChangeType: impb.GroupModifyType(2).Enum(), GroupId: new(uint32(9)), MemberIdList: []uint32{1}},
-			&impb.IMGroupShieldReq{UserId: new(uint32(1)), GroupId: new(uint32(9)), ShieldStatus: new(uint32(1))},
+			&impb.IMGroupChangeMemberReq{UserId: new(uint32(0)),
+				ChangeType: impb.GroupModifyType(1).Enum(), GroupId: new(uint32(9)),
+				MemberIdList: []uint32{1}},
+			&impb.IMGroupChangeMemberReq{UserId: new(uint32(1)),
+				ChangeType: impb.GroupModifyType(2).Enum(), GroupId: new(uint32(9)),
+				MemberIdList: []uint32{1}},
+			&impb.IMGroupShieldReq{UserId: new(uint32(1)), GroupId: new(uint32(9)),
+				ShieldStatus: new(uint32(1))},
 			&impb.IMGroupGetShieldReq{GroupId: new(uint32(9)), UserId: []uint32{1}},
 			groupText(1, 9, "x"),
 		} {
@@ -159,28 +171,46 @@ func TestRefusedChangesEchoWhatWasAsked(t *testing.T) {
 		w.people()
 		one := new(uint32(1))
 		for _, test := range []struct{ req, want proto.Message }{
-			{&impb.IMGroupCreateReq{UserId: one, GroupType: impb.GroupType(1).Enum(), GroupName: new(""), GroupAvatar: new(""), MemberIdList: []uint32{3, 2, 3}},
-				&impb.IMGroupCreateRsp{UserId: one, ResultCode: one, GroupName: new(""), UserIdList: []uint32{2, 3}, AttachData: []byte{}}},
-			{&impb.IMGroupCreateReq{UserId: one, GroupType: impb.GroupType(2).Enum(), GroupName: new("x"), GroupAvatar: new("")},
-				&impb.IMGroupCreateRsp{UserId: one, ResultCode: one, GroupName: new("x"), AttachData: []byte{}}},
-			{&impb.IMGroupChangeMemberReq{UserId: new(uint32(2)), ChangeType: impb.GroupModifyType(1).Enum(), GroupId: one, MemberIdList: []uint32{3}},
-				&impb.IMGroupChangeMemberRsp{UserId: new(uint32(2)), ChangeType: impb.GroupModifyType(1).Enum(), ResultCode: one, GroupId: one, AttachData: []byte{}}},
-			{&impb.IMGroupChangeMemberReq{UserId: one, ChangeType: impb.GroupModifyType(1).Enum(), GroupId: one, MemberIdList: []uint32{2}},
-				&impb.IMGroupChangeMemberRsp{UserId: one, ChangeType: impb.GroupModifyType(1).Enum(), ResultCode: one, GroupId: one, AttachData: []byte{}}},
+			{&impb.IMGroupCreateReq{UserId: one, GroupType: impb.GroupType(1).Enum(),
+				GroupName: new(""), GroupAvatar: new(""), MemberIdList: []uint32{3, 2, 3}},
+				&impb.IMGroupCreateRsp{UserId: one, ResultCode: one, GroupName: new(""),
+					UserIdList: []uint32{2, 3}, AttachData: []byte{}}},
+			{&impb.IMGroupCreateReq{UserId: one, GroupType: impb.GroupType(2).Enum(),
+				GroupName: new("x"), GroupAvatar: new("")},
+				&impb.IMGroupCreateRsp{UserId: one, ResultCode: one, GroupName: new("x"),
+					AttachData: []byte{}}},
+			{&impb.IMGroupChangeMemberReq{UserId: new(uint32(2)),
+				ChangeType: impb.GroupModifyType(1).Enum(), GroupId: one,
+				MemberIdList: []uint32{3}},
+				&impb.IMGroupChangeMemberRsp{UserId: new(uint32(2)),
+					ChangeType: impb.GroupModifyType(1).Enum(), ResultCode: one, GroupId: one,
+					AttachData: []byte{}}},
+			{&impb.IMGroupChangeMemberReq{UserId: one, ChangeType: impb.GroupModifyType(1).Enum(),
+				GroupId: one, MemberIdList: []uint32{2}},
+				&impb.IMGroupChangeMemberRsp{UserId: one,
+					ChangeType: impb.GroupModifyType(1).Enum(), ResultCode: one, GroupId: one,
+					AttachData: []byte{}}},
 			{&impb.IMGroupShieldReq{UserId: new(uint32(9)), GroupId: one, ShieldStatus: one},
-				&impb.IMGroupShieldRsp{UserId: new(uint32(9)), GroupId: one, ResultCode: one, AttachData: []byte{}}},
+				&impb.IMGroupShieldRsp{UserId: new(uint32(9)), GroupId: one, ResultCode: one,
+					AttachData: []byte{}}},
 			{&impb.IMChangeSignInfoReq{UserId: new(uint32(9)), SignInfo: new("x")},
-				&impb.IMChangeSignInfoRsp{UserId: new(uint32(9)), ResultCode: one, AttachData: []byte{}}},
+				&impb.IMChangeSignInfoRsp{UserId: new(uint32(9)), ResultCode: one,
+					AttachData: []byte{}}},
 			{&impb.IMChangeAvatarReq{UserId: one, AvatarUrl: new("a\xff")},
 				&impb.IMChangeAvatarRsp{UserId: one, ResultCode: one, AttachData: []byte{}}},
 			{&impb.IMPushShieldReq{UserId: one, ShieldStatus: new(uint32(256))},
 				&impb.IMPushShieldRsp{UserId: one, ResultCode: one, AttachData: []byte{}}},
 			{&impb.IMQueryPushShieldReq{UserId: new(uint32(9))},
-				&impb.IMQueryPushShieldRsp{UserId: new(uint32(9)), ResultCode: one, AttachData: []byte{}}},
-			{&impb.IMRemoveSessionReq{UserId: one, SessionType: impb.SessionType(2).Enum(), SessionId: new(uint32(9))},
-				&impb.IMRemoveSessionRsp{UserId: one, ResultCode: one, SessionType: impb.SessionType(2).Enum(), SessionId: new(uint32(9)), AttachData: []byte{}}},
+				&impb.IMQueryPushShieldRsp{UserId: new(uint32(9)), ResultCode: one,
+					AttachData: []byte{}}},
+			{&impb.IMRemoveSessionReq{UserId: one, SessionType: impb.SessionType(2).Enum(),
+				SessionId: new(uint32(9))},
+				&impb.IMRemoveSessionRsp{UserId: one, ResultCode: one,
+					SessionType: impb.SessionType(2).Enum(), SessionId: new(uint32(9)),
+					AttachData: []byte{}}},
 			{&impb.IMValidateReq{UserName: new("x\xff"), Password: new("x")},
-				&impb.IMValidateRsp{UserName: new("x\xff"), ResultCode: one, ResultString: new("用户名/密码错误"), AttachData: []byte{}}},
+				&impb.IMValidateRsp{UserName: new("x\xff"), ResultCode: one,
+					ResultString: new("用户名/密码错误"), AttachData: []byte{}}},
 		} {
 			if answer := w.ask(test.req); !proto.Equal(answer, test.want) {
 				w.Errorf("%v\nanswered %v\nwant %v", test.req, answer, test.want)
@@ -204,7 +234,8 @@ func TestWhatIsNotServedIsCounted(t *testing.T) {
 	})
 }
 
-// TestARefusedLoginNamesTheUser in the log, and the peer, however long the name is and whatever is in it.
+// TestARefusedLoginNamesTheUser in the log, and the peer, however long the name is and whatever is
+// in it.
 func TestARefusedLoginNamesTheUser(t *testing.T) {
 	var log bytes.Buffer
 	w := start(t, 0, nil, slog.NewJSONHandler(&log, nil))
@@ -226,7 +257,8 @@ func TestARefusedLoginNamesTheUser(t *testing.T) {
 		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
 			t.Fatalf("%v: %s", err, &log)
 		}
-		if line.Level != "INFO" || line.Msg != "refused" || line.User != shown || line.Peer != "192.0.2.1:1" {
+		if line.Level != "INFO" || line.Msg != "refused" || line.User != shown ||
+			line.Peer != "192.0.2.1:1" {
 			t.Errorf("of %.40q the log says %.300s, want the user %q", name, &log, shown)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// FuzzRequest sends any body under any command. Whatever comes, a request is finished once, nothing panics, and an
-// answer is one that the caller can read.
+// FuzzRequest sends any body under any command. Whatever comes, a request is finished once, nothing
+// panics, and an answer is one that the caller can read.
 func FuzzRequest(f *testing.F) {
 	byCommand := make(map[uint16]catalog.Entry)
 	for _, e := range catalog.Entries() {
@@ -27,14 +27,18 @@ func FuzzRequest(f *testing.F) {
 		}
 		seed(catalog.New(e.Request))
 		seed(filled(e.Request))
-		if field := e.Request.ProtoReflect().Descriptor().Fields().ByNumber(attachData); field != nil {
+		fields := e.Request.ProtoReflect().Descriptor().Fields()
+		if field := fields.ByNumber(attachData); field != nil {
 			attached := filled(e.Request)
 			attached.ProtoReflect().Set(field, protoreflect.ValueOfBytes([]byte("\x00\xff")))
 			seed(attached)
 		}
 	}
-	for _, typ := range []chat.MsgType{chat.PairText, chat.PairVoice, chat.GroupText, chat.GroupVoice} {
-		body, err := proto.Marshal(message(1, 2-uint32(typ.TalkKind())/2, typ, "\x00\x00\x00\x01sound"))
+	for _, typ := range []chat.MsgType{
+		chat.PairText, chat.PairVoice, chat.GroupText, chat.GroupVoice,
+	} {
+		body, err := proto.Marshal(message(1, 2-uint32(typ.TalkKind())/2, typ,
+			"\x00\x00\x00\x01sound"))
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -11,58 +11,87 @@ import (
 
 func groupActions() map[string]action {
 	return map[string]action{
-		"IMNormalGroupListReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMNormalGroupListReq) (proto.Message, error) {
-			groups, err := s.NormalGroups(ctx, req.GetUserId())
-			rsp := &impb.IMNormalGroupListRsp{UserId: req.UserId}
-			for _, g := range groups {
-				rsp.GroupVersionList = append(rsp.GroupVersionList, &impb.GroupVersionInfo{GroupId: &g.ID, Version: &g.Version})
-			}
-			return rsp, err
-		}),
-		"IMGroupInfoListReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMGroupInfoListReq) (proto.Message, error) {
-			known := make([]chat.GroupVersion, len(req.GetGroupVersionList()))
-			for i, g := range req.GetGroupVersionList() {
-				known[i] = chat.GroupVersion{ID: g.GetGroupId(), Version: g.GetVersion()}
-			}
-			groups, err := s.GroupsNewerThan(ctx, known)
-			rsp := &impb.IMGroupInfoListRsp{UserId: req.UserId}
-			for _, g := range groups {
-				rsp.GroupInfoList = append(rsp.GroupInfoList, groupInfo(g))
-			}
-			return rsp, err
-		}),
-		"IMGroupCreateReq":       bulky(createdLength, change(createLane, createGroup).refusing(groupNotCreated)),
-		"IMGroupChangeMemberReq": bulky(list[*impb.IMGroupChangeMemberReq], change(changeLane, changeMembers).refusing(membersNotChanged)).asLongAsBefore(),
-		"IMGroupShieldReq": change(
-			func(req *impb.IMGroupShieldReq) chat.Lane { return chat.TalkLane(chat.GroupTalk(req.GetGroupId())) },
-			func(ctx context.Context, s *chat.Service, req *impb.IMGroupShieldReq) (proto.Message, error) {
-				return muted(req, resultOK), s.MuteGroup(ctx, req.GetUserId(), req.GetGroupId(), req.GetShieldStatus())
-			},
-		).refusing(func(req proto.Message, _ error) proto.Message {
-			return muted(req.(*impb.IMGroupShieldReq), resultRefused)
-		}),
-		"IMGroupGetShieldReq": read(func(req *impb.IMGroupGetShieldReq) int { return items(len(req.GetUserId()), shieldBytes) }, func(ctx context.Context, s *chat.Service, req *impb.IMGroupGetShieldReq) (proto.Message, error) {
-			values, err := s.Mutes(ctx, req.GetGroupId(), req.GetUserId())
-			rsp := &impb.IMGroupGetShieldRsp{GroupId: req.GroupId}
-			for i, v := range values {
-				rsp.ShieldStatusList = append(rsp.ShieldStatusList, &impb.ShieldStatus{
-					UserId: new(req.UserId[i]), GroupId: req.GroupId, ShieldStatus: &v,
-				})
-			}
-			return rsp, err
-		}),
+		"IMNormalGroupListReq": read(list, normalGroups),
+		"IMGroupInfoListReq":   read(list, newerGroups),
+		// A group that does not exist yet has no lane of its own: it is made in its creator's.
+		"IMGroupCreateReq": bulky(createdLength,
+			change(ownLane, createGroup).refusing(groupNotCreated)),
+		"IMGroupChangeMemberReq": bulky(list[*impb.IMGroupChangeMemberReq],
+			change(groupLane, changeMembers).refusing(membersNotChanged)).asLongAsBefore(),
+		"IMGroupShieldReq":    change(groupLane, mute).refusing(notMuted),
+		"IMGroupGetShieldReq": read(mutesLength, mutes),
 	}
 }
 
-// createdLength is the room for the members of a new group.
+// groupLane is the lane of the group that a request is about.
+func groupLane[Q interface{ GetGroupId() uint32 }](req Q) chat.Lane {
+	return chat.TalkLane(chat.GroupTalk(req.GetGroupId()))
+}
+
+func normalGroups(
+	ctx context.Context, s *chat.Service, req *impb.IMNormalGroupListReq,
+) (proto.Message, error) {
+	groups, err := s.NormalGroups(ctx, req.GetUserId())
+	rsp := &impb.IMNormalGroupListRsp{UserId: req.UserId}
+	for _, g := range groups {
+		rsp.GroupVersionList = append(rsp.GroupVersionList,
+			&impb.GroupVersionInfo{GroupId: &g.ID, Version: &g.Version})
+	}
+	return rsp, err
+}
+
+func newerGroups(
+	ctx context.Context, s *chat.Service, req *impb.IMGroupInfoListReq,
+) (proto.Message, error) {
+	known := make([]chat.GroupVersion, len(req.GetGroupVersionList()))
+	for i, g := range req.GetGroupVersionList() {
+		known[i] = chat.GroupVersion{ID: g.GetGroupId(), Version: g.GetVersion()}
+	}
+	groups, err := s.GroupsNewerThan(ctx, known)
+	rsp := &impb.IMGroupInfoListRsp{UserId: req.UserId}
+	for _, g := range groups {
+		rsp.GroupInfoList = append(rsp.GroupInfoList, groupInfo(g))
+	}
+	return rsp, err
+}
+
+func mute(
+	ctx context.Context, s *chat.Service, req *impb.IMGroupShieldReq,
+) (proto.Message, error) {
+	err := s.MuteGroup(ctx, req.GetUserId(), req.GetGroupId(), req.GetShieldStatus())
+	return muted(req, resultOK), err
+}
+
+func notMuted(req proto.Message, _ error) proto.Message {
+	return muted(req.(*impb.IMGroupShieldReq), resultRefused)
+}
+
+// mutesLength is how many bytes the mute values of users take.
+func mutesLength(req *impb.IMGroupGetShieldReq) int {
+	return items(len(req.GetUserId()), shieldBytes)
+}
+
+func mutes(
+	ctx context.Context, s *chat.Service, req *impb.IMGroupGetShieldReq,
+) (proto.Message, error) {
+	values, err := s.Mutes(ctx, req.GetGroupId(), req.GetUserId())
+	rsp := &impb.IMGroupGetShieldRsp{GroupId: req.GroupId}
+	for i, v := range values {
+		rsp.ShieldStatusList = append(rsp.ShieldStatusList, &impb.ShieldStatus{
+			UserId: new(req.UserId[i]), GroupId: req.GroupId, ShieldStatus: &v,
+		})
+	}
+	return rsp, err
+}
+
+// createdLength is how many bytes the members of a new group take in its answer.
 func createdLength(req *impb.IMGroupCreateReq) int {
 	return items(len(req.GetMemberIdList()), memberBytes)
 }
 
-// createLane: a group that is made belongs to nobody's lane yet, so the creator's serves.
-func createLane(req *impb.IMGroupCreateReq) chat.Lane { return chat.UserLane(req.GetUserId()) }
-
-func createGroup(ctx context.Context, s *chat.Service, req *impb.IMGroupCreateReq) (proto.Message, error) {
+func createGroup(
+	ctx context.Context, s *chat.Service, req *impb.IMGroupCreateReq,
+) (proto.Message, error) {
 	id, members, err := s.CreateGroup(ctx, chat.NewGroup{
 		Creator: req.GetUserId(),
 		Type:    chat.GroupType(req.GetGroupType()),
@@ -71,22 +100,22 @@ func createGroup(ctx context.Context, s *chat.Service, req *impb.IMGroupCreateRe
 		Members: req.GetMemberIdList(),
 	})
 	return &impb.IMGroupCreateRsp{
-		UserId: req.UserId, ResultCode: new(uint32(resultOK)), GroupId: &id, GroupName: req.GroupName, UserIdList: members,
+		UserId: req.UserId, ResultCode: new(uint32(resultOK)), GroupId: &id,
+		GroupName: req.GroupName, UserIdList: members,
 	}, err
 }
 
 func groupNotCreated(m proto.Message, _ error) proto.Message {
 	req := m.(*impb.IMGroupCreateReq)
 	return &impb.IMGroupCreateRsp{
-		UserId: req.UserId, ResultCode: new(uint32(resultRefused)), GroupName: req.GroupName, UserIdList: chat.SortedSet(req.GetMemberIdList()),
+		UserId: req.UserId, ResultCode: new(uint32(resultRefused)), GroupName: req.GroupName,
+		UserIdList: chat.SortedSet(req.GetMemberIdList()),
 	}
 }
 
-func changeLane(req *impb.IMGroupChangeMemberReq) chat.Lane {
-	return chat.TalkLane(chat.GroupTalk(req.GetGroupId()))
-}
-
-func changeMembers(ctx context.Context, s *chat.Service, req *impb.IMGroupChangeMemberReq) (proto.Message, error) {
+func changeMembers(
+	ctx context.Context, s *chat.Service, req *impb.IMGroupChangeMemberReq,
+) (proto.Message, error) {
 	changed, members, err := s.ChangeMembers(ctx, chat.MemberChange{
 		By:     req.GetUserId(),
 		Group:  req.GetGroupId(),
@@ -94,7 +123,8 @@ func changeMembers(ctx context.Context, s *chat.Service, req *impb.IMGroupChange
 		Users:  req.GetMemberIdList(),
 	})
 	return &impb.IMGroupChangeMemberRsp{
-		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(uint32(resultOK)), GroupId: req.GroupId,
+		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(uint32(resultOK)),
+		GroupId:       req.GroupId,
 		CurUserIdList: members, ChgUserIdList: changed,
 	}, err
 }
@@ -102,7 +132,8 @@ func changeMembers(ctx context.Context, s *chat.Service, req *impb.IMGroupChange
 func membersNotChanged(m proto.Message, _ error) proto.Message {
 	req := m.(*impb.IMGroupChangeMemberReq)
 	return &impb.IMGroupChangeMemberRsp{
-		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(uint32(resultRefused)), GroupId: req.GroupId,
+		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(uint32(resultRefused)),
+		GroupId: req.GroupId,
 	}
 }
 

@@ -22,10 +22,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/server"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -46,14 +47,15 @@ func openEmbedded(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := store.Migrate(context.Background()); err != nil {
+	if _, err := tables.Migrate(context.Background(), store.DB()); err != nil {
 		tb.Fatal(err)
 	}
 	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
+	raw, err := sql.Open("sqlite", "file:"+path+
+		"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -68,8 +70,8 @@ func openEmbedded(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql
 
 func openMySQL(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer) {
 	tb.Helper()
-	db := tables.New(tb)
-	store, err := records.OpenMySQL(tables.At(db), nil, records.Options{Log: log})
+	db := testdb.New(tb)
+	store, err := records.OpenMySQL(testdb.At(db), nil, records.Options{Log: log})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -89,7 +91,8 @@ func openMySQL(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB
 func rules(store *records.Store, sounds chat.Voice) chat.Store {
 	counted := counters.Embedded{Records: store}
 	return chat.Store{
-		Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store, Archive: store,
+		Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store,
+		Archive:  store,
 		Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store, Voice: sounds,
 		Failures: &counters.Failures{},
 	}
@@ -118,7 +121,9 @@ func rule(t *testing.T, test func(w *world)) {
 func ruleWith(t *testing.T, wrap func(*chat.Store), test func(w *world)) {
 	t.Helper()
 	for i := range engines {
-		t.Run(engines[i].name, func(t *testing.T) { test(start(t, i, wrap, slog.NewTextHandler(t.Output(), nil))) })
+		t.Run(engines[i].name, func(t *testing.T) {
+			test(start(t, i, wrap, slog.NewTextHandler(t.Output(), nil)))
+		})
 	}
 }
 
@@ -259,17 +264,19 @@ func (w *world) decode(e catalog.Entry, a answered) proto.Message {
 		return nil
 	}
 	if a.Command != e.AnswerCommand || a.Service != e.Service || a.Seq != 7 {
-		w.Errorf("%s: answered with command 0x%04x, service %d, sequence number %d", e.Name(), a.Command, a.Service, a.Seq)
+		w.Errorf("%s: answered with command 0x%04x, service %d, sequence number %d", e.Name(),
+			a.Command, a.Service, a.Seq)
 	}
 	answer := catalog.New(e.Answer)
-	if err := (proto.UnmarshalOptions{AllowPartial: e.Command == 0x0703}).Unmarshal(a.Body, answer); err != nil {
+	if err := (proto.UnmarshalOptions{AllowPartial: e.Command == 0x0703}).Unmarshal(a.Body,
+		answer); err != nil {
 		w.Errorf("%s: the answer does not parse: %v", e.Name(), err)
 	}
 	return answer
 }
 
-// filled is a request with every field set: numbers are 1, texts "x", enums their first value. Tests of all commands
-// send it, on a store where user 1 knows user 2 and both are in group 1.
+// filled is a request with every field set: numbers are 1, texts "x", enums their first value.
+// Tests of all commands send it, on a store where user 1 knows user 2 and both are in group 1.
 func filled(example proto.Message) proto.Message {
 	msg := catalog.New(example)
 	m := msg.ProtoReflect()
@@ -278,7 +285,8 @@ func filled(example proto.Message) proto.Message {
 		f := fields.Get(i)
 		switch {
 		case f.Kind() == protoreflect.MessageKind:
-			m.Mutable(f).List().Append(protoreflect.ValueOfMessage(filled(m.Mutable(f).List().NewElement().Message().Interface()).ProtoReflect()))
+			element := m.Mutable(f).List().NewElement().Message().Interface()
+			m.Mutable(f).List().Append(protoreflect.ValueOfMessage(filled(element).ProtoReflect()))
 		case f.IsList():
 			m.Mutable(f).List().Append(value(f))
 		case f.Number() != attachData:
@@ -306,16 +314,22 @@ func value(f protoreflect.FieldDescriptor) protoreflect.Value {
 	}
 }
 
-// people fills the store with users 1 and 2, whose name and password are x and y and x, and group 1 with both.
+// people fills the store with users 1 and 2, whose name and password are x and y and x, and group 1
+// with both.
 func (w *world) people() {
 	w.Helper()
 	for _, name := range []string{"x", "y"} {
-		w.exec("INSERT INTO IMUser (sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,created,updated,push_shield_status,sign_info)"+
+		w.exec("INSERT INTO IMUser "+
+			"(sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,"+
+			"created,updated,push_shield_status,sign_info)"+
 			" VALUES (1,?,'','',?,'s','','','',0,0,1,1,0,'')", name, chat.HashPassword("x", "s"))
 	}
-	w.exec("INSERT INTO IMGroup (id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES (1,'g','',1,1,2,0,2,0,1,1)")
+	w.exec("INSERT INTO IMGroup " +
+		"(id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES " +
+		"(1,'g','',1,1,2,0,2,0,1,1)")
 	for user := range 2 {
-		w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (1,?,0,1,1)", user+1)
+		w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES "+
+			"(1,?,0,1,1)", user+1)
 	}
 }
 

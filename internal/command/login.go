@@ -19,7 +19,7 @@ const (
 	loginLockedOut = 6
 )
 
-// loginText is the result_string that goes with a result_code; clients show it.
+// loginText is the result_string for each result_code. Clients show it.
 var loginText = map[uint32]string{
 	loginOK:        "成功",
 	loginWrong:     "用户名/密码错误",
@@ -29,35 +29,42 @@ var loginText = map[uint32]string{
 
 func loginActions() map[string]action {
 	return map[string]action{
-		"IMValidateReq": change(
-			func(req *impb.IMValidateReq) chat.Lane { return chat.LoginLane(req.GetUserName()) },
-			func(ctx context.Context, s *chat.Service, req *impb.IMValidateReq) (proto.Message, error) {
-				user, err := s.Login(ctx, req.GetUserName(), req.GetPassword())
-				if err != nil {
-					return nil, err
-				}
-				rsp := loginResult(req, loginOK)
-				rsp.UserInfo = userInfo(&user)
-				return rsp, nil
-			},
-		).refusing(func(req proto.Message, err error) proto.Message {
-			code := uint32(loginError)
-			switch {
-			case errors.Is(err, chat.ErrWrongLogin):
-				code = loginWrong
-			case errors.Is(err, chat.ErrLockedOut):
-				code = loginLockedOut
-			}
-			return loginResult(req.(*impb.IMValidateReq), code)
-		}).naming(func(req proto.Message) string { return req.(*impb.IMValidateReq).GetUserName() }),
+		"IMValidateReq": change(loginLane, login).refusing(loginRefused).naming(loginName),
 	}
 }
 
-// maxShown is how many characters of a name the log has: as many as the name of any user.
+func loginLane(req *impb.IMValidateReq) chat.Lane { return chat.LoginLane(req.GetUserName()) }
+
+func loginName(req proto.Message) string { return req.(*impb.IMValidateReq).GetUserName() }
+
+func login(
+	ctx context.Context, s *chat.Service, req *impb.IMValidateReq,
+) (proto.Message, error) {
+	user, err := s.Login(ctx, req.GetUserName(), req.GetPassword())
+	if err != nil {
+		return nil, err
+	}
+	rsp := loginResult(req, loginOK)
+	rsp.UserInfo = userInfo(&user)
+	return rsp, nil
+}
+
+func loginRefused(req proto.Message, err error) proto.Message {
+	code := uint32(loginError)
+	switch {
+	case errors.Is(err, chat.ErrWrongLogin):
+		code = loginWrong
+	case errors.Is(err, chat.ErrLockedOut):
+		code = loginLockedOut
+	}
+	return loginResult(req.(*impb.IMValidateReq), code)
+}
+
+// maxShown is how many characters of a name the log shows: as many as a user's name may have.
 const maxShown = chat.MaxUserName
 
-// shown is a name as the log has it. Whoever logs in chose it: it is cut, and what is no plain
-// character of a text is escaped.
+// shown is a name as the log shows it. Whoever tries to log in chooses it, so it is cut, and all
+// that is not plain text is escaped.
 func shown(name string) string {
 	if cut := []rune(name[:min(len(name), 4*maxShown+4)]); len(cut) > maxShown {
 		name = string(cut[:maxShown]) + "…"
@@ -68,13 +75,16 @@ func shown(name string) string {
 
 // loginResult echoes the name as it was sent: callers find their client by it.
 func loginResult(req *impb.IMValidateReq, code uint32) *impb.IMValidateRsp {
-	return &impb.IMValidateRsp{UserName: req.UserName, ResultCode: &code, ResultString: new(loginText[code])}
+	return &impb.IMValidateRsp{UserName: req.UserName, ResultCode: &code,
+		ResultString: new(loginText[code])}
 }
 
-// unparsable is the answer to a request whose body does not parse: only a login has one.
+// unparsable is the answer to a request whose body does not parse. Only a login has one; else it is
+// nil.
 func unparsable(e *entry) proto.Message {
 	if _, ok := e.Request.(*impb.IMValidateReq); !ok {
 		return nil
 	}
-	return &impb.IMValidateRsp{ResultCode: new(uint32(loginError)), ResultString: new(loginText[loginError])}
+	return &impb.IMValidateRsp{ResultCode: new(uint32(loginError)),
+		ResultString: new(loginText[loginError])}
 }

@@ -11,34 +11,53 @@ import (
 
 func messageActions() map[string]action {
 	return map[string]action{
-		"IMMsgData":        {start: send, refusal: notStored},
-		"IMMsgDataReadAck": {start: readAck},
-		"IMGetMsgListReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMGetMsgListReq) (proto.Message, error) {
-			messages, err := s.Page(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdBegin(), req.GetMsgCnt())
-			return &impb.IMGetMsgListRsp{
-				UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId, MsgIdBegin: req.MsgIdBegin,
-				MsgList: msgInfos(messages),
-			}, err
-		}),
-		"IMGetMsgByIdReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMGetMsgByIdReq) (proto.Message, error) {
-			messages, err := s.MessagesByID(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdList())
-			return &impb.IMGetMsgByIdRsp{
-				UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId, MsgList: msgInfos(messages),
-			}, err
-		}),
-		"IMGetLatestMsgIdReq": read(few, func(ctx context.Context, s *chat.Service, req *impb.IMGetLatestMsgIdReq) (proto.Message, error) {
-			id, err := s.LatestID(ctx, talkOf(req))
-			return &impb.IMGetLatestMsgIdRsp{
-				UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId, LatestMsgId: &id,
-			}, err
-		}),
-		"IMUnreadMsgCntReq": readAfter(
-			func(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} }, list,
-			func(ctx context.Context, s *chat.Service, req *impb.IMUnreadMsgCntReq) (proto.Message, error) {
-				talks, total, err := s.Unread(ctx, req.GetUserId())
-				return unreadList(req.UserId, talks, total), err
-			}),
+		"IMMsgData":           {start: send, refusal: notStored},
+		"IMMsgDataReadAck":    {start: readAck},
+		"IMGetMsgListReq":     read(list, page),
+		"IMGetMsgByIdReq":     read(list, messagesByID),
+		"IMGetLatestMsgIdReq": read(few, latestID),
+		"IMUnreadMsgCntReq":   readAfter(unreadOf, list, unread),
 	}
+}
+
+func page(
+	ctx context.Context, s *chat.Service, req *impb.IMGetMsgListReq,
+) (proto.Message, error) {
+	messages, err := s.Page(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdBegin(), req.GetMsgCnt())
+	return &impb.IMGetMsgListRsp{
+		UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
+		MsgIdBegin: req.MsgIdBegin, MsgList: msgInfos(messages),
+	}, err
+}
+
+func messagesByID(
+	ctx context.Context, s *chat.Service, req *impb.IMGetMsgByIdReq,
+) (proto.Message, error) {
+	messages, err := s.MessagesByID(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdList())
+	return &impb.IMGetMsgByIdRsp{
+		UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
+		MsgList: msgInfos(messages),
+	}, err
+}
+
+func latestID(
+	ctx context.Context, s *chat.Service, req *impb.IMGetLatestMsgIdReq,
+) (proto.Message, error) {
+	id, err := s.LatestID(ctx, talkOf(req))
+	return &impb.IMGetLatestMsgIdRsp{
+		UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
+		LatestMsgId: &id,
+	}, err
+}
+
+// unreadOf are the users whose unread messages are counted.
+func unreadOf(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} }
+
+func unread(
+	ctx context.Context, s *chat.Service, req *impb.IMUnreadMsgCntReq,
+) (proto.Message, error) {
+	talks, total, err := s.Unread(ctx, req.GetUserId())
+	return unreadList(req.UserId, talks, total), err
 }
 
 // send stores a message. The answer is the request itself with the id filled in.
@@ -60,11 +79,11 @@ func send(h *Handler, c *call, done func(proto.Message, error)) {
 	})
 }
 
-// errNoData refuses an empty message; it gets no answer.
+// errNoData refuses an empty message, which gets no answer.
 var errNoData = chat.Errorf(chat.NotAllowed, "message without data")
 
-// notStored tells that a message is not stored, with an id of 0, and only where that is certain. Those who may not send
-// to a group get no answer.
+// notStored answers a message with an id of 0, which says that it is not stored, but only if that
+// is certain. Whoever may not send to a group gets no answer.
 func notStored(m proto.Message, err error) proto.Message {
 	switch chat.KindOf(err) {
 	case chat.Invalid, chat.Unavailable:
@@ -85,7 +104,8 @@ func msgInfos(messages []chat.Message) []*impb.MsgInfo {
 	for i := range messages {
 		m := &messages[i]
 		infos[i] = &impb.MsgInfo{
-			MsgId: &m.ID, FromSessionId: &m.From, CreateTime: &m.Created, MsgType: impb.MsgType(m.Type).Enum(), MsgData: []byte(m.Data),
+			MsgId: &m.ID, FromSessionId: &m.From, CreateTime: &m.Created,
+			MsgType: impb.MsgType(m.Type).Enum(), MsgData: []byte(m.Data),
 		}
 	}
 	return infos

@@ -13,8 +13,9 @@ import (
 )
 
 func message(from, to uint32, typ chat.MsgType, data string) *impb.IMMsgData {
-	return &impb.IMMsgData{FromUserId: &from, ToSessionId: &to, MsgId: new(uint32(0)), CreateTime: new(uint32(time.Now().Unix())),
-		MsgType: impb.MsgType(typ).Enum(), MsgData: []byte(data)}
+	return &impb.IMMsgData{FromUserId: &from, ToSessionId: &to, MsgId: new(uint32(0)),
+		CreateTime: new(uint32(time.Now().Unix())),
+		MsgType:    impb.MsgType(typ).Enum(), MsgData: []byte(data)}
 }
 
 func text(from, to uint32, data string) *impb.IMMsgData {
@@ -31,11 +32,13 @@ func TestAMessageComesBackWithItsIDFilledInAndNothingElseChanged(t *testing.T) {
 			func(*impb.IMMsgData) {},
 			func(m *impb.IMMsgData) { m.MsgId = new(uint32(77)) }, // the request's own is ignored
 			func(m *impb.IMMsgData) { m.CreateTime = new(uint32(0)) },
-			func(m *impb.IMMsgData) { m.CreateTime = new(uint32(4294967295)) }, // stored bounded, echoed as it is
+			// stored bounded, echoed as it is
+			func(m *impb.IMMsgData) { m.CreateTime = new(uint32(4294967295)) },
 			func(m *impb.IMMsgData) { m.AttachData = []byte{} },
 			func(m *impb.IMMsgData) { m.AttachData = []byte("\x00\xff") },
 			func(m *impb.IMMsgData) {
-				m.MsgType, m.MsgData = impb.MsgType(chat.PairVoice).Enum(), []byte("\x00\x00\x00\x00\xff")
+				m.MsgType = impb.MsgType(chat.PairVoice).Enum()
+				m.MsgData = []byte("\x00\x00\x00\x00\xff")
 			},
 		} {
 			req := text(1, 2, "x")
@@ -91,23 +94,31 @@ func TestWhatIsNotStoredComesBackWithID0OrNotAtAll(t *testing.T) {
 func TestReadsAfterAReadAckSeeIt(t *testing.T) {
 	rule(t, func(w *world) {
 		w.people()
-		w.ask(&impb.IMDeviceTokenReq{UserId: new(uint32(1)), DeviceToken: new("t"), ClientType: impb.ClientType(0x11).Enum()})
+		w.ask(&impb.IMDeviceTokenReq{UserId: new(uint32(1)), DeviceToken: new("t"),
+			ClientType: impb.ClientType(0x11).Enum()})
 		unread := &impb.IMUnreadMsgCntReq{UserId: new(uint32(1))}
 		for range 20 {
 			w.ask(text(2, 1, "x"))
 			w.ask(groupText(2, 1, "x"))
-			if got := w.ask(unread).(*impb.IMUnreadMsgCntRsp); got.GetTotalCnt() != 2 || len(got.GetUnreadinfoList()) != 2 {
+			if got := w.ask(unread).(*impb.IMUnreadMsgCntRsp); got.GetTotalCnt() != 2 ||
+				len(got.GetUnreadinfoList()) != 2 {
 				w.Fatalf("after two messages: %v", got)
 			}
 			acks := []<-chan answered{
-				w.begin(frame(w, &impb.IMMsgDataReadAck{UserId: new(uint32(1)), SessionId: new(uint32(2)), MsgId: new(uint32(0)), SessionType: impb.SessionType(1).Enum()})),
-				w.begin(frame(w, &impb.IMMsgDataReadAck{UserId: new(uint32(1)), SessionId: new(uint32(1)), MsgId: new(uint32(0)), SessionType: impb.SessionType(2).Enum()})),
+				w.begin(frame(w, &impb.IMMsgDataReadAck{UserId: new(uint32(1)),
+					SessionId: new(uint32(2)), MsgId: new(uint32(0)),
+					SessionType: impb.SessionType(1).Enum()})),
+				w.begin(frame(w, &impb.IMMsgDataReadAck{UserId: new(uint32(1)),
+					SessionId: new(uint32(1)), MsgId: new(uint32(0)),
+					SessionType: impb.SessionType(2).Enum()})),
 			}
 			if got := w.ask(unread).(*impb.IMUnreadMsgCntRsp); got.GetTotalCnt() != 0 {
 				w.Fatalf("after the acks: %v", got)
 			}
-			tokens := w.ask(&impb.IMGetDeviceTokenReq{UserId: []uint32{1}}).(*impb.IMGetDeviceTokenRsp)
-			if len(tokens.GetUserTokenInfo()) != 1 || tokens.GetUserTokenInfo()[0].GetPushCount() != 0 {
+			answer := w.ask(&impb.IMGetDeviceTokenReq{UserId: []uint32{1}})
+			tokens := answer.(*impb.IMGetDeviceTokenRsp)
+			if len(tokens.GetUserTokenInfo()) != 1 ||
+				tokens.GetUserTokenInfo()[0].GetPushCount() != 0 {
 				w.Fatalf("after the acks: %v", tokens)
 			}
 			for _, a := range acks {
@@ -122,12 +133,16 @@ func TestReadsAfterAReadAckSeeIt(t *testing.T) {
 func TestOfflineFilesAreListedAsTheirOrderSays(t *testing.T) {
 	rule(t, func(w *world) {
 		add := func(task string) *impb.IMFileAddOfflineReq {
-			return &impb.IMFileAddOfflineReq{FromUserId: new(uint32(1)), ToUserId: new(uint32(2)), TaskId: &task, FileName: new("n"), FileSize: new(uint32(1))}
+			return &impb.IMFileAddOfflineReq{FromUserId: new(uint32(1)), ToUserId: new(uint32(2)),
+				TaskId: &task, FileName: new("n"), FileSize: new(uint32(1))}
 		}
 		remove := func(task string) *impb.IMFileDelOfflineReq {
-			return &impb.IMFileDelOfflineReq{FromUserId: new(uint32(1)), ToUserId: new(uint32(2)), TaskId: &task}
+			return &impb.IMFileDelOfflineReq{FromUserId: new(uint32(1)), ToUserId: new(uint32(2)),
+				TaskId: &task}
 		}
-		list := func() <-chan answered { return w.begin(frame(w, &impb.IMFileHasOfflineReq{UserId: new(uint32(2))})) }
+		list := func() <-chan answered {
+			return w.begin(frame(w, &impb.IMFileHasOfflineReq{UserId: new(uint32(2))}))
+		}
 		var lists []<-chan answered
 		for i := range 20 {
 			w.begin(frame(w, add(fmt.Sprint(i))))
@@ -135,8 +150,10 @@ func TestOfflineFilesAreListedAsTheirOrderSays(t *testing.T) {
 			lists = append(lists, list())
 		}
 		for i, l := range lists {
-			rsp := w.decode(entryOf(w, &impb.IMFileHasOfflineReq{}), w.await(l)).(*impb.IMFileHasOfflineRsp)
-			if files := rsp.GetOfflineFileList(); len(files) != 1 || files[0].GetTaskId() != fmt.Sprint(i) {
+			rsp := w.decode(entryOf(w, &impb.IMFileHasOfflineReq{}),
+				w.await(l)).(*impb.IMFileHasOfflineRsp)
+			if files := rsp.GetOfflineFileList(); len(files) != 1 ||
+				files[0].GetTaskId() != fmt.Sprint(i) {
 				w.Fatalf("list %d: %v", i, files)
 			}
 		}
@@ -149,16 +166,20 @@ func TestOfPipelinedChangesTheLastStands(t *testing.T) {
 		var all []<-chan answered
 		for i := range 30 {
 			all = append(all,
-				w.begin(frame(w, &impb.IMChangeSignInfoReq{UserId: new(uint32(1)), SignInfo: new(fmt.Sprint(i))})),
-				w.begin(frame(w, &impb.IMChangeAvatarReq{UserId: new(uint32(1)), AvatarUrl: new(fmt.Sprint(i))})),
-				w.begin(frame(w, &impb.IMGroupShieldReq{UserId: new(uint32(1)), GroupId: new(uint32(1)), ShieldStatus: new(uint32(i))})))
+				w.begin(frame(w, &impb.IMChangeSignInfoReq{UserId: new(uint32(1)),
+					SignInfo: new(fmt.Sprint(i))})),
+				w.begin(frame(w, &impb.IMChangeAvatarReq{UserId: new(uint32(1)),
+					AvatarUrl: new(fmt.Sprint(i))})),
+				w.begin(frame(w, &impb.IMGroupShieldReq{UserId: new(uint32(1)),
+					GroupId: new(uint32(1)), ShieldStatus: new(uint32(i))})))
 		}
 		for _, a := range all {
 			if !w.await(a).ok {
 				w.Error("no answer")
 			}
 		}
-		if got := w.text("SELECT CONCAT(sign_info,' ',avatar,' ',(SELECT value FROM IMProxyMute)) FROM IMUser WHERE id=1"); got != "29 29 29" {
+		if got := w.text("SELECT CONCAT(sign_info,' ',avatar,' ',(SELECT value FROM " +
+			"IMProxyMute)) FROM IMUser WHERE id=1"); got != "29 29 29" {
 			w.Errorf("stored: %s", got)
 		}
 	})
@@ -169,14 +190,16 @@ func TestPipelinedLoginsAreCountedOneByOne(t *testing.T) {
 		w.people()
 		var all []<-chan answered
 		for range 13 {
-			all = append(all, w.begin(frame(w, &impb.IMValidateReq{UserName: new("x"), Password: new("wrong")})))
+			all = append(all, w.begin(frame(w,
+				&impb.IMValidateReq{UserName: new("x"), Password: new("wrong")})))
 		}
 		for i, a := range all {
 			want := 1
 			if i >= 11 {
 				want = 6
 			}
-			if got := outcome(w, w.decode(entryOf(w, &impb.IMValidateReq{}), w.await(a))); got != want {
+			if got := outcome(w, w.decode(entryOf(w, &impb.IMValidateReq{}),
+				w.await(a))); got != want {
 				w.Errorf("try %d: code %d, want %d", i+1, got, want)
 			}
 		}
@@ -185,13 +208,16 @@ func TestPipelinedLoginsAreCountedOneByOne(t *testing.T) {
 
 func TestAMessageAndTheRemovalOfItsSessionTakeEffectInTheOrderSent(t *testing.T) {
 	rule(t, func(w *world) {
-		remove := &impb.IMRemoveSessionReq{UserId: new(uint32(2)), SessionType: impb.SessionType(1).Enum(), SessionId: new(uint32(1))}
+		remove := &impb.IMRemoveSessionReq{UserId: new(uint32(2)),
+			SessionType: impb.SessionType(1).Enum(), SessionId: new(uint32(1))}
 		for range 20 {
 			sent, removed := w.begin(frame(w, text(1, 2, "x"))), w.begin(frame(w, remove))
-			if got := outcome(w, w.decode(entryOf(w, remove), w.await(removed))); got != 0 || !w.await(sent).ok {
+			if got := outcome(w, w.decode(entryOf(w, remove), w.await(removed))); got != 0 ||
+				!w.await(sent).ok {
 				w.Fatalf("removed with code %d", got)
 			}
-			list := w.ask(&impb.IMRecentContactSessionReq{UserId: new(uint32(2)), LatestUpdateTime: new(uint32(0))}).(*impb.IMRecentContactSessionRsp)
+			list := w.ask(&impb.IMRecentContactSessionReq{UserId: new(uint32(2)),
+				LatestUpdateTime: new(uint32(0))}).(*impb.IMRecentContactSessionRsp)
 			if len(list.GetContactSessionList()) != 0 {
 				w.Fatalf("still listed: %v", list)
 			}

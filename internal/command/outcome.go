@@ -8,32 +8,33 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/server"
 )
 
-// Outcome is what became of a request, in one word, for those who count.
+// Outcome is what became of a request, in one word, for metrics.
 type Outcome string
 
 // The outcomes.
 const (
 	// Answered: it was done, and answered where it has an answer.
 	Answered Outcome = "answered"
-	// Refused: the rules forbid it, or what it speaks of does not exist.
+	// Refused: the rules forbid it, or what it names does not exist.
 	Refused Outcome = "refused"
-	// Failed: the storage, or a fault of ours, kept it from being done.
+	// Failed: the store, or a fault of ours, kept it from being done.
 	Failed Outcome = "failed"
 	// Uncertain: it may have been stored or not; nobody could tell in time.
 	Uncertain Outcome = "uncertain"
-	// TooLong: its answer would be longer than MaxFrame. A change was done.
+	// TooLong: its answer would be longer than MaxFrame. If it is a change, it was done.
 	TooLong Outcome = "too_long"
-	// Dropped: its time was over before its turn came, or the proxy was stopping. Nothing was done.
+	// Dropped: its deadline passed before its turn came, or the proxy was stopping. Nothing was
+	// done.
 	Dropped Outcome = "dropped"
 	// Gone: its connection was closed while it waited for memory for its answer. Nothing was done.
 	Gone Outcome = "gone"
-	// Unparsable: its body is no such message.
+	// Unparsable: its body cannot be decoded.
 	Unparsable Outcome = "unparsable"
 	// Unknown: there is no request of that number.
 	Unknown Outcome = "unknown"
 )
 
-// UnknownName stands for the name of requests that do not exist; Unknown is their only outcome.
+// UnknownName is the name of all requests that do not exist. Their only outcome is Unknown.
 const UnknownName = "unknown"
 
 // Outcomes are the outcomes that a request of the protocol can have: all but Unknown.
@@ -49,7 +50,7 @@ func Names() (names []string) {
 	return names
 }
 
-// outcomeOf is what became of a request that was begun, or was to be.
+// outcomeOf is the outcome of a request that was decoded, and then had that error or none.
 func outcomeOf(err error) Outcome {
 	switch {
 	case err == nil:

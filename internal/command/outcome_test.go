@@ -32,12 +32,14 @@ func TestOutcomesAreObservedBeforeTheAnswer(t *testing.T) {
 			want string
 		}{
 			{text(1, 2, "x"), "IMMsgData answered"},
-			{&impb.IMMsgDataReadAck{UserId: new(uint32(2)), SessionId: new(uint32(1)), SessionType: impb.SessionType(1).Enum(), MsgId: new(uint32(1))},
+			{&impb.IMMsgDataReadAck{UserId: new(uint32(2)), SessionId: new(uint32(1)),
+				SessionType: impb.SessionType(1).Enum(), MsgId: new(uint32(1))},
 				"IMMsgDataReadAck answered"}, // what has no answer, too
 			{filled(&impb.IMUsersInfoReq{}), "IMUsersInfoReq answered"},
 			{text(1, 2, "a\xff"), "IMMsgData refused"},
 			{groupText(1, 9, "x"), "IMMsgData refused"},
-			{&impb.IMChangeSignInfoReq{UserId: new(uint32(9)), SignInfo: new("x")}, "IMChangeSignInfoReq refused"},
+			{&impb.IMChangeSignInfoReq{UserId: new(uint32(9)), SignInfo: new("x")},
+				"IMChangeSignInfoReq refused"},
 		} {
 			w.ask(test.req)
 			w.observed(test.want)
@@ -67,14 +69,15 @@ func TestOutcomesAreObservedBeforeTheAnswer(t *testing.T) {
 	})
 }
 
-// TestNobodyFailsWhoIsGone: requests whose connection was closed while they waited for memory are no
-// failures of ours, and have no answer.
+// TestNobodyFailsWhoIsGone: requests whose connection was closed while they waited for memory are
+// no failures of ours, and have no answer.
 func TestNobodyFailsWhoIsGone(t *testing.T) {
 	rule(t, func(w *world) {
 		w.people()
 		w.peer.gone = true
 		list := &impb.IMGetMsgListReq{
-			UserId: new(uint32(1)), SessionType: impb.SessionType(1).Enum(), SessionId: new(uint32(2)),
+			UserId: new(uint32(1)), SessionType: impb.SessionType(1).Enum(),
+			SessionId:  new(uint32(2)),
 			MsgIdBegin: new(uint32(0)), MsgCnt: new(uint32(10)),
 		}
 		if a := w.await(w.begin(frame(w, list))); a.ok {
@@ -112,7 +115,8 @@ func TestAChangeWhoseAnswerIsTooLongIsNotToldAsRefused(t *testing.T) {
 		})
 		add := func(users uint32) proto.Message {
 			req := &impb.IMGroupChangeMemberReq{
-				UserId: new(uint32(1)), ChangeType: impb.GroupModifyType(1).Enum(), GroupId: new(uint32(1)),
+				UserId: new(uint32(1)), ChangeType: impb.GroupModifyType(1).Enum(),
+				GroupId: new(uint32(1)),
 			}
 			for user := range users {
 				req.MemberIdList = append(req.MemberIdList, 1<<31+users+user)

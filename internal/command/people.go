@@ -9,7 +9,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// Result codes of everything but logins.
+// Result codes of all answers but those to logins.
 const (
 	resultOK      = 0
 	resultRefused = 1
@@ -17,59 +17,112 @@ const (
 
 func peopleActions() map[string]action {
 	return map[string]action{
-		"IMUsersInfoReq": read(func(req *impb.IMUsersInfoReq) int { return items(len(req.GetUserIdList()), userBytes) }, func(ctx context.Context, s *chat.Service, req *impb.IMUsersInfoReq) (proto.Message, error) {
-			users, err := s.Users(ctx, req.GetUserIdList())
-			return &impb.IMUsersInfoRsp{UserId: req.UserId, UserInfoList: userInfos(users)}, err
-		}),
-		"IMAllUserReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMAllUserReq) (proto.Message, error) {
-			users, latest, err := s.UsersSince(ctx, req.GetLatestUpdateTime())
-			return &impb.IMAllUserRsp{UserId: req.UserId, LatestUpdateTime: &latest, UserList: userInfos(users)}, err
-		}).asLongAsBefore(),
-		"IMDepartmentReq": read(list, func(ctx context.Context, s *chat.Service, req *impb.IMDepartmentReq) (proto.Message, error) {
-			departments, latest, err := s.DepartmentsSince(ctx, req.GetLatestUpdateTime())
-			rsp := &impb.IMDepartmentRsp{UserId: req.UserId, LatestUpdateTime: &latest}
-			for _, d := range departments {
-				rsp.DeptList = append(rsp.DeptList, departInfo(d))
-			}
-			return rsp, err
-		}),
-		"IMChangeSignInfoReq": change(
-			func(req *impb.IMChangeSignInfoReq) chat.Lane { return chat.UserLane(req.GetUserId()) },
-			func(ctx context.Context, s *chat.Service, req *impb.IMChangeSignInfoReq) (proto.Message, error) {
-				err := s.SetSignature(ctx, req.GetUserId(), req.GetSignInfo())
-				return &impb.IMChangeSignInfoRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK)), SignInfo: req.SignInfo}, err
-			},
-		).refusing(func(req proto.Message, _ error) proto.Message {
-			return &impb.IMChangeSignInfoRsp{UserId: req.(*impb.IMChangeSignInfoReq).UserId, ResultCode: new(uint32(resultRefused))}
-		}),
-		"IMChangeAvatarReq": change(
-			func(req *impb.IMChangeAvatarReq) chat.Lane { return chat.UserLane(req.GetUserId()) },
-			func(ctx context.Context, s *chat.Service, req *impb.IMChangeAvatarReq) (proto.Message, error) {
-				err := s.SetAvatar(ctx, req.GetUserId(), req.GetAvatarUrl())
-				return &impb.IMChangeAvatarRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK))}, err
-			},
-		).refusing(func(req proto.Message, _ error) proto.Message {
-			return &impb.IMChangeAvatarRsp{UserId: req.(*impb.IMChangeAvatarReq).UserId, ResultCode: new(uint32(resultRefused))}
-		}),
-		"IMPushShieldReq": change(
-			func(req *impb.IMPushShieldReq) chat.Lane { return chat.UserLane(req.GetUserId()) },
-			func(ctx context.Context, s *chat.Service, req *impb.IMPushShieldReq) (proto.Message, error) {
-				err := s.SetPushShield(ctx, req.GetUserId(), req.GetShieldStatus())
-				return &impb.IMPushShieldRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK)), ShieldStatus: req.ShieldStatus}, err
-			},
-		).refusing(func(req proto.Message, _ error) proto.Message {
-			return &impb.IMPushShieldRsp{UserId: req.(*impb.IMPushShieldReq).UserId, ResultCode: new(uint32(resultRefused))}
-		}),
-		"IMQueryPushShieldReq": read(few, func(ctx context.Context, s *chat.Service, req *impb.IMQueryPushShieldReq) (proto.Message, error) {
-			shield, err := s.PushShield(ctx, req.GetUserId())
-			return &impb.IMQueryPushShieldRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK)), ShieldStatus: &shield}, err
-		}).refusing(func(req proto.Message, _ error) proto.Message {
-			return &impb.IMQueryPushShieldRsp{UserId: req.(*impb.IMQueryPushShieldReq).UserId, ResultCode: new(uint32(resultRefused))}
-		}),
+		"IMUsersInfoReq":       read(usersLength, users),
+		"IMAllUserReq":         read(list, allUsers).asLongAsBefore(),
+		"IMDepartmentReq":      read(list, departments),
+		"IMChangeSignInfoReq":  change(ownLane, setSignature).refusing(noSignature),
+		"IMChangeAvatarReq":    change(ownLane, setAvatar).refusing(noAvatar),
+		"IMPushShieldReq":      change(ownLane, setPushShield).refusing(noPushShield),
+		"IMQueryPushShieldReq": read(few, pushShield).refusing(unknownPushShield),
 	}
 }
 
-// userInfo is a user as the protocol shows it. The status of the account is not part of a login's answer.
+// ownLane is the lane of the user whom a request is from.
+func ownLane[Q interface{ GetUserId() uint32 }](req Q) chat.Lane {
+	return chat.UserLane(req.GetUserId())
+}
+
+// usersLength is how many bytes the users take that are asked for.
+func usersLength(req *impb.IMUsersInfoReq) int {
+	return items(len(req.GetUserIdList()), userBytes)
+}
+
+func users(
+	ctx context.Context, s *chat.Service, req *impb.IMUsersInfoReq,
+) (proto.Message, error) {
+	users, err := s.Users(ctx, req.GetUserIdList())
+	return &impb.IMUsersInfoRsp{UserId: req.UserId, UserInfoList: userInfos(users)}, err
+}
+
+func allUsers(
+	ctx context.Context, s *chat.Service, req *impb.IMAllUserReq,
+) (proto.Message, error) {
+	users, latest, err := s.UsersSince(ctx, req.GetLatestUpdateTime())
+	return &impb.IMAllUserRsp{
+		UserId: req.UserId, LatestUpdateTime: &latest, UserList: userInfos(users),
+	}, err
+}
+
+func departments(
+	ctx context.Context, s *chat.Service, req *impb.IMDepartmentReq,
+) (proto.Message, error) {
+	departments, latest, err := s.DepartmentsSince(ctx, req.GetLatestUpdateTime())
+	rsp := &impb.IMDepartmentRsp{UserId: req.UserId, LatestUpdateTime: &latest}
+	for _, d := range departments {
+		rsp.DeptList = append(rsp.DeptList, departInfo(d))
+	}
+	return rsp, err
+}
+
+func setSignature(
+	ctx context.Context, s *chat.Service, req *impb.IMChangeSignInfoReq,
+) (proto.Message, error) {
+	err := s.SetSignature(ctx, req.GetUserId(), req.GetSignInfo())
+	return &impb.IMChangeSignInfoRsp{
+		UserId: req.UserId, ResultCode: new(uint32(resultOK)), SignInfo: req.SignInfo,
+	}, err
+}
+
+func noSignature(req proto.Message, _ error) proto.Message {
+	return &impb.IMChangeSignInfoRsp{
+		UserId: req.(*impb.IMChangeSignInfoReq).UserId, ResultCode: new(uint32(resultRefused)),
+	}
+}
+
+func setAvatar(
+	ctx context.Context, s *chat.Service, req *impb.IMChangeAvatarReq,
+) (proto.Message, error) {
+	err := s.SetAvatar(ctx, req.GetUserId(), req.GetAvatarUrl())
+	return &impb.IMChangeAvatarRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK))}, err
+}
+
+func noAvatar(req proto.Message, _ error) proto.Message {
+	return &impb.IMChangeAvatarRsp{
+		UserId: req.(*impb.IMChangeAvatarReq).UserId, ResultCode: new(uint32(resultRefused)),
+	}
+}
+
+func setPushShield(
+	ctx context.Context, s *chat.Service, req *impb.IMPushShieldReq,
+) (proto.Message, error) {
+	err := s.SetPushShield(ctx, req.GetUserId(), req.GetShieldStatus())
+	return &impb.IMPushShieldRsp{
+		UserId: req.UserId, ResultCode: new(uint32(resultOK)), ShieldStatus: req.ShieldStatus,
+	}, err
+}
+
+func noPushShield(req proto.Message, _ error) proto.Message {
+	return &impb.IMPushShieldRsp{
+		UserId: req.(*impb.IMPushShieldReq).UserId, ResultCode: new(uint32(resultRefused)),
+	}
+}
+
+func pushShield(
+	ctx context.Context, s *chat.Service, req *impb.IMQueryPushShieldReq,
+) (proto.Message, error) {
+	shield, err := s.PushShield(ctx, req.GetUserId())
+	return &impb.IMQueryPushShieldRsp{
+		UserId: req.UserId, ResultCode: new(uint32(resultOK)), ShieldStatus: &shield,
+	}, err
+}
+
+func unknownPushShield(req proto.Message, _ error) proto.Message {
+	return &impb.IMQueryPushShieldRsp{
+		UserId: req.(*impb.IMQueryPushShieldReq).UserId, ResultCode: new(uint32(resultRefused)),
+	}
+}
+
+// userInfo is a user as the protocol has it.
 func userInfo(u *chat.User) *impb.UserInfo {
 	return &impb.UserInfo{
 		UserId:       &u.ID,

@@ -11,42 +11,52 @@ import (
 
 func sessionActions() map[string]action {
 	return map[string]action{
-		"IMRecentContactSessionReq": read(sessionsLength, func(ctx context.Context, s *chat.Service, req *impb.IMRecentContactSessionReq) (proto.Message, error) {
-			sessions, err := s.RecentSessions(ctx, req.GetUserId(), req.GetLatestUpdateTime())
-			rsp := &impb.IMRecentContactSessionRsp{UserId: req.UserId}
-			for _, se := range sessions {
-				rsp.ContactSessionList = append(rsp.ContactSessionList, &impb.ContactSessionInfo{
-					SessionId:           new(se.Talk.Peer(req.GetUserId())),
-					SessionType:         impb.SessionType(se.Talk.Kind).Enum(),
-					SessionStatus:       impb.SessionStatusType_SESSION_STATUS_OK.Enum(),
-					UpdatedTime:         &se.Updated,
-					LatestMsgId:         &se.Last.ID,
-					LatestMsgData:       []byte(se.Last.Data),
-					LatestMsgType:       impb.MsgType(se.Last.Type).Enum(),
-					LatestMsgFromUserId: new(shownSender(req.GetUserId(), se.Talk, se.Last)),
-				})
-			}
-			return rsp, err
-		}),
-		"IMRemoveSessionReq": change(
-			func(req *impb.IMRemoveSessionReq) chat.Lane { return chat.TalkLane(talkOf(req)) },
-			func(ctx context.Context, s *chat.Service, req *impb.IMRemoveSessionReq) (proto.Message, error) {
-				return removedSession(req, resultOK), s.RemoveSession(ctx, req.GetUserId(), talkOf(req))
-			},
-		).refusing(func(req proto.Message, _ error) proto.Message {
-			return removedSession(req.(*impb.IMRemoveSessionReq), resultRefused)
-		}),
+		"IMRecentContactSessionReq": read(sessionsLength, sessions),
+		"IMRemoveSessionReq":        change(sessionLane, removeSession).refusing(sessionNotRemoved),
 	}
 }
 
-// sessionsLength is the bound of a list of recent sessions, which has 100 at the most.
+func sessions(
+	ctx context.Context, s *chat.Service, req *impb.IMRecentContactSessionReq,
+) (proto.Message, error) {
+	sessions, err := s.RecentSessions(ctx, req.GetUserId(), req.GetLatestUpdateTime())
+	rsp := &impb.IMRecentContactSessionRsp{UserId: req.UserId}
+	for _, se := range sessions {
+		rsp.ContactSessionList = append(rsp.ContactSessionList, &impb.ContactSessionInfo{
+			SessionId:           new(se.Talk.Peer(req.GetUserId())),
+			SessionType:         impb.SessionType(se.Talk.Kind).Enum(),
+			SessionStatus:       impb.SessionStatusType_SESSION_STATUS_OK.Enum(),
+			UpdatedTime:         &se.Updated,
+			LatestMsgId:         &se.Last.ID,
+			LatestMsgData:       []byte(se.Last.Data),
+			LatestMsgType:       impb.MsgType(se.Last.Type).Enum(),
+			LatestMsgFromUserId: new(shownSender(req.GetUserId(), se.Talk, se.Last)),
+		})
+	}
+	return rsp, err
+}
+
+func sessionLane(req *impb.IMRemoveSessionReq) chat.Lane { return chat.TalkLane(talkOf(req)) }
+
+func removeSession(
+	ctx context.Context, s *chat.Service, req *impb.IMRemoveSessionReq,
+) (proto.Message, error) {
+	return removedSession(req, resultOK), s.RemoveSession(ctx, req.GetUserId(), talkOf(req))
+}
+
+func sessionNotRemoved(req proto.Message, _ error) proto.Message {
+	return removedSession(req.(*impb.IMRemoveSessionReq), resultRefused)
+}
+
+// sessionsLength is how many bytes a list of recent sessions takes, of which there are at most 100.
 func sessionsLength(*impb.IMRecentContactSessionReq) int { return items(100, sessionBytes) }
 
 func removedSession(req *impb.IMRemoveSessionReq, code uint32) proto.Message {
-	return &impb.IMRemoveSessionRsp{UserId: req.UserId, ResultCode: &code, SessionType: req.SessionType, SessionId: req.SessionId}
+	return &impb.IMRemoveSessionRsp{UserId: req.UserId, ResultCode: &code,
+		SessionType: req.SessionType, SessionId: req.SessionId}
 }
 
-// ofTalk is any message that names a talk from its user's side.
+// ofTalk is any request that names a talk as its user does.
 type ofTalk interface {
 	GetUserId() uint32
 	GetSessionType() impb.SessionType
@@ -57,7 +67,8 @@ func talkOf(m ofTalk) chat.Talk {
 	return chat.TalkOf(m.GetUserId(), chat.TalkKind(m.GetSessionType()), m.GetSessionId())
 }
 
-// shownSender is the sender that lists of talks show: between two users always the peer, whoever sent it.
+// shownSender is the sender that lists of talks show: of a pair always the peer, whoever sent the
+// message.
 func shownSender(user uint32, talk chat.Talk, last chat.Message) uint32 {
 	if talk.Kind == chat.Pair {
 		return talk.Peer(user)

@@ -110,7 +110,8 @@ func TestRefusalsHaveAttachDataToo(t *testing.T) {
 			if data, _ := attached(answer); string(data) != "attached" {
 				w.Errorf("%s: attach_data %q", e.Name(), data)
 			}
-			if f := answer.ProtoReflect().Descriptor().Fields().ByName("result_code"); f != nil && answer.ProtoReflect().Get(f).Uint() == 1 {
+			if f := answer.ProtoReflect().Descriptor().Fields().ByName("result_code"); f != nil &&
+				answer.ProtoReflect().Get(f).Uint() == 1 {
 				refused++
 			}
 		}

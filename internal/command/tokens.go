@@ -11,31 +11,43 @@ import (
 
 func tokenActions() map[string]action {
 	return map[string]action{
-		"IMDeviceTokenReq": change(
-			func(req *impb.IMDeviceTokenReq) chat.Lane { return chat.UserLane(req.GetUserId()) },
-			func(ctx context.Context, s *chat.Service, req *impb.IMDeviceTokenReq) (proto.Message, error) {
-				platform := chat.NoPlatform
-				if req.ClientType != nil { // unset, its getter would say Windows
-					platform = chat.Platform(*req.ClientType)
-				}
-				return &impb.IMDeviceTokenRsp{UserId: req.UserId}, s.SetToken(ctx, req.GetUserId(), platform, req.GetDeviceToken())
-			}),
-		"IMGetDeviceTokenReq": readAfter(
-			func(req *impb.IMGetDeviceTokenReq) []uint32 { return req.GetUserId() },
-			func(req *impb.IMGetDeviceTokenReq) int { return items(len(req.GetUserId()), tokenBytes) },
-			func(ctx context.Context, s *chat.Service, req *impb.IMGetDeviceTokenReq) (proto.Message, error) {
-				tokens, err := s.PushTokens(ctx, req.GetUserId())
-				rsp := &impb.IMGetDeviceTokenRsp{}
-				for _, t := range tokens {
-					rsp.UserTokenInfo = append(rsp.UserTokenInfo, &impb.UserTokenInfo{
-						UserId:    &t.User,
-						UserType:  impb.ClientType(t.Platform).Enum(),
-						Token:     &t.Token,
-						PushCount: &t.Unread,
-						PushType:  new(uint32(1)),
-					})
-				}
-				return rsp, err
-			}),
+		"IMDeviceTokenReq":    change(ownLane, setToken),
+		"IMGetDeviceTokenReq": readAfter(tokensOf, tokensLength, pushTokens),
 	}
+}
+
+func setToken(
+	ctx context.Context, s *chat.Service, req *impb.IMDeviceTokenReq,
+) (proto.Message, error) {
+	platform := chat.NoPlatform
+	if req.ClientType != nil { // if it is not set, its getter would say Windows
+		platform = chat.Platform(*req.ClientType)
+	}
+	err := s.SetToken(ctx, req.GetUserId(), platform, req.GetDeviceToken())
+	return &impb.IMDeviceTokenRsp{UserId: req.UserId}, err
+}
+
+// tokensOf are the users whose tokens are asked for. Their unread messages are counted, too.
+func tokensOf(req *impb.IMGetDeviceTokenReq) []uint32 { return req.GetUserId() }
+
+// tokensLength is how many bytes those tokens take.
+func tokensLength(req *impb.IMGetDeviceTokenReq) int {
+	return items(len(req.GetUserId()), tokenBytes)
+}
+
+func pushTokens(
+	ctx context.Context, s *chat.Service, req *impb.IMGetDeviceTokenReq,
+) (proto.Message, error) {
+	tokens, err := s.PushTokens(ctx, req.GetUserId())
+	rsp := &impb.IMGetDeviceTokenRsp{}
+	for _, t := range tokens {
+		rsp.UserTokenInfo = append(rsp.UserTokenInfo, &impb.UserTokenInfo{
+			UserId:    &t.User,
+			UserType:  impb.ClientType(t.Platform).Enum(),
+			Token:     &t.Token,
+			PushCount: &t.Unread,
+			PushType:  new(uint32(1)),
+		})
+	}
+	return rsp, err
 }

@@ -14,18 +14,18 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// maxNames is how many names with failed logins are remembered. Beyond, those with the fewest
-// failures are forgotten, of these the ones whose last failure is the oldest; so a name that is
-// locked out is among the last.
+// maxNames is how many names with failed logins are remembered. Beyond that the names with the
+// fewest failures are forgotten, and of these the ones whose last failure is the oldest. So a name
+// that is locked out is among the last.
 const maxNames = 1_000_000
 
 const (
-	// rowsPerSecond is how many names a process writes to the table in a second, so that a flood of
-	// made-up names leaves the disk to the messages. In a chat.LockoutWindow that makes less than
-	// maxNames, so the table needs no other bound.
+	// rowsPerSecond is how many names a process writes to the table in a second. So a flood of
+	// made-up names leaves the disk to the messages. In a chat.LockoutWindow that makes fewer than
+	// maxNames, so the table needs no other limit.
 	rowsPerSecond = 500
-	// keepEvery is how often what has changed is written, but for names that are locked out: those
-	// at once.
+	// keepEvery is the time between two passes that write what has changed. Names that are locked
+	// out are written at once.
 	keepEvery = time.Second
 )
 
@@ -33,23 +33,24 @@ const (
 type FailureTable interface {
 	// FailedAt returns when logins of a name failed, the oldest first; none when nothing is stored.
 	FailedAt(ctx context.Context, name string) ([]time.Time, error)
-	// KeepFailures stores these times, the oldest first, in the place of what is stored of the
-	// names; no times: nothing is to be stored. It forgets some names without a failure since a
+	// KeepFailures replaces what is stored of these names by these times, the oldest first; a name
+	// without times is removed. It also forgets some of the names whose last failure was before a
 	// time, and says whether there may be more of them.
-	KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (more bool, err error)
+	KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (more bool,
+		err error)
 }
 
-// Failures implements chat.Failures for one process that serves: in memory, and, if there is one,
-// in a table, where commands beside it see which names are locked out, and unlock them. The zero
-// value, without a table, is ready to use. Of what a table is to have, names that are locked out
-// are written at once, all others within a second or two, unless there are very many: what is not
-// written is lost with the process.
+// Failures implements chat.Failures for one process that serves: in memory and, if there is one, in
+// a table. There commands beside it see which names are locked out, and unlock them. The zero
+// value, without a table, is ready to use. Names that are locked out are written to the table at
+// once, all others within a second or two, unless there are very many. What is not written is lost
+// with the process. It is safe for concurrent use.
 type Failures struct {
 	Table FailureTable     // nil: there is none
 	Now   func() time.Time // the clock; nil means time.Now
 	Log   *slog.Logger     // nil means slog.Default()
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards all that follows, up to more
 	names   map[nameKey]failed
 	most    int                  // how many names; 0 means maxNames
 	changed map[nameKey]struct{} // to be written: at most rowsPerSecond
@@ -58,11 +59,11 @@ type Failures struct {
 	allowed int                  // rows that may yet be written in it
 	more    bool                 // the table may have more names to forget
 
-	once    sync.Once
+	once    sync.Once           // makes writing
 	writing *semaphore.Weighted // held by who writes to the table
 }
 
-// nameKey stands for a name, so that long ones take no room.
+// nameKey stands for a name, and takes as little memory for a long one as for a short one.
 type nameKey [sha256.Size / 2]byte
 
 func keyOf(name string) nameKey {
@@ -75,7 +76,7 @@ func (k nameKey) String() string { return base64.RawURLEncoding.EncodeToString(k
 
 // failed are the latest failures of one name.
 type failed struct {
-	at  []int64 // Unix milliseconds, oldest first, at most chat.LockoutFailures: more make no difference
+	at  []int64 // Unix milliseconds, the oldest first; at most the last chat.LockoutFailures
 	row rowState
 }
 
@@ -85,10 +86,10 @@ type rowState uint8
 const (
 	noRow   rowState = iota
 	someRow          // there may be one, with other failures
-	sameRow          // it has these failures, unless somebody has unlocked the name since
+	sameRow          // there is one with these failures, unless somebody has unlocked the name
 )
 
-// latest is at without what does not count any more.
+// latest returns those of the failures that still count.
 func latest(at []int64, now time.Time) []int64 {
 	oldest := now.Add(-chat.LockoutWindow).UnixMilli()
 	i, _ := slices.BinarySearch(at, oldest)
@@ -107,7 +108,8 @@ func (f *Failures) LockedUntil(ctx context.Context, name string, now time.Time) 
 	return lockedUntil(at), err
 }
 
-// lockedUntil is when so many failures count no more that the name is free.
+// lockedUntil is when so few of the failures will count that the name is free; the zero time when
+// it is free.
 func lockedUntil(at []int64) time.Time {
 	if len(at) < chat.LockoutFailures {
 		return time.Time{}
@@ -115,8 +117,8 @@ func lockedUntil(at []int64) time.Time {
 	return time.UnixMilli(at[len(at)-chat.LockoutFailures]).Add(chat.LockoutWindow)
 }
 
-// times returns the failures of a name that count now. A name that this process does not know may
-// be in the table; one that is locked out there may have been unlocked.
+// times returns the failures of a name that count now. It asks the table for a name that this
+// process does not know, and for one that is locked out: somebody may have unlocked it there.
 func (f *Failures) times(ctx context.Context, key nameKey, now time.Time) ([]int64, error) {
 	f.mu.Lock()
 	entry, known := f.names[key]
@@ -165,7 +167,7 @@ func (f *Failures) Add(ctx context.Context, name string, now time.Time) error {
 	return nil
 }
 
-// put stores an entry, and makes room where there are too many.
+// put stores an entry, and forgets others where there are too many. The caller holds mu.
 func (f *Failures) put(key nameKey, entry failed, now time.Time) {
 	if f.names == nil {
 		f.names = make(map[nameKey]failed)
@@ -181,7 +183,8 @@ func (f *Failures) put(key nameKey, entry failed, now time.Time) {
 }
 
 // shrink forgets what does not count any more, and then names until few enough are left: those with
-// the fewest failures first, and of these the ones whose last failure is the oldest.
+// the fewest failures first, and of these the ones whose last failure is the oldest. The caller
+// holds mu.
 func (f *Failures) shrink(to int, now time.Time) {
 	var last [chat.LockoutFailures + 1][]int64 // by how many failures there are
 	for key, entry := range f.names {
@@ -220,8 +223,8 @@ func lastOf(entry failed) int64 {
 	return entry.at[len(entry.at)-1]
 }
 
-// Clear implements chat.Failures. The table follows: a name with failures there is not locked out,
-// or nobody could have logged in with it.
+// Clear implements chat.Failures. The table follows later. That is soon enough: a name that is
+// cleared is not locked out, or nobody could have logged in with it.
 func (f *Failures) Clear(_ context.Context, name string) error {
 	key := keyOf(name)
 	f.mu.Lock()

@@ -11,8 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// note has a name written to the table, if there is one; urgent means before others, and in any
-// case.
+// note has a name written to the table, if there is one. An urgent name is written before others,
+// and is never left out. The caller holds mu.
 func (f *Failures) note(key nameKey, urgent bool) {
 	if f.Table == nil {
 		return
@@ -28,7 +28,8 @@ func (f *Failures) note(key nameKey, urgent bool) {
 	}
 }
 
-// Run writes to the table what has changed, every second, and once more when ctx ends.
+// Run writes to the table what has changed, every second, and once more when ctx ends. It always
+// returns nil.
 func (f *Failures) Run(ctx context.Context) error {
 	now := f.Now
 	if now == nil {
@@ -49,8 +50,8 @@ func (f *Failures) Run(ctx context.Context) error {
 	}
 }
 
-// keep writes what waits to be written, as far as the rate allows. Who waits for another to do so
-// finds it done. What could not be written is tried again a second later: the process counts on
+// keep writes what is noted, as far as the rate allows. It returns when that is written, be it by
+// another caller. What could not be written is tried again a second later; the process counts on
 // meanwhile.
 func (f *Failures) keep(ctx context.Context, now time.Time) {
 	if f.Table == nil {
@@ -79,13 +80,14 @@ func (f *Failures) keep(ctx context.Context, now time.Time) {
 		if log == nil {
 			log = slog.Default()
 		}
-		log.Warn("failed logins are counted, but could not be stored: until they are, a command cannot unlock "+
-			"a name that is locked out, and a restart does", "names", len(names), "err", err)
+		log.Warn("failed logins are counted, but could not be stored: until they are, "+
+			"a command cannot unlock a name that is locked out, and a restart does",
+			"names", len(names), "err", err)
 	}
 }
 
-// take returns the failures of names that are to be written now, and whether the table has more to
-// forget.
+// take returns the failures of the names that are to be written now, and whether the table may have
+// more to forget.
 func (f *Failures) take() (names map[nameKey][]int64, more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
 
 // table is a store's table of failed logins, which counts what is written to it, and can be broken.
@@ -21,7 +22,9 @@ type table struct {
 	broken error
 }
 
-func (s *table) KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (bool, error) {
+func (s *table) KeepFailures(
+	ctx context.Context, names map[string][]time.Time, before time.Time,
+) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rows += len(names)
@@ -42,7 +45,7 @@ func newTable(t *testing.T) *table {
 			t.Error(err)
 		}
 	})
-	if _, err := store.Migrate(t.Context()); err != nil {
+	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
 		t.Fatal(err)
 	}
 	return &table{Store: store}

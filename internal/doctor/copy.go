@@ -7,14 +7,15 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 )
 
-// fewDiffer is up to how many differences of a page are looked at again: what is under way when two stores are compared
-// looks like one. Many are none of that kind.
+// fewDiffer is up to how many differences of a page are compared once more: what is pending in the
+// moment in which two stores are compared looks like a difference. Where there are many, that is
+// not the reason.
 const fewDiffer = 20
 
-// difference is one between the records and their copy.
+// difference is one between the records and the copy.
 type difference struct {
 	talk     chat.Talk
 	relation uint32 // of a pair, which may have several
@@ -23,7 +24,7 @@ type difference struct {
 	text     string
 }
 
-// copy compares the records with their copy.
+// copy compares the records with the copy.
 func (d *Doctor) copy(ctx context.Context) error {
 	if d.Copy == nil {
 		return nil
@@ -34,7 +35,7 @@ func (d *Doctor) copy(ctx context.Context) error {
 	}
 	for _, step := range []struct {
 		what string
-		page func(context.Context, records.Cursor) (page, error)
+		page reading
 	}{
 		{"Redis: pairs", d.pairs},
 		{"Redis: groups", d.groups},
@@ -51,16 +52,19 @@ func (d *Doctor) copy(ctx context.Context) error {
 	return d.Copy.Keys(ctx, d.strayUnread, d.strayMembers)
 }
 
-// page is a part of the records with how the copy differs from it.
+// reading reads a page of the records after a cursor, and compares it with the copy.
+type reading func(ctx context.Context, after repair.Cursor) (page, error)
+
+// page is a part of the records, with how the copy differs from it.
 type page struct {
-	look    records.Look
+	look    repair.Found
 	differ  []difference
-	bringUp func(context.Context, []difference) error
+	bringUp func(context.Context, []difference) error // makes the copy agree
 }
 
-// pages goes through one part of the state.
-func (d *Doctor) pages(ctx context.Context, what string, read func(context.Context, records.Cursor) (page, error)) error {
-	var at records.Cursor
+// pages compares one part of the records, page by page, and makes the copy agree if that is wanted.
+func (d *Doctor) pages(ctx context.Context, what string, read reading) error {
+	var at repair.Cursor
 	for {
 		p, err := read(ctx, at)
 		if err != nil {
@@ -90,62 +94,81 @@ func (d *Doctor) pages(ctx context.Context, what string, read func(context.Conte
 	}
 }
 
-// again reads a page once more, and keeps what still differs.
-func (d *Doctor) again(ctx context.Context, at records.Cursor, first page, read func(context.Context, records.Cursor) (page, error)) (page, error) {
+// again compares a page once more, after a pause, and keeps only what still differs.
+func (d *Doctor) again(
+	ctx context.Context, at repair.Cursor, first page, read reading,
+) (page, error) {
 	select {
 	case <-ctx.Done():
 		return page{}, ctx.Err()
 	case <-time.After(d.Pause):
 	}
 	p, err := read(ctx, at)
-	p.look = first.look // rows that have come since are another look's
+	p.look = first.look // rows that have come since belong to the next page
 	p.differ = slices.DeleteFunc(p.differ, func(x difference) bool {
 		return !slices.ContainsFunc(first.differ, func(y difference) bool {
-			return x.kind == y.kind && x.talk == y.talk && x.relation == y.relation && x.user == y.user
+			return x.kind == y.kind && x.talk == y.talk && x.relation == y.relation &&
+				x.user == y.user
 		})
 	})
 	return p, err
 }
 
-// compare compares a page of talks.
-func (d *Doctor) compare(ctx context.Context, states []chat.Change, look records.Look) (page, error) {
+// compare compares a page of talks with the copy.
+func (d *Doctor) compare(
+	ctx context.Context, states []chat.Change, look repair.Found,
+) (page, error) {
 	p := page{look: look}
-	type relationOf struct {
-		talk     chat.Talk
-		relation uint32
-	}
 	of := make(map[relationOf]chat.Change)
-	err := d.Copy.Compare(ctx, states, d.BeforeOriginal, func(i int, kind finding.Kind, text string) {
-		s := states[i]
-		of[relationOf{s.Talk, s.Relation}] = s
-		p.differ = append(p.differ, difference{talk: s.Talk, relation: s.Relation, kind: kind, text: text})
-	})
+	err := d.Copy.Compare(ctx, states, d.BeforeOriginal,
+		func(i int, kind finding.Kind, text string) {
+			s := states[i]
+			of[relationOf{s.Talk, s.Relation}] = s
+			p.differ = append(p.differ,
+				difference{talk: s.Talk, relation: s.Relation, kind: kind, text: text})
+		})
 	p.bringUp = func(ctx context.Context, differ []difference) error {
-		var some []chat.Change
-		members := make(map[chat.Talk]bool)
-		for _, x := range differ {
-			switch {
-			case x.kind == finding.MemberMissing || x.kind == finding.MemberExtra:
-				members[x.talk] = true
-			case !slices.ContainsFunc(some, func(c chat.Change) bool { return c.Talk == x.talk && c.Relation == x.relation }):
-				some = append(some, of[relationOf{x.talk, x.relation}])
-			}
-		}
-		if err := d.Copy.Bring(ctx, some); err != nil {
-			return err
-		}
-		for talk := range members {
-			err := d.Records.HoldGroup(ctx, talk.A, func(state chat.Change) error { return d.Copy.BringMembers(ctx, state) })
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return d.bringTalks(ctx, differ, of)
 	}
 	return p, err
 }
 
-func (d *Doctor) pairs(ctx context.Context, at records.Cursor) (page, error) {
+// relationOf names a state: a pair may have several relations, and one state for each.
+type relationOf struct {
+	talk     chat.Talk
+	relation uint32
+}
+
+// bringTalks makes the copy of those talks agree that differ; of has their states.
+func (d *Doctor) bringTalks(
+	ctx context.Context, differ []difference, of map[relationOf]chat.Change,
+) error {
+	var some []chat.Change
+	members := make(map[chat.Talk]bool)
+	for _, x := range differ {
+		same := func(c chat.Change) bool { return c.Talk == x.talk && c.Relation == x.relation }
+		switch {
+		case x.kind == finding.MemberMissing || x.kind == finding.MemberExtra:
+			members[x.talk] = true
+		case !slices.ContainsFunc(some, same):
+			some = append(some, of[relationOf{x.talk, x.relation}])
+		}
+	}
+	if err := d.Copy.Bring(ctx, some); err != nil {
+		return err
+	}
+	for talk := range members {
+		err := d.Records.HoldGroup(ctx, talk.A, func(state chat.Change) error {
+			return d.Copy.BringMembers(ctx, state)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Doctor) pairs(ctx context.Context, at repair.Cursor) (page, error) {
 	states, look, err := d.Records.PairStates(ctx, at)
 	if err != nil {
 		return page{}, err
@@ -153,7 +176,7 @@ func (d *Doctor) pairs(ctx context.Context, at records.Cursor) (page, error) {
 	return d.compare(ctx, states, look)
 }
 
-func (d *Doctor) groups(ctx context.Context, at records.Cursor) (page, error) {
+func (d *Doctor) groups(ctx context.Context, at repair.Cursor) (page, error) {
 	states, look, err := d.Records.GroupStates(ctx, at)
 	if err != nil {
 		return page{}, err
@@ -161,7 +184,7 @@ func (d *Doctor) groups(ctx context.Context, at records.Cursor) (page, error) {
 	return d.compare(ctx, states, look)
 }
 
-func (d *Doctor) devices(ctx context.Context, at records.Cursor) (page, error) {
+func (d *Doctor) devices(ctx context.Context, at repair.Cursor) (page, error) {
 	devices, look, err := d.Records.Devices(ctx, at)
 	p := page{look: look}
 	if err != nil {
@@ -172,6 +195,8 @@ func (d *Doctor) devices(ctx context.Context, at records.Cursor) (page, error) {
 		lost = append(lost, devices[i])
 		p.differ = append(p.differ, difference{user: devices[i].User, kind: kind, text: text})
 	})
-	p.bringUp = func(ctx context.Context, _ []difference) error { return d.Copy.BringDevices(ctx, lost) }
+	p.bringUp = func(ctx context.Context, _ []difference) error {
+		return d.Copy.BringDevices(ctx, lost)
+	}
 	return p, err
 }

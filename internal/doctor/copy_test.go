@@ -9,43 +9,52 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // openBoth is a store in MySQL with its copy in Redis.
-func openBoth(t *testing.T) (*world, *servers.Redis, *counters.Redis) {
+func openBoth(t *testing.T) (*world, *servers.Redis, *redis.Copy) {
 	t.Helper()
 	server := servers.StartRedis(t)
-	i := counters.Instance{Addr: server.Addr(), ConnectTimeout: 20 * time.Second, CallTimeout: 20 * time.Second}
-	redis, err := counters.OpenRedis(counters.RedisOptions{Unread: i, GroupSet: i, Token: i, GroupMember: i, Log: logTo(t)})
+	i := link.Instance{Addr: server.Addr(), ConnectTimeout: 20 * time.Second,
+		CallTimeout: 20 * time.Second}
+	copied, err := redis.Open(redis.Options{Unread: i, GroupSet: i, Token: i,
+		GroupMember: i, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(redis.Close)
+	t.Cleanup(copied.Close)
 	db := database(t)
-	store, err := records.OpenMySQL(mysqlOf(db), nil, records.Options{Log: logTo(t), Follower: redis})
+	store, err := records.OpenMySQL(mysqlOf(db), nil,
+		records.Options{Log: logTo(t), Follower: copied})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	redis.Use(t.Context(), store)
-	w := &world{T: t, store: store, raw: db.Admin, seq: redis, copy: counters.Comparison{Redis: redis}}
-	w.apply = func(commits ...chat.Commit) error { return redis.Apply(t.Context(), commits) }
-	return w, server, redis
+	copied.Use(t.Context(), store)
+	w := &world{T: t, store: store, raw: db.Admin, seq: copied,
+		copy: redis.Comparison{Copy: copied}}
+	w.apply = func(commits ...chat.Commit) error { return copied.Apply(t.Context(), commits) }
+	return w, server, copied
 }
 
 // filled has something of everything in such a store.
 func (w *world) filled() (group uint32) {
 	w.Helper()
 	for i := 1; i <= 4; i++ {
-		w.exec("INSERT INTO IMUser (id,name,password,salt,nick,domain,phone,email,sign_info,departId,created,updated) VALUES (?,?,'','','','','','','',0,1,1)",
+		w.exec("INSERT INTO IMUser "+
+			"(id,name,password,salt,nick,domain,phone,email,sign_info,departId,created,updated) "+
+			"VALUES (?,?,'','','','','','','',0,1,1)",
 			i, fmt.Sprint("user", i))
 	}
 	w.send(text(1, 2, "a"), text(1, 2, "b"), text(3, 2, "c"), text(2, 3, "d"))
-	group, err := w.store.Create(w.Context(), chat.NewGroup{Name: "g", Creator: 1, Type: chat.NormalGroup, Members: []uint32{1, 2, 3}}, 900)
+	group, err := w.store.Create(w.Context(),
+		chat.NewGroup{Name: "g", Creator: 1, Type: chat.NormalGroup, Members: []uint32{1, 2, 3}},
+		900)
 	w.must(err)
 	w.send(inGroup(1, group, "e"), inGroup(2, group, "f"))
 	w.must(w.store.SetMute(w.Context(), group, 3, 1))
@@ -103,12 +112,15 @@ func TestRedisAsRacesLeaveIt(t *testing.T) {
 	r.Do(t, "HSET", level, "count", "50")
 	r.Do(t, "HSET", "unread_1", "4", "2")  // of whom there is no talk
 	r.Do(t, "HSET", "unread_99", "4", "2") // who is nobody
-	w.wantFound([]string{"id-behind 3", "member-missing 2", "member-extra 2", "level-ahead 1", "unread-stray 2", "unread-nobody 1"},
-		[]string{"id-behind 3/3", "member-missing 2/2", "member-extra 2/2", "level-ahead 1/1", "unread-stray 2/2", "unread-nobody 1"}, nil)
+	w.wantFound([]string{"id-behind 3", "member-missing 2", "member-extra 2", "level-ahead 1",
+		"unread-stray 2", "unread-nobody 1"},
+		[]string{"id-behind 3/3", "member-missing 2/2", "member-extra 2/2", "level-ahead 1/1",
+			"unread-stray 2/2", "unread-nobody 1"}, nil)
 	if after := keys(t, r); !slices.Equal(after, before) {
 		t.Errorf("Redis had\n%q\nand has\n%q", before, after)
 	}
-	if ids := w.send(text(1, 2, "x"), text(2, 3, "y"), inGroup(1, g, "z")); !slices.Equal(ids, []uint32{3, 3, 3}) {
+	ids := w.send(text(1, 2, "x"), text(2, 3, "y"), inGroup(1, g, "z"))
+	if !slices.Equal(ids, []uint32{3, 3, 3}) {
 		t.Errorf("the next ids are %v", ids)
 	}
 }
@@ -122,7 +134,8 @@ func TestBeforeAnOriginalComesBack(t *testing.T) {
 	}
 	before := keys(t, r)
 	r.Do(t, "FLUSHALL")
-	want := []string{"id-behind 3", "member-missing 3", "unread-behind 3", "count-behind 3", "mute-missing 1", "token-missing 1"}
+	want := []string{"id-behind 3", "member-missing 3", "unread-behind 3", "count-behind 3",
+		"mute-missing 1", "token-missing 1"}
 	if got := w.examine(original); !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
 	}
@@ -158,7 +171,8 @@ func TestWhatOriginalsCountedStays(t *testing.T) {
 	r.Do(t, "HSET", fmt.Sprint("group_set_", g), "1_1", "1", "3_1", "0")
 	r.Do(t, "INCRBY", "msg_id_1", "100")
 	before := keys(t, r)
-	if got := w.examine(func(d *doctor.Doctor) { d.BeforeOriginal, d.Repair = true, true }); got != nil {
+	got := w.examine(func(d *doctor.Doctor) { d.BeforeOriginal, d.Repair = true, true })
+	if got != nil {
 		t.Errorf("found %q", got)
 	}
 	if after := keys(t, r); !slices.Equal(after, before) {
@@ -172,7 +186,8 @@ func TestCommitsThatWereNotApplied(t *testing.T) {
 	w.filled()
 	apply := w.apply
 	w.apply = func(...chat.Commit) error { return nil }
-	b := chat.Batch{ID: chat.NewCommitID(), Now: uint32(time.Now().Unix()) - 300, Drafts: []chat.Draft{text(1, 2, "x")}}
+	b := chat.Batch{ID: chat.NewCommitID(), Now: uint32(time.Now().Unix()) - 300,
+		Drafts: []chat.Draft{text(1, 2, "x")}}
 	if _, err := w.store.Append(t.Context(), b, w.seq); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +209,8 @@ func TestWithoutRedis(t *testing.T) {
 	w.session(50, 8, 9, 1, 0, 5)
 	w.session(51, 8, 9, 1, 0, 5)
 	r.Kill(t)
-	if got := w.examine(repair); !slices.Equal(got, []string{"redis-away 1", "duplicate-session 1/1"}) {
+	got := w.examine(mending)
+	if !slices.Equal(got, []string{"redis-away 1", "duplicate-session 1/1"}) {
 		t.Errorf("found %q", got)
 	}
 	if got := w.examine(original); !slices.Equal(got, []string{"redis-away 1"}) {
@@ -209,7 +225,8 @@ func TestMessagesMovedBesideRedis(t *testing.T) {
 	w.relation(50, 1, 2, 0, 2_000_000_000)
 	w.message(50, 1, 2, 1, 2000, "other")
 	w.message(1, 1, 2, 4294967295, 2001, "away")
-	w.wantFound([]string{"split-talk 1", "impossible-id 1", "id-behind 1"}, []string{"split-talk 1/1", "impossible-id 1/1"}, nil)
+	w.wantFound([]string{"split-talk 1", "impossible-id 1", "id-behind 1"},
+		[]string{"split-talk 1/1", "impossible-id 1/1"}, nil)
 	w.wantPage(chat.PairTalk(1, 2), "4:away@2001 3:other@2000 2:b@1000 1:a@1000")
 	if ids := w.send(text(1, 2, "x")); ids[0] != 5 {
 		t.Errorf("the next id is %d", ids[0])

@@ -1,5 +1,14 @@
-// Package doctor finds what races and crashes of original servers left behind in the records and in their copy in Redis,
-// says what it is, and has mended what can be mended without loss. docs/doctor.md explains every finding.
+// Package doctor finds what races and crashes of original servers left behind, in the records and
+// in their copy in Redis. It reports what it finds, and has mended what can be mended without loss.
+// docs/doctor.md explains every finding.
+//
+// Doctor.Run scans the tables first (surveys), then asks for commits whose counters were not
+// applied, and then compares the records with the copy. All is done some rows at a time, while
+// servers are at work: so what is pending in one moment may look wrong. Few differences between
+// records and copy are therefore compared once more after a pause, and each repair checks again
+// what it mends, under the lock of the talk.
+//
+// What can be found at all stands in package finding.
 package doctor
 
 import (
@@ -10,56 +19,61 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 )
 
-// Copy is the copy of the records in Redis that original servers count on. What differs is told by name: one of the
-// findings' kinds.
+// Copy is the copy of the records in Redis, which original servers rely on.
 type Copy interface {
-	// Reachable returns why the copy, or a part of it, cannot be reached now; nil: all can.
+	// Reachable returns why the copy, or a part of it, cannot be reached now; nil: it can.
 	Reachable(ctx context.Context) error
-	// Compare tells how the copy differs from the state of talks, by their place in states. With all it also tells what
-	// an original server may have changed in the copy alone.
-	Compare(ctx context.Context, states []chat.Change, all bool, differs func(i int, kind finding.Kind, text string)) error
-	// Bring brings the copy up to the state of talks, where it differs. Ids are only raised.
+	// Compare calls differs for each difference between the copy and the state of a talk; i is the
+	// talk's index in states. With all it also tells what an original server may have changed in
+	// the copy alone.
+	Compare(ctx context.Context, states []chat.Change, all bool,
+		differs func(i int, kind finding.Kind, text string)) error
+	// Bring makes the copy agree with the state of talks. Ids are only raised.
 	Bring(ctx context.Context, states []chat.Change) error
-	// BringMembers makes a group's members equal; the group is locked meanwhile.
+	// BringMembers makes a group's members in the copy agree; the caller holds the group's lock.
 	BringMembers(ctx context.Context, state chat.Change) error
 	// CompareDevices and BringDevices are the same for push tokens.
-	CompareDevices(ctx context.Context, devices []chat.Device, differs func(i int, kind finding.Kind, text string)) error
+	CompareDevices(ctx context.Context, devices []chat.Device,
+		differs func(i int, kind finding.Kind, text string)) error
 	BringDevices(ctx context.Context, devices []chat.Device) error
-	// Keys goes through what the copy has: it calls unread with users and the peers they have unread counters of, and
-	// members with groups that have members.
+	// Keys scans what the copy has. It calls unread with users and the peers of whom these have
+	// unread counters, and members with groups that have members.
 	Keys(ctx context.Context, unread func(ctx context.Context, peers map[uint32][]uint32) error,
 		members func(ctx context.Context, groups []uint32) error) error
 	// DropUnread removes unread counters.
 	DropUnread(ctx context.Context, user uint32, peers []uint32) error
-	// Apply applies commits whose counts have not been applied.
+	// Apply applies commits whose counters were not applied.
 	Apply(ctx context.Context, commits []chat.Commit) error
 }
 
-// Doctor examines a store, and repairs it when asked to.
+// Doctor examines a store, and repairs it if asked to. It is for one goroutine.
 type Doctor struct {
-	Records   *records.Examination
-	Sequencer chat.Sequencer // gives messages that are moved their ids
+	Records   *repair.Examination
+	Sequencer chat.Sequencer // gives the ids of messages that are moved
 	Copy      Copy           // nil: there is none, as on the embedded store
 
-	Repair         bool
-	BeforeOriginal bool // look only at what an original server needs that takes over
-	// Pause is how long what is under way when records and copy are compared may take; few differences are looked at
-	// again after it.
+	Repair bool
+	// BeforeOriginal: check only what an original server needs that takes over.
+	BeforeOriginal bool
+	// Pause is how long a server needs at the most to copy what it stored. If a page has few
+	// differences they are compared once more after it.
 	Pause time.Duration
-	// Progress is told what is looked at, and how much of it has been: 0 to 1.
+	// Progress is told what is being scanned, and which share of it is done: 0 to 1.
 	Progress func(what string, share float64)
 
 	report Report
 }
 
 // errNoOriginal is returned for BeforeOriginal where there is no copy.
-var errNoOriginal = errors.New("an original server works on MySQL and Redis: name them with --config")
+var errNoOriginal = errors.New("an original server works on MySQL and Redis: name them with " +
+	"--config")
 
-// Run examines, and repairs. It returns what it found until then also with an error, such as that of an ended ctx: what was
-// repaired is repaired, and another run goes on.
+// Run examines the store, and repairs it if asked to. With an error, such as that of a ctx that has
+// ended, it also returns what it has found until then. What was repaired stays repaired, and
+// another run goes on from there.
 func (d *Doctor) Run(ctx context.Context) (*Report, error) {
 	d.report = Report{}
 	if d.Progress == nil {
@@ -80,9 +94,9 @@ func (d *Doctor) Run(ctx context.Context) (*Report, error) {
 	return &d.report, nil
 }
 
-// surveys goes through the tables.
+// surveys scans the tables.
 func (d *Doctor) surveys(ctx context.Context) error {
-	for _, survey := range d.Records.Surveys() {
+	for _, survey := range d.Records.Scans() {
 		if err := d.survey(ctx, survey); err != nil {
 			return fmt.Errorf("table %s: %w", survey.Table, err)
 		}
@@ -90,14 +104,14 @@ func (d *Doctor) surveys(ctx context.Context) error {
 	return nil
 }
 
-func (d *Doctor) survey(ctx context.Context, survey records.Survey) error {
-	var at records.Cursor
+func (d *Doctor) survey(ctx context.Context, survey repair.Scan) error {
+	var at repair.Cursor
 	for {
-		look, err := survey.Look(ctx, at)
+		look, err := survey.Next(ctx, at)
 		if err != nil {
 			return err
 		}
-		byKind := make(map[finding.Kind][]records.Fault)
+		byKind := make(map[finding.Kind][]repair.Fault)
 		var order []finding.Kind
 		for _, f := range look.Faults {
 			if byKind[f.Kind] == nil {
@@ -119,8 +133,8 @@ func (d *Doctor) survey(ctx context.Context, survey records.Survey) error {
 	}
 }
 
-// mend has faults of one kind mended, if there is a way and it is wanted.
-func (d *Doctor) mend(ctx context.Context, kind finding.Kind, faults []records.Fault) error {
+// mend has faults of one kind mended, if that is wanted and can be done.
+func (d *Doctor) mend(ctx context.Context, kind finding.Kind, faults []repair.Fault) error {
 	if !d.Repair || kind.Mend() == "" {
 		return nil
 	}
@@ -129,21 +143,22 @@ func (d *Doctor) mend(ctx context.Context, kind finding.Kind, faults []records.F
 	return err
 }
 
-// ranges looks at how much of the ids is used.
+// ranges finds tables that have used much of their ids.
 func (d *Doctor) ranges(ctx context.Context) (err error) {
 	d.report.Ranges, err = d.Records.Ranges(ctx)
 	for _, r := range d.report.Ranges {
 		if r.Share >= 0.5 {
-			d.report.add(finding.IDsRunOut, fmt.Sprintf("%s has used %.0f %% of its ids", r.Table, 100*r.Share))
+			d.report.add(finding.IDsRunOut,
+				fmt.Sprintf("%s has used %.0f %% of its ids", r.Table, 100*r.Share))
 		}
 	}
 	return err
 }
 
-// commitsAtOnce is how many commits are applied at once.
+// commitsAtOnce is how many commits are applied at a time.
 const commitsAtOnce = 500
 
-// commits looks for commits whose counts were not applied, and has them applied.
+// commits finds commits whose counters were not applied, and has them applied.
 func (d *Doctor) commits(ctx context.Context) error {
 	for first := true; ; first = false {
 		d.Progress("IMProxyCommit", 0)
@@ -152,7 +167,9 @@ func (d *Doctor) commits(ctx context.Context) error {
 			return err
 		}
 		if first {
-			d.report.addMany(finding.OldCommit, all, func(i int) string { return "commit " + some[i].ID.String() }, len(some))
+			d.report.addMany(finding.OldCommit, all, func(i int) string {
+				return "commit " + some[i].ID.String()
+			}, len(some))
 		}
 		if !d.Repair || len(some) == 0 {
 			return nil
@@ -160,7 +177,7 @@ func (d *Doctor) commits(ctx context.Context) error {
 		if d.Copy != nil {
 			if err := d.Copy.Apply(ctx, some); err != nil {
 				d.report.mended(finding.OldCommit, 0, []string{err.Error()})
-				return nil // Redis is away, which is told, too
+				return nil // Redis is away, which is a finding of its own
 			}
 		}
 		if err := d.Records.SweptCommits(ctx, some); err != nil {

@@ -15,10 +15,14 @@ func TestAHealthyStoreHasNothing(t *testing.T) {
 	onEngines(t, func(w *world) {
 		w.wantFound(nil, nil, nil)
 		w.send(text(1, 2, "a"), text(2, 1, "b"))
-		g, err := w.store.Create(w.Context(), chat.NewGroup{Name: "g", Creator: 1, Type: chat.NormalGroup, Members: []uint32{1, 2}}, 900)
+		g, err := w.store.Create(w.Context(),
+			chat.NewGroup{Name: "g", Creator: 1, Type: chat.NormalGroup, Members: []uint32{1, 2}},
+			900)
 		w.must(err)
-		w.send(inGroup(1, g, "c"), inGroup(2, g, "d"), chat.Draft{Talk: chat.GroupTalk(g), From: 1, Read: true},
-			chat.Draft{Talk: chat.PairTalk(1, 2), From: 2, Type: chat.PairVoice, Sound: &chat.Sound{Path: "x", Size: 5, Duration: 1}, Time: 1000})
+		w.send(inGroup(1, g, "c"), inGroup(2, g, "d"),
+			chat.Draft{Talk: chat.GroupTalk(g), From: 1, Read: true},
+			chat.Draft{Talk: chat.PairTalk(1, 2), From: 2, Type: chat.PairVoice,
+				Sound: &chat.Sound{Path: "x", Size: 5, Duration: 1}, Time: 1000})
 		w.relation(50, 7, 8, 1, 10) // removed ones do no harm
 		w.relation(51, 7, 8, 1, 20)
 		w.relation(52, 7, 8, 0, 5)
@@ -41,15 +45,19 @@ func TestSplitTalksAreMerged(t *testing.T) {
 		w.message(9, 2, 1, 2, 150, "f")
 		w.message(1, 2, 1, 3, 160, "removed")
 		w.exec("UPDATE IMMessage_1 SET status=1 WHERE content='removed'")
-		w.relation(3, 1, 3, 1, 50) // another pair, whose messages are only under a relation of status 1
+		// another pair, whose messages are only under a relation of status 1
+		w.relation(3, 1, 3, 1, 50)
 		w.relation(4, 1, 3, 0, 60)
 		w.message(3, 1, 3, 1, 70, "x")
 		w.wantFound([]string{"split-talk 2"}, []string{"split-talk 2/2"}, nil)
 		w.wantPage(chat.PairTalk(1, 2), "6:f@150 5:d@140 4:c@140 3:a@140 2:e@140 1:b@110")
 		w.wantPage(chat.PairTalk(1, 3), "1:x@70")
-		w.want("SELECT id,status,updated FROM IMRelationShip ORDER BY id", "1 1 100", "2 0 300", "3 1 50", "4 0 60", "9 1 200")
-		w.want("SELECT oldTable,oldOwner,oldId,oldCreated,newTable,newOwner,newId,newCreated FROM IMProxyJournal WHERE b=2 ORDER BY newId",
-			"IMMessage_1 1 1 100 IMMessage_2 2 3 140", "IMMessage_1 9 1 120 IMMessage_2 2 4 140", "IMMessage_1 1 2 130 IMMessage_2 2 5 140",
+		w.want("SELECT id,status,updated FROM IMRelationShip ORDER BY id", "1 1 100", "2 0 300",
+			"3 1 50", "4 0 60", "9 1 200")
+		w.want("SELECT oldTable,oldOwner,oldId,oldCreated,newTable,newOwner,newId,newCreated "+
+			"FROM IMProxyJournal WHERE b=2 ORDER BY newId",
+			"IMMessage_1 1 1 100 IMMessage_2 2 3 140", "IMMessage_1 9 1 120 IMMessage_2 2 4 140",
+			"IMMessage_1 1 2 130 IMMessage_2 2 5 140",
 			"IMMessage_1 9 2 150 IMMessage_2 2 6 150", "IMMessage_1 1 3 160 IMMessage_2 2 7 160")
 		w.want("SELECT COUNT(*) FROM IMProxyTalk", "0") // to adopt them is for who sends
 		if ids := w.send(text(1, 2, "g")); ids[0] != 8 {
@@ -66,7 +74,8 @@ func TestATalkKeepsTheRelationOfItsRow(t *testing.T) {
 		w.message(5, 2, 1, 2, 1500, "d")
 		w.wantFound([]string{"split-talk 1"}, []string{"split-talk 1/1"}, nil)
 		w.wantPage(chat.PairTalk(1, 2), "4:d@1500 3:c@1000 2:b@1000 1:a@1000")
-		w.want("SELECT relateId,lastId,lastCreated,sentA,sentB,rev FROM IMProxyTalk", "1 4 1500 2 0 2")
+		w.want("SELECT relateId,lastId,lastCreated,sentA,sentB,rev FROM IMProxyTalk",
+			"1 4 1500 2 0 2")
 		if ids := w.send(text(2, 1, "e")); ids[0] != 5 {
 			w.Errorf("the next id is %d", ids[0])
 		}
@@ -83,7 +92,10 @@ func TestManyMessagesAreMovedInOrder(t *testing.T) {
 		tx, err := w.raw.BeginTx(w.Context(), nil)
 		w.must(err)
 		for i := range n {
-			_, err := tx.ExecContext(w.Context(), "INSERT INTO IMMessage_1 (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES (1,1,2,?,?,1,0,?,?)",
+			_, err := tx.ExecContext(w.Context(),
+				"INSERT INTO IMMessage_1 "+
+					"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES "+
+					"(1,1,2,?,?,1,0,?,?)",
 				i+1, fmt.Sprint(i+1), 20+i/100, 20+i/100)
 			w.must(err)
 		}
@@ -111,8 +123,10 @@ func TestMessagesWithoutAnIDOfTheirOwnGetOne(t *testing.T) {
 		w.groupMessage(4, 1, 1, 10, "a")
 		w.groupMessage(4, 1, none, 20, "away")
 		w.groupMessage(4, 1, 1, 30, "flushed")
-		w.wantFound([]string{"duplicate-id 3", "impossible-id 3"}, []string{"duplicate-id 3/3", "impossible-id 3/3"}, nil)
-		w.wantPage(chat.PairTalk(1, 2), "6:flushed 2@60 5:flushed 1@50 4:away 2@40 3:away 1@40 2:b@40 1:a@10")
+		w.wantFound([]string{"duplicate-id 3", "impossible-id 3"},
+			[]string{"duplicate-id 3/3", "impossible-id 3/3"}, nil)
+		w.wantPage(chat.PairTalk(1, 2),
+			"6:flushed 2@60 5:flushed 1@50 4:away 2@40 3:away 1@40 2:b@40 1:a@10")
 		w.wantPage(chat.GroupTalk(4), "3:flushed@30 2:away@20 1:a@10")
 	})
 }
@@ -124,7 +138,8 @@ func TestNobodySeesWhatWasWrittenBeforeTheyJoined(t *testing.T) {
 		w.member(4, 2, 0, 20)
 		w.exec("UPDATE IMGroup SET userCnt=2")
 		w.groupMessage(4, 1, 1, 30, "after")
-		w.wantFound([]string{"impossible-id 1"}, []string{"impossible-id 1"}, []string{"impossible-id 1"})
+		w.wantFound([]string{"impossible-id 1"}, []string{"impossible-id 1"},
+			[]string{"impossible-id 1"})
 	})
 }
 
@@ -143,14 +158,18 @@ func TestDuplicateSessionsAndMembers(t *testing.T) {
 		w.session(32, 1, 4, 2, 0, 50)
 		w.exec("UPDATE IMGroup SET userCnt=6 WHERE id=4")
 		now := w.rows("SELECT updated FROM IMRecentSession WHERE id=1")[0]
-		w.wantFound([]string{"duplicate-session 2", "stray-session 1", "duplicate-member 1", "user-count 1"},
+		w.wantFound([]string{"duplicate-session 2", "stray-session 1", "duplicate-member 1",
+			"user-count 1"},
 			[]string{"duplicate-session 2/2", "stray-session 1/1", "duplicate-member 1/1"}, nil)
-		w.want("SELECT id,status,updated FROM IMRecentSession WHERE id<>2 ORDER BY id", "1 1 "+now, "11 0 "+now, "12 1 900", "21 1 700", "22 0 700",
+		w.want("SELECT id,status,updated FROM IMRecentSession WHERE id<>2 ORDER BY id",
+			"1 1 "+now, "11 0 "+now, "12 1 900", "21 1 700", "22 0 700",
 			"31 1 50", "32 0 50")
 		w.want("SELECT sessionA,sessionB FROM IMProxyTalk WHERE kind=1", "11 2")
-		w.want("SELECT userId,status,updated FROM IMGroupMember ORDER BY id", "1 1 5", "2 0 5", "1 0 3", "1 1 9", "3 1 9")
+		w.want("SELECT userId,status,updated FROM IMGroupMember ORDER BY id", "1 1 5", "2 0 5",
+			"1 0 3", "1 1 9", "3 1 9")
 		w.want("SELECT userCnt FROM IMGroup", "2")
-		w.want("SELECT oldTable,oldRow,newRow FROM IMProxyJournal ORDER BY oldTable,oldRow", "IMGroupMember 1 3", "IMGroupMember 4 3",
+		w.want("SELECT oldTable,oldRow,newRow FROM IMProxyJournal ORDER BY oldTable,oldRow",
+			"IMGroupMember 1 3", "IMGroupMember 4 3",
 			"IMRecentSession 1 11", "IMRecentSession 21 22", "IMRecentSession 31 0")
 		w.send(text(1, 2, "b"))
 		w.wantFound(nil, nil, nil) // the session of the talk's row is the one in use
@@ -163,10 +182,15 @@ func TestWhatIsOnlyReported(t *testing.T) {
 		w.message(1, 1, 2, 1, 10, "a")
 		w.message(1, 1, 3, 2, 11, "of others")
 		w.message(77, 1, 3, 1, 11, "of no relation")
-		w.exec("INSERT INTO IMMessage_5 (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES (1,1,2,3,'in a wrong table',1,0,12,12)")
+		w.exec("INSERT INTO IMMessage_5 " +
+			"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
+			"(1,1,2,3,'in a wrong table',1,0,12,12)")
 		w.groupMessage(66, 1, 1, 12, "of no group")
-		w.exec("INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created) VALUES (5,1,2,'p',1,1,10),(6,1,2,'q',1,1,10)")
-		w.exec("INSERT INTO IMMessage_1 (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES (1,1,2,4,'5',2,0,20,20),(1,1,2,5,'7',2,0,20,20),(1,1,2,6,'?',2,0,20,20)")
+		w.exec("INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created) VALUES " +
+			"(5,1,2,'p',1,1,10),(6,1,2,'q',1,1,10)")
+		w.exec("INSERT INTO IMMessage_1 " +
+			"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
+			"(1,1,2,4,'5',2,0,20,20),(1,1,2,5,'7',2,0,20,20),(1,1,2,6,'?',2,0,20,20)")
 		found := []string{"lost-message 4", "missing-sound 2", "orphan-sound 1"}
 		w.wantFound(found, found, found)
 	})
@@ -179,12 +203,17 @@ func TestOurOwnRows(t *testing.T) {
 		w.send(inGroup(1, 4, "b"))
 		w.exec("UPDATE IMProxyLevel SET level=9 WHERE userId=1 AND groupId=4")
 		w.exec("INSERT INTO IMProxyLevel (userId,groupId,level) VALUES (2,4,1),(3,5,1)")
-		w.exec("INSERT INTO IMProxyTalk (kind,a,b,relateId,sentA,rev) VALUES (1,7,8,99,3,1),(2,88,0,0,3,1)")
-		w.exec(`INSERT INTO IMProxyCommit (id,created,changes) VALUES ('00000000000000000000000000000001',5,'{"Changes":[]}')`)
+		w.exec("INSERT INTO IMProxyTalk (kind,a,b,relateId,sentA,rev) VALUES " +
+			"(1,7,8,99,3,1),(2,88,0,0,3,1)")
+		w.exec("INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,5,?)",
+			"00000000000000000000000000000001", `{"Changes":[]}`)
 		w.wantFound([]string{"level-ahead 2", "stray-talk 1", "old-commit 1", "stray-group 1"},
-			[]string{"level-ahead 2/2", "stray-talk 1/1", "old-commit 1/1", "stray-group 1"}, []string{"stray-group 1"})
-		w.want("SELECT userId,groupId,level FROM IMProxyLevel ORDER BY groupId,userId", "1 4 1", "2 4 1", "3 5 0")
-		w.want("SELECT t.sentA-t.readB FROM IMProxyTalk t JOIN IMRelationShip r ON r.id=t.relateId WHERE t.a=7 AND r.smallId=7 AND r.bigId=8", "0")
+			[]string{"level-ahead 2/2", "stray-talk 1/1", "old-commit 1/1", "stray-group 1"},
+			[]string{"stray-group 1"})
+		w.want("SELECT userId,groupId,level FROM IMProxyLevel ORDER BY groupId,userId", "1 4 1",
+			"2 4 1", "3 5 0")
+		w.want("SELECT t.sentA-t.readB FROM IMProxyTalk t JOIN IMRelationShip r ON "+
+			"r.id=t.relateId WHERE t.a=7 AND r.smallId=7 AND r.bigId=8", "0")
 	})
 }
 
@@ -284,7 +313,8 @@ func repairBesideAProxy(w *world) {
 	stop := until(func(ctx context.Context) error {
 		defer begin()
 		for last := uint32(0); ctx.Err() == nil; sent++ {
-			b := chat.Batch{ID: chat.NewCommitID(), Now: uint32(time.Now().Unix()), Drafts: []chat.Draft{text(2, 1, fmt.Sprint("new ", sent))}}
+			b := chat.Batch{ID: chat.NewCommitID(), Now: uint32(time.Now().Unix()),
+				Drafts: []chat.Draft{text(2, 1, fmt.Sprint("new ", sent))}}
 			receipt, err := w.store.Append(context.WithoutCancel(ctx), b, w.seq)
 			if err != nil {
 				return err
@@ -299,17 +329,20 @@ func repairBesideAProxy(w *world) {
 		return nil
 	})
 	<-begun
-	got := w.examine(repair)
+	got := w.examine(mending)
 	if err := stop(); err != nil {
 		w.Error(err)
 	}
 	if fmt.Sprint(got) != "[split-talk 1/1 impossible-id 300/300]" {
 		w.Errorf("repaired %q", got)
 	}
-	w.want("SELECT COUNT(*),COUNT(DISTINCT msgId),MIN(msgId),MAX(msgId) FROM IMMessage_2", fmt.Sprintf("%[1]d %[1]d 1 %[1]d", 600+sent))
-	w.want("SELECT COUNT(*) FROM IMMessage_2 x JOIN IMMessage_2 y ON y.msgId=x.msgId+1 AND (y.created<x.created OR y.id<x.id)", "0")
+	w.want("SELECT COUNT(*),COUNT(DISTINCT msgId),MIN(msgId),MAX(msgId) FROM IMMessage_2",
+		fmt.Sprintf("%[1]d %[1]d 1 %[1]d", 600+sent))
+	w.want("SELECT COUNT(*) FROM IMMessage_2 x JOIN IMMessage_2 y ON y.msgId=x.msgId+1 AND "+
+		"(y.created<x.created OR y.id<x.id)", "0")
 	for _, what := range []string{"old", "away", "new"} { // each in its order
-		rows := w.rows("SELECT content FROM IMMessage_2 WHERE content LIKE '" + what + "%' ORDER BY msgId")
+		rows := w.rows("SELECT content FROM IMMessage_2 WHERE content LIKE '" + what +
+			"%' ORDER BY msgId")
 		for i, content := range rows {
 			if content != fmt.Sprint(what, " ", i) {
 				w.Fatalf("%s stands at place %d", content, i)
@@ -335,7 +368,9 @@ func TestItSaysHowFarItIs(t *testing.T) {
 	w := openEmbedded(t)
 	w.relation(1, 1, 2, 0, 1)
 	shares := make(map[string]float64)
-	w.examine(func(d *doctor.Doctor) { d.Progress = func(what string, share float64) { shares[what] = share } })
+	w.examine(func(d *doctor.Doctor) {
+		d.Progress = func(what string, share float64) { shares[what] = share }
+	})
 	if shares["IMRelationShip"] != 1 || shares["IMProxyLevel"] != 1 || len(shares) < 20 {
 		t.Errorf("shares: %v", shares)
 	}

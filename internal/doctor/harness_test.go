@@ -18,13 +18,17 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 
-// world is a store at work, and a connection of its own to its tables, to do what original servers do.
+// world is a store at work, and a connection of its own to its tables, to do what original servers
+// do.
 type world struct {
 	*testing.T
 	store *records.Store
@@ -37,7 +41,9 @@ type world struct {
 // onEngines runs a test on a store of each kind.
 func onEngines(t *testing.T, test func(w *world)) {
 	t.Parallel()
-	for name, open := range map[string]func(*testing.T) *world{"embedded": openEmbedded, "mysql": openMySQL} {
+	for name, open := range map[string]func(*testing.T) *world{
+		"embedded": openEmbedded, "mysql": openMySQL,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(open(t))
@@ -54,10 +60,11 @@ func openEmbedded(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Migrate(t.Context()); err != nil {
+	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(20000)&_pragma=synchronous(off)")
+	raw, err := sql.Open("sqlite", "file:"+path+
+		"?_pragma=busy_timeout(20000)&_pragma=synchronous(off)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +74,9 @@ func openEmbedded(t *testing.T) *world {
 		}
 	})
 	counted := counters.Embedded{Records: store}
-	return &world{T: t, store: store, raw: raw, seq: counted, apply: func(...chat.Commit) error { return nil }}
+	return &world{T: t, store: store, raw: raw, seq: counted, apply: func(...chat.Commit) error {
+		return nil
+	}}
 }
 
 func openMySQL(t *testing.T) *world {
@@ -83,11 +92,13 @@ func openMySQL(t *testing.T) *world {
 		}
 	})
 	counted := counters.Embedded{Records: store}
-	return &world{T: t, store: store, raw: db.Admin, seq: counted, apply: func(...chat.Commit) error { return nil }}
+	return &world{T: t, store: store, raw: db.Admin, seq: counted,
+		apply: func(...chat.Commit) error { return nil }}
 }
 
-func mysqlOf(db *servers.Database) records.MySQL {
-	return records.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name, User: db.User, Password: db.Password}
+func mysqlOf(db *servers.Database) sqldb.MySQL {
+	return sqldb.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name,
+		User: db.User, Password: db.Password}
 }
 
 // database is a database with its tables.
@@ -97,7 +108,7 @@ func database(t *testing.T) *servers.Database {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = store.Migrate(t.Context())
+		_, err = tables.Migrate(t.Context(), store.DB())
 		if err := errors.Join(err, store.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +167,7 @@ func (w *world) want(query string, want ...string) {
 // doctor is a doctor for the world.
 func (w *world) doctor() *doctor.Doctor {
 	w.Helper()
-	examination, err := w.store.Examine(w.Context())
+	examination, err := repair.Examine(w.Context(), w.store)
 	w.must(err)
 	return &doctor.Doctor{Records: examination, Sequencer: w.seq, Copy: w.copy}
 }
@@ -184,7 +195,7 @@ func brief(report *doctor.Report) (found []string) {
 	return found
 }
 
-func repair(d *doctor.Doctor) { d.Repair = true }
+func mending(d *doctor.Doctor) { d.Repair = true }
 
 // wantFound examines, repairs, and examines again.
 func (w *world) wantFound(found, repaired, left []string) {
@@ -193,7 +204,7 @@ func (w *world) wantFound(found, repaired, left []string) {
 	if got := w.examine(nil); !slices.Equal(got, found) {
 		w.Errorf("found %q, want %q", got, found)
 	}
-	if got := w.examine(repair); !slices.Equal(got, repaired) {
+	if got := w.examine(mending); !slices.Equal(got, repaired) {
 		w.Errorf("repaired %q, want %q", got, repaired)
 	}
 	if got := w.examine(nil); !slices.Equal(got, left) {
@@ -204,12 +215,15 @@ func (w *world) wantFound(found, repaired, left []string) {
 	}
 }
 
-// audit is all that must never change: what was written, by whom, to whom, in which state; times and ids aside.
+// audit is all that must never change: what was written, by whom, to whom, in which state; times
+// and ids aside.
 func (w *world) audit() (all []string) {
 	w.Helper()
 	for i := range 8 {
-		all = append(all, w.rows(fmt.Sprintf("SELECT fromId,toId,content,type,status,updated FROM IMMessage_%d", i))...)
-		all = append(all, w.rows(fmt.Sprintf("SELECT groupId,userId,content,type,status,updated FROM IMGroupMessage_%d", i))...)
+		all = append(all, w.rows(fmt.Sprintf("SELECT fromId,toId,content,type,status,updated "+
+			"FROM IMMessage_%d", i))...)
+		all = append(all, w.rows(fmt.Sprintf("SELECT groupId,userId,content,type,status,updated "+
+			"FROM IMGroupMessage_%d", i))...)
 	}
 	slices.Sort(all)
 	return all
@@ -218,30 +232,38 @@ func (w *world) audit() (all []string) {
 // message is a row as an original server leaves it.
 func (w *world) message(relation, from, to int, id int64, created int, content string) {
 	w.Helper()
-	w.exec(fmt.Sprintf("INSERT INTO IMMessage_%d (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES (?,?,?,?,?,1,0,?,?)", relation%8),
+	w.exec(fmt.Sprintf("INSERT INTO IMMessage_%d "+
+		"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES "+
+		"(?,?,?,?,?,1,0,?,?)", relation%8),
 		relation, from, to, id, content, created, created)
 }
 
 func (w *world) groupMessage(group, from int, id int64, created int, content string) {
 	w.Helper()
-	w.exec(fmt.Sprintf("INSERT INTO IMGroupMessage_%d (groupId,userId,msgId,content,type,status,updated,created) VALUES (?,?,?,?,17,0,?,?)", group%8),
+	w.exec(fmt.Sprintf("INSERT INTO IMGroupMessage_%d "+
+		"(groupId,userId,msgId,content,type,status,updated,created) VALUES (?,?,?,?,17,0,?,?)",
+		group%8),
 		group, from, id, content, created, created)
 }
 
 func (w *world) relation(id, a, b, status, updated int) {
 	w.Helper()
-	w.exec("INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES (?,?,?,?,1,?)", id, a, b, status, updated)
+	w.exec("INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES "+
+		"(?,?,?,?,1,?)", id, a, b, status, updated)
 }
 
 func (w *world) session(id, user, peer, kind, status, updated int) {
 	w.Helper()
-	w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) VALUES (?,?,?,?,?,1,?)", id, user, peer, kind, status, updated)
+	w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) VALUES "+
+		"(?,?,?,?,?,1,?)", id, user, peer, kind, status, updated)
 }
 
 // group is an original's group, with members who joined at a time.
 func (w *world) group(id, joined int, members ...int) {
 	w.Helper()
-	w.exec("INSERT INTO IMGroup (id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES (?,'g','',1,1,?,0,1,0,1,1)", id, len(members))
+	w.exec("INSERT INTO IMGroup "+
+		"(id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES "+
+		"(?,'g','',1,1,?,0,1,0,1,1)", id, len(members))
 	for _, m := range members {
 		w.member(id, m, 0, joined)
 	}
@@ -249,7 +271,8 @@ func (w *world) group(id, joined int, members ...int) {
 
 func (w *world) member(group, user, status, joined int) {
 	w.Helper()
-	w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (?,?,?,1,?)", group, user, status, joined)
+	w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (?,?,?,1,?)",
+		group, user, status, joined)
 }
 
 // send stores messages as a proxy does, a batch, and returns their ids.
@@ -268,11 +291,13 @@ func (w *world) send(drafts ...chat.Draft) (ids []uint32) {
 }
 
 func text(from, to uint32, content string) chat.Draft {
-	return chat.Draft{Talk: chat.PairTalk(from, to), From: from, Type: chat.PairText, Content: content, Time: 1000}
+	return chat.Draft{Talk: chat.PairTalk(from, to), From: from, Type: chat.PairText,
+		Content: content, Time: 1000}
 }
 
 func inGroup(from, group uint32, content string) chat.Draft {
-	return chat.Draft{Talk: chat.GroupTalk(group), From: from, Type: chat.GroupText, Content: content, Time: 1000}
+	return chat.Draft{Talk: chat.GroupTalk(group), From: from, Type: chat.GroupText,
+		Content: content, Time: 1000}
 }
 
 // page is a talk as its readers see it, newest first.

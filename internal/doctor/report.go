@@ -5,25 +5,25 @@ import (
 	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 )
 
 // Finding is all that was found of one kind.
 type Finding struct {
 	Kind     finding.Kind
 	Count    int
-	Examples []string
-	Mended   int
-	Left     []string // why some were not mended
+	Examples []string // of what was found, at most maxExamples
+	Mended   int      // how many of them were mended
+	Left     []string // why some were not mended, at most maxExamples
 }
 
-// Open reports whether something of it is still there that should not be.
+// Open reports whether some of it is still there and should not be.
 func (f Finding) Open() bool { return f.Kind.Severity() != finding.Note && f.Mended < f.Count }
 
 // Report is what was found, the worst first.
 type Report struct {
 	Findings []Finding
-	Ranges   []records.Range // the fullest first
+	Ranges   []repair.Range // the fullest first
 }
 
 // Open is how many findings are open.
@@ -39,7 +39,7 @@ func (r *Report) Open() (n int) {
 // maxExamples is how many examples of a kind are kept.
 const maxExamples = 5
 
-// finding returns the finding of a kind, which it makes if there is none yet.
+// finding returns the finding of a kind. It makes one if there is none yet.
 func (r *Report) finding(kind finding.Kind) *Finding {
 	i, there := slices.BinarySearchFunc(r.Findings, kind, func(f Finding, kind finding.Kind) int {
 		return cmp.Compare(f.Kind, kind)
@@ -59,7 +59,7 @@ func (r *Report) add(kind finding.Kind, text string) {
 	}
 }
 
-// addMany counts n of a kind, of which known can be named.
+// addMany counts n more of a kind. text names the first ones, of which there are known.
 func (r *Report) addMany(kind finding.Kind, n int, text func(i int) string, known int) {
 	if n == 0 {
 		return
@@ -71,7 +71,7 @@ func (r *Report) addMany(kind finding.Kind, n int, text func(i int) string, know
 	}
 }
 
-// mended notes that n of a kind were mended, and why others were not.
+// mended notes that n of a kind were mended, and why others were left.
 func (r *Report) mended(kind finding.Kind, n int, left []string) {
 	f := r.finding(kind)
 	f.Mended = min(f.Count, f.Mended+n)

@@ -10,8 +10,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 )
 
-// strayUnread looks at the unread counters that Redis has of users: a pair that never talked has no relation. The counters
-// are read before the relations are, which are there before anything is counted.
+// strayUnread finds unread counters in Redis of users who never talked to each other: such a pair
+// has no relation. The counters are read before the relations are, and a relation is there before
+// anything is counted; so no counter is stray because its talk has just begun.
 func (d *Doctor) strayUnread(ctx context.Context, peers map[uint32][]uint32) error {
 	var talks []chat.Talk
 	for user, others := range peers {
@@ -30,13 +31,16 @@ func (d *Doctor) strayUnread(ctx context.Context, peers map[uint32][]uint32) err
 	}
 	for _, user := range users {
 		if !there[user] {
-			d.report.add(finding.UnreadNobody, fmt.Sprintf("user %d has unread counters of %d others", user, len(peers[user])))
+			d.report.add(finding.UnreadNobody,
+				fmt.Sprintf("user %d has unread counters of %d others", user, len(peers[user])))
 		}
 		var stray []uint32
 		for _, peer := range peers[user] {
 			if !known[chat.PairTalk(user, peer)] {
 				stray = append(stray, peer)
-				d.report.add(finding.UnreadStray, fmt.Sprintf("user %d has unread messages of user %d, with whom there was no talk", user, peer))
+				d.report.add(finding.UnreadStray, fmt.Sprintf(
+					"user %d has unread messages of user %d, with whom there was no talk", user,
+					peer))
 			}
 		}
 		if !d.Repair || len(stray) == 0 {
@@ -50,8 +54,8 @@ func (d *Doctor) strayUnread(ctx context.Context, peers map[uint32][]uint32) err
 	return nil
 }
 
-// strayMembers looks at groups of which Redis has members: those that MySQL does not have at all. The others have been
-// compared.
+// strayMembers finds groups that have members in Redis and are not in MySQL at all. (The members of
+// all other groups have been compared.)
 func (d *Doctor) strayMembers(ctx context.Context, groups []uint32) error {
 	talks := make([]chat.Talk, len(groups))
 	for i, group := range groups {
@@ -65,11 +69,14 @@ func (d *Doctor) strayMembers(ctx context.Context, groups []uint32) error {
 		if known[t] {
 			continue
 		}
-		d.report.add(finding.MemberExtra, fmt.Sprintf("Redis has members of %s, which MySQL does not have", t))
+		d.report.add(finding.MemberExtra,
+			fmt.Sprintf("Redis has members of %s, which MySQL does not have", t))
 		if !d.Repair {
 			continue
 		}
-		err := d.Records.HoldGroup(ctx, t.A, func(state chat.Change) error { return d.Copy.BringMembers(ctx, state) })
+		err := d.Records.HoldGroup(ctx, t.A, func(state chat.Change) error {
+			return d.Copy.BringMembers(ctx, state)
+		})
 		if err != nil {
 			return err
 		}

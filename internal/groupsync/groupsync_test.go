@@ -56,8 +56,10 @@ func TestOfDuplicateSessionsTheOneInUseMoves(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2, 3)
 		for id, status := range []int{1, 0, 1} {
-			w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) VALUES (?,2,?,2,?,1,100000)", id+10, g, status)
-			w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) VALUES (?,3,?,2,0,1,100000)", id+20, g)
+			w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
+				"VALUES (?,2,?,2,?,1,100000)", id+10, g, status)
+			w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
+				"VALUES (?,3,?,2,0,1,100000)", id+20, g)
 		}
 		w.at.Add(5)
 		w.talk(g, 1)
@@ -69,7 +71,8 @@ func TestOfDuplicateSessionsTheOneInUseMoves(t *testing.T) {
 func TestSessionsAheadOfTheTalkDoNotGoBack(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
-		w.exec("INSERT INTO IMRecentSession (userId,peerId,type,status,created,updated) VALUES (2,?,2,0,1,100009)", g)
+		w.exec("INSERT INTO IMRecentSession (userId,peerId,type,status,created,updated) VALUES "+
+			"(2,?,2,0,1,100009)", g)
 		w.talk(g, 1)
 		w.look()
 		w.wantSessions(g, "2@9 1@0")
@@ -129,7 +132,8 @@ func TestLargeGroupsAreDoneInPartsInTheSameOrder(t *testing.T) {
  WHERE a.userId<>1000 AND CAST(a.userId AS CHAR)>=CAST(b.userId AS CHAR)`).Scan(&wrong); err != nil || wrong > 0 {
 			w.Errorf("%d sessions stand before those of smaller ids as text; %v", wrong, err)
 		}
-		if err := w.raw.QueryRowContext(w.Context(), "SELECT COUNT(DISTINCT userId) FROM IMRecentSession WHERE updated=100000").Scan(&wrong); err != nil || wrong != 1200 {
+		if err := w.raw.QueryRowContext(w.Context(), "SELECT COUNT(DISTINCT userId) FROM "+
+			"IMRecentSession WHERE updated=100000").Scan(&wrong); err != nil || wrong != 1200 {
 			w.Errorf("%d of 1200 members have a session; %v", wrong, err)
 		}
 	})
@@ -217,7 +221,8 @@ func TestThoseWhoLeaveDuringALookGetNoSession(t *testing.T) {
 	})
 }
 
-// meanwhile is a store where something happens after the sessions of a group's members have been read.
+// meanwhile is a store where something happens after the sessions of a group's members have been
+// read.
 type meanwhile struct {
 	marking
 	happens func(group uint32)

@@ -17,8 +17,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -39,10 +40,11 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) (*records.Store
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Migrate(t.Context()); err != nil {
+	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
+	raw, err := sql.Open("sqlite", "file:"+path+
+		"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +62,8 @@ func openEmbedded(t *testing.T, dir string, opt records.Options) (*records.Store
 
 func openMySQL(t *testing.T, _ string, opt records.Options) (*records.Store, *sql.DB) {
 	t.Helper()
-	db := tables.New(t)
-	store, err := records.OpenMySQL(tables.At(db), nil, opt)
+	db := testdb.New(t)
+	store, err := records.OpenMySQL(testdb.At(db), nil, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +107,8 @@ func (w *world) now() time.Time { return time.Unix(w.at.Load(), 0) }
 // group makes a group.
 func (w *world) group(members ...uint32) uint32 {
 	w.Helper()
-	id, err := w.Create(w.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "group", Members: members}, uint32(w.at.Load()))
+	id, err := w.Create(w.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup,
+		Name: "group", Members: members}, uint32(w.at.Load()))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -115,9 +118,10 @@ func (w *world) group(members ...uint32) uint32 {
 // talk has somebody send a message to a group.
 func (w *world) talk(group, from uint32) {
 	w.Helper()
-	r, err := w.Append(w.Context(), chat.Batch{ID: chat.NewCommitID(), Now: uint32(w.at.Load()), Drafts: []chat.Draft{
-		{Talk: chat.GroupTalk(group), From: from, Type: chat.GroupText, Content: "x"},
-	}}, counters.Embedded{})
+	r, err := w.Append(w.Context(), chat.Batch{ID: chat.NewCommitID(), Now: uint32(w.at.Load()),
+		Drafts: []chat.Draft{
+			{Talk: chat.GroupTalk(group), From: from, Type: chat.GroupText, Content: "x"},
+		}}, counters.Embedded{})
 	if err != nil || r.Stored[0].Err != nil {
 		w.Fatal(err, r)
 	}
@@ -130,11 +134,12 @@ func (w *world) exec(query string, args ...any) {
 	}
 }
 
-// wantSessions checks the sessions of a group, in the order they were made: "user@updated", of removed ones "-user@updated".
-// Times are relative to the beginning.
+// wantSessions checks the sessions of a group, in the order they were made: "user@updated", of
+// removed ones "-user@updated". Times are relative to the beginning.
 func (w *world) wantSessions(group uint32, want string) {
 	w.Helper()
-	rows, err := w.raw.QueryContext(w.Context(), "SELECT userId,updated-100000,status FROM IMRecentSession WHERE peerId=? AND type=2 ORDER BY id", group)
+	rows, err := w.raw.QueryContext(w.Context(), "SELECT userId,updated-100000,status FROM "+
+		"IMRecentSession WHERE peerId=? AND type=2 ORDER BY id", group)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -155,7 +160,8 @@ func (w *world) wantSessions(group uint32, want string) {
 	}
 }
 
-// marking is the world's store with a word for every look that was completed, and faults for some groups.
+// marking is the world's store with a word for every look that was completed, and faults for some
+// groups.
 type marking struct {
 	*records.Store
 	marked chan uint32

@@ -13,12 +13,13 @@ func TestLooksAreObserved(t *testing.T) {
 		ctx, cancel := context.WithCancel(w.Context())
 		defer cancel()
 		observed, ran := make(chan error, 1), make(chan error, 1)
-		s := groupsync.Syncer{Store: w.Store, Now: w.now, Log: w.log, Observe: func(took time.Duration, err error) {
-			if took < 0 {
-				w.Errorf("a look took %v", took)
-			}
-			observed <- err
-		}}
+		s := groupsync.Syncer{Store: w.Store, Now: w.now, Log: w.log,
+			Observe: func(took time.Duration, err error) {
+				if took < 0 {
+					w.Errorf("a look took %v", took)
+				}
+				observed <- err
+			}}
 		begin := func() { go func() { ran <- s.Run(ctx) }() }
 		begin()
 		if err := await(w, observed); err != nil {
@@ -32,7 +33,8 @@ func TestLooksAreObserved(t *testing.T) {
 		defer cancel()
 		g := w.group(1, 2)
 		w.talk(g, 1)
-		s.Store = marking{w.Store, make(chan uint32, 1), make(chan uint32, 1), map[uint32]bool{g: true}}
+		s.Store = marking{w.Store, make(chan uint32, 1), make(chan uint32, 1),
+			map[uint32]bool{g: true}}
 		begin()
 		if err := await(w, observed); err == nil {
 			w.Error("a look that failed was observed as one that worked")

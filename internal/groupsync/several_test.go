@@ -44,7 +44,8 @@ func TestTwoHoldersAtOnceMakeNoDuplicates(t *testing.T) {
 		w.looksTwice(b)
 		stopA()
 		stopB()
-		w.wantRows("0", "SELECT COUNT(*) FROM (SELECT 1 FROM IMRecentSession GROUP BY userId,peerId,type HAVING COUNT(*)>1) d")
+		w.wantRows("0", "SELECT COUNT(*) FROM (SELECT 1 FROM IMRecentSession GROUP BY "+
+			"userId,peerId,type HAVING COUNT(*)>1) d")
 		w.wantRows("0", `SELECT COUNT(*) FROM IMGroup g JOIN IMGroupMember m ON m.groupId=g.id
  LEFT JOIN IMRecentSession s ON s.userId=m.userId AND s.peerId=g.id AND s.type=2 WHERE s.id IS NULL OR s.updated<g.lastChated`)
 	})
@@ -78,7 +79,9 @@ func TestOnePausedPastItsLeaseDoesNoHarm(t *testing.T) {
 		w.wantSessions(g, want)
 
 		close(goOn)
-		eventually(w, "the paused one to end its look", func() bool { return paused.looks.Load()+paused.refused.Load() > 0 })
+		eventually(w, "the paused one to end its look", func() bool {
+			return paused.looks.Load()+paused.refused.Load() > 0
+		})
 		w.wantSessions(g, want)
 		w.wantSessions(fresh, "1@0 2@0")
 		stopPaused()

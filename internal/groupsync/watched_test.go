@@ -49,7 +49,9 @@ func (s *watched) SetMark(ctx context.Context, name string, value uint32) error 
 	return s.Store.SetMark(ctx, name, value)
 }
 
-func (s *watched) HoldLease(ctx context.Context, name, holder string, lasts time.Duration) (bool, error) {
+func (s *watched) HoldLease(
+	ctx context.Context, name, holder string, lasts time.Duration,
+) (bool, error) {
 	if s.always {
 		return true, nil
 	}

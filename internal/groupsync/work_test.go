@@ -90,7 +90,8 @@ func TestAGroupThatFailedIsDoneAgainAndOthersAreNot(t *testing.T) {
 		w.looksTwice(s)
 		stop()
 		if times[g] != 3 || times[other] != 1 {
-			w.Errorf("the group that failed twice was tried %d times, the other %d times", times[g], times[other])
+			w.Errorf("the group that failed twice was tried %d times, the other %d times", times[g],
+				times[other])
 		}
 		w.wantSessions(g, "1@0 2@0")
 		w.wantSessions(other, "1@0 2@0")
@@ -99,10 +100,12 @@ func TestAGroupThatFailedIsDoneAgainAndOthersAreNot(t *testing.T) {
 
 func TestTheNumberOfStatementsDoesNotGrowWithTheMembers(t *testing.T) {
 	const (
-		// Take the lease, read the mark, find the groups, begin, set the mark, commit, give up the lease.
+		// Take the lease, read the mark, find the groups, begin, set the mark, commit, give up the
+		// lease.
 		perLook  = 7
 		perGroup = 1 // who is behind
-		// Begin, write, lock, read, insert (in powers of two, which are counted once), update, commit.
+		// Begin, write, lock, read, insert (in powers of two, which are counted once), update,
+		// commit.
 		perPart = 7
 	)
 	onMySQL(t, func(w *world) {
@@ -122,17 +125,21 @@ func TestTheNumberOfStatementsDoesNotGrowWithTheMembers(t *testing.T) {
 			before := len(w.statements())
 			w.lookOnce(s)
 			want := perLook + min(parts, 1)*perGroup + parts*perPart
-			inserts := func(s string) bool { return strings.HasPrefix(s, "INSERT INTO IMRecentSession") }
+			inserts := func(s string) bool {
+				return strings.HasPrefix(s, "INSERT INTO IMRecentSession")
+			}
 			ran := slices.CompactFunc(w.statements()[before:], func(x, y string) bool {
 				return inserts(x) && inserts(y)
 			})
 			if len(ran) != want {
-				w.Errorf("%d statements for %d members, want %d:\n%s", len(ran), len(members), want, strings.Join(ran, "\n"))
+				w.Errorf("%d statements for %d members, want %d:\n%s", len(ran), len(members), want,
+					strings.Join(ran, "\n"))
 			}
 			before = len(w.statements())
 			w.lookOnce(s) // another process, as it knows nothing
 			if ran := w.statements()[before:]; len(ran) != perLook+min(parts, 1)*perGroup {
-				w.Errorf("%d statements where nothing is to do:\n%s", len(ran), strings.Join(ran, "\n"))
+				w.Errorf("%d statements where nothing is to do:\n%s", len(ran),
+					strings.Join(ran, "\n"))
 			}
 			w.at.Add(1000)
 		}
@@ -159,7 +166,8 @@ func (w *world) sessionsOfHalf(group uint32, members []uint32) {
 		w.Fatal(err)
 	}
 	w.exec("UPDATE IMGroup SET lastChated=? WHERE id=?", w.at.Load(), group)
-	if users, err := w.Behind(w.Context(), group, uint32(w.at.Load())); err != nil || len(users) != len(members) {
+	if users, err := w.Behind(w.Context(), group, uint32(w.at.Load())); err != nil ||
+		len(users) != len(members) {
 		w.Fatalf("%d of %d members are behind, %v", len(users), len(members), err)
 	}
 }

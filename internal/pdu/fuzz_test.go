@@ -10,8 +10,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// shredder hands out its data in pieces whose sizes come from cuts, round and round, and watches how much memory its
-// reader dares to offer.
+// shredder hands out its data in pieces whose sizes come from cuts, round and round, and watches
+// how much memory its reader dares to offer.
 type shredder struct {
 	t    *testing.T
 	data []byte
@@ -37,14 +37,16 @@ func (s *shredder) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// blank clears what a Frame does not keep (version, flag, reserved) in the header at the start of b.
+// blank clears what a Frame does not keep (version, flag, reserved) in the header at the start of
+// b.
 func blank(b []byte) {
 	copy(b[4:8], []byte{0, pdu.Version, 0, 0})
 	copy(b[14:16], []byte{0, 0})
 }
 
-// FuzzReader reads arbitrary bytes that come in arbitrary pieces. Run it with -fuzzminimizetime 10x: large frames are
-// large inputs, and the fuzzer spends all its time on making them smaller else.
+// FuzzReader reads arbitrary bytes that come in arbitrary pieces. Run it with -fuzzminimizetime
+// 10x: large frames are large inputs, and the fuzzer spends all its time on making them smaller
+// else.
 func FuzzReader(f *testing.F) {
 	small, large := frameOf(20).Append(nil), frameOf(pdu.SmallFrame+9).Append(nil)
 	f.Add([]byte(nil), []byte(nil))
@@ -53,7 +55,8 @@ func FuzzReader(f *testing.F) {
 	f.Add(large[:pdu.SmallFrame], []byte{1, 2})
 	f.Add(frameOf(40_000).Append(nil), []byte(nil))
 	f.Add(slices.Concat(small, frameOf(40_001).Append(nil)), []byte(nil))
-	for _, length := range []uint32{0, 5, 15, 16, 17, pdu.SmallFrame, pdu.SmallFrame + 1, 1 << 31, 1<<32 - 1} {
+	for _, length := range []uint32{0, 5, 15, 16, 17, pdu.SmallFrame, pdu.SmallFrame + 1, 1 << 31,
+		1<<32 - 1} {
 		f.Add(slices.Concat(small, header(length)), []byte{5})
 	}
 
@@ -93,7 +96,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// checkEnd checks that err is the right one for a stream of which rest was left after the last whole frame.
+// checkEnd checks that err is the right one for a stream of which rest was left after the last
+// whole frame.
 func checkEnd(t *testing.T, rest []byte, limit uint32, err error) {
 	t.Helper()
 	want := io.EOF

@@ -6,12 +6,13 @@ import (
 	"io"
 )
 
-// SmallFrame is the length in bytes, header included, up to which a frame is read in one piece. Of a longer one this
-// much must have arrived before the announced length is believed at all.
+// SmallFrame is the length in bytes, header included, up to which a frame is read in one piece. Of
+// a longer one this much must have arrived before the announced length is believed at all.
 const SmallFrame = 16 << 10
 
-// Reader splits a stream into frames, however they were split or glued on the way. It never allocates by an announced
-// length: a body's memory grows by doubling as its bytes arrive, from at most SmallFrame. It belongs to one goroutine.
+// Reader splits a stream into frames, however they were split or glued on the way. It never
+// allocates by an announced length: a body's memory grows by doubling as its bytes arrive, from at
+// most SmallFrame. It belongs to one goroutine.
 type Reader struct {
 	// Admit, when set, is asked before a frame takes memory, with the number of bytes that it has
 	// then in all and how long it is, both with the header: once for a frame of up to SmallFrame
@@ -30,9 +31,10 @@ func NewReader(r io.Reader, maxFrame uint32) *Reader {
 	return &Reader{src: bufio.NewReaderSize(r, SmallFrame), max: maxFrame}
 }
 
-// Next returns the next frame; its body belongs to the caller. The error is io.EOF when the stream ended between two
-// frames, io.ErrUnexpectedEOF when it ended inside one, a *LengthError for a length below HeaderLen or above the limit,
-// else what the stream or Admit returned. After an error the Reader is of no further use.
+// Next returns the next frame; its body belongs to the caller. The error is io.EOF when the stream
+// ended between two frames, io.ErrUnexpectedEOF when it ended inside one, a *LengthError for a
+// length below HeaderLen or above the limit, else what the stream or Admit returned. After an error
+// the Reader is of no further use.
 func (r *Reader) Next() (Frame, error) {
 	if _, err := io.ReadFull(r.src, r.head[:]); err != nil {
 		return Frame{}, err

@@ -89,18 +89,25 @@ func TestReaderErrors(t *testing.T) {
 	}{
 		{"nothing", bytes.NewReader(nil), 0, io.EOF},
 		{"end after a frame", bytes.NewReader(good), 1, io.EOF},
-		{"end in the header", bytes.NewReader(slices.Concat(good, good[:15])), 1, io.ErrUnexpectedEOF},
+		{"end in the header", bytes.NewReader(slices.Concat(good, good[:15])), 1,
+			io.ErrUnexpectedEOF},
 		{"end after the header", bytes.NewReader(good[:16]), 0, io.ErrUnexpectedEOF},
 		{"end in the body", bytes.NewReader(good[:19]), 0, io.ErrUnexpectedEOF},
-		{"end in a large body", bytes.NewReader(frameOf(maxFrame).Append(nil)[:maxFrame-1]), 0, io.ErrUnexpectedEOF},
-		{"end where a large body grows", bytes.NewReader(frameOf(maxFrame).Append(nil)[:pdu.SmallFrame]), 0, io.ErrUnexpectedEOF},
-		{"stream fails", io.MultiReader(bytes.NewReader(good), iotest.ErrReader(broken)), 1, broken},
-		{"stream fails in a body", io.MultiReader(bytes.NewReader(good[:17]), iotest.ErrReader(broken)), 0, broken},
+		{"end in a large body", bytes.NewReader(frameOf(maxFrame).Append(nil)[:maxFrame-1]), 0,
+			io.ErrUnexpectedEOF},
+		{"end where a large body grows",
+			bytes.NewReader(frameOf(maxFrame).Append(nil)[:pdu.SmallFrame]), 0,
+			io.ErrUnexpectedEOF},
+		{"stream fails", io.MultiReader(bytes.NewReader(good), iotest.ErrReader(broken)), 1,
+			broken},
+		{"stream fails in a body",
+			io.MultiReader(bytes.NewReader(good[:17]), iotest.ErrReader(broken)), 0, broken},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			frames, err := readAll(pdu.NewReader(test.stream, maxFrame))
 			if len(frames) != test.frames || !errors.Is(err, test.want) {
-				t.Errorf("%d frames, then %v; want %d, then %v", len(frames), err, test.frames, test.want)
+				t.Errorf("%d frames, then %v; want %d, then %v", len(frames), err, test.frames,
+					test.want)
 			}
 		})
 	}
@@ -121,7 +128,8 @@ func TestReaderLengths(t *testing.T) {
 	}
 }
 
-// TestReaderAdmit checks how many bytes were taken from the stream when Admit is asked, and with which length.
+// TestReaderAdmit checks how many bytes were taken from the stream when Admit is asked, and with
+// which length.
 func TestReaderAdmit(t *testing.T) {
 	const doubled = 2*pdu.SmallFrame - pdu.HeaderLen
 	for _, test := range []struct{ length, arrived, admitted int }{
@@ -138,12 +146,14 @@ func TestReaderAdmit(t *testing.T) {
 		r.Admit = func(n, length int) error {
 			asked++
 			if n != test.admitted || length != test.length {
-				t.Errorf("length %d: Admit was asked for %d of %d, want %d", test.length, n, length, test.admitted)
+				t.Errorf("length %d: Admit was asked for %d of %d, want %d", test.length, n, length,
+					test.admitted)
 			}
 			return refusal
 		}
 		if _, err := r.Next(); !errors.Is(err, refusal) || asked != 1 {
-			t.Errorf("length %d, %d arrived: %v, asked %d times", test.length, test.arrived, err, asked)
+			t.Errorf("length %d, %d arrived: %v, asked %d times", test.length, test.arrived, err,
+				asked)
 		}
 	}
 
@@ -153,7 +163,8 @@ func TestReaderAdmit(t *testing.T) {
 		admitted = append(admitted, n)
 		return nil
 	}
-	if _, err := whole.Next(); err != nil || !slices.Equal(admitted, []int{doubled, 65488, 100_000}) {
+	if _, err := whole.Next(); err != nil ||
+		!slices.Equal(admitted, []int{doubled, 65488, 100_000}) {
 		t.Errorf("a frame of 100,000 bytes: Admit was asked for %v; %v", admitted, err)
 	}
 

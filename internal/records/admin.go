@@ -3,12 +3,13 @@ package records
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/marks"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // What the commands of an administrator need. They work on the store directly, beside a running proxy: nothing of
@@ -23,10 +24,10 @@ const (
 // changeAlone is change for transactions of which one at a time is to be at work. They write a
 // mark: a node of a cluster of which several are written to knows nothing of the locks at the
 // others.
-func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx *sql.Tx) error) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
-		if s.dialect.shared() {
-			if _, err := exec(ctx, tx, raiseMark, mark); err != nil {
+func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx sqldb.Tx) error) error {
+	return s.db.Change(ctx, func(tx sqldb.Tx) error {
+		if s.db.ManyWriters() {
+			if _, err := sqldb.Exec(ctx, tx, marks.Raise, mark); err != nil {
 				return err
 			}
 		}
@@ -37,17 +38,18 @@ func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx *sql.
 // AddUser makes a user and returns its id; kind NotAllowed when somebody who can log in has that name already, kind
 // NotFound when the department does not exist (0 means none).
 func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error) {
-	err = s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
-		if err := mayAdd(ctx, tx, s.dialect, []chat.User{u}); err != nil {
+	err = s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
+		if err := mayAdd(ctx, tx, []chat.User{u}); err != nil {
 			return err
 		}
-		row := newUser(u, s.unix())
-		res, err := tx.ExecContext(ctx, "INSERT INTO IMUser ("+newUserColumns+") VALUES "+tuples(1, len(row)), row...)
+		row := newUser(u, s.Unix())
+		res, err := tx.ExecContext(ctx, "INSERT INTO IMUser ("+newUserColumns+") VALUES ("+
+			sqldb.Params(len(row))+")", row...)
 		if err != nil {
 			return err
 		}
 		last, err := res.LastInsertId()
-		id, err = madeID("IMUser", last, err)
+		id, err = sqldb.NewID("IMUser", last, err)
 		return err
 	})
 	return id, s.wroteAnything(err)
@@ -56,16 +58,16 @@ func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 // AddUsers makes users, all of them or, with an error, none. Kinds as of AddUser; NotAllowed also when two of the users
 // have the same name.
 func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
-	err := s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
-		if err := mayAdd(ctx, tx, s.dialect, users); err != nil {
+	err := s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
+		if err := mayAdd(ctx, tx, users); err != nil {
 			return err
 		}
-		now := s.unix()
+		now := s.Unix()
 		var rows []any
 		for _, u := range users {
 			rows = append(rows, newUser(u, now)...)
 		}
-		return insert(ctx, tx, s.dialect, "IMUser", newUserColumns, rows, "")
+		return sqldb.Insert(ctx, tx.Session, "IMUser", newUserColumns, rows, "")
 	})
 	return s.wroteAnything(err)
 }
@@ -75,14 +77,14 @@ var newUserColumns = strings.Join(setColumns, ",") + ",created,push_shield_statu
 func newUser(u chat.User, now uint32) []any { return append(setValues(&u, now), now, 0) }
 
 // mayAdd refuses users that cannot be made.
-func mayAdd(ctx context.Context, tx *sql.Tx, d dialect, users []chat.User) error {
+func mayAdd(ctx context.Context, tx sqldb.Tx, users []chat.User) error {
 	var c userChecks
 	for _, u := range users {
 		if err := c.note(chat.User{Status: chat.Left}, u); err != nil {
 			return err
 		}
 	}
-	return c.check(ctx, tx, d)
+	return c.check(ctx, tx.Session)
 }
 
 // userChecks gathers what is to be looked up before users are stored.
@@ -115,10 +117,10 @@ func (c *userChecks) note(old, u chat.User) error {
 	return nil
 }
 
-func (c *userChecks) check(ctx context.Context, q querier, d dialect) error {
-	err := byText(d, sortedKeys(c.names), func(some []string) error {
-		query := "SELECT id,name FROM IMUser WHERE COALESCE(status,0)=0 AND name IN (" + marks(len(some)) + ")"
-		return each(ctx, q, query, textArgs(some), func(scan scanner) error {
+func (c *userChecks) check(ctx context.Context, q sqldb.Session) error {
+	err := sqldb.ByText(q, slices.Sorted(maps.Keys(c.names)), func(some []string) error {
+		query := "SELECT id,name FROM IMUser WHERE COALESCE(status,0)=0 AND name IN (" + sqldb.Params(len(some)) + ")"
+		return sqldb.Each(ctx, q, query, sqldb.Args(some), func(scan sqldb.Scanner) error {
 			var id uint32
 			var name string
 			err := scan(&id, &name)
@@ -128,7 +130,7 @@ func (c *userChecks) check(ctx context.Context, q querier, d dialect) error {
 			return err
 		})
 	})
-	for _, id := range sortedKeys(c.departments) {
+	for _, id := range slices.Sorted(maps.Keys(c.departments)) {
 		if err == nil {
 			err = departmentExists(ctx, q, id)
 		}
@@ -145,7 +147,7 @@ func nameTaken(name string) error {
 // transaction has to be repeated. It returns how many users are now different. Kind NotFound when a user or a department
 // does not exist; NotAllowed when somebody else who can log in has the name already.
 func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat.User) error) (changed int, err error) {
-	err = s.changeAlone(ctx, peopleMark, func(tx *sql.Tx) error {
+	err = s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
 		before, err := s.lockUsers(ctx, tx, ids)
 		if err != nil {
 			return err
@@ -165,7 +167,7 @@ func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat
 			}
 			after = append(after, u)
 		}
-		if err := c.check(ctx, tx, s.dialect); err != nil {
+		if err := c.check(ctx, tx.Session); err != nil {
 			return err
 		}
 		changed = len(after)
@@ -175,11 +177,11 @@ func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat
 }
 
 // lockUsers reads users that all must exist, ascending by id, and keeps them as they are until the transaction ends.
-func (s *Store) lockUsers(ctx context.Context, tx *sql.Tx, ids []uint32) (users []chat.User, err error) {
+func (s *Store) lockUsers(ctx context.Context, tx sqldb.Tx, ids []uint32) (users []chat.User, err error) {
 	ids = chat.SortedSet(ids)
-	err = chunked(ids, func(ids []uint32) error {
-		query := adminUsers + " WHERE id IN (" + marks(len(ids)) + ") ORDER BY id" + s.dialect.lock()
-		return each(ctx, tx, query, args(ids), func(scan scanner) error {
+	err = sqldb.Chunked(ids, func(ids []uint32) error {
+		query := adminUsers + " WHERE id IN (" + sqldb.Params(len(ids)) + ") ORDER BY id" + s.db.ForUpdate()
+		return sqldb.Each(ctx, tx, query, sqldb.Args(ids), func(scan sqldb.Scanner) error {
 			u, err := scanAdminUser(scan)
 			users = append(users, u)
 			return err
@@ -198,10 +200,10 @@ func (s *Store) lockUsers(ctx context.Context, tx *sql.Tx, ids []uint32) (users 
 
 var updateUser = "UPDATE IMUser SET " + strings.Join(setColumns, "=?,") + "=? WHERE id=?"
 
-func (s *Store) updateUsers(ctx context.Context, tx *sql.Tx, users []chat.User) error {
-	now := s.unix()
+func (s *Store) updateUsers(ctx context.Context, tx sqldb.Tx, users []chat.User) error {
+	now := s.Unix()
 	for _, u := range users {
-		if _, err := exec(ctx, tx, updateUser, append(setValues(&u, now), u.ID)...); err != nil {
+		if _, err := sqldb.Exec(ctx, tx, updateUser, append(setValues(&u, now), u.ID)...); err != nil {
 			return err
 		}
 	}
@@ -213,7 +215,7 @@ func (s *Store) updateUsers(ctx context.Context, tx *sql.Tx, users []chat.User) 
 func (s *Store) Accounts(ctx context.Context, ids []uint32, names []string) ([]chat.User, error) {
 	found := make(map[uint32]chat.User)
 	read := func(where string, params []any, wanted func(chat.User) bool) error {
-		return s.query(ctx, "users", adminUsers+" WHERE "+where, params, func(scan scanner) error {
+		return s.db.Query(ctx, "users", adminUsers+" WHERE "+where, params, func(scan sqldb.Scanner) error {
 			u, err := scanAdminUser(scan)
 			if wanted(u) {
 				found[u.ID] = u
@@ -221,22 +223,22 @@ func (s *Store) Accounts(ctx context.Context, ids []uint32, names []string) ([]c
 			return err
 		})
 	}
-	err := chunked(ids, func(some []uint32) error {
-		return read("id IN ("+marks(len(some))+")", args(some), func(chat.User) bool { return true })
+	err := sqldb.Chunked(ids, func(some []uint32) error {
+		return read("id IN ("+sqldb.Params(len(some))+")", sqldb.Args(some), func(chat.User) bool { return true })
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = byText(s.dialect, names, func(some []string) error {
+	err = sqldb.ByText(s.db, names, func(some []string) error {
 		exactly := func(u chat.User) bool { return slices.Contains(some, u.Name) } // some engines ignore trailing spaces
-		return read("name IN ("+marks(len(some))+")", textArgs(some), exactly)
+		return read("name IN ("+sqldb.Params(len(some))+")", sqldb.Args(some), exactly)
 	})
 	return slices.SortedFunc(maps.Values(found), func(a, b chat.User) int { return cmp.Compare(a.ID, b.ID) }), err
 }
 
 // AllUsers calls f for every user of any status, ascending by id.
 func (s *Store) AllUsers(ctx context.Context, f func(chat.User) error) error {
-	return s.failed("reading users", each(ctx, s.read, adminUsers+" ORDER BY id", nil, func(scan scanner) error {
+	return s.db.Fail("reading users", sqldb.Each(ctx, s.db, adminUsers+" ORDER BY id", nil, func(scan sqldb.Scanner) error {
 		u, err := scanAdminUser(scan)
 		if err != nil {
 			return err
@@ -247,19 +249,10 @@ func (s *Store) AllUsers(ctx context.Context, f func(chat.User) error) error {
 
 var adminUsers = "SELECT " + userColumns + ",password,salt,created FROM IMUser"
 
-func scanAdminUser(scan scanner) (chat.User, error) {
+func scanAdminUser(scan sqldb.Scanner) (chat.User, error) {
 	var password, salt string
 	var created uint32
 	u, err := scanUser(scan, &password, &salt, &created)
 	u.Password, u.Salt, u.Created = password, salt, created
 	return u, err
-}
-
-// textArgs turns texts into arguments.
-func textArgs(texts []string) []any {
-	out := make([]any, len(texts))
-	for i, t := range texts {
-		out[i] = t
-	}
-	return out
 }

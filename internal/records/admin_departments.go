@@ -2,10 +2,11 @@ package records
 
 import (
 	"context"
-	"database/sql"
 	"math"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/replica"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // AddDepartment makes a department and returns its id; kind NotFound when its parent does not exist
@@ -15,11 +16,11 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName b
 	if err := chat.CheckDepartment(d); err != nil {
 		return 0, err
 	}
-	err = s.changeAlone(ctx, departmentMark, func(tx *sql.Tx) error {
+	err = s.changeAlone(ctx, departmentMark, func(tx sqldb.Tx) error {
 		if err := departmentExists(ctx, tx, d.Parent); err != nil {
 			return err
 		}
-		all, err := departments(ctx, tx, s.dialect.lock())
+		all, err := departments(ctx, tx, s.db.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -31,15 +32,15 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName b
 			return err
 		}
 		res, err := tx.ExecContext(ctx, "INSERT INTO IMDepart (departName,priority,parentId,status,created,updated) VALUES (?,?,?,0,?,?)",
-			d.Name, d.Priority, d.Parent, s.unix(), at)
+			d.Name, d.Priority, d.Parent, s.Unix(), at)
 		if err != nil {
 			return err
 		}
 		last, err := res.LastInsertId()
-		id, err = madeID("IMDepart", last, err)
+		id, err = sqldb.NewID("IMDepart", last, err)
 		return err
 	})
-	return id, s.wrote(err, subject{kind: allDepartments})
+	return id, s.wrote(err, replica.AllDepartments)
 }
 
 // ChangeDepartment calls change for a department and stores what it changed, with a new updated; it reports whether that
@@ -50,8 +51,8 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName b
 func (s *Store) ChangeDepartment(
 	ctx context.Context, id uint32, sameName bool, change func(*chat.Department) error,
 ) (changed bool, err error) {
-	err = s.changeAlone(ctx, departmentMark, func(tx *sql.Tx) error {
-		all, err := departments(ctx, tx, s.dialect.lock())
+	err = s.changeAlone(ctx, departmentMark, func(tx sqldb.Tx) error {
+		all, err := departments(ctx, tx, s.db.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -86,11 +87,11 @@ func (s *Store) ChangeDepartment(
 		if err != nil {
 			return err
 		}
-		_, err = exec(ctx, tx, "UPDATE IMDepart SET departName=?,priority=?,parentId=?,status=?,updated=? WHERE id=?",
+		_, err = sqldb.Exec(ctx, tx, "UPDATE IMDepart SET departName=?,priority=?,parentId=?,status=?,updated=? WHERE id=?",
 			d.Name, int32(d.Priority), int32(d.Parent), int32(d.Status), at, id)
 		return err
 	})
-	return changed && err == nil, s.wrote(err, subject{kind: allDepartments})
+	return changed && err == nil, s.wrote(err, replica.AllDepartments)
 }
 
 // sameDepartment returns an error if another of all departments has the name and the parent of one,
@@ -125,26 +126,26 @@ func mayBe(d, old chat.Department, parents map[uint32]uint32) error {
 
 // AllDepartments returns every department, of any status, ascending by id.
 func (s *Store) AllDepartments(ctx context.Context) ([]chat.Department, error) {
-	all, err := departments(ctx, s.read, "")
-	return all, s.failed("reading departments", err)
+	all, err := departments(ctx, s.db, "")
+	return all, s.db.Fail("reading departments", err)
 }
 
 // Headcounts returns how many people who have not left each department has; those without anybody are missing, and 0
 // stands for people without a department.
 func (s *Store) Headcounts(ctx context.Context) (map[uint32]int, error) {
 	counts := make(map[uint32]int)
-	err := each(ctx, s.read, "SELECT departId,COUNT(*) FROM IMUser WHERE COALESCE(status,0)<>3 GROUP BY departId", nil, func(scan scanner) error {
+	err := sqldb.Each(ctx, s.db, "SELECT departId,COUNT(*) FROM IMUser WHERE COALESCE(status,0)<>3 GROUP BY departId", nil, func(scan sqldb.Scanner) error {
 		var id uint32
 		var n int
 		err := scan(&id, &n)
 		counts[id] = n
 		return err
 	})
-	return counts, s.failed("counting people", err)
+	return counts, s.db.Fail("counting people", err)
 }
 
-func departments(ctx context.Context, q querier, lock string) (all []chat.Department, err error) {
-	err = each(ctx, q, "SELECT id,departName,parentId,priority,status,updated FROM IMDepart ORDER BY id"+lock, nil, func(scan scanner) error {
+func departments(ctx context.Context, q sqldb.Querier, lock string) (all []chat.Department, err error) {
+	err = sqldb.Each(ctx, q, "SELECT id,departName,parentId,priority,status,updated FROM IMDepart ORDER BY id"+lock, nil, func(scan sqldb.Scanner) error {
 		d, err := scanDepartment(scan)
 		all = append(all, d)
 		return err
@@ -154,7 +155,7 @@ func departments(ctx context.Context, q querier, lock string) (all []chat.Depart
 
 // scanDepartment reads numbers that are signed in the original's tables; what no such number is
 // becomes the nearest one that is.
-func scanDepartment(scan scanner) (d chat.Department, err error) {
+func scanDepartment(scan sqldb.Scanner) (d chat.Department, err error) {
 	var parent, priority, status int64
 	err = scan(&d.ID, &d.Name, &parent, &priority, &status, &d.Updated)
 	signed := func(n int64) uint32 { return uint32(min(max(n, math.MinInt32), math.MaxUint32)) }
@@ -164,9 +165,9 @@ func scanDepartment(scan scanner) (d chat.Department, err error) {
 
 // nextDepartmentChange is the time to note for a change: now, or a little more when several changes fall in one second.
 // Clients ask for departments changed after the latest change they know, so the same time twice would be missed.
-func (s *Store) nextDepartmentChange(ctx context.Context, q querier) (at uint32, err error) {
-	at = s.unix()
-	err = each(ctx, q, "SELECT COALESCE(MAX(updated),0) FROM IMDepart", nil, func(scan scanner) error {
+func (s *Store) nextDepartmentChange(ctx context.Context, q sqldb.Querier) (at uint32, err error) {
+	at = s.Unix()
+	err = sqldb.Each(ctx, q, "SELECT COALESCE(MAX(updated),0) FROM IMDepart", nil, func(scan sqldb.Scanner) error {
 		var last uint32
 		err := scan(&last)
 		at = max(at, min(last, math.MaxUint32-1)+1)
@@ -175,7 +176,7 @@ func (s *Store) nextDepartmentChange(ctx context.Context, q querier) (at uint32,
 	return at, err
 }
 
-func departmentExists(ctx context.Context, q querier, id uint32) error {
+func departmentExists(ctx context.Context, q sqldb.Querier, id uint32) error {
 	if id == 0 {
 		return nil
 	}
@@ -186,7 +187,7 @@ func departmentExists(ctx context.Context, q querier, id uint32) error {
 	return err
 }
 
-func count(ctx context.Context, q querier, query string, args ...any) (n int, err error) {
-	err = each(ctx, q, query, args, func(scan scanner) error { return scan(&n) })
+func count(ctx context.Context, q sqldb.Querier, query string, args ...any) (n int, err error) {
+	err = sqldb.Each(ctx, q, query, args, func(scan sqldb.Scanner) error { return scan(&n) })
 	return n, err
 }

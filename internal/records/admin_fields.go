@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // userFields are the columns of IMUser that an administrator sets.
@@ -23,7 +24,7 @@ func fieldColumns() []string {
 }
 
 // scanUser reads userColumns, and more columns behind them.
-func scanUser(scan scanner, more ...any) (u chat.User, err error) {
+func scanUser(scan sqldb.Scanner, more ...any) (u chat.User, err error) {
 	err = scan(slices.Concat([]any{&u.ID, &u.Updated, &u.Status}, fieldsOf(&u), more)...)
 	return u, err
 }

@@ -2,28 +2,44 @@ package records
 
 import (
 	"context"
+	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/replica"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// Append implements chat.Ledger. docs/architecture.md, "The write path", tells the whole story.
+// Append implements chat.Ledger, in one transaction:
+//
+//  1. It locks the rows of the talks, and asks with them who is a member, when somebody last joined
+//     and which sessions the senders have. Who is no member is refused.
+//  2. Rows that are missing are made, and talks whose rows are new are adopted: see package talk.
+//  3. Messages get their ids from seq and their times from chat.BoundCreated, each draft in its turn.
+//     A batch that fails gives its ids back, so that there is no gap.
+//  4. It writes sounds, messages (a few statements for each shard), sessions, rows of talks, levels
+//     of groups, and the time of last talk.
+//  5. It writes the commit record.
+//
+// However many talks it has, that takes MySQL two round trips where texts may be joined: what 1 asks
+// for goes together, and what 4 and 5 write is sent with the COMMIT. The first message of a talk takes
+// five more.
 func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (chat.Receipt, error) {
 	a := new(appending)
 	purge := s.takeApplied()
 	sure := false // that what is refused is to be
-	err := s.batchTx(ctx, func(q batched, d dialect) error {
+	err := s.db.Batch(ctx, func(tx sqldb.Tx) error {
 		a.giveBack(ctx, seq) // those of the try before
-		a = &appending{Batch: b, talking: talking{q, d, s.follower}, tx: q, stored: make([]chat.Stored, len(b.Drafts))}
+		a = &appending{Batch: b, Work: s.Talking(tx), stored: make([]chat.Stored, len(b.Drafts))}
 		a.unsure = func(refused error) bool {
 			known := sure
-			sure = sure || s.mayLack(refused)
+			sure = sure || s.db.MayLack(refused)
 			return sure && !known
 		}
 		err := a.run(ctx, seq)
 		if err == nil {
-			err = deleteCommits(ctx, q, purge)
+			err = deleteCommits(ctx, tx, purge)
 		}
 		if err != nil {
 			a.giveBack(ctx, seq)
@@ -51,17 +67,17 @@ func (a *appending) refusal() error {
 }
 
 // subjects is what the batch wrote about.
-func (a *appending) subjects() (all []subject) {
+func (a *appending) subjects() (all []replica.Subject) {
 	for i, d := range a.Drafts {
 		if a.stored[i].Err != nil {
 			continue
 		}
-		all = append(all, aboutTalk(d.Talk), aboutUser(d.From))
+		all = append(all, replica.AboutTalk(d.Talk), replica.AboutUser(d.From))
 		if d.Talk.Kind == chat.Pair {
-			all = append(all, aboutUser(d.Talk.Peer(d.From)))
+			all = append(all, replica.AboutUser(d.Talk.Peer(d.From)))
 		}
-		if id, err := strconv.ParseUint(a.contents[i], 10, 32); err == nil && d.Sound != nil {
-			all = append(all, aboutSound(uint32(id)))
+		if sound := a.sounds[i]; sound != 0 {
+			all = append(all, replica.AboutSound(sound))
 		}
 	}
 	return all
@@ -70,21 +86,20 @@ func (a *appending) subjects() (all []subject) {
 // appending is one Append at work, inside its transaction.
 type appending struct {
 	chat.Batch
-	talking
-	tx batched // is talking's q
+	talk.Work
 
 	// unsure says of a refusal that it may be otherwise when the transaction runs again.
 	unsure func(refused error) bool
 
-	talks    map[chat.Talk]*talkRow
+	talks    map[chat.Talk]*talk.Row
 	joins    map[uint32]uint32 // the latest join of each group written to
 	stored   []chat.Stored
-	reserved []chat.Reserve        // from the sequencer; Floor is the id before the first
-	contents []string              // of messages as they go to the table
-	sessions map[sessionKey]uint32 // of the senders in groups; 0: made in this transaction
+	reserved []chat.Reserve             // from the sequencer; Floor is the id before the first
+	sounds   map[int]uint32             // ids in IMAudio of voice messages, by the drafts' indices
+	sessions map[talk.SessionKey]uint32 // of the senders in groups; 0: made in this transaction
 
 	read   map[chat.Talk][]uint32 // who had read all there was of a talk at some time, a sender in a group included
-	levels map[member]uint32      // groups: how far users have seen
+	levels map[talk.Member]uint32 // groups: how far users have seen
 }
 
 func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
@@ -122,28 +137,28 @@ func (a *appending) lockTalks(ctx context.Context) error {
 			talks = append(talks, d.Talk)
 		}
 	}
-	slices.SortFunc(talks, compareTalks)
+	slices.SortFunc(talks, talk.Compare)
 	groups := make(map[uint32]bool)
-	senders := make(map[member]bool)
-	var keys []sessionKey
+	senders := make(map[talk.Member]bool)
+	var keys []talk.SessionKey
 	a.messages(func(_ int, d *chat.Draft) {
-		if m := (member{d.Talk.A, d.From}); d.Talk.Kind == chat.Group && !senders[m] {
-			groups[m.group], senders[m] = true, true
-			keys = append(keys, sessionKey{m.user, m.group, chat.Group})
+		if m := (talk.Member{Group: d.Talk.A, User: d.From}); d.Talk.Kind == chat.Group && !senders[m] {
+			groups[m.Group], senders[m] = true, true
+			keys = append(keys, talk.SessionKey{User: m.User, Peer: m.Group, Kind: chat.Group})
 		}
 	})
-	a.talks = make(map[chat.Talk]*talkRow, len(talks))
+	a.talks = make(map[chat.Talk]*talk.Row, len(talks))
 	a.joins = make(map[uint32]uint32, len(groups))
-	a.sessions = make(map[sessionKey]uint32, len(keys))
-	members := make(map[member]bool, len(senders))
-	err := fetchAll(ctx, a.q, a.d, slices.Concat(
-		lockOn(a.d, talks, a.talks),
-		membersAmong(a.d, keysOf(senders), members),
-		latestJoins(keysOf(groups), a.joins),
-		sessionsOf(a.d, keys, a.sessions),
+	a.sessions = make(map[talk.SessionKey]uint32, len(keys))
+	members := make(map[talk.Member]bool, len(senders))
+	err := sqldb.FetchAll(ctx, a.Session, slices.Concat(
+		a.LockAll(talks, a.talks),
+		talk.MembersAmong(a, slices.Collect(maps.Keys(senders)), members),
+		latestJoins(slices.Collect(maps.Keys(groups)), a.joins),
+		talk.Sessions(a, keys, a.sessions),
 	))
 	a.messages(func(i int, d *chat.Draft) {
-		if d.Talk.Kind == chat.Group && !members[member{d.Talk.A, d.From}] {
+		if d.Talk.Kind == chat.Group && !members[talk.Member{Group: d.Talk.A, User: d.From}] {
 			a.stored[i].Err = chat.Errorf(chat.NotAllowed, "user %d is no member of group %d, or there is no such group", d.From, d.Talk.A)
 		}
 	})
@@ -162,20 +177,20 @@ func (a *appending) messages(f func(i int, d *chat.Draft)) {
 	}
 }
 
-// claimTries is how often rows of talks are made that others take back at once: the doctor does, see Examination.letGo.
+// claimTries is how often rows of talks are made that others take back at once: the doctor does, see talk.Work.Release.
 const claimTries = 3
 
 // claimMissing makes rows for talks that are written to for the first time, so that they can be locked.
 func (a *appending) claimMissing(ctx context.Context) error {
-	for try := 0; a.d.shared(); try++ {
-		missing := a.writtenTo(func(t *talkRow) bool { return t == nil })
+	for try := 0; a.ManyWriters(); try++ {
+		missing := a.writtenTo(func(t *talk.Row) bool { return t == nil })
 		switch {
 		case len(missing) == 0:
 			return nil
 		case try == claimTries:
 			return chat.Errorf(chat.Unavailable, "rows of %d talks were taken back before they could be locked", len(missing))
 		}
-		if err := a.claimAnew(ctx, missing); err != nil {
+		if err := a.ClaimAnew(ctx, missing); err != nil {
 			return err
 		}
 		if err := a.lockTalks(ctx); err != nil {
@@ -187,15 +202,15 @@ func (a *appending) claimMissing(ctx context.Context) error {
 
 // adoptMissing fills the rows of talks that are written to for the first time.
 func (a *appending) adoptMissing(ctx context.Context) error {
-	missing := a.writtenTo(func(t *talkRow) bool { return !t.counts() })
+	missing := a.writtenTo(func(t *talk.Row) bool { return !t.Counted() })
 	if len(missing) == 0 {
 		return nil
 	}
-	return a.adopt(ctx, missing, a.Now, a.talks)
+	return a.Adopt(ctx, missing, a.Now, a.talks)
 }
 
 // writtenTo is those talks that get messages whose rows are of some kind.
-func (a *appending) writtenTo(kind func(*talkRow) bool) (talks []chat.Talk) {
+func (a *appending) writtenTo(kind func(*talk.Row) bool) (talks []chat.Talk) {
 	seen := make(map[chat.Talk]bool)
 	a.messages(func(_ int, d *chat.Draft) {
 		if kind(a.talks[d.Talk]) && !seen[d.Talk] {
@@ -214,73 +229,73 @@ func (a *appending) number(ctx context.Context, seq chat.Sequencer) error {
 		t := a.talks[d.Talk]
 		n, ok := at[d.Talk]
 		switch {
-		case t.lastID >= chat.MaxMsgID || ok && want[n].Count >= chat.MaxMsgID-t.lastID:
+		case t.LastID >= chat.MaxMsgID || ok && want[n].Count >= chat.MaxMsgID-t.LastID:
 			a.stored[i].Err = chat.Errorf(chat.Invalid, "%s has used up its message ids", d.Talk)
 		case ok:
 			want[n].Count++
 		default:
 			at[d.Talk] = len(want)
-			want = append(want, chat.Reserve{Talk: d.Talk, Relation: t.relation, Count: 1, Floor: t.lastID, Checked: t.checked})
+			want = append(want, chat.Reserve{Talk: d.Talk, Relation: t.Relation, Count: 1, Floor: t.LastID, Checked: t.Checked})
 		}
 	})
 	if len(want) > 0 {
-		if err := a.reserve(ctx, seq, want); err != nil {
+		var err error
+		if a.reserved, err = a.Number(ctx, seq, want, a.talks); err != nil {
 			return err
 		}
 	}
 	a.read = make(map[chat.Talk][]uint32)
-	a.levels = make(map[member]uint32)
-	a.contents = make([]string, len(a.Drafts))
+	a.levels = make(map[talk.Member]uint32)
 	for i := range a.Drafts {
 		switch d := &a.Drafts[i]; {
 		case a.stored[i].Err != nil:
 		case d.Read:
 			a.readAll(d.Talk, d.From)
 		default:
-			a.stored[i] = a.place(d)
-			a.contents[i] = d.Content
+			a.stored[i] = a.add(d)
 		}
 	}
 	return nil
 }
 
-// place appends one message to its talk.
-func (a *appending) place(d *chat.Draft) chat.Stored {
+// add appends one message to its talk.
+func (a *appending) add(d *chat.Draft) chat.Stored {
 	t := a.talks[d.Talk]
-	t.lastID++
+	t.LastID++
 	join := uint32(0)
 	if d.Talk.Kind == chat.Group {
 		join = a.joins[d.Talk.A]
 	}
-	t.lastCreated = chat.BoundCreated(d.Time, a.Now, t.lastCreated, join)
-	t.dirty = true
+	t.LastCreated = chat.BoundCreated(d.Time, a.Now, t.LastCreated, join)
+	t.Dirty = true
 	switch {
 	case d.Talk.Kind == chat.Group:
-		t.sentA++
+		t.SentA++
 		a.readAll(d.Talk, d.From)
 	case d.From == d.Talk.A:
-		t.sentA++
+		t.SentA++
 	default:
-		t.sentB++
+		t.SentB++
 	}
-	return chat.Stored{ID: t.lastID, Created: t.lastCreated}
+	return chat.Stored{ID: t.LastID, Created: t.LastCreated}
 }
 
-// readAll notes that user has seen all there is of a talk now. In a group a sender has, with its own message.
-func (a *appending) readAll(talk chat.Talk, user uint32) {
-	if t := a.talks[talk]; t.counts() {
-		t.dirty = true
+// readAll notes that user has seen all there is of a talk now. In a group a sender has, with its own
+// message.
+func (a *appending) readAll(of chat.Talk, user uint32) {
+	if t := a.talks[of]; t.Counted() {
+		t.Dirty = true
 		switch {
-		case talk.Kind == chat.Group:
-			a.levels[member{talk.A, user}] = t.sentA
-		case user == talk.A:
-			t.readA = t.sentB
+		case of.Kind == chat.Group:
+			a.levels[talk.Member{Group: of.A, User: user}] = t.SentA
+		case user == of.A:
+			t.ReadA = t.SentB
 		default:
-			t.readB = t.sentA
+			t.ReadB = t.SentA
 		}
 	}
-	if !slices.Contains(a.read[talk], user) {
-		a.read[talk] = append(a.read[talk], user)
+	if !slices.Contains(a.read[of], user) {
+		a.read[of] = append(a.read[of], user)
 	}
 }
 
@@ -293,13 +308,22 @@ func (a *appending) changes() []chat.Change {
 		}
 	}
 	var changes []chat.Change
-	for talk := range touched {
-		t := a.talks[talk]
+	for of := range touched {
+		t := a.talks[of]
 		if t == nil {
-			t = new(talkRow) // nothing was ever counted
+			t = new(talk.Row) // nothing was ever counted
 		}
-		changes = append(changes, t.change(talk, a.read[talk], a.levels))
+		changes = append(changes, t.Change(of, a.read[of], a.levels))
 	}
-	slices.SortFunc(changes, func(x, y chat.Change) int { return compareTalks(x.Talk, y.Talk) })
+	slices.SortFunc(changes, func(x, y chat.Change) int { return talk.Compare(x.Talk, y.Talk) })
 	return changes
+}
+
+// giveBack returns the ids of a batch that will not be stored, so that they leave no gap, unless
+// somebody has asked for ids of these talks since.
+func (a *appending) giveBack(ctx context.Context, seq chat.Sequencer) {
+	if len(a.reserved) > 0 {
+		seq.GiveBack(context.WithoutCancel(ctx), a.reserved) // the reason may be that ctx has ended
+		a.reserved = nil
+	}
 }

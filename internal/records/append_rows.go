@@ -2,10 +2,14 @@ package records
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
 // What follows are the rows that an Append writes.
@@ -20,44 +24,44 @@ func (a *appending) addSounds(ctx context.Context) error {
 			rows = append(rows, []any{d.From, d.Talk.Peer(d.From), d.Sound.Path, d.Sound.Size, d.Sound.Duration, d.Time})
 		}
 	})
-	ids, err := a.tx.insertIDs(ctx, "INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)", rows)
+	ids, err := a.InsertIDs(ctx, "INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)", rows)
 	if err != nil {
 		return err
 	}
+	a.sounds = make(map[int]uint32, len(voices))
 	for n, i := range voices {
-		id, err := madeID("IMAudio", ids[n], nil)
+		id, err := sqldb.NewID("IMAudio", ids[n], nil)
 		if err != nil {
 			return err
 		}
-		a.contents[i] = strconv.FormatUint(uint64(id), 10)
+		a.sounds[i] = id
 	}
 	return nil
 }
 
-// addMessages writes the messages, one statement per table.
+// addMessages writes the messages, a few statements for each shard. The content of a voice message is
+// the id of its sound.
 func (a *appending) addMessages(ctx context.Context) error {
-	values := make(map[string][]any) // by table
+	values := make(map[tables.Shard][]any)
 	a.messages(func(i int, d *chat.Draft) {
-		st := a.stored[i]
-		var name string
-		var row []any
-		if d.Talk.Kind == chat.Group {
-			name = groupTable(d.Talk.A)
-			row = []any{d.Talk.A, d.From}
-		} else {
-			relation := a.talks[d.Talk].relation
-			name = pairTable(relation)
-			row = []any{relation, d.From, d.Talk.Peer(d.From)}
+		st, owner := a.stored[i], a.talks[d.Talk].Owner(d.Talk)
+		row := []any{owner.ID, d.From}
+		if owner.Kind == chat.Pair {
+			row = append(row, d.Talk.Peer(d.From))
 		}
-		row = append(row, st.ID, a.contents[i], uint32(d.Type), 0, st.Created, st.Created)
-		values[name] = append(values[name], row...)
+		content := d.Content
+		if sound := a.sounds[i]; sound != 0 {
+			content = strconv.FormatUint(uint64(sound), 10)
+		}
+		row = append(row, st.ID, content, uint32(d.Type), 0, st.Created, st.Created)
+		values[owner.Shard()] = append(values[owner.Shard()], row...)
 	})
-	for _, name := range sortedKeys(values) {
+	for _, shard := range slices.SortedFunc(maps.Keys(values), tables.CompareShards) {
 		columns := "relateId,fromId,toId,msgId,content,type,status,updated,created"
-		if name[:7] == "IMGroup" {
+		if shard.Kind == chat.Group {
 			columns = "groupId,userId,msgId,content,type,status,updated,created"
 		}
-		if err := insert(ctx, a.q, a.d, name, columns, values[name], ""); err != nil {
+		if err := sqldb.Insert(ctx, a.Session, shard.Table(), columns, values[shard], ""); err != nil {
 			return err
 		}
 	}
@@ -66,15 +70,15 @@ func (a *appending) addMessages(ctx context.Context) error {
 
 // makeSessions makes the sessions of those who send in groups and have none.
 func (a *appending) makeSessions(ctx context.Context) error {
-	_, err := makeSessions(ctx, a.q, a.d, a.senders(), a.sessions, a.Now)
+	_, err := talk.MakeSessions(ctx, a.Session, a.senders(), a.sessions, a.Now)
 	return err
 }
 
 // senders are the keys of the sessions of those who send in groups.
-func (a *appending) senders() (keys []sessionKey) {
+func (a *appending) senders() (keys []talk.SessionKey) {
 	a.messages(func(_ int, d *chat.Draft) {
 		if d.Talk.Kind == chat.Group {
-			keys = append(keys, sessionKey{d.From, d.Talk.A, chat.Group})
+			keys = append(keys, talk.SessionKey{User: d.From, Peer: d.Talk.A, Kind: chat.Group})
 		}
 	})
 	return keys
@@ -90,38 +94,38 @@ func (a *appending) touchSessions(ctx context.Context) error {
 	}
 	relations := make(map[uint32]bool)
 	a.messages(func(_ int, d *chat.Draft) {
-		if t := a.talks[d.Talk]; d.Talk.Kind == chat.Pair && !relations[t.relation] {
-			ids = append(ids, t.sessionA, t.sessionB)
-			relations[t.relation] = true
+		if t := a.talks[d.Talk]; d.Talk.Kind == chat.Pair && !relations[t.Relation] {
+			ids = append(ids, t.SessionA, t.SessionB)
+			relations[t.Relation] = true
 		}
 	})
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	if err := reviveSessions(ctx, a.q, ids, a.Now); err != nil {
+	if err := talk.ReviveSessions(ctx, a, ids, a.Now); err != nil {
 		return err
 	}
-	return reviveRelations(ctx, a.q, sortedKeys(relations), a.Now)
+	return talk.ReviveRelations(ctx, a, slices.Sorted(maps.Keys(relations)), a.Now)
 }
 
 // saveTalks saves the talks whose counts moved, as their next revision.
 func (a *appending) saveTalks(ctx context.Context) error {
 	var talks []chat.Talk
 	for talk, t := range a.talks {
-		if t.dirty {
-			t.rev++
+		if t.Dirty {
+			t.Rev++
 			talks = append(talks, talk)
 		}
 	}
-	slices.SortFunc(talks, compareTalks)
-	return a.save(ctx, talks, a.talks)
+	slices.SortFunc(talks, talk.Compare)
+	return a.Save(ctx, talks, a.talks)
 }
 
 func (a *appending) saveLevels(ctx context.Context) error {
 	var rows []any
 	for m, level := range a.levels {
-		rows = append(rows, m.user, m.group, level)
+		rows = append(rows, m.User, m.Group, level)
 	}
-	return saveLevels(ctx, a.q, a.d, rows)
+	return talk.SaveLevels(ctx, a.Session, rows)
 }
 
 // touchGroups notes when there was last talk in the groups; the group sync goes by it.
@@ -132,13 +136,13 @@ func (a *appending) touchGroups(ctx context.Context) error {
 			groups[d.Talk.A] = true
 		}
 	})
-	return chunked(sortedKeys(groups), func(ids []uint32) error {
-		_, err := exec(ctx, a.q, "UPDATE IMGroup SET lastChated=? WHERE id IN ("+marks(len(ids))+")", append([]any{a.Now}, args(ids)...)...)
+	return sqldb.Chunked(slices.Sorted(maps.Keys(groups)), func(ids []uint32) error {
+		_, err := sqldb.Exec(ctx, a, "UPDATE IMGroup SET lastChated=? WHERE id IN ("+sqldb.Params(len(ids))+")", append([]any{a.Now}, sqldb.Args(ids)...)...)
 		return err
 	})
 }
 
 // record writes the commit record: by it Outcome finds out whether this transaction was committed.
 func (a *appending) record(ctx context.Context) error {
-	return record(ctx, a.q, chat.Commit{ID: a.ID, Changes: a.changes()}, a.Now)
+	return a.Record(ctx, chat.Commit{ID: a.ID, Changes: a.changes()}, a.Now)
 }

@@ -9,17 +9,21 @@ import (
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/replica"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
 // Page implements chat.Archive.
 func (s *Store) Page(ctx context.Context, talk chat.Talk, q chat.PageQuery) ([]chat.Message, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Message, error) {
 		return r.page(ctx, talk, q)
-	}, aboutTalk(talk))
+	}, replica.AboutTalk(talk))
 }
 
 func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (messages []chat.Message, err error) {
-	table, where, id, err := r.locate(ctx, talk)
+	shard, where, id, err := r.locate(ctx, talk)
 	if err != nil || id == 0 {
 		return nil, err
 	}
@@ -29,14 +33,14 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 		params = append(params, q.Since)
 	}
 	if q.UpTo > 0 {
-		latest, err := r.latest(ctx, table, where, append(params, q.UpTo))
+		latest, err := r.latest(ctx, shard.Table(), where, append(params, q.UpTo))
 		if err != nil || latest < 0 {
 			return nil, err
 		}
 		where += " AND msgId+0<=? AND created<=?" // +0 keeps engines from the key on msgId, which has another order
 		params = append(params, q.UpTo, latest)
 	}
-	p := pager{r: r, ctx: ctx, talk: talk, table: table, count: q.Count, room: chat.PageLimit(ctx)}
+	p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: chat.PageLimit(ctx)}
 	if q.IDs == nil {
 		err = p.read(where, params)
 		return p.messages, err
@@ -44,11 +48,11 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 	// The newest ids first, until there are enough.
 	ids := slices.Clone(q.IDs)
 	slices.Reverse(ids)
-	err = chunked(ids, func(ids []uint32) error {
-		if len(p.messages) >= int(q.Count) || p.size > p.room {
+	err = sqldb.Chunked(ids, func(ids []uint32) error {
+		if len(p.messages) >= int(q.Count) || p.size > p.limit {
 			return nil
 		}
-		return p.read(where+" AND msgId IN ("+marks(len(ids))+")", slices.Concat(params, args(ids)))
+		return p.read(where+" AND msgId IN ("+sqldb.Params(len(ids))+")", slices.Concat(params, sqldb.Args(ids)))
 	})
 	slices.SortStableFunc(p.messages, func(a, b chat.Message) int {
 		return cmp.Compare(b.Created, a.Created)
@@ -60,10 +64,9 @@ func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (mes
 type pager struct {
 	r     reader
 	ctx   context.Context // of the page
-	talk  chat.Talk
-	table string
+	shard tables.Shard
 	count uint32 // at most so many of one read
-	room  int    // for all of them, bytes; one may be longer
+	limit int    // for all of them, bytes; one may be longer
 
 	messages []chat.Message
 	size     int // of them, bytes
@@ -84,10 +87,10 @@ func (p *pager) read(where string, params []any) error {
 
 // readOnce adds messages, but for those of other types: whether there were any.
 func (p *pager) readOnce(where string, params []any) (others bool, err error) {
-	query := "SELECT msgId," + sender(p.talk.Kind) + ",type,created,content FROM " + p.table +
+	query := "SELECT msgId," + p.shard.Sender() + ",type,created,content FROM " + p.shard.Table() +
 		" WHERE " + where + " ORDER BY created DESC, id DESC LIMIT ?"
 	params = slices.Concat(params, []any{p.count})
-	err = p.r.query(p.ctx, "messages", query, params, func(scan scanner) error {
+	err = p.r.Query(p.ctx, "messages", query, params, func(scan sqldb.Scanner) error {
 		var m chat.Message
 		var typ int64
 		if err := scan(&m.ID, &m.From, &typ, &m.Created, &m.Data); err != nil {
@@ -97,9 +100,9 @@ func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 			others = true
 			return nil
 		}
-		if p.size += len(m.Data) + 32; p.size > p.room && len(p.messages) > 0 {
-			p.r.log.Info("a page is cut; its reader asks on", "messages", len(p.messages), "max_bytes", p.room)
-			return errEnough
+		if p.size += len(m.Data) + 32; p.size > p.limit && len(p.messages) > 0 {
+			p.r.log.Info("a page is cut; its reader asks on", "messages", len(p.messages), "max_bytes", p.limit)
+			return sqldb.ErrEnough
 		}
 		p.messages = append(p.messages, m)
 		return nil
@@ -115,30 +118,25 @@ func (r reader) latest(ctx context.Context, table, where string, params []any) (
 	at = -1
 	query := "SELECT COALESCE(MAX(created),-1) FROM (SELECT created FROM " + table + " WHERE " + where +
 		" AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
-	err = r.query(ctx, "the time of a message", query, append(params, skewWindow), func(scan scanner) error { return scan(&at) })
+	err = r.Query(ctx, "the time of a message", query, append(params, skewWindow), func(scan sqldb.Scanner) error { return scan(&at) })
 	return at, err
 }
 
 // skewWindow is over how many messages of a talk the order of times may differ from that of ids.
 const skewWindow = 1000
 
-// sender is the column of the sender's id.
-func sender(kind chat.TalkKind) string {
-	if kind == chat.Group {
-		return "userId"
+// locate returns where the messages of a talk are: the shard, the condition, and the id it takes; 0
+// when the talk does not exist, or was removed.
+func (r reader) locate(
+	ctx context.Context, talk chat.Talk,
+) (shard tables.Shard, where string, id uint32, err error) {
+	owner := tables.Owner{Kind: talk.Kind, ID: talk.A}
+	if talk.Kind == chat.Pair {
+		var relations map[chat.Talk]uint32
+		relations, err = r.pairs.Get(ctx, []chat.Talk{talk})
+		owner.ID = relations[talk]
 	}
-	return "fromId"
-}
-
-// locate returns where the messages of a talk are: the table, the condition, and the id it takes; 0 when the talk does
-// not exist, or was removed.
-func (r reader) locate(ctx context.Context, talk chat.Talk) (table, where string, id uint32, err error) {
-	if talk.Kind == chat.Group {
-		return groupTable(talk.A), "groupId=? AND status=0", talk.A, nil
-	}
-	relations, err := r.pairs.get(ctx, []chat.Talk{talk})
-	id = relations[talk]
-	return pairTable(id), "relateId=? AND status=0", id, err
+	return owner.Shard(), owner.Shard().OwnerColumn() + "=? AND status=0", owner.ID, err
 }
 
 // findPairs returns the relation of those pairs that have one which was not removed: what the
@@ -146,15 +144,15 @@ func (r reader) locate(ctx context.Context, talk chat.Talk) (table, where string
 func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32, len(pairs))
 	known := make(map[chat.Talk]bool, len(pairs))
-	err := chunked(pairs, func(pairs []chat.Talk) error {
+	err := sqldb.Chunked(pairs, func(pairs []chat.Talk) error {
 		params := make([]any, 0, 3*len(pairs))
 		for _, p := range pairs {
 			params = append(params, uint32(chat.Pair), p.A, p.B)
 		}
 		const columns = "a,b,relateId,COALESCE(r.status,0)"
-		query := r.dialect.lookup(columns, "IMProxyTalk", talkKey, len(pairs)) +
+		query := r.Lookup(columns, "IMProxyTalk", talk.Key, len(pairs)) +
 			" LEFT JOIN IMRelationShip r ON r.id=t.relateId"
-		return r.query(ctx, "talks", query, params, func(scan scanner) error {
+		return r.Query(ctx, "talks", query, params, func(scan sqldb.Scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id, status uint32
 			err := scan(&t.A, &t.B, &id, &status)
@@ -173,17 +171,17 @@ func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk
 			missing = append(missing, p)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.statement)
+	ctx, cancel := r.Bounded(ctx)
 	defer cancel()
-	others, err := findRelations(ctx, r.db, r.dialect, notRemoved, missing)
+	others, err := talk.Relations(ctx, r.Session, true, missing)
 	maps.Copy(found, others)
-	return found, r.failed("reading relations", err)
+	return found, r.Fail("reading relations", err)
 }
 
 // Last implements chat.Archive.
 func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Newest, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) (map[chat.Talk]chat.Newest, error) {
-		found, err := r.last.get(ctx, talks)
+		found, err := r.last.Get(ctx, talks)
 		if err != nil || len(found) == 0 {
 			return nil, err
 		}
@@ -194,19 +192,19 @@ func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat
 			}
 		}
 		return last, nil
-	}, aboutEach(talks, aboutTalk)...)
+	}, replica.AboutEach(talks, replica.AboutTalk)...)
 }
 
 func (r reader) findLast(
 	ctx context.Context, talks []chat.Talk,
 ) (map[chat.Talk]chat.Newest, error) {
 	var pairs []chat.Talk
-	places := make(map[place]chat.Talk, len(talks))
+	owners := make(map[tables.Owner]chat.Talk, len(talks))
 	for _, t := range talks {
 		if t.Kind == chat.Pair {
 			pairs = append(pairs, t)
 		} else {
-			places[place{chat.Group, t.A}] = t
+			owners[tables.Owner{Kind: chat.Group, ID: t.A}] = t
 		}
 	}
 	relations, err := r.findPairs(ctx, pairs)
@@ -214,50 +212,33 @@ func (r reader) findLast(
 		return nil, err
 	}
 	for t, id := range relations {
-		places[place{chat.Pair, id}] = t
+		owners[tables.Owner{Kind: chat.Pair, ID: id}] = t
 	}
 	last := make(map[chat.Talk]chat.Newest, len(talks))
-	var others []place // whose last message is of a type that is not told to peers
-	err = r.lastAt(ctx, keysOf(places), "", func(at place, m chat.Message) {
-		if last[places[at]] = (chat.Newest{ID: m.ID, Shown: m}); m.Type == 0 {
-			others = append(others, at)
-			last[places[at]] = chat.Newest{ID: m.ID}
+	var others []tables.Owner // whose last message is of a type that is not told to peers
+	err = r.lastOf(ctx, slices.Collect(maps.Keys(owners)), "", func(o tables.Owner, m chat.Message) {
+		if last[owners[o]] = (chat.Newest{ID: m.ID, Shown: m}); m.Type == 0 {
+			others = append(others, o)
+			last[owners[o]] = chat.Newest{ID: m.ID}
 		}
 	})
 	if err != nil || len(others) == 0 {
 		return last, err
 	}
 	shown := " AND l.type IN " + r.messageTypes.in()
-	err = r.lastAt(ctx, others, shown, func(at place, m chat.Message) {
-		last[places[at]] = chat.Newest{ID: last[places[at]].ID, Shown: m}
+	err = r.lastOf(ctx, others, shown, func(o tables.Owner, m chat.Message) {
+		last[owners[o]] = chat.Newest{ID: last[owners[o]].ID, Shown: m}
 	})
 	return last, err
 }
 
-// place is where messages of a talk are: the kind chooses the tables, id (a relation or a group) the table and the rows.
-type place struct {
-	kind chat.TalkKind
-	id   uint32
-}
-
-func (p place) table() string {
-	if p.kind == chat.Group {
-		return groupTable(p.id)
-	}
-	return pairTable(p.id)
-}
-
-func comparePlaces(a, b place) int {
-	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id%shards, b.id%shards), cmp.Compare(a.id, b.id))
-}
-
-// lastAt finds the last message at each of some places, of those under a condition if it is not
+// lastOf finds the last message of each of some owners, of those under a condition if it is not
 // empty.
-func (r reader) lastAt(
-	ctx context.Context, places []place, where string, found func(place, chat.Message),
+func (r reader) lastOf(
+	ctx context.Context, owners []tables.Owner, where string, found func(tables.Owner, chat.Message),
 ) error {
-	slices.SortFunc(places, comparePlaces)
-	for some := range slices.Chunk(places, idsPerStatement) {
+	slices.SortFunc(owners, tables.CompareOwners)
+	for some := range slices.Chunk(owners, sqldb.MaxList) {
 		if err := r.lastOfSome(ctx, some, where, found); err != nil {
 			return err
 		}
@@ -265,35 +246,36 @@ func (r reader) lastAt(
 	return nil
 }
 
-// lastOfSome is lastAt for no more places than a statement names.
-// There is one SELECT for each table; where an answer is some way off they are one statement. Then
-// there is one for every table of a kind, all of the same width, so that few different statements
+// lastOfSome is lastOf for no more owners than a statement names.
+// There is one SELECT for each shard; where an answer is some way off they are one statement. Then
+// there is one for every shard of a kind, all of the same width, so that few different statements
 // are prepared.
 func (r reader) lastOfSome(
-	ctx context.Context, places []place, where string, found func(place, chat.Message),
+	ctx context.Context, owners []tables.Owner, where string, found func(tables.Owner, chat.Message),
 ) error {
-	ids := make(map[place][]any) // by kind and shard
-	for _, p := range places {
-		shard := place{p.kind, p.id % shards}
-		ids[shard] = append(ids[shard], p.id)
+	ids := make(map[tables.Shard][]any)
+	for _, o := range owners {
+		ids[o.Shard()] = append(ids[o.Shard()], o.ID)
 	}
 	width := 0
-	if r.dialect.shared() && len(ids) > 1 {
-		for _, shard := range keysOf(ids) {
-			width = max(width, listLength(len(ids[shard])))
-			for n := range uint32(shards) {
-				if other := (place{shard.kind, n}); len(ids[other]) == 0 {
-					ids[other] = nil
-				}
+	if r.Remote() && len(ids) > 1 {
+		kinds := make(map[chat.TalkKind]bool)
+		for shard, some := range ids {
+			kinds[shard.Kind] = true
+			width = max(width, sqldb.ListLength(len(some)))
+		}
+		for _, shard := range tables.AllShards() {
+			if kinds[shard.Kind] && len(ids[shard]) == 0 {
+				ids[shard] = nil
 			}
 		}
 	}
 	var selects []string
 	var params [][]any
-	for _, shard := range slices.SortedFunc(maps.Keys(ids), comparePlaces) {
+	for _, shard := range slices.SortedFunc(maps.Keys(ids), tables.CompareShards) {
 		some := ids[shard]
-		n := max(width, listLength(len(some)))
-		selects = append(selects, lastSelect(shard.kind, shard.table(), where, n))
+		n := max(width, sqldb.ListLength(len(some)))
+		selects = append(selects, lastSelect(shard, where, n))
 		nobody := slices.Repeat([]any{uint32(0)}, n-len(some))
 		params = append(params, append(some, nobody...))
 	}
@@ -302,15 +284,15 @@ func (r reader) lastOfSome(
 		params = [][]any{slices.Concat(params...)}
 	}
 	for i, query := range selects {
-		err := r.query(ctx, "last messages", query, params[i], func(scan scanner) error {
-			var at place
+		err := r.Query(ctx, "last messages", query, params[i], func(scan sqldb.Scanner) error {
+			var o tables.Owner
 			var m chat.Message
 			var typ int64
-			if err := scan(&at.kind, &at.id, &m.ID, &m.From, &typ, &m.Created, &m.Data); err != nil {
+			if err := scan(&o.Kind, &o.ID, &m.ID, &m.From, &typ, &m.Created, &m.Data); err != nil {
 				return err
 			}
 			m.Type = chat.MsgType(r.messageTypes.pass(typ))
-			found(at, m)
+			found(o, m)
 			return nil
 		})
 		if err != nil {
@@ -320,33 +302,30 @@ func (r reader) lastOfSome(
 	return nil
 }
 
-// lastSelect finds the last message of each of n talks of one table, of those (named l) under a
-// condition. The inner query reads one entry of an index for each talk, and more only of those
-// talks whose last messages are not under the condition.
-func lastSelect(kind chat.TalkKind, table, where string, n int) string {
-	key, owner := "relateId", "IMRelationShip"
-	if kind == chat.Group {
-		key, owner = "groupId", "IMGroup"
-	}
+// lastSelect finds the last message of each of n owners of one shard, of those (named l) under a
+// condition. The inner query reads one entry of an index for each owner, and more only of those
+// whose last messages are not under the condition.
+func lastSelect(shard tables.Shard, where string, n int) string {
 	return fmt.Sprintf(`SELECT %[6]d,m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,m.content FROM %[3]s m
  JOIN (SELECT (SELECT l.id FROM %[3]s l WHERE l.%[1]s=o.id AND l.status=0%[7]s
   ORDER BY l.created DESC, l.id DESC LIMIT 1) AS last
  FROM %[4]s o WHERE o.id IN (%[5]s)) x ON m.id=x.last`,
-		key, sender(kind), table, owner, marks(n), kind, where)
+		shard.OwnerColumn(), shard.Sender(), shard.Table(), shard.OwnerTable(), sqldb.Params(n),
+		shard.Kind, where)
 }
 
 // Sounds implements chat.Archive.
 func (s *Store) Sounds(ctx context.Context, ids []uint32) (map[uint32]chat.Sound, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]chat.Sound, error) {
 		return r.sounds(ctx, ids)
-	}, aboutEach(ids, aboutSound)...)
+	}, replica.AboutEach(ids, replica.AboutSound)...)
 }
 
 func (r reader) sounds(ctx context.Context, ids []uint32) (map[uint32]chat.Sound, error) {
 	sounds := make(map[uint32]chat.Sound, len(ids))
-	err := chunked(ids, func(ids []uint32) error {
-		return r.query(ctx, "sounds", "SELECT id,COALESCE(path,''),size,duration FROM IMAudio WHERE id IN ("+marks(len(ids))+")", args(ids),
-			func(scan scanner) error {
+	err := sqldb.Chunked(ids, func(ids []uint32) error {
+		return r.Query(ctx, "sounds", "SELECT id,COALESCE(path,''),size,duration FROM IMAudio WHERE id IN ("+sqldb.Params(len(ids))+")", sqldb.Args(ids),
+			func(scan sqldb.Scanner) error {
 				var id uint32
 				var so chat.Sound
 				err := scan(&id, &so.Path, &so.Size, &so.Duration)

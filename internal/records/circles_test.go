@@ -11,7 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/rig/logs"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // TestNewTalksAreNotLockedOutOfOrder has a batch that begins a talk, and goes on with one that has a greater key. Another
@@ -20,9 +20,9 @@ import (
 func TestNewTalksAreNotLockedOutOfOrder(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	db := tables.New(t)
+	db := testdb.New(t)
 	var log logs.Log
-	s, err := records.OpenMySQL(tables.At(db), nil, records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := records.OpenMySQL(testdb.At(db), nil, records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	closing(t, s, err)
 	if _, err := s.Append(ctx, oneText(5, 6, "old"), counters.Embedded{}); err != nil {
 		t.Fatal(err)

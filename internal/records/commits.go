@@ -2,7 +2,6 @@ package records
 
 import (
 	"context"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
 // tombstoneAge is how long the record of a commit that never was keeps it from ever being; by then no statement of it
@@ -20,20 +21,17 @@ const (
 	sweptAge     = 600
 )
 
-// swept are the changes of a commit when they have been applied: none.
-const swept = "{}"
-
 // Outcome implements chat.Ledger: it writes the commit's record again, without changes. Where that could be done, the
 // commit was not stored, and as its id is taken now, never can be. Where a record is there already, it says which: with
 // changes it is the commit's own; without, it is that of an earlier Outcome whose answer was lost.
 func (s *Store) Outcome(ctx context.Context, id chat.CommitID) (stored bool, err error) {
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.db.Tx(ctx, func(tx sqldb.Tx) error {
 		stored = false
-		_, err := exec(ctx, tx, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,NULL)", id.String(), s.unix())
-		if err == nil || !s.dialect.duplicate(err) {
+		_, err := sqldb.Exec(ctx, tx, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,NULL)", id.String(), s.Unix())
+		if err == nil || !s.db.Duplicate(err) {
 			return err
 		}
-		return each(ctx, tx, "SELECT 1 FROM IMProxyCommit WHERE id=? AND changes IS NOT NULL", []any{id.String()}, func(scan scanner) error {
+		return sqldb.Each(ctx, tx, "SELECT 1 FROM IMProxyCommit WHERE id=? AND changes IS NOT NULL", []any{id.String()}, func(scan sqldb.Scanner) error {
 			stored = true
 			return nil
 		})
@@ -49,11 +47,11 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 	s.mu.Lock()
 	applied := slices.Clone(s.applied) // their records are there until the next Append
 	s.mu.Unlock()
-	now := s.unix()
+	now := s.Unix()
 	before := now - uint32(olderThan/time.Second)
-	err = s.query(ctx, "commit records",
+	err = s.db.Query(ctx, "commit records",
 		"SELECT id,COALESCE(changes,'{}') FROM IMProxyCommit WHERE created<=? AND (changes<>'{}' OR created<?) ORDER BY created LIMIT ?",
-		[]any{before, now - tombstoneAge, max + len(applied)}, func(scan scanner) error {
+		[]any{before, now - tombstoneAge, max + len(applied)}, func(scan sqldb.Scanner) error {
 			var id, changes string
 			if err := scan(&id, &changes); err != nil {
 				return err
@@ -67,10 +65,10 @@ func (s *Store) Unapplied(ctx context.Context, olderThan time.Duration, max int)
 				return nil
 			}
 			if len(commits) == max {
-				return errEnough
+				return sqldb.ErrEnough
 			}
-			switch err := decodeCommit(changes, &c); {
-			case errors.Is(err, errLaterVersion):
+			switch err := talk.DecodeCommit(changes, &c); {
+			case errors.Is(err, talk.ErrLaterVersion):
 				s.log.Warn("a commit record is left alone", "id", id, "reason", err)
 				return nil
 			case err != nil:
@@ -93,7 +91,7 @@ func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
 	if len(done) == 0 {
 		return nil
 	}
-	err := s.change(ctx, func(tx *sql.Tx) error { return deleteCommits(ctx, tx, done) })
+	err := s.db.Change(ctx, func(tx sqldb.Tx) error { return deleteCommits(ctx, tx, done) })
 	if err != nil {
 		s.putApplied(done)
 	}
@@ -102,14 +100,14 @@ func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
 
 // Swept implements chat.Ledger.
 func (s *Store) Swept(ctx context.Context, ids []chat.CommitID) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
-		old := s.unix() - sweptAge
-		return chunked(ids, func(ids []chat.CommitID) error {
-			in := " IN (" + marks(len(ids)) + ")"
-			if _, err := exec(ctx, tx, "DELETE FROM IMProxyCommit WHERE created<? AND id"+in, append([]any{old}, commitArgs(ids)...)...); err != nil {
+	return s.db.Change(ctx, func(tx sqldb.Tx) error {
+		old := s.Unix() - sweptAge
+		return sqldb.Chunked(ids, func(ids []chat.CommitID) error {
+			in := " IN (" + sqldb.Params(len(ids)) + ")"
+			if _, err := sqldb.Exec(ctx, tx, "DELETE FROM IMProxyCommit WHERE created<? AND id"+in, append([]any{old}, commitArgs(ids)...)...); err != nil {
 				return err
 			}
-			_, err := exec(ctx, tx, "UPDATE IMProxyCommit SET changes=? WHERE changes IS NOT NULL AND id"+in, append([]any{swept}, commitArgs(ids)...)...)
+			_, err := sqldb.Exec(ctx, tx, "UPDATE IMProxyCommit SET changes=? WHERE changes IS NOT NULL AND id"+in, append([]any{talk.Swept}, commitArgs(ids)...)...)
 			return err
 		})
 	})
@@ -117,16 +115,6 @@ func (s *Store) Swept(ctx context.Context, ids []chat.CommitID) error {
 
 // fewApplied is how many records are left for the next Append to delete.
 const fewApplied = 32
-
-// record writes the record of a commit.
-func record(ctx context.Context, q querier, c chat.Commit, now uint32) error {
-	changes, err := encodeCommit(c)
-	if err != nil {
-		return err
-	}
-	_, err = exec(ctx, q, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,?)", c.ID.String(), now, changes)
-	return err
-}
 
 func (s *Store) putApplied(ids []chat.CommitID) {
 	s.mu.Lock()
@@ -142,9 +130,9 @@ func (s *Store) takeApplied() []chat.CommitID {
 	return ids
 }
 
-func deleteCommits(ctx context.Context, q querier, ids []chat.CommitID) error {
-	return chunked(ids, func(ids []chat.CommitID) error {
-		_, err := exec(ctx, q, "DELETE FROM IMProxyCommit WHERE id IN ("+marks(len(ids))+")", commitArgs(ids)...)
+func deleteCommits(ctx context.Context, q sqldb.Querier, ids []chat.CommitID) error {
+	return sqldb.Chunked(ids, func(ids []chat.CommitID) error {
+		_, err := sqldb.Exec(ctx, q, "DELETE FROM IMProxyCommit WHERE id IN ("+sqldb.Params(len(ids))+")", commitArgs(ids)...)
 		return err
 	})
 }

@@ -2,9 +2,13 @@ package records
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
 // What a follower asks to give back what its copy has lost: how things stand, as changes would say it.
@@ -17,19 +21,19 @@ func (s *Store) PairsNow(ctx context.Context, users []uint32) (pairs []chat.Chan
 	}
 	const columns = "SELECT a,b,relateId,lastId,sentA,sentB,readA,readB,rev FROM IMProxyTalk WHERE kind=1 AND rev>0 AND "
 	seen := make(map[chat.Talk]bool)
-	err = chunked(users, func(users []uint32) error {
-		in := " IN (" + marks(len(users)) + ")"
-		return s.query(ctx, "counters", columns+"a"+in+" UNION ALL "+columns+"b"+in, slices.Concat(args(users), args(users)), func(scan scanner) error {
-			talk, t := chat.Talk{Kind: chat.Pair}, talkRow{}
-			err := scan(&talk.A, &talk.B, &t.relation, &t.lastID, &t.sentA, &t.sentB, &t.readA, &t.readB, &t.rev)
-			if err != nil || seen[talk] {
+	err = sqldb.Chunked(users, func(users []uint32) error {
+		in := " IN (" + sqldb.Params(len(users)) + ")"
+		return s.db.Query(ctx, "counters", columns+"a"+in+" UNION ALL "+columns+"b"+in, slices.Concat(sqldb.Args(users), sqldb.Args(users)), func(scan sqldb.Scanner) error {
+			p, t := chat.Talk{Kind: chat.Pair}, talk.Row{}
+			err := scan(&p.A, &p.B, &t.Relation, &t.LastID, &t.SentA, &t.SentB, &t.ReadA, &t.ReadB, &t.Rev)
+			if err != nil || seen[p] {
 				return err
 			}
-			seen[talk] = true
-			c := chat.Change{Talk: talk, Relation: t.relation, Rev: t.rev, LastID: t.lastID}
-			for _, user := range []uint32{talk.A, talk.B} {
+			seen[p] = true
+			c := chat.Change{Talk: p, Relation: t.Relation, Rev: t.Rev, LastID: t.LastID}
+			for _, user := range []uint32{p.A, p.B} {
 				if asked[user] {
-					c.Users = append(c.Users, chat.Moved{User: user, Unread: t.unread(talk, user)})
+					c.Users = append(c.Users, chat.Moved{User: user, Unread: t.Unread(p, user)})
 				}
 			}
 			pairs = append(pairs, c)
@@ -45,11 +49,11 @@ func (s *Store) InGroups(ctx context.Context, users []uint32) (map[uint32][]chat
 	groups := make(map[uint32][]chat.Change, len(users))
 	type entry struct{ user, group uint32 }
 	seen := make(map[entry]bool)
-	err := chunked(users, func(users []uint32) error {
-		return s.query(ctx, "counters of groups", `SELECT m.userId,m.groupId,COALESCE(t.lastId,0),COALESCE(t.sentA,0),COALESCE(l.level,0),COALESCE(t.rev,0)
+	err := sqldb.Chunked(users, func(users []uint32) error {
+		return s.db.Query(ctx, "counters of groups", `SELECT m.userId,m.groupId,COALESCE(t.lastId,0),COALESCE(t.sentA,0),COALESCE(l.level,0),COALESCE(t.rev,0)
  FROM IMGroupMember m LEFT JOIN IMProxyTalk t ON t.kind=2 AND t.a=m.groupId AND t.b=0
  LEFT JOIN IMProxyLevel l ON l.userId=m.userId AND l.groupId=m.groupId
- WHERE m.status=0 AND m.userId IN (`+marks(len(users))+") ORDER BY m.userId, m.updated DESC, m.id DESC", args(users), func(scan scanner) error {
+ WHERE m.status=0 AND m.userId IN (`+sqldb.Params(len(users))+") ORDER BY m.userId, m.updated DESC, m.id DESC", sqldb.Args(users), func(scan sqldb.Scanner) error {
 			var user, group, level uint32
 			c := chat.Change{}
 			if err := scan(&user, &group, &c.LastID, &c.Count, &level, &c.Rev); err != nil || seen[entry{user, group}] {
@@ -65,64 +69,34 @@ func (s *Store) InGroups(ctx context.Context, users []uint32) (map[uint32][]chat
 	return groups, err
 }
 
-// GroupsNow returns the members and mutes of groups. They are read after Rev, so they may be newer, but are not older.
+// GroupsNow returns the members and mutes of groups. They are read after Rev, so they may be newer,
+// but are not older.
 func (s *Store) GroupsNow(ctx context.Context, groups []uint32) ([]chat.Change, error) {
-	now := make(map[uint32]*chat.Change, len(groups))
-	for _, group := range groups {
-		now[group] = &chat.Change{Talk: chat.GroupTalk(group)}
-	}
-	joins := make(map[member]uint32)
-	mutes := make(map[member]uint32)
-	err := chunked(groups, func(groups []uint32) error {
-		in := " IN (" + marks(len(groups)) + ")"
-		err := s.query(ctx, "groups", "SELECT a,lastId,sentA,rev FROM IMProxyTalk WHERE kind=2 AND b=0 AND a"+in, args(groups), func(scan scanner) error {
-			var group, last, sent, rev uint32
-			err := scan(&group, &last, &sent, &rev)
-			now[group].LastID, now[group].Count, now[group].Rev = last, sent, rev
-			return err
-		})
-		if err != nil {
-			return err
+	now := talk.NoGroups(groups)
+	err := sqldb.Chunked(groups, func(groups []uint32) error {
+		for _, part := range now.Parts(groups) {
+			if err := s.db.Query(ctx, part.Table, part.Text, part.Args, part.Row); err != nil {
+				return err
+			}
 		}
-		err = s.query(ctx, "members", "SELECT groupId,userId,updated FROM IMGroupMember WHERE status=0 AND groupId"+in, args(groups), values(joins))
-		if err != nil {
-			return err
-		}
-		return s.query(ctx, "mutes", "SELECT groupId,userId,value FROM IMProxyMute WHERE groupId"+in, args(groups), values(mutes))
+		return nil
 	})
-	for m, at := range joins {
-		now[m.group].Members = append(now[m.group].Members, chat.Member{User: m.user, Joined: at})
-	}
-	for m, value := range mutes {
-		now[m.group].Mutes = append(now[m.group].Mutes, chat.Mute{User: m.user, Value: value})
-	}
 	changes := make([]chat.Change, 0, len(now))
-	for _, group := range sortedKeys(now) {
+	for _, group := range slices.Sorted(maps.Keys(now)) {
 		changes = append(changes, *now[group])
 	}
 	return changes, err
 }
 
-// values reads rows of group, user and a value; the largest when a member has several.
-func values(into map[member]uint32) func(scanner) error {
-	return func(scan scanner) error {
-		var m member
-		var value uint32
-		err := scan(&m.group, &m.user, &value)
-		into[m] = max(into[m], value)
-		return err
-	}
-}
-
 // DevicesNow returns the push tokens that users have set. Token is empty where it belongs to another user by now.
 func (s *Store) DevicesNow(ctx context.Context, users []uint32) (devices []chat.Device, err error) {
 	read := func(users []uint32) error {
-		in := marks(len(users))
+		in := sqldb.Params(len(users))
 		owners := make(map[string]uint32)
 		var some []chat.Device
 		var tokens []any
 		seen := make(map[uint32]bool)
-		err := s.query(ctx, "push tokens", "SELECT userId,device,rev FROM IMProxyDevice WHERE userId IN ("+in+")", args(users), func(scan scanner) error {
+		err := s.db.Query(ctx, "push tokens", "SELECT userId,device,rev FROM IMProxyDevice WHERE userId IN ("+in+")", sqldb.Args(users), func(scan sqldb.Scanner) error {
 			var d chat.Device
 			if err := scan(&d.User, &d.Device, &d.Rev); err != nil || seen[d.User] {
 				return err
@@ -133,7 +107,7 @@ func (s *Store) DevicesNow(ctx context.Context, users []uint32) (devices []chat.
 				token = d.Device
 			}
 			if d.Token = token; token != "" {
-				tokens = append(tokens, tokenDigest(token))
+				tokens = append(tokens, tables.TokenDigest(token))
 			}
 			some = append(some, d)
 			return nil
@@ -142,8 +116,8 @@ func (s *Store) DevicesNow(ctx context.Context, users []uint32) (devices []chat.
 			return err
 		}
 		if len(tokens) > 0 {
-			err = s.query(ctx, "owners of push tokens", "SELECT digest,userId FROM IMProxyToken WHERE digest IN ("+marks(len(tokens))+")", tokens,
-				func(scan scanner) error {
+			err = s.db.Query(ctx, "owners of push tokens", "SELECT digest,userId FROM IMProxyToken WHERE digest IN ("+sqldb.Params(len(tokens))+")", tokens,
+				func(scan sqldb.Scanner) error {
 					var digest string
 					var owner uint32
 					err := scan(&digest, &owner)
@@ -152,12 +126,12 @@ func (s *Store) DevicesNow(ctx context.Context, users []uint32) (devices []chat.
 				})
 		}
 		for _, d := range some {
-			if owners[tokenDigest(d.Token)] != d.User {
+			if owners[tables.TokenDigest(d.Token)] != d.User {
 				d.Token = ""
 			}
 			devices = append(devices, d)
 		}
 		return err
 	}
-	return devices, chunked(users, read)
+	return devices, sqldb.Chunked(users, read)
 }

@@ -3,14 +3,15 @@ package records
 import (
 	"cmp"
 	"context"
-	"database/sql"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/replica"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // listUsers runs a query for users, and calls with each.
 func (r reader) listUsers(ctx context.Context, query string, params []any, with func(chat.User)) error {
-	return r.query(ctx, "users", query, params, func(scan scanner) error {
+	return r.Query(ctx, "users", query, params, func(scan sqldb.Scanner) error {
 		u, err := scanUser(scan)
 		with(u)
 		return err
@@ -36,14 +37,14 @@ func (s *Store) UserByName(ctx context.Context, name string) (chat.User, error) 
 		from = r
 		return r.userByName(ctx, name)
 	})
-	if from != s.master() && (chat.KindOf(err) == chat.NotFound || err == nil && !s.replica.has([]subject{aboutUser(u.ID)})) {
+	if from != s.master() && (chat.KindOf(err) == chat.NotFound || err == nil && !s.replica.Has([]replica.Subject{replica.AboutUser(u.ID)})) {
 		return s.master().userByName(ctx, name) // who has this name may have been written just now
 	}
 	return u, err
 }
 
 func (r reader) userByName(ctx context.Context, name string) (chat.User, error) {
-	found, err := r.names.get(ctx, []string{name})
+	found, err := r.names.Get(ctx, []string{name})
 	if err != nil {
 		return chat.User{}, err
 	}
@@ -57,9 +58,9 @@ func (r reader) userByName(ctx context.Context, name string) (chat.User, error) 
 // findNames returns the users of status 0 with exactly these names, the one with the largest id when several have it.
 func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.User, error) {
 	found := make(map[string]chat.User, len(names))
-	err := byText(r.dialect, names, func(names []string) error {
-		query := "SELECT " + userColumns + ",password,salt FROM IMUser WHERE name IN (" + marks(len(names)) + ") AND COALESCE(status,0)=0 ORDER BY id"
-		return r.query(ctx, "users by name", query, textArgs(names), func(scan scanner) error {
+	err := sqldb.ByText(r, names, func(names []string) error {
+		query := "SELECT " + userColumns + ",password,salt FROM IMUser WHERE name IN (" + sqldb.Params(len(names)) + ") AND COALESCE(status,0)=0 ORDER BY id"
+		return r.Query(ctx, "users by name", query, sqldb.Args(names), func(scan sqldb.Scanner) error {
 			var password, salt string
 			u, err := scanUser(scan, &password, &salt)
 			u.Password, u.Salt = password, salt
@@ -74,16 +75,16 @@ func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.
 func (s *Store) UsersByID(ctx context.Context, ids []uint32) ([]chat.User, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.User, error) {
 		return r.usersByID(ctx, ids)
-	}, aboutEach(ids, aboutUser)...)
+	}, replica.AboutEach(ids, replica.AboutUser)...)
 }
 
 func (r reader) usersByID(ctx context.Context, ids []uint32) (users []chat.User, err error) {
 	size, keep := fittingUsers(ctx, &users)
-	if len(ids) > batchSmall {
+	if len(ids) > sqldb.FewKeys {
 		err = r.usersIn(ctx, ids, keep)
 		return users, cmp.Or(err, size.Err())
 	}
-	found, err := r.users.get(ctx, ids)
+	found, err := r.users.Get(ctx, ids)
 	for _, id := range ids {
 		if u, ok := found[id]; ok {
 			keep(u)
@@ -98,9 +99,9 @@ func (r reader) findUsers(ctx context.Context, ids []uint32) (map[uint32]chat.Us
 }
 
 func (r reader) usersIn(ctx context.Context, ids []uint32, with func(chat.User)) error {
-	return chunked(ids, func(ids []uint32) error {
-		return r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE id IN ("+marks(len(ids))+") ORDER BY id",
-			args(ids), with)
+	return sqldb.Chunked(ids, func(ids []uint32) error {
+		return r.listUsers(ctx, "SELECT "+userColumns+" FROM IMUser WHERE id IN ("+sqldb.Params(len(ids))+") ORDER BY id",
+			sqldb.Args(ids), with)
 	})
 }
 
@@ -109,13 +110,13 @@ func (r reader) usersIn(ctx context.Context, ids []uint32, with func(chat.User))
 func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.User, error) {
 		return r.usersChanged(ctx, since)
-	}, subject{kind: everyUser})
+	}, replica.EveryUser)
 }
 
 func (r reader) usersChanged(ctx context.Context, since uint32) (users []chat.User, err error) {
 	if since == 0 {
 		room := chat.LimitOf(ctx)
-		found, err := r.all.get(ctx, []int{room})
+		found, err := r.all.Get(ctx, []int{room})
 		return found[room].users, cmp.Or(err, found[room].err)
 	}
 	size, keep := fittingUsers(ctx, &users)
@@ -147,13 +148,13 @@ func (r reader) findEverybody(ctx context.Context, rooms []int) (map[int]everybo
 func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) ([]chat.Department, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Department, error) {
 		return r.departmentsChanged(ctx, since)
-	}, subject{kind: allDepartments})
+	}, replica.AllDepartments)
 }
 
 func (r reader) departmentsChanged(ctx context.Context, since uint32) (departments []chat.Department, err error) {
 	size := chat.NewMeasure(ctx, "departments")
-	err = r.query(ctx, "departments", "SELECT id,departName,parentId,priority,status,updated FROM IMDepart WHERE updated>? ORDER BY id",
-		[]any{since}, func(scan scanner) error {
+	err = r.Query(ctx, "departments", "SELECT id,departName,parentId,priority,status,updated FROM IMDepart WHERE updated>? ORDER BY id",
+		[]any{since}, func(scan sqldb.Scanner) error {
 			d, err := scanDepartment(scan)
 			if size.Add(len(d.Name) + 32) {
 				departments = append(departments, d)
@@ -167,14 +168,14 @@ func (r reader) departmentsChanged(ctx context.Context, since uint32) (departmen
 func (s *Store) PushShields(ctx context.Context, users []uint32) (map[uint32]uint32, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]uint32, error) {
 		return r.pushShields(ctx, users)
-	}, aboutEach(users, aboutUser)...)
+	}, replica.AboutEach(users, replica.AboutUser)...)
 }
 
 func (r reader) pushShields(ctx context.Context, users []uint32) (map[uint32]uint32, error) {
 	shields := make(map[uint32]uint32, len(users))
-	err := chunked(users, func(users []uint32) error {
-		return r.query(ctx, "push shields", "SELECT id,push_shield_status FROM IMUser WHERE id IN ("+marks(len(users))+")", args(users),
-			func(scan scanner) error {
+	err := sqldb.Chunked(users, func(users []uint32) error {
+		return r.Query(ctx, "push shields", "SELECT id,push_shield_status FROM IMUser WHERE id IN ("+sqldb.Params(len(users))+")", sqldb.Args(users),
+			func(scan sqldb.Scanner) error {
 				var id, shield uint32
 				err := scan(&id, &shield)
 				shields[id] = shield
@@ -201,12 +202,12 @@ func (s *Store) SetPushShield(ctx context.Context, user uint32, shield uint8, no
 
 // setProfile sets one column of a user; column is a constant of ours.
 func (s *Store) setProfile(ctx context.Context, column string, user uint32, value any, now uint32) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
-		n, err := exec(ctx, tx, "UPDATE IMUser SET "+column+"=?, updated=? WHERE id=?", value, now, user)
+	err := s.db.Change(ctx, func(tx sqldb.Tx) error {
+		n, err := sqldb.Exec(ctx, tx, "UPDATE IMUser SET "+column+"=?, updated=? WHERE id=?", value, now, user)
 		if err == nil && n == 0 {
 			err = chat.Errorf(chat.NotFound, "no user %d", user)
 		}
 		return err
 	})
-	return s.wrote(err, aboutUser(user), subject{kind: everyUser})
+	return s.wrote(err, replica.AboutUser(user), replica.EveryUser)
 }

@@ -2,11 +2,12 @@ package records
 
 import (
 	"context"
-	"database/sql"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // failuresPruned is how many names KeepFailures forgets at most each time.
@@ -16,7 +17,7 @@ const failuresPruned = 1000
 // is.
 func (s *Store) FailedAt(ctx context.Context, name string) (at []time.Time, err error) {
 	query := "SELECT times FROM IMProxyFailure WHERE name=?"
-	err = s.query(ctx, "failed logins", query, []any{name}, func(scan scanner) error {
+	err = s.db.Query(ctx, "failed logins", query, []any{name}, func(scan sqldb.Scanner) error {
 		var times string
 		err := scan(&times)
 		for text := range strings.SplitSeq(times, ",") {
@@ -47,22 +48,22 @@ func (s *Store) KeepFailures(
 		}
 		rows = append(rows, name, seconds(at[len(at)-1]), strings.Join(times, ","))
 	}
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.db.Change(ctx, func(tx sqldb.Tx) error {
 		for _, name := range gone {
-			if _, err := exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name=?", name); err != nil {
+			if _, err := sqldb.Exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name=?", name); err != nil {
 				return err
 			}
 		}
-		tail := s.dialect.upsert([]string{"name"}, []string{"last", "times"})
-		if err := insert(ctx, tx, s.dialect, "IMProxyFailure", "name,last,times", rows, tail); err != nil {
+		tail := s.db.Upsert([]string{"name"}, []string{"last", "times"})
+		if err := sqldb.Insert(ctx, tx.Session, "IMProxyFailure", "name,last,times", rows, tail); err != nil {
 			return err
 		}
-		n, err := exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name IN"+
+		n, err := sqldb.Exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name IN"+
 			" (SELECT name FROM IMProxyFailure WHERE last<? LIMIT ?)", seconds(before), failuresPruned)
 		more = n == failuresPruned
 		return err
 	})
-	return more, s.failed("storing failed logins", err)
+	return more, s.db.Fail("storing failed logins", err)
 }
 
 // seconds are Unix seconds as a column has them.

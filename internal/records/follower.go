@@ -2,9 +2,9 @@ package records
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // Follower keeps a copy of counters, members, mutes and tokens elsewhere (Redis, for the original servers beside us) in
@@ -19,19 +19,19 @@ type Follower interface {
 
 // changeFollowed is change for what is copied elsewhere: work adds to the commit how it moved things. The commit's record
 // is written in the same transaction, so that the copy follows even when this process ends before it does.
-func (s *Store) changeFollowed(ctx context.Context, now uint32, work func(tx *sql.Tx, c *chat.Commit) error) error {
+func (s *Store) changeFollowed(ctx context.Context, now uint32, work func(tx sqldb.Tx, c *chat.Commit) error) error {
 	if s.follower == nil {
-		return s.change(ctx, func(tx *sql.Tx) error { return work(tx, new(chat.Commit)) })
+		return s.db.Change(ctx, func(tx sqldb.Tx) error { return work(tx, new(chat.Commit)) })
 	}
 	var all []chat.Commit
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.db.Change(ctx, func(tx sqldb.Tx) error {
 		c := chat.Commit{ID: chat.NewCommitID()}
 		if err := work(tx, &c); err != nil {
 			return err
 		}
 		all = pieces(c)
 		for _, c := range all {
-			if err := record(ctx, tx, c, now); err != nil {
+			if err := s.Talking(tx).Record(ctx, c, now); err != nil {
 				return err
 			}
 		}

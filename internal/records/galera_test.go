@@ -3,7 +3,6 @@ package records_test
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,9 +14,10 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // rivals are all that rely on the row of a talk, the group that is given. Most of them change
@@ -52,7 +52,7 @@ var rivals = []struct {
 		return s.SyncSessions(ctx, group, []uint32{2}, 900)
 	}},
 	{"the doctor", func(ctx context.Context, s *records.Store, group uint32) error {
-		examination, err := s.Examine(ctx)
+		examination, err := repair.Examine(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -153,16 +153,18 @@ func newNodes(t *testing.T, g *servers.Galera) *nodes {
 	p := &nodes{T: t, ctx: ctx, reached: make(chan struct{}), goOn: make(chan struct{})}
 	handler := slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug})
 	log := slog.New(handler)
-	db := tables.On(t, g.Nodes[0])
+	db := testdb.On(t, g.Nodes[0])
 	other := db.On(t, g.Nodes[1])
 	var err error
 	opt := records.Options{Log: log}
-	p.stores[0], err = records.OpenNotingMySQL(tables.At(db), opt, p.note)
+	opt.Note = p.note
+	p.stores[0], err = records.OpenMySQL(testdb.At(db), nil, opt)
 	closing(t, p.stores[0], err)
 	opt.Log = discard
-	at := tables.At(other)
+	at := testdb.At(other)
 	at.StatementTimeout = 30 * time.Second // the machine may be busy
-	p.stores[1], err = records.OpenNotingMySQL(at, opt, p.count)
+	opt.Note = p.count
+	p.stores[1], err = records.OpenMySQL(at, nil, opt)
 	closing(t, p.stores[1], err)
 	group := chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2, 3}}
 	p.group, err = p.stores[0].Create(ctx, group, 500)
@@ -181,7 +183,7 @@ func newNodes(t *testing.T, g *servers.Galera) *nodes {
 
 // note holds the store, where it is to be held, at the first statement after that which locks a
 // talk.
-func (p *nodes) note(query string, _ []driver.NamedValue) {
+func (p *nodes) note(query string, _ []any) {
 	switch {
 	case !p.hold.Load():
 	case p.locked.Load():
@@ -194,7 +196,7 @@ func (p *nodes) note(query string, _ []driver.NamedValue) {
 }
 
 // count counts what the second store does.
-func (p *nodes) count(query string, _ []driver.NamedValue) {
+func (p *nodes) count(query string, _ []any) {
 	switch {
 	case strings.Contains(query, "FROM IMProxyMark"):
 		p.waits.Add(1)
@@ -382,8 +384,8 @@ func checkWrongMessages(p *nodes, gate gate) {
 // then another one on the same connection.
 func TestNodeGoesOnAfterAStatementThatCannotBePrepared(t *testing.T) {
 	t.Parallel()
-	b := tables.On(t, servers.StartGalera(t).Nodes[0])
-	at := tables.At(b)
+	b := testdb.On(t, servers.StartGalera(t).Nodes[0])
+	at := testdb.At(b)
 	at.MaxConns = 2 // one of them for batches
 	s, _ := opened(t, at)
 	group, err := s.Create(t.Context(),

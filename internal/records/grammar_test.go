@@ -15,11 +15,17 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
+	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/marks"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/tail"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // administer does what everything leaves to administrators and background loops.
@@ -50,11 +56,11 @@ func administer(ctx context.Context, s *records.Store) error {
 		func() error { return s.SetSignature(ctx, 1, "x", 1) },
 		func() error { return s.SetPushShield(ctx, 1, 1, 1) },
 		func() error { return s.Swept(ctx, []chat.CommitID{chat.NewCommitID()}) },
-		func() error { return one(s.UserIndex(ctx)) },
+		func() error { return one(tables.UserIndex(ctx, s.DB())) },
 		func() error { return one(s.HoldLease(ctx, "x", "y", time.Second)) },
 		func() error { return one(s.HoldLease(ctx, "x", "y", time.Second)) },
 		func() error { return s.ReleaseLease(ctx, "x", "y") },
-		func() error { return s.Reachable(ctx) },
+		func() error { return s.DB().Reachable(ctx) },
 	} {
 		if err := do(); err != nil {
 			return err
@@ -90,37 +96,42 @@ var damage = []string{
 
 // mend has the doctor repair a store, and look again. What it finds before is not small.
 func mend(ctx context.Context, s *records.Store) error {
-	for _, repair := range []bool{false, true, false} {
-		examination, err := s.Examine(ctx)
+	for _, mends := range []bool{false, true, false} {
+		examination, err := repair.Examine(ctx, s)
 		if err != nil {
 			return err
 		}
-		d := doctor.Doctor{Records: examination, Sequencer: counters.Embedded{Records: s}, Repair: repair}
+		d := doctor.Doctor{Records: examination, Sequencer: counters.Embedded{Records: s}, Repair: mends}
 		switch report, err := d.Run(ctx); {
 		case err != nil:
 			return err
-		case repair && len(report.Findings) < 8:
+		case mends && len(report.Findings) < 8:
 			return fmt.Errorf("the doctor found only %+v", report.Findings)
 		}
 	}
 	return nil
 }
 
+// unheard are statements for servers that have a replica, fail, or are of another kind than those of
+// the tests.
+var unheard = []string{marks.Raise, tables.Options(nil).WritesNothing, checkup.MembersOfGroup}
+
 // compare has the doctor read what it compares with Redis, and the feed of "dbproxy tail" what is
 // new.
-func compare(ctx context.Context, s *records.Store, at records.MySQL) error {
-	c, err := s.Examine(ctx)
+func compare(ctx context.Context, s *records.Store, at sqldb.MySQL) error {
+	c, err := repair.Examine(ctx, s)
 	if err != nil {
 		return err
 	}
-	feed, err := records.OpenMySQLFeed(ctx, at)
+	pool, err := tail.Open(ctx, at)
 	if err != nil {
 		return err
 	}
+	feed := tail.NewFeed(pool)
 	for _, ask := range []func() error{
-		func() error { _, _, err := c.PairStates(ctx, records.Cursor{}); return err },
-		func() error { _, _, err := c.GroupStates(ctx, records.Cursor{}); return err },
-		func() error { _, _, err := c.Devices(ctx, records.Cursor{}); return err },
+		func() error { _, _, err := c.PairStates(ctx, repair.Cursor{}); return err },
+		func() error { _, _, err := c.GroupStates(ctx, repair.Cursor{}); return err },
+		func() error { _, _, err := c.Devices(ctx, repair.Cursor{}); return err },
 		func() error { return c.HoldGroup(ctx, theGroup, func(chat.Change) error { return nil }) },
 		func() error {
 			_, err := c.Known(ctx, []chat.Talk{chat.PairTalk(1, 2), chat.GroupTalk(theGroup)})
@@ -133,7 +144,7 @@ func compare(ctx context.Context, s *records.Store, at records.MySQL) error {
 	} {
 		err = errors.Join(err, ask())
 	}
-	return errors.Join(err, feed.Close())
+	return errors.Join(err, pool.Close())
 }
 
 // since80 are words that MySQL 5.7 does not know, which the grammars do.
@@ -145,7 +156,7 @@ var since80 = regexp.MustCompile(`\b(WITH|OVER|LATERAL|INTERSECT|EXCEPT|RECURSIV
 func TestEveryStatementIsMySQL(t *testing.T) {
 	t.Parallel()
 	db := servers.StartMariaDB(t, "--general-log=1", "--log-output=TABLE").New(t)
-	at := tables.At(db)
+	at := testdb.At(db)
 	store, err := records.OpenMySQL(at, nil, records.Options{Log: discard})
 	closing(t, store, err)
 	p := place{TB: t, engine: engines[1], raw: db.Admin}
@@ -172,10 +183,10 @@ func TestEveryStatementIsMySQL(t *testing.T) {
 	if err := compare(t.Context(), store, at); err != nil {
 		t.Fatal(err)
 	}
-	records.CheckMaster(t.Context(), at, records.CheckOptions{})
-	records.CheckReplica(t.Context(), at, at, records.CheckOptions{})
+	checkup.CheckMaster(t.Context(), at, checkup.CheckOptions{})
+	checkup.CheckReplica(t.Context(), at, at, checkup.CheckOptions{})
 
-	asked := append(said(t, db), records.Unheard...)
+	asked := append(said(t, db), unheard...)
 	for _, want := range []string{"CREATE TABLE", "ALTER TABLE", "INSERT", "UPDATE", "DELETE", "SELECT", "SHOW", "EXPLAIN",
 		"SET NAMES", "SET SESSION", "START TRANSACTION", "COMMIT"} {
 		if !slices.ContainsFunc(asked, func(s string) bool { return strings.HasPrefix(s, want) }) {

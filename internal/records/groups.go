@@ -3,15 +3,18 @@ package records
 import (
 	"cmp"
 	"context"
-	"database/sql"
+	"maps"
 	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/replica"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
 // Create implements chat.Groups.
 func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uint32, err error) {
-	err = s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
+	err = s.changeFollowed(ctx, now, func(tx sqldb.Tx, c *chat.Commit) error {
 		res, err := tx.ExecContext(ctx,
 			"INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES (?,?,?,?,?,0,1,0,?,?)",
 			g.Name, g.Avatar, g.Creator, uint32(g.Type), len(g.Members), now, now)
@@ -19,27 +22,26 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 			return err
 		}
 		last, err := res.LastInsertId()
-		if id, err = madeID("IMGroup", last, err); err != nil {
+		if id, err = sqldb.NewID("IMGroup", last, err); err != nil {
 			return err
 		}
 		rows := make([]any, 0, 5*len(g.Members))
 		for _, user := range g.Members {
 			rows = append(rows, id, user, 0, now, now)
 		}
-		if err := insert(ctx, tx, s.dialect, "IMGroupMember", memberColumns, rows, ""); err != nil {
+		if err := sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns, rows, ""); err != nil {
 			return err
 		}
-		talk := chat.GroupTalk(id)
-		c.Changes = []chat.Change{{Talk: talk, Rev: 1, New: true, Members: joined(g.Members, now)}}
-		return insert(ctx, tx, s.dialect, "IMProxyTalk", talkColumns, (&talkRow{rev: 1}).values(talk), "")
+		c.Changes = []chat.Change{{Talk: chat.GroupTalk(id), Rev: 1, New: true, Members: joined(g.Members, now)}}
+		return s.Talking(tx).SaveNewGroup(ctx, id)
 	})
-	return id, s.wrote(err, append(aboutEach(g.Members, aboutUser), aboutGroup(id))...)
+	return id, s.wrote(err, append(replica.AboutEach(g.Members, replica.AboutUser), replica.AboutGroup(id))...)
 }
 
 const groupColumns = "g.id,g.name,g.avatar,g.creator,g.type,g.version"
 
 // scanGroup reads groupColumns and more. A type out of a byte's range is 0.
-func scanGroup(scan scanner, more ...any) (g chat.GroupInfo, err error) {
+func scanGroup(scan sqldb.Scanner, more ...any) (g chat.GroupInfo, err error) {
 	err = scan(append([]any{&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version}, more...)...)
 	return g, err
 }
@@ -48,11 +50,11 @@ func scanGroup(scan scanner, more ...any) (g chat.GroupInfo, err error) {
 func (s *Store) Find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
 	return readSurely(ctx, s, func(ctx context.Context, r reader) (chat.GroupInfo, error) {
 		return r.find(ctx, id)
-	}, aboutGroup(id))
+	}, replica.AboutGroup(id))
 }
 
 func (r reader) find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
-	found, err := r.groups.get(ctx, []uint32{id})
+	found, err := r.groups.Get(ctx, []uint32{id})
 	if g := found[id]; err != nil || g.exists {
 		return g.GroupInfo, err
 	}
@@ -69,11 +71,11 @@ type foundGroup struct {
 
 func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundGroup, error) {
 	groups := make(map[uint32]foundGroup, len(ids))
-	err := chunked(ids, func(ids []uint32) error {
+	err := sqldb.Chunked(ids, func(ids []uint32) error {
 		query := "SELECT " + groupColumns + ",g.type,g.updated," +
 			"EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)" +
-			" FROM IMGroup g WHERE g.id IN (" + marks(len(ids)) + ")"
-		return r.query(ctx, "groups", query, args(ids), func(scan scanner) (err error) {
+			" FROM IMGroup g WHERE g.id IN (" + sqldb.Params(len(ids)) + ")"
+		return r.Query(ctx, "groups", query, sqldb.Args(ids), func(scan sqldb.Scanner) (err error) {
 			var g foundGroup
 			g.GroupInfo, err = scanGroup(scan, &g.typ, &g.updated, &g.exists)
 			groups[g.ID] = g
@@ -86,13 +88,13 @@ func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundG
 // findMembers returns the members of groups as far as they fit, and adds them to size.
 func (r reader) findMembers(ctx context.Context, groups []uint32, size *chat.Measure) (map[uint32][]uint32, error) {
 	members := make(map[uint32][]uint32, len(groups))
-	err := chunked(groups, func(ids []uint32) error {
-		query := "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN (" + marks(len(ids)) + ")"
-		return r.query(ctx, "members of groups", query, args(ids), func(scan scanner) error {
-			var m member
-			err := scan(&m.group, &m.user)
+	err := sqldb.Chunked(groups, func(ids []uint32) error {
+		query := "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN (" + sqldb.Params(len(ids)) + ")"
+		return r.Query(ctx, "members of groups", query, sqldb.Args(ids), func(scan sqldb.Scanner) error {
+			var m talk.Member
+			err := scan(&m.Group, &m.User)
 			if size.Add(6) {
-				members[m.group] = append(members[m.group], m.user)
+				members[m.Group] = append(members[m.Group], m.User)
 			} else {
 				clear(members)
 			}
@@ -106,11 +108,11 @@ func (r reader) findMembers(ctx context.Context, groups []uint32, size *chat.Mea
 func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) ([]chat.GroupInfo, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.GroupInfo, error) {
 		return r.newerThan(ctx, known)
-	}, aboutEach(keysOf(known), aboutGroup)...)
+	}, replica.AboutEach(slices.Collect(maps.Keys(known)), replica.AboutGroup)...)
 }
 
 func (r reader) newerThan(ctx context.Context, known map[uint32]uint32) (groups []chat.GroupInfo, err error) {
-	found, err := r.groups.get(ctx, sortedKeys(known))
+	found, err := r.groups.Get(ctx, slices.Sorted(maps.Keys(known)))
 	if err != nil {
 		return nil, err
 	}
@@ -145,14 +147,14 @@ func (r reader) newerThan(ctx context.Context, known map[uint32]uint32) (groups 
 func (s *Store) NormalOf(ctx context.Context, user uint32) ([]chat.GroupVersion, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.GroupVersion, error) {
 		return r.normalOf(ctx, user)
-	}, aboutUser(user))
+	}, replica.AboutUser(user))
 }
 
 func (r reader) normalOf(ctx context.Context, user uint32) (groups []chat.GroupVersion, err error) {
 	size := chat.NewMeasure(ctx, "groups of a user")
-	err = r.query(ctx, "groups of a user", "SELECT g.id,g.version FROM IMGroup g WHERE g.type=1 AND g.id IN"+
+	err = r.Query(ctx, "groups of a user", "SELECT g.id,g.version FROM IMGroup g WHERE g.type=1 AND g.id IN"+
 		" (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0) ORDER BY g.updated DESC, g.id DESC",
-		[]any{user}, func(scan scanner) error {
+		[]any{user}, func(scan sqldb.Scanner) error {
 			var g chat.GroupVersion
 			err := scan(&g.ID, &g.Version)
 			if size.Add(16) {
@@ -168,26 +170,26 @@ func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok b
 	_, err = read(ctx, s, func(ctx context.Context, r reader) (struct{}, error) {
 		at, ok, err = r.joined(ctx, group, user)
 		return struct{}{}, err
-	}, aboutGroup(group))
+	}, replica.AboutGroup(group))
 	return at, ok, err
 }
 
 func (r reader) joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error) {
-	m := member{group, user}
-	found, err := r.joins.get(ctx, []member{m})
+	m := talk.Member{Group: group, User: user}
+	found, err := r.joins.Get(ctx, []talk.Member{m})
 	at, ok = found[m]
 	return at, ok, err
 }
 
 // findJoins returns when members joined; of several rows the earliest counts.
-func (r reader) findJoins(ctx context.Context, asked []member) (map[member]uint32, error) {
-	joins := make(map[member]uint32, len(asked))
-	err := chunked(asked, func(asked []member) error {
-		query := r.dialect.lookup("groupId,userId,updated", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
-		return r.query(ctx, "members", query, memberArgs(asked), func(scan scanner) error {
-			var m member
+func (r reader) findJoins(ctx context.Context, asked []talk.Member) (map[talk.Member]uint32, error) {
+	joins := make(map[talk.Member]uint32, len(asked))
+	err := sqldb.Chunked(asked, func(asked []talk.Member) error {
+		query := r.Lookup("groupId,userId,updated", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
+		return r.Query(ctx, "members", query, talk.MemberArgs(asked), func(scan sqldb.Scanner) error {
+			var m talk.Member
 			var at uint32
-			err := scan(&m.group, &m.user, &at)
+			err := scan(&m.Group, &m.User, &at)
 			if before, twice := joins[m]; !twice || at < before {
 				joins[m] = at
 			}
@@ -199,37 +201,32 @@ func (r reader) findJoins(ctx context.Context, asked []member) (map[member]uint3
 
 // SetMute implements chat.Mutes.
 func (s *Store) SetMute(ctx context.Context, group, user, value uint32) error {
-	now := s.unix()
-	err := s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
+	now := s.Unix()
+	err := s.changeFollowed(ctx, now, func(tx sqldb.Tx, c *chat.Commit) error {
 		t, rows, err := s.lockGroup(ctx, tx, group, now)
 		if err != nil {
 			return err
 		}
-		if !rows[user].in {
+		if !rows[user].In {
 			return chat.Errorf(chat.NotAllowed, "user %d is no member of group %d", user, group)
 		}
-		talk := chat.GroupTalk(group)
-		if err := s.bump(ctx, tx, talk, t); err != nil {
+		of := chat.GroupTalk(group)
+		if err := s.Talking(tx).Bump(ctx, of, t); err != nil {
 			return err
 		}
-		moved := t.change(talk, nil, nil)
+		moved := t.Change(of, nil, nil)
 		moved.Mutes = []chat.Mute{{User: user, Value: value}}
 		c.Changes = append(c.Changes, moved)
-		return saveMutes(ctx, tx, s.dialect, []any{group, user, value})
+		return talk.SaveMutes(ctx, tx.Session, []any{group, user, value})
 	})
-	return s.wrote(err, aboutGroup(group))
-}
-
-// saveMutes stores mute values: rows of group, user, value.
-func saveMutes(ctx context.Context, q querier, d dialect, rows []any) error {
-	return insert(ctx, q, d, "IMProxyMute", "groupId,userId,value", rows, d.upsert([]string{"groupId", "userId"}, []string{"value"}))
+	return s.wrote(err, replica.AboutGroup(group))
 }
 
 // Mutes implements chat.Mutes.
 func (s *Store) Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
 	return readSurely(ctx, s, func(ctx context.Context, r reader) (map[uint32]uint32, error) {
 		return r.mutes(ctx, group, users)
-	}, aboutGroup(group))
+	}, replica.AboutGroup(group))
 }
 
 func (r reader) mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
@@ -237,9 +234,9 @@ func (r reader) mutes(ctx context.Context, group uint32, users []uint32) (map[ui
 		return nil, err
 	}
 	values := make(map[uint32]uint32)
-	err := chunked(users, func(users []uint32) error {
-		return r.query(ctx, "mutes", "SELECT userId,value FROM IMProxyMute WHERE groupId=? AND userId IN ("+marks(len(users))+")",
-			append([]any{group}, args(users)...), func(scan scanner) error {
+	err := sqldb.Chunked(users, func(users []uint32) error {
+		return r.Query(ctx, "mutes", "SELECT userId,value FROM IMProxyMute WHERE groupId=? AND userId IN ("+sqldb.Params(len(users))+")",
+			append([]any{group}, sqldb.Args(users)...), func(scan sqldb.Scanner) error {
 				var user, value uint32
 				err := scan(&user, &value)
 				values[user] = value

@@ -11,6 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
 
 // schemaOf is what a database is made of: "table name", "index name on table", …
@@ -43,7 +44,7 @@ func exec(t *testing.T, raw *sql.DB, query string, args ...any) {
 
 func migrate(t *testing.T, s *records.Store) []string {
 	t.Helper()
-	ran, err := s.Migrate(t.Context())
+	ran, err := tables.Migrate(t.Context(), s.DB())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // hostile ends the text that it stands in, if that is taken for one of many character sets of
@@ -23,7 +24,7 @@ import (
 const hostile = "中' OR 1=1 -- \\' \xf0\x9f\x98\x80"
 
 // opened is a store on a server, and what its log says.
-func opened(t *testing.T, at records.MySQL) (*records.Store, *logs.Log) {
+func opened(t *testing.T, at sqldb.MySQL) (*records.Store, *logs.Log) {
 	t.Helper()
 	var log logs.Log
 	opt := records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}
@@ -77,7 +78,7 @@ func keepsText(t *testing.T, s *records.Store, admin *sql.DB) {
 func TestSessionsAreWhatTheyShouldBe(t *testing.T) {
 	t.Parallel()
 	server := servers.StartMariaDB(t)
-	db := tables.On(t, server)
+	db := testdb.On(t, server)
 	for _, impose := range []string{
 		"SET GLOBAL init_connect='SET NAMES gbk'",
 		"SET GLOBAL init_connect='SET NAMES sjis, autocommit=0, completion_type=1, " +
@@ -88,8 +89,8 @@ func TestSessionsAreWhatTheyShouldBe(t *testing.T) {
 		if _, err := db.Admin.ExecContext(t.Context(), impose); err != nil {
 			t.Fatal(err)
 		}
-		b := tables.On(t, server)
-		s, _ := opened(t, tables.At(b))
+		b := testdb.On(t, server)
+		s, _ := opened(t, testdb.At(b))
 		keepsText(t, s, b.Admin)
 		p := place{TB: t, engine: engines[1], raw: b.Admin}
 		p.oldGroups(s)
@@ -103,10 +104,10 @@ func TestSessionsAreWhatTheyShouldBe(t *testing.T) {
 // proxy may.
 func TestASessionThatDoesNotHoldIsNotUsed(t *testing.T) {
 	t.Parallel()
-	at := tables.At(tables.New(t))
+	at := testdb.At(testdb.New(t))
 	at.Addr = changing(t, at.Addr, "utf8mb4 COLLATE utf8mb4_bin", "latin1  COLLATE latin1_bin ")
 	s, _ := opened(t, at)
-	err := s.Ping(t.Context())
+	err := s.DB().Ping(t.Context())
 	const says = `character_set_client "latin1"`
 	if chat.KindOf(err) != chat.Unavailable || !strings.Contains(err.Error(), says) {
 		t.Errorf("the answer is %v", err)
@@ -167,11 +168,11 @@ func TestWhatCannotBePreparedIsSpelled(t *testing.T) {
 
 func spells(t *testing.T, server *servers.DatabaseServer) {
 	t.Helper()
-	b := tables.On(t, server)
+	b := testdb.On(t, server)
 	if _, err := b.Admin.ExecContext(t.Context(), "SET GLOBAL max_prepared_stmt_count=0"); err != nil {
 		t.Fatal(err)
 	}
-	s, log := opened(t, tables.At(b))
+	s, log := opened(t, testdb.At(b))
 	keepsText(t, s, b.Admin)
 	p := place{TB: t, engine: engines[1], raw: b.Admin}
 	p.oldGroups(s)
@@ -197,8 +198,8 @@ func spells(t *testing.T, server *servers.DatabaseServer) {
 func TestFewStatementsAreKept(t *testing.T) {
 	t.Parallel()
 	server := servers.StartMariaDB(t)
-	b := tables.On(t, server)
-	at := tables.At(b)
+	b := testdb.On(t, server)
+	at := testdb.At(b)
 	at.MaxConns = 2
 	s, _ := opened(t, at)
 	p := place{TB: t, engine: engines[1], raw: b.Admin}
@@ -246,11 +247,11 @@ func TestOnlyBatchesJoinTexts(t *testing.T) {
 	t.Parallel()
 	server := servers.StartMariaDB(t, "--log-output=TABLE", "--general-log=1")
 	for _, test := range []struct {
-		join   records.Joining
+		join   sqldb.Joining
 		joined bool
-	}{{records.JoinAuto, true}, {records.JoinAlways, true}, {records.JoinNever, false}} {
-		b := tables.On(t, server)
-		at := tables.At(b)
+	}{{sqldb.JoinAuto, true}, {sqldb.JoinAlways, true}, {sqldb.JoinNever, false}} {
+		b := testdb.On(t, server)
+		at := testdb.At(b)
 		at.Join = test.join
 		s, _ := opened(t, at)
 		for id := range uint32(3) {

@@ -9,8 +9,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // TestSmallPacketsTakeWhatClientsMaySend stores what is largest through servers with the packets of
@@ -18,10 +19,10 @@ import (
 func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 	t.Parallel()
 	server := servers.StartMariaDB(t, "--max-allowed-packet=1M")
-	for how, join := range map[string]records.Joining{"joined": records.JoinAlways, "alone": records.JoinNever} {
+	for how, join := range map[string]sqldb.Joining{"joined": sqldb.JoinAlways, "alone": sqldb.JoinNever} {
 		t.Run(how, func(t *testing.T) {
-			b := tables.On(t, server)
-			m := at(b)
+			b := testdb.On(t, server)
+			m := testdb.Patient(b)
 			m.Join = join
 			follows := new(counting)
 			store, err := records.OpenMySQL(m, nil, records.Options{Log: discard, Follower: follows})

@@ -5,14 +5,14 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // TestAReadMayTakeAsLongAsIsConfigured keeps a table locked for longer than reads may take that nobody configured.
 func TestAReadMayTakeAsLongAsIsConfigured(t *testing.T) {
 	t.Parallel()
-	b := tables.New(t)
-	at := tables.At(b)
+	b := testdb.New(t)
+	at := testdb.At(b)
 	at.StatementTimeout = time.Minute
 	s, err := records.OpenMySQL(at, nil, records.Options{Log: discard})
 	closing(t, s, err)

@@ -10,7 +10,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // TestACommitThatAnotherAppliedIsStillKnown: whoever stored it, and was not told so, may still ask.
@@ -59,7 +59,7 @@ func TestAnUnknownOutcomeOfAClaimStoresNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			at := tables.At(tables.New(t))
+			at := testdb.At(testdb.New(t))
 			p := faultproxy.New(t, at.Addr)
 			at.Addr = p.Addr()
 			s, err := records.OpenMySQL(at, nil, records.Options{Log: discard})

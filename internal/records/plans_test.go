@@ -3,7 +3,6 @@ package records_test
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"regexp"
@@ -30,11 +29,7 @@ func (s *statements) count() int {
 	return s.n
 }
 
-func (s *statements) note(query string, args []driver.NamedValue) {
-	values := make([]any, len(args))
-	for i, a := range args {
-		values[i] = a.Value
-	}
+func (s *statements) note(query string, values []any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ran == nil {

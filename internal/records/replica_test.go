@@ -12,8 +12,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // patience is how long a test waits for what must come.
@@ -162,16 +163,16 @@ type replicated struct {
 func startReplicated(t *testing.T) *replicated {
 	t.Helper()
 	master := servers.StartMariaDB(t, "--server-id=1", "--log-bin")
-	db := tables.On(t, master)
+	db := testdb.On(t, master)
 	replica := servers.Replica(t, master, 2)
-	copied := tables.At(db.On(t, replica))
+	copied := testdb.At(db.On(t, replica))
 	r := &replicated{T: t, master: master, replica: replica}
-	open := func(replica *records.MySQL) *records.Store {
-		store, err := records.OpenMySQL(tables.At(db), replica, records.Options{Log: discard})
+	open := func(replica *sqldb.MySQL) *records.Store {
+		store, err := records.OpenMySQL(testdb.At(db), replica, records.Options{Log: discard})
 		return closing(t, store, err)
 	}
 	r.others, r.ours = open(nil), open(&copied)
-	records.SetMaxLag(r.ours, time.Hour)
+	r.ours.Replica().SetMaxLag(time.Hour)
 	addPeople(t, r.others, "ann", "bob", "cy")
 	if _, err := r.others.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x", Members: []uint32{1, 2}}, 1); err != nil {
 		t.Fatal(err)
@@ -185,7 +186,7 @@ func startReplicated(t *testing.T) *replicated {
 			t.Error(err)
 		}
 	})
-	r.await("the replica in use", func() bool { return r.ours.ReplicaTrouble() == "" })
+	r.await("the replica in use", func() bool { return r.ours.Replica().Trouble() == "" })
 	return r
 }
 
@@ -194,7 +195,7 @@ func (r *replicated) await(what string, so func() bool) {
 	r.Helper()
 	for deadline := time.Now().Add(patience); !so(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			r.Fatalf("waited in vain for %s; trouble: %q", what, r.ours.ReplicaTrouble())
+			r.Fatalf("waited in vain for %s; trouble: %q", what, r.ours.Replica().Trouble())
 		}
 	}
 }
@@ -278,11 +279,11 @@ func (r *replicated) testRouting() {
 	}
 	r.await("what is kept in mind", func() bool { // nothing is while the replica is thought to be away
 		r.write(kinds(r.Context())[0], r.ours)
-		return records.InMind(r.ours) > 0
+		return r.ours.Replica().Ahead() > 0
 	})
 	r.sql("START SLAVE SQL_THREAD")
 	r.inStep()
-	r.await("its being forgotten", func() bool { return records.InMind(r.ours) == 0 })
+	r.await("its being forgotten", func() bool { return r.ours.Replica().Ahead() == 0 })
 }
 
 // testCatchingUp reads what was written again and again until the replica has it, and a little longer.
@@ -300,7 +301,7 @@ func (r *replicated) testCatchingUp() {
 		defer close(caughtUp)
 		r.replica.CatchUp(r, r.master)
 	}()
-	for done := false; !done || records.InMind(r.ours) > 0; {
+	for done := false; !done || r.ours.Replica().Ahead() > 0; {
 		select {
 		case <-caughtUp:
 			done = true
@@ -315,9 +316,9 @@ func (r *replicated) testCatchingUp() {
 }
 
 func (r *replicated) testFarBehind() {
-	records.SetMaxLag(r.ours, 1500*time.Millisecond)
-	r.await("its not being used", func() bool { return r.ours.ReplicaTrouble() != "" })
-	if lag, known := r.ours.ReplicaLag(); !known || lag < time.Second {
+	r.ours.Replica().SetMaxLag(1500 * time.Millisecond)
+	r.await("its not being used", func() bool { return r.ours.Replica().Trouble() != "" })
+	if lag, known := r.ours.Replica().Lag(); !known || lag < time.Second {
 		r.Errorf("it is %v behind (%t)", lag, known)
 	}
 	r.sql("STOP SLAVE SQL_THREAD")
@@ -328,8 +329,8 @@ func (r *replicated) testFarBehind() {
 		}
 	}
 	r.sql("START SLAVE SQL_THREAD")
-	records.SetMaxLag(r.ours, time.Hour)
-	r.await("its use", func() bool { return r.ours.ReplicaTrouble() == "" })
+	r.ours.Replica().SetMaxLag(time.Hour)
+	r.await("its use", func() bool { return r.ours.Replica().Trouble() == "" })
 }
 
 // testAway reads all the time while the replica is frozen, killed and started again: no read fails.
@@ -351,8 +352,8 @@ func (r *replicated) testAway() {
 			}
 		})
 	}
-	unused := func() bool { return r.ours.ReplicaTrouble() != "" }
-	used := func() bool { return r.ours.ReplicaTrouble() == "" }
+	unused := func() bool { return r.ours.Replica().Trouble() != "" }
+	used := func() bool { return r.ours.Replica().Trouble() == "" }
 	goesOn := func() {
 		r.Helper()
 		at := reads.Load()

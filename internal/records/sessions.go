@@ -2,9 +2,11 @@ package records
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/replica"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
 // Recent implements chat.Sessions. Databases of the original server may have several rows for one session; the one with
@@ -12,14 +14,14 @@ import (
 func (s *Store) Recent(ctx context.Context, user, since uint32, max int) ([]chat.Session, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Session, error) {
 		return r.recent(ctx, user, since, max)
-	}, aboutUser(user))
+	}, replica.AboutUser(user))
 }
 
 func (r reader) recent(ctx context.Context, user, since uint32, max int) (sessions []chat.Session, err error) {
-	err = r.query(ctx, "sessions", `SELECT s.peerId,s.type,s.updated FROM IMRecentSession s
+	err = r.Query(ctx, "sessions", `SELECT s.peerId,s.type,s.updated FROM IMRecentSession s
  WHERE s.userId=? AND COALESCE(s.status,0)=0 AND s.updated>? AND s.type IN (1,2) AND NOT EXISTS (SELECT 1 FROM IMRecentSession d
   WHERE d.userId=s.userId AND d.peerId=s.peerId AND d.type=s.type AND COALESCE(d.status,0)=0 AND d.id>s.id)
- ORDER BY s.updated DESC, s.id DESC LIMIT ?`, []any{user, since, max}, func(scan scanner) error {
+ ORDER BY s.updated DESC, s.id DESC LIMIT ?`, []any{user, since, max}, func(scan sqldb.Scanner) error {
 		var peer uint32
 		var kind chat.TalkKind
 		var se chat.Session
@@ -33,12 +35,12 @@ func (r reader) recent(ctx context.Context, user, since uint32, max int) (sessio
 
 // Remove implements chat.Sessions.
 func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uint32) error {
-	err := s.changeFollowed(ctx, now, func(tx *sql.Tx, c *chat.Commit) error {
-		t, err := s.talking(tx).lock(ctx, talk)
+	err := s.changeFollowed(ctx, now, func(tx sqldb.Tx, c *chat.Commit) error {
+		t, err := s.Talking(tx).Lock(ctx, talk)
 		if err != nil {
 			return err
 		}
-		n, err := exec(ctx, tx, "UPDATE IMRecentSession SET status=1, updated=? WHERE userId=? AND peerId=? AND type=? AND COALESCE(status,0)=0",
+		n, err := sqldb.Exec(ctx, tx, "UPDATE IMRecentSession SET status=1, updated=? WHERE userId=? AND peerId=? AND type=? AND COALESCE(status,0)=0",
 			now, user, talk.Peer(user), uint32(talk.Kind))
 		switch {
 		case err != nil:
@@ -50,27 +52,24 @@ func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uin
 		c.Changes = append(c.Changes, moved)
 		return err
 	})
-	return s.wrote(err, aboutUser(user), aboutTalk(talk))
+	return s.wrote(err, replica.AboutUser(user), replica.AboutTalk(talk))
 }
 
-// clearUnread notes that user has seen all of a talk whose row is locked; nil when the records count nothing of it.
-func (s *Store) clearUnread(ctx context.Context, tx *sql.Tx, user uint32, talk chat.Talk, t *talkRow) (chat.Change, error) {
+// clearUnread notes that user has seen all of a talk whose row is locked; nil when the records count
+// nothing of it.
+func (s *Store) clearUnread(
+	ctx context.Context, tx sqldb.Tx, user uint32, of chat.Talk, t *talk.Row,
+) (chat.Change, error) {
 	switch {
-	case !t.counts():
-		return new(talkRow).change(talk, []uint32{user}, nil), nil
-	case talk.Kind == chat.Group:
-		return s.readGroup(ctx, tx, talk.A, []uint32{user}, t)
-	case user == talk.A:
-		t.readA = t.sentB
+	case !t.Counted():
+		return new(talk.Row).Change(of, []uint32{user}, nil), nil
+	case of.Kind == chat.Group:
+		return s.readGroup(ctx, tx, of.A, []uint32{user}, t)
+	case user == of.A:
+		t.ReadA = t.SentB
 	default:
-		t.readB = t.sentA
+		t.ReadB = t.SentA
 	}
-	err := s.bump(ctx, tx, talk, t)
-	return t.change(talk, []uint32{user}, nil), err
-}
-
-// bump saves a talk's counts as their next revision.
-func (s *Store) bump(ctx context.Context, tx *sql.Tx, talk chat.Talk, t *talkRow) error {
-	t.rev, t.dirty = t.rev+1, true
-	return s.talking(tx).save(ctx, []chat.Talk{talk}, map[chat.Talk]*talkRow{talk: t})
+	err := s.Talking(tx).Bump(ctx, of, t)
+	return t.Change(of, []uint32{user}, nil), err
 }

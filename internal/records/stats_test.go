@@ -11,7 +11,7 @@ import (
 func TestReachable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dbproxy.db")
 	store := openAt(t, path)
-	if err := store.Reachable(t.Context()); err != nil {
+	if err := store.DB().Reachable(t.Context()); err != nil {
 		t.Error(err)
 	}
 	pools := store.Pools()
@@ -21,7 +21,7 @@ func TestReachable(t *testing.T) {
 	if _, err := openRaw(t, path).ExecContext(t.Context(), "DROP TABLE IMProxyMark"); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Reachable(t.Context()); chat.KindOf(err) != chat.Unavailable {
+	if err := store.DB().Reachable(t.Context()); chat.KindOf(err) != chat.Unavailable {
 		t.Errorf("without its tables: %v", err)
 	}
 	closed, err := records.OpenSQLite(filepath.Join(t.TempDir(), "dbproxy.db"), records.Options{Log: discard})
@@ -31,7 +31,7 @@ func TestReachable(t *testing.T) {
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := closed.Reachable(t.Context()); chat.KindOf(err) != chat.Unavailable {
+	if err := closed.DB().Reachable(t.Context()); chat.KindOf(err) != chat.Unavailable {
 		t.Errorf("closed: %v", err)
 	}
 }

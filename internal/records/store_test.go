@@ -2,7 +2,6 @@ package records_test
 
 import (
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -11,8 +10,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/tail"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -33,9 +35,7 @@ type place struct {
 	engine engine
 	raw    *sql.DB // of the test's own
 	at     func(opt records.Options) (*records.Store, error)
-	feed   func() (*records.Feed, error)
-	// noting is at; note hears every statement before it runs.
-	noting func(opt records.Options, note func(string, []driver.NamedValue)) (*records.Store, error)
+	pool   func() (*sqldb.Pool, error)
 }
 
 var engines = []engine{{
@@ -44,11 +44,8 @@ var engines = []engine{{
 		path := filepath.Join(tb.TempDir(), "dbproxy.db")
 		openAt(tb, path)
 		at := func(opt records.Options) (*records.Store, error) { return records.OpenSQLite(path, opt) }
-		noting := func(opt records.Options, note func(string, []driver.NamedValue)) (*records.Store, error) {
-			return records.OpenNoting(path, opt, note), nil
-		}
-		feed := func() (*records.Feed, error) { return records.OpenFeed(path) }
-		return place{TB: tb, raw: openRaw(tb, path), at: at, noting: noting, feed: feed}
+		pool := func() (*sqldb.Pool, error) { return sqldb.OpenSQLitePool(path, tables.Options(nil)) }
+		return place{TB: tb, raw: openRaw(tb, path), at: at, pool: pool}
 	},
 	refuse: func(table, content string) string {
 		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s WHEN NEW.content='%s' "+
@@ -57,13 +54,10 @@ var engines = []engine{{
 }, {
 	name: "mysql",
 	make: func(tb testing.TB) place {
-		db := tables.New(tb)
-		at := func(opt records.Options) (*records.Store, error) { return records.OpenMySQL(tables.At(db), nil, opt) }
-		noting := func(opt records.Options, note func(string, []driver.NamedValue)) (*records.Store, error) {
-			return records.OpenNotingMySQL(tables.At(db), opt, note)
-		}
-		feed := func() (*records.Feed, error) { return records.OpenMySQLFeed(tb.Context(), tables.At(db)) }
-		return place{TB: tb, raw: db.Admin, at: at, noting: noting, feed: feed}
+		db := testdb.New(tb)
+		at := func(opt records.Options) (*records.Store, error) { return records.OpenMySQL(testdb.At(db), nil, opt) }
+		pool := func() (*sqldb.Pool, error) { return tail.Open(tb.Context(), testdb.At(db)) }
+		return place{TB: tb, raw: db.Admin, at: at, pool: pool}
 	},
 	refuse: func(table, content string) string {
 		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW IF NEW.content='%s' "+
@@ -98,7 +92,7 @@ func (p place) open(opt records.Options) *records.Store {
 // listening opens a store whose statements are noted.
 func (p place) listening(heard *statements) *records.Store {
 	p.Helper()
-	store, err := p.noting(records.Options{Log: discard}, heard.note)
+	store, err := p.at(records.Options{Log: discard, Note: heard.note})
 	return closing(p, store, err)
 }
 
@@ -134,7 +128,7 @@ func openAt(tb testing.TB, path string) *records.Store {
 	tb.Helper()
 	store, err := records.OpenSQLite(path, records.Options{Log: discard})
 	closing(tb, store, err)
-	if _, err := store.Migrate(tb.Context()); err != nil {
+	if _, err := tables.Migrate(tb.Context(), store.DB()); err != nil {
 		tb.Fatal(err)
 	}
 	return store

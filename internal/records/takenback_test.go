@@ -10,7 +10,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // TestRowsTakenBackAreMadeAgain has a batch begin a talk whose row somebody takes back before the batch has locked it, as
@@ -18,8 +18,8 @@ import (
 func TestRowsTakenBackAreMadeAgain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	db := tables.New(t)
-	at := tables.At(db)
+	db := testdb.New(t)
+	at := testdb.At(db)
 	at.StatementTimeout = time.Minute
 	s, err := records.OpenMySQL(at, nil, records.Options{})
 	closing(t, s, err)

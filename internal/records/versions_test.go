@@ -12,21 +12,22 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // TestWorksOnOwnTablesOfANewerVersion has every table of our own do its work with a column that only the next version
 // knows, before and behind ours.
 func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 	t.Parallel()
-	b := tables.New(t)
+	b := testdb.New(t)
 	own := tablesOf(t, b.Admin, "IMProxy%")
 	for _, table := range own {
 		exec(t, b.Admin, "ALTER TABLE "+table+" ADD COLUMN newer int NOT NULL DEFAULT 7 FIRST, ADD COLUMN newest varchar(9) NOT NULL DEFAULT 'x'")
 	}
 	s := openMySQL(t, b)
-	if stmts, err := s.Missing(t.Context()); err != nil || len(stmts) > 0 {
+	if stmts, err := tables.Missing(t.Context(), s.DB()); err != nil || len(stmts) > 0 {
 		t.Errorf("%q, %v", stmts, err)
 	}
 	do := func(what string, err error) {
@@ -130,13 +131,13 @@ func tablesOf(t *testing.T, db *sql.DB, like string) (names []string) {
 // openMySQL opens a store; it is closed when the test ends.
 func openMySQL(t *testing.T, b *servers.Database) *records.Store {
 	t.Helper()
-	s, err := records.OpenMySQL(at(b), nil, records.Options{Log: discard})
+	s, err := records.OpenMySQL(testdb.Patient(b), nil, records.Options{Log: discard})
 	return closing(t, s, err)
 }
 
 func TestEveryColumnOfOurOwnTablesHasADefault(t *testing.T) {
 	t.Parallel()
-	b := tables.New(t)
+	b := testdb.New(t)
 	rows, err := b.Admin.QueryContext(t.Context(), "SELECT CONCAT(TABLE_NAME,'.',COLUMN_NAME) FROM information_schema.COLUMNS "+
 		"WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME LIKE 'IMProxy%' AND COLUMN_DEFAULT IS NULL AND IS_NULLABLE='NO' AND EXTRA=''")
 	if err != nil {
@@ -162,7 +163,7 @@ func TestMigratingMySQLTwiceAtOnce(t *testing.T) {
 	var both sync.WaitGroup
 	for _, s := range []*records.Store{one, two} {
 		both.Go(func() {
-			if ran, err := s.Migrate(t.Context()); err != nil {
+			if ran, err := tables.Migrate(t.Context(), s.DB()); err != nil {
 				t.Errorf("%d ran: %v", len(ran), err)
 			}
 		})
@@ -171,21 +172,21 @@ func TestMigratingMySQLTwiceAtOnce(t *testing.T) {
 	whole := tablesOf(t, b.Admin, "IM%")
 	exec(t, b.Admin, "ALTER TABLE IMUser DROP COLUMN sign_info, DROP KEY idx_phone")
 	exec(t, b.Admin, "DROP TABLE IMProxyMark")
-	stmts, err := one.Missing(t.Context()) // both know what is missing before one of them adds it
+	stmts, err := tables.Missing(t.Context(), one.DB()) // both know what is missing before one of them adds it
 	if err != nil || len(stmts) != 3 {
 		t.Fatalf("%q, %v", stmts, err)
 	}
 	for _, s := range []*records.Store{one, two} {
 		both.Go(func() {
 			var begun []string
-			ran, err := s.Run(t.Context(), stmts, func(stmt string) { begun = append(begun, stmt) })
+			ran, err := s.DB().Define(t.Context(), stmts, func(stmt string) { begun = append(begun, stmt) })
 			if err != nil || !slices.Equal(ran, stmts) || !slices.Equal(begun, stmts) {
 				t.Errorf("began %q, ran %q: %v", begun, ran, err)
 			}
 		})
 	}
 	both.Wait()
-	if stmts, err := one.Missing(t.Context()); err != nil || len(stmts) > 0 {
+	if stmts, err := tables.Missing(t.Context(), one.DB()); err != nil || len(stmts) > 0 {
 		t.Errorf("%q, %v", stmts, err)
 	}
 	if now := tablesOf(t, b.Admin, "IM%"); !slices.Equal(now, whole) {
@@ -197,7 +198,7 @@ func TestMigratingMySQLTwiceAtOnce(t *testing.T) {
 // everybody else behind them.
 func TestMigratingWaitsForATableWithoutHoldingOthersUp(t *testing.T) {
 	t.Parallel()
-	b := tables.New(t)
+	b := testdb.New(t)
 	exec(t, b.Admin, "ALTER TABLE IMUser DROP COLUMN sign_info")
 	s := openMySQL(t, b)
 	reader, err := b.Admin.BeginTx(t.Context(), nil)
@@ -209,7 +210,7 @@ func TestMigratingWaitsForATableWithoutHoldingOthersUp(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.Migrate(t.Context())
+		_, err := tables.Migrate(t.Context(), s.DB())
 		done <- err
 	}()
 	waiting := func() bool {
@@ -236,16 +237,16 @@ func TestMigratingWaitsForATableWithoutHoldingOthersUp(t *testing.T) {
 
 func TestTheIndexOnUsersIsOffered(t *testing.T) {
 	t.Parallel()
-	b := tables.New(t)
+	b := testdb.New(t)
 	s := openMySQL(t, b)
-	stmt, err := s.UserIndex(t.Context())
+	stmt, err := tables.UserIndex(t.Context(), s.DB())
 	if err != nil || !strings.HasPrefix(stmt, "ALTER TABLE IMUser ADD KEY") {
 		t.Fatalf("%q, %v", stmt, err)
 	}
-	if _, err := s.Run(t.Context(), []string{stmt}, nil); err != nil {
+	if _, err := s.DB().Define(t.Context(), []string{stmt}, nil); err != nil {
 		t.Error(err)
 	}
-	if stmt, err := s.UserIndex(t.Context()); stmt != "" || err != nil {
+	if stmt, err := tables.UserIndex(t.Context(), s.DB()); stmt != "" || err != nil {
 		t.Errorf("%q, %v", stmt, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // watched is a store whose master a test breaks.
@@ -82,17 +82,17 @@ func (w *watched) breaks(begins, mend string, fault func(), ends string, repair 
 	if e.Level != "WARN" || e.Addr != w.at || !strings.Contains(e.Err, mend) {
 		w.Errorf("it says %+v", e)
 	}
-	if err := w.Reachable(w.Context()); chat.KindOf(err) == chat.Unavailable && !strings.Contains(err.Error(), "MySQL ") {
+	if err := w.DB().Reachable(w.Context()); chat.KindOf(err) == chat.Unavailable && !strings.Contains(err.Error(), "MySQL ") {
 		w.Errorf("meanwhile: %v", err)
 	}
-	if said := w.MasterTrouble(); !strings.Contains(said, w.at) {
+	if said := w.DB().MasterTrouble(); !strings.Contains(said, w.at) {
 		w.Errorf("the trouble is %q", said)
 	}
 	repair()
 	// The log says so within two seconds; the test fails at five times that.
-	for deadline := time.Now().Add(10 * time.Second); w.MasterTrouble() != ""; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); w.DB().MasterTrouble() != ""; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.Fatalf("%s is not over: %s", begins, w.MasterTrouble())
+			w.Fatalf("%s is not over: %s", begins, w.DB().MasterTrouble())
 		}
 	}
 	list := w.entries()
@@ -110,8 +110,8 @@ func (w *watched) breaks(begins, mend string, fault func(), ends string, repair 
 func TestWatchMaster(t *testing.T) {
 	t.Parallel()
 	server := servers.StartMariaDB(t)
-	db := tables.On(t, server)
-	at := tables.At(db)
+	db := testdb.On(t, server)
+	at := testdb.At(db)
 	at.MaxIdle, at.ReadTimeout = 1, time.Second
 	w := &watched{T: t, at: at.Addr}
 	var err error
@@ -119,7 +119,7 @@ func TestWatchMaster(t *testing.T) {
 	closing(t, w.Store, err)
 	var watching sync.WaitGroup
 	ctx, end := context.WithCancel(t.Context())
-	watching.Go(func() { _ = w.WatchMaster(ctx) })
+	watching.Go(func() { _ = w.DB().WatchMaster(ctx) })
 	defer watching.Wait()
 	defer end()
 	admin := func(query string) func() {
@@ -130,7 +130,7 @@ func TestWatchMaster(t *testing.T) {
 		}
 	}
 	w.busy()
-	if said := w.MasterTrouble(); said != "" || len(w.entries()) > 0 {
+	if said := w.DB().MasterTrouble(); said != "" || len(w.entries()) > 0 {
 		t.Errorf("in good times: %q, %+v", said, w.entries())
 	}
 

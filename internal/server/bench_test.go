@@ -12,7 +12,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/server"
 )
 
-// BenchmarkEcho measures round trips of 200-byte frames over 4 connections with 64 in flight on each, client included.
+// BenchmarkEcho measures round trips of 200-byte frames over 4 connections with 64 in flight on
+// each, client included.
 func BenchmarkEcho(b *testing.B) {
 	const conns, window, size = 4, 64, 200
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,42 +9,36 @@ import (
 	"time"
 )
 
-// What a request counts for beside its frame, with all that serves it, and then beside its answer,
-// in bytes.
+// What a request counts for, in bytes: beside its frame, for all that serves it, and later beside
+// its answer.
 const (
 	requestOverhead = 8 << 10
 	answerOverhead  = 1 << 10
 )
 
-// quickly is how soon a frame must be complete, at its peer's pace, to go before those that come
-// slowly.
+// quickly is how soon a frame must be complete, at its peer's pace, to count as one that comes
+// quickly.
 const quickly = 500 * time.Millisecond
 
-// budget shares the memory for requests and answers out among the connections. Half of it is theirs
-// in equal parts, the floors: what a connection holds up to its floor it never waits for. The other
-// half is for whoever needs more. There a connection may have its share, and a quarter of what is
-// free, at the most, for frames an eighth. So the fuller it gets, the less may one have, and those
-// who need little find something.
-//
-// One frame at a time, the first of those that wait, may go beyond that, until it is given back;
-// so may one more that comes quickly, and one answer. So a frame longer than the whole budget gets
-// through, too; frames that each have a part and want more do not wait for each other for ever; and
-// neither an answer nor a frame that comes quickly waits for one that comes slowly.
+// budget shares the memory for requests and answers out among the connections: the package comment
+// says how. All amounts are bytes.
 type budget struct {
+	// Never changed after newBudget.
 	max    int64
 	floor  int64 // of each connection
 	shared int64 // what is left for all
-	share  int64 // the most for one connection
+	share  int64 // the most that one connection may have
 
+	// mu guards what follows, and all that is said to be guarded by it elsewhere.
 	mu      sync.Mutex
 	used    int64                 // by all claims
-	unsent  int64                 // by those that are answers
+	unsent  int64                 // by the claims of answers
 	over    int64                 // used of the shared half
-	beyond  [kinds]*claim         // those that may have more than fits; nil: there is none
-	waiting map[*account]struct{} // those who want more
-	large   map[*account]struct{} // those who hold more than their floor
-	granted time.Time             // when somebody who waited was last given something
-	addrs   map[string]*address   // those who have connections or hold something
+	beyond  [kinds]*claim         // of each kind the claim that may have more than fits, or nil
+	waiting map[*account]struct{} // the accounts with a claim that waits for more
+	large   map[*account]struct{} // the accounts that hold more than their floor
+	granted time.Time             // when a claim that waited was last given something
+	addrs   map[string]*address   // the addresses that have connections or hold memory
 }
 
 func newBudget(cfg *Config) *budget {
@@ -60,45 +54,49 @@ func newBudget(cfg *Config) *budget {
 	}
 }
 
-// ErrGone is why nothing is reserved for a connection that was closed.
+// ErrGone is the error of Peer.Reserve when the connection is closed.
 var ErrGone = errors.New("the connection is closed, nobody would have the answer")
 
-// account is one connection's part of the budget. From held on its fields are guarded by budget.mu.
+// account is one connection's part of the budget. All amounts are bytes.
 type account struct {
+	// Set before the connection is served, and never changed.
 	budget *budget
 	conn   *conn
 	addr   *address
-	turn   chan struct{} // has what the first of its requests that want more put in; the others wait to; capacity 1
-	gone   chan struct{} // closed when nobody will have its answers
-	asleep atomic.Int64  // what claims hold that want more
 
+	turn   chan struct{} // capacity 1; holds a token while one of its requests waits for memory
+	gone   chan struct{} // closed when nobody will have its answers
+	asleep atomic.Int64  // held by its claims that wait for more
+
+	// Guarded by budget.mu.
 	held     int64     // by all its claims
-	unsent   int64     // by those that are answers
-	growing  *waiter   // the frame that is being read wants more
-	reserves *waiter   // the first of its requests that want more does
+	unsent   int64     // by the claims of its answers
+	growing  *waiter   // for the frame that is being read; nil: that does not wait
+	reserves *waiter   // for the request that has the turn; nil: there is none
 	granted  time.Time // when it was last given something that it waited for
 	large    time.Time // since when it holds more than its floor; zero: it does not
-	ended    bool      // others need what it holds; it is being closed
+	ended    bool      // it is being closed, because others need what it holds
 	progress progress
 }
 
-// claim is the memory of one frame: while it arrives, then of its request, then of the answer. n
-// and wants are guarded by budget.mu.
+// claim is the memory of one frame: first of the frame as it arrives, then of its request, then of
+// the answer.
 type claim struct {
 	account *account
-	n       int64
-	wants   *waiter // nil: it has what it wants
+	n       int64   // bytes; guarded by budget.mu
+	wants   *waiter // nil: it does not wait for more; guarded by budget.mu
 }
 
-// waiter is a claim that wants more than it may have now.
+// waiter is a claim's wait for more than it may have now. Its fields do not change once others can
+// see it.
 type waiter struct {
 	claim  *claim
 	kind   kind
-	n      int64         // more bytes
-	needs  time.Duration // how long the peer needs at its pace until the frame is complete
-	asleep bool          // what the claim has is among account.asleep
+	n      int64         // bytes that it wants in addition
+	needs  time.Duration // until the frame is complete, at the peer's pace
+	asleep bool          // what the claim has already is counted in account.asleep
 	since  time.Time
-	ready  chan struct{} // closed, with mu held, when it was given them
+	ready  chan struct{} // closed, with budget.mu held, when it was given them
 }
 
 // kind is what a claim wants more for.
@@ -111,15 +109,15 @@ const (
 	kinds                     // how many there are
 )
 
-// account is whose claim it is.
+// account is the account of the claim.
 func (w *waiter) account() *account { return w.claim.account }
 
-// reserve waits until the claim of a request may have n bytes more, and takes them. Requests of a
-// connection have their turn in the order they asked. Its owner alone calls it. The error is the
-// context's, or ErrGone.
+// reserve waits until the claim of a request may have n bytes more, and takes them. The requests of
+// a connection take turns, in the order in which they asked. Only the claim's own request calls it.
+// The error is the context's, or ErrGone.
 func (c *claim) reserve(ctx context.Context, n int64) error {
 	a := c.account
-	has := c.n // nobody else changes it
+	has := c.n // only this request changes it
 	a.asleep.Add(has)
 	defer a.asleep.Add(-has)
 	select {
@@ -138,7 +136,8 @@ func (c *claim) reserve(ctx context.Context, n int64) error {
 	return c.wait(ctx, &waiter{claim: c, kind: forAnswer, n: n, asleep: true}, &a.reserves)
 }
 
-// grow does the same for the frame that is being read, whose peer needs that long to complete it.
+// grow waits until the frame that is being read may have n bytes more, and takes them. needs is how
+// long the peer still needs for the frame, at its pace. Only the connection's reader calls it.
 func (c *claim) grow(ctx context.Context, n int64, needs time.Duration) error {
 	w := &waiter{claim: c, kind: forFrame, n: n, needs: needs}
 	if needs <= quickly {
@@ -147,8 +146,8 @@ func (c *claim) grow(ctx context.Context, n int64, needs time.Duration) error {
 	return c.wait(ctx, w, &c.account.growing)
 }
 
-// wait waits at a place of its account until w has what it wants.
-func (c *claim) wait(ctx context.Context, w *waiter, place **waiter) error {
+// wait waits until w has what it wants. head is the field of the account where others see w.
+func (c *claim) wait(ctx context.Context, w *waiter, head **waiter) error {
 	a, b := c.account, c.account.budget
 	b.mu.Lock()
 	if b.may(w) {
@@ -163,7 +162,7 @@ func (c *claim) wait(ctx context.Context, w *waiter, place **waiter) error {
 		a.asleep.Add(has)
 		defer a.asleep.Add(-has)
 	}
-	*place, c.wants = w, w
+	*head, c.wants = w, w
 	b.waiting[a] = struct{}{}
 	b.mu.Unlock()
 
@@ -179,13 +178,13 @@ func (c *claim) wait(ctx context.Context, w *waiter, place **waiter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c.wants != w {
-		return nil // it was given, and goes with the claim
+		return nil // it was given in this moment; the claim has it now
 	}
-	a.leave(w) // whom it kept waiting, watch finds
+	a.leave(w) // whoever comes next now is found by watch
 	return err
 }
 
-// answer makes the claim that of its request's answer, of n bytes. It never waits.
+// answer makes the claim one of the request's answer, which has n bytes. It never waits.
 func (c *claim) answer(n int64) {
 	a, b := c.account, c.account.budget
 	b.mu.Lock()
@@ -197,15 +196,15 @@ func (c *claim) answer(n int64) {
 	b.freed(a, over)
 }
 
-// giveBack gives back n bytes of what a claim has.
-func (c *claim) giveBack(n int64) {
+// releasePart releases n bytes of what the claim has.
+func (c *claim) releasePart(n int64) {
 	b := c.account.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.freed(c.account, b.set(c, c.n-n))
 }
 
-// release gives back what a claim has that is no answer.
+// release releases all that the claim has. The claim must not be one of an answer.
 func (c *claim) release() {
 	b := c.account.budget
 	b.mu.Lock()
@@ -213,7 +212,7 @@ func (c *claim) release() {
 	b.freed(c.account, b.set(c, 0))
 }
 
-// sent gives back answers.
+// sent releases the claims of answers that were written, or will not be.
 func (a *account) sent(batch []outgoing) {
 	b := a.budget
 	now := time.Now().UnixNano()
@@ -232,9 +231,10 @@ func (a *account) sent(batch []outgoing) {
 	b.freed(a, over)
 }
 
-// The rest is called with mu held.
+// All that follows is called with mu held.
 
-// set makes a claim one of n bytes. It returns how many bytes more are used of the shared half.
+// set makes a claim one of n bytes. It returns by how many bytes the use of the shared half has
+// grown; below 0, somebody else may now have more.
 func (b *budget) set(c *claim, n int64) (over int64) {
 	over = -b.over
 	b.add(c.account, n-c.n)
@@ -243,21 +243,22 @@ func (b *budget) set(c *claim, n int64) (over int64) {
 	for k := range b.beyond {
 		if n == 0 && b.beyond[k] == c {
 			b.beyond[k] = nil
-			over = min(over, -1) // others may go beyond now
+			over = min(over, -1) // another claim may now have more than fits
 		}
 	}
 	return over
 }
 
-// freed has those go on who wait for what a gave back. Of its floor nobody else can have anything:
-// when thousands of small requests end at once, nobody is looked for in vain.
+// freed is called when a has released something; over is what set returned. It gives to those who
+// wait, if there can be anything for them: what lies below a floor nobody else can have. So when
+// thousands of small requests end at once, they are not all searched for nothing.
 func (b *budget) freed(a *account, over int64) {
 	if _, waits := b.waiting[a]; over < 0 || waits {
 		b.dispatch()
 	}
 }
 
-// add changes what an account holds.
+// add makes an account hold n bytes more; n may be below 0.
 func (b *budget) add(a *account, n int64) {
 	before := b.above(a.held)
 	a.held += n
@@ -277,30 +278,31 @@ func (b *budget) add(a *account, n int64) {
 	}
 }
 
-// above is how much of the shared half an account takes that holds that much.
+// above is how many bytes of the shared half an account uses that holds so many.
 func (b *budget) above(held int64) int64 { return max(0, held-b.floor) }
 
-// fits is whether w may have more within what its connection may have.
+// fits is whether w can have what it wants within its connection's limits.
 func (b *budget) fits(w *waiter) bool {
 	free := (b.shared - b.over) / 4
 	if w.kind != forAnswer {
-		free /= 2 // or else frames would leave nothing for what must come before they can go
+		free /= 2 // or frames would take the memory that answers need before frames can be released
 	}
 	return w.account().held+w.n <= max(b.floor, min(b.share, free))
 }
 
-// may is whether w may have more now.
+// may is whether w may have what it wants now.
 func (b *budget) may(w *waiter) bool {
 	return b.fits(w) || b.goesBeyond(w.claim) || b.beyond[w.kind] == nil && b.within(w)
 }
 
-// goesBeyond is whether the claim is one of those that may have more than fits.
+// goesBeyond is whether the claim is one of the three that may have more than fits.
 func (b *budget) goesBeyond(c *claim) bool { return slices.Contains(b.beyond[:], c) }
 
-// within is whether w waits for others, and not for its own connection.
+// within is whether w waits for other connections to release memory, and not for its own.
 func (b *budget) within(w *waiter) bool { return w.others() <= max(b.floor, b.share) }
 
-// others is what its connection holds beside w's claim, and beside those that want more, too.
+// others is what the connection of w holds without w's claim, and without its other claims that
+// wait.
 func (w *waiter) others() int64 {
 	a := w.account()
 	if w.asleep {
@@ -309,7 +311,7 @@ func (w *waiter) others() int64 {
 	return a.held - a.asleep.Load() - w.claim.n
 }
 
-// take gives w what it wants.
+// take gives w what it wants. It does not tell w.
 func (b *budget) take(w *waiter) {
 	if !b.fits(w) && !b.goesBeyond(w.claim) {
 		b.beyond[w.kind] = w.claim

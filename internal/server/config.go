@@ -5,41 +5,46 @@ import "time"
 // Config has the server's limits and clocks. Every one must be positive, but for the rates, which
 // may be 0: start from DefaultConfig.
 type Config struct {
-	// MaxFrame is the longest frame accepted, in bytes, header included. A longer one ends its connection.
+	// MaxFrame is the longest frame accepted, in bytes, header included. A longer one ends its
+	// connection.
 	MaxFrame uint32
-	// MaxPending is how many bytes of requests and their answers the process holds before it stops
-	// reading. Half of it is there for all connections in equal parts, the other half for whoever
-	// needs more. It may be exceeded by two frames, of which one comes quickly, and by one answer.
+	// MaxPending is how many bytes of pending requests and their answers the process holds before
+	// it stops reading. Half of it belongs to the connections in equal parts, the other half goes
+	// to whoever needs more. It may be exceeded by two frames, of which one comes quickly, and by
+	// one answer.
 	MaxPending int64
 	// ConnShare is the most of MaxPending, in percent, that one connection may hold. While it holds
 	// as much it is not read on. A single frame or answer may be longer.
 	ConnShare int
-	// MaxConns is how many connections are served at once. One more is served if another has been
-	// quiet for QuietTimeout, which is closed then; else it is closed as soon as it is accepted.
+	// MaxConns is how many connections are served at once. When all are taken, a new one gets the
+	// slot of one that has been quiet for QuietTimeout, which is closed; if there is none, the new
+	// one is closed as soon as it is accepted.
 	MaxConns int
-	// MaxInFlight is how many requests of one connection may be under way at once, from Start until the answer is
-	// written. While there are as many, the connection is not read.
+	// MaxInFlight is how many requests of one connection may be pending at once, each from Start
+	// until its answer is written. While there are as many, the connection is not read.
 	MaxInFlight int
 
 	// RequestTimeout is the time a handler has for one request.
 	RequestTimeout time.Duration
-	// HeartbeatEvery is how long the server may be silent on a connection before it sends a heartbeat.
+	// HeartbeatEvery is how long the server may be silent on a connection before it sends a
+	// heartbeat.
 	HeartbeatEvery time.Duration
-	// IdleTimeout is how long a peer may be silent, one byte being enough, before its connection is closed. While the
-	// server itself does not read, this clock stands still.
+	// IdleTimeout is how long a peer may be silent before its connection is closed; one byte is
+	// enough to begin anew. While the server itself does not read, this clock stands still.
 	IdleTimeout time.Duration
-	// QuietTimeout is how long a peer must have asked nothing, heartbeats or not, and been owed
-	// nothing, for its connection to make room for a new one when all are taken.
+	// QuietTimeout is after how long without a request, heartbeats aside, and without an answer
+	// that is owed to it, a connection may lose its slot to a new one when all are taken.
 	QuietTimeout time.Duration
 	// MinSendRate is how many bytes a second a peer must send of a frame that it has begun, and
-	// MinTakeRate how many it must take of answers that wait for it. Who is slower throughout
-	// RateWindow is closed. 0 means that there is no least rate.
+	// MinTakeRate how many it must take of answers that wait for it. A peer that is slower
+	// throughout RateWindow is closed. 0 means that any rate will do.
 	MinSendRate, MinTakeRate int64
 	RateWindow               time.Duration
-	// DrainTimeout is how long Serve goes on after its context ended, at the most. The last quarter of it is for what is
-	// in flight; nothing new is read then.
+	// DrainTimeout is how long Serve goes on after its context has ended, at the most. In the last
+	// quarter of it nothing new is read: it is for the requests that are pending.
 	DrainTimeout time.Duration
-	// DrainQuiet is how long a connection with nothing in flight must be silent while draining before it is closed.
+	// DrainQuiet is how long a connection without pending requests must be silent while draining
+	// before it is closed.
 	DrainQuiet time.Duration
 }
 

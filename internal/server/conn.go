@@ -15,52 +15,59 @@ import (
 )
 
 const (
-	// lateAnswers is how much longer than a request's deadline a connection that ends waits for answers: a handler may
-	// well answer at its deadline.
+	// lateAnswers is how much longer than a request's deadline a connection that ends waits for
+	// answers: a handler may well answer at its deadline.
 	lateAnswers = 500 * time.Millisecond
-	// lingering is how long a connection is still read, and what comes discarded, after the last answer: were it closed
-	// with bytes unread, the kernel would reset it, and the peer lose answers it has not read yet.
+	// lingering is how long a connection is still read after the last answer; what comes is
+	// discarded. If it were closed with bytes unread, the kernel would reset it, and the peer would
+	// lose the answers that it has not read yet.
 	lingering = 500 * time.Millisecond
-	// maxPlaces is how many reads of one connection are at work at once. So what thousands ask on
-	// some connections does not go before what is asked on another.
-	maxPlaces = 16
+	// maxReads is how many reads of one connection are at work at once. So the requests of
+	// thousands on some connections do not all go before those on another.
+	maxReads = 16
 )
 
 // conn is one connection.
 type conn struct {
-	srv     *Server
-	nc      net.Conn
-	peer    string
-	number  uint64 // what Peer.Conn returns
-	log     *slog.Logger
-	opened  time.Time
+	// Never changed after newConn.
+	srv    *Server
+	nc     net.Conn
+	peer   string
+	number uint64 // what Peer.Conn returns
+	log    *slog.Logger
+	opened time.Time
+
 	tally   tally
 	account account
 	outbox  outbox
-	slots   *semaphore.Weighted // one for each request in flight, from its Start until its answer is written
-	places  *semaphore.Weighted // one for each request that is past Reserve, until it is finished
-	asked   atomic.Int64        // when lastAsked is, Unix nanoseconds
-	// arriving is the memory of the frame of which more is waited for now; nil: nothing is, or nothing is admitted yet.
-	arriving  atomic.Pointer[claim]
-	frameEnds atomic.Int64 // how many bytes the peer will have sent when that frame is complete
+	slots   *semaphore.Weighted // one for each request from its Start until its answer is written
+	reads   *semaphore.Weighted // one for each request from its Reserve until it is finished
+	asked   atomic.Int64        // what lastAsked returns, in Unix nanoseconds
 
-	// reading ends, with the reason, when nothing more is to be read. mu orders that, and the start of draining, with
-	// the reader's setting of its deadline: neither must be overslept.
+	// arriving is the memory of the frame of which the reader waits for more; nil: it does not
+	// wait, or that frame has no memory yet. frameEnds is how many bytes the peer will have sent in
+	// all when that frame is complete. The reader sets both.
+	arriving  atomic.Pointer[claim]
+	frameEnds atomic.Int64
+
+	// reading ends, with the reason, when nothing more is to be read. Whoever ends it, or begins to
+	// drain, holds mu, and so does the reader while it sets its deadline: so the reader always
+	// wakes.
 	mu          sync.Mutex
 	reading     context.Context
-	stopReading context.CancelCauseFunc
-	draining    bool
+	stopReading context.CancelCauseFunc // called with mu held
+	draining    bool                    // guarded by mu
+	cut         error                   // why end was called, nil: it was not; guarded by mu
 	killed      sync.Once
-	cut         error // why end was called, if it was
 
-	// The reader's own.
+	// Only the reader uses these.
 	next     *request      // whose frame is being read
-	admitted int           // bytes that this frame may have, 0: it is not known yet
-	took     time.Duration // how long the peer was waited for since then
+	admitted int           // bytes that this frame may have; 0: its length is not known yet
+	took     time.Duration // how long the reader has waited for the peer since then
 	framed   int64         // bytes of all frames before it
 	sending  pace
 
-	taking pace // the writer's own
+	taking pace // only the writer uses it
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -73,7 +80,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		account: account{budget: s.budget, turn: make(chan struct{}, 1), gone: make(chan struct{})},
 		outbox:  outbox{wake: make(chan struct{}, 1)},
 		slots:   semaphore.NewWeighted(int64(s.cfg.MaxInFlight)),
-		places:  semaphore.NewWeighted(maxPlaces),
+		reads:   semaphore.NewWeighted(maxReads),
 		sending: pace{rate: s.cfg.MinSendRate, window: s.cfg.RateWindow},
 		taking:  pace{rate: s.cfg.MinTakeRate, window: s.cfg.RateWindow},
 	}
@@ -87,10 +94,12 @@ func newConn(s *Server, nc net.Conn) *conn {
 
 func (c *conn) newRequest() *request { return &request{conn: c, claim: claim{account: &c.account}} }
 
-// lastAsked is when the last request came or the last answer was written, or when it was opened.
+// lastAsked is when the last request came or the last answer was written, or else when the
+// connection was opened.
 func (c *conn) lastAsked() time.Time { return time.Unix(0, c.asked.Load()) }
 
-// run serves the connection to its end. Whatever ends its reading, what is in flight is still answered.
+// run serves the connection to its end. Whatever ends its reading, pending requests are still
+// answered.
 func (c *conn) run() {
 	written := make(chan struct{})
 	go func() {
@@ -107,7 +116,7 @@ func (c *conn) run() {
 	c.logEnd()
 }
 
-// stop ends reading for that reason, or for the earlier one if there was one.
+// stop ends reading for that reason, unless it has ended before.
 func (c *conn) stop(reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,7 +126,8 @@ func (c *conn) stop(reason error) {
 	}
 }
 
-// stopWhenQuiet makes the reader stop as soon as nothing is in flight and nothing comes for DrainQuiet.
+// stopWhenQuiet makes the reader stop as soon as nothing is pending and nothing comes for
+// DrainQuiet.
 func (c *conn) stopWhenQuiet() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,20 +137,21 @@ func (c *conn) stopWhenQuiet() {
 	}
 }
 
-// wakeReader ends a Read that waits, so that it looks at its clocks again. The caller holds mu.
+// wakeReader ends a Read that waits, so that the reader sets its clock anew. The caller holds mu.
 func (c *conn) wakeReader() {
-	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // an error means closed, and that wakes it as well
+	// An error means that the connection is closed, and that wakes the reader as well.
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 }
 
-// kill closes the connection at once. What is in flight goes on, but nobody will have the answers.
+// kill closes the connection at once. Pending requests go on, but nobody will have the answers.
 func (c *conn) kill(reason error) {
 	c.killed.Do(func() { close(c.account.gone) })
 	c.stop(reason)
 	_ = c.nc.Close()
 }
 
-// end closes the connection at once because of what its peer does, or does not do. That is why it ended, even if nothing
-// was read any more.
+// end closes the connection at once because of what its peer does, or does not do. That counts as
+// the reason for its end even if reading had ended before for another one.
 func (c *conn) end(reason error) {
 	c.mu.Lock()
 	c.cut = cmp.Or(c.cut, reason)
@@ -155,8 +166,8 @@ func (c *conn) reason() error {
 	return cmp.Or(c.cut, context.Cause(c.reading))
 }
 
-// inFlight reports whether a request is under way. Only the reader may ask: nobody else starts any.
-func (c *conn) inFlight() bool {
+// hasPending reports whether a request is pending. Only the reader may ask: nobody else starts any.
+func (c *conn) hasPending() bool {
 	all := int64(c.srv.cfg.MaxInFlight)
 	if !c.slots.TryAcquire(all) {
 		return true
@@ -165,14 +176,16 @@ func (c *conn) inFlight() bool {
 	return false
 }
 
-// awaitAnswers waits until nothing is in flight, for as long as handlers have, or until the drain's deadline.
+// awaitAnswers waits until nothing is pending, for as long as handlers have, or until the drain's
+// deadline.
 func (c *conn) awaitAnswers() {
 	ctx, cancel := context.WithTimeout(c.srv.life, c.srv.cfg.RequestTimeout+lateAnswers)
 	defer cancel()
-	_ = c.slots.Acquire(ctx, int64(c.srv.cfg.MaxInFlight)) // what is not done by then is dropped when it is
+	// A request that is not finished by then is dropped when it is.
+	_ = c.slots.Acquire(ctx, int64(c.srv.cfg.MaxInFlight))
 }
 
-// linger tells the peer that nothing more will come and waits a little for it to close.
+// linger tells the peer that nothing more will come, and waits a little for it to close.
 func (c *conn) linger() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		return
@@ -182,7 +195,7 @@ func (c *conn) linger() {
 	}
 }
 
-// logEnd writes the connection's one line of totals, and counts its end.
+// logEnd logs how the connection ended, with its totals, and counts its end.
 func (c *conn) logEnd() {
 	reason := c.reason()
 	why := c.srv.closeReason(reason)

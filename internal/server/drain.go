@@ -23,11 +23,12 @@ var (
 	errDeadline = errors.New("drain deadline passed")
 )
 
-// stuckGrace is how long Serve waits, after it has closed everything, for a Start that does not heed its context.
+// stuckGrace is how long Serve waits, after it has closed everything, for a Start that does not
+// heed its context.
 const stuckGrace = 100 * time.Millisecond
 
-// drain tells every peer to stop sending, lets each connection end once it is quiet, reads nothing more when three
-// quarters of the time are over, and closes what is left at its end.
+// drain tells every peer to stop sending, and closes each connection once it is quiet. When three
+// quarters of DrainTimeout are over nothing more is read; at its end all that is left is closed.
 func (s *Server) drain() error {
 	done := make(chan struct{})
 	go func() {
@@ -67,5 +68,6 @@ func (s *Server) drain() error {
 		c.kill(errDeadline)
 	})
 	within(stuckGrace)
-	return fmt.Errorf("%w after %v: %d connections were not done", errDeadline, s.cfg.DrainTimeout, left)
+	return fmt.Errorf("%w after %v: %d connections were not done", errDeadline, s.cfg.DrainTimeout,
+		left)
 }

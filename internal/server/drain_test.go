@@ -11,7 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/server"
 )
 
-// TestDrainFinishesWhatItHas also shows that a drain ends when all is quiet: its deadline is far away.
+// TestDrainFinishesWhatItHas also shows that a drain ends when all is quiet: its deadline is far
+// away.
 func TestDrainFinishesWhatItHas(t *testing.T) {
 	h := make(holder, 100)
 	s := serve(t, testConfig(), h)
@@ -90,11 +91,14 @@ func TestDrainStopsReadingInTime(t *testing.T) {
 
 func TestDrainDeadlineWithAStuckHandler(t *testing.T) {
 	for name, h := range map[string]server.Handler{
-		"in Start": handlerFunc(func(ctx context.Context, _ server.Peer, _ pdu.Frame, finish func(pdu.Frame, bool)) {
+		"in Start": handlerFunc(func(
+			ctx context.Context, _ server.Peer, _ pdu.Frame, finish func(pdu.Frame, bool),
+		) {
 			<-ctx.Done()
 			finish(pdu.Frame{}, false)
 		}),
-		"never finishes": handlerFunc(func(context.Context, server.Peer, pdu.Frame, func(pdu.Frame, bool)) {}),
+		"never finishes": handlerFunc(
+			func(context.Context, server.Peer, pdu.Frame, func(pdu.Frame, bool)) {}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig()
@@ -132,7 +136,8 @@ func TestDrainStopsThoseWhoWaitForMemory(t *testing.T) {
 	_ = receive(t, s.served) // not clean: one is never answered
 	for range 2 {
 		line := s.logged("connection closed")
-		if line.Peer == waiting.LocalAddr().String() && (line.Reason != "drained" || line.Requests != 0) {
+		if line.Peer == waiting.LocalAddr().String() &&
+			(line.Reason != "drained" || line.Requests != 0) {
 			t.Errorf("logged %+v", line)
 		}
 	}

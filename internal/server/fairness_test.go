@@ -95,7 +95,8 @@ var hogs = map[string]hog{
 	}},
 	"twenty with frames just below 16 KiB": {20, repeated(100_000, request(1, pdu.SmallFrame-1))},
 	"forty with frames of 200 KB and heartbeats between": {40, func(c *client) {
-		b := append(request(1, 200_000).Append(nil), pdu.Frame{Command: cmdHeartbeat}.Append(nil)...)
+		b := append(request(1, 200_000).Append(nil),
+			pdu.Frame{Command: cmdHeartbeat}.Append(nil)...)
 		peers.Push(c, b, 1000)
 	}},
 }
@@ -149,7 +150,9 @@ func TestAPolitePeerWaitsForNobody(t *testing.T) {
 	for name, h := range hogs {
 		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1", false) })
 	}
-	t.Run("from another address", func(t *testing.T) { besideHogs(t, hogs["sixty ask for pages"], "127.0.0.2", false) })
+	t.Run("from another address", func(t *testing.T) {
+		besideHogs(t, hogs["sixty ask for pages"], "127.0.0.2", false)
+	})
 }
 
 // besideHogs has a polite peer beside others. Honest ones are not closed for it.
@@ -179,7 +182,8 @@ func besideHogs(t *testing.T, h hog, from string, honest bool) {
 		_ = fresh.Close()
 		most = max(most, s.Stats().Pending)
 	}
-	t.Logf("a polite peer waited %v at most, %v when alone; %d MiB pending", p.worst, calm, most>>20)
+	t.Logf("a polite peer waited %v at most, %v when alone; %d MiB pending", p.worst, calm,
+		most>>20)
 	if most > cfg.MaxPending+int64(cfg.MaxFrame) {
 		t.Errorf("%d bytes pending, the limit is %d", most, cfg.MaxPending)
 	}
@@ -240,7 +244,7 @@ func TestWhatFitsItsFloorClosesNobody(t *testing.T) {
 }
 
 // TestFramesLeaveMemoryForAnswers has many connections ask for more than there is memory for, while
-// they take their answers: what waits to be read does not take what is under way needs.
+// they take their answers: what waits to be read does not take what pending requests need.
 func TestFramesLeaveMemoryForAnswers(t *testing.T) {
 	const conns, each, longest = 300, 150, 64 << 10
 	store := make(chan struct{}, 64)

@@ -32,14 +32,17 @@ const (
 // handlerFunc is a Handler made of a function.
 type handlerFunc func(ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool))
 
-func (h handlerFunc) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+func (h handlerFunc) Start(
+	ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool),
+) {
 	h(ctx, p, f, finish)
 }
 
 // echo answers every frame with itself.
-var echo = handlerFunc(func(_ context.Context, _ server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
-	finish(f, true)
-})
+var echo = handlerFunc(
+	func(_ context.Context, _ server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+		finish(f, true)
+	})
 
 // testConfig returns clocks that never run out in a test, but a short quiet at the end.
 func testConfig() server.Config {
@@ -61,7 +64,8 @@ type fixture struct {
 	served chan error // what Serve returned
 }
 
-// serve runs a server until the test ends, and then checks that it drained and gave everything back.
+// serve runs a server until the test ends, and then checks that it drained and released
+// everything.
 func serve(t *testing.T, cfg server.Config, h server.Handler) *fixture {
 	t.Helper()
 	f := start(t, cfg, h, listen(t))
@@ -87,7 +91,10 @@ func listen(t *testing.T) net.Listener {
 
 // start runs a server that the test stops itself.
 func start(t *testing.T, cfg server.Config, h server.Handler, lns ...net.Listener) *fixture {
-	f := &fixture{t: t, addr: lns[0].Addr().String(), logs: make(chan logLine, 10_000), served: make(chan error, 1)}
+	f := &fixture{
+		t: t, addr: lns[0].Addr().String(),
+		logs: make(chan logLine, 10_000), served: make(chan error, 1),
+	}
 	f.Server = server.New(cfg, h, slog.New(slog.NewJSONHandler(f, nil)))
 	var ctx context.Context
 	ctx, f.cancel = context.WithCancel(context.Background())
@@ -218,12 +225,14 @@ func (c *client) cut() {
 }
 
 func same(a, b pdu.Frame) bool {
-	return a.Service == b.Service && a.Command == b.Command && a.Seq == b.Seq && bytes.Equal(a.Body, b.Body)
+	return a.Service == b.Service && a.Command == b.Command && a.Seq == b.Seq &&
+		bytes.Equal(a.Body, b.Body)
 }
 
 // request returns a frame of n bytes in all.
 func request(seq, n int) pdu.Frame {
-	return pdu.Frame{Service: 3, Command: 0x0301, Seq: uint16(seq), Body: bytes.Repeat([]byte{byte(seq)}, n-pdu.HeaderLen)}
+	body := bytes.Repeat([]byte{byte(seq)}, n-pdu.HeaderLen)
+	return pdu.Frame{Service: 3, Command: 0x0301, Seq: uint16(seq), Body: body}
 }
 
 // requests returns n small frames, seq counting from 0.
@@ -250,7 +259,9 @@ func (h held) echo() { h.finish(h.frame, true) }
 // holder is a Handler that only passes requests on to the test.
 type holder chan held
 
-func (h holder) Start(ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+func (h holder) Start(
+	ctx context.Context, p server.Peer, f pdu.Frame, finish func(pdu.Frame, bool),
+) {
 	h <- held{ctx, p, f, finish}
 }
 

@@ -31,7 +31,8 @@ func TestFrameLengths(t *testing.T) {
 			c := s.dial()
 			good := request(1, 100)
 			c.send(good)
-			// What follows is never read by the server; it must not cost the peer the answer to the good frame.
+			// What follows is never read by the server; it must not cost the peer the answer to the
+			// good frame.
 			c.raw(append(announce(length), make([]byte, 100_000)...))
 			line := s.logged("protocol error, closing the connection")
 			if line.Level != "INFO" || line.Peer != c.LocalAddr().String() ||
@@ -79,7 +80,9 @@ func TestMaxInFlight(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxInFlight = limit
 	var now, most atomic.Int32
-	h := handlerFunc(func(_ context.Context, _ server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+	h := handlerFunc(func(
+		_ context.Context, _ server.Peer, f pdu.Frame, finish func(pdu.Frame, bool),
+	) {
 		if under := now.Add(1); under > most.Load() {
 			most.Store(under) // Start is called by one goroutine
 		}
@@ -102,7 +105,9 @@ func TestMaxInFlight(t *testing.T) {
 func TestBudgetServesAll(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxPending = 64 << 10
-	h := handlerFunc(func(_ context.Context, _ server.Peer, f pdu.Frame, finish func(pdu.Frame, bool)) {
+	h := handlerFunc(func(
+		_ context.Context, _ server.Peer, f pdu.Frame, finish func(pdu.Frame, bool),
+	) {
 		go finish(f, true)
 	})
 	s := serve(t, cfg, h)
@@ -160,12 +165,14 @@ func TestDribblerLosesItsHold(t *testing.T) {
 	c.send(request(1, 20))
 	c.wants(request(1, 20))
 	dribbler.closed()
-	if line := s.logged("connection closed"); line.Reason != "frame sent too slowly, below 16384 bytes/s for 50ms" {
+	line := s.logged("connection closed")
+	if line.Reason != "frame sent too slowly, below 16384 bytes/s for 50ms" {
 		t.Errorf("logged %+v", line)
 	}
 }
 
-// largeAnswers is a Handler that answers one request after the other, each with size bytes and after reserving them.
+// largeAnswers is a Handler that answers one request after the other, each with size bytes and
+// after reserving them.
 type largeAnswers struct {
 	queue chan held
 	size  int
@@ -276,8 +283,8 @@ func TestReserveAgainGivesBackWhatItHad(t *testing.T) {
 	c.wants(r.frame)
 }
 
-// TestReserveKeepsToTheShare has all requests of a peer reserve before any has an answer: there is memory, but not for all
-// of them at once.
+// TestReserveKeepsToTheShare has all requests of a peer reserve before any has an answer: there is
+// memory, but not for all of them at once.
 func TestReserveKeepsToTheShare(t *testing.T) {
 	const n, size = 40, 4 << 20
 	h := make(holder, n)
@@ -295,7 +302,9 @@ func TestReserveKeepsToTheShare(t *testing.T) {
 				return
 			}
 			now := s.Stats().Pending
-			for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+			seen := most.Load()
+			for now > seen && !most.CompareAndSwap(seen, now) {
+				seen = most.Load()
 			}
 			r.echo()
 		})
@@ -306,7 +315,8 @@ func TestReserveKeepsToTheShare(t *testing.T) {
 	}
 }
 
-// TestStalledLargeFramesKeepNobodyOut has peers send the beginnings of frames that would fill the budget many times.
+// TestStalledLargeFramesKeepNobodyOut has peers send the beginnings of frames that would fill the
+// budget many times.
 func TestStalledLargeFramesKeepNobodyOut(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxPending = 2 * int64(cfg.MaxFrame)

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// What follows is in which order those who wait for memory are given it. All of it is called with
-// the budget's mu held.
+// This file decides in which order those who wait for memory get it. All of it is called with the
+// budget's mu held.
 
-// dispatch gives to those who wait what can be given. It is called after each change.
+// dispatch gives to those who wait what they may have. It is called whenever there may be more.
 func (b *budget) dispatch() {
 	for len(b.waiting) > 0 {
 		w := b.next()
@@ -24,8 +24,8 @@ func (b *budget) dispatch() {
 	}
 }
 
-// next is who may have more now: one that may go beyond, or else a frame, or a request, that comes
-// before all others. Nil when there is none, or all that wait, wait for their own connections.
+// next is whose turn it is: a claim that already has more than fits, or else, of each kind, the one
+// that comes before all others. Nil: nobody may have more now.
 func (b *budget) next() *waiter {
 	for _, c := range b.beyond {
 		if c != nil && c.wants != nil && b.may(c.wants) {
@@ -36,7 +36,8 @@ func (b *budget) next() *waiter {
 	var first [kinds]*waiter
 	for a := range b.waiting {
 		for w := range a.heads() {
-			if (b.within(w) || b.fits(w)) && (first[w.kind] == nil || b.before(w, first[w.kind], now)) {
+			if (b.within(w) || b.fits(w)) &&
+				(first[w.kind] == nil || b.before(w, first[w.kind], now)) {
 				first[w.kind] = w
 			}
 		}
@@ -49,14 +50,18 @@ func (b *budget) next() *waiter {
 	return nil
 }
 
-// long is how long a connection may hold more than its floor and come before others nevertheless.
-// Peers that let go of what they get rarely do.
+// long is how long a connection may hold more than its floor before it comes after others. Peers
+// that soon release what they get rarely hold it so long.
 const long = 500 * time.Millisecond
 
-// before is whether w comes before v: first those of addresses that do not hold most; then those
-// who have not held more than their floor for long, and of the others those who have done so for
-// the shorter time; then those who would have least, give or take a factor of two; then those who
-// have least; then those who came first.
+// before is whether w comes before v. These rules decide, the first one that tells the two apart:
+//
+//   - Addresses that do not hold most of the shared half come first.
+//   - Connections that have not long held more than their floor come first; of the others, the one
+//     that has done so for the shorter time.
+//   - The one that would then hold less comes first, if it is less by about half.
+//   - The one that holds less now comes first.
+//   - The one that has waited longer comes first.
 func (b *budget) before(w, v *waiter, now time.Time) bool {
 	wa, va := w.account(), v.account()
 	if wMost, vMost := wa.addr.over > b.shared/2, va.addr.over > b.shared/2; wMost != vMost {
@@ -74,7 +79,7 @@ func (b *budget) before(w, v *waiter, now time.Time) bool {
 	return w.since.Before(v.since)
 }
 
-// largeFor is how long an account has held more than its floor.
+// largeFor is how long the account has held more than its floor.
 func (a *account) largeFor(now time.Time) time.Duration {
 	if a.large.IsZero() {
 		return 0
@@ -82,7 +87,7 @@ func (a *account) largeFor(now time.Time) time.Duration {
 	return now.Sub(a.large)
 }
 
-// heads are those of an account's that may be next.
+// heads are the account's claims that may be next: its frame's, and that of one request.
 func (a *account) heads() iter.Seq[*waiter] {
 	return func(yield func(*waiter) bool) {
 		if a.growing != nil && !yield(a.growing) {
@@ -94,7 +99,7 @@ func (a *account) heads() iter.Seq[*waiter] {
 	}
 }
 
-// leave takes w out of those who wait.
+// leave takes w out of the claims that wait.
 func (a *account) leave(w *waiter) {
 	if a.growing == w {
 		a.growing = nil

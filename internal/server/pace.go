@@ -2,8 +2,8 @@ package server
 
 import "time"
 
-// pace is the clock of a peer that must send or take at least so many bytes a second, measured over
-// windows, so that it bears a pause. It belongs to one goroutine.
+// pace is the clock of a peer that must send or take at least so many bytes a second. It measures
+// over windows of some seconds, so that a peer may pause. It belongs to one goroutine.
 type pace struct {
 	rate   int64 // bytes a second; 0: any
 	window time.Duration
@@ -12,7 +12,7 @@ type pace struct {
 	moved int64     // bytes in it
 }
 
-// due is when the window ends, if there is a rate. A window begins if none is under way.
+// due is when the window ends, if there is a rate. A window begins if there is none.
 func (p *pace) due(now time.Time) (due time.Time, bounded bool) {
 	if p.rate == 0 {
 		return due, false
@@ -23,8 +23,8 @@ func (p *pace) due(now time.Time) (due time.Time, bounded bool) {
 	return p.begun.Add(p.window), true
 }
 
-// tooSlow is whether the window is over and too little was moved in it. If it was enough the next
-// one begins.
+// tooSlow is whether the window is over and too little was moved in it. If it is over and enough
+// was moved, the next one begins.
 func (p *pace) tooSlow(now time.Time) bool {
 	if p.rate == 0 || p.begun.IsZero() || now.Before(p.begun.Add(p.window)) {
 		return false
@@ -36,6 +36,6 @@ func (p *pace) tooSlow(now time.Time) bool {
 	return false
 }
 
-// rest ends the window: everything is sent or taken, or it is the server that keeps the peer
+// rest ends the window: everything was sent or taken, or it is the server now that keeps the peer
 // waiting.
 func (p *pace) rest() { p.begun = time.Time{} }

@@ -8,32 +8,32 @@ import (
 )
 
 const (
-	nameEvery = 500 * time.Millisecond // how often it is looked who holds most
+	nameEvery = 500 * time.Millisecond // how often watch asks who holds most
 	// heldUpAfter is how long a connection must wait for memory, and get none, to count as held up.
 	heldUpAfter = time.Second
 	// lately is how long an ended or refused connection keeps Peers doubtful.
 	lately = 30 * time.Second
-	// renameAfter is the least time between two lines that tell of the same trouble with another
-	// address. Who is new is named within 2 s.
+	// renameAfter is the least time between two lines about the same trouble with different
+	// addresses.
 	renameAfter = time.Second
 )
 
-// address is where connections come from. Its fields are guarded by budget.mu.
+// address is where connections come from. All but its name is guarded by budget.mu.
 type address struct {
 	name  string
 	conns int
 	held  int64 // bytes of the budget
-	over  int64 // of those, beyond the floors of its connections
+	over  int64 // of those, above the floors of its connections
 }
 
 // Holder is what the connections from one address hold.
 type Holder struct {
 	Address string // an IP address; empty: there is none
 	Conns   int
-	Bytes   int64 // of requests under way and of answers, beyond the floors
+	Bytes   int64 // of pending requests and of answers, above the floors
 }
 
-// Past is who held most when others went short. It is zero when that was not lately.
+// Past is who held most when others went short, and when that was. Zero: not lately.
 type Past struct {
 	Holder
 	At time.Time
@@ -41,26 +41,26 @@ type Past struct {
 
 // Peers is how peers get along with what they share: connections and memory.
 type Peers struct {
-	MostConns, MostBytes Holder // the address that has most of each
+	MostConns, MostBytes Holder // the addresses that have most connections, and most memory
 
 	Connections, MaxConns int
-	// Shared is how much of the budget is there for whoever needs more than its floor; Taken is how
-	// much of that is in use. Both are bytes.
+	// Shared is how many bytes of the budget there are for whoever needs more than its floor, Taken
+	// how many of them are used.
 	Shared, Taken int64
-	// Waiting is how many connections wait for memory, of their own share or of that of all;
-	// LongestWait how long one of them has got none.
+	// Waiting is how many connections wait for memory, because they hold their share or because too
+	// little is free. LongestWait is how long at the most one of them has got none.
 	Waiting     int
 	LongestWait time.Duration
 
-	// HeldUp is whether memory is short: somebody has got none for a second, nearly all is taken,
-	// or a connection was ended lately because it held what others waited for.
+	// HeldUp is whether memory is short: somebody has waited for a second and got none, nearly all
+	// is used, or a connection was closed lately because it held what others waited for.
 	HeldUp bool
 	// Crowded is whether connections are short: nearly all are taken, or lately one was refused or
-	// made room.
+	// had to give its slot to a new one.
 	Crowded bool
 
-	Ended   Past // whose connection was ended last, with what that address held then
-	Refused Past // who had most connections when one was last refused or made room
+	Ended   Past // whose connection was closed last for others, and what that address held then
+	Refused Past // who had most connections when one was last refused, or lost its slot
 }
 
 // addressOf is the address of a connection without its port.
@@ -71,7 +71,7 @@ func addressOf(nc net.Conn) string {
 	return nc.RemoteAddr().String()
 }
 
-// enter makes a a connection from that address.
+// enter counts a as a connection from the address of that name.
 func (b *budget) enter(a *account, name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,7 +82,8 @@ func (b *budget) enter(a *account, name string) {
 	a.addr.conns++
 }
 
-// exit says that the connection is over, once. What it holds is given back later, if need be.
+// exit takes a out of the count of its address; it is called once. What a holds may be released
+// later.
 func (b *budget) exit(a *account) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -90,14 +91,14 @@ func (b *budget) exit(a *account) {
 	b.forget(a.addr)
 }
 
-// forget drops an address that has nothing any more. The caller holds mu.
+// forget drops an address that has no connections and no memory. The caller holds mu.
 func (b *budget) forget(addr *address) {
 	if addr.conns == 0 && addr.held == 0 && b.addrs[addr.name] == addr {
 		delete(b.addrs, addr.name)
 	}
 }
 
-// holder is what the connections from the address of a hold.
+// holder is what the connections from the same address as a hold.
 func (b *budget) holder(a *account) Holder {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,13 +108,14 @@ func (b *budget) holder(a *account) Holder {
 // holder is what its connections hold. The caller holds mu.
 func (a *address) holder() Holder { return Holder{a.name, a.conns, a.over} }
 
-// peers looks who holds most and who waits.
+// peers tells what the budget knows of peers: who holds most, who waits, and how long.
 func (b *budget) peers(now time.Time) (p Peers) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, a := range b.addrs {
 		h := a.holder()
-		if m := p.MostConns; h.Conns > m.Conns || h.Conns == m.Conns && h.Conns > 0 && h.Bytes > m.Bytes {
+		if m := p.MostConns; h.Conns > m.Conns || h.Conns == m.Conns && h.Conns > 0 &&
+			h.Bytes > m.Bytes {
 			p.MostConns = h
 		}
 		if m := p.MostBytes; h.Bytes > m.Bytes {
@@ -129,7 +131,7 @@ func (b *budget) peers(now time.Time) (p Peers) {
 	return p
 }
 
-// Peers looks how peers get along now.
+// Peers tells how peers get along now.
 func (s *Server) Peers() Peers {
 	now := time.Now()
 	p := s.budget.peers(now)
@@ -157,7 +159,7 @@ func (p *Peers) shortOfMemory() bool {
 // shortOfConns is whether connections are short now.
 func (p *Peers) shortOfConns() bool { return p.Connections >= p.MaxConns-p.MaxConns/10 }
 
-// naming is what the log has said of peers.
+// naming is what the log has said of peers. It belongs to the goroutine of watch.
 type naming struct {
 	memory, slots named
 }
@@ -167,9 +169,9 @@ type named struct {
 	at     time.Time
 }
 
-// name logs who holds most, when somebody holds most of all there is or when there is too little
-// for others, and when that is over. While it is only lately that there was, it is who held most
-// then.
+// name logs which address holds most, when one holds more than half of all or when there is too
+// little for others, and logs when that is over. When the trouble is over, but was lately, it names
+// the address that held most then.
 func (n *naming) name(log *slog.Logger, p Peers, now time.Time) {
 	m := p.MostBytes
 	if !p.shortOfMemory() && m.Bytes <= p.Shared/2 {
@@ -178,8 +180,9 @@ func (n *naming) name(log *slog.Logger, p Peers, now time.Time) {
 	if changed, over := n.memory.next(m.Address, now); over {
 		log.Info("memory for requests and answers is there again")
 	} else if changed {
-		log.Warn("memory for requests and answers is short, or one address holds most of it", "address", m.Address,
-			"bytes", m.Bytes, "connections", m.Conns, "taken", p.Taken, "limit", p.Shared, "waiting", p.Waiting)
+		log.Warn("memory for requests and answers is short, or one address holds most of it",
+			"address", m.Address, "bytes", m.Bytes, "connections", m.Conns, "taken", p.Taken,
+			"limit", p.Shared, "waiting", p.Waiting)
 	}
 	m = p.MostConns
 	if !p.shortOfConns() && m.Conns <= p.MaxConns/2 {
@@ -193,8 +196,8 @@ func (n *naming) name(log *slog.Logger, p Peers, now time.Time) {
 	}
 }
 
-// next notes who is to be named now. changed is whether that is to be told, over whether there is
-// nobody any more.
+// next takes the holder that is to be named now, "" for none. changed is whether that is to be
+// logged, over whether there was a holder and is none any more.
 func (n *named) next(holder string, now time.Time) (changed, over bool) {
 	if holder == n.holder || holder != "" && n.holder != "" && now.Sub(n.at) < renameAfter {
 		return false, false
@@ -203,11 +206,11 @@ func (n *named) next(holder string, now time.Time) (changed, over bool) {
 	return true, holder == ""
 }
 
-// quietest is the connection that makes room for a new one: of those whose peers have asked nothing
-// for QuietTimeout, and have no request or answer under way, one from the address that has most
-// connections, and there the one that is quiet longest. None goes for an address that has more
-// connections than its own: so nobody who opens ever more pushes the others out. Nil when there is
-// none. The caller holds mu.
+// quietest is the connection whose slot a new one gets. Its peer has asked nothing for QuietTimeout
+// and has nothing pending; of those, it is one from the address with most connections, and of these
+// the one that has been quiet longest. A new connection never takes the slot of an address that has
+// fewer connections than its own: so nobody who opens ever more pushes the others out. Nil: there
+// is none. The caller holds mu.
 func (s *Server) quietest(from string, now time.Time) (quietest *conn) {
 	s.budget.mu.Lock()
 	defer s.budget.mu.Unlock()

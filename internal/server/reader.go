@@ -10,7 +10,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// readRequests reads frames and starts their requests until reading ends, and returns why it did.
+// readRequests reads frames and starts their requests until reading ends. It returns why that was.
 func (c *conn) readRequests() error {
 	frames := pdu.NewReader(readerFunc(c.read), c.srv.cfg.MaxFrame)
 	frames.Admit = c.admit
@@ -41,18 +41,19 @@ func (c *conn) readRequests() error {
 	return context.Cause(c.reading)
 }
 
-// unsure is how long a peer is waited for before its pace is known: it may have been this machine
-// that was late.
+// unsure is how much of the time that a frame has taken does not count as its peer's: it may have
+// been this machine that was late.
 const unsure = 250 * time.Millisecond
 
-// admit waits until the frame that is being read, which is that long, may take that many bytes in
-// all. The frame's clock begins anew then.
+// admit waits until the frame that is being read may have so many bytes of memory in all; length is
+// how long the frame is, in bytes. Then the peer's pace is measured anew.
 func (c *conn) admit(bytes, length int) error {
-	more, needs := bytes-c.admitted, quickly+1 // of a frame that has just begun nothing is known
+	// the pace of a frame that has just begun is not known
+	more, needs := bytes-c.admitted, quickly+1
 	if c.admitted == 0 {
 		more += requestOverhead
 		c.frameEnds.Store(c.framed + int64(length))
-	} else { // what was admitted has come
+	} else { // all that was admitted before has come
 		left := float64(length-c.admitted) / float64(c.admitted)
 		needs = time.Duration(left * float64(max(0, c.took-unsure)))
 	}
@@ -69,8 +70,8 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// read reads what has come, waiting for it as long as the clocks allow. They run only in here: while the reader is
-// elsewhere, they stand still.
+// read reads what has come, and waits for it as long as the clocks allow. The clocks run only in
+// here: while the reader is elsewhere, they stand still.
 func (c *conn) read(p []byte) (int, error) {
 	if c.admitted > 0 {
 		c.arriving.Store(&c.next.claim)
@@ -81,10 +82,10 @@ func (c *conn) read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		waits := time.Now()
+		begun := time.Now()
 		n, err := c.nc.Read(p)
 		if c.admitted > 0 {
-			c.took += time.Since(waits)
+			c.took += time.Since(begun)
 		}
 		c.sending.moved += int64(n)
 		c.tally.bytesIn.Add(int64(n))
@@ -93,16 +94,18 @@ func (c *conn) read(p []byte) (int, error) {
 			return n, err
 		}
 		now := time.Now()
-		woken := now.Before(due)
-		if woken || reason == errDrained && c.inFlight() || reason == c.srv.slowFrame && !c.sending.tooSlow(now) {
-			continue
+		switch {
+		case now.Before(due): // it was woken
+		case reason == errDrained && c.hasPending():
+		case reason == c.srv.slowFrame && !c.sending.tooSlow(now):
+		default:
+			return 0, reason
 		}
-		return 0, reason
 	}
 }
 
-// setClock sets the deadline of the next read. It returns when that is and what it means if it passes, or an error if
-// reading has ended.
+// setClock sets the deadline of the next read. It returns the deadline and the reason for which the
+// connection is closed if it passes, or an error if reading has ended.
 func (c *conn) setClock() (due time.Time, reason, err error) {
 	cfg := &c.srv.cfg
 	c.mu.Lock()

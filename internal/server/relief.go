@@ -9,14 +9,19 @@ import (
 	"time"
 )
 
-// When somebody has waited for pressAfter for memory that others hold, those who do not let go of
-// what they hold are closed, the one that holds most first. Those come first who would need more
-// than hopeless at their pace: of a peer that takes nothing at all stalledAfter is borne, of one
-// that takes something sippedAfter. If that is nobody, and nobody who waited was given anything for
-// stuckAfter, it is the one that would need longest, if that is more than slow. Nobody is closed for
-// a frame that comes hardly faster: it would need more than patient times as long as that frame.
+// Once a claim has waited for pressAfter for memory that others hold, connections whose peers do
+// not release what they hold are closed, the one that holds most first:
+//
+//   - First those that are hopeless: at their pace they would need longer than hopeless. A peer
+//     that moves nothing at all must have done so for stalledAfter, one that moves something must
+//     have held up the memory for sippedAfter.
+//   - If there is none, and no claim that waited was given anything for stuckAfter, then the one
+//     that would need longest, if that is longer than slow.
+//
+// No connection is closed for the sake of a frame that is hardly faster: it must need more than
+// patient times as long as that frame.
 const (
-	lookEvery    = 50 * time.Millisecond
+	watchEvery   = 50 * time.Millisecond
 	pressAfter   = 150 * time.Millisecond
 	stalledAfter = 700 * time.Millisecond
 	sippedAfter  = 900 * time.Millisecond
@@ -24,26 +29,26 @@ const (
 	hopeless     = 10 * time.Second
 	slow         = 2 * time.Second
 	patient      = 4
-	// remembered is how long a peer's pace is remembered: a pause as long as that takes it down to
-	// a third.
+	// remembered is how long a peer's pace is remembered: after a pause of that length a third of
+	// it is left.
 	remembered = 500 * time.Millisecond
 )
 
-// progress is how a connection that holds more than its floor gets on with what depends on its
-// peer: with answers that wait to be taken, or with the frame that is arriving. It is guarded by
-// budget.mu.
+// progress is how a connection that holds more than its floor gets on with the memory that only its
+// peer can have it release: by taking the answers that wait for it, or by sending the rest of the
+// frame that is arriving. Guarded by budget.mu.
 type progress struct {
-	since  time.Time // more than its floor depends on its peer without a break; zero: it does not
-	frame  bool      // it is the frame that does, and not answers
-	stuck  int64     // bytes that do
-	left   int64     // bytes that the peer must send or take for those to be let go, or fewer
-	moved  int64     // what the peer had sent or taken at the last look
-	moving time.Time // when the peer last did
+	since  time.Time // since when such memory has been above the floor; zero: it is not
+	frame  bool      // it is the frame's, and not that of answers
+	stuck  int64     // bytes of such memory
+	left   int64     // bytes that the peer must send or take until those are released, at the most
+	moved  int64     // bytes that the peer had sent or taken in all, at the last pass
+	moving time.Time // when the peer last sent or took something
 	rate   float64   // bytes a second, of late
 }
 
-// look brings progress up to date.
-func (a *account) look(now time.Time, late time.Duration) {
+// measure brings progress up to date. late is how much later than watchEvery this pass is.
+func (a *account) measure(now time.Time, late time.Duration) {
 	p := &a.progress
 	moved, stuck, inFrame := a.conn.tally.bytesOut.Load(), a.unsent, false
 	left, both := stuck, stuck
@@ -55,7 +60,7 @@ func (a *account) look(now time.Time, late time.Duration) {
 		}
 	}
 	switch {
-	case both <= a.budget.floor: // nobody waits for that; all else that it holds is let go without it
+	case both <= a.budget.floor: // nobody waits for that; the rest is released without the peer
 		*p = progress{}
 		return
 	case p.since.IsZero() || inFrame != p.frame:
@@ -65,13 +70,13 @@ func (a *account) look(now time.Time, late time.Duration) {
 		if moved > p.moved {
 			p.moving = now
 		}
-		fade := math.Exp(-float64(lookEvery) / float64(remembered))
-		p.rate = p.rate*fade + float64(moved-p.moved)/lookEvery.Seconds()*(1-fade)
+		fade := math.Exp(-float64(watchEvery) / float64(remembered))
+		p.rate = p.rate*fade + float64(moved-p.moved)/watchEvery.Seconds()*(1-fade)
 	}
 	p.moved, p.stuck, p.left = moved, stuck, left
 }
 
-// needs is how long the peer would need at its pace to let go.
+// needs is how long the peer would need, at its pace, until the memory is released.
 func (p *progress) needs() time.Duration {
 	if p.rate <= 0 {
 		return math.MaxInt64
@@ -79,27 +84,29 @@ func (p *progress) needs() time.Duration {
 	return time.Duration(min(float64(p.left)/p.rate*float64(time.Second), math.MaxInt64))
 }
 
-// slower is whether the peer needs that much longer than w that w need not wait for it.
+// slower is whether the peer needs so much longer than w that w should not have to wait for it.
 func (p *progress) slower(w *waiter) bool {
 	return w.urgent() || p.needs()/patient > w.needs
 }
 
-// hopeless is whether others cannot wait for this peer.
+// hopeless is whether the peer is so slow that others cannot wait for it.
 func (p *progress) hopeless(now time.Time) bool {
 	return !p.since.IsZero() && p.needs() > hopeless &&
 		(now.Sub(p.moving) >= stalledAfter || now.Sub(p.since) >= sippedAfter)
 }
 
-// errHeldMost and errMadeRoom are why connections are closed for the sake of others.
+// errHeldMost and errMadeRoom are the reasons for which connections are closed for the sake of
+// others.
 var (
-	errHeldMost = errors.New("it held most of the memory that others waited for, and did not let go")
-	errMadeRoom = errors.New("it asked nothing for long, and a new connection needed its place")
+	errHeldMost = errors.New(
+		"it held most of the memory that others waited for, and did not release it")
+	errMadeRoom = errors.New("it asked nothing for long, and a new connection needed its slot")
 )
 
-// watch ends connections for the sake of those who wait, and names those who hold most, until ctx
-// ends.
+// watch closes connections for the sake of others that wait, and logs which addresses hold most. It
+// goes on until ctx ends.
 func (s *Server) watch(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	var names naming
 	var named time.Time
@@ -109,7 +116,8 @@ func (s *Server) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			late := max(0, time.Since(last)-lookEvery) // the machine is busy: peers may not have had their turn
+			// Where the machine is busy, peers may not have had their turn either.
+			late := max(0, time.Since(last)-watchEvery)
 			last = time.Now()
 			for _, c := range s.budget.inTheWay(now, late) {
 				s.lastEnded.Store(&Past{s.budget.holder(&c.account), now})
@@ -123,8 +131,8 @@ func (s *Server) watch(ctx context.Context) {
 	}
 }
 
-// inTheWay returns the connections that must go now. late is how much longer ago than lookEvery it
-// was last asked; that time does not count against peers.
+// inTheWay returns the connections that are to be closed now. late is how much later than
+// watchEvery this pass is; that time does not count against peers.
 func (b *budget) inTheWay(now time.Time, late time.Duration) (conns []*conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -132,7 +140,7 @@ func (b *budget) inTheWay(now time.Time, late time.Duration) (conns []*conn) {
 	var held []*account
 	for a := range b.large {
 		if !a.ended {
-			a.look(now, late)
+			a.measure(now, late)
 			held = append(held, a)
 		}
 	}
@@ -141,7 +149,8 @@ func (b *budget) inTheWay(now time.Time, late time.Duration) (conns []*conn) {
 		return nil
 	}
 	slices.SortFunc(held, func(a, c *account) int {
-		return cmp.Or(cmp.Compare(c.progress.stuck, a.progress.stuck), a.progress.since.Compare(c.progress.since))
+		return cmp.Or(cmp.Compare(c.progress.stuck, a.progress.stuck),
+			a.progress.since.Compare(c.progress.since))
 	})
 	end := func(a *account) (freed int64) {
 		a.ended = true
@@ -150,7 +159,8 @@ func (b *budget) inTheWay(now time.Time, late time.Duration) (conns []*conn) {
 	}
 	var freed int64
 	for _, a := range held {
-		if freed < first.n && a != first.account() && a.progress.hopeless(now) && a.progress.slower(first) {
+		if freed < first.n && a != first.account() && a.progress.hopeless(now) &&
+			a.progress.slower(first) {
 			freed += end(a)
 		}
 	}
@@ -163,8 +173,8 @@ func (b *budget) inTheWay(now time.Time, late time.Duration) (conns []*conn) {
 	return conns
 }
 
-// slowest is who would need longest of those who hold much more than w would, or who went beyond
-// what fits in its stead.
+// slowest is the account that would need longest, of those that hold much more than w would, or
+// whose claim has more than fits where w could have it. Nil: there is none that is slow.
 func (b *budget) slowest(now time.Time, held []*account, w *waiter) (slowest *account) {
 	for _, a := range held {
 		p := &a.progress
@@ -181,11 +191,13 @@ func (b *budget) slowest(now time.Time, held []*account, w *waiter) (slowest *ac
 	return slowest
 }
 
-// urgent is whether w waits for memory alone, and would be soon done with it.
+// urgent is whether w waits for nothing but memory, and would soon release it again.
 func (w *waiter) urgent() bool { return w.kind != forFrame }
 
-// pressing is the first of those who have waited long enough for what others hold, and want one
-// thing, or no more than an equal part of all. Who does not let go itself does not press.
+// pressing is the first of the claims that have waited long enough for others to be closed. It must
+// be entitled to what it wants: its connection has no other claim above the floor, or would hold no
+// more than an equal part of all. A connection that is hopeless itself does not press. Nil: there
+// is none.
 func (b *budget) pressing(now time.Time) (first *waiter) {
 	equal := b.shared / int64(4+len(b.large))
 	for a := range b.waiting {

@@ -11,16 +11,20 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// request is one frame, from its first bytes until its answer is written, and its handler's Peer.
+// request is one frame, from its first bytes until its answer is written. It is the Peer of its
+// handler.
 type request struct {
-	conn    *conn
-	claim   claim
+	conn  *conn
+	claim claim
+	// Set by the reader before Start, and never changed.
 	command uint16
 	seq     uint16
 	cancel  context.CancelFunc
-	placed  bool  // it has one of its connection's places
-	extra   int64 // what it has reserved beside its frame
-	ended   atomic.Bool
+	// Only the handler's goroutine uses these, until it calls finish.
+	reading bool  // it holds one of its connection's read slots
+	extra   int64 // bytes that it has reserved beside its frame
+
+	ended atomic.Bool
 }
 
 // String implements Peer.
@@ -31,11 +35,11 @@ func (r *request) Conn() uint64 { return r.conn.number }
 
 // Reserve implements Peer.
 func (r *request) Reserve(ctx context.Context, bytes int64) error {
-	if !r.placed {
-		if err := r.conn.places.Acquire(ctx, 1); err != nil {
+	if !r.reading {
+		if err := r.conn.reads.Acquire(ctx, 1); err != nil {
 			return err
 		}
-		r.placed = true
+		r.reading = true
 	}
 	select {
 	case <-r.conn.account.gone:
@@ -43,7 +47,7 @@ func (r *request) Reserve(ctx context.Context, bytes int64) error {
 	default:
 	}
 	if r.extra > 0 {
-		r.claim.giveBack(r.extra)
+		r.claim.releasePart(r.extra)
 		r.extra = 0
 	}
 	if bytes == 0 {
@@ -56,7 +60,8 @@ func (r *request) Reserve(ctx context.Context, bytes int64) error {
 	return err
 }
 
-// start gives the frame of a request, which holds a slot and memory, to the handler.
+// start gives the frame of a request to the handler. The request holds a slot and its memory
+// already.
 func (c *conn) start(r *request, f pdu.Frame) {
 	c.asked.Store(time.Now().UnixNano())
 	c.tally.requests.Add(1)
@@ -66,28 +71,30 @@ func (c *conn) start(r *request, f pdu.Frame) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.srv.panics.Add(1)
-			r.log().Error("handler panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			r.log().Error("handler panicked", "panic", fmt.Sprint(p), "stack",
+				string(debug.Stack()))
 			r.end(pdu.Frame{}, false)
 		}
 	}()
 	c.srv.handler.Start(ctx, r, f, r.finish)
 }
 
-// finish is what the handler calls.
+// finish is what the handler calls when it is done.
 func (r *request) finish(answer pdu.Frame, ok bool) {
 	if !r.end(answer, ok) {
 		r.log().Error("handler finished a request twice, the second is ignored")
 	}
 }
 
-// end sends the answer, if ok, and lets the request's deadline go. It reports whether it was the first to.
+// end ends the request: it sends the answer, if ok, and releases what is not needed any more. It
+// reports whether it was the first call; later ones do nothing.
 func (r *request) end(answer pdu.Frame, ok bool) (first bool) {
 	if r.ended.Swap(true) {
 		return false
 	}
 	r.cancel()
-	if r.placed {
-		r.conn.places.Release(1)
+	if r.reading {
+		r.conn.reads.Release(1)
 	}
 	r.conn.srv.finished.Add(1)
 	if ok {

@@ -1,17 +1,3 @@
-// Package server moves frames: it listens, splits each connection into requests for a Handler,
-// writes the answers as soon as they are ready, and keeps the clocks and limits. It knows frames,
-// no messages. docs/protocol.md has the rules of the wire, Config the limits.
-//
-// A connection has two goroutines. Its reader reads a frame, waits while it comes until there is
-// memory for it, and then for a free slot of the connection, and calls Handler.Start; it waits for
-// nothing else. Its writer writes whatever answers are queued, and a heartbeat when it had nothing
-// to write for long. Handlers' goroutines only ever append to the queue between. A request holds
-// its slot, and memory, until its answer is written: first that of its frame, with what the handler
-// reserved, and from finish on that of its answer.
-//
-// The memory is shared out by the connection (budget.go). Whoever holds much of it, does not let go
-// and so keeps others waiting is closed (relief.go), and so is whoever sends or takes too slowly
-// (pace.go). Who holds most of memory and connections is told by Peers and in the log (peers.go).
 package server
 
 import (
@@ -31,58 +17,65 @@ import (
 type Peer interface {
 	// String returns the remote address, for logs.
 	String() string
-	// Conn returns the number of its connection, which no other has that the process serves.
+	// Conn returns the number of its connection. No other connection of this process has it.
 	Conn() uint64
-	// Reserve waits until fewer than 16 of the connection's requests that have called it are under
-	// way, and until there is memory for bytes more than the request's frame has, and takes both
-	// until finish; from then on the answer has what it needs. A handler calls it before a read and
-	// before other work whose answer may be longer than the request, with the most that it may be
-	// longer; again, for all that it turns out to need in place of what it had, which it gives back
-	// first; and not after finish. The error is the context's, or ErrGone: the connection was closed, and the
-	// work would be for nobody.
+	// Reserve takes one of the connection's 16 read slots, and so many bytes of memory beside what
+	// the request's frame has; it waits until both are free. The request holds them until finish;
+	// from then on the answer has the memory that it needs.
+	//
+	// A handler calls it before a read, and before other work whose answer may be longer than the
+	// request: with the most that the answer may be longer. If it turns out to need more it calls
+	// Reserve again, with all that it needs: what it had is released first. It must not call it
+	// after finish. The error is the context's, or ErrGone: the connection was closed, and the work
+	// would be for nobody.
 	Reserve(ctx context.Context, bytes int64) error
 }
 
 // Handler is what the server needs from above.
 type Handler interface {
-	// Start is called once per frame, in the order read, from the connection's reader. It must not wait for I/O; it may
-	// block while a queue is full, which is the back-pressure. It calls finish exactly once, from anywhere: with the
-	// answer and ok true, or with ok false for "no answer". finish never blocks. Answers leave in the order of those
-	// calls. A request that is never finished keeps its memory and its slot for good.
+	// Start is called once per frame, in the order read, from the connection's reader. It must not
+	// wait for I/O; it may block while a queue is full, and so holds up its peer. Start, or what it
+	// begins, calls finish exactly once, from any goroutine: with the answer and ok true, or with
+	// ok false for "no answer". finish never blocks. Answers leave in the order of those calls. A
+	// request that is never finished keeps its memory and its slot for good.
 	//
-	// ctx carries the request's deadline. It ends when finish is called and when the server gives up on the request, not
-	// when the peer goes away: a message already accepted is still stored. The frame's body is the handler's to keep.
+	// ctx carries the request's deadline. It ends when finish is called, and when the server gives
+	// the request up. It does not end when the peer goes away: a message already accepted is still
+	// stored. The frame's body belongs to the handler.
 	Start(ctx context.Context, p Peer, f pdu.Frame, finish func(answer pdu.Frame, ok bool))
 }
 
 // Server serves the connections of any number of listeners. New makes one; Serve runs it, once.
 type Server struct {
+	// Never changed after New.
 	cfg     Config
 	handler Handler
 	log     *slog.Logger
 	budget  *budget
-	tally   tally // of all connections
 
-	// Reasons to close a connection, with their times.
+	// The errors with which connections are closed for these reasons; their texts name the limits.
+	// Never changed after New.
 	idle, slowFrame, notTaken error
 
-	numbers   atomic.Uint64 // of connections, the last that was given
+	tally     tally         // of all connections
+	numbers   atomic.Uint64 // the number of the latest connection
 	opened    atomic.Int64
 	closed    [closeReasons]atomic.Int64 // by closeReason
 	refused   atomic.Int64
 	badFrames atomic.Int64
 	panics    atomic.Int64
-	finished  atomic.Int64 // requests the handler is done with
+	finished  atomic.Int64 // requests that the handler has finished
 
-	// When a connection was last ended because it held most, and when one was last refused or had
-	// to make room; and who held most then.
+	// lastEnded is when a connection was last closed because it held most, lastCrowded when one was
+	// last refused or gave its slot to a new one; both say who held most then.
 	lastEnded, lastCrowded atomic.Pointer[Past]
 
-	// life is the parent of every request's context; it ends when Serve does, at the latest at the drain's deadline.
+	// life is the parent of every request's context. It ends with Serve, at the latest when the
+	// drain's deadline has passed.
 	life context.Context
 	end  context.CancelCauseFunc
 
-	running sync.WaitGroup // connections
+	running sync.WaitGroup // of the connections' goroutines
 	mu      sync.Mutex
 	conns   map[*conn]struct{} // guarded by mu
 }
@@ -96,9 +89,11 @@ func New(cfg Config, h Handler, log *slog.Logger) *Server {
 		log:     log,
 		budget:  newBudget(&cfg),
 
-		idle:      fmt.Errorf("idle for %v", cfg.IdleTimeout),
-		slowFrame: fmt.Errorf("frame sent too slowly, below %d bytes/s for %v", cfg.MinSendRate, cfg.RateWindow),
-		notTaken:  fmt.Errorf("answers taken too slowly, below %d bytes/s for %v", cfg.MinTakeRate, cfg.RateWindow),
+		idle: fmt.Errorf("idle for %v", cfg.IdleTimeout),
+		slowFrame: fmt.Errorf("frame sent too slowly, below %d bytes/s for %v", cfg.MinSendRate,
+			cfg.RateWindow),
+		notTaken: fmt.Errorf("answers taken too slowly, below %d bytes/s for %v", cfg.MinTakeRate,
+			cfg.RateWindow),
 
 		life:  life,
 		end:   end,
@@ -106,9 +101,9 @@ func New(cfg Config, h Handler, log *slog.Logger) *Server {
 	}
 }
 
-// Serve accepts on every listener until ctx is cancelled, closes the listeners, drains and returns. The error is nil
-// after a clean drain and says what was left when the drain's deadline passed. No goroutine of the server is left behind
-// then, unless a Handler's Start never returns.
+// Serve accepts on every listener until ctx is cancelled, closes the listeners, drains and returns.
+// The error is nil after a clean drain; else the drain's deadline has passed, and it says what was
+// left. No goroutine of the server is left behind then, unless a Handler's Start never returns.
 func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	defer s.end(net.ErrClosed)
 	watching, enough := context.WithCancel(context.WithoutCancel(ctx))
@@ -128,8 +123,8 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	return s.drain()
 }
 
-// accept opens a connection for everyone who calls, until ctx ends. An error, such as too many open files, is waited
-// out.
+// accept opens a connection for everyone who calls, until ctx ends. After an error, such as too
+// many open files, it waits and tries again.
 func (s *Server) accept(ctx context.Context, ln net.Listener) {
 	const firstPause, maxPause = 5 * time.Millisecond, time.Second
 	pause := firstPause
@@ -154,12 +149,12 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 	}
 }
 
-// open starts serving an accepted connection, unless there are too many and none makes room. (TCP
-// keep-alive and no-delay are what Go's listeners set.)
+// open starts serving an accepted connection. If all are taken, it closes the quietest connection
+// for it, or else refuses the new one. (TCP keep-alive and no-delay are what Go's listeners set.)
 func (s *Server) open(nc net.Conn) {
 	c := newConn(s, nc)
-	var quiet *conn // makes room
-	var crowding Holder
+	var quiet *conn     // its slot goes to c
+	var crowding Holder // what the address of quiet held
 	s.mu.Lock()
 	full := len(s.conns) >= s.cfg.MaxConns
 	if full {
@@ -181,7 +176,8 @@ func (s *Server) open(nc net.Conn) {
 		now := time.Now()
 		most := s.budget.peers(now).MostConns
 		s.lastCrowded.Store(&Past{most, now})
-		c.log.Warn("connection refused: too many", "limit", s.cfg.MaxConns, "most", most.Address, "of_it", most.Conns)
+		c.log.Warn("connection refused: too many", "limit", s.cfg.MaxConns,
+			"most", most.Address, "of_it", most.Conns)
 		_ = nc.Close()
 		return
 	}
@@ -199,7 +195,8 @@ func (s *Server) open(nc net.Conn) {
 	})
 }
 
-// leave takes a connection out of those that count, if it is not out yet. The caller holds mu.
+// leave takes a connection out of conns, and out of its address's count, unless that was done
+// before. The caller holds mu.
 func (s *Server) leave(c *conn) {
 	if _, in := s.conns[c]; in {
 		delete(s.conns, c)
@@ -207,7 +204,7 @@ func (s *Server) leave(c *conn) {
 	}
 }
 
-// each calls f for every connection.
+// each calls f for every open connection, with mu held.
 func (s *Server) each(f func(*conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -57,7 +57,8 @@ func TestNoAnswer(t *testing.T) {
 	c.wants(frames[0], frames[2])
 	_ = c.Close()
 	line := s.logged("connection closed")
-	if line.Requests != 4 || line.Answers != 2 || line.Unanswered != 2 || line.Reason != "peer closed" ||
+	if line.Requests != 4 || line.Answers != 2 || line.Unanswered != 2 ||
+		line.Reason != "peer closed" ||
 		line.BytesIn != 70 || line.BytesOut != 34 || line.Peer != c.LocalAddr().String() {
 		t.Errorf("logged %+v", line)
 	}
@@ -111,7 +112,8 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 	}
 }
 
-// TestAnyByteKeepsAConnection spreads one frame over more than the idle time; the server's heartbeats set the pace.
+// TestAnyByteKeepsAConnection spreads one frame over more than the idle time; the server's
+// heartbeats set the pace.
 func TestAnyByteKeepsAConnection(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
@@ -227,7 +229,8 @@ func TestSecondFinishIsIgnored(t *testing.T) {
 	c.send(frames...)
 	c.wants(frames...)
 	for range frames {
-		if line := s.logged("handler finished a request twice, the second is ignored"); line.Level != "ERROR" {
+		line := s.logged("handler finished a request twice, the second is ignored")
+		if line.Level != "ERROR" {
 			t.Errorf("logged %+v", line)
 		}
 	}

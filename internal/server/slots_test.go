@@ -104,7 +104,8 @@ func TestWhoIsBusyMakesNoRoom(t *testing.T) {
 	sends.wants(f)
 }
 
-// TestWhoHoldsMostConnectionsIsNamed looks who is named when connections are short.
+// TestWhoHoldsMostConnectionsIsNamed: when connections are short, the log and Peers say who has
+// most.
 func TestWhoHoldsMostConnectionsIsNamed(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxConns = 10
@@ -125,8 +126,8 @@ func TestWhoHoldsMostConnectionsIsNamed(t *testing.T) {
 	}
 }
 
-// TestWhoHoldsMostMemoryIsNamed looks who is named when one does not take answers, also after it
-// was ended.
+// TestWhoHoldsMostMemoryIsNamed: a peer that does not take its answers is named, also after it was
+// closed.
 func TestWhoHoldsMostMemoryIsNamed(t *testing.T) {
 	cfg := testConfig()
 	cfg.MaxFrame = 16 << 20

@@ -8,7 +8,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// tally counts what passed.
+// tally counts what has passed.
 type tally struct {
 	requests, answers, bytesIn, bytesOut atomic.Int64
 }
@@ -27,15 +27,16 @@ type Stats struct {
 	// Closed is how many of the connections served have ended, by why. It has every reason that
 	// there is: "peer" (the peer closed it), "idle" (nothing came for IdleTimeout), "slow_frame"
 	// (MinSendRate), "not_taken" (the peer did not take its answers: MinTakeRate), "held_most"
-	// (others waited for the memory that it held), "made_room" (it was quiet, and others wanted its
-	// place), "bad_frame" (a length that cannot be), "drained" (the server stopped), "deadline" (it
-	// stopped, and could not wait any longer), "error" (anything else, such as a reset).
+	// (others waited for the memory that it held), "made_room" (it was quiet, and a new one needed
+	// its slot), "bad_frame" (a length that cannot be), "drained" (the server stopped), "deadline"
+	// (it stopped, and could not wait any longer), "error" (anything else, such as a reset).
 	Closed map[string]int64
 
 	Connections int   // open now
 	InFlight    int64 // requests that the handler has not finished yet
-	Pending     int64 // bytes of requests under way and of unsent answers, now; memory that is reserved, too
-	Unsent      int64 // bytes of unsent answers, now
+	// bytes of pending requests and of unsent answers now, reserved memory included
+	Pending int64
+	Unsent  int64 // bytes of unsent answers now
 }
 
 // closeReason is why a connection ended, for counting.
@@ -57,11 +58,12 @@ const (
 
 func (r closeReason) String() string {
 	return [closeReasons]string{
-		"peer", "idle", "slow_frame", "not_taken", "held_most", "made_room", "bad_frame", "drained", "deadline", "error",
+		"peer", "idle", "slow_frame", "not_taken", "held_most", "made_room", "bad_frame", "drained",
+		"deadline", "error",
 	}[r]
 }
 
-// closeReason sorts what ended a connection's reading.
+// closeReason tells which reason an error is with which a connection ended.
 func (s *Server) closeReason(cause error) closeReason {
 	bad := (*pdu.LengthError)(nil)
 	switch {

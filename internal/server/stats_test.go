@@ -18,7 +18,8 @@ func (f *fixture) counted(want map[string]int64) {
 		all[reason] = n
 	}
 	diff := cmp.Diff(all, f.Stats().Closed)
-	for due := time.Now().Add(patience); diff != "" && time.Now().Before(due); diff = cmp.Diff(all, f.Stats().Closed) {
+	due := time.Now().Add(patience)
+	for ; diff != "" && time.Now().Before(due); diff = cmp.Diff(all, f.Stats().Closed) {
 		time.Sleep(time.Millisecond)
 	}
 	if diff != "" {
@@ -33,7 +34,7 @@ func TestStatsCountConnectionsAndTheirEnds(t *testing.T) {
 	c.send(request(1, 20))
 	held := h.take(t, 1)[0]
 	if got := s.Stats(); got.InFlight != 1 || got.Connections != 1 || got.Opened != 1 {
-		t.Errorf("with one request under way: %+v", got)
+		t.Errorf("with one request pending: %+v", got)
 	}
 	held.echo()
 	c.wants(request(1, 20))

@@ -27,9 +27,9 @@ func uploads(rate int) func(*client) {
 	}
 }
 
-// TestSteadyPeersAreNotClosedForOthers has a peer send and read beside those that need long for what
-// they send and take, but get on with it. (Under the race detector two cores are too slow for the
-// gigabyte that these send.)
+// TestSteadyPeersAreNotClosedForOthers has a peer send and read beside those that need long for
+// what they send and take, but get on with it. (Under the race detector two cores are too slow for
+// the gigabyte that these send.)
 func TestSteadyPeersAreNotClosedForOthers(t *testing.T) {
 	for name, h := range steady {
 		t.Run(name, func(t *testing.T) { besideHogs(t, h, "127.0.0.1", true) })

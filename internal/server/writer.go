@@ -11,17 +11,21 @@ import (
 )
 
 const (
-	writeBuffer = 16 << 10 // in which small answers gather, bytes
-	writePiece  = 64 << 10 // what is written, and given back, in one go at the most, but for a single answer, bytes
+	// writeBuffer is the size of the buffer in which small answers gather, in bytes.
+	writeBuffer = 16 << 10
+	// writePiece is after how many bytes what was written is released, and how many are written in
+	// one call.
+	writePiece = 64 << 10
 )
 
 // outgoing is a frame on its way to the peer.
 type outgoing struct {
 	frame   pdu.Frame
-	request *request // holds a slot, and the memory of the answer; nil: it is the server's own frame
+	request *request // holds a slot, and the answer's memory; nil: it is the server's own frame
 }
 
-// outbox is a connection's queue of frames. It is unbounded: what bounds it are the slots and the budget of the requests.
+// outbox is a connection's queue of frames. It has no limit of its own: its requests hold slots and
+// memory, which are limited.
 type outbox struct {
 	wake chan struct{} // holds a token when there is something new to see; capacity 1
 
@@ -42,7 +46,7 @@ func (o *outbox) put(out outgoing) (queued bool) {
 	return true
 }
 
-// close lets nothing more in.
+// close makes the outbox refuse frames from now on.
 func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -65,17 +69,18 @@ func (o *outbox) signal() {
 	}
 }
 
-// send queues the answer of a request. If the connection has ended, nobody will have it.
+// send queues the answer of a request. If the connection has ended, the answer is dropped.
 func (c *conn) send(answer pdu.Frame, r *request) {
 	out := outgoing{frame: answer, request: r}
 	r.claim.answer(int64(answer.Len()))
 	if !c.outbox.put(out) {
-		c.settle([]outgoing{out})
+		c.release([]outgoing{out})
 	}
 }
 
-// settle gives back what answers held, and forgets them. It returns how many they were.
-func (c *conn) settle(batch []outgoing) (n int64) {
+// release releases the memory and slots of answers that were written or dropped, and forgets them.
+// It returns how many answers they were.
+func (c *conn) release(batch []outgoing) (n int64) {
 	c.account.sent(batch)
 	for i := range batch {
 		if batch[i].request != nil {
@@ -87,8 +92,8 @@ func (c *conn) settle(batch []outgoing) (n int64) {
 	return n
 }
 
-// writeAnswers writes what is put into the outbox, all that is there in one go, until the outbox is closed and empty, or
-// the peer takes no more.
+// writeAnswers writes what is put into the outbox until the outbox is closed and empty, or the peer
+// takes no more.
 func (c *conn) writeAnswers() {
 	every := c.srv.cfg.HeartbeatEvery
 	silent := time.NewTimer(every)
@@ -105,7 +110,7 @@ func (c *conn) writeAnswers() {
 			c.kill(err)
 			c.outbox.close()
 			rest, _ := c.outbox.take()
-			c.settle(rest)
+			c.release(rest)
 			return
 		}
 		if closed {
@@ -117,7 +122,8 @@ func (c *conn) writeAnswers() {
 	}
 }
 
-// writeFrames writes the frames; large bodies are not copied. What is written is given back every writePiece.
+// writeFrames writes the frames, without copying large bodies. After each writePiece bytes it
+// releases what was written.
 func (c *conn) writeFrames(w *bufio.Writer, batch []outgoing) error {
 	defer c.taking.rest()
 	for len(batch) > 0 {
@@ -131,10 +137,10 @@ func (c *conn) writeFrames(w *bufio.Writer, batch []outgoing) error {
 			n++
 		}
 		if err := w.Flush(); err != nil {
-			c.settle(batch)
+			c.release(batch)
 			return err
 		}
-		answers := c.settle(batch[:n])
+		answers := c.release(batch[:n])
 		c.tally.answers.Add(answers)
 		c.srv.tally.answers.Add(answers)
 		batch = batch[n:]
@@ -147,7 +153,8 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// write writes p, as fast as the peer takes it, but not more slowly than it must.
+// write writes p as fast as the peer takes it. If the peer takes it too slowly, it ends the
+// connection.
 func (c *conn) write(p []byte) (written int, err error) {
 	for written < len(p) {
 		due, bounded := c.taking.due(time.Now())

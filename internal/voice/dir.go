@@ -1,4 +1,5 @@
-// Package voice keeps the sound of voice messages as files, in a directory or on the suite's file server, msfs.
+// Package voice keeps the sound of voice messages as files, in a directory or on the suite's file
+// server, msfs.
 package voice
 
 import (
@@ -16,15 +17,16 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
-// Dir keeps sounds in a directory, spread over 256 subdirectories. It implements chat.Voice.
+// Dir keeps sounds in a directory, spread over subdirectories. It implements chat.Voice, and is
+// safe for concurrent use.
 type Dir struct {
 	root *os.Root
 
 	mu   sync.Mutex
-	made map[string]bool // subdirectories that are there for good, guarded by mu
+	made map[string]bool // subdirectories that outlast a crash; guarded by mu
 }
 
-// OpenDir opens a directory for sounds, making it when it is missing.
+// OpenDir opens a directory for sounds, and makes it when it is missing. Close ends it.
 func OpenDir(name string) (*Dir, error) {
 	if err := os.MkdirAll(name, 0o750); err != nil {
 		return nil, err
@@ -39,7 +41,7 @@ func OpenDir(name string) (*Dir, error) {
 // Close closes the directory.
 func (d *Dir) Close() error { return d.root.Close() }
 
-// Save implements chat.Voice. When it returns, the file is on the disk and stays there through a crash.
+// Save implements chat.Voice. When it returns, the file is on the disk, and outlasts a crash.
 func (d *Dir) Save(_ context.Context, sound []byte) (name string, err error) {
 	id := rand.Text()
 	sub := id[:2]
@@ -48,13 +50,13 @@ func (d *Dir) Save(_ context.Context, sound []byte) (name string, err error) {
 	}
 	name = path.Join(sub, id+".audio")
 	if err := d.write(name, sound); err != nil {
-		d.root.Remove(name) // what was written is of no use; failing to remove it leaves a stray file
+		d.root.Remove(name) // it is of no use; where that fails a stray file stays
 		return "", d.failed("writing", err)
 	}
 	return name, nil
 }
 
-// makeSub makes a subdirectory that survives a crash.
+// makeSub makes a subdirectory that outlasts a crash.
 func (d *Dir) makeSub(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,7 +88,7 @@ func (d *Dir) write(name string, sound []byte) (err error) {
 	return d.sync(path.Dir(name))
 }
 
-// sync makes the entries of a directory durable.
+// sync has the entries of a directory outlast a crash.
 func (d *Dir) sync(name string) error {
 	f, err := d.root.Open(name)
 	if err != nil {

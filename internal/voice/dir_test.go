@@ -48,7 +48,8 @@ func wantKind(t *testing.T, what string, err error, want chat.Kind) {
 
 func TestSoundsComeBackByteForByteAlsoAfterReopening(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "yet", "there")
-	sounds := [][]byte{[]byte("sound"), {0}, {0, 255, 10, 13}, bytes.Repeat([]byte("long"), 1<<20), []byte("sound")}
+	sounds := [][]byte{[]byte("sound"), {0}, {0, 255, 10, 13}, bytes.Repeat([]byte("long"), 1<<20),
+		[]byte("sound")}
 	var paths []string
 	d := open(t, dir)
 	for _, s := range sounds {
@@ -102,7 +103,8 @@ func TestPathsThatLeadOutsideAreRefused(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(dir, "up")); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"../secret", "x/../../secret", secret, "/etc/passwd", "link", "up/secret", "..", ".", "", "http://127.0.0.1/x.audio", "a\x00b"} {
+	for _, path := range []string{"../secret", "x/../../secret", secret, "/etc/passwd", "link",
+		"up/secret", "..", ".", "", "http://127.0.0.1/x.audio", "a\x00b"} {
 		if got, err := d.Load(t.Context(), path); err == nil {
 			t.Errorf("%q gave %q", path, got)
 		}

@@ -16,11 +16,11 @@ type answer struct {
 	body   []byte
 }
 
-// exchange sends req on a connection of its own, as msfs wants it, and reads the answer, a body of at most limit bytes.
-// It returns when ctx ends, or after m's timeout. It follows no redirect.
+// exchange sends req on a connection of its own, as msfs wants it, and reads the answer, a body of
+// at most limit bytes. It returns when ctx ends, or after m's timeout. It follows no redirect.
 //
-// The 404 of msfs is malformed, and what Go's client finds wrong with it is not to be relied upon. So the first bytes
-// that came in are looked at here, too: whatever begins like a 404 is one.
+// The 404 of msfs is malformed, and which error Go's client makes of that may change. So exchange
+// also reads the first bytes that came in: whatever begins like a 404 is one.
 func (m *Msfs) exchange(ctx context.Context, req *http.Request, limit int64) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
@@ -38,7 +38,9 @@ func (m *Msfs) exchange(ctx context.Context, req *http.Request, limit int64) (an
 			DisableCompression:     true,
 			MaxResponseHeaderBytes: 64 << 10,
 		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
 	}
 	req.Header.Set("User-Agent", "dbproxy")
 	resp, err := client.Do(req.WithContext(ctx))
@@ -74,17 +76,16 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// opening is the first bytes of an answer.
+// opening is the first bytes of an answer. It is safe for concurrent use.
 type opening struct {
 	mu    sync.Mutex
-	bytes []byte // guarded by mu
+	bytes []byte // at most 32; guarded by mu
 }
 
 func (o *opening) add(p []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	room := 32 - len(o.bytes)
-	o.bytes = append(o.bytes, p[:min(len(p), room)]...)
+	o.bytes = append(o.bytes, p[:min(len(p), 32-len(o.bytes))]...)
 }
 
 func (o *opening) notFound() bool {

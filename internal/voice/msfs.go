@@ -23,9 +23,11 @@ import (
 )
 
 const (
-	// MsfsTimeout bounds one exchange with msfs, from connecting to the last byte, unless OpenMsfs is told otherwise.
+	// MsfsTimeout bounds one exchange with msfs, from connecting to the last byte, unless OpenMsfs
+	// is told otherwise.
 	MsfsTimeout = 2 * time.Second
-	// MaxMsfsSound is how many bytes of sound go to msfs: the 5 MiB it takes, less what is sent around the sound.
+	// MaxMsfsSound is how many bytes of sound go to msfs: the 5 MiB it takes, less what is sent
+	// around the sound.
 	MaxMsfsSound = maxMsfsBody - 1<<10
 
 	maxMsfsBody   = 5 << 20
@@ -34,18 +36,20 @@ const (
 	msfsFileName  = "1.audio"
 )
 
-// Msfs keeps sounds on the suite's file server, msfs (SPEC 6). A sound's path is the URL that msfs gives it. It
-// implements chat.Voice, keeps no connections, and need not be closed.
+// Msfs keeps sounds on the suite's file server, msfs (SPEC 6). A sound's path is the URL that msfs
+// gives it. It implements chat.Voice, keeps no connections, and need not be closed.
 //
-// It follows no redirects and knows no proxies: what is asked is the host that the URL names. Nothing is tried twice.
+// It follows no redirects and uses no HTTP proxies: it asks the host that the URL names. It tries
+// nothing twice.
 type Msfs struct {
 	site    *url.URL
 	timeout time.Duration
 	prober  *probe.Prober
 }
 
-// OpenMsfs takes site as the configuration's MsfsSite has it: a URL, or HOST or HOST:PORT for http://HOST/. It does not
-// connect; see Check. A timeout of 0 is MsfsTimeout. A site that cannot be is refused with kind Invalid.
+// OpenMsfs takes site as MsfsSite in the configuration has it: a URL, or HOST or HOST:PORT, which
+// stands for http://HOST/. It does not connect; see Probe. A timeout of 0 is MsfsTimeout. A site
+// that is none has an error of kind Invalid.
 func OpenMsfs(site string, timeout time.Duration) (*Msfs, error) {
 	u, err := parseSite(site)
 	if err != nil {
@@ -97,13 +101,14 @@ func parseHTTP(s string) (*url.URL, error) {
 // Site is the URL that sounds are sent to, without its password.
 func (m *Msfs) Site() string { return m.site.Redacted() }
 
-// Save implements chat.Voice: msfs has the sound when it returns. More than MaxMsfsSound bytes are refused with kind
-// Invalid, and nothing is sent; all other errors are of kind Unavailable. After such an error msfs may have the sound
-// under a URL that nobody knows.
+// Save implements chat.Voice: msfs has the sound when it returns. More than MaxMsfsSound bytes are
+// not sent, and the error is of kind Invalid. All other errors are of kind Unavailable; after one,
+// msfs may have the sound under a URL that nobody knows.
 func (m *Msfs) Save(ctx context.Context, sound []byte) (path string, err error) {
 	if len(sound) > MaxMsfsSound {
-		return "", chat.Errorf(chat.Invalid, "a sound of %d bytes is too large for msfs: it takes %d", len(sound),
-			MaxMsfsSound)
+		return "", chat.Errorf(chat.Invalid,
+			"a sound of %d bytes is too large for msfs: it takes %d",
+			len(sound), MaxMsfsSound)
 	}
 	req, err := m.upload(sound)
 	if err != nil {
@@ -122,10 +127,13 @@ func (m *Msfs) Save(ctx context.Context, sound []byte) (path string, err error) 
 	return path, nil
 }
 
-// upload makes the request that stores sound. msfs wants the length announced, the boundary without quotes, a
-// Content-Type line in the part, and a file name with an extension and without underscore.
+// upload makes the request that stores sound. msfs wants the length announced, the boundary without
+// quotes, a Content-Type line in the part, and a file name with an extension and without
+// underscore.
 func (m *Msfs) upload(sound []byte) (*http.Request, error) {
-	var body bytes.Buffer // a copy of the sound: a request that is given up may still be read from for a moment
+	// This is a copy of the sound: of a request that was given up the client may read on for a
+	// moment.
+	var body bytes.Buffer
 	body.Grow(len(sound) + maxMsfsBody - MaxMsfsSound)
 	form := multipart.NewWriter(&body)
 	part, err := form.CreateFormFile("file", msfsFileName)
@@ -151,7 +159,7 @@ func readURL(body []byte) (string, error) {
 		Text string `json:"error_msg"`
 		URL  string `json:"url"`
 	}
-	// What may follow the first value is not looked at.
+	// What may follow the first value is not read.
 	if err := json.NewDecoder(bytes.NewReader(body)).Decode(&a); err != nil {
 		return "", fmt.Errorf("its answer of %d bytes is not the JSON of msfs: %w", len(body), err)
 	}
@@ -161,8 +169,8 @@ func readURL(body []byte) (string, error) {
 	case *a.Code != 0:
 		return "", fmt.Errorf("it refuses the sound: error_code %d, %.100q", *a.Code, a.Text)
 	case utf8.RuneCountInString(a.URL) > maxPath:
-		return "", fmt.Errorf("the URL it gives has %d characters, and IMAudio.path holds %d: give msfs a shorter name",
-			utf8.RuneCountInString(a.URL), maxPath)
+		return "", fmt.Errorf("the URL it gives has %d characters, and IMAudio.path holds %d: "+
+			"give msfs a shorter name", utf8.RuneCountInString(a.URL), maxPath)
 	}
 	if _, err := parseHTTP(a.URL); err != nil {
 		return "", fmt.Errorf("the URL it gives, %q, cannot be fetched: %w", a.URL, err)
@@ -170,25 +178,30 @@ func readURL(body []byte) (string, error) {
 	return a.URL, nil
 }
 
-// Discard implements chat.Voice. It does nothing: msfs cannot delete. A sound that no message refers to stays there.
+// Discard implements chat.Voice. It does nothing: msfs cannot delete. A sound that no message
+// refers to stays there.
 func (m *Msfs) Discard(context.Context, string) error { return nil }
 
-// Load implements chat.Voice. Rows of old may have any text as their path: only http and https URLs are fetched, of at
-// most 5 MiB; what is none has kind NotFound, like a sound that the server does not have. All else is Unavailable.
+// Load implements chat.Voice. Rows of old may have any text as their path. Only http and https URLs
+// are fetched, of at most 5 MiB. A path that is none has an error of kind NotFound, as has a sound
+// that the server does not have. All other errors are of kind Unavailable.
 func (m *Msfs) Load(ctx context.Context, path string) ([]byte, error) {
 	u, err := parseHTTP(path)
 	if err != nil {
-		return nil, chat.Errorf(chat.NotFound, "the path %.300q of a sound is no URL to fetch it from: %w", path, err)
+		return nil, chat.Errorf(chat.NotFound,
+			"the path %.300q of a sound is no URL to fetch it from: %w", path, err)
 	}
 	req, err := http.NewRequest(http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, chat.Errorf(chat.NotFound, "the path %.300q of a sound is no URL to fetch it from: %w", path, err)
+		return nil, chat.Errorf(chat.NotFound,
+			"the path %.300q of a sound is no URL to fetch it from: %w", path, err)
 	}
 	answer, err := m.exchange(ctx, req, maxMsfsBody)
 	switch {
 	case err != nil:
 	case answer.status == http.StatusNotFound:
-		return nil, chat.Errorf(chat.NotFound, "no sound at %s: the server answers 404", u.Redacted())
+		return nil, chat.Errorf(chat.NotFound, "no sound at %s: the server answers 404",
+			u.Redacted())
 	case answer.status != http.StatusOK:
 		err = fmt.Errorf("it answers %d", answer.status)
 	case len(answer.body) == 0:
@@ -202,10 +215,12 @@ func (m *Msfs) Load(ctx context.Context, path string) ([]byte, error) {
 	return nil, chat.Errorf(chat.Unavailable, "fetching a sound from %s: %w", u.Redacted(), err)
 }
 
-// Check asks msfs for a file that is not there, which leaves nothing behind, and returns in a few words what answered.
-// An error, of kind Unavailable, says that nothing did, or something that is not msfs.
-func (m *Msfs) Check(ctx context.Context) (answered string, err error) {
-	req, err := http.NewRequest(http.MethodGet, m.site.JoinPath("g0/000/000/none.audio").String(), nil)
+// Probe asks msfs for a file that is not there, which leaves nothing behind. It returns in a few
+// words what it answered. An error, of kind Unavailable, says that nothing answered, or something
+// that is not msfs.
+func (m *Msfs) Probe(ctx context.Context) (answered string, err error) {
+	none := m.site.JoinPath("g0/000/000/none.audio")
+	req, err := http.NewRequest(http.MethodGet, none.String(), nil)
 	if err != nil {
 		return "", m.failed("asking", err)
 	}
@@ -224,7 +239,7 @@ func (m *Msfs) Check(ctx context.Context) (answered string, err error) {
 	}
 }
 
-// Mend says what to do about an error of Check.
+// Mend says what to do about an error of Probe.
 func (m *Msfs) Mend(err error) string {
 	_, mend := advice.Server{Program: "msfs", Place: "MsfsSite"}.Network(err)
 	return cmp.Or(mend, "start it, or mend MsfsSite")
@@ -232,5 +247,6 @@ func (m *Msfs) Mend(err error) string {
 
 func (m *Msfs) failed(doing string, err error) error {
 	m.prober.Suspect()
-	return chat.Errorf(chat.Unavailable, "%s msfs at %s: %w", doing, m.Site(), descriptors.Explain(err))
+	err = descriptors.Explain(err)
+	return chat.Errorf(chat.Unavailable, "%s msfs at %s: %w", doing, m.Site(), err)
 }

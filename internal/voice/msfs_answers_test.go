@@ -89,6 +89,7 @@ func TestWhatMsfsAnswersForASoundIsChecked(t *testing.T) {
 
 	s.Trouble(msfs.Trouble{Answer: []byte("HTTP/1.0 200 OK\r\n\r\nup to the end")})
 	wantSound(t, m, path, "up to the end")
-	s.Trouble(msfs.Trouble{Answer: []byte("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nas it is")})
+	const gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nas it is"
+	s.Trouble(msfs.Trouble{Answer: []byte(gzip)})
 	wantSound(t, m, path, "as it is")
 }

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var _ chat.Voice = (*voice.Msfs)(nil)
 
-// patience is the timeout of clients whose exchanges are to succeed, on a machine that has much else to do.
+// patience is the timeout of clients whose exchanges are to succeed, on a machine that has much
+// else to do.
 const patience = time.Minute
 
 func startMsfs(t *testing.T, addr string) *msfs.Server {
@@ -131,8 +132,10 @@ func TestSitesOfMsfs(t *testing.T) {
 		}
 	}
 	for _, site := range []string{
-		"", "/", "http://", "http:///path", ":8700", "ftp://files/", "file:///etc/passwd", "http://files:0/",
-		"http://files:65536/", "http://files:http/", "http://fi les/", "http://[::1/", "http://a\x00b/",
+		"", "/", "http://", "http:///path", ":8700", "ftp://files/", "file:///etc/passwd",
+		"http://files:0/",
+		"http://files:65536/", "http://files:http/", "http://fi les/", "http://[::1/",
+		"http://a\x00b/",
 	} {
 		m, err := voice.OpenMsfs(site, 0)
 		if wantKind(t, fmt.Sprintf("%q", site), err, chat.Invalid); m != nil {
@@ -192,8 +195,10 @@ func TestPathsThatAreNoURLAreNotFetched(t *testing.T) {
 	t.Parallel()
 	s, m := both(t)
 	for _, path := range []string{
-		"", "g0/000/000/1.audio", "/etc/passwd", "file:///etc/passwd", "ftp://" + s.Addr() + "/x", s.Addr() + "/x",
-		"//" + s.Addr() + "/x", "http:///x", "http://a\nb/", "http:", "gopher://" + s.Addr(), strings.Repeat("x", 5000),
+		"", "g0/000/000/1.audio", "/etc/passwd", "file:///etc/passwd", "ftp://" + s.Addr() + "/x",
+		s.Addr() + "/x",
+		"//" + s.Addr() + "/x", "http:///x", "http://a\nb/", "http:", "gopher://" + s.Addr(),
+		strings.Repeat("x", 5000),
 	} {
 		_, err := m.Load(t.Context(), path)
 		wantKind(t, fmt.Sprintf("%.40q", path), err, chat.NotFound)
@@ -212,7 +217,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	secret := saved(t, openMsfs(t, elsewhere.URL()), "secret")
 	s, m := both(t)
 	path := saved(t, m, "sound")
-	for _, status := range []string{"301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"} {
+	for _, status := range []string{"301 Moved", "302 Found", "303 See Other", "307 Temporary",
+		"308 Permanent"} {
 		s.Trouble(msfs.Trouble{Answer: []byte("HTTP/1.1 " + status + "\r\nLocation: " + secret +
 			"\r\nContent-Length: 0\r\n\r\n")})
 		got, err := m.Load(t.Context(), path)
@@ -237,8 +243,8 @@ func TestMsfsThatIsDownIsUnavailableUntilItIsBack(t *testing.T) {
 		wantKind(t, what+": saving", err, chat.Unavailable)
 		_, err = m.Load(t.Context(), path)
 		wantKind(t, what+": loading", err, chat.Unavailable)
-		_, err = m.Check(t.Context())
-		wantKind(t, what+": checking", err, chat.Unavailable)
+		_, err = m.Probe(t.Context())
+		wantKind(t, what+": probing", err, chat.Unavailable)
 		if err != nil && !strings.Contains(err.Error(), m.Site()) {
 			t.Errorf("%s: the error does not say where: %v", what, err)
 		}
@@ -264,15 +270,19 @@ func TestASlowMsfsIsLeftWhenTheContextEnds(t *testing.T) {
 	path := saved(t, m, "sound")
 	s.Trouble(msfs.Trouble{Hold: make(chan struct{})})
 	for what, call := range map[string]func(context.Context) error{
-		"saving":   func(ctx context.Context) error { _, err := m.Save(ctx, make([]byte, 1<<20)); return err },
-		"loading":  func(ctx context.Context) error { _, err := m.Load(ctx, path); return err },
-		"checking": func(ctx context.Context) error { _, err := m.Check(ctx); return err },
+		"saving": func(ctx context.Context) error {
+			_, err := m.Save(ctx, make([]byte, 1<<20))
+			return err
+		},
+		"loading": func(ctx context.Context) error { _, err := m.Load(ctx, path); return err },
+		"probing": func(ctx context.Context) error { _, err := m.Probe(ctx); return err },
 	} {
 		before := s.Requests()
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
 		go func() { result <- call(ctx) }()
-		for deadline := time.Now().Add(time.Minute); s.Requests() == before; time.Sleep(time.Millisecond) {
+		deadline := time.Now().Add(time.Minute)
+		for ; s.Requests() == before; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal(what, "does not arrive")
 			}
@@ -299,10 +309,10 @@ func TestASlowMsfsIsLeftAfterTheTimeout(t *testing.T) {
 	}
 }
 
-func TestCheckSaysWhatAnswers(t *testing.T) {
+func TestProbeSaysWhatAnswers(t *testing.T) {
 	t.Parallel()
 	s, m := both(t)
-	if answered, err := m.Check(t.Context()); err != nil || !strings.HasPrefix(answered, "404") {
+	if answered, err := m.Probe(t.Context()); err != nil || !strings.HasPrefix(answered, "404") {
 		t.Errorf("%q, %v", answered, err)
 	}
 	if files := s.Files(); len(files) != 0 {
@@ -311,7 +321,7 @@ func TestCheckSaysWhatAnswers(t *testing.T) {
 	const badGateway = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 	for _, answer := range []string{"", "220 mail.example ESMTP\r\n", badGateway} {
 		s.Trouble(msfs.Trouble{Answer: []byte(answer)})
-		answered, err := m.Check(t.Context())
+		answered, err := m.Probe(t.Context())
 		if wantKind(t, fmt.Sprintf("%q", answer), err, chat.Unavailable); answered != "" {
 			t.Errorf("%q: %s", answer, answered)
 		}
@@ -323,8 +333,10 @@ func TestAProperServerTakesUploadsToo(t *testing.T) {
 	var url string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f, header, err := r.FormFile("file")
-		if err != nil || header.Filename != "1.audio" || r.ContentLength <= 0 || !r.Close || r.URL.Path != "/msfs" ||
-			header.Header.Get("Content-Type") == "" || strings.Contains(r.Header.Get("Content-Type"), `"`) {
+		if err != nil || header.Filename != "1.audio" || r.ContentLength <= 0 || !r.Close ||
+			r.URL.Path != "/msfs" ||
+			header.Header.Get("Content-Type") == "" ||
+			strings.Contains(r.Header.Get("Content-Type"), `"`) {
 			t.Errorf("request %+v: %v", r, err)
 			return
 		}

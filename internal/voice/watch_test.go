@@ -38,7 +38,8 @@ func TestAFileServerThatComesBackIsTold(t *testing.T) {
 	watching.Go(func() { _ = m.Watch(ctx, slog.New(slog.NewTextHandler(&log, nil))) })
 	defer watching.Wait()
 	defer end()
-	away := []string{"level=WARN", "the file server is away", "voice messages are refused", m.Site()}
+	away := []string{"level=WARN", "the file server is away", "voice messages are refused",
+		m.Site()}
 	back := []string{"level=INFO", "the file server is back", m.Site(), "after="}
 	takes(t, &log, patience, away...) // from the start
 	s.Trouble(msfs.Trouble{})

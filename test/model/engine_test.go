@@ -16,11 +16,14 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
-	"github.com/teamtalk-go/dbproxy/test/rig/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -71,7 +74,7 @@ func newEmbedded(t *testing.T) engine {
 	path := filepath.Join(t.TempDir(), "dbproxy.db")
 	store, err := records.OpenSQLite(path, records.Options{})
 	must(t, err)
-	_, err = store.Migrate(t.Context())
+	_, err = tables.Migrate(t.Context(), store.DB())
 	must(t, errors.Join(err, store.Close()))
 	empty, err := os.ReadFile(path)
 	must(t, err)
@@ -142,7 +145,7 @@ type shared struct {
 
 func newShared(t *testing.T) engine {
 	t.Helper()
-	s := &shared{t: t, db: tables.New(t), redis: servers.StartRedis(t), sounds: t.TempDir()}
+	s := &shared{t: t, db: testdb.New(t), redis: servers.StartRedis(t), sounds: t.TempDir()}
 	rows, err := s.db.Admin.QueryContext(t.Context(), "SHOW TABLES")
 	must(t, err)
 	for rows.Next() {
@@ -188,38 +191,39 @@ func (s *shared) clear() error {
 }
 
 func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
-	at := counters.Instance{Addr: s.redis.Addr(), DB: 1, ConnectTimeout: patience,
-		CallTimeout: patience}
+	at := link.Instance{Addr: s.redis.Addr(), DB: 1, ConnectTimeout: patience, CallTimeout: patience}
 	members := at
 	members.DB = 2
-	redis, err := counters.OpenRedis(counters.RedisOptions{Unread: at, GroupSet: at, Token: at,
-		GroupMember: members, Now: now, Log: log})
+	copied, err := redis.Open(redis.Options{
+		Unread: at, GroupSet: at, Token: at, GroupMember: members, Now: now, Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
-	db := tables.At(s.db)
+	db := testdb.At(s.db)
 	db.ConnectTimeout, db.StatementTimeout = patience, patience
-	store, err := records.OpenMySQL(db, nil, records.Options{Now: now, Log: log, Follower: redis})
+	store, err := records.OpenMySQL(db, nil, records.Options{Now: now, Log: log, Follower: copied})
 	if err != nil {
-		redis.Close()
+		copied.Close()
 		return nil, err
 	}
 	sounds, err := voice.OpenDir(s.sounds)
 	if err != nil {
-		redis.Close()
+		copied.Close()
 		return nil, errors.Join(err, store.Close())
 	}
-	redis.Use(s.t.Context(), store)
+	copied.Use(s.t.Context(), store)
 	rules := rulesOf(store)
-	rules.Sequencer, rules.Counters = redis, redis
-	rules.Mutes, rules.Tokens, rules.Profiles = redis, redis, redis
-	rules.Voice, rules.Failures = sounds, redis.Failures()
+	counted := counters.Shared{Records: store, Copy: copied}
+	rules.Sequencer, rules.Counters = copied, counted
+	rules.Mutes, rules.Tokens, rules.Profiles = counted, counted, counted
+	rules.Voice, rules.Failures = sounds, &counters.SharedFailures{Copy: copied}
 	return &opened{
-		rules: rules, sync: markedSync{store, redis},
-		loops: []func(context.Context) error{redis.Run, store.RunReplica},
+		rules: rules, sync: markedSync{store, counted},
+		loops: []func(context.Context) error{copied.Run, store.RunReplica},
 		close: func() error {
 			err := errors.Join(store.Close(), sounds.Close())
-			redis.Close()
+			copied.Close()
 			return err
 		},
 	}, nil
@@ -228,15 +232,15 @@ func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
 // markedSync is the records with the group sync's mark in Redis, too.
 type markedSync struct {
 	*records.Store
-	redis *counters.Redis
+	counted counters.Shared
 }
 
 func (m markedSync) Mark(ctx context.Context, name string) (uint32, bool, error) {
-	return m.redis.Mark(ctx, name)
+	return m.counted.Mark(ctx, name)
 }
 
 func (m markedSync) SetMark(ctx context.Context, name string, value uint32) error {
-	return m.redis.SetMark(ctx, name, value)
+	return m.counted.SetMark(ctx, name, value)
 }
 
 func must(t testing.TB, err error) {

@@ -21,7 +21,8 @@ func TestEveryKindIsTold(t *testing.T) {
 	for _, k := range finding.All() {
 		name := k.String()
 		if name == "" || k.What() == "" || rank[k.Severity()] == 0 {
-			t.Errorf("kind %d lacks a name, a text or a severity: %q, %q, %q", k, name, k.What(), k.Severity())
+			t.Errorf("kind %d lacks a name, a text or a severity: %q, %q, %q", k, name, k.What(),
+				k.Severity())
 			continue
 		}
 		if other, taken := names[name]; taken {

@@ -9,16 +9,13 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// Feed tells which messages are added; see records.Feed.
-type Feed interface {
-	// Skip moves behind all there are and returns the last max of them, or all created since, Unix seconds, if not 0.
-	Skip(ctx context.Context, max int, since uint32) ([]records.Added, error)
-	// Next returns messages added since the last call.
-	Next(ctx context.Context) ([]records.Added, error)
+// Source tells which messages are added: a Feed.
+type Source interface {
+	Skip(ctx context.Context, max int, since uint32) ([]Added, error)
+	Next(ctx context.Context) ([]Added, error)
 }
 
 // Options say what is printed.
@@ -35,7 +32,7 @@ type Options struct {
 }
 
 // Run prints messages until ctx ends, or what Options say is done.
-func Run(ctx context.Context, f Feed, opt Options) error {
+func Run(ctx context.Context, f Source, opt Options) error {
 	since := uint32(0)
 	if !opt.Since.IsZero() {
 		since = uint32(max(opt.Since.Unix(), 1))
@@ -69,7 +66,7 @@ func Run(ctx context.Context, f Feed, opt Options) error {
 
 // line is what is printed of a message: when, from whom to whom, its id in the talk, what kind, and
 // how many bytes of text or sound.
-func line(a records.Added, opt Options) string {
+func line(a Added, opt Options) string {
 	kind := fmt.Sprintf("type %d", a.Type) // as forks have them
 	switch {
 	case a.Type.Text():

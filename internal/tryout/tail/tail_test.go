@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
 // feed has one message at the beginning and one at each look; the look called last calls stop.
@@ -17,19 +16,19 @@ type feed struct {
 	stop        func() error
 }
 
-func (f *feed) Skip(context.Context, int, uint32) ([]records.Added, error) {
-	return []records.Added{message(1, "hi\n\u202e")}, nil
+func (f *feed) Skip(context.Context, int, uint32) ([]Added, error) {
+	return []Added{message(1, "hi\n\u202e")}, nil
 }
 
-func (f *feed) Next(context.Context) ([]records.Added, error) {
+func (f *feed) Next(context.Context) ([]Added, error) {
 	if f.looks++; f.looks == f.last {
 		return nil, f.stop()
 	}
-	return []records.Added{message(uint32(f.looks)+1, "more")}, nil
+	return []Added{message(uint32(f.looks)+1, "more")}, nil
 }
 
-func message(id uint32, text string) records.Added {
-	return records.Added{
+func message(id uint32, text string) Added {
+	return Added{
 		Message: chat.Message{ID: id, From: 2, Type: chat.PairText, Data: text},
 		Talk:    chat.PairTalk(1, 2), Size: len(text), To: 1, FromName: "bob", ToName: "ann",
 	}

@@ -1,0 +1,229 @@
+package checkup
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+)
+
+// table looks at one table.
+func (s *shape) table(t tables.Table, there *tables.SeenTable) {
+	if there.View {
+		grade := Wrong
+		if onlyRead(t) {
+			grade = Good
+		}
+		s.note(oddViews, grade, t.Name, t.Name, fmt.Sprintf("!RENAME TABLE %s TO View%[1]s, "+
+			"let \"dbproxy migrate\" make the table, and copy the rows into it", t.Name))
+		return
+	}
+	if t.Primary == nil {
+		s.ids(t, there)
+	} else if !slices.Equal(there.PrimaryKey(), lowered(t.Primary)) {
+		s.note(oddIDs, Wrong, t.Name, t.Name+" (its primary key)", primaryClause(t, there))
+	}
+	for _, want := range t.Columns {
+		if is, ok := there.Columns[strings.ToLower(want.Name)]; ok {
+			s.column(t, want, is)
+		}
+	}
+	s.strangers(t, there)
+}
+
+func lowered(names []string) []string {
+	all := make([]string, len(names))
+	for i, name := range names {
+		all[i] = strings.ToLower(name)
+	}
+	return all
+}
+
+// primaryClause makes the primary key what it must be.
+func primaryClause(t tables.Table, there *tables.SeenTable) string {
+	columns := t.Primary
+	if columns == nil {
+		columns = []string{"id"}
+	}
+	clause := "ADD PRIMARY KEY (" + strings.Join(columns, ",") + ")"
+	if there.PrimaryKey() != nil {
+		clause = "DROP PRIMARY KEY, " + clause
+	}
+	return clause
+}
+
+// ids looks at the column that the database counts. A primary key that only begins with it, as
+// partitions need, is as good.
+func (s *shape) ids(t tables.Table, there *tables.SeenTable) {
+	id, ok := there.Columns["id"]
+	grade := Wrong
+	if onlyRead(t) {
+		grade = Doubtful
+	}
+	if !ok {
+		s.note(oddIDs, grade, t.Name, t.Name+" (no id)",
+			"ADD COLUMN id "+idType(t)+" NOT NULL AUTO_INCREMENT PRIMARY KEY FIRST")
+		return
+	}
+	own, led := false, false // by a key that allows no second row of that id, by any key
+	for name, k := range there.Keys {
+		first := len(k.Columns) > 0 && k.Columns[0] == "id"
+		own = own || first && k.Unique && (len(k.Columns) == 1 || name == tables.PrimaryName)
+		led = led || first
+	}
+	if !own {
+		g, what := grade, "its primary key"
+		if led && id.Auto {
+			g = Doubtful
+		}
+		if there.PrimaryKey() == nil {
+			what = "no primary key"
+		}
+		s.note(oddIDs, g, t.Name, t.Name+" ("+what+")", primaryClause(t, there))
+	}
+	what := id.Declared
+	if !id.Auto {
+		what += ", not counted"
+	}
+	if !id.Auto || intBytes[id.Type] < 4 {
+		s.note(oddIDs, grade, t.Name, t.Name+".id ("+what+")",
+			"MODIFY id "+idType(t)+" NOT NULL AUTO_INCREMENT")
+	}
+}
+
+func idType(t tables.Table) string {
+	if t.UnsignedID {
+		return "int unsigned"
+	}
+	return "int"
+}
+
+// intBytes are the types of whole numbers, and how many bytes they have.
+var intBytes = map[string]int{
+	"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "integer": 4, "bigint": 8,
+}
+
+// column compares a column with what it is to be.
+func (s *shape) column(t tables.Table, want tables.Column, is tables.SeenColumn) {
+	place := fmt.Sprintf("%s.%s (%s)", t.Name, is.Name, is.Declared)
+	grade := Wrong
+	if time := want.Name == "created" || want.Name == "updated"; onlyRead(t) && !time {
+		grade = Doubtful
+	}
+	switch want.Type {
+	case tables.Signed, tables.Unsigned, tables.Tiny:
+		s.number(t, want, is, grade, place)
+	default:
+		s.text(t, want, is, grade, place)
+	}
+	if is.Null && !want.Null {
+		value := "''"
+		if want.Type <= tables.Tiny {
+			value = "0"
+		}
+		is.Null = false
+		s.note(oddNulls, Doubtful, t.Name, t.Name+"."+is.Name, fmt.Sprintf(
+			"!UPDATE %s SET %s=%s WHERE %[2]s IS NULL; ALTER TABLE %[1]s MODIFY %[4]s",
+			t.Name, is.Name, value, definition(want, is, is.Whole())))
+	}
+}
+
+// number compares a column of numbers. Where it may be as large as 255 or 4294967295, the half of
+// that is enough for what the suite stores, but for the shield, of which the protocol says 255.
+func (s *shape) number(t tables.Table, want tables.Column, is tables.SeenColumn, grade Grade, place string) {
+	least := 4
+	if want.Type == tables.Tiny {
+		least = 1
+	}
+	wide := tables.MySQLColumn(tables.Column{Name: want.Name, Type: want.Type, Null: true})
+	wide = strings.TrimSuffix(strings.TrimPrefix(wide, want.Name+" "), " DEFAULT NULL")
+	size := intBytes[is.Type]
+	switch {
+	case size == 0 && is.Type == "decimal" && strings.Contains(is.Declared, ",0)"):
+	case size < least:
+		s.note(oddNumbers, grade, t.Name, place, "MODIFY "+definition(want, is, wide))
+	case want.Name == "push_shield_status" && size == 1 && !strings.Contains(is.Declared, "unsigned"):
+		s.note(oddNumbers, Doubtful, t.Name, place, "MODIFY "+definition(want, is, wide))
+	}
+}
+
+// text compares a column of text.
+func (s *shape) text(t tables.Table, want tables.Column, is tables.SeenColumn, grade Grade, place string) {
+	size, wide := int64(want.Size), fmt.Sprintf("varchar(%d)", want.Size)
+	switch want.Type {
+	case tables.Binary:
+		wide = fmt.Sprintf("varbinary(%d)", want.Size)
+	case tables.Text:
+		size, wide = 1<<24-1, "mediumtext"
+	}
+	if is.Charset != "" && want.Type != tables.Binary {
+		wide += " CHARACTER SET " + is.Charset + " COLLATE " + is.Collation
+	}
+	switch {
+	case !is.IsText():
+		s.note(oddTexts, grade, t.Name, place, "MODIFY "+definition(want, is, wide))
+	case is.Length < size:
+		s.note(oddTexts, Doubtful, t.Name, place, "MODIFY "+definition(want, is, wide))
+	}
+}
+
+// definition is a column with another type, which may be NULL as it may now.
+func definition(want tables.Column, is tables.SeenColumn, typ string) string {
+	def := want.Default
+	switch {
+	case is.Null:
+		return is.Name + " " + typ + " DEFAULT NULL"
+	case want.Type == tables.Text || strings.HasSuffix(is.Type, "text") && strings.HasPrefix(typ, is.Type):
+		return is.Name + " " + typ + " NOT NULL"
+	case want.Type > tables.Tiny:
+		def = "''"
+	case def == "":
+		def = "0"
+	}
+	return is.Name + " " + typ + " NOT NULL DEFAULT " + def
+}
+
+// strangers looks at what others have added to a table: columns that want a value, keys that forbid
+// rows.
+func (s *shape) strangers(t tables.Table, there *tables.SeenTable) {
+	known := map[string]bool{"id": t.Primary == nil}
+	for _, c := range t.Columns {
+		known[strings.ToLower(c.Name)] = true
+	}
+	grade := Wrong
+	if onlyRead(t) {
+		grade = Doubtful
+	}
+	for _, name := range slices.Sorted(maps.Keys(there.Columns)) {
+		if is := there.Columns[name]; !known[name] && !is.Given {
+			place := fmt.Sprintf("%s.%s (%s)", t.Name, is.Name, is.Declared)
+			s.note(oddColumns, grade, t.Name, place, defaultClause(is))
+		}
+	}
+	if onlyRead(t) || t.Primary != nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(there.Keys)) {
+		k := there.Keys[name]
+		if !k.Unique || name == tables.PrimaryName || slices.Contains(k.Columns, "id") {
+			continue
+		}
+		columns := strings.Join(k.Columns, ",")
+		s.note(oddUniques, Doubtful, t.Name, t.Name+"("+columns+")",
+			fmt.Sprintf("DROP KEY %s, ADD KEY %[1]s (%s)", quoted(name), columns))
+	}
+}
+
+// defaultClause gives a column a default. One of a number, or of text that is not long, stands in
+// the table's definition alone; others may be NULL from then on.
+func defaultClause(is tables.SeenColumn) string {
+	switch {
+	case intBytes[is.Type] > 0, is.Type == "decimal", is.Type == "float", is.Type == "double":
+		return "ALTER COLUMN " + quoted(is.Name) + " SET DEFAULT 0"
+	case strings.HasSuffix(is.Type, "char"), strings.HasSuffix(is.Type, "binary"):
+		return "ALTER COLUMN " + quoted(is.Name) + " SET DEFAULT ''"
+	}
+	return "MODIFY " + quoted(is.Name) + " " + is.Whole() + " NULL"
+}

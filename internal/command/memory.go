@@ -1,0 +1,187 @@
+package command
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/internal/server"
+)
+
+// read is an action that changes nothing. usual is how long its answers rarely exceed, in bytes.
+// Before its work it waits until there is memory for such an answer. If its list turns out to be
+// longer, it releases that memory, and its turn to read; then it waits for memory for all of the
+// list, and reads again. So while it waits, it holds nothing that others need.
+func read[Q proto.Message](usual func(Q) int, do work[Q]) action {
+	return readAfter(nil, usual, do)
+}
+
+// readAfter is a read that counts unread messages of users: it waits for the read acks that they
+// sent before it.
+func readAfter[Q proto.Message](users func(Q) []uint32, usual func(Q) int, do work[Q]) action {
+	return action{start: func(h *Handler, c *call, done func(proto.Message, error)) {
+		h.tasks.Go(func() {
+			req := c.req.(Q)
+			err := c.reserve(c.first(usual(req)))
+			if err == nil && users != nil {
+				err = h.chat.AwaitAcks(c.ctx, users(req))
+			}
+			for err == nil {
+				var answer proto.Message
+				h.chat.Limited(c.ctx, guarded(h, c, do, func(a proto.Message, e error) {
+					answer, err = a, e
+				}))
+				bytes := c.longer(err)
+				if bytes == 0 {
+					done(answer, err)
+					return
+				}
+				answer = nil
+				err = c.reserve(bytes)
+			}
+			done(nil, err)
+		})
+	}}
+}
+
+// bulky is for a change whose answer may be long: its connection is not read on before there is
+// memory for a usual answer. If a change that only reads has a list that turns out to be longer, it
+// begins again when there is memory for all of it.
+func bulky[Q proto.Message](usual func(Q) int, a action) action {
+	start := a.start
+	a.start = func(h *Handler, c *call, finished func(proto.Message, error)) {
+		h.tasks.Add(1)
+		done := func(answer proto.Message, err error) {
+			defer h.tasks.Done()
+			finished(answer, err)
+		}
+		if err := c.reserve(c.first(usual(c.req.(Q)))); err != nil {
+			done(nil, err)
+			return
+		}
+		var again func(answer proto.Message, err error)
+		again = func(answer proto.Message, err error) {
+			bytes := c.longer(err)
+			if bytes == 0 {
+				done(answer, err)
+				return
+			}
+			h.tasks.Go(func() { // its lane must not wait for memory
+				if err := c.reserve(bytes); err != nil {
+					done(nil, err)
+					return
+				}
+				start(h, c, again)
+			})
+		}
+		start(h, c, again)
+	}
+	return a
+}
+
+// asLongAsBefore says that all long answers of an action are about as long.
+func (a action) asLongAsBefore() action {
+	a.alike = true
+	return a
+}
+
+// How many bytes one item of a list takes in an answer at the most: what the tables allow, and what
+// the encoding adds.
+const (
+	userBytes    = 3 << 10
+	sessionBytes = 4*chat.MaxContent + 64
+	shieldBytes  = 32
+	tokenBytes   = 4*chat.MaxToken + 64
+	memberBytes  = 6
+)
+
+// The following say how many bytes an answer usually takes at the most, for read and bulky.
+
+// slack is reserved beside a list, for what else the answer has.
+const slack = 4 << 10
+
+// list is for a page, and at first for a list of any length.
+func list[Q proto.Message](Q) int { return chat.MaxAnswer + slack }
+
+// items is for n items of so many bytes each, but no more than for a list of any length.
+func items(n, bytes int) int { return min(n*bytes, chat.MaxAnswer) + slack }
+
+// few is for an answer that is hardly longer than its request.
+func few[Q proto.Message](Q) int { return 0 }
+
+// first is how many bytes are reserved at first for an answer that usually has no more than usual.
+func (c *call) first(usual int) int {
+	if c.entry.alike {
+		usual = max(usual, int(c.entry.longest.Load())+slack)
+	}
+	return min(usual, c.most)
+}
+
+// longer returns how many bytes to reserve for an answer, if err says that its list did not fit and
+// the answer may be short enough to be sent. (How long it is exactly is known when it is made.)
+// Else 0.
+func (c *call) longer(err error) (bytes int) {
+	var long *chat.TooLongError
+	if !errors.As(err, &long) || long.Bytes > 2*c.most {
+		return 0
+	}
+	return long.Bytes + long.Bytes/16 + slack // the list may have grown when it is read again
+}
+
+// reserve releases what was reserved before, and waits until there is memory for so many bytes of
+// the answer. The error is one of chat's, or server.ErrGone.
+func (c *call) reserve(bytes int) error {
+	err := c.peer.Reserve(c.ctx, int64(bytes))
+	if err != nil && !errors.Is(err, server.ErrGone) {
+		return chat.Errorf(chat.Unavailable, "%w waiting for memory for the answer; "+
+			"the peer may take its answers too slowly: %w", chat.ErrDropped, err)
+	}
+	c.reserved = bytes
+	return err
+}
+
+// limited is the context of a request's work: its lists are limited to what was reserved, if
+// anything was.
+func (c *call) limited() context.Context {
+	if c.reserved == 0 {
+		return c.ctx
+	}
+	return chat.WithLimit(c.ctx, c.reserved)
+}
+
+// answerFields is how many bytes are enough for what an answer has beside its list and attach data.
+const answerFields = 64
+
+// errTooLong is in the chain of an error if an answer is not sent because it is longer than
+// MaxFrame.
+var errTooLong = errors.New("the answer is not sent")
+
+func (h *Handler) tooLong(frame int) error {
+	return chat.Errorf(chat.Unexpected,
+		"%w: with %d bytes it is longer than MaxFrame (%d bytes), and nobody "+
+			"could ask for the rest of it; raise MaxFrame to %dMiB or more", errTooLong, frame,
+		h.maxFrame, frame>>20+1)
+}
+
+// encode makes the body of an answer; nil for none. The error says that the answer is longer than
+// MaxFrame, or cannot be encoded. A request that is answered with itself may always be as long as
+// it came, with an id added.
+func (h *Handler) encode(c *call, answer proto.Message) ([]byte, error) {
+	if answer == nil {
+		return nil, nil
+	}
+	if answer != c.req {
+		attach(answer, c.req)
+	}
+	body, err := proto.Marshal(answer)
+	if err != nil {
+		return nil, chat.Errorf(chat.Unexpected, "the answer cannot be encoded: %w", err)
+	}
+	if n := pdu.HeaderLen + len(body); n > h.maxFrame && answer != c.req {
+		return nil, h.tooLong(n)
+	}
+	return body, nil
+}

@@ -1,0 +1,62 @@
+// Package counters is the choice of who counts: message ids, unread counters, failed logins.
+//
+// On the embedded store the records count everything themselves, in the transaction that stores a
+// message: see Embedded. That is all there is to counters there.
+//
+// On MySQL the records count as well, and a copy stands in Redis, where original servers look and
+// count too: see Shared, and package redis for the copy. What is asked is answered by Redis. Where
+// Redis is away, is behind, or has lost what it had, the records answer. What is changed is stored
+// by the records, and the copy follows.
+//
+// # Failed logins
+//
+// Eleven failures of a login name within 30 minutes lock it out. They are counted by name, whether
+// or not anybody has it.
+//
+// On the embedded store they are counted in the memory of the server (Failures). It writes them to
+// a table, for the commands beside it and for the next start. A name that is locked out is written
+// before its login is answered, and is looked up in the table at each further try. So a "user
+// unlock" in another process holds at once; all else follows within a second or two.
+//
+// On MySQL they are counted in Redis, for all proxies together (SharedFailures). While Redis is
+// away each proxy counts for itself.
+//
+// Anybody can make up names. So at most a million are remembered, in memory as in Redis. Beyond
+// that the names with the fewest failures are forgotten first, and of these the ones whose last
+// failure is the oldest: a flood of names that fail once each never pushes out one that is locked
+// out. And at most 500 rows are written to the table in a second, which makes 900,000 in 30
+// minutes, after which they are deleted. The rest stays in memory.
+package counters
+
+import (
+	"context"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+)
+
+// Records is what the records count: chat.Counters but for Apply.
+type Records interface {
+	UnreadPairs(ctx context.Context, user uint32) ([]chat.Count, error)
+	UnreadGroups(ctx context.Context, user uint32) ([]chat.Count, error)
+	UnreadTotals(ctx context.Context, users []uint32) (map[uint32]uint32, error)
+}
+
+// Embedded implements chat.Counters and chat.Sequencer on the records alone.
+type Embedded struct{ Records }
+
+// Apply has nothing to do: the records counted the commits as they were stored.
+func (Embedded) Apply(context.Context, []chat.Commit) error { return nil }
+
+// Next goes on from the floors: the talks are locked, and nobody else gives out ids.
+func (Embedded) Next(_ context.Context, want []chat.Reserve) []uint32 {
+	first := make([]uint32, len(want))
+	for i, r := range want {
+		first[i] = r.Floor + 1
+	}
+	return first
+}
+
+// GiveBack has nothing to do: the floors are where they were.
+func (Embedded) GiveBack(_ context.Context, unused []chat.Reserve) (gone []bool) {
+	return make([]bool, len(unused))
+}

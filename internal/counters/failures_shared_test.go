@@ -1,0 +1,252 @@
+package counters_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
+
+// sharing is a proxy's failed logins on a Redis; observe may be nil.
+func sharing(t *testing.T, r *servers.Redis, observe link.Observer) *counters.SharedFailures {
+	t.Helper()
+	// Longer than anything takes on a busy machine.
+	const patience = 20 * time.Second
+	at := link.Instance{Addr: r.Addr(), ConnectTimeout: patience, CallTimeout: patience}
+	c, err := redis.Open(redis.Options{
+		Unread: at, GroupSet: at, Token: at, GroupMember: at, Observe: observe,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return &counters.SharedFailures{Copy: c}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFailedLoginsAreSharedByAllProxies(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	p, q := sharing(t, r, nil), sharing(t, r, nil)
+	now := time.Unix(1_700_000_000, 0)
+	want := func(f *counters.SharedFailures, name string, n int) {
+		t.Helper()
+		if got, err := f.Count(t.Context(), name, now); got != n || err != nil {
+			t.Errorf("%q failed %d times, %v; want %d", name, got, err, n)
+		}
+	}
+	fail := func(f *counters.SharedFailures, name string) {
+		t.Helper()
+		if err := f.Add(t.Context(), name, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range chat.LockoutFailures {
+		want(p, "a lot more than this, a", 0)
+		fail(p, "a")
+		fail(q, "b")
+		fail(q, "b") // more make no difference
+		now = now.Add(time.Second)
+	}
+	want(q, "a", chat.LockoutFailures)
+	want(p, "b", chat.LockoutFailures)
+	now = now.Add(chat.LockoutWindow - 2*time.Second)
+	want(p, "a", 2)
+	if err := q.Clear(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	want(p, "a", 0)
+	// Without Redis each counts what it saw itself.
+	r.Kill(t)
+	fail(p, "c")
+	want(p, "c", 1)
+	want(q, "c", 0)
+	want(q, "a", 0)
+}
+
+func TestFailedLoginsAreForgotten(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	f := sharing(t, r, nil)
+	now := time.Unix(1_700_000_000, 0)
+	for i := range 30 {
+		must(t, f.Add(t.Context(), fmt.Sprint("old ", i), now))
+	}
+	now = now.Add(chat.LockoutWindow + time.Second)
+	for range 4 {
+		must(t, f.Add(t.Context(), "new", now))
+	}
+	m := r.Do(t, "HLEN", "dbproxy:failures")
+	if n, err := m.AsInt64(); n != 1 || err != nil {
+		t.Errorf("%d names are kept, %v", n, err)
+	}
+}
+
+// TestFailedLoginsBesideAnEarlierVersion does what the script of an earlier version does to the
+// keys that it has, whose times are microseconds: to it all of ours would be long over.
+func TestFailedLoginsBesideAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	f := sharing(t, r, nil)
+	now := time.Unix(1_700_000_000, 0)
+	must(t, f.Add(t.Context(), "ann", now))
+	r.Do(t, "ZREMRANGEBYSCORE", "dbproxy:{dbproxy:failed}", "-inf", "1700000000000000")
+	r.Do(t, "DEL", "dbproxy:failed")
+	if n, err := f.Count(t.Context(), "ann", now); n != 1 || err != nil {
+		t.Errorf("%d failures, %v; want 1", n, err)
+	}
+}
+
+func TestAFloodOfNamesInRedisForgetsThoseWithTheFewestFailures(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	f := sharing(t, r, nil)
+	const most = 100
+	f.LimitNames(most)
+	now := time.Unix(1_700_000_000, 0)
+	want := func(name string, n int) {
+		t.Helper()
+		if got, err := f.Count(t.Context(), name, now); got != n || err != nil {
+			t.Errorf("%q failed %d times, %v; want %d", name, got, err, n)
+		}
+	}
+	for range chat.LockoutFailures {
+		must(t, f.Add(t.Context(), "locked", now))
+	}
+	must(t, f.Add(t.Context(), "once", now))
+	must(t, f.Add(t.Context(), "twice", now))
+	must(t, f.Add(t.Context(), "twice", now))
+	for i := range 3 * most {
+		now = now.Add(time.Second)
+		must(t, f.Add(t.Context(), fmt.Sprint("made up ", i), now))
+	}
+	want("locked", chat.LockoutFailures)
+	want("twice", 2)
+	want("once", 0)
+	want("made up 299", 1)
+	for _, key := range []string{"dbproxy:failures", "dbproxy:{dbproxy:failures}"} {
+		command := map[bool]string{true: "HLEN", false: "ZCARD"}[key == "dbproxy:failures"]
+		m := r.Do(t, command, key)
+		if n, err := m.AsInt64(); n != most || err != nil {
+			t.Errorf("%s has %d names, %v; want %d", key, n, err, most)
+		}
+	}
+}
+
+func TestAnUnlockedNameIsFreeEverywhere(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	p, q := sharing(t, r, nil), sharing(t, r, nil)
+	now := time.Unix(1_700_000_000, 0)
+	until := func(want time.Time) {
+		t.Helper()
+		if got, err := q.LockedUntil(t.Context(), "ann", now); !got.Equal(want) || err != nil {
+			t.Errorf("locked out until %v, %v; want %v", got, err, want)
+		}
+	}
+	until(time.Time{})
+	first := now
+	for range chat.LockoutFailures {
+		must(t, p.Add(t.Context(), "ann", now))
+		now = now.Add(time.Second)
+	}
+	until(first.Add(chat.LockoutWindow))
+	must(t, q.Unlock(t.Context(), "ann", now))
+	until(time.Time{})
+	if n, err := p.Count(t.Context(), "ann", now); n != 0 || err != nil {
+		t.Errorf("%d failures, %v", n, err)
+	}
+	r.Kill(t)
+	if n, err := p.Count(t.Context(), "ann", now); n != 0 || err != nil {
+		t.Errorf("without Redis: %d failures, %v", n, err)
+	}
+	if err := q.Unlock(t.Context(), "ann", now); chat.KindOf(err) != chat.Unavailable {
+		t.Errorf("without Redis: %v", err)
+	}
+	if _, err := q.LockedUntil(t.Context(), "ann", now); chat.KindOf(err) != chat.Unavailable {
+		t.Errorf("without Redis: %v", err)
+	}
+}
+
+// TestFlushForgetsFailedLogins holds docs/guarantees.md to what it says of them: they are nowhere
+// but in Redis.
+func TestFlushForgetsFailedLogins(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	f := sharing(t, r, nil)
+	now := time.Unix(1_700_000_000, 0)
+	for range chat.LockoutFailures {
+		must(t, f.Add(t.Context(), "ann", now))
+	}
+	if n, err := f.Count(t.Context(), "ann", now); n != chat.LockoutFailures || err != nil {
+		t.Errorf("before: %d failures, %v", n, err)
+	}
+	r.Do(t, "FLUSHALL")
+	if n, err := f.Count(t.Context(), "ann", now); n != 0 || err != nil {
+		t.Errorf("after FLUSHALL: %d failures, %v", n, err)
+	}
+}
+
+// TestAGoodLoginAsksRedisOnce has a person log in through two proxies. A login that finds no
+// failures asks Redis for them, and that is all; one that finds some, whoever has counted them,
+// clears them.
+func TestAGoodLoginAsksRedisOnce(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	var asked atomic.Int64 // commands
+	observed := func(_ string, commands int, _ time.Duration, _ error) {
+		asked.Add(int64(commands))
+	}
+	ours, others := sharing(t, r, observed), sharing(t, r, nil)
+	store := newTable(t)
+	ann := chat.User{Name: "ann", Nick: "ann", Password: chat.HashPassword("secret", "")}
+	_, err := store.AddUser(t.Context(), ann)
+	must(t, err)
+	service := func(f chat.Failures) *chat.Service {
+		s, err := chat.New(chat.Store{Directory: store, Failures: f},
+			chat.Options{VoiceKey: chat.DefaultVoiceKey})
+		must(t, err)
+		return s
+	}
+	here, there := service(ours), service(others)
+	login := func(s *chat.Service, password string, want error) {
+		t.Helper()
+		if _, err := s.Login(t.Context(), "ann", password); err != want {
+			t.Errorf("a login with %s: %v, want %v", password, err, want)
+		}
+	}
+	for range 3 {
+		before := asked.Load()
+		login(here, "secret", nil)
+		if n := asked.Load() - before; n != 1 {
+			t.Errorf("a good login asks Redis for %d things, want 1", n)
+		}
+	}
+	for range 3 { // eleven failures lock a name out
+		for range chat.LockoutFailures - 1 {
+			login(there, "guess", chat.ErrWrongLogin)
+		}
+		login(here, "secret", nil)
+	}
+	login(here, "guess", chat.ErrWrongLogin)
+	login(there, "secret", nil)
+	if n, err := ours.Count(t.Context(), "ann", time.Now()); n != 0 || err != nil {
+		t.Errorf("%d failures are left, %v", n, err)
+	}
+}

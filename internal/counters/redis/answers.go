@@ -1,0 +1,52 @@
+package redis
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/redis/rueidis"
+
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+)
+
+// number is the answer of a command as a number; ok is false when it is none.
+func number(r rueidis.RedisResult) (n int64, ok bool) {
+	n, err := r.AsInt64()
+	return n, err == nil
+}
+
+// text is the answer of a command as text, empty when there is none.
+func text(r rueidis.RedisResult) string {
+	s, err := r.ToString()
+	if err != nil {
+		return ""
+	}
+	return s
+}
+
+// failure is the error of a command. It is nil when there is an answer, be it that there is
+// nothing.
+func failure(r rueidis.RedisResult) error {
+	if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
+		return fmt.Errorf("Redis refused a command: %w", link.Hush(err))
+	}
+	return nil
+}
+
+// count is text as a counter: 0 when it is none.
+func count(s string) uint32 {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}
+
+func decimal[T ~uint32 | ~uint8 | ~int](n T) string { return strconv.FormatInt(int64(n), 10) }
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}

@@ -1,0 +1,47 @@
+package records
+
+import (
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
+)
+
+// batches are the batchers of one server.
+type batches struct {
+	users  sqldb.Shared[uint32, chat.User]
+	names  sqldb.Shared[string, chat.User]
+	groups sqldb.Shared[uint32, foundGroup]
+	joins  sqldb.Shared[talk.Member, uint32]
+	pairs  sqldb.Shared[chat.Talk, uint32] // their relations
+	last   sqldb.Shared[chat.Talk, chat.Newest]
+	all    sqldb.Shared[int, everybody] // by the limit of its list
+}
+
+// everybody is the list of all people, or why there is none. It is not to be changed.
+type everybody struct {
+	users []chat.User
+	err   error
+}
+
+func newBatches(r reader, most int) *batches {
+	return &batches{
+		users:  sqldb.Shared[uint32, chat.User]{Find: r.findUsers, Most: most},
+		names:  sqldb.Shared[string, chat.User]{Find: r.findNames, Most: most},
+		groups: sqldb.Shared[uint32, foundGroup]{Find: r.findGroups, Most: most},
+		joins:  sqldb.Shared[talk.Member, uint32]{Find: r.findJoins, Most: most},
+		pairs:  sqldb.Shared[chat.Talk, uint32]{Find: r.findPairs, Most: most},
+		last:   sqldb.Shared[chat.Talk, chat.Newest]{Find: r.findLast, Most: most},
+		all:    sqldb.Shared[int, everybody]{Find: r.findEverybody, Most: 1}, // the list is long
+	}
+}
+
+// wait returns when no query runs any more for those that have left.
+func (b *batches) wait() {
+	b.users.Wait()
+	b.names.Wait()
+	b.groups.Wait()
+	b.joins.Wait()
+	b.pairs.Wait()
+	b.last.Wait()
+	b.all.Wait()
+}

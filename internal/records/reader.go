@@ -1,0 +1,86 @@
+package records
+
+import (
+	"context"
+	"log/slog"
+	"math"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/replica"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+)
+
+// reader reads from one server. Requests of one shape share queries.
+type reader struct {
+	*sqldb.Pool
+	*batches
+	messageTypes, groupTypes *passing
+	log                      *slog.Logger
+}
+
+func newReader(s *Store, pool *sqldb.Pool) reader {
+	most := sqldb.SharedQueries
+	if !pool.Remote() {
+		most = math.MaxInt // a query costs little more than its rows: waiting for others gains nothing
+	}
+	r := reader{Pool: pool, messageTypes: s.messageTypes, groupTypes: s.groupTypes, log: s.log}
+	r.batches = newBatches(r, most)
+	return r
+}
+
+// master reads what must not be late.
+func (s *Store) master() reader { return s.reader }
+
+// read calls f for the replica, if that has what this proxy wrote about subjects, else for the master. What fails on the
+// replica is done again on the master: f begins anew whenever it is called.
+func read[T any](ctx context.Context, s *Store, f func(context.Context, reader) (T, error), subjects ...replica.Subject) (T, error) {
+	if s.replica.Has(subjects) {
+		bounded, cancel := context.WithTimeout(ctx, replica.Timeout)
+		defer cancel()
+		v, err := f(bounded, s.late)
+		if err == nil || chat.KindOf(err) != chat.Unavailable || ctx.Err() != nil {
+			return v, err
+		}
+		s.replica.Failed(err)
+	}
+	return f(ctx, s.master())
+}
+
+// readSurely is read for what is refused when it is not found: a node that may lack it catches up
+// first.
+func readSurely[T any](
+	ctx context.Context, s *Store, f func(context.Context, reader) (T, error), subjects ...replica.Subject,
+) (T, error) {
+	v, err := read(ctx, s, f, subjects...)
+	if !s.db.MayLack(err) {
+		return v, err
+	}
+	if err := s.db.CatchUp(ctx); err != nil {
+		return v, err
+	}
+	return f(ctx, s.master())
+}
+
+// wrote notes what was committed just now, so that it is not read from a replica that does not have
+// it yet. It returns err, and notes nothing when there is one.
+func (s *Store) wrote(err error, subjects ...replica.Subject) error {
+	if err == nil {
+		s.replica.Wrote(subjects)
+	}
+	return err
+}
+
+// wroteAnything is wrote where it is not known what.
+func (s *Store) wroteAnything(err error) error {
+	if err == nil {
+		s.replica.WroteAnything()
+	}
+	return err
+}
+
+// RunReplica measures how far the replica is behind, until ctx ends. Without it, and where there is no
+// replica, all is read from the master.
+func (s *Store) RunReplica(ctx context.Context) error { return s.replica.Run(ctx, s.db) }
+
+// Replica is what is known of the replica; nil where there is none.
+func (s *Store) Replica() *replica.Replica { return s.replica }

@@ -1,0 +1,61 @@
+package sqldb
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// Fetch is a query, and what to do with each row of its answer.
+type Fetch struct {
+	Text string
+	Args []any
+	Row  func(Scanner) error
+}
+
+// Fetches is what fetches keys, in as few queries as suit: see Chunked.
+func Fetches[K any](keys []K, of func([]K) Fetch) (all []Fetch) {
+	_ = Chunked(keys, func(keys []K) error {
+		all = append(all, of(keys))
+		return nil
+	})
+	return all
+}
+
+// FetchAll runs queries one after the other: where texts may be joined, in one round trip.
+func FetchAll(ctx context.Context, s Session, all []Fetch) (err error) {
+	if len(all) < 2 || !s.joins() {
+		for _, f := range all {
+			if err := Each(ctx, s, f.Text, f.Args, f.Row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	texts := make([]string, len(all))
+	var args []any
+	for i, f := range all {
+		texts[i] = f.Text
+		args = append(args, f.Args...)
+	}
+	rows, err := s.QueryContext(ctx, strings.Join(texts, ";\n"), args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for i, f := range all {
+		if i > 0 && !rows.NextResultSet() {
+			return errors.Join(errors.New("a query has no answer"), rows.Err())
+		}
+		scan := scanRows(rows)
+		for rows.Next() {
+			if err := f.Row(scan); err != nil {
+				return err
+			}
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,295 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/bits"
+	"net"
+	"regexp"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
+)
+
+// mysqlDialect is that of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
+type mysqlDialect struct {
+	joined bool // of a joined transaction
+}
+
+func (mysqlDialect) name() Engine { return EngineMySQL }
+
+func (mysqlDialect) join(conn *sql.Conn) (j *joined, d Dialect, err error) {
+	err = conn.Raw(func(c any) error {
+		if m := c.(*mysqlConn); m.joins {
+			j = newJoined(conn, m.packet)
+		}
+		return nil
+	})
+	return j, mysqlDialect{joined: true}, err
+}
+
+func (d mysqlDialect) joins() bool { return d.joined }
+
+func (mysqlDialect) ManyWriters() bool { return true }
+
+func (mysqlDialect) Remote() bool { return true }
+
+func (mysqlDialect) ForUpdate() string { return " FOR UPDATE" }
+
+func (mysqlDialect) ForceIndex(name string) string { return " FORCE INDEX (" + name + ")" }
+
+// insertRows: where statements are prepared there are powers of two, so that few different ones are
+// kept.
+func (d mysqlDialect) insertRows(left int) int {
+	if d.joined {
+		return min(left, 1000)
+	}
+	return 1 << min(bits.Len(uint(left))-1, 8)
+}
+
+// Lookup joins the lists with the table, in this order: each is one step in a key. Given (a,b) IN
+// ((?,?),…) MariaDB takes longer to choose the steps than to go them, and sometimes reads all rows
+// instead, which would lock them all. All keys are numbers. Where values are bound that must be
+// said: of one in a list of columns MySQL 8 would make text.
+func (d mysqlDialect) Lookup(columns, table string, keys []string, n int) string {
+	value := "CAST(? AS UNSIGNED)"
+	if d.joined {
+		value = "?"
+	}
+	var first, on []string
+	for i, key := range keys {
+		first = append(first, fmt.Sprintf("%s AS k%d", value, i))
+		on = append(on, fmt.Sprintf("t.%s=k.k%d", key, i))
+	}
+	list := strings.TrimSuffix(strings.Repeat(value+",", len(keys)), ",")
+	lists := "SELECT " + strings.Join(first, ",") + strings.Repeat(" UNION ALL SELECT "+list, n-1)
+	return fmt.Sprintf("SELECT %s FROM (%s) k STRAIGHT_JOIN %s t ON %s", columns, lists, table, strings.Join(on, " AND "))
+}
+
+func (mysqlDialect) Upsert(_, set []string) string {
+	assign := make([]string, len(set))
+	for i, c := range set {
+		assign[i] = c + "=VALUES(" + c + ")"
+	}
+	return " ON DUPLICATE KEY UPDATE " + strings.Join(assign, ",")
+}
+
+func (mysqlDialect) waitForTables(ctx context.Context, q Querier, briefly bool) error {
+	seconds := "DEFAULT"
+	if briefly {
+		seconds = "2"
+	}
+	_, err := Exec(ctx, q, "SET SESSION lock_wait_timeout="+seconds)
+	return err
+}
+
+// MendOfView is what to do about a view whose tables have gone, or whose definer may not read them, or
+// has gone.
+const MendOfView = "make the view anew, as a user who may read what it is made of"
+
+// Codes of MySQL's errors that are treated in a way of their own.
+const (
+	errAccessDenied   = 1045
+	CodeNoDatabase    = 1049
+	CodeDBDenied      = 1044
+	errNull           = 1048
+	errColumnThere    = 1060
+	errKeyThere       = 1061
+	errDuplicate      = 1062
+	CodeTableDenied   = 1142
+	CodeNoTable       = 1146
+	CodeNoColumn      = 1054
+	errBrokenView     = 1356
+	errNoDefiner      = 1449
+	CodeTooManyConns  = 1040
+	CodeTooManyOfUser = 1203
+	errShutdown       = 1053
+	errPacket         = 1153
+	errLockWait       = 1205
+	errDeadlock       = 1213
+	errTruncatedText  = 1265
+	errRange          = 1264
+	CodeReadOnly      = 1290
+	errBadDate        = 1292
+	errNoDefault      = 1364
+	errBadText        = 1366
+	errTooLong        = 1406
+	errCollations     = 1267 // two character sets or collations that cannot be compared
+	errCollations3    = 1270
+	errCollationsN    = 1271
+	errNoConversion   = 3854 // of a text into a column's character set
+	errNoVariable     = 1193
+	errReadOnlyTx     = 1792
+	CodeReadOnlyMode  = 1836
+	errSignal         = 1644 // of a trigger
+	errCheck          = 3819 // of a table
+	errNoPartition    = 1526 // for a row
+	errIDsUsedUp      = 1467
+	errNoParent       = 1452 // of a foreign key
+	errHasChildren    = 1451 // likewise
+	errTableFull      = 1114
+	errDiskFull       = 1021
+	errWriteFile      = 3
+
+	errUnknownStatement  = 1243
+	errNotPrepared       = 1295
+	errTooManyStatements = 1461
+	errPrepareAgain      = 1615
+
+	errApart           = 1047 // a node of Galera that is not of the majority, or not up to date
+	errGroupRolledBack = 3101 // by Group Replication, as another server's transaction came first
+)
+
+// Code is the code of an error that a MySQL server has sent; 0 of all other errors.
+func Code(err error) uint16 {
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}
+
+// columnOf finds the column in what the server says of a text that does not fit there, and its table
+// where that is said.
+var columnOf = regexp.MustCompile("column (?:`[^`]*`\\.`([^`]*)`\\.)?['`]([^'`]+)['`]")
+
+// refusedText: a column is too narrow for a text, or its character set lacks a character.
+func (mysqlDialect) refusedText(err error) (table, column string, ok bool) {
+	var said *mysql.MySQLError
+	if errors.As(err, &said) && (said.Number == errTooLong || said.Number == errBadText &&
+		strings.Contains(said.Message, "string value")) {
+		if at := columnOf.FindStringSubmatch(said.Message); at != nil {
+			return at[1], at[2], true
+		}
+	}
+	return "", "", false
+}
+
+// rejects: the server says that of what it was given. Of the states 22 is about values, 23 about
+// keys and constraints, 44 about views, and 45 what triggers say.
+func (mysqlDialect) rejects(err error) bool {
+	var said *mysql.MySQLError
+	if !errors.As(err, &said) {
+		return errors.Is(err, mysql.ErrPktTooLarge)
+	}
+	switch said.Number {
+	case errPacket, errTruncatedText, errBadText, errNoDefault, errSignal, errCheck, errNoPartition, errIDsUsedUp:
+		return true
+	}
+	switch class := string(said.SQLState[:2]); class {
+	case "22", "23", "44", "45":
+		return true
+	default: // or one that no server has of its own: a trigger's
+		return class[0] != 0 && !strings.Contains("00 01 02 07 08 0A 0K 0Z 20 21 24 25 26 27 28 2B 2D 2F 34 35 38 39 3B 3D "+
+			"3F 40 42 70 HY XA", class)
+	}
+}
+
+// ExplainMySQL adds to an error of a MySQL server, or of the way there, what can be done about it.
+func ExplainMySQL(err error) error { return mysqlDialect{}.explain(err) }
+
+func (mysqlDialect) explain(err error) error {
+	mend := MendOfAccount(err, "NAME_username", "NAME_password")
+	switch Code(err) {
+	case CodeNoDatabase, CodeDBDenied:
+		mend = "the database must exist, and the user have rights on it"
+	case CodeNoTable, CodeNoColumn:
+		mend = "create what is missing with \"dbproxy migrate\""
+	case errBrokenView, errNoDefiner:
+		mend = MendOfView
+	case CodeTableDenied:
+		mend = "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; CREATE, ALTER and INDEX, too, to migrate"
+	case CodeTooManyConns:
+		mend = "raise max_connections of the server, or lower NAME_maxconncnt of all proxies"
+	case CodeTooManyOfUser, CodeTooMuchOfUser:
+		mend = "raise max_user_connections of the server, or what the account may have of it (ALTER USER … WITH …), " +
+			"or lower NAME_maxconncnt of all proxies"
+	case errPacket:
+		mend = "raise max_allowed_packet of the server to 4 MiB or more"
+	case CodeReadOnly, errReadOnlyTx, CodeReadOnlyMode:
+		mend = "the server takes no writes; it must be the master"
+	case errTableFull, errDiskFull, errWriteFile:
+		mend = "the server's disk is full; free some space on it"
+	case errTooManyStatements:
+		mend = "raise max_prepared_stmt_count of the server, or lower maxconncnt here"
+	case errApart:
+		mend = "the node is cut off from its cluster, or not up to date; " +
+			"see its wsrep_cluster_status and wsrep_local_state_comment"
+	case errTooLong, errBadText:
+		mend = "the column is narrower than the protocol, or its character set lacks a character: see \"dbproxy config check\""
+	case errNoDefault:
+		mend = "the table has a column that we do not know, and it has no default: give it one, or let it be NULL; " +
+			"where it is id, it must be AUTO_INCREMENT"
+	case errSignal:
+		mend = "a trigger of the database says so"
+	case errDuplicate:
+		mend = "another row has that key: see whether the table's id is AUTO_INCREMENT, and which keys others have added"
+	case errNull, errRange, errTruncatedText, errBadDate, errCheck, errNoParent, errHasChildren:
+		mend = "a column or a constraint of the table is not as the original's: see \"dbproxy config check\""
+	case errIDsUsedUp:
+		mend = "the table has used up its ids, or cannot count them"
+	case errLockWait:
+		mend = "another transaction holds these rows for too long"
+	}
+	var dial *net.OpError
+	switch {
+	case descriptors.Mend(err) != "":
+		return descriptors.Explain(err)
+	case errors.Is(err, ErrShutOut):
+		mend = WhyShutOut("NAME_maxconncnt")
+	case errors.As(err, &dial) && dial.Op == "dial":
+		mend = "start the server, or mend its host and port in the configuration"
+	case mend == "":
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, mend)
+}
+
+func (mysqlDialect) Duplicate(err error) bool { return Code(err) == errDuplicate }
+
+func (mysqlDialect) LacksCharacter(err error) bool {
+	switch Code(err) {
+	case errCollations, errCollations3, errCollationsN, errNoConversion:
+		return true
+	}
+	return false
+}
+
+func (mysqlDialect) exists(err error) bool {
+	code := Code(err)
+	return code == errColumnThere || code == errKeyThere
+}
+
+// undone: the server said that it did not commit, or was not asked to. Of a connection that broke since nothing is known.
+func (d mysqlDialect) undone(err error) bool {
+	return takesNoWrites(err) || d.retry(err)
+}
+
+// takesNoWrites: the server is read-only.
+func takesNoWrites(err error) bool {
+	switch Code(err) {
+	case CodeReadOnly, errReadOnlyTx, CodeReadOnlyMode:
+		return true
+	}
+	return false
+}
+
+// retry: besides, a connection may turn out to be broken before anything was sent, and then the server undoes what was
+// begun there.
+func (mysqlDialect) retry(err error) bool {
+	return undoneByOthers(err) || Code(err) == errLockWait || errors.Is(err, driver.ErrBadConn)
+}
+
+func (mysqlDialect) raced(err error) bool { return undoneByOthers(err) }
+
+// undoneByOthers: the server undid the whole transaction in favour of another one, also of another
+// node of a cluster, of which one may hear no earlier than at the COMMIT.
+func undoneByOthers(err error) bool {
+	code := Code(err)
+	return code == errDeadlock || code == errGroupRolledBack
+}

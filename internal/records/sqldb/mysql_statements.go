@@ -1,0 +1,189 @@
+package sqldb
+
+import (
+	"container/list"
+	"context"
+	"database/sql/driver"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// maxStatements is how many prepared statements one connection keeps; the one that was used least
+// recently goes.
+const maxStatements = 256
+
+// statements are those that one connection has prepared.
+type statements struct {
+	byText map[string]*list.Element // of preparedStmt
+	used   *list.List               // the last used first
+	missed map[string]bool          // texts that were not prepared: see mayPrepare
+}
+
+type preparedStmt struct {
+	driver.Stmt
+	text string
+}
+
+func newStatements() statements {
+	return statements{byText: make(map[string]*list.Element), used: list.New(),
+		missed: make(map[string]bool)}
+}
+
+// get returns the statement of a text, and prepares it unless it was kept.
+func (s statements) get(
+	ctx context.Context, conn driver.ConnPrepareContext, text string,
+) (driver.Stmt, error) {
+	if e := s.byText[text]; e != nil {
+		s.used.MoveToFront(e)
+		return e.Value.(preparedStmt).Stmt, nil
+	}
+	for s.used.Len() >= maxStatements {
+		if err := s.drop(s.used.Back().Value.(preparedStmt).text); err != nil {
+			return nil, err
+		}
+	}
+	stmt, err := conn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	s.byText[text] = s.used.PushFront(preparedStmt{stmt, text})
+	return stmt, nil
+}
+
+// mayPrepare says that a statement is prepared, or may be now. A node of Galera that undoes a
+// transaction while it prepares a statement does not tell so: what follows would be outside of any
+// transaction. So there, within transactions, what is not prepared goes as a text.
+func (c *mysqlConn) mayPrepare(text string) bool {
+	if !c.node || !c.within || c.statements.byText[text] != nil {
+		return true
+	}
+	c.statements.missed[text] = true
+	return false
+}
+
+// prepareMissed prepares what could not be in the transactions before.
+func (c *mysqlConn) prepareMissed(ctx context.Context) error {
+	for text := range c.statements.missed {
+		delete(c.statements.missed, text)
+		switch _, err := c.prepared(ctx, text); {
+		case err == nil: // or it goes as a text again, and is refused there if it is to be
+		case Code(err) == 0:
+			return c.heard(err, false)
+		case cannotPrepare(err):
+			c.cannotBind(err)
+			clear(c.statements.missed)
+		}
+	}
+	return nil
+}
+
+// prepared is statements.get.
+func (c *mysqlConn) prepared(ctx context.Context, text string) (driver.Stmt, error) {
+	kept := c.statements.byText[text] != nil
+	stmt, err := c.statements.get(ctx, c.driverConn, text)
+	if err == nil && !kept {
+		c.bindsAgain()
+	}
+	return stmt, err
+}
+
+// drop closes a statement, which has no answer.
+func (s statements) drop(text string) error {
+	e := s.byText[text]
+	delete(s.byText, text)
+	s.used.Remove(e)
+	return e.Value.(preparedStmt).Close()
+}
+
+// bound runs a text with values that the server binds. Where the server cannot prepare it, the
+// values go with the text.
+func bound[R any](
+	ctx context.Context, c *mysqlConn, text string, args []driver.NamedValue,
+	run func(driver.Stmt) (R, error), runText func(text string) (R, error),
+) (result R, err error) {
+	if !c.mayPrepare(text) {
+		if text, err = spelled(text, args); err != nil {
+			return result, err
+		}
+		return runText(text)
+	}
+	stmt, err := c.prepared(ctx, text)
+	if err == nil {
+		if result, err = run(stmt); !forgotten(err) {
+			return result, err
+		}
+		if err := c.statements.drop(text); err != nil {
+			return result, err
+		}
+	} else if !cannotPrepare(err) {
+		return result, err
+	}
+	c.cannotBind(err)
+	if text, err = spelled(text, args); err != nil {
+		return result, err
+	}
+	return runText(text)
+}
+
+// cannotPrepare: the server has as many prepared statements as it may, or prepares none of this
+// kind.
+func cannotPrepare(err error) bool {
+	switch Code(err) {
+	case errTooManyStatements, errNotPrepared:
+		return true
+	}
+	return false
+}
+
+// forgotten: the server does not have the statement any more, or not as it was.
+func forgotten(err error) bool {
+	switch Code(err) {
+	case errUnknownStatement, errPrepareAgain:
+		return true
+	}
+	return false
+}
+
+// cannotBind says once in the log that values go with the texts.
+func (c *mysqlConn) cannotBind(err error) {
+	if !c.of.unbound.Swap(true) {
+		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, spelled in "+
+			"hexadecimal digits", "addr", c.of.addr, "err", mysqlDialect{}.explain(err))
+	}
+}
+
+func (c *mysqlConn) bindsAgain() {
+	if c.of.unbound.Load() && c.of.unbound.Swap(false) {
+		c.of.log.Info("MySQL prepares statements again", "addr", c.of.addr)
+	}
+}
+
+// spelled puts values into a text of ours at its question marks. Numbers are written in decimal and
+// text in hexadecimal digits, so that no value can end the text that it stands in, whatever the
+// server takes it for.
+func spelled(text string, args []driver.NamedValue) (string, error) {
+	parts := strings.Split(text, "?")
+	if len(parts) != len(args)+1 {
+		return "", fmt.Errorf("%d values for a statement that takes %d", len(args), len(parts)-1)
+	}
+	var b strings.Builder
+	b.WriteString(parts[0])
+	for i, arg := range args {
+		switch v := arg.Value.(type) {
+		case nil:
+			b.WriteString("NULL")
+		case int64:
+			b.WriteString(strconv.FormatInt(v, 10))
+		case uint64:
+			b.WriteString(strconv.FormatUint(v, 10))
+		case string:
+			b.WriteString("_" + charset + " X'" + hex.EncodeToString([]byte(v)) + "'")
+		default:
+			return "", fmt.Errorf("a value is a %T, which no statement of ours has", v)
+		}
+		b.WriteString(parts[i+1])
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,122 @@
+package talk
+
+import (
+	"context"
+	"slices"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+)
+
+// Elsewhere is where talks are counted beside the records: in Redis, by originals.
+type Elsewhere interface {
+	// Counted returns what is counted of talks that the records do not know yet, in their order. It
+	// has no error: where nothing can be had, everything is 0.
+	Counted(ctx context.Context, talks []chat.Known) []chat.Counted
+}
+
+// Work is the work on talks within one transaction.
+type Work struct {
+	sqldb.Tx
+	Elsewhere Elsewhere // nil: nothing is counted elsewhere
+}
+
+// Lock reads the row of a talk and locks it until the end of the transaction; nil when there is none.
+// It also writes the row: a node of a cluster of which several are written to knows nothing of the
+// locks at the others, but of two transactions that have written one row it undoes the one that comes
+// second to its COMMIT.
+func (w Work) Lock(ctx context.Context, talk chat.Talk) (*Row, error) {
+	if w.ManyWriters() {
+		n, err := sqldb.Exec(ctx, w, "UPDATE IMProxyTalk SET turn=1-turn WHERE kind=? AND a=? AND b=?",
+			uint32(talk.Kind), talk.A, talk.B)
+		if err != nil || n == 0 {
+			return nil, err
+		}
+	}
+	found := make(map[chat.Talk]*Row, 1)
+	err := sqldb.FetchAll(ctx, w.Session, w.LockAll([]chat.Talk{talk}, found))
+	return found[talk], err
+}
+
+// LockAll fetches those of the talks, which are sorted, that have a row, and locks them until the end
+// of the transaction, which must also write those that it relies on: see Lock.
+func (w Work) LockAll(talks []chat.Talk, found map[chat.Talk]*Row) []sqldb.Fetch {
+	return sqldb.Fetches(talks, func(talks []chat.Talk) sqldb.Fetch {
+		query := w.Lookup(columns, "IMProxyTalk", Key, len(talks)) + " ORDER BY kind,a,b" + w.ForUpdate()
+		return sqldb.Fetch{Text: query, Args: KeyArgs(talks), Row: func(scan sqldb.Scanner) error {
+			var talk chat.Talk
+			t := new(Row)
+			err := scan(&talk.Kind, &talk.A, &talk.B, &t.Relation, &t.SessionA, &t.SessionB, &t.LastID,
+				&t.LastCreated, &t.SentA, &t.SentB, &t.ReadA, &t.ReadB, &t.Rev)
+			t.Before = t.Counts
+			found[talk] = t
+			return err
+		}}
+	})
+}
+
+// LockOne locks one talk, and makes and adopts it when its row is missing.
+func (w Work) LockOne(ctx context.Context, talk chat.Talk, now uint32) (*Row, error) {
+	t, err := w.lockFirst(ctx, talk)
+	if err != nil || t.Counted() {
+		return t, err
+	}
+	rows := map[chat.Talk]*Row{talk: t}
+	if err := w.Adopt(ctx, []chat.Talk{talk}, now, rows); err != nil {
+		return nil, err
+	}
+	return rows[talk], w.Save(ctx, []chat.Talk{talk}, rows)
+}
+
+// lockFirst locks one talk, where others are at work by a row that says nothing when it has none; nil
+// where it needs none. It must be the first that the transaction locks: see claim.
+func (w Work) lockFirst(ctx context.Context, talk chat.Talk) (*Row, error) {
+	t, err := w.Lock(ctx, talk)
+	if err == nil && t == nil && w.ManyWriters() {
+		if err = w.claim(ctx, []chat.Talk{talk}); err == nil {
+			t, err = w.Lock(ctx, talk)
+		}
+	}
+	return t, err
+}
+
+// claim makes rows that say nothing yet for talks, those that exist aside. The transaction must have
+// locked no other talk before: it may come after these in the order of keys, and then two
+// transactions could wait for each other in a circle.
+func (w Work) claim(ctx context.Context, talks []chat.Talk) error {
+	var values []any
+	for _, t := range slices.SortedFunc(slices.Values(talks), Compare) {
+		values = append(values, new(Row).values(t)...)
+	}
+	return sqldb.Insert(ctx, w.Session, "IMProxyTalk", columns, values, w.Upsert(Key, Key[:1]))
+}
+
+// ClaimAnew makes rows that say nothing yet for talks, in a transaction that has locked other talks,
+// and done nothing else: it lets go of them first, and of the new rows, too. All is to be locked
+// again.
+func (w Work) ClaimAnew(ctx context.Context, talks []chat.Talk) error {
+	return w.Anew(ctx, func() error { return w.claim(ctx, talks) })
+}
+
+// Save writes the rows of talks, which are sorted, that are dirty.
+func (w Work) Save(ctx context.Context, talks []chat.Talk, rows map[chat.Talk]*Row) error {
+	var values []any
+	for _, talk := range talks {
+		if t := rows[talk]; t.Dirty {
+			values = append(values, t.values(talk)...)
+		}
+	}
+	return sqldb.Insert(ctx, w.Session, "IMProxyTalk", columns, values, w.Upsert(Key, counted))
+}
+
+// Bump saves the counts of a talk that is locked as their next revision.
+func (w Work) Bump(ctx context.Context, talk chat.Talk, t *Row) error {
+	t.Rev, t.Dirty = t.Rev+1, true
+	return w.Save(ctx, []chat.Talk{talk}, map[chat.Talk]*Row{talk: t})
+}
+
+// SaveNewGroup makes the row of a group that this transaction has made.
+func (w Work) SaveNewGroup(ctx context.Context, group uint32) error {
+	talk := chat.GroupTalk(group)
+	return sqldb.Insert(ctx, w.Session, "IMProxyTalk", columns, (&Row{Rev: 1}).values(talk), "")
+}
