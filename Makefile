@@ -64,7 +64,7 @@ charsets: ## Try hostile text on servers that impose character sets
 galera: ## Load on two nodes of a Galera, with faults (RACE=1)
 	@test/install-servers
 	RACE=$(RACE) FAULTS=full $(GO) test ./test/order ./test/crash ./test/faults ./test/soak \
-	  ./test/rig/servers ./internal/records -v -count=1 -p 1 -parallel 1 -timeout 30m \
+	  ./test/rig/servers ./internal/records/... -v -count=1 -p 1 -parallel 1 -timeout 30m \
 	  -run "^Test(Galera|Nodes?[A-Z])|^($$(awk -F '[ (]' '/^func Test/ { f = $$2 } \
 	  /OnEngines\(t, / { print f }' test/*/*_test.go | sort -u | paste -sd'|'))$$/^galera$$"
 
