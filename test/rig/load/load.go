@@ -150,23 +150,23 @@ func (l *Load) prepare(t *testing.T) {
 	if l.Groups != nil {
 		return
 	}
-	make := func(members ...uint32) uint32 {
-		answer := rig.Call[*impb.IMGroupCreateRsp](t, l.W.Dial(t, 0),
-			rig.NewGroup(members[0], members...))
+	c := l.W.Dial(t, 0)
+	create := func(members ...uint32) uint32 {
+		answer := rig.Call[*impb.IMGroupCreateRsp](t, c, rig.NewGroup(members[0], members...))
 		if answer.GetResultCode() != 0 || answer.GetGroupId() == 0 {
 			t.Fatalf("a group was not created: %v", answer)
 		}
 		return answer.GetGroupId()
 	}
 	for range 3 {
-		l.Groups = append(l.Groups, make(append([]uint32{SilentMember}, Members...)...))
+		l.Groups = append(l.Groups, create(append([]uint32{SilentMember}, Members...)...))
 	}
 	for i := range uint32(l.GroupReaders) {
-		g := make(7000+i, 8000+i)
+		g := create(7000+i, 8000+i)
 		l.readers = append(l.readers, newReader(bench.GroupTalk(g), 7000+i, 8000+i))
 	}
 	if l.Changers > 0 {
-		l.crowd = crowd{group: make(1, 2, 3), members: []uint32{1, 2, 3},
+		l.crowd = crowd{group: create(1, 2, 3), members: []uint32{1, 2, 3},
 			changing: []uint32{11, 12}}
 	}
 	l.W.Fleet.AwaitNodes(t)
