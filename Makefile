@@ -23,8 +23,7 @@ build: ## Build bin/dbproxy, one static binary
 	  "Packages are named as they are compiled."
 	CGO_ENABLED=0 $(GO) build -v -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE) -X main.commit=$(COMMIT)' -o bin/dbproxy ./cmd/dbproxy
 
-install: build ## Install under PREFIX; ORIGINAL=DIR: as an original, too
-	bin/dbproxy man bin/man
+install: man ## Install under PREFIX; ORIGINAL=DIR: as an original, too
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
 	install -m 755 bin/dbproxy '$(DESTDIR)$(PREFIX)/bin/dbproxy'
 	install -m 644 bin/man/*.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
@@ -79,6 +78,7 @@ lint: generate-check ## Check format, vet, staticcheck, line widths, generated c
 	$(GOTOOL) staticcheck ./...
 	$(GO) -C tools vet ./... && $(GO) -C tools test ./... && $(GO) -C tools run ./linelength ..
 	$(GO) mod tidy -diff
+	$(GO) -C tools vet ./...
 	$(GO) -C test/grammar vet ./... && $(GO) -C test/grammar mod tidy -diff
 
 fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
@@ -103,7 +103,7 @@ generate-check:
 	{ echo "internal/impb is not current: run 'make generate'"; exit 1; }
 
 man: build ## Write the manual pages into bin/man
-	bin/dbproxy man bin/man
+	$(GO) -C tools run ./man '$(CURDIR)/bin/dbproxy' '$(CURDIR)/bin/man'
 
 clean: ## Remove what was built; data stays
 	rm -rf bin

@@ -17,7 +17,7 @@ const module = "github.com/teamtalk-go/dbproxy/"
 var allowed = map[string][]string{
 	"impb":            {},
 	"pdu":             {},
-	"catalog":         {"impb"},
+	"catalog":         {"impb", "spelling"},
 	"client":          {"catalog", "pdu"},
 	"bench":           {"client", "impb"},
 	"server":          {"descriptors", "pdu"},

@@ -26,7 +26,7 @@ func showJSON(w io.Writer, value any) error {
 	return enc.Encode(value)
 }
 
-// columns is how many places a line of w has: those of a terminal, else what COLUMNS says, else 80.
+// columns is how many cells a line of w has: those of a terminal, else what COLUMNS says, else 80.
 func columns(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {

@@ -15,8 +15,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// ask is the script command "ask MESSAGE JSON": it sends a request to the proxy at $ADDR and prints the answer as JSON
-// in one line. "! ask" expects no answer within half a second.
+// ask is the script command "ask MESSAGE JSON": it sends a request to the proxy at $ADDR and prints
+// the answer as JSON in one line. "! ask" expects no answer within half a second.
 func ask(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: ask MESSAGE JSON")
@@ -70,7 +70,8 @@ func login(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer c.Close()
 	hash := chat.ClientHash(args[1])
-	answer, err := client.Call[*impb.IMValidateRsp](ctx, c, &impb.IMValidateReq{UserName: &args[0], Password: &hash})
+	answer, err := client.Call[*impb.IMValidateRsp](ctx, c,
+		&impb.IMValidateReq{UserName: &args[0], Password: &hash})
 	ts.Check(err)
 	if code := fmt.Sprint(answer.GetResultCode()); code != want {
 		ts.Fatalf("login of %s is answered with code %s, not %s", args[0], code, want)

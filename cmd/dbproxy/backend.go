@@ -24,21 +24,23 @@ type backend struct {
 	store       *records.Store
 	sync        groupsync.Store
 	voiceKey    string
-	zone        *time.Location                // of the nightly shield
-	reads       int                           // at once; 0: the rules' own bound
-	descriptors int                           // that it may open yet, beside those of pools
-	perSound    int                           // descriptors for each sound that is stored or read
-	loops       []func(context.Context) error // to run while it serves
-	checks      []ops.Check                   // beside those of every server
-	degraded    map[string]func() bool        // by part, whether it does without it now
-	where       []any                         // for the log
-	closers     []func() error                // in the order of opening
+	zone        *time.Location                // the nightly shield goes by its clock
+	reads       int                           // how many run at once; 0: the rules' own limit
+	descriptors int                           // how many more it may open, without those of pools
+	perSound    int                           // how many each sound takes that is stored or read
+	loops       []func(context.Context) error // what runs while it serves
+	checks      []ops.Check                   // for /readyz, besides those of every server
+	degraded    map[string]func() bool        // by part: whether it cannot be used as it should now
+	where       []any                         // attributes of the log that say where the data is
+	closers     []func() error                // called in reverse order
 
-	announce func(addr string) error                                    // called when it listens; may be nil
-	fill     func(context.Context, chat.Options) (company.State, error) // for --demo; nil: it cannot be filled
+	// announce is called with the address when the server listens; it may be nil.
+	announce func(addr string) error
+	// fill is for --demo; nil where nothing may be filled.
+	fill func(context.Context, chat.Options) (company.State, error)
 }
 
-// close undoes the opening. Nothing may be under way.
+// close closes what was opened. Nothing may use the backend any more.
 func (b *backend) close() (err error) {
 	for i := range b.closers {
 		err = errors.Join(err, b.closers[len(b.closers)-1-i]())
@@ -46,7 +48,8 @@ func (b *backend) close() (err error) {
 	return err
 }
 
-// openEmbedded opens a data directory, which is made when it is missing, for the server that will listen on addr.
+// openEmbedded opens a data directory, which is made when it is missing, for the server that will
+// listen on addr.
 func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 	b = &backend{voiceKey: chat.DefaultVoiceKey, zone: time.Local}
 	defer func() {
@@ -108,8 +111,11 @@ func rulesOf(store *records.Store) chat.Store {
 	}
 }
 
-// openConfigured opens the MySQL and Redis of a configuration. told is what was logged as doubtful by tries before.
-func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *ops.Recorder, told map[string]bool) (*backend, error) {
+// openConfigured opens the MySQL and Redis of a configuration. told has what earlier tries have
+// logged as doubtful, so that it is not logged again.
+func (s serving) openConfigured(
+	ctx context.Context, cfg *config.Config, watch *ops.Recorder, told map[string]bool,
+) (*backend, error) {
 	if err := startChecks(ctx, cfg, s.path, !s.noCreate, told, s.log); err != nil {
 		return nil, err
 	}
@@ -133,15 +139,18 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	b := &backend{
 		store: servers.store, rules: rulesOf(servers.store),
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
-		loops: []func(context.Context) error{servers.redis.Run, servers.store.RunReplica, servers.store.DB().WatchMaster,
+		loops: []func(context.Context) error{
+			servers.redis.Run, servers.store.RunReplica, servers.store.DB().WatchMaster,
 			func(ctx context.Context) error { return sounds.Watch(ctx, s.log) }},
 		degraded: map[string]func() bool{
 			"mysql":   func() bool { return servers.store.DB().MasterTrouble() != "" },
 			"redis":   func() bool { return len(servers.redis.Away()) > 0 },
 			"replica": func() bool { return servers.store.Replica().Trouble() != "" },
 		},
-		checks:  []ops.Check{{Name: "redis", Look: servers.redisCheck}, {Name: "replica", Look: servers.replicaCheck}},
-		where:   []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis", cfg.Unread.Addrs()},
+		checks: []ops.Check{{Name: "redis", Probe: servers.redisCheck},
+			{Name: "replica", Probe: servers.replicaCheck}},
+		where: []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis",
+			cfg.Unread.Addrs()},
 		closers: []func() error{servers.close},
 
 		descriptors: forMySQL, perSound: perUpload,
@@ -157,7 +166,8 @@ func (s serving) openConfigured(ctx context.Context, cfg *config.Config, watch *
 	return b, nil
 }
 
-// markedSync is the records with the group sync's mark where original servers look for it, too.
+// markedSync is the records for the group sync, whose mark is kept in Redis, where original servers
+// read it, too.
 type markedSync struct {
 	*records.Store
 	counted counters.Shared
@@ -173,9 +183,10 @@ func (m markedSync) SetMark(ctx context.Context, name string, value uint32) erro
 	return m.counted.SetMark(ctx, name, value)
 }
 
-// completeOwn makes the tables that only proxies know, so that a proxy can take an original's place. The originals' own
-// are left alone: that is for "dbproxy migrate", which asks, and whether they are there startChecks has looked at. So are
-// tables whose rows would have to be carried over.
+// completeOwn makes the tables that only proxies know, so that a proxy can take an original's
+// place. It leaves the originals' tables alone: "dbproxy migrate" adds what is missing there, after
+// asking, and startChecks has checked that they are there. It also leaves tables alone whose rows
+// would have to be carried over.
 func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
 	stmts, err := tables.MissingOwn(ctx, store.DB())
 	if err != nil {
@@ -186,22 +197,26 @@ func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
 		s.log.Info("tables of our own created or completed", "statements", len(ran))
 	}
 	if err != nil {
-		return fmt.Errorf("cannot make the tables of our own that are missing; let a user who may run \"dbproxy migrate --config %s\": %w", s.path, err)
+		return fmt.Errorf("cannot make the tables of our own that are missing; let a user who "+
+			"may run \"dbproxy migrate --config %s\": %w", s.path, err)
 	}
 	return nil
 }
 
-// redisCheck is doubtful while a Redis is away: everything goes on, but original servers beside us see old counters.
+// redisCheck is doubtful while a Redis is away. Everything goes on meanwhile, but original servers
+// beside this one see old counters.
 func (s *servers) redisCheck(context.Context) (ops.State, string) {
 	away := s.redis.Away()
 	if len(away) == 0 {
 		return ops.Good, "reachable"
 	}
-	return ops.Doubtful, fmt.Sprintf("%v (for %v now): %s; all goes on from MySQL meanwhile, and Redis will follow",
+	return ops.Doubtful, fmt.Sprintf("%v (for %v now): %s; all goes on from MySQL meanwhile, and "+
+		"Redis will follow",
 		away[0], time.Since(away[0].Since).Round(time.Second), away[0].Mend())
 }
 
-// replicaCheck is doubtful while the replica cannot be used: then all is read from the master.
+// replicaCheck is doubtful while the replica cannot be used. Then everything is read from the
+// master.
 func (s *servers) replicaCheck(context.Context) (ops.State, string) {
 	lag, known := s.store.Replica().Lag()
 	switch trouble := s.store.Replica().Trouble(); {

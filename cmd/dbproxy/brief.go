@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// briefLog logs for commands that do their work and end: warnings and errors, a short line each, nothing twice.
+// briefLog is the log of commands that do their work and end. It shows warnings and errors, each in
+// one short line, and nothing twice.
 func briefLog(w io.Writer) *slog.Logger {
 	return slog.New(&briefHandler{w: w, said: make(map[string]bool)})
 }
@@ -17,13 +18,14 @@ func briefLog(w io.Writer) *slog.Logger {
 type briefHandler struct {
 	mu   sync.Mutex
 	w    io.Writer
-	said map[string]bool // messages
+	said map[string]bool // the messages that were shown
 }
 
 // Enabled implements slog.Handler.
 func (h *briefHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
 
-// Handle implements slog.Handler. Of the attributes it shows the address alone; "dbproxy config check" tells the rest.
+// Handle implements slog.Handler. It shows no attribute but the address: "dbproxy config check"
+// tells the rest.
 func (h *briefHandler) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {

@@ -158,35 +158,36 @@ func requestJSON(c *cobra.Command, args []string) (string, error) {
 	return string(b), nil
 }
 
-// checkArgs wants nothing with --list, the name of a request with --describe and --example, and else
-// perhaps JSON, too.
+// checkArgs wants nothing with --list, the name of a request with --describe and --example, and
+// else perhaps JSON, too.
 func (a *calling) checkArgs(args []string) error {
 	switch {
 	case a.list && len(args) > 0:
-		return fmt.Errorf("--list lists all requests and takes no %q; to explain one: dbproxy call --describe %s",
-			args[0], args[0])
+		return fmt.Errorf("--list lists all requests and takes no %q; "+
+			"to explain one: dbproxy call --describe %s", args[0], args[0])
 	case a.list:
 		return nil
 	case len(args) == 0:
 		return errors.New(`which request? "dbproxy call --list" lists them, ` +
 			`"dbproxy call --help" has examples`)
 	case (a.describe || a.example) && len(args) > 1:
-		return fmt.Errorf("%q is one argument too many: --describe and --example want the name of a request",
-			args[1])
+		return fmt.Errorf("%q is one argument too many: "+
+			"--describe and --example want the name of a request", args[1])
 	case len(args) > 2:
-		return fmt.Errorf("%q is one argument too many; put the JSON into quotes: '{\"user_id\": 1}'", args[2])
+		return fmt.Errorf("%q is one argument too many; "+
+			"put the JSON into quotes: '{\"user_id\": 1}'", args[2])
 	}
 	return nil
 }
 
 // completeRequests completes the name of a request in a shell.
-func completeRequests(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, e := range catalog.Entries() {
-		names = append(names, e.Name()+"\t"+e.About)
+func completeRequests(
+	_ *cobra.Command, args []string, _ string,
+) (names []string, _ cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		for _, e := range catalog.Entries() {
+			names = append(names, cobra.CompletionWithDesc(e.Name(), e.About))
+		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
@@ -18,7 +18,7 @@ import (
 // Every example is taken by a proxy that has the people it speaks of, and is not refused.
 func TestCallExamples(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	addr := serveHere(t, data)
+	addr, _ := serveHere(t, serving{data: data})
 	for _, name := range []string{"ann", "bob", "cy"} {
 		execute(t, "secret\n", "user", "add", name, "--data", data)
 	}
@@ -26,7 +26,8 @@ func TestCallExamples(t *testing.T) {
 		t.Helper()
 		example := execute(t, "", "call", "--example", name)
 		answer := execute(t, example, "call", name, "-", "--addr", addr)
-		if e, err := catalog.Lookup(name); err != nil || (e.Answer != nil) != json.Valid([]byte(answer)) {
+		e, err := catalog.Lookup(name)
+		if err != nil || (e.Answer != nil) != json.Valid([]byte(answer)) {
 			t.Errorf("%s, %v: printed %q", name, err, answer)
 		}
 	}
@@ -60,51 +61,45 @@ func try(t *testing.T, stdin string, args ...string) (out, notes string, err err
 	return stdout.String(), stderr.String(), err
 }
 
-// serveHere serves in this process until the test ends, and returns the address.
-func serveHere(t *testing.T, data string) (addr string) {
+// serveHere serves in this process until stop, or the end of the test.
+func serveHere(t *testing.T, s serving) (addr string, stop func()) {
 	t.Helper()
-	lines, log := io.Pipe()
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		err := serving{data: data, listen: []string{"127.0.0.1:0"}, log: slog.New(slog.NewJSONHandler(log, nil))}.run(ctx)
-		log.Close()
-		ended <- err
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
+	addr, end, err := startHere(context.Background(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		if err := end(); err != nil {
 			t.Error(err)
 		}
 	})
-	for in := json.NewDecoder(lines); addr == ""; {
-		var line struct{ Msg, Addr string }
-		if err := in.Decode(&line); err != nil {
-			t.Fatalf("the proxy did not start: %v", err)
-		}
-		if line.Msg == "listening" {
-			addr = line.Addr
-		}
-	}
-	go io.Copy(io.Discard, lines)
-	return addr
+	t.Cleanup(stop)
+	return addr, stop
+}
+
+// frame is a frame as a proxy sends it; the service is the first byte of the command.
+func frame(command, seq uint16, body string) string {
+	f := pdu.Frame{Service: command >> 8, Command: command, Seq: seq, Body: []byte(body)}
+	return string(f.Append(nil))
 }
 
 // What listens may be no proxy, or one in trouble: the command says so, in time.
 func TestCallOfOtherServers(t *testing.T) {
-	users, read := []string{"IMAllUserReq"}, []string{"IMMsgDataReadAck", `{"user_id": 1, "session_id": 2}`}
+	const web = "HTTP/1.1 400 Bad Request\r\n\r\n"
+	users := []string{"IMAllUserReq"}
+	read := []string{"IMMsgDataReadAck", `{"user_id": 1, "session_id": 2}`}
 	for name, c := range map[string]struct {
 		says        string // what the server says before it closes; with "wait" it never closes
 		args        []string
 		code        int
 		err, stderr string
 	}{
-		"web server":  {"HTTP/1.1 400 Bad Request\r\n\r\n", users, 1, "does not speak this protocol (frame length 1213486160 ", ""},
-		"web, ack":    {"HTTP/1.1 400 Bad Request\r\n\r\n", read, 1, "does not speak this protocol", ""},
+		"web server":  {web, users, 1, "this protocol (frame length 1213486160 ", ""},
+		"web, ack":    {web, read, 1, "does not speak this protocol", ""},
 		"closes":      {"", users, 1, "closed by the server", ""},
-		"stops":       {"\x00\x00\x00\x12\x00\x01\x00\x00\x00\x07\x07\x02\x00\x00\x00\x00\x08\x00", users, 1, "is stopping", ""},
-		"other frame": {"\x00\x00\x00\x10\x00\x01\x00\x00\x00\x02\x02\x05\x00\x01\x00\x00", users, 1, "with command 0x0205 instead of 0x0209", ""},
-		"no answer":   {"\x00\x00\x00\x12\x00\x01\x00\x00\x00\x02\x02\x09\x00\x01\x00\x00\x08\xff", users, 1, "is no IMAllUserRsp", ""},
+		"stops":       {frame(0x0702, 0, "\x08\x00"), users, 1, "is stopping", ""},
+		"other frame": {frame(0x0205, 1, ""), users, 1, "command 0x0205 instead of 0x0209", ""},
+		"no answer":   {frame(0x0209, 1, "\x08\xff"), users, 1, "is no IMAllUserRsp", ""},
 		"silent":      {"wait", users, 3, "no answer to IMAllUserReq from ", ""},
 		"read ack":    {"wait", read, 0, "", "did not say within 1s"},
 	} {
@@ -114,7 +109,8 @@ func TestCallOfOtherServers(t *testing.T) {
 				args = append(args, "--timeout", "1s")
 			}
 			out, notes, err := try(t, "", args...)
-			if out != "" || !strings.Contains(notes, "sent: "+c.args[0]) || !strings.Contains(notes, c.stderr) {
+			sent := strings.Contains(notes, "sent: "+c.args[0])
+			if out != "" || !sent || !strings.Contains(notes, c.stderr) {
 				t.Errorf("printed %q and %q", out, notes)
 			}
 			if c.code == 0 && err == nil {
@@ -127,8 +123,8 @@ func TestCallOfOtherServers(t *testing.T) {
 	}
 }
 
-// answerWith takes one connection, reads a frame, says that, and closes; with "wait" it says nothing and does not close.
-// It returns its address.
+// answerWith takes one connection, reads a frame, says that, and closes; with "wait" it says
+// nothing and does not close. It returns its address.
 func answerWith(t *testing.T, says string) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -7,9 +7,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/chatui"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
+
+// chatting is what "dbproxy chat" is asked for.
+type chatting struct {
+	addr           *string
+	name           string
+	encrypt, stdin bool
+	texts          func() (chat.TextCipher, error)
+}
 
 func chatCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -30,53 +39,57 @@ as if typed, and the exit code is 1 when one of them could not be done.`,
   printf 'demo\n/open bob\nhello\n' | dbproxy chat --as ann --password-stdin`,
 		Args: cobra.NoArgs,
 	}
-	addr := proxyFlag(c)
-	name := c.Flags().String("as", "", "the `name` to log in with")
-	encrypt := c.Flags().Bool("encrypt", false,
+	a := chatting{addr: proxyFlag(c)}
+	f := c.Flags()
+	f.StringVar(&a.name, "as", "", "the `name` to log in with")
+	f.BoolVar(&a.encrypt, "encrypt", false,
 		"send texts encrypted, so that TeamTalk's own clients can read them")
-	findTexts := textsFlag(c)
-	stdin := c.Flags().Bool("password-stdin", false, "read the password from the first line of standard input")
-	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		if *name == "" {
-			return errors.New("say who you are with --as, for example: dbproxy chat --as ann")
-		}
-		texts, err := findTexts()
-		if err != nil {
-			return err
-		}
-		in := bufio.NewReader(c.InOrStdin())
-		conn, err := reach(c.Context(), *addr)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		password, err := chatPassword(c, in, *name, *stdin)
-		if err != nil {
-			return err
-		}
-		opt := chatui.Options{
-			Client: conn, Name: *name, Password: password,
-			Style: terminal.NewStyle(c.OutOrStdout()), Readable: texts.Readable,
-		}
-		if *encrypt {
-			opt.Encrypt = texts.Encrypt
-		}
-		if *stdin {
-			opt.Before = 1
-		}
-		if terminal.Is(c.InOrStdin()) && terminal.Is(c.OutOrStdout()) && os.Getenv("TERM") != "dumb" {
-			editor, err := terminal.NewEditor(os.Stdin, os.Stdout)
-			if err != nil {
-				return err
-			}
-			defer editor.Close()
-			opt.Screen = editor
-		} else {
-			opt.Screen = terminal.NewPipe(in, c.OutOrStdout(), c.ErrOrStderr())
-		}
+	a.texts = textsFlag(c)
+	f.BoolVar(&a.stdin, "password-stdin", false,
+		"read the password from the first line of standard input")
+	c.RunE = func(c *cobra.Command, _ []string) error { return a.run(c) }
+	return c
+}
+
+// run chats until the person leaves.
+func (a *chatting) run(c *cobra.Command) error {
+	if a.name == "" {
+		return errors.New("say who you are with --as, for example: dbproxy chat --as ann")
+	}
+	texts, err := a.texts()
+	if err != nil {
+		return err
+	}
+	conn, err := reach(c.Context(), *a.addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	opt := chatui.Options{
+		Client: conn, Name: a.name,
+		Style: terminal.NewStyle(c.OutOrStdout()), Readable: texts.Readable,
+	}
+	if a.encrypt {
+		opt.Encrypt = texts.Encrypt
+	}
+	in := bufio.NewReader(c.InOrStdin())
+	if opt.Password, err = chatPassword(c, in, a.name, a.stdin); err != nil {
+		return err
+	}
+	if a.stdin {
+		opt.Before = 1
+	}
+	sits := terminal.Is(c.InOrStdin()) && terminal.Is(c.OutOrStdout())
+	if !sits || os.Getenv("TERM") == "dumb" {
+		opt.Screen = terminal.NewPipe(in, c.OutOrStdout(), c.ErrOrStderr())
 		return chatui.Run(c.Context(), opt)
 	}
-	return c
+	editor, err := terminal.NewEditor(os.Stdin, os.Stdout)
+	if err != nil {
+		return err
+	}
+	opt.Screen = editor
+	return errors.Join(chatui.Run(c.Context(), opt), editor.Close())
 }
 
 // chatPassword asks for a password on a terminal, or reads it from the first line of in.

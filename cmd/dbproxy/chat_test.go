@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -59,7 +56,8 @@ func (s *seat) leaves(text string) {
 	}
 }
 
-// TestTwoChat has two people at their screens: each sees what the other writes, without doing anything.
+// TestTwoChat has two people at their screens: each sees what the other writes, without doing
+// anything.
 func TestTwoChat(t *testing.T) {
 	addr, _ := demoProxy(t)
 	ann, bob := sit(t, addr, "ann"), sit(t, addr, "bob")
@@ -112,12 +110,16 @@ func sit(t *testing.T, addr, name string) *seat {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &seat{t: t, typed: make(chan string, 10), printed: make(chan string, 1000), left: make(chan error, 1)}
+	s := &seat{
+		t: t, typed: make(chan string, 10), printed: make(chan string, 1000),
+		left: make(chan error, 1),
+	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		s.left <- chatui.Run(t.Context(), chatui.Options{
-			Client: conn, Screen: s, Name: name, Password: company.Password, Every: 10 * time.Millisecond,
+			Client: conn, Screen: s, Name: name, Password: company.Password,
+			Every: 10 * time.Millisecond,
 		})
 	}()
 	t.Cleanup(func() {
@@ -129,25 +131,6 @@ func sit(t *testing.T, addr, name string) *seat {
 
 // demoProxy runs a proxy with the demo company until stop, or the end of the test.
 func demoProxy(t *testing.T) (addr string, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	listening, ended := make(chan string, 1), make(chan error, 1)
-	s := serving{
-		data: t.TempDir(), listen: []string{"127.0.0.1:0"}, demo: true, log: slog.New(slog.DiscardHandler),
-		ready: func(addr string, _ company.State) { listening <- addr },
-	}
-	go func() { ended <- s.run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(stop)
-	select {
-	case addr = <-listening:
-	case err := <-ended:
-		ended <- nil
-		t.Fatal(err)
-	}
-	return addr, stop
+	t.Helper()
+	return serveHere(t, serving{data: t.TempDir(), demo: true})
 }

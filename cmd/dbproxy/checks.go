@@ -22,9 +22,12 @@ const (
 	theReplica = "MySQL replica"
 )
 
-// examine looks at all servers that a configuration names, side by side. patience is how long a row may take from the
-// master to the replica; path is the configuration's file, which mends name; makesOwn is whether tables of our own will be made where they are missing.
-func examine(ctx context.Context, cfg *config.Config, path string, patience time.Duration, makesOwn bool) []checkup.Subject {
+// examine checks all servers that a configuration names, side by side. patience is how long a row
+// may take from the master to the replica. path is the configuration's file, for advice that names
+// it. makesOwn says that tables of our own will be made where they are missing.
+func examine(
+	ctx context.Context, cfg *config.Config, path string, patience time.Duration, makesOwn bool,
+) []checkup.Subject {
 	var mysql, files []checkup.Subject
 	var redis []checkup.Subject
 	var all sync.WaitGroup
@@ -35,20 +38,24 @@ func examine(ctx context.Context, cfg *config.Config, path string, patience time
 	subjects := append(append(mysql, redis...), files...)
 	for _, s := range subjects {
 		for i := range s.Findings {
-			s.Findings[i].Mend = strings.ReplaceAll(s.Findings[i].Mend, "--config FILE", "--config "+path)
+			s.Findings[i].Mend = strings.ReplaceAll(s.Findings[i].Mend, "--config FILE",
+				"--config "+path)
 		}
 	}
 	return subjects
 }
 
-// unusable is the subject of what cannot even be tried: its files for TLS are gone, since the configuration was read.
+// unusable is the subject of a server that cannot even be tried, as its files for TLS have gone
+// since the configuration was read.
 func unusable(name, where string, err error) checkup.Subject {
 	return checkup.Subject{Name: name, Where: where, Findings: []checkup.Finding{
 		checkup.Fault("configuration", err.Error(), "mend its keys"),
 	}}
 }
 
-func examineMySQL(ctx context.Context, cfg *config.Config, patience time.Duration, makesOwn bool) []checkup.Subject {
+func examineMySQL(
+	ctx context.Context, cfg *config.Config, patience time.Duration, makesOwn bool,
+) []checkup.Subject {
 	where := func(d config.Database) string { return d.Name + " at " + d.Addr() }
 	master, err := mysqlOf(cfg.Master)
 	if err != nil {
@@ -60,7 +67,8 @@ func examineMySQL(ctx context.Context, cfg *config.Config, patience time.Duratio
 	}
 	var both sync.WaitGroup
 	both.Go(func() {
-		subjects[0].Findings = checkup.CheckMaster(ctx, master, checkup.CheckOptions{Name: "teamtalk_master", MakesOwn: makesOwn})
+		subjects[0].Findings = checkup.CheckMaster(ctx, master,
+			checkup.CheckOptions{Name: "teamtalk_master", MakesOwn: makesOwn})
 	})
 	if len(subjects) > 1 {
 		both.Go(func() {
@@ -71,12 +79,14 @@ func examineMySQL(ctx context.Context, cfg *config.Config, patience time.Duratio
 	return subjects
 }
 
-func examineReplica(ctx context.Context, cfg *config.Config, master sqldb.MySQL, s checkup.Subject, patience time.Duration) checkup.Subject {
+func examineReplica(ctx context.Context, cfg *config.Config, master sqldb.MySQL, s checkup.Subject,
+	patience time.Duration) checkup.Subject {
 	replica, err := mysqlOf(cfg.Slave)
 	if err != nil {
 		return unusable(s.Name, s.Where, err)
 	}
-	s.Findings = checkup.CheckReplica(ctx, master, replica, checkup.CheckOptions{Name: "teamtalk_slave", Patience: patience})
+	s.Findings = checkup.CheckReplica(ctx, master, replica,
+		checkup.CheckOptions{Name: "teamtalk_slave", Patience: patience})
 	return s
 }
 
@@ -98,12 +108,13 @@ func examineMsfs(ctx context.Context, cfg *config.Config) checkup.Subject {
 	return s
 }
 
-// startChecks looks at all servers before a proxy works on them. What is doubtful is logged; so is what is wrong with the
-// replica, as the master answers in its place. Anything else that is wrong is in the error, all of it. Its kind is
-// Unavailable when it may become right by waiting. What is in told is not logged again. makesOwn is whether tables of our
-// own will be made where they are missing.
+// startChecks checks all servers before a proxy works on them. It logs what is doubtful, and also
+// what is wrong with the replica, as the master answers in its place. The error names everything
+// else that is wrong; it has the kind Unavailable when waiting may help. What is in told is not
+// logged again, and what is logged is added to it. makesOwn is as of examine.
 func startChecks(
-	ctx context.Context, cfg *config.Config, path string, makesOwn bool, told map[string]bool, log *slog.Logger,
+	ctx context.Context, cfg *config.Config, path string, makesOwn bool, told map[string]bool,
+	log *slog.Logger,
 ) error {
 	var wrong []string
 	mayPass := true
@@ -111,11 +122,13 @@ func startChecks(
 		for _, f := range s.Findings {
 			switch {
 			case f.Grade == checkup.Wrong && s.Name != theReplica:
-				wrong = append(wrong, fmt.Sprintf("%s (%s): %s: %s; %s", s.Name, s.Where, f.Item, f.Text, f.Mend))
+				wrong = append(wrong, fmt.Sprintf("%s (%s): %s: %s; %s", s.Name, s.Where, f.Item,
+					f.Text, f.Mend))
 				mayPass = mayPass && (f.Item == "reachable" || f.Item == checkup.ItemCluster)
 			case f.Grade > checkup.Good && !told[s.Name+"/"+f.Item]:
 				told[s.Name+"/"+f.Item] = true
-				log.Warn(f.Grade.String(), "of", s.Name, "at", s.Where, "item", f.Item, "what", f.Text, "mend", f.Mend)
+				log.Warn(f.Grade.String(), "of", s.Name, "at", s.Where, "item", f.Item,
+					"what", f.Text, "mend", f.Mend)
 			}
 		}
 	}

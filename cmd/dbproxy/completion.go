@@ -11,7 +11,9 @@ import (
 func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	commands := root.Commands()
-	c := commands[slices.IndexFunc(commands, func(c *cobra.Command) bool { return c.Name() == "completion" })]
+	c := commands[slices.IndexFunc(commands, func(c *cobra.Command) bool {
+		return c.Name() == "completion"
+	})]
 	c.Use = "completion bash|zsh|fish|powershell"
 	c.Short = "Print a script that lets your shell complete commands and flags"
 	c.Long = `Print a script that lets your shell complete commands, flags and arguments of

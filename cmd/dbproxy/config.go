@@ -74,7 +74,8 @@ Secrets are not shown. Mistakes are listed, all at once.`,
 	return c
 }
 
-// loadConfig loads a configuration, with the environment above it, and prints the warnings to standard error.
+// loadConfig loads a configuration, with the environment above it, and prints the warnings to
+// standard error.
 func loadConfig(c *cobra.Command, path string) (*config.Config, error) {
 	cfg, warnings, err := config.Load(path, os.Environ())
 	warn(c, warnings)
@@ -89,7 +90,8 @@ func warn(c *cobra.Command, warnings []config.Warning) {
 	}
 }
 
-// fileArgument gives a command with an argument FILE the flag --config for it, too, as all others have it.
+// fileArgument gives a command with an argument FILE the flag --config for it, too, as all others
+// have it.
 func fileArgument(c *cobra.Command) (path func(args []string) (string, error)) {
 	flag := c.Flags().String("config", "", "the same as FILE, a configuration `file`")
 	_ = c.MarkFlagFilename("config", "conf") // fails only without the flag
@@ -125,7 +127,8 @@ type settingJSON struct {
 
 func settingsJSON(cfg *config.Config) (list []settingJSON) {
 	for _, s := range cfg.Settings() {
-		list = append(list, settingJSON{Key: s.Key, Value: s.Value, Default: s.From == "", From: fromOf(s)})
+		list = append(list, settingJSON{Key: s.Key, Value: s.Value, Default: s.From == "",
+			From: fromOf(s)})
 	}
 	return list
 }

@@ -16,14 +16,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// What "config check" ends with, as "doctor" does, when something is wrong; and with --strict when something is doubtful
-// and nothing wrong. 1 is for what keeps it from looking.
+// The exit codes of "config check": that something is wrong, as of "doctor"; and, with --strict,
+// that something is doubtful and nothing wrong. It exits with 1 when it could not check.
 const (
 	exitWrong    = 2
 	exitDoubtful = 3
 )
 
-// replicaPatience is how long "config check" waits for a row on the replica: further behind, a replica is not used.
+// replicaPatience is how long "config check" waits for a row to reach the replica. A replica that
+// is further behind is not used.
 const replicaPatience = 10 * time.Second
 
 func configCheckCommand() *cobra.Command {
@@ -58,7 +59,8 @@ The exit code says what became of it:
 			return err
 		}
 		stop := progress(os.Stderr, "looking at the servers", nil)
-		subjects := append([]checkup.Subject{read(path, cfg, warnings)}, examine(c.Context(), cfg, path, replicaPatience, false)...)
+		subjects := append([]checkup.Subject{read(path, cfg, warnings)},
+			examine(c.Context(), cfg, path, replicaPatience, false)...)
 		stop()
 		if *asJSON {
 			err = showJSON(c.OutOrStdout(), findingsJSON(subjects))
@@ -70,7 +72,8 @@ The exit code says what became of it:
 	return c
 }
 
-// read is what reading the file found, and what it says of this machine.
+// read is the subject for the file itself: what was found when it was read, and whether this
+// machine has the addresses that it names.
 func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Subject {
 	s := checkup.Subject{Name: "Configuration", Where: path}
 	given := 0
@@ -79,7 +82,9 @@ func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Su
 			given++
 		}
 	}
-	s.Findings = append(s.Findings, checkup.Goodf("keys", "%d of %d are given, the others have their defaults", given, len(cfg.Settings())))
+	s.Findings = append(s.Findings,
+		checkup.Goodf("keys", "%d of %d are given, the others have their defaults", given,
+			len(cfg.Settings())))
 	for _, w := range warnings {
 		item := w.Where
 		switch {
@@ -106,13 +111,15 @@ func count(subjects []checkup.Subject, g checkup.Grade) (n int) {
 	return n
 }
 
-// verdict is the error that the command ends with; nil for none.
+// verdict returns the error that the command ends with, or nil.
 func verdict(subjects []checkup.Subject, strict bool) error {
 	switch worst := checkup.Worst(subjects); {
 	case worst == checkup.Wrong:
-		return &exitError{exitWrong, errors.New(admin.Count(count(subjects, checkup.Wrong), "item") + " wrong")}
+		return &exitError{exitWrong,
+			errors.New(admin.Count(count(subjects, checkup.Wrong), "item") + " wrong")}
 	case worst == checkup.Doubtful && strict:
-		return &exitError{exitDoubtful, errors.New(admin.Count(count(subjects, checkup.Doubtful), "item") + " doubtful")}
+		return &exitError{exitDoubtful,
+			errors.New(admin.Count(count(subjects, checkup.Doubtful), "item") + " doubtful")}
 	default:
 		return nil
 	}
@@ -137,13 +144,15 @@ func findingsJSON(subjects []checkup.Subject) (list []findingJSON) {
 	return list
 }
 
-// minText is how narrow the texts become at most, in places.
+// minText is how narrow the texts become at most, in cells.
 const minText = 30
 
 // writeFindings prints findings for people, wrapped to the width of w.
 func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 	style, out := terminal.NewStyle(w), bufio.NewWriter(w)
-	paint := map[checkup.Grade]func(string) string{checkup.Good: style.Dim, checkup.Doubtful: style.Bold, checkup.Wrong: style.Red}
+	paint := map[checkup.Grade]func(string) string{
+		checkup.Good: style.Dim, checkup.Doubtful: style.Bold, checkup.Wrong: style.Red,
+	}
 	grade, item := len("doubtful"), 0
 	for _, s := range subjects {
 		for _, f := range s.Findings {
@@ -164,11 +173,14 @@ func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 					fmt.Fprintf(out, "%*s%s\n", indent, "", line)
 					continue
 				}
-				fmt.Fprintf(out, "  %s  %s  %s\n", paint[f.Grade](terminal.Pad(f.Grade.String(), grade)), terminal.Pad(printable(f.Item), item), line)
+				fmt.Fprintf(out, "  %s  %s  %s\n",
+					paint[f.Grade](terminal.Pad(f.Grade.String(), grade)),
+					terminal.Pad(printable(f.Item), item), line)
 			}
 		}
 		fmt.Fprintln(out)
 	}
-	fmt.Fprintf(out, "%d good, %d doubtful, %d wrong\n", count(subjects, checkup.Good), count(subjects, checkup.Doubtful), count(subjects, checkup.Wrong))
+	fmt.Fprintf(out, "%d good, %d doubtful, %d wrong\n", count(subjects, checkup.Good),
+		count(subjects, checkup.Doubtful), count(subjects, checkup.Wrong))
 	return out.Flush()
 }

@@ -38,31 +38,41 @@ as it was. The step that stops a proxy starts one of its own for that.`,
 			return err
 		}
 		defer conn.Close()
-		err = demo.Play(c.Context(), demo.Options{Client: conn, Start: startSecond, Out: c.OutOrStdout()})
+		opt := demo.Options{Client: conn, Start: startSecond, Out: c.OutOrStdout()}
+		err = demo.Play(c.Context(), opt)
 		if errors.Is(err, demo.ErrNoCompany) {
-			return fmt.Errorf("%w (the proxy at %s); start one with an empty directory: dbproxy serve --demo --data ./demo", err, *addr)
+			return fmt.Errorf("%w (the proxy at %s); start one with an empty directory: "+
+				"dbproxy serve --demo --data ./demo", err, *addr)
 		}
 		return err
 	}
 	return c
 }
 
-// startSecond runs a proxy in this process; it is a demo.Start.
+// startSecond starts a proxy on a directory; it is a demo.Start.
 func startSecond(ctx context.Context, dir string) (addr string, stop func() error, err error) {
+	addr, stop, err = startHere(ctx, serving{data: dir})
+	if err != nil {
+		err = fmt.Errorf("starting a second proxy: %w", err)
+	}
+	return addr, stop, err
+}
+
+// startHere runs a proxy in this process, on a free port and without a log, until stop is called,
+// which returns how it ended.
+func startHere(ctx context.Context, s serving) (addr string, stop func() error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	listening := make(chan string, 1)
 	ended := make(chan error, 1)
-	s := serving{
-		data: dir, listen: []string{"127.0.0.1:0"}, log: slog.New(slog.DiscardHandler),
-		ready: func(addr string, _ company.State) { listening <- addr },
-	}
+	s.listen, s.log = []string{"127.0.0.1:0"}, slog.New(slog.DiscardHandler)
+	s.ready = func(addr string, _ company.State) { listening <- addr }
 	go func() { ended <- s.run(ctx) }()
 	select {
 	case addr = <-listening:
 		return addr, sync.OnceValue(func() error { cancel(); return <-ended }), nil
 	case err = <-ended:
 		cancel()
-		return "", nil, fmt.Errorf("starting a second proxy: %w", err)
+		return "", nil, err
 	}
 }
 
@@ -81,9 +91,11 @@ func reach(ctx context.Context, addr string) (*client.Client, error) {
 	c, err := client.Dial(ctx, addr)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("no proxy listens on %s; start one with \"dbproxy serve --demo\", or name another with --addr", addr)
+		return nil, fmt.Errorf("no proxy listens on %s; "+
+			"start one with \"dbproxy serve --demo\", or name another with --addr", addr)
 	case err != nil:
-		return nil, fmt.Errorf("cannot reach a proxy at %s: %w; name another with --addr", addr, err)
+		return nil, fmt.Errorf("cannot reach a proxy at %s: %w; name another with --addr",
+			addr, err)
 	}
 	return c, nil
 }

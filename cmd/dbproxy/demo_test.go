@@ -9,7 +9,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/demo"
 )
 
-// TestDemoTellsWhatDiffers has one step fail: the play goes on, says which it was, and returns an error.
+// TestDemoTellsWhatDiffers has one step fail: the play goes on, says which it was, and returns an
+// error.
 func TestDemoTellsWhatDiffers(t *testing.T) {
 	addr, _ := demoProxy(t)
 	conn, err := reach(t.Context(), addr)
@@ -29,7 +30,8 @@ func TestDemoTellsWhatDiffers(t *testing.T) {
 	}
 	for _, want := range []string{
 		"\n18 drain        DIFFERS  no second proxy today\n19 tidy up      ok  ",
-		"\n19 steps, 1 DIFFERED from what was expected, see above.\nIt added messages 1 to 102 of emma and frank, ",
+		"\n19 steps, 1 DIFFERED from what was expected, see above.\n" +
+			"It added messages 1 to 102 of emma and frank, ",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, &out)

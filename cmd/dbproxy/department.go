@@ -20,7 +20,8 @@ data directory, beside a running "dbproxy serve", which sees the change at once.
 Departments are named by id (2, or id:2) or by their exact name.`,
 		Example: "  dbproxy department add Engineering\n  dbproxy department list",
 	})
-	c.AddCommand(departmentAddCommand(), departmentListCommand(), departmentEditCommand(), departmentCloseCommand(),
+	c.AddCommand(departmentAddCommand(), departmentListCommand(), departmentEditCommand(),
+		departmentCloseCommand(),
 		departmentReopenCommand())
 	return c
 }
@@ -35,25 +36,25 @@ refused without --same-name.`,
   dbproxy department add 后端 --parent Engineering --priority 2`,
 		Args: oneArg("the department's name"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	var d chat.Department
-	parent := c.Flags().String("parent", "", "the department above it, by id or `name` (default: none)")
-	c.Flags().Uint32Var(&d.Priority, "priority", 0, "the `place` among its neighbours in clients' lists")
+	parent := c.Flags().String("parent", "",
+		"the department above it, by id or `name` (default: none)")
+	c.Flags().Uint32Var(&d.Priority, "priority", 0,
+		"the `place` among its neighbours in clients' lists")
 	sameName := sameNameFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		d.Name = args[0]
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			var err error
-			if d.Parent, err = departmentID(c.Context(), store, *parent); err != nil {
-				return fmt.Errorf("department not added: %w", err)
-			}
-			n, err := store.AddDepartment(c.Context(), d, *sameName)
-			if err != nil {
-				return fmt.Errorf("department not added: %w", sameNameHint(err))
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "department %d added: %s\n", n, printable(d.Name))
-			return err
-		})
+		return data.change(c.Context(), "department not added",
+			func(store *records.Store) (string, error) {
+				var err error
+				if d.Parent, err = departmentID(c.Context(), store, *parent); err != nil {
+					return "", err
+				}
+				n, err := store.AddDepartment(c.Context(), d, *sameName)
+				said := fmt.Sprintf("department %d added: %s", n, printable(d.Name))
+				return said, sameNameHint(err)
+			})
 	}
 	return c
 }
@@ -95,7 +96,7 @@ updated (Unix seconds).`,
 		Example: "  dbproxy department list\n  dbproxy department list --json",
 		Args:    cobra.NoArgs,
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
+	data, asJSON := targetFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			list, err := listDepartments(c, store)
@@ -106,7 +107,8 @@ updated (Unix seconds).`,
 				return err
 			}
 			if len(list) == 0 {
-				_, err := fmt.Fprintln(c.OutOrStdout(), `There are no departments yet; "dbproxy department add NAME" makes one.`)
+				_, err := fmt.Fprintln(c.OutOrStdout(),
+					`There are no departments yet; "dbproxy department add NAME" makes one.`)
 				return err
 			}
 			t := terminal.Table{{"ID", "NAME", "PARENT", "PRIORITY", "PEOPLE", "STATUS"}}
@@ -115,7 +117,8 @@ updated (Unix seconds).`,
 				if d.Parent != 0 {
 					parent = id(d.Parent)
 				}
-				t = append(t, []string{id(d.ID), d.Name, parent, id(d.Priority), fmt.Sprint(d.People), d.Status})
+				t = append(t, []string{id(d.ID), d.Name, parent, id(d.Priority),
+					fmt.Sprint(d.People), d.Status})
 			}
 			return t.WriteWithin(c.OutOrStdout(), columns(c.OutOrStdout()), 1)
 		})
@@ -131,7 +134,8 @@ func listDepartments(c *cobra.Command, store *records.Store) ([]departmentJSON, 
 	people, err := store.Headcounts(c.Context())
 	list := make([]departmentJSON, len(all))
 	for i, d := range all {
-		list[i] = departmentJSON{d.ID, d.Name, d.Parent, d.Priority, departmentStatus(d.Status), people[d.ID], d.Updated}
+		list[i] = departmentJSON{d.ID, d.Name, d.Parent, d.Priority, departmentStatus(d.Status),
+			people[d.ID], d.Updated}
 	}
 	return list, err
 }

@@ -23,7 +23,7 @@ parent is refused without --same-name.`,
   dbproxy department edit 3 --name 产品部`,
 		Args: oneArg("the id or name of a department"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	f := c.Flags()
 	name := f.String("name", "", "the new `name`")
 	parent := f.String("parent", "", "the department above it, by id or `name` (0: none)")
@@ -33,31 +33,30 @@ parent is refused without --same-name.`,
 		if !f.Changed("name") && !f.Changed("parent") && !f.Changed("priority") {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
 		}
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			above, err := departmentID(c.Context(), store, *parent)
-			if err != nil {
-				return fmt.Errorf("department not changed: %w", err)
+		var above uint32
+		var departments names
+		find := func(store *records.Store) (err error) {
+			if above, err = departmentID(c.Context(), store, *parent); err == nil {
+				departments, err = departmentNames(c.Context(), store)
 			}
-			departments, err := departmentNames(c.Context(), store)
-			if err != nil {
-				return err
+			return err
+		}
+		return changeDepartment(data, args[0], *sameName, find, func(d *chat.Department) string {
+			var said []string
+			if f.Changed("name") && d.Name != *name {
+				said = append(said, fmt.Sprintf("name %q -> %q", d.Name, *name))
+				d.Name = *name
 			}
-			return changeDepartment(c, store, args[0], *sameName, func(d *chat.Department) string {
-				var said []string
-				if f.Changed("name") && d.Name != *name {
-					said = append(said, fmt.Sprintf("name %q -> %q", d.Name, *name))
-					d.Name = *name
-				}
-				if f.Changed("parent") && d.Parent != above {
-					said = append(said, fmt.Sprintf("parent %s -> %s", departments.said(d.Parent), departments.said(above)))
-					d.Parent = above
-				}
-				if f.Changed("priority") && d.Priority != *priority {
-					said = append(said, fmt.Sprintf("priority %d -> %d", d.Priority, *priority))
-					d.Priority = *priority
-				}
-				return strings.Join(said, ", ")
-			})
+			if f.Changed("parent") && d.Parent != above {
+				said = append(said, fmt.Sprintf("parent %s -> %s", departments.said(d.Parent),
+					departments.said(above)))
+				d.Parent = above
+			}
+			if f.Changed("priority") && d.Priority != *priority {
+				said = append(said, fmt.Sprintf("priority %d -> %d", d.Priority, *priority))
+				d.Priority = *priority
+			}
+			return strings.Join(said, ", ")
 		})
 	}
 	return c
@@ -74,20 +73,16 @@ reopen" takes it back.`,
 		Example: "  dbproxy department close Engineering",
 		Args:    oneArg("the id or name of a department"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			list, err := listDepartments(c, store)
-			if err != nil {
-				return err
-			}
-			return changeDepartment(c, store, args[0], false, func(d *chat.Department) string {
-				if d.Status == 1 {
-					return ""
-				}
-				d.Status = 1
-				return "closed" + leftIn(d.ID, list)
-			})
+		var list []departmentJSON
+		find := func(store *records.Store) (err error) {
+			list, err = listDepartments(c, store)
+			return err
+		}
+		return changeDepartment(data, args[0], false, find, func(d *chat.Department) string {
+			d.Status = 1
+			return "closed" + leftIn(d.ID, list)
 		})
 	}
 	return c
@@ -128,41 +123,42 @@ there is an open one of its name under its parent it is refused without
 		Args:    oneArg("the id or name of a department"),
 	}
 	sameName := sameNameFlag(c)
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			return changeDepartment(c, store, args[0], *sameName, func(d *chat.Department) string {
-				if d.Status == 0 {
-					return ""
-				}
-				d.Status = 0
-				return "open again"
-			})
+		none := func(*records.Store) error { return nil }
+		return changeDepartment(data, args[0], *sameName, none, func(d *chat.Department) string {
+			d.Status = 0
+			return "open again"
 		})
 	}
 	return c
 }
 
-// changeDepartment changes a department and prints what change says about it.
+// changeDepartment changes the department that arg names and prints what change says about it. find
+// runs before, for what change needs to know.
 func changeDepartment(
-	c *cobra.Command, store *records.Store, arg string, sameName bool, change func(*chat.Department) string,
+	t *target, arg string, sameName bool, find func(*records.Store) error,
+	change func(*chat.Department) string,
 ) error {
-	found, err := admin.FindDepartment(c.Context(), store, arg)
-	if err != nil {
-		return fmt.Errorf("department not changed: %w", err)
-	}
-	said := ""
-	noted := func(d *chat.Department) error {
-		said = change(d)
-		return nil
-	}
-	changed, err := store.ChangeDepartment(c.Context(), found.ID, sameName, noted)
-	if err != nil {
-		return fmt.Errorf("department not changed: %w", sameNameHint(err))
-	}
-	if !changed {
-		said = "nothing changed, it is so already"
-	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "department %d (%s): %s\n", found.ID, printable(found.Name), said)
-	return err
+	ctx := t.cmd.Context()
+	return t.change(ctx, "department not changed", func(store *records.Store) (string, error) {
+		if err := find(store); err != nil {
+			return "", err
+		}
+		found, err := admin.FindDepartment(ctx, store, arg)
+		if err != nil {
+			return "", err
+		}
+		said := ""
+		changed, err := store.ChangeDepartment(ctx, found.ID, sameName,
+			func(d *chat.Department) error {
+				said = change(d)
+				return nil
+			})
+		if !changed {
+			said = "nothing changed, it is so already"
+		}
+		return fmt.Sprintf("department %d (%s): %s", found.ID, printable(found.Name),
+			said), sameNameHint(err)
+	})
 }

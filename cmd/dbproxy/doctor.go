@@ -19,15 +19,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// exitFound is what "dbproxy doctor" exits with when something is wrong, and is still.
+// exitFound is the exit code of "dbproxy doctor" when something is wrong and was not repaired.
 const exitFound = 2
 
-// secondLook is how long a proxy at work takes at most, in the normal course, to copy to Redis what it stored.
-const secondLook = time.Second
+// copyTime is how long a proxy usually takes at most to copy to Redis what it has stored.
+const copyTime = time.Second
 
 // examining is what "dbproxy doctor" is asked for.
 type examining struct {
-	where                          *place
+	where                          *target
 	cmd                            *cobra.Command
 	repair, original, asJSON, sure bool
 }
@@ -60,15 +60,17 @@ docs/doctor.md explains every finding.`,
   dbproxy doctor --config dbproxyserver.conf --before-original`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%s: it takes no arguments; name a configuration with --config %[1]s", printable(args[0]))
+				return fmt.Errorf("%s: it takes no arguments; name a configuration with --config "+
+					"%[1]s", printable(args[0]))
 			}
 			return nil
 		},
 	}
-	e := examining{where: placeFlags(c), cmd: c}
+	e := examining{where: targetFlags(c), cmd: c}
 	f := c.Flags()
 	f.BoolVar(&e.repair, "repair", false, "mend what can be mended without loss")
-	f.BoolVar(&e.original, "before-original", false, "look whether an original server may take over; with --repair, make it so")
+	f.BoolVar(&e.original, "before-original", false,
+		"look whether an original server may take over; with --repair, make it so")
 	f.BoolVar(&e.sure, "yes", false, "with --repair: do not ask")
 	f.BoolVar(&e.asJSON, "json", false, "print JSON, for programs")
 	c.RunE = func(c *cobra.Command, _ []string) error { return e.run(c) }
@@ -85,13 +87,16 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	}
 	var at atomic.Value
 	at.Store("")
-	d.Repair, d.BeforeOriginal, d.Pause = e.repair, e.original, secondLook
-	d.Progress = func(what string, share float64) { at.Store(fmt.Sprintf("%s %.0f %%", what, 100*share)) }
+	d.Repair, d.BeforeOriginal, d.Pause = e.repair, e.original, copyTime
+	d.Progress = func(what string, share float64) {
+		at.Store(fmt.Sprintf("%s %.0f %%", what, 100*share))
+	}
 	stop := progress(os.Stderr, "looking", func() string { return at.Load().(string) })
 	report, err := d.Run(c.Context())
 	stop()
 	if err != nil && c.Context().Err() != nil {
-		err = errors.New("stopped before it was through; what was repaired until then is repaired, and another run goes on")
+		err = errors.New("stopped before it was through; what was repaired until then is " +
+			"repaired, and another run goes on")
 	}
 	err = errors.Join(err, closing())
 	if err != nil && len(report.Findings)+len(report.Ranges) == 0 {
@@ -108,7 +113,7 @@ func (e *examining) run(c *cobra.Command) (err error) {
 	return err
 }
 
-// repairing is the command as it was typed, with --repair.
+// repairing is the command as it was typed, with --repair added.
 func (e *examining) repairing() string {
 	typed := "dbproxy doctor"
 	for _, name := range []string{"data", "config"} {
@@ -130,7 +135,8 @@ func (e *examining) ask(c *cobra.Command) error {
 	if !terminal.Is(c.InOrStdin()) {
 		return errors.New("--repair changes data: say --yes when nobody is there to be asked")
 	}
-	fmt.Fprintln(c.ErrOrStderr(), "A repair changes data; \"dbproxy doctor\" alone shows what it would do.")
+	fmt.Fprintln(c.ErrOrStderr(),
+		"A repair changes data; \"dbproxy doctor\" alone shows what it would do.")
 	ask := terminal.NewQuestions(c.InOrStdin(), c.ErrOrStderr())
 	if !ask.Yes(c.Context(), "Is there a backup, and shall it begin?") {
 		return errors.New("nothing was changed")
@@ -174,7 +180,7 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 	return d, closing, nil
 }
 
-// watch has an eye on whether Redis loses what it has, until stop is called.
+// watch runs what notices that Redis has lost its data, until stop is called.
 func watch(s *servers) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -185,7 +191,7 @@ func watch(s *servers) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// openServers is openServers for who only looks, or repairs.
+// openServers opens the servers of the configuration at path: for reading alone, or for a repair.
 func (e *examining) openServers(ctx context.Context, path string) (*servers, error) {
 	cfg, err := loadConfig(e.where.cmd, path)
 	if err != nil {
@@ -196,19 +202,5 @@ func (e *examining) openServers(ctx context.Context, path string) (*servers, err
 		complete := func(s *servers) error { return serving{log: log}.completeOwn(ctx, s.store) }
 		return openServers(ctx, cfg, complete, nil, log)
 	}
-	copied, err := openRedis(cfg, nil, log)
-	if err != nil {
-		return nil, err
-	}
-	store, err := openMySQL(cfg, copied, log)
-	if err != nil {
-		copied.Close()
-		return nil, err
-	}
-	s := &servers{store: store, redis: copied}
-	if err := s.connect(ctx, cfg); err != nil {
-		s.abandon()
-		return nil, err
-	}
-	return s, nil
+	return reachServers(ctx, cfg, nil, log)
 }

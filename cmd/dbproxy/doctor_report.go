@@ -16,7 +16,7 @@ import (
 // reportWidth is how many cells a line of a report may take.
 const reportWidth = 80
 
-// writeReport prints what was found, for people, and first what that means.
+// writeReport prints a report for people: first what it means, then each finding.
 func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool) error {
 	var b strings.Builder
 	style := terminal.NewStyle(w)
@@ -26,7 +26,8 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool
 	}
 	b.WriteString(said + "\n")
 	for _, f := range report.Findings {
-		head := terminal.Indent(fmt.Sprintf("%s: %s: %s: %s", f.Kind.Severity(), f.Kind, f.Kind.What(),
+		head := terminal.Indent(fmt.Sprintf("%s: %s: %s: %s", f.Kind.Severity(), f.Kind,
+			f.Kind.What(),
 			admin.Digits(f.Count)), "", reportWidth)
 		if f.Kind.Severity() == finding.Wrong {
 			head = style.Red(head)
@@ -45,13 +46,15 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool
 	}
 	if len(report.Ranges) > 0 {
 		r := report.Ranges[0]
-		fmt.Fprintf(&b, "Ids used: at most %.0f %% of what a table can give (%s).\n", math.Ceil(100*r.Share), r.Table)
+		fmt.Fprintf(&b, "Ids used: at most %.0f %% of what a table can give (%s).\n",
+			math.Ceil(100*r.Share), r.Table)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// conclusion is what a report means, and what to do. One that is not complete draws no conclusion.
+// conclusion says what a report means, and what to do. A report that is not complete cannot say
+// that nothing is wrong.
 func conclusion(report *doctor.Report, e *examining, complete bool) string {
 	found := "Something is wrong: "
 	if e.original {
@@ -78,17 +81,19 @@ func conclusion(report *doctor.Report, e *examining, complete bool) string {
 	}
 }
 
-// mendable is whether a repair would do anything.
+// mendable reports whether a repair would do anything.
 func mendable(report *doctor.Report) bool {
-	return slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool { return f.Kind.Mend() != "" })
+	return slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool {
+		return f.Kind.Mend() != ""
+	})
 }
 
-// mended is whether anything was.
+// mended reports whether anything was repaired.
 func mended(report *doctor.Report) bool {
 	return slices.ContainsFunc(report.Findings, func(f doctor.Finding) bool { return f.Mended > 0 })
 }
 
-// open are the kinds of what is still wrong.
+// open returns the kinds of the findings that are still wrong.
 func open(report *doctor.Report) (kinds []string) {
 	for _, f := range report.Findings {
 		if f.Open() {
@@ -98,7 +103,7 @@ func open(report *doctor.Report) (kinds []string) {
 	return kinds
 }
 
-// fate is what a repair does about a finding, or has done.
+// fate says what a repair would do about a finding, or has done.
 func fate(f doctor.Finding, repaired bool) string {
 	switch {
 	case f.Kind.Mend() == "":
@@ -110,10 +115,11 @@ func fate(f doctor.Finding, repaired bool) string {
 	}
 }
 
-// kindsOf is how many findings there are.
+// kindsOf says how many findings there are.
 func kindsOf(n int) string { return admin.Count(n, "finding") }
 
-// reportedJSON and the others are a report as programs get it. The names of the fields stay as they are.
+// reportedJSON and the others are a report as programs get it. The names of the fields stay as they
+// are.
 type reportedJSON struct {
 	Kind     string   `json:"kind"`
 	Severity string   `json:"severity"`

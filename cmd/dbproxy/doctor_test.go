@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
@@ -34,18 +36,15 @@ func doctorOn(t *testing.T, conf string, args ...string) (printed string, code i
 // originalConf is an original's configuration for servers.
 func originalConf(t *testing.T, db *engines.Database, redis *engines.Redis) string {
 	t.Helper()
-	var b strings.Builder
-	b.WriteString("ListenIP=127.0.0.1\nListenPort=10600\nThreadNum=4\nMsfsSite=http://127.0.0.1:8700/\naesKey=12345678901234567890123456789012\n" +
-		"DBInstances=teamtalk_master,teamtalk_slave\nCacheInstances=unread,group_set,token,sync,group_member\n")
-	for _, name := range []string{"teamtalk_master", "teamtalk_slave"} {
-		fmt.Fprintf(&b, "%[1]s_host=%[2]s\n%[1]s_port=%[3]d\n%[1]s_dbname=%[4]s\n%[1]s_username=%[5]s\n%[1]s_password=%[6]s\n%[1]s_maxconncnt=8\n",
-			name, db.Host, db.Port, db.Name, db.User, db.Password)
-	}
-	for i, name := range []string{"unread", "group_set", "token", "sync", "group_member"} {
-		fmt.Fprintf(&b, "%[1]s_host=%[2]s\n%[1]s_port=%[3]d\n%[1]s_db=%[4]d\n%[1]s_maxconncnt=8\n", name, redis.Host(), redis.Port(), 1+i%2)
-	}
+	text := harness.Config{
+		MySQL: harness.MySQL{
+			Host: db.Host, Port: db.Port, Database: db.Name, User: db.User, Password: db.Password,
+		},
+		Redis: map[string]string{"host": redis.Host(), "port": strconv.Itoa(redis.Port())},
+		Msfs:  "http://127.0.0.1:8700/",
+	}.String()
 	path := filepath.Join(t.TempDir(), "dbproxyserver.conf")
-	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -55,16 +54,26 @@ func TestDoctorOnMySQLAndRedis(t *testing.T) {
 	t.Parallel()
 	db, redis := engines.MariaDB(t).New(t), engines.StartRedis(t)
 	conf := originalConf(t, db, redis)
-	if said, code := doctorOn(t, conf); code != 1 || !strings.Contains(said, `there is no table IMUser: create what is missing with "dbproxy migrate"`) {
+	const lacks = `there is no table IMUser: create what is missing with "dbproxy migrate"`
+	if said, code := doctorOn(t, conf); code != 1 || !strings.Contains(said, lacks) {
 		t.Errorf("without tables: %d\n%s", code, said)
 	}
 	makeTables(t, db)
 	for _, stmt := range []string{
-		"DROP TABLE IMProxyTalk, IMProxyLevel, IMProxyCommit, IMProxyJournal, IMProxyMark, IMProxyMute", // none of ours: only originals were here
-		"INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES (1,1,2,0,1,1),(2,1,2,0,1,2)",
-		"INSERT INTO IMMessage_1 (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES (1,1,2,1,'a',1,0,5,5)",
-		"INSERT INTO IMMessage_2 (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES (2,1,2,1,'b',1,0,4,4)",
-		"INSERT INTO IMGroup (id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES (1,'g','',1,1,1,0,1,0,1,1)",
+		// none of ours: only originals were here
+		"DROP TABLE IMProxyTalk, IMProxyLevel, IMProxyCommit, IMProxyJournal, IMProxyMark, " +
+			"IMProxyMute",
+		"INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES " +
+			"(1,1,2,0,1,1),(2,1,2,0,1,2)",
+		"INSERT INTO IMMessage_1 " +
+			"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
+			"(1,1,2,1,'a',1,0,5,5)",
+		"INSERT INTO IMMessage_2 " +
+			"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
+			"(2,1,2,1,'b',1,0,4,4)",
+		"INSERT INTO IMGroup " +
+			"(id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) " +
+			"VALUES (1,'g','',1,1,1,0,1,0,1,1)",
 		"INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (1,1,0,1,1)",
 	} {
 		if _, err := db.Admin.ExecContext(t.Context(), stmt); err != nil {
@@ -72,40 +81,50 @@ func TestDoctorOnMySQLAndRedis(t *testing.T) {
 		}
 	}
 	said, code := doctorOn(t, conf)
-	for _, want := range []string{"talks split over several relations: 1\n", "id counter in Redis", "members in MySQL that Redis does not have: 1\n"} {
+	for _, want := range []string{"talks split over several relations: 1\n", "id counter in Redis",
+		"members in MySQL that Redis does not have: 1\n"} {
 		if !strings.Contains(said, want) || code != exitFound {
 			t.Errorf("%d, without %q:\n%s", code, want, said)
 		}
 	}
 	var ours int
-	if err := db.Admin.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME='IMProxyJournal'").Scan(&ours); err != nil || ours != 0 {
+	if err := db.Admin.QueryRowContext(t.Context(),
+		"SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA=DATABASE() AND "+
+			"TABLE_NAME='IMProxyJournal'").Scan(&ours); err != nil || ours != 0 {
 		t.Errorf("a look made %d tables: %v", ours, err)
 	}
 	keyspace := redis.Do(t, "INFO", "keyspace")
-	if info, err := keyspace.ToString(); err != nil || strings.Contains(info, "db1:") || strings.Contains(info, "db2:") {
+	if info, err := keyspace.ToString(); err != nil || strings.Contains(info, "db1:") ||
+		strings.Contains(info, "db2:") {
 		t.Errorf("a look made keys: %s %v", info, err)
 	}
-	if said, code := doctorOn(t, conf, "--before-original"); code != exitFound || strings.Contains(said, "split") {
+	if said, code := doctorOn(t, conf, "--before-original"); code != exitFound ||
+		strings.Contains(said, "split") {
 		t.Errorf("before an original: %d\n%s", code, said)
 	}
-	if said, code := doctorOn(t, conf, "--repair", "--yes"); code != 0 || !strings.Contains(said, "repaired: 1\n") {
+	if said, code := doctorOn(t, conf, "--repair", "--yes"); code != 0 ||
+		!strings.Contains(said, "repaired: 1\n") {
 		t.Errorf("repair: %d\n%s", code, said)
 	}
-	if said, code := doctorOn(t, conf); code != 0 || !strings.HasPrefix(said, "Nothing is wrong.\n") {
+	if said, code := doctorOn(t, conf); code != 0 ||
+		!strings.HasPrefix(said, "Nothing is wrong.\n") {
 		t.Errorf("repaired: %d\n%s", code, said)
 	}
-	if said, code := doctorOn(t, conf, "--before-original"); code != 0 || said != "An original server may take over.\n" {
+	if said, code := doctorOn(t, conf, "--before-original"); code != 0 ||
+		said != "An original server may take over.\n" {
 		t.Errorf("before an original: %d\n%s", code, said)
 	}
 	redis.Kill(t)
-	if said, code := doctorOn(t, conf, "--before-original"); code != exitFound || !strings.Contains(said, "Redis cannot be reached") {
+	if said, code := doctorOn(t, conf, "--before-original"); code != exitFound ||
+		!strings.Contains(said, "Redis cannot be reached") {
 		t.Errorf("without Redis: %d\n%s", code, said)
 	}
 }
 
 func makeTables(t *testing.T, db *engines.Database) {
 	t.Helper()
-	store, err := records.OpenMySQL(sqldb.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name, User: db.User, Password: db.Password},
+	store, err := records.OpenMySQL(sqldb.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port),
+		Database: db.Name, User: db.User, Password: db.Password},
 		nil, records.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-// exitCode is what the process exits with after that error.
+// exitCode returns the code with which the process exits after err.
 func exitCode(err error) int {
 	var e *exitError
 	if errors.As(err, &e) {

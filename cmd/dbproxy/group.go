@@ -24,7 +24,8 @@ Groups are named by id (3, or id:3) or by their exact name, people by id or by
 login name.`,
 		Example: "  dbproxy group list\n  dbproxy group show 1",
 	})
-	c.AddCommand(groupListCommand(), groupShowCommand(), groupCreateCommand(), groupAddCommand(), groupRemoveCommand())
+	c.AddCommand(groupListCommand(), groupShowCommand(), groupCreateCommand(), groupAddCommand(),
+		groupRemoveCommand())
 	return c
 }
 
@@ -55,7 +56,8 @@ until somebody writes to it, or changes its members, through dbproxy.`
 func groupsJSON(groups []chat.GroupSummary) []groupJSON {
 	list := make([]groupJSON, len(groups))
 	for i, g := range groups {
-		list[i] = groupJSON{g.ID, g.Name, g.Avatar, groupType(g.Type), g.Creator, g.Version, g.Size, nil, g.Created, g.LastTalk}
+		list[i] = groupJSON{g.ID, g.Name, g.Avatar, groupType(g.Type), g.Creator, g.Version, g.Size,
+			nil, g.Created, g.LastTalk}
 		if g.Counted {
 			list[i].Messages = &g.Messages
 		}
@@ -94,10 +96,11 @@ the width of the terminal; --json has everything.
 
 The JSON is an array of objects with the fields
 ` + groupFields + `.`,
-		Example: "  dbproxy group list\n  dbproxy group list --member ann\n  dbproxy group list --json",
-		Args:    cobra.NoArgs,
+		Example: "  dbproxy group list\n  dbproxy group list --member ann\n  dbproxy group list " +
+			"--json",
+		Args: cobra.NoArgs,
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
+	data, asJSON := targetFlags(c), jsonFlag(c)
 	member := c.Flags().String("member", "", "only groups with this `user`, by id or login name")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
@@ -115,7 +118,9 @@ The JSON is an array of objects with the fields
 }
 
 // findGroups returns all groups, or those of a member.
-func findGroups(ctx context.Context, store *records.Store, member string) ([]chat.GroupSummary, error) {
+func findGroups(
+	ctx context.Context, store *records.Store, member string,
+) ([]chat.GroupSummary, error) {
 	if member == "" {
 		return store.AllGroups(ctx)
 	}
@@ -126,7 +131,9 @@ func findGroups(ctx context.Context, store *records.Store, member string) ([]cha
 	return store.GroupsOf(ctx, u.ID)
 }
 
-func listGroups(c *cobra.Command, store *records.Store, groups []chat.GroupSummary, member string) error {
+func listGroups(
+	c *cobra.Command, store *records.Store, groups []chat.GroupSummary, member string,
+) error {
 	out := c.OutOrStdout()
 	if len(groups) == 0 {
 		text := `There are no groups yet; "dbproxy group create --help" shows how to make one.`
@@ -146,7 +153,8 @@ func listGroups(c *cobra.Command, store *records.Store, groups []chat.GroupSumma
 	}
 	t := terminal.Table{{"ID", "NAME", "TYPE", "CREATOR", "MEMBERS", "MESSAGES", "LAST TALK"}}
 	for _, g := range groups {
-		t = append(t, []string{id(g.ID), g.Name, groupType(g.Type), people.name(g.Creator), id(g.Size), messagesOf(g), clock(g.LastTalk)})
+		t = append(t, []string{id(g.ID), g.Name, groupType(g.Type), people.name(g.Creator),
+			id(g.Size), messagesOf(g), clock(g.LastTalk)})
 	}
 	return t.WriteWithin(out, columns(out), 1, 3)
 }
@@ -185,7 +193,7 @@ and members, an array of objects with the fields id, name, nick, status (as of
 		Example: "  dbproxy group show 1\n  dbproxy group show engineering --json",
 		Args:    oneArg("the id or name of a group"),
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
+	data, asJSON := targetFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			g, err := admin.FindGroup(c.Context(), store, args[0])
@@ -233,7 +241,9 @@ func membersJSON(ctx context.Context, store *records.Store, group uint32) ([]mem
 	return list, err
 }
 
-func showGroup(c *cobra.Command, store *records.Store, g chat.GroupSummary, members []memberJSON) error {
+func showGroup(
+	c *cobra.Command, store *records.Store, g chat.GroupSummary, members []memberJSON,
+) error {
 	out := c.OutOrStdout()
 	people, err := userNames(c.Context(), store, []uint32{g.Creator})
 	if err != nil {

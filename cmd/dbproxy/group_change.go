@@ -31,10 +31,11 @@ they like.`,
   dbproxy group create 值班 --creator 1 --members 1,2 --type temporary`,
 		Args: oneArg("the group's name"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	f := c.Flags()
 	creator := f.String("creator", "", "the `user` who makes it, by id or login name; required")
-	members := f.StringSlice("members", nil, "its `users`, by id or login name, with commas; required")
+	members := f.StringSlice("members", nil,
+		"its `users`, by id or login name, with commas; required")
 	avatar := f.String("avatar", "", "the `URL` of a picture")
 	kind := f.String("type", "normal", "the `kind`: normal or temporary")
 	sameName := sameNameFlag(c)
@@ -46,22 +47,21 @@ they like.`,
 		case *kind != "normal":
 			return fmt.Errorf("--type %s: choose normal or temporary", *kind)
 		case *creator == "" || len(*members) == 0:
-			return fmt.Errorf("a group needs both --creator and --members; for example:\n%s", c.Example)
+			return fmt.Errorf("a group needs both --creator and --members; for example:\n%s",
+				c.Example)
 		}
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			said, err := createGroup(c.Context(), store, g, *creator, *members, *sameName)
-			if err != nil {
-				return fmt.Errorf("group not created: %w", sameNameHint(err))
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), said)
-			return err
-		})
+		return data.change(c.Context(), "group not created",
+			func(store *records.Store) (string, error) {
+				said, err := createGroup(c.Context(), store, g, *creator, *members, *sameName)
+				return said, sameNameHint(err)
+			})
 	}
 	return c
 }
 
 func createGroup(
-	ctx context.Context, store *records.Store, g chat.NewGroup, creator string, members []string, sameName bool,
+	ctx context.Context, store *records.Store, g chat.NewGroup, creator string, members []string,
+	sameName bool,
 ) (string, error) {
 	if err := chat.CheckGroupName(g.Name); err != nil {
 		return "", err
@@ -84,7 +84,8 @@ func createGroup(
 	if err != nil {
 		return "", err
 	}
-	said := fmt.Sprintf("group %d created: %s, with %s", n, printable(g.Name), admin.Count(len(in), "member"))
+	said := fmt.Sprintf("group %d created: %s, with %s", n, printable(g.Name),
+		admin.Count(len(in), "member"))
 	if !slices.Contains(in, by.ID) {
 		said += fmt.Sprintf("; its creator %s is none of them", printable(by.Name))
 	}
@@ -95,7 +96,8 @@ func createGroup(
 func groupNameFree(ctx context.Context, store *records.Store, name string) error {
 	ids, err := store.GroupsNamed(ctx, name)
 	if err == nil && len(ids) > 0 {
-		err = chat.Errorf(chat.NotAllowed, "there is a group named %q already, with the id %d", name, ids[0])
+		err = chat.Errorf(chat.NotAllowed, "there is a group named %q already, with the id %d",
+			name, ids[0])
 	}
 	return err
 }
@@ -105,7 +107,8 @@ func findJoiners(ctx context.Context, store *records.Store, args []string) ([]ch
 	users, err := admin.FindUsers(ctx, store, args)
 	for _, u := range users {
 		if u.Status == chat.Left {
-			return nil, fmt.Errorf("user %d (%s) has left; \"dbproxy user enable %d\" brings them back", u.ID, printable(u.Name), u.ID)
+			return nil, fmt.Errorf("user %d (%s) has left; \"dbproxy user enable %d\" brings "+
+				"them back", u.ID, printable(u.Name), u.ID)
 		}
 	}
 	return users, err
@@ -127,15 +130,10 @@ what is said in it from now on.`,
 		Example: "  dbproxy group add engineering carol\n  dbproxy group add 2 carol 4",
 	}
 	c.Args = groupAndUsers
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			said, err := addMembers(c.Context(), store, args[0], args[1:])
-			if err != nil {
-				return fmt.Errorf("nobody added: %w", err)
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), said)
-			return err
+		return data.change(c.Context(), "nobody added", func(store *records.Store) (string, error) {
+			return addMembers(c.Context(), store, args[0], args[1:])
 		})
 	}
 	return c
@@ -145,10 +143,13 @@ func groupAndUsers(c *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return nil
 	}
-	return fmt.Errorf("%q wants a group and at least one user, each by id or name; for example:\n%s", c.CommandPath(), c.Example)
+	return fmt.Errorf("%q wants a group and at least one user, each by id or name; for "+
+		"example:\n%s", c.CommandPath(), c.Example)
 }
 
-func addMembers(ctx context.Context, store *records.Store, arg string, who []string) (string, error) {
+func addMembers(
+	ctx context.Context, store *records.Store, arg string, who []string,
+) (string, error) {
 	g, err := admin.FindGroup(ctx, store, arg)
 	if err != nil {
 		return "", err
@@ -157,15 +158,18 @@ func addMembers(ctx context.Context, store *records.Store, arg string, who []str
 	if err != nil {
 		return "", err
 	}
-	added, members, err := rules(store).ChangeMembers(ctx, chat.MemberChange{Group: g.ID, Users: idsOf(users)})
+	added, members, err := rules(store).ChangeMembers(ctx,
+		chat.MemberChange{Group: g.ID, Users: idsOf(users)})
 	if chat.KindOf(err) == chat.NotAllowed {
-		return "", fmt.Errorf("%s in group %d (%s) already", all(users, "is", "are all"), g.ID, printable(g.Name))
+		return "", fmt.Errorf("%s in group %d (%s) already", all(users, "is", "are all"), g.ID,
+			printable(g.Name))
 	}
 	if err != nil {
 		return "", err
 	}
 	joined, before := partition(users, added)
-	said := fmt.Sprintf("group %d (%s): %s added, %s now", g.ID, printable(g.Name), all(joined, "", ""), admin.Count(len(members), "member"))
+	said := fmt.Sprintf("group %d (%s): %s added, %s now", g.ID, printable(g.Name),
+		all(joined, "", ""), admin.Count(len(members), "member"))
 	if len(before) > 0 {
 		said += "; " + all(before, "was", "were") + " in it already"
 	}
@@ -202,22 +206,20 @@ cannot be brought back, so removing all members needs --dissolve.`,
 		Example: "  dbproxy group remove engineering carol\n  dbproxy group remove 2 carol 4",
 	}
 	c.Args = groupAndUsers
-	data := placeFlags(c)
+	data := targetFlags(c)
 	dissolve := c.Flags().Bool("dissolve", false, "end the group if nobody is left")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			said, err := removeMembers(c.Context(), store, args[0], args[1:], *dissolve)
-			if err != nil {
-				return fmt.Errorf("nobody removed: %w", err)
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), said)
-			return err
-		})
+		return data.change(c.Context(), "nobody removed",
+			func(store *records.Store) (string, error) {
+				return removeMembers(c.Context(), store, args[0], args[1:], *dissolve)
+			})
 	}
 	return c
 }
 
-func removeMembers(ctx context.Context, store *records.Store, arg string, who []string, dissolve bool) (string, error) {
+func removeMembers(
+	ctx context.Context, store *records.Store, arg string, who []string, dissolve bool,
+) (string, error) {
 	g, err := admin.FindGroup(ctx, store, arg)
 	if err != nil {
 		return "", err
@@ -233,12 +235,15 @@ func removeMembers(ctx context.Context, store *records.Store, arg string, who []
 	out, others := partition(users, before)
 	switch {
 	case len(out) == 0:
-		return "", fmt.Errorf("%s not in group %d (%s)", all(users, "is", "are"), g.ID, printable(g.Name))
+		return "", fmt.Errorf("%s not in group %d (%s)", all(users, "is", "are"), g.ID,
+			printable(g.Name))
 	case len(chat.SortedSet(idsOf(out))) == len(before) && !dissolve:
-		return "", fmt.Errorf("nobody would be left in group %d (%s), which would end it for good; if you want that, add --dissolve",
+		return "", fmt.Errorf("nobody would be left in group %d (%s), which would end it for "+
+			"good; if you want that, add --dissolve",
 			g.ID, printable(g.Name))
 	}
-	_, members, err := rules(store).ChangeMembers(ctx, chat.MemberChange{Group: g.ID, Remove: true, Users: idsOf(out)})
+	_, members, err := rules(store).ChangeMembers(ctx,
+		chat.MemberChange{Group: g.ID, Remove: true, Users: idsOf(out)})
 	if err != nil {
 		return "", err
 	}
@@ -246,7 +251,8 @@ func removeMembers(ctx context.Context, store *records.Store, arg string, who []
 	if len(members) == 0 {
 		left = "nobody is left, the group does not exist any more"
 	}
-	said := fmt.Sprintf("group %d (%s): %s removed, %s", g.ID, printable(g.Name), all(out, "", ""), left)
+	said := fmt.Sprintf("group %d (%s): %s removed, %s", g.ID, printable(g.Name), all(out, "", ""),
+		left)
 	if len(others) > 0 {
 		said += "; " + all(others, "was", "were") + " not in it"
 	}

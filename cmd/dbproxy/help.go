@@ -14,10 +14,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// helpWidth is how many places a line of help may take.
+// helpWidth is how many cells a line of help may take.
 const helpWidth = 80
 
-// areas is how the commands are grouped in the root's help; those that are not named here come last.
+// areas is how the commands are grouped in the root's help. Commands that are not named here stand
+// at its end.
 var areas = []struct {
 	title    string
 	commands []string
@@ -27,8 +28,9 @@ var areas = []struct {
 	{"Try it and look inside", []string{"demo", "call", "chat", "tail"}},
 }
 
-// polish gives root and all commands below it what they have in common: the form of their help, suggestions for what is
-// mistyped, and completion of arguments. It is called once, when all commands are there.
+// polish gives root and all commands below it what they have in common: the form of their help,
+// suggestions for mistyped words, and completion of arguments. Call it once, when root has all its
+// commands.
 func polish(root *cobra.Command) {
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _ = writeHelp(c.OutOrStdout(), c) })
 	root.SetFlagErrorFunc(flagError)
@@ -52,17 +54,18 @@ func polish(root *cobra.Command) {
 	})
 }
 
-// valueName is the annotation of a flag that has the name of its value.
+// valueName is the annotation of a flag for the word that stands for its value in help.
 const valueName = "value"
 
-// section is the annotation of a flag that has a title of its own to stand under; limitFlags is that of limits.
+// section is the annotation of a flag for the title under which it stands in help, if not "Flags".
+// limitFlags is the title of limits.
 const (
 	section    = "section"
 	limitFlags = "Limits"
 )
 
-// unquote moves the name of a flag's value out of its usage, where it stands in back quotes: completions show the usage
-// as it is.
+// unquote moves the name of a flag's value out of its usage, where it stands in back quotes:
+// completions show the usage as it is.
 func unquote(f *pflag.Flag) {
 	name, usage := pflag.UnquoteUsage(f)
 	f.Usage = usage
@@ -80,7 +83,8 @@ func each(c *cobra.Command, f func(*cobra.Command)) {
 	}
 }
 
-// argsChecked is check, but a command that takes no arguments says so: cobra only calls them unknown commands.
+// argsChecked is check with a better error for a command that takes no arguments: cobra only says
+// that they are unknown commands.
 func argsChecked(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if check == nil {
@@ -112,7 +116,8 @@ func helpCommand() *cobra.Command {
 		}
 		return writeHelp(c.OutOrStdout(), found)
 	}
-	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) (names []string,
+		_ cobra.ShellCompDirective) {
 		if found, rest, err := c.Root().Find(args); err == nil && len(rest) == 0 {
 			for _, sub := range found.Commands() {
 				if sub.IsAvailableCommand() {
@@ -125,7 +130,8 @@ func helpCommand() *cobra.Command {
 	return c
 }
 
-// writeHelp writes the help of a command: what it is for, how it is called, examples, its commands and its flags.
+// writeHelp writes the help of a command: what it is for, how it is called, examples, its commands
+// and its flags.
 func writeHelp(w io.Writer, c *cobra.Command) error {
 	out := bufio.NewWriter(w)
 	part := func(title, text string) {
@@ -178,7 +184,7 @@ type area struct {
 	commands []*cobra.Command
 }
 
-// commandAreas are the commands right below c, the root's by areas.
+// commandAreas returns the commands right below c; those of the root are grouped by areas.
 func commandAreas(c *cobra.Command) (found []area) {
 	var rest []*cobra.Command
 	for _, sub := range c.Commands() {
@@ -190,7 +196,9 @@ func commandAreas(c *cobra.Command) (found []area) {
 		for _, a := range areas {
 			part := area{title: a.title}
 			for _, name := range a.commands {
-				if i := slices.IndexFunc(rest, func(sub *cobra.Command) bool { return sub.Name() == name }); i >= 0 {
+				if i := slices.IndexFunc(rest, func(sub *cobra.Command) bool {
+					return sub.Name() == name
+				}); i >= 0 {
 					part.commands = append(part.commands, rest[i])
 					rest = slices.Delete(rest, i, i+1)
 				}
@@ -210,7 +218,7 @@ func commandAreas(c *cobra.Command) (found []area) {
 	return found
 }
 
-// flagText is what help and manual say about a flag.
+// flagText is what help says about a flag.
 type flagText struct {
 	letter, name string
 	value        string // what stands for its value; "" for switches
@@ -218,7 +226,7 @@ type flagText struct {
 	section      string // the title that it stands under
 }
 
-// flagsOf are the flags of a command, those of commands above it included.
+// flagsOf returns the flags of a command, with those of the commands above it.
 func flagsOf(c *cobra.Command) (flags []flagText) {
 	for _, set := range []*pflag.FlagSet{c.LocalFlags(), c.InheritedFlags()} {
 		set.VisitAll(func(f *pflag.Flag) {
@@ -238,7 +246,7 @@ func flagsOf(c *cobra.Command) (flags []flagText) {
 	return flags
 }
 
-// flagRows are the flags of a command that stand under a title, one below the other.
+// flagRows returns the lines of help for those flags of a command that stand under a title.
 func flagRows(c *cobra.Command, title string) (text string) {
 	flags := slices.DeleteFunc(flagsOf(c), func(f flagText) bool { return f.section != title })
 	left := 0

@@ -35,7 +35,8 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		if c.Short == "" || strings.HasSuffix(c.Short, ".") {
 			t.Errorf("%s: Short is one line of purpose, without a full stop: %q", path, c.Short)
 		}
-		if !strings.Contains(c.Example, "  dbproxy ") && !strings.Contains(c.Example, "| dbproxy ") {
+		if !strings.Contains(c.Example, "  dbproxy ") &&
+			!strings.Contains(c.Example, "| dbproxy ") {
 			t.Errorf("%s has no example, or one without dbproxy: %q", path, c.Example)
 		}
 		if !strings.Contains(string(golden), "exec "+path+" --help\ncmp stdout help") {
@@ -48,7 +49,8 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		for line := range strings.Lines(help.String()) {
 			line = strings.TrimSuffix(line, "\n")
 			if n := terminal.Width(line); n > helpWidth {
-				t.Errorf("%s: a line of help takes %d places, and %d is all there are:\n%s", path, n, helpWidth, line)
+				t.Errorf("%s: a line of help takes %d cells, and %d is all there are:\n%s", path,
+					n, helpWidth, line)
 			}
 			if strings.TrimRight(line, " \t") != line {
 				t.Errorf("%s: a line of help ends with blanks: %q", path, line)
@@ -58,9 +60,29 @@ func TestHelpOfEveryCommand(t *testing.T) {
 			t.Errorf("%s: colours without a terminal", path)
 		}
 		for _, f := range flagsOf(c) {
-			if f.text == "" || f.value == "STRING" || f.value == "INT" || strings.HasPrefix(f.value, "UINT") {
-				t.Errorf("%s --%s: say what it is for, and `name` its value: %q %q", path, f.name, f.value, f.text)
+			if f.text == "" || f.value == "STRING" || f.value == "INT" ||
+				strings.HasPrefix(f.value, "UINT") {
+				t.Errorf("%s --%s: say what it is for, and `name` its value: %q %q", path, f.name,
+					f.value, f.text)
 			}
+		}
+	}
+}
+
+// TestJSONOfEveryCommand looks for a golden file of what programs get from each command.
+func TestJSONOfEveryCommand(t *testing.T) {
+	var scripts strings.Builder
+	for _, file := range []string{"script/json.txtar", "servers/check.txtar"} {
+		text, err := os.ReadFile(filepath.Join("testdata", filepath.FromSlash(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts.Write(text)
+	}
+	for path, c := range commands(t) {
+		shown := regexp.MustCompile("exec " + path + ` .*--json\n(cp stdout|cmp stdout)`)
+		if c.Flags().Lookup("json") != nil && !shown.MatchString(scripts.String()) {
+			t.Errorf("nothing compares what %s --json prints", path)
 		}
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
-// distinct is the addresses, of one port, that are to be listened on, as a flag or a key says,
-// without those that another one covers: the system lets nobody listen twice on one. needless says
-// which these are, and why.
+// distinct returns those of addrs, which have one port, that must be listened on. It leaves out an
+// address that another one covers, as the system lets nobody listen twice on one; needless says of
+// each why. by is the flag or the key that has the addresses, for errors.
 func distinct(by string, addrs []string) (each, needless []string, err error) {
 	ips := make([]netip.Addr, len(addrs))
 	for i, addr := range addrs {
@@ -37,22 +37,23 @@ func distinct(by string, addrs []string) (each, needless []string, err error) {
 		if covered < 0 {
 			each = append(each, addr)
 		} else {
-			needless = append(needless, fmt.Sprintf("%s is left out, as %s is that address, too; remove it",
-				addr, addrs[covered]))
+			needless = append(needless,
+				fmt.Sprintf("%s is left out, as %s is that address, too; remove it",
+					addr, addrs[covered]))
 		}
 	}
 	return each, needless, nil
 }
 
-// covers reports whether who listens on one address listens on the other, too. None at all, which
-// no host makes, is all.
+// covers reports whether a listener on one address listens on the other, too. The zero address, of
+// an address without a host, means all.
 func covers(one, other netip.Addr) bool {
 	return one == other || !one.IsValid() || one == netip.IPv6Unspecified() ||
 		one == netip.IPv4Unspecified() && other.Is4()
 }
 
-// checkListening is what is doubtful about the addresses to listen on. Whether somebody has the
-// port already does not matter.
+// checkListening returns what is doubtful about the addresses to listen on. It does not matter
+// whether somebody has the port already.
 func checkListening(cfg *config.Config) (found []checkup.Finding) {
 	const item = "ListenIP"
 	each, needless, err := distinct(item, cfg.Listen())
@@ -73,10 +74,10 @@ func checkListening(cfg *config.Config) (found []checkup.Finding) {
 	return found
 }
 
-// addressPause is between two tries to get an address that another program has.
+// addressPause is the time between two tries to listen on an address that another program has.
 const addressPause = 50 * time.Millisecond
 
-// await is listen, tried again for as long as another program has the port and still says so.
+// await listens, and tries again while another program has the port and still returns true.
 func (s serving) await(
 	ctx context.Context, by, addr string, still func() bool,
 ) (net.Listener, error) {
@@ -87,7 +88,8 @@ func (s serving) await(
 			return ln, err
 		}
 		if !told {
-			s.log.Info("waiting for an address that another program has, perhaps the former process, "+
+			s.log.Info("waiting for an address that another program has, perhaps the former "+
+				"process, "+
 				"which finishes", "addr", addr, "up to", s.limits().DrainTimeout+formerMargin)
 		}
 		select {
@@ -98,10 +100,10 @@ func (s serving) await(
 	}
 }
 
-// errTaken is why an address cannot be listened on when somebody does already.
+// errTaken says that another program listens on an address already.
 var errTaken = errors.New("another program has that port")
 
-// listen opens an address that a flag or a key says.
+// listen listens on an address. by is the flag or the key that has it, for errors.
 func listen(by, addr string) (net.Listener, error) {
 	network := "tcp"
 	if at, err := netip.ParseAddrPort(addr); err == nil && at.Addr().Is4() {
@@ -114,7 +116,8 @@ func listen(by, addr string) (net.Listener, error) {
 	case descriptors.Mend(err) != "":
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, descriptors.Explain(err))
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with %s",
+		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with "+
+			"%s",
 			addr, errTaken, by)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; "+
@@ -127,7 +130,7 @@ func listen(by, addr string) (net.Listener, error) {
 	}
 }
 
-// badAddress is the error for an address that nobody can listen on, as a flag or a key says.
+// badAddress is the error for an address that nobody can listen on. by is as of listen.
 func badAddress(by, addr string, err error) error {
 	if strings.HasPrefix(by, "--") {
 		return fmt.Errorf("cannot listen on %s (%s wants HOST:PORT): %w", addr, by, err)

@@ -1,4 +1,14 @@
-// Command dbproxy is the storage server of the TeamTalk suite: see README.md.
+// Command dbproxy is the storage server of the TeamTalk suite, with the commands of those who run
+// it: see README.md.
+//
+// Files are named after commands: user_edit.go has "dbproxy user edit". A command is a function
+// that makes a cobra.Command with its flags; the work is done by functions that it calls. Most
+// commands begin with a target, which finds the data: a directory, or the servers that a
+// configuration names. polish gives all commands the same form of help, suggestions and completion.
+//
+// The parts of a server meet in "dbproxy serve" alone. serve.go reads the flags, backend.go opens
+// the stores, serve_run.go starts the server and all that runs beside it, serve_ops.go shows
+// operators how they do, and serve_stop.go sees to it that all of it ends.
 package main
 
 import (
@@ -17,13 +27,15 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // whoever asks twice does not want to wait; servers have an answer of their own
+	// A second signal ends the program at once. Servers handle signals themselves: see ending.
+	context.AfterFunc(ctx, stop)
 	root := rootCommand()
 	if args, ok := asOriginal(os.Args); ok {
 		root.SetArgs(args)
 	}
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, terminal.NewStyle(os.Stderr).Red("dbproxy:"), descriptors.Explain(err))
+		fmt.Fprintln(os.Stderr, terminal.NewStyle(os.Stderr).Red("dbproxy:"),
+			descriptors.Explain(err))
 		os.Exit(exitCode(err))
 	}
 }
@@ -44,17 +56,17 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	}
 	root.SetVersionTemplate("dbproxy {{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
-	root.AddCommand(serveCommand(), migrateCommand(), doctorCommand(), userCommand(), departmentCommand(), groupCommand(), callCommand(), versionCommand())
+	root.AddCommand(serveCommand(), migrateCommand(), doctorCommand(), userCommand(),
+		departmentCommand(), groupCommand(), callCommand(), versionCommand())
 	root.AddCommand(configCommand())
 	root.AddCommand(demoCommand(), chatCommand(), tailCommand())
-	root.AddCommand(manCommand())
 	addCompletion(root)
 	polish(root)
 	return root
 }
 
-// group is a command that only holds others. Called alone it explains itself; called with a word it does not know, it
-// fails and suggests one.
+// group is a command that only holds others. Called alone it explains itself; called with a word it
+// does not know, it fails and suggests one.
 func group(c *cobra.Command) *cobra.Command {
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {

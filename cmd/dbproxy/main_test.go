@@ -19,15 +19,17 @@ import (
 	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-var update = flag.Bool("update", false, "write the texts that the commands print into the scripts that expect them")
+var update = flag.Bool("update", false,
+	"write the texts that the commands print into the scripts that expect them")
 
 func TestMain(m *testing.M) {
 	testscript.Main(engines.Around(m), map[string]func(){"dbproxy": main})
 }
 
-// TestCommands runs the scripts in testdata/script, each in an empty directory, against the real commands. In them
-// "proxy ARGS" starts "dbproxy serve ARGS" on a free port, sets $ADDR to it and $ADMIN to its admin address, and stops
-// it when the script ends, or at "stopproxy", after which proxy.out has what it printed.
+// TestCommands runs the scripts in testdata/script, each in an empty directory, against the real
+// commands. In them "proxy ARGS" starts "dbproxy serve ARGS" on a free port, sets $ADDR to it and
+// $ADMIN to its admin address, and stops it when the script ends, or at "stopproxy", after which
+// proxy.out has what it printed.
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
@@ -37,6 +39,7 @@ func TestCommands(t *testing.T) {
 			"stopproxy": stopProxy,
 			"ask":       ask,
 			"fetch":     fetch,
+			"metrics":   metrics,
 			"login":     login,
 			"failed":    failed,
 			"sql":       runSQL,
@@ -52,7 +55,8 @@ func runSQL(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(errors.Join(err, db.Close()))
 }
 
-// running has the function that stops the proxy of a script, by its directory: scripts run side by side.
+// running has the function that stops the proxy of a script, by its directory: scripts run side by
+// side.
 var running sync.Map
 
 func stopProxy(ts *testscript.TestScript, _ bool, _ []string) {

@@ -29,11 +29,13 @@ Without --data and --config it takes ./dbproxyserver.conf if there is one, else
   dbproxy migrate --config dbproxyserver.conf --dry-run`,
 		Args: cobra.NoArgs,
 	}
-	where := placeFlags(c)
+	where := targetFlags(c)
 	m := migration{cmd: c}
 	c.Flags().BoolVar(&m.yes, "yes", false, "with --config: do not ask")
-	c.Flags().BoolVar(&m.dryRun, "dry-run", false, "with --config: print the statements as a script for mysql, and run none")
-	c.Flags().BoolVar(&m.userIndex, "user-index", false, "with --config: add an index on IMUser.updated, too")
+	c.Flags().BoolVar(&m.dryRun, "dry-run", false,
+		"with --config: print the statements as a script for mysql, and run none")
+	c.Flags().BoolVar(&m.userIndex, "user-index", false,
+		"with --config: add an index on IMUser.updated, too")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		path, err := where.chosen()
 		if err != nil {
@@ -43,7 +45,8 @@ Without --data and --config it takes ./dbproxyserver.conf if there is one, else
 			return m.run(c.Context(), path)
 		}
 		if m.yes || m.dryRun || m.userIndex {
-			return errors.New("--yes, --dry-run and --user-index are for --config: a data directory needs none of them")
+			return errors.New("--yes, --dry-run and --user-index are for --config: a data " +
+				"directory needs none of them")
 		}
 		return migrateDirectory(c, where.data)
 	}

@@ -41,7 +41,8 @@ func (m *migration) run(ctx context.Context, path string) error {
 	return errors.Join(m.migrate(ctx, store, cfg), store.Close())
 }
 
-// otherForm is what migrate leaves alone.
+// otherForm returns what is there but not as it should be. "dbproxy migrate" shows it and leaves it
+// alone.
 func otherForm(ctx context.Context, cfg *config.Config) ([]checkup.Finding, error) {
 	at, err := mysqlOf(cfg.Master)
 	if err != nil {
@@ -50,8 +51,8 @@ func otherForm(ctx context.Context, cfg *config.Config) ([]checkup.Finding, erro
 	return checkup.CheckShape(ctx, at, checkup.CheckOptions{Name: "teamtalk_master"}), nil
 }
 
-// leftAlone shows findings, in lines that begin with mark; nothing when there are none. Where there is a mark, in a
-// script, statements are whole.
+// leftAlone shows findings in lines that begin with mark, or nothing when there are none. A mark is
+// for scripts: there statements are not wrapped.
 func leftAlone(findings []checkup.Finding, mark string) string {
 	if len(findings) == 0 {
 		return ""
@@ -59,7 +60,8 @@ func leftAlone(findings []checkup.Finding, mark string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%sOf another form, and left alone:\n", mark)
 	for _, f := range findings {
-		lines := terminal.Wrap(printable(fmt.Sprintf("%s (%s): %s", f.Item, f.Grade, f.Text)), 74-len(mark))
+		lines := terminal.Wrap(printable(fmt.Sprintf("%s (%s): %s", f.Item, f.Grade, f.Text)),
+			74-len(mark))
 		mend := printable(f.Mend)
 		if mark == "" || unicode.IsLower(rune(mend[0])) { // or no statement
 			lines = append(lines, terminal.Wrap("Mend: "+mend, 74-len(mark))...)
@@ -114,7 +116,8 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *conf
 		return showSQL(out, where, stmts, index, leftAlone(other, "-- "))
 	}
 	if len(stmts) > 0 {
-		fmt.Fprintf(out, "%s lacks:\n\n%s\nNothing of others is removed, no data of theirs is touched; --dry-run shows the\nstatements.\n\n", where, addedBy(stmts))
+		fmt.Fprintf(out, "%s lacks:\n\n%s\nNothing of others is removed, no data of theirs is "+
+			"touched; --dry-run shows the\nstatements.\n\n", where, addedBy(stmts))
 	} else {
 		fmt.Fprintf(out, "%s: %s\n", where, migrated(0))
 	}
@@ -122,7 +125,8 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *conf
 		fmt.Fprintf(out, "%s\n", other)
 	}
 	if index != "" {
-		fmt.Fprintf(out, "An index on IMUser.updated would save reading all people to find those who\nchanged (--user-index).\n\n")
+		fmt.Fprintf(out, "An index on IMUser.updated would save reading all people to find those "+
+			"who\nchanged (--user-index).\n\n")
 	}
 	switch {
 	case asks:
@@ -130,30 +134,35 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *conf
 			fmt.Fprintln(out, "Nothing was changed.")
 		}
 	case !m.yes && len(stmts) > 0:
-		return fmt.Errorf("nothing was changed, as there is no terminal to ask at; --yes adds what is missing")
+		return fmt.Errorf("nothing was changed, as there is no terminal to ask at; --yes adds " +
+			"what is missing")
 	}
 	if len(stmts) == 0 {
 		return nil
 	}
 	ran, err := runShown(ctx, store, stmts)
 	if err != nil {
-		return fmt.Errorf("%d of %d statements were run; the rest can be run by the same command again: %w", len(ran), len(stmts), err)
+		return fmt.Errorf("%d of %d statements were run; the rest can be run by the same command "+
+			"again: %w", len(ran), len(stmts), err)
 	}
 	_, err = fmt.Fprintf(out, "%s added\n", addedBy(ran).count())
 	return err
 }
 
-// showSQL prints statements as a script for mysql: all else is comments, the index that is not needed, too, and so is what
-// is left alone.
+// showSQL prints statements as a script for mysql. All else stands in it as comments: the index,
+// which is not needed, and what is left alone.
 func showSQL(out io.Writer, where string, stmts []string, index, leftAlone string) error {
 	var b strings.Builder
 	if len(stmts) > 0 {
-		fmt.Fprintf(&b, "-- %s needs %s\n-- (nothing of others is removed, no data of theirs is touched):\n\n%s;\n", where, admin.Count(len(stmts), "statement"), strings.Join(stmts, ";\n"))
+		fmt.Fprintf(&b, "-- %s needs %s\n-- (nothing of others is removed, no data of theirs is "+
+			"touched):\n\n%s;\n", where, admin.Count(len(stmts), "statement"),
+			strings.Join(stmts, ";\n"))
 	} else {
 		fmt.Fprintf(&b, "-- %s: %s\n", where, migrated(0))
 	}
 	if index != "" {
-		fmt.Fprintf(&b, "\n-- An index on IMUser.updated would save reading all people to find those who\n-- changed (--user-index):\n-- %s;\n",
+		fmt.Fprintf(&b, "\n-- An index on IMUser.updated would save reading all people to find "+
+			"those who\n-- changed (--user-index):\n-- %s;\n",
 			strings.ReplaceAll(index, "\n", "\n-- "))
 	}
 	if leftAlone != "" {
@@ -163,25 +172,29 @@ func showSQL(out io.Writer, where string, stmts []string, index, leftAlone strin
 	return err
 }
 
-// agreed asks which statements to run.
-func agreed(ctx context.Context, q terminal.Questions, stmts []string, index string) (run []string) {
+// agreed asks which statements to run, and returns these.
+func agreed(
+	ctx context.Context, q terminal.Questions, stmts []string, index string,
+) (run []string) {
 	if len(stmts) > 0 && q.Yes(ctx, "Add "+addedBy(stmts).count()+"?") {
 		run = stmts
 	}
-	if index != "" && (len(run) > 0 || len(stmts) == 0) && q.Yes(ctx, "Add the index on IMUser.updated?") {
+	if index != "" && (len(run) > 0 || len(stmts) == 0) &&
+		q.Yes(ctx, "Add the index on IMUser.updated?") {
 		run = append(run, index)
 	}
 	return run
 }
 
-// runShown runs statements, and shows on a terminal which takes its time.
+// runShown runs statements, and shows on a terminal at which one it is.
 func runShown(ctx context.Context, store *records.Store, stmts []string) (ran []string, err error) {
 	stop, n := func() {}, 0
 	ran, err = store.DB().Define(ctx, stmts, func(stmt string) {
 		stop()
 		n++
 		line, _, _ := strings.Cut(stmt, "\n")
-		what := terminal.Fit(fmt.Sprintf("%d of %d: %s", n, len(stmts), line), columns(os.Stderr)-len(" … 00h00m00s"))
+		what := terminal.Fit(fmt.Sprintf("%d of %d: %s", n, len(stmts), line),
+			columns(os.Stderr)-len(" … 00h00m00s"))
 		stop = progress(os.Stderr, what, nil)
 	})
 	stop()

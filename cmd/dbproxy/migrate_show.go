@@ -33,7 +33,7 @@ func addedBy(stmts []string) (a additions) {
 	return a
 }
 
-// String lists them for people, in lines of at most 80 places.
+// String lists them for people, in lines of at most 80 cells.
 func (a additions) String() string {
 	var b strings.Builder
 	for _, part := range []struct {

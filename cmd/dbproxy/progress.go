@@ -9,15 +9,17 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// Work of less than progressAfter shows no progress; then it is shown anew every progressEvery.
+// Progress is shown of work that takes longer than progressAfter, and then anew every
+// progressEvery.
 const (
 	progressAfter = time.Second
 	progressEvery = 200 * time.Millisecond
 )
 
-// progress shows on w, if it is a terminal, that something takes its time: what it is, and how far it has come, which
-// at says (nil: the seconds so far). It begins after a second. The work calls stop when it is over, which wipes the
-// line; at is called from another goroutine until then.
+// progress shows on w, if that is a terminal, what is being done and how far it has come. at says
+// how far, and is called from another goroutine; nil stands for the seconds so far. The line
+// appears after a second. Call stop when the work is over: it wipes the line, and at is called no
+// more.
 func progress(w io.Writer, what string, at func() string) (stop func()) {
 	if !terminal.Is(w) {
 		return func() {}
@@ -25,7 +27,9 @@ func progress(w io.Writer, what string, at func() string) (stop func()) {
 	return showProgress(w, what, at, progressAfter, progressEvery)
 }
 
-func showProgress(w io.Writer, what string, at func() string, after, every time.Duration) (stop func()) {
+func showProgress(
+	w io.Writer, what string, at func() string, after, every time.Duration,
+) (stop func()) {
 	start := time.Now()
 	if at == nil {
 		at = func() string { return time.Since(start).Round(time.Second).String() }

@@ -14,12 +14,16 @@ func TestProgress(t *testing.T) {
 		t.Errorf("shown without a terminal: %q", out.String())
 	}
 	asked := make(chan struct{}, 1000)
-	stop := showProgress(&out, "importing", func() string { asked <- struct{}{}; return "3 of 7" }, time.Millisecond, time.Millisecond)
+	stop := showProgress(&out, "importing", func() string {
+		asked <- struct{}{}
+		return "3 of 7"
+	}, time.Millisecond, time.Millisecond)
 	<-asked
 	stop()
 	stop() // once more does no harm
 	const line = "\rimporting … 3 of 7\x1b[K"
-	if got := out.String(); !strings.HasPrefix(got, line) || !strings.HasSuffix(got, line+"\r\x1b[K") {
+	if got := out.String(); !strings.HasPrefix(got, line) ||
+		!strings.HasSuffix(got, line+"\r\x1b[K") {
 		t.Errorf("shown: %q", got)
 	}
 }

@@ -1,61 +1,15 @@
 package main
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"os"
-	"runtime/debug"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/config"
-	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/inplace"
-	"github.com/teamtalk-go/dbproxy/internal/logwriter"
-	"github.com/teamtalk-go/dbproxy/internal/ops"
-	"github.com/teamtalk-go/dbproxy/internal/server"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 )
-
-// serving is what "dbproxy serve" is asked for.
-type serving struct {
-	data   string         // the directory of the embedded store; not used with conf
-	conf   *config.Config // nil: the embedded store
-	limit  *config.Limits // nil: the defaults
-	path   string         // of conf
-	wait   bool           // wait for the servers of conf
-	listen []string
-	admin  string // where to show metrics and health; "" or "off" for nowhere
-	// listenBy and adminBy are the keys that said so; "": a flag did.
-	listenBy, adminBy string
-	noCreate          bool // make no tables in the MySQL of conf
-	adminSpare        bool // nobody asked for that admin address: without it is as good
-
-	// How many connections the descriptors allow; set by withinLimit.
-	peers, adminConns int
-
-	// In the place of the original's program; nil: not.
-	original *inPlace
-
-	out     io.Writer // where the log goes
-	log     *slog.Logger
-	sums    func(context.Context) error // writes what the log has summed up, until the context ends; may be nil
-	written *logwriter.Writer           // what the log is written by; nil: something else
-
-	demo  bool                                    // fill an empty directory with the demo company
-	ready func(addr string, filled company.State) // may be nil; called when it listens
-	// Ends the process, and what may have it do so; nil: neither signals nor the time of a stop do.
-	exit    func(code int)
-	signals <-chan os.Signal
-}
 
 func serveCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -87,66 +41,95 @@ reaches that address sees all of it: keep it to operators.`,
   dbproxy serve --demo --data /tmp/demo # a made-up company to try things on`,
 		Args: cobra.NoArgs,
 	}
-	where := placeFlags(c)
-	listen := c.Flags().String("listen", defaultAddr, "the `address` to listen on; with --config, ListenIP and ListenPort say it")
-	admin := c.Flags().String("admin", off, "the `address` for metrics, health and profiles, or off; with --config, AdminListen says it")
-	level := c.Flags().String("log-level", "info", "the least `level` to log: debug, info, warn or error")
-	wait := c.Flags().Bool("wait", false, "with --config: wait until MySQL and Redis can be reached")
-	noCreate := c.Flags().Bool("no-create", false, "with --config: make no tables")
-	demo := c.Flags().Bool("demo", false, "fill an empty data directory with a made-up company first")
-	replaces := c.Flags().Bool(inPlaceFlag, false, "serve in the place of the original's program")
-	_ = c.Flags().MarkHidden(inPlaceFlag) // fails only without the flag
-	limits := config.LimitFlags()
-	addLimits(c, limits)
-	c.RunE = func(c *cobra.Command, _ []string) (failed error) {
-		path, why, err := where.configured()
-		if err != nil {
-			return err
-		}
-		s := serving{data: where.data, listen: []string{*listen}, admin: *admin, demo: *demo, wait: *wait, noCreate: *noCreate}
-		s.exit, s.signals, s.out = os.Exit, signalsOfServers(), c.ErrOrStderr()
-		if *replaces {
-			path, why = config.File, "the program is called "+inplace.Program
-			if err := s.takePlace(c.ErrOrStderr()); err != nil {
-				return err
-			}
-		}
-		if err := s.logTo(*level); err != nil {
-			return err
-		}
-		defer func() { s.ends(failed) }()
-		if path == "" && *noCreate {
-			return errors.New("--no-create is for --config: a data directory is nothing without its tables")
-		}
-		if path == "" && *wait {
-			return errors.New("--wait is for --config: a data directory has no servers to wait for")
-		}
-		if path == "" {
-			l, err := limits.Limits()
-			if err != nil {
-				return err
-			}
-			s.limit = &l
-			s.log.Info("serving from a data directory", "data", where.data, "why", why)
-		} else if s, err = s.configured(c, limits, path, why, *level); err != nil {
-			return err
-		}
-		if *demo {
-			s.ready = func(addr string, filled company.State) {
-				patiently(func() { sayWhatToTry(c.OutOrStdout(), where.data, addr, filled) })
-			}
-		}
-		return s.run(c.Context())
-	}
+	a := serveFlags{target: targetFlags(c), limits: config.LimitFlags()}
+	f := c.Flags()
+	f.StringVar(&a.listen, "listen", defaultAddr,
+		"the `address` to listen on; with --config, ListenIP and ListenPort say it")
+	f.StringVar(&a.admin, "admin", off,
+		"the `address` for metrics, health and profiles, or off; with --config, AdminListen says "+
+			"it")
+	f.StringVar(&a.level, "log-level", "info",
+		"the least `level` to log: debug, info, warn or error")
+	f.BoolVar(&a.wait, "wait", false, "with --config: wait until MySQL and Redis can be reached")
+	f.BoolVar(&a.noCreate, "no-create", false, "with --config: make no tables")
+	f.BoolVar(&a.demo, "demo", false, "fill an empty data directory with a made-up company first")
+	f.BoolVar(&a.replaces, inPlaceFlag, false, "serve in the place of the original's program")
+	_ = f.MarkHidden(inPlaceFlag) // fails only without the flag
+	addLimits(c, a.limits)
+	c.RunE = func(c *cobra.Command, _ []string) error { return a.run(c) }
 	return c
 }
 
-// configured is s with what a configuration says where no flag does.
-func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, level string) (serving, error) {
+// serveFlags is what "dbproxy serve" was called with.
+type serveFlags struct {
+	target               *target
+	listen, admin, level string
+	wait, noCreate, demo bool
+	replaces             bool // the program was started as the original's is
+	limits               *config.Flags
+}
+
+func (a *serveFlags) run(c *cobra.Command) (failed error) {
+	path, why, err := a.target.configured()
+	if err != nil {
+		return err
+	}
+	s := serving{
+		data: a.target.data, listen: []string{a.listen}, admin: a.admin,
+		demo: a.demo, wait: a.wait, noCreate: a.noCreate,
+		exit: os.Exit, signals: signalsOfServers(), out: c.ErrOrStderr(),
+	}
+	if a.replaces {
+		path, why = config.File, "the program is called "+inplace.Program
+		if err := s.takePlace(c.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
+	if err := s.logTo(a.level); err != nil {
+		return err
+	}
+	defer func() { s.ends(failed) }()
+	if path == "" {
+		s, err = a.embedded(s, why)
+	} else {
+		s, err = a.configured(c, s, path, why)
+	}
+	if err != nil {
+		return err
+	}
+	if a.demo {
+		s.ready = func(addr string, filled company.State) {
+			patiently(func() { sayWhatToTry(c.OutOrStdout(), s.data, addr, filled) })
+		}
+	}
+	return s.run(c.Context())
+}
+
+// embedded returns s set up for a data directory.
+func (a *serveFlags) embedded(s serving, why string) (serving, error) {
+	switch {
+	case a.noCreate:
+		return s, errors.New("--no-create is for --config: a data directory is nothing without " +
+			"its tables")
+	case a.wait:
+		return s, errors.New("--wait is for --config: a data directory has no servers to wait for")
+	}
+	l, err := a.limits.Limits()
+	if err != nil {
+		return s, err
+	}
+	s.limit = &l
+	s.log.Info("serving from a data directory", "data", s.data, "why", why)
+	return s, nil
+}
+
+// configured returns s set up for the servers of a configuration, with what the configuration says
+// where no flag does.
+func (a *serveFlags) configured(c *cobra.Command, s serving, path, why string) (serving, error) {
 	if s.demo {
 		return s, errors.New("--demo is for a data directory: it fills no MySQL")
 	}
-	cfg, warnings, err := config.LoadWith(path, os.Environ(), limits)
+	cfg, warnings, err := config.LoadWith(path, os.Environ(), a.limits)
 	for _, w := range warnings {
 		s.log.Warn("configuration", "at", w.Where, "what", w.Text)
 	}
@@ -154,10 +137,9 @@ func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, l
 		return s, err
 	}
 	if !c.Flags().Changed("log-level") {
-		level = cfg.LogLevel.String()
-	}
-	if err := s.logTo(level); err != nil {
-		return s, err
+		if err := s.logTo(cfg.LogLevel.String()); err != nil {
+			return s, err
+		}
 	}
 	s.original.rotates(cfg)
 	s.log.Info("serving from MySQL and Redis", "config", path, "why", why)
@@ -169,162 +151,4 @@ func (s serving) configured(c *cobra.Command, limits *config.Flags, path, why, l
 		s.admin, s.adminBy, s.adminSpare = cfg.AdminListen, "AdminListen", !cfg.Given("AdminListen")
 	}
 	return s, nil
-}
-
-// run serves until ctx ends and everything under way is finished.
-func (s serving) run(ctx context.Context) (err error) {
-	last := s.lastWords()
-	end := newEnding(ctx, s, last)
-	defer func() {
-		end.finished.Store(err == nil)
-		last(lastLines)
-	}()
-	var needless []string
-	if s.listen, needless, err = distinct(cmp.Or(s.listenBy, "--listen"), s.listen); err != nil {
-		return err
-	}
-	for _, text := range needless {
-		s.log.Warn("configuration", "at", "ListenIP", "what", text)
-	}
-	watch := newRecorder()
-	b, err := s.openBackend(ctx, watch)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		end.at("closing the store")
-		err = errors.Join(err, b.close())
-	}()
-	door, err := s.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer door.close()
-	if b.announce != nil {
-		if err := b.announce(door.addr()); err != nil {
-			return err
-		}
-	}
-	opt := chat.Options{VoiceKey: b.voiceKey, Log: s.log, Committed: watch.Commit, Concurrency: b.reads,
-		Now: func() time.Time { return time.Now().In(b.zone) }}
-	if s, err = s.withinLimit(b, door); err != nil {
-		return err
-	}
-	svc, err := chat.New(b.rules, opt)
-	if err != nil {
-		return err
-	}
-	var filled company.State
-	if s.demo {
-		if filled, err = b.fill(ctx, opt); err != nil {
-			return err
-		}
-	}
-	s.announces()
-	s.log.Info("listening", append([]any{"addr", door.addr(), "admin", door.adminAddr(), "pid", os.Getpid(), "version", version()}, b.where...)...)
-	if s.ready != nil {
-		s.ready(door.addr(), filled)
-	}
-	return s.serve(ctx, door, svc, b, watch, end)
-}
-
-// openBackend opens what s serves from.
-func (s serving) openBackend(ctx context.Context, watch *ops.Recorder) (*backend, error) {
-	if s.conf == nil {
-		return s.openEmbedded(ctx)
-	}
-	last, told := "", make(map[string]bool)
-	for {
-		b, err := s.openConfigured(ctx, s.conf, watch, told)
-		if err == nil || !s.wait || chat.KindOf(err) != chat.Unavailable {
-			return b, err
-		}
-		if now := err.Error(); now != last {
-			s.log.Warn("waiting, as --wait says", "for", strings.ReplaceAll(strings.ReplaceAll(now, ":\n  ", ": "), "\n  ", " | "))
-			last = now
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(waitPause):
-		}
-	}
-}
-
-// waitPause is between two tries with --wait.
-const waitPause = time.Second
-
-// limits are those of the server.
-func (s serving) limits() server.Config {
-	cfg := server.DefaultConfig()
-	if l := s.limit; l != nil {
-		cfg.RequestTimeout, cfg.DrainTimeout = l.RequestTimeout, l.DrainTimeout
-		cfg.MaxFrame, cfg.MaxPending = uint32(l.MaxFrame), int64(l.MaxPending)
-		cfg.MaxConns, cfg.MaxInFlight = l.MaxConnections, l.MaxInFlight
-		cfg.ConnShare, cfg.QuietTimeout = l.ConnectionShare, l.QuietTimeout
-		cfg.MinSendRate, cfg.MinTakeRate, cfg.RateWindow = int64(l.MinSendRate), int64(l.MinTakeRate), l.RateWindow
-	}
-	if s.peers > 0 {
-		cfg.MaxConns = min(cfg.MaxConns, s.peers)
-	}
-	return cfg
-}
-
-// serve runs the server, the committer, the group sync and the admin address. When ctx ends the server drains first; the
-// others stop when nobody needs them any more.
-func (s serving) serve(
-	ctx context.Context, at door, svc *chat.Service, b *backend, watch *ops.Recorder, end *ending,
-) error {
-	cfg := s.limits()
-	handler := newHandler(svc, cfg.MaxFrame, s.log, watch)
-	limitMemory(cfg.MaxPending, cfg.MaxConns)
-	srv := server.New(cfg, handler, s.log)
-	site, err := newSite(watched{ctx, at.addr(), s, srv, cfg, svc, b}, watch)
-	if err != nil {
-		return err
-	}
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	syncing, stopSync := context.WithCancel(background)
-	defer stopSync()
-	var tasks errgroup.Group
-	tasks.Go(func() error { return svc.Run(background) })
-	for _, loop := range b.loops {
-		tasks.Go(func() error { return loop(background) })
-	}
-	sync := groupsync.Syncer{Store: b.sync, Now: svc.Now, Log: s.log, Observe: watch.GroupSync}
-	tasks.Go(func() error { return sync.Run(syncing) })
-	if at.admin != nil {
-		tasks.Go(func() error { return site.Serve(background, at.admin) })
-	}
-	said := make(chan struct{})
-	context.AfterFunc(ctx, func() {
-		s.log.Info(fmt.Sprintf("stopping: finishing what is under way, %v at the most", cfg.DrainTimeout))
-		close(said)
-	})
-	end.at("finishing requests")
-	end.leaves(func() []any {
-		now := srv.Stats()
-		return []any{"connections", now.Connections, "requests", now.InFlight, "queued", svc.Queue().Waiting}
-	})
-	err = srv.Serve(ctx, at.public...) // until ctx ends
-	<-said
-	stopSync()
-	handler.Wait()
-	stop()
-	end.at("waiting for the store")
-	err = errors.Join(err, tasks.Wait())
-	refused, failed := handler.Counts()
-	s.log.Info("stopped", "refused", refused, "failed", failed)
-	return err
-}
-
-// limitMemory has the garbage collector work harder when the process has half as much more memory
-// than requests and answers may take, and 48 KiB for each connection with its buffers, and 64 MiB
-// for all else, unless GOMEMLIMIT says otherwise. Without it the heap may grow to twice what is in
-// use.
-func limitMemory(pending int64, conns int) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(pending + pending/2 + int64(conns)*48<<10 + 64<<20)
-	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// sayWhatToTry tells people who started "serve --demo" where they are and what to type next. What it prints works as it
-// stands, from the same directory.
+// sayWhatToTry tells people who started "serve --demo" where they are and what to type next. What
+// it prints works as it stands, from the same directory.
 func sayWhatToTry(w io.Writer, data, addr string, filled company.State) {
 	where, err := filepath.Abs(data)
 	if err != nil {
@@ -19,7 +19,8 @@ func sayWhatToTry(w io.Writer, data, addr string, filled company.State) {
 	}
 	who := fmt.Sprintf("%d, who were there already: nothing was added", len(filled.People))
 	if filled.Made {
-		who = fmt.Sprintf("%d, made up, each with the password %q", len(filled.People), company.Password)
+		who = fmt.Sprintf("%d, made up, each with the password %q",
+			len(filled.People), company.Password)
 	}
 	self, at, in := terminal.ShellWord(os.Args[0]), "", ""
 	if addr != defaultAddr {
@@ -40,14 +41,20 @@ func sayWhatToTry(w io.Writer, data, addr string, filled company.State) {
 			"tail" + in,
 		}
 	}
-	fmt.Fprintf(w, "\n  dbproxy listens on  %s\n  its data is in      %s\n  its people          %s\n\n", addr, where, who)
-	fmt.Fprintln(w, "  Try, in another terminal:")
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, `
+  dbproxy listens on  %s
+  its data is in      %s
+  its people          %s
+
+  Try, in another terminal:
+
+`, addr, where, who)
 	for _, t := range try {
 		fmt.Fprintf(w, "    %s %s\n", self, t)
 	}
 	fmt.Fprint(w, "\n  Ctrl-C stops it.\n\n")
 }
 
-// defaultAddr is where a proxy listens, and where commands look for one, when nobody says otherwise.
+// defaultAddr is where a proxy listens, and where commands look for one, when nobody says
+// otherwise.
 const defaultAddr = "127.0.0.1:10600"

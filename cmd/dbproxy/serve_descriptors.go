@@ -11,8 +11,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
-// What beside connections of peers takes descriptors. Where few are allowed, less of it goes on at
-// once.
+// What needs descriptors besides the connections of peers. Where the limit is low, less of it goes
+// on at once.
 const (
 	mostAdmin    = 16  // connections to the admin address
 	mostSounds   = 208 // sounds that are being stored or read
@@ -25,15 +25,15 @@ const (
 	perInstance  = 2   // of a Redis
 	perNode      = 6   // of a Cluster, others of which are found
 	inReserve    = 6   // connections that are closed as soon as they are accepted, and the like
-	atOncePerAll = 16  // of so many descriptors one is for each of what goes on at once
+	atOncePerAll = 16  // one in so many descriptors may be for each of what goes on at once
 )
 
-// atOnce is how much of something may go on at once under a limit of descriptors.
+// atOnce returns how much of something may go on at once, of most, under a limit of descriptors.
 func atOnce(most, limit int) int { return max(leastAtOnce, min(most, limit/atOncePerAll)) }
 
-// withinLimit is s with no more connections than there are descriptors for, besides those of
-// everything else: what is open now, and what the stores, sounds and the admin address may open
-// yet. An error says that none would be left.
+// withinLimit returns s with no more connections than there are descriptors for. What is open now,
+// and what the stores, sounds and the admin address may open yet, counts against the limit. It
+// fails when nothing would be left for connections.
 func (s serving) withinLimit(b *backend, at door) (serving, error) {
 	limit, err := descriptors.Limit()
 	if err != nil {
@@ -43,27 +43,33 @@ func (s serving) withinLimit(b *backend, at door) (serving, error) {
 	if descriptors.Mend(err) != "" {
 		return s, descriptors.Explain(err)
 	} else if err != nil {
-		s.log.Warn("cannot tell whether the limit of open files is high enough", "limit", limit, "err", err)
+		s.log.Warn("cannot tell whether the limit of open files is high enough", "limit", limit,
+			"err", err)
 		return s, nil
 	}
-	b.rules.Voice = fewSounds{b.rules.Voice, semaphore.NewWeighted(int64(atOnce(mostSounds, limit)))}
+	b.rules.Voice = fewSounds{b.rules.Voice,
+		semaphore.NewWeighted(int64(atOnce(mostSounds, limit)))}
 	s.adminConns = atOnce(mostAdmin, limit)
-	wanted, need, enough := s.limits().MaxConns, open+b.need(at, limit), open+b.need(at, math.MaxInt)
+	wanted, need, enough := s.limits().MaxConns, open+b.need(at, limit), open+b.need(at,
+		math.MaxInt)
 	mend := fmt.Sprintf("raise the limit to %d or more (%s)", enough+wanted, descriptors.More)
 	s.peers = limit - need
 	if s.peers < 1 {
-		return s, fmt.Errorf("cannot serve: this process may have %d files and connections open, and needs %d "+
+		return s, fmt.Errorf("cannot serve: this process may have %d files and connections open, "+
+			"and needs %d "+
 			"without those of message servers; %s", limit, need, mend)
 	}
 	if s.peers < wanted {
 		key := s.named("MaxConnections")
-		s.log.Warn("the limit of open files is too low: fewer connections are served than "+key+" says",
-			"served", s.peers, "MaxConnections", wanted, "limit", limit, "mend", mend+", or lower "+key)
+		s.log.Warn("the limit of open files is too low: fewer connections are served than "+key+
+			" says",
+			"served", s.peers, "MaxConnections", wanted, "limit", limit, "mend", mend+", or lower "+
+				key)
 	}
 	return s, nil
 }
 
-// need is how many descriptors may be opened yet, under a limit, by all but message servers.
+// need returns how many more descriptors all but message servers may open under a limit.
 func (b *backend) need(at door, limit int) int {
 	n := b.descriptors + atOnce(mostSounds, limit)*b.perSound + len(at.public) + inReserve
 	for _, db := range b.store.Pools() {
@@ -76,10 +82,10 @@ func (b *backend) need(at door, limit int) int {
 	return n
 }
 
-// fewSounds is a store of sounds that so many are stored in, or read from, at once.
+// fewSounds is a store of sounds in which only so many are stored or read at once.
 type fewSounds struct {
 	chat.Voice
-	places *semaphore.Weighted
+	slots *semaphore.Weighted
 }
 
 // Save implements chat.Voice.
@@ -87,7 +93,7 @@ func (f fewSounds) Save(ctx context.Context, sound []byte) (path string, err err
 	if err := f.enter(ctx); err != nil {
 		return "", err
 	}
-	defer f.places.Release(1)
+	defer f.slots.Release(1)
 	return f.Voice.Save(ctx, sound)
 }
 
@@ -96,7 +102,7 @@ func (f fewSounds) Load(ctx context.Context, path string) ([]byte, error) {
 	if err := f.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer f.places.Release(1)
+	defer f.slots.Release(1)
 	return f.Voice.Load(ctx, path)
 }
 
@@ -105,13 +111,14 @@ func (f fewSounds) Discard(ctx context.Context, path string) error {
 	if err := f.enter(ctx); err != nil {
 		return err
 	}
-	defer f.places.Release(1)
+	defer f.slots.Release(1)
 	return f.Voice.Discard(ctx, path)
 }
 
 func (f fewSounds) enter(ctx context.Context) error {
-	if err := f.places.Acquire(ctx, 1); err != nil {
-		return chat.Errorf(chat.Unavailable, "waiting for other sounds to be stored or read: %w", err)
+	if err := f.slots.Acquire(ctx, 1); err != nil {
+		return chat.Errorf(chat.Unavailable, "waiting for other sounds to be stored or read: %w",
+			err)
 	}
 	return nil
 }

@@ -39,11 +39,12 @@ func asOriginal(argv []string) (args []string, ok bool) {
 	return []string{"serve", "--" + inPlaceFlag}, true
 }
 
-// inPlaceFlag is the flag that nobody needs to know: the name of the program stands for it.
+// inPlaceFlag is a hidden flag: a program that is called like the original's has it by itself.
 const inPlaceFlag = "in-place"
 
-// takePlace has s log to the file, in the working directory. What keeps it from being written is
-// said on w, and does not keep s from serving, unless it is a link of another user.
+// takePlace makes s log to the original's file, below the working directory. It says on w where the
+// log is, or why it cannot be written; the server goes on without it, unless the file is a link of
+// another user.
 func (s *serving) takePlace(w io.Writer) error {
 	dir := inplace.Here()
 	full := func(err error) []byte {
@@ -64,15 +65,15 @@ func (s *serving) takePlace(w io.Writer) error {
 	return nil
 }
 
-// rotates has the log rotate as a configuration says.
+// rotates makes the log rotate as a configuration says.
 func (p *inPlace) rotates(cfg *config.Config) {
 	if p != nil {
 		p.log.Rotate(int64(cfg.LogFileSize), cfg.LogFileCount)
 	}
 }
 
-// patience is until when to wait for an address that another program has, as the scripts do not
-// wait for the end of the former process.
+// patience returns a function that says for how long to wait for an address that another program
+// has: the scripts do not wait until the former process has ended.
 func (s serving) patience() (still func() bool) {
 	if s.original == nil {
 		return func() bool { return false }
@@ -90,10 +91,10 @@ type lateListener struct {
 	addr   net.Addr
 	closed context.Context
 	stop   context.CancelFunc
-	open   func() net.Listener // waits; nil: it cannot be had
+	open   func() net.Listener // waits for the address; returns nil when it cannot be had
 }
 
-// late is the admin address, to be had later.
+// late returns a listener for the admin address that the former process still has.
 func (s serving) late(by string) (net.Listener, error) {
 	addr, err := net.ResolveTCPAddr("tcp", s.admin)
 	if err != nil {
@@ -105,7 +106,8 @@ func (s serving) late(by string) (net.Listener, error) {
 	return lateListener{addr, ctx, stop, sync.OnceValue(func() net.Listener {
 		ln, err := s.await(ctx, by, s.admin, still)
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("serving without metrics and health: their address cannot be had", "err", err)
+			s.log.Error("serving without metrics and health: their address cannot be had",
+				"err", err)
 		}
 		return ln
 	})}, nil
@@ -144,8 +146,8 @@ func (s serving) announces() {
 	}
 }
 
-// fails writes into the log why the process ends, as its output is thrown away. Nobody else writes
-// there any more.
+// fails writes into the log why the process ends, as the scripts throw its output away. Nobody else
+// may write to the log any more.
 func (p *inPlace) fails(err error) {
 	log := slog.New(logFormat(p.log, slog.LevelError)(p.log))
 	for line := range strings.Lines(descriptors.Explain(err).Error()) {

@@ -17,7 +17,8 @@ func addLimits(c *cobra.Command, limits *config.Flags) {
 	}
 }
 
-// named is what somebody sets who wants to change a limit: a data directory has flags alone.
+// named says what to set to change a limit: its key and its flag, or the flag alone where there is
+// no configuration.
 func (s serving) named(key string) string {
 	if s.conf == nil {
 		return config.FlagOf(key)

@@ -16,14 +16,14 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// How long the end of the process waits for the last lines of the log to be taken: one that comes
-// by itself, and one that must come now.
+// How long the process waits at its end for the last lines of the log to be written: lastLines, or
+// lastLinesNow when it was told to end at once.
 const (
 	lastLines    = time.Second
 	lastLinesNow = 100 * time.Millisecond
 )
 
-// logTo has s log to s.out. Nobody who logs waits for that.
+// logTo makes s log to s.out. Those who log do not wait until a line is written.
 func (s *serving) logTo(level string) error {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
@@ -50,14 +50,15 @@ func logLine(format func(io.Writer) slog.Handler, text string, attrs ...any) []b
 	return line.Bytes()
 }
 
-// logFormat makes handlers for what reads w: text for people, who look on at a terminal or into a
-// file later, and JSON for programs. In JSON, too, durations are text.
+// logFormat returns what makes handlers for those who read w: text for people, who read a terminal
+// or, later, a file, and JSON for programs. Durations are text in JSON, too.
 func logFormat(w io.Writer, l slog.Level) func(io.Writer) slog.Handler {
 	opt := &slog.HandlerOptions{Level: l}
 	_, file := w.(*inplace.Log)
 	if file || terminal.Is(w) {
 		opt.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if !file && len(groups) == 0 && a.Key == slog.TimeKey { // who looks on knows the day
+			// at a terminal the day is known
+			if !file && len(groups) == 0 && a.Key == slog.TimeKey {
 				a.Value = slog.StringValue(a.Value.Time().Format(time.TimeOnly))
 			}
 			return a
@@ -73,8 +74,8 @@ func logFormat(w io.Writer, l slog.Level) func(io.Writer) slog.Handler {
 	return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opt) }
 }
 
-// lastWords begins to sum up what the log repeats. The function it returns ends that, and waits
-// until what is left of the log is written, but not for longer than patience.
+// lastWords starts what sums up repeated lines of the log. The function it returns ends that, and
+// waits until the rest of the log is written, but not for longer than patience.
 func (s serving) lastWords() (last func(patience time.Duration)) {
 	ctx, stop := context.WithCancel(context.Background())
 	var summing sync.WaitGroup
@@ -112,8 +113,8 @@ func (s serving) logged(context.Context) (ops.State, string) {
 		lost.Lines, time.Since(lost.Since).Round(time.Second), lost.Why, mend)
 }
 
-// patiently prints something that nobody needs to read: it waits a moment for who reads it, not
-// longer.
+// patiently prints something that nobody needs to read. It waits for its reader for a second at
+// most.
 func patiently(print func()) {
 	done := make(chan struct{})
 	go func() {

@@ -21,7 +21,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/server"
 )
 
-// off is an address that means: none.
+// off stands in the place of an address that is not wanted.
 const off = "off"
 
 // door is where a server listens.
@@ -30,7 +30,7 @@ type door struct {
 	admin  net.Listener   // for operators; nil for nowhere
 }
 
-// open listens where s says.
+// open listens on the addresses of s.
 func (s serving) open(ctx context.Context) (d door, err error) {
 	flag, still := cmp.Or(s.listenBy, "--listen"), s.patience()
 	for _, addr := range s.listen {
@@ -62,7 +62,7 @@ func (s serving) open(ctx context.Context) (d door, err error) {
 	return d, nil
 }
 
-// close closes what nobody served; what was served is closed already.
+// close closes the listeners that nobody has served. The others are closed already.
 func (d door) close() {
 	for _, ln := range d.public {
 		_ = ln.Close()
@@ -72,7 +72,7 @@ func (d door) close() {
 	}
 }
 
-// addr is where it listens, several addresses separated by commas.
+// addr returns where it listens; several addresses are separated by commas.
 func (d door) addr() string {
 	addrs := make([]string, len(d.public))
 	for i, ln := range d.public {
@@ -89,20 +89,24 @@ func (d door) adminAddr() string {
 	return d.admin.Addr().String()
 }
 
-// newRecorder counts for this program.
+// newRecorder makes the recorder of this program.
 func newRecorder() *ops.Recorder {
 	expected := ops.Expected{Commands: command.Names()}
 	for _, o := range command.Outcomes() {
 		expected.Outcomes = append(expected.Outcomes, string(o))
 	}
-	return ops.NewRecorder(time.Now, ops.Build{Version: release, Revision: revision(), Go: runtime.Version()}, expected)
+	return ops.NewRecorder(time.Now,
+		ops.Build{Version: release, Revision: revision(), Go: runtime.Version()}, expected)
 }
 
-// newHandler is a handler whose requests are counted.
-func newHandler(svc *chat.Service, maxFrame uint32, log *slog.Logger, watch *ops.Recorder) *command.Handler {
-	return command.New(svc, command.Options{Log: log, MaxFrame: int(maxFrame), Observe: func(request string, what command.Outcome, took time.Duration) {
-		watch.Request(request, string(what), took)
-	}})
+// newHandler makes a handler whose requests watch counts.
+func newHandler(
+	svc *chat.Service, maxFrame uint32, log *slog.Logger, watch *ops.Recorder,
+) *command.Handler {
+	return command.New(svc, command.Options{Log: log, MaxFrame: int(maxFrame),
+		Observe: func(request string, what command.Outcome, took time.Duration) {
+			watch.Request(request, string(what), took)
+		}})
 }
 
 // watched is what the admin address shows the state of.
@@ -116,10 +120,13 @@ type watched struct {
 	backend *backend
 }
 
-// newSite is what the admin address shows.
+// newSite makes what the admin address shows.
 func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 	reg := prometheus.NewRegistry()
-	degraded := map[string]func() bool{"storing": func() bool { _, failing := w.svc.Failing(); return failing }}
+	degraded := map[string]func() bool{"storing": func() bool {
+		_, failing := w.svc.Failing()
+		return failing
+	}}
 	maps.Copy(degraded, w.backend.degraded)
 	err := ops.Register(reg, w.backend.store.Pools(), watch, ops.NewCollector(ops.Sources{
 		Network:    w.network,
@@ -129,14 +136,15 @@ func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 		LogLost:    w.serving.logLost,
 	}))
 	checks := append([]ops.Check{
-		{Name: "listening", Look: w.listening},
-		{Name: "draining", Look: w.draining},
-		{Name: "peers", Look: w.peers},
-		{Name: "store", Look: w.reachable},
-		{Name: "storing", Look: w.storing},
-		{Name: "log", Look: w.serving.logged},
+		{Name: "listening", Probe: w.listening},
+		{Name: "draining", Probe: w.draining},
+		{Name: "peers", Probe: w.peers},
+		{Name: "store", Probe: w.reachable},
+		{Name: "storing", Probe: w.storing},
+		{Name: "log", Probe: w.serving.logged},
 	}, w.backend.checks...)
-	return ops.Site{Metrics: reg, Checks: checks, Log: w.serving.log, Connections: w.serving.adminConns}, err
+	return ops.Site{Metrics: reg, Checks: checks, Log: w.serving.log,
+		Connections: w.serving.adminConns}, err
 }
 
 func (w watched) network() ops.Network {
@@ -145,9 +153,10 @@ func (w watched) network() ops.Network {
 		Open: s.Connections, Opened: s.Opened, Refused: s.Refused, Closed: s.Closed,
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, InFlight: s.InFlight, Panics: s.Panics,
 		Pending: s.Pending, Unsent: s.Unsent, MaxPending: w.cfg.MaxPending,
-		MaxOpen: p.MaxConns, Taken: p.Taken, Shared: p.Shared, Waiting: p.Waiting, LongestWait: p.LongestWait,
-		MostConns: ops.Holder{Address: p.MostConns.Address, Held: int64(p.MostConns.Conns)},
-		MostBytes: ops.Holder{Address: p.MostBytes.Address, Held: p.MostBytes.Bytes},
+		MaxOpen: p.MaxConns, Taken: p.Taken, Shared: p.Shared, Waiting: p.Waiting,
+		LongestWait: p.LongestWait,
+		MostConns:   ops.Holder{Address: p.MostConns.Address, Held: int64(p.MostConns.Conns)},
+		MostBytes:   ops.Holder{Address: p.MostBytes.Address, Held: p.MostBytes.Bytes},
 	}
 }
 
@@ -159,8 +168,10 @@ func (w watched) listening(context.Context) (ops.State, string) {
 	case w.running.Err() != nil:
 		return ops.Wrong, "not any more"
 	case open >= w.cfg.MaxConns:
-		return ops.Doubtful, fmt.Sprintf("%s: one more takes the place of one that asked nothing for %v, or is refused; "+
-			"raise %s, or run another proxy", text, w.cfg.QuietTimeout, w.serving.named("MaxConnections"))
+		return ops.Doubtful, fmt.Sprintf("%s: one more takes the place of one that asked nothing "+
+			"for %v, or is refused; "+
+			"raise %s, or run another proxy", text, w.cfg.QuietTimeout,
+			w.serving.named("MaxConnections"))
 	default:
 		return ops.Good, text
 	}
@@ -175,7 +186,8 @@ func (w watched) peers(context.Context) (ops.State, string) {
 			m.Address, m.Conns, p.Connections, p.MaxConns))
 	}
 	if m := p.MostBytes; m.Address != "" {
-		words = append(words, fmt.Sprintf("%s holds most memory, %.1f MiB (all together %.1f of %.1f MiB)",
+		words = append(words, fmt.Sprintf("%s holds most memory, %.1f MiB (all together %.1f of "+
+			"%.1f MiB)",
 			m.Address, mib(m.Bytes), mib(p.Taken), mib(p.Shared)))
 	}
 	if m := p.Ended; m.Address != "" {
@@ -183,23 +195,29 @@ func (w watched) peers(context.Context) (ops.State, string) {
 			m.Address, mib(m.Bytes), time.Since(m.At).Round(time.Second)))
 	}
 	if m := p.Refused; m.Address != "" {
-		words = append(words, fmt.Sprintf("%s had most connections, %d, when one was refused or made room %v ago",
+		words = append(words, fmt.Sprintf("%s had most connections, %d, when one was refused or "+
+			"made room %v ago",
 			m.Address, m.Conns, time.Since(m.At).Round(time.Second)))
 	}
 	if p.Waiting > 0 {
-		words = append(words, fmt.Sprintf("%d connections wait for memory, one has got none for %.1f s",
+		words = append(words, fmt.Sprintf("%d connections wait for memory, one has got none for "+
+			"%.1f s",
 			p.Waiting, p.LongestWait.Seconds()))
 	}
 	state := ops.Good
 	if p.HeldUp {
 		state = ops.Doubtful
-		words = append(words, fmt.Sprintf("memory for requests and answers is short, or was lately: see what %s "+
-			"does, or raise %s", cmp.Or(p.Ended.Address, p.MostBytes.Address, "each peer"), w.serving.named("MaxPending")))
+		words = append(words, fmt.Sprintf("memory for requests and answers is short, or was "+
+			"lately: see what %s "+
+			"does, or raise %s", cmp.Or(p.Ended.Address, p.MostBytes.Address, "each peer"),
+			w.serving.named("MaxPending")))
 	}
 	if p.Crowded {
 		state = ops.Doubtful
-		words = append(words, fmt.Sprintf("connections are short, or were lately: see what %s does, or raise %s",
-			cmp.Or(p.Refused.Address, p.MostConns.Address, "each peer"), w.serving.named("MaxConnections")))
+		words = append(words, fmt.Sprintf("connections are short, or were lately: see what %s "+
+			"does, or raise %s",
+			cmp.Or(p.Refused.Address, p.MostConns.Address, "each peer"),
+			w.serving.named("MaxConnections")))
 	}
 	if len(words) == 0 {
 		words = []string{"none is connected"}
@@ -217,7 +235,8 @@ func (w watched) draining(context.Context) (ops.State, string) {
 	return ops.Good, "no"
 }
 
-// reachable checks that the records can be read through the connections that read and through those that write.
+// reachable checks that the records can be read, through the connections that read and through
+// those that write.
 func (w watched) reachable(ctx context.Context) (ops.State, string) {
 	begun := time.Now()
 	if err := w.backend.store.DB().Reachable(ctx); err != nil {
@@ -226,13 +245,15 @@ func (w watched) reachable(ctx context.Context) (ops.State, string) {
 	return ops.Good, fmt.Sprintf("answered in %.1f ms", time.Since(begun).Seconds()*1000)
 }
 
-// storing is doubtful while messages fail, though the records can be read: a full disk, a table that is missing.
+// storing is doubtful while messages fail, though the records can be read: a full disk, a table
+// that is missing.
 func (w watched) storing(context.Context) (ops.State, string) {
 	what, failing := w.svc.Failing()
 	if !failing {
 		return ops.Good, "messages are stored as they come"
 	}
 	ago := func(t time.Time) time.Duration { return time.Since(t).Round(time.Second) }
-	return ops.Doubtful, fmt.Sprintf("messages are not stored: %d failed, the first %v ago, the last %v ago: %v",
+	return ops.Doubtful, fmt.Sprintf("messages are not stored: %d failed, the first %v ago, the "+
+		"last %v ago: %v",
 		what.Count, ago(what.Since), ago(what.Last), what.Err)
 }

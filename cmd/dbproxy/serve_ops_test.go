@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,7 +18,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// fetch is the script command "fetch STATUS PATH": it prints what the admin address of the script's proxy answers there.
+// fetch is the script command "fetch STATUS PATH": it prints what the admin address of the script's
+// proxy answers there.
 func fetch(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: fetch STATUS PATH")
@@ -31,7 +36,43 @@ func fetch(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// stopping is a log that tells where the admin address is, and holds the server's stop up at its first word.
+var (
+	typeLine = regexp.MustCompile(`^# TYPE (\S+) (\S+)$`)
+	label    = regexp.MustCompile(`(\w+)="`)
+)
+
+// metrics is the script command "metrics": of each metric at the admin address of the script's
+// proxy it prints the name, the type and the labels, without those of the Go runtime and the
+// process.
+func metrics(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: metrics")
+	}
+	resp, err := http.Get("http://" + ts.Getenv("ADMIN") + "/metrics")
+	ts.Check(err)
+	defer resp.Body.Close()
+	var names []string // each with its type and labels
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if m := typeLine.FindStringSubmatch(lines.Text()); m != nil {
+			names = append(names, m[1]+" "+m[2])
+			continue
+		}
+		for _, m := range label.FindAllStringSubmatch(lines.Text(), -1) {
+			if last := &names[len(names)-1]; m[1] != "le" &&
+				!slices.Contains(strings.Fields(*last), m[1]) {
+				*last += " " + m[1]
+			}
+		}
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "dbproxy_") || strings.HasPrefix(name, "go_sql_") {
+			fmt.Fprintln(ts.Stdout(), name)
+		}
+	}
+}
+
+// stopping is a log that tells where the admin address is, and holds the server's stop up at its
+// first word.
 type stopping struct {
 	slog.Handler
 	admin       chan string
@@ -60,8 +101,10 @@ func (s *stopping) Handle(_ context.Context, r slog.Record) error {
 // TestADrainingProxyIsNotReady asks a proxy that was told to stop.
 func TestADrainingProxyIsNotReady(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	log := &stopping{slog.DiscardHandler, make(chan string, 1), make(chan struct{}), make(chan struct{})}
-	s := serving{data: t.TempDir(), listen: []string{"127.0.0.1:0"}, admin: "127.0.0.1:0", log: slog.New(log)}
+	log := &stopping{slog.DiscardHandler, make(chan string, 1), make(chan struct{}),
+		make(chan struct{})}
+	s := serving{data: t.TempDir(), listen: []string{"127.0.0.1:0"},
+		admin: "127.0.0.1:0", log: slog.New(log)}
 	ran := make(chan error, 1)
 	go func() { ran <- s.run(ctx) }()
 	var admin string
@@ -97,7 +140,8 @@ func TestADrainingProxyIsNotReady(t *testing.T) {
 	cancel()
 	<-log.begun
 	status, states := ready()
-	if status != http.StatusServiceUnavailable || states["draining"] != "wrong" || states["listening"] != "wrong" || states["store"] != "good" {
+	if status != http.StatusServiceUnavailable || states["draining"] != "wrong" ||
+		states["listening"] != "wrong" || states["store"] != "good" {
 		t.Errorf("while it stops: %d %v", status, states)
 	}
 	close(log.goOn)

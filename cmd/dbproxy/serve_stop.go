@@ -20,21 +20,24 @@ const (
 	sameStop = 500 * time.Millisecond
 )
 
-// ending sees to it that a server ends when it was told to, and only then. What was acknowledged is
-// stored by then; what is left the next start completes, as after a crash.
+// ending sees to it that a server ends in time when it was told to, and only then. Whatever was
+// acknowledged is stored by then. The next start completes what is left, as after a crash.
+//
+// The server's goroutine writes the atomic fields; those that end the process read them.
 type ending struct {
 	log   *slog.Logger
 	drain time.Duration
 	last  func(patience time.Duration) // writes what is left of the log
 	exit  func(code int)
 
-	doing atomic.Pointer[string]       // what the stop is at
-	left  atomic.Pointer[func() []any] // what is not finished, for the log
+	doing atomic.Pointer[string]       // what the server does now
+	left  atomic.Pointer[func() []any] // returns attributes of the log: what is not finished
 
-	finished atomic.Bool // all is done but the writing of the log
+	finished atomic.Bool // only the log is still to be written
 }
 
-// newEnding begins to heed signals, and to wait for the end of ctx.
+// newEnding starts to handle signals and to wait for the end of ctx. Where s.exit is nil it does
+// neither.
 func newEnding(ctx context.Context, s serving, last func(time.Duration)) *ending {
 	e := &ending{log: s.log, drain: s.limits().DrainTimeout, last: last, exit: s.exit}
 	e.at("starting")
@@ -48,14 +51,14 @@ func newEnding(ctx context.Context, s serving, last func(time.Duration)) *ending
 	return e
 }
 
-// at notes what the server is at.
+// at notes what the server does from now on.
 func (e *ending) at(what string) { e.doing.Store(&what) }
 
-// leaves notes what says, from now on, what would be left.
+// leaves notes the function that says what is not finished.
 func (e *ending) leaves(left func() []any) { e.left.Store(&left) }
 
-// heed answers signals. The first that asks for a stop ends the context that the server runs in;
-// that is not done here.
+// heed handles signals. The first that asks for a stop also ends the context of the server, by
+// main's signal.NotifyContext; so nothing is done about it here.
 func (e *ending) heed(signals <-chan os.Signal) {
 	var first time.Time
 	for s := range signals {
@@ -86,7 +89,7 @@ func nameOf(s os.Signal) string {
 	}
 }
 
-// now ends the process.
+// now ends the process, and logs why if something is not finished.
 func (e *ending) now(why string) {
 	if e.finished.Load() {
 		e.exit(0)
@@ -100,18 +103,19 @@ func (e *ending) now(why string) {
 	e.exit(1)
 }
 
-// signalsOfServers are those that would end the process otherwise. SIGPIPE would, too, where the
-// log's reader is gone, and SIGXFSZ where the log's file may not grow; of them nobody needs to
-// know.
+// signalsOfServers returns the signals that would otherwise end the process. SIGPIPE, when the
+// log's reader is gone, and SIGXFSZ, when the log's file may not grow, would end it, too: they are
+// ignored.
 func signalsOfServers() <-chan os.Signal {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1,
+		syscall.SIGUSR2)
 	return signals
 }
 
-// ends writes what is left of the log. After an error the process ends soon even if nobody reads
-// what it says of that.
+// ends writes the rest of the log. After an error it also makes sure that the process ends soon,
+// even if nobody reads its output.
 func (s serving) ends(err error) {
 	s.written.Close(lastLines)
 	if err != nil {

@@ -21,9 +21,31 @@ type servers struct {
 	redis *redis.Copy
 }
 
-// openServers opens what a configuration names; watch may be nil. MySQL must answer, and prepare, if not nil, is done
-// before anything uses its tables. Redis need not: the records tell what Redis would, until it does.
-func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder, log *slog.Logger) (*servers, error) {
+// openServers opens the servers that a configuration names. MySQL must answer. Redis need not:
+// until it does, the records answer in its place. prepare, if not nil, runs before anything uses
+// the tables. watch may be nil.
+func openServers(
+	ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder,
+	log *slog.Logger,
+) (*servers, error) {
+	s, err := reachServers(ctx, cfg, watch, log)
+	if err != nil {
+		return nil, err
+	}
+	if prepare != nil {
+		if err := prepare(s); err != nil {
+			s.abandon()
+			return nil, err
+		}
+	}
+	s.redis.Use(ctx, s.store)
+	return s, nil
+}
+
+// reachServers is openServers for those who only read: nothing is written to MySQL and Redis.
+func reachServers(
+	ctx context.Context, cfg *config.Config, watch *ops.Recorder, log *slog.Logger,
+) (*servers, error) {
 	copied, err := openRedis(cfg, watch, log)
 	if err != nil {
 		return nil, err
@@ -34,18 +56,14 @@ func openServers(ctx context.Context, cfg *config.Config, prepare func(*servers)
 		return nil, err
 	}
 	s := &servers{store: store, redis: copied}
-	if err = s.connect(ctx, cfg); err == nil && prepare != nil {
-		err = prepare(s)
-	}
-	if err != nil {
+	if err := s.connect(ctx, cfg); err != nil {
 		s.abandon()
 		return nil, err
 	}
-	copied.Use(ctx, store)
 	return s, nil
 }
 
-// connect waits for MySQL.
+// connect waits until MySQL answers.
 func (s *servers) connect(ctx context.Context, cfg *config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Master.ConnectTimeout+time.Second)
 	defer cancel()
@@ -57,10 +75,11 @@ func (s *servers) connect(ctx context.Context, cfg *config.Config) error {
 
 // cannotUse says which database cannot be used, where, and as whom.
 func cannotUse(d config.Database, err error) error {
-	return fmt.Errorf("cannot use MySQL teamtalk_master, database %s at %s as user %s: %w", d.Name, d.Addr(), d.User, err)
+	return fmt.Errorf("cannot use MySQL teamtalk_master, database %s at %s as user %s: %w", d.Name,
+		d.Addr(), d.User, err)
 }
 
-// close ends all connections. Nothing may be under way.
+// close ends all connections. Nothing may use them any more.
 func (s *servers) close() error {
 	err := s.store.Close()
 	s.redis.Close()
@@ -73,7 +92,9 @@ func (s *servers) abandon() {
 	s.redis.Close()
 }
 
-func openMySQL(cfg *config.Config, follower *redis.Copy, log *slog.Logger) (*records.Store, error) {
+func openMySQL(
+	cfg *config.Config, follower *redis.Copy, log *slog.Logger,
+) (*records.Store, error) {
 	master, err := mysqlOf(cfg.Master)
 	if err != nil {
 		return nil, fmt.Errorf("teamtalk_master: %w", err)
@@ -96,14 +117,16 @@ func mysqlOf(d config.Database) (sqldb.MySQL, error) {
 	return sqldb.MySQL{
 		Addr: d.Addr(), Database: d.Name, User: d.User, Password: d.Password.Reveal(),
 		TLS: secure, PlainAllowed: d.TLS.Optional(),
-		MaxConns: d.MaxConns, MaxIdle: d.MaxIdle, MaxLifetime: d.ConnLifetime, MaxIdleTime: d.ConnIdleTime,
+		MaxConns: d.MaxConns, MaxIdle: d.MaxIdle, MaxLifetime: d.ConnLifetime,
+		MaxIdleTime:    d.ConnIdleTime,
 		ConnectTimeout: d.ConnectTimeout, StatementTimeout: d.StatementTimeout,
 		ReadTimeout: d.ReadTimeout, WriteTimeout: d.WriteTimeout, Join: joinings[d.MultiStatements],
 	}, err
 }
 
 // joinings are the values of NAME_multi_statements.
-var joinings = map[string]sqldb.Joining{"auto": sqldb.JoinAuto, "on": sqldb.JoinAlways, "off": sqldb.JoinNever}
+var joinings = map[string]sqldb.Joining{"auto": sqldb.JoinAuto, "on": sqldb.JoinAlways,
+	"off": sqldb.JoinNever}
 
 func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*redis.Copy, error) {
 	opt, err := redisOptions(cfg)
@@ -113,14 +136,18 @@ func openRedis(cfg *config.Config, watch *ops.Recorder, log *slog.Logger) (*redi
 	opt.Log = log
 	if watch != nil {
 		calls := watch.Calls("redis")
-		opt.Observe = func(instance string, _ int, took time.Duration, err error) { calls.Observe(instance, took, err) }
+		opt.Observe = func(instance string, _ int, took time.Duration, err error) {
+			calls.Observe(instance, took, err)
+		}
 	}
 	return redis.Open(opt)
 }
 
 // redisOptions are the instances of a configuration.
 func redisOptions(cfg *config.Config) (opt redis.Options, err error) {
-	clients := make(map[config.TLS]*tls.Config) // equal setups are one, so that instances can share connections
+	// Instances with the same settings have the same tls.Config, so that they can share
+	// connections.
+	clients := make(map[config.TLS]*tls.Config)
 	for _, c := range []struct {
 		config.Cache
 		name string

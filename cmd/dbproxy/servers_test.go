@@ -17,11 +17,12 @@ import (
 	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// TestCommandsOnServers runs the scripts in testdata/servers against real servers, each with an empty database of its own
-// and a dbproxyserver.conf for it in its directory. In them "sql STATEMENT" runs a statement there as one who may do
-// everything, and prints the rows that it returns, and how many they are; "shape FILE" compares the last output with a file, in which what differs from
-// run to run stands as DATABASE, ADDR, MSFS, VERSION and N. $USER is the database's user, $SOCKET the server's, and "proxy" and "stopproxy" are as in the
-// other scripts.
+// TestCommandsOnServers runs the scripts in testdata/servers against real servers, each with an
+// empty database of its own and a dbproxyserver.conf for it in its directory. In them "sql
+// STATEMENT" runs a statement there as one who may do everything, and prints the rows that it
+// returns, and how many they are; "shape FILE" compares the last output with a file, in which what
+// differs from run to run stands as DATABASE, ADDR, MSFS, VERSION and N. $USER is the database's
+// user, $SOCKET the server's, and "proxy" and "stopproxy" are as in the other scripts.
 func TestCommandsOnServers(t *testing.T) {
 	t.Parallel()
 	mariadb := engines.StartMariaDB(t, "--innodb-flush-log-at-trx-commit=1")
@@ -45,12 +46,14 @@ func TestCommandsOnServers(t *testing.T) {
 				databases.Store(env.WorkDir, b)
 				env.Setenv("USER", b.User)
 				env.Setenv("SOCKET", mariadb.Socket())
-				return os.WriteFile(filepath.Join(env.WorkDir, "dbproxyserver.conf"), []byte(conf(b, redis, files.URL())), 0o600)
+				return os.WriteFile(filepath.Join(env.WorkDir, "dbproxyserver.conf"),
+					[]byte(conf(b, redis, files.URL())), 0o600)
 			},
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
 				"proxy":     startProxy,
 				"stopproxy": stopProxy,
 				"login":     login,
+				"metrics":   metrics,
 				"failed":    failed,
 				"sql": func(ts *testscript.TestScript, neg bool, args []string) {
 					err := printRows(ts, database(ts).Admin, strings.Join(args, " "))
@@ -59,7 +62,8 @@ func TestCommandsOnServers(t *testing.T) {
 					}
 				},
 				"shape": func(ts *testscript.TestScript, neg bool, args []string) {
-					shape(ts, args[0], strings.NewReplacer(database(ts).Name, "DATABASE", files.URL(), "MSFS"))
+					shape(ts, args[0], strings.NewReplacer(database(ts).Name, "DATABASE",
+						files.URL(), "MSFS"))
 				},
 			},
 		})
@@ -69,14 +73,19 @@ func TestCommandsOnServers(t *testing.T) {
 // conf is a configuration for servers of a test, with timeouts that a busy machine does not exceed.
 func conf(b *engines.Database, redis *engines.Redis, files string) string {
 	var c strings.Builder
-	fmt.Fprintf(&c, "ListenIP=127.0.0.1\nListenPort=0\nAdminListen=off\nThreadNum=8\nMsfsSite=%s\nMsfsTimeout=1m\n"+
-		"aesKey=12345678901234567890123456789012\nDBInstances=teamtalk_master\nteamtalk_master_host=%s\n"+
-		"teamtalk_master_port=%d\nteamtalk_master_dbname=%s\nteamtalk_master_username=%s\nteamtalk_master_password=%s\n"+
-		"teamtalk_master_maxconncnt=8\nteamtalk_master_connect_timeout=1m\nteamtalk_master_statement_timeout=1m\n"+
-		"CacheInstances=unread,group_set,token,group_member\n", files, b.Host, b.Port, b.Name, b.User, b.Password)
+	fmt.Fprintf(&c, "ListenIP=127.0.0.1\nListenPort=0\nAdminListen=off\nThreadNum=8\n"+
+		"MsfsSite=%s\nMsfsTimeout=1m\naesKey=12345678901234567890123456789012\n"+
+		"DBInstances=teamtalk_master\nCacheInstances=unread,group_set,token,group_member\n", files)
+	keys := func(instance string, pairs ...any) {
+		for i := 0; i < len(pairs); i += 2 {
+			fmt.Fprintf(&c, "%s_%v=%v\n", instance, pairs[i], pairs[i+1])
+		}
+	}
+	keys("teamtalk_master", "host", b.Host, "port", b.Port, "dbname", b.Name, "username", b.User,
+		"password", b.Password, "maxconncnt", 8, "connect_timeout", "1m", "statement_timeout", "1m")
 	for _, name := range []string{"unread", "group_set", "token", "group_member"} {
-		fmt.Fprintf(&c, "%s_host=%s\n%[1]s_port=%[3]d\n%[1]s_db=1\n%[1]s_maxconncnt=4\n%[1]s_connect_timeout=1m\n%[1]s_call_timeout=1m\n",
-			name, redis.Host(), redis.Port())
+		keys(name, "host", redis.Host(), "port", redis.Port(), "db", 1, "maxconncnt", 4,
+			"connect_timeout", "1m", "call_timeout", "1m")
 	}
 	return c.String()
 }
@@ -112,8 +121,9 @@ func printRows(ts *testscript.TestScript, db *sql.DB, statement string) error {
 var (
 	address  = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	measured = regexp.MustCompile(`\b(in|within) [\d.m]+ ?m?s\b`)
-	counted  = regexp.MustCompile(`\b(none|\d+|\d+ of \d+)( in database 1| are there| of the suite's| are given)`)
-	engine   = regexp.MustCompile(`(MariaDB|Redis) \d+\.\d+\.\d+`)
+	counted  = regexp.MustCompile(
+		`\b(none|\d+|\d+ of \d+)( in database 1| are there| of the suite's| are given)`)
+	engine = regexp.MustCompile(`(MariaDB|Redis) \d+\.\d+\.\d+`)
 )
 
 func shape(ts *testscript.TestScript, file string, names *strings.Replacer) {

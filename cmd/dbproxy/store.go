@@ -25,12 +25,13 @@ func openRecords(
 	ran, err = tables.Migrate(ctx, store.DB())
 	stop()
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("making the tables of %s: %w", dir.Database(), err), store.Close())
+		return nil, nil, errors.Join(fmt.Errorf("making the tables of %s: %w", dir.Database(), err),
+			store.Close())
 	}
 	return store, ran, nil
 }
 
-// recordsOptions are those of records within limits; nil: the defaults.
+// recordsOptions returns the options for records; limits may be nil, for the defaults.
 func recordsOptions(l *config.Limits, log *slog.Logger) records.Options {
 	opt := records.Options{Log: log}
 	if l != nil {

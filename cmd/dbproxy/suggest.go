@@ -32,11 +32,12 @@ var synonyms = map[string][]string{
 
 // unknownCommand says that c has no command of that name, and which one may have been meant.
 func unknownCommand(c *cobra.Command, name string) error {
-	paths := make(map[string]string) // by what may be typed for it
+	paths := make(map[string]string) // of commands, by the words that may be typed for them
 	var names []string
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
-			for _, n := range slices.Concat([]string{sub.Name()}, sub.Aliases, synonyms[sub.Name()]) {
+			for _, n := range slices.Concat([]string{sub.Name()}, sub.Aliases,
+				synonyms[sub.Name()]) {
 				paths[n] = sub.CommandPath()
 				names = append(names, n)
 			}
@@ -62,7 +63,8 @@ func unknownCommand(c *cobra.Command, name string) error {
 	return fmt.Errorf("unknown command %q for %q; %s", name, c.CommandPath(), hint)
 }
 
-// elsewhere are the commands at or below c that have that name: "add" may be the "user add" of somebody in a hurry.
+// elsewhere returns the paths of the commands at or below c that have that name: whoever types
+// "add" may mean "user add".
 func elsewhere(c *cobra.Command, name string) (paths []string) {
 	if c.Name() == name && c.IsAvailableCommand() {
 		paths = append(paths, c.CommandPath())
@@ -85,19 +87,21 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &unknown):
 		return unknownFlag(c, unknown)
 	case errors.As(err, &missing):
-		return fmt.Errorf("flag needs an argument: --%s: %s", missing.GetFlag().Name, missing.GetFlag().Usage)
+		return fmt.Errorf("flag needs an argument: --%s: %s", missing.GetFlag().Name,
+			missing.GetFlag().Usage)
 	case errors.As(err, &invalid):
 		f, why := invalid.GetFlag(), invalid.Unwrap()
 		if what := wanted(f); what != "" {
 			why = fmt.Errorf("this is not %s; what is wanted is %s", what, f.Usage)
 		}
-		return fmt.Errorf("invalid argument %q for \"--%s\" flag: %w", invalid.GetValue(), f.Name, why)
+		return fmt.Errorf("invalid argument %q for \"--%s\" flag: %w", invalid.GetValue(), f.Name,
+			why)
 	}
 	return err
 }
 
-// unknownFlag says that c has no such flag, and which one may have been meant. "-data" comes here as the letters of
-// one-letter flags.
+// unknownFlag says that c has no such flag, and which one may have been meant. "-data" comes here
+// as the letters of one-letter flags.
 func unknownFlag(c *cobra.Command, e *pflag.NotExistError) error {
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -122,7 +126,8 @@ func unknownFlag(c *cobra.Command, e *pflag.NotExistError) error {
 	return fmt.Errorf("unknown flag: %s; %s", typed, hint)
 }
 
-// wanted is what the value of a flag must be, in words; "" where only its own error can say.
+// wanted says in words what the value of a flag must be; "" where only the flag's own error can
+// say.
 func wanted(f *pflag.Flag) string {
 	switch t := f.Value.Type(); {
 	case strings.HasPrefix(t, "uint"):

@@ -30,7 +30,7 @@ serve" or original servers, and changes nothing. Ctrl-C ends it.`,
   dbproxy tail --lines 0 --count 1 --content # wait for the next message`,
 		Args: cobra.NoArgs,
 	}
-	where := placeFlags(c)
+	where := targetFlags(c)
 	opt := tail.Options{Every: 250 * time.Millisecond}
 	f := c.Flags()
 	f.IntVar(&opt.Last, "lines", 10, "begin with the last `n` messages there are")
@@ -58,7 +58,7 @@ serve" or original servers, and changes nothing. Ctrl-C ends it.`,
 }
 
 // openFeed opens the store for reading alone, and the cipher of its texts.
-func (p *place) openFeed(ctx context.Context) (pool *sqldb.Pool, texts chat.TextCipher, err error) {
+func (p *target) openFeed(ctx context.Context) (pool *sqldb.Pool, texts chat.TextCipher, err error) {
 	path, _, err := p.configured()
 	if err != nil {
 		return nil, texts, err

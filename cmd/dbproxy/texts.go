@@ -12,11 +12,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/config"
 )
 
-// textsFlag gives a command that talks to a proxy, and shows texts, the flag that says with which
-// key they are encrypted. The function it returns finds that out.
+// textsFlag is for commands that talk to a proxy and show texts. It gives c the flag that names the
+// configuration with the key by which texts are encrypted. The function it returns reads that key.
 func textsFlag(c *cobra.Command) func() (chat.TextCipher, error) {
-	conf := c.Flags().String("config", "", "decrypt texts with the aesKey of a configuration `file`; "+
-		"without this ./dbproxyserver.conf is taken, and without that the key of TeamTalk's own files")
+	conf := c.Flags().String("config", "",
+		"decrypt texts with the aesKey of a configuration `file`; without this "+
+			"./dbproxyserver.conf is taken, and without that the key of TeamTalk's own files")
 	_ = c.MarkFlagFilename("config", "conf") // fails only without the flag
 	return func() (chat.TextCipher, error) {
 		path := *conf
@@ -28,7 +29,8 @@ func textsFlag(c *cobra.Command) func() (chat.TextCipher, error) {
 			return chat.NewTextCipher(chat.DefaultVoiceKey)
 		}
 		if err != nil {
-			return chat.TextCipher{}, fmt.Errorf("cannot tell with which aesKey texts are encrypted "+
+			return chat.TextCipher{}, fmt.Errorf("cannot tell with which aesKey texts are "+
+				"encrypted "+
 				"(--config names the configuration): %w", err)
 		}
 		return chat.NewTextCipher(key.Reveal())

@@ -18,12 +18,14 @@ func TestWhoIsLockedOutIsNotKnownWithoutRedis(t *testing.T) {
 		"LOCKED OUT  not known: while Redis is away each proxy counts failed logins for itself\n") {
 		t.Errorf("shown:\n%s", out)
 	}
-	if out := execute(t, "", "user", "show", "ann", "--config", conf, "--json"); !strings.Contains(out, `"locked_until": null,`) {
+	if out := execute(t, "", "user", "show", "ann", "--config", conf,
+		"--json"); !strings.Contains(out, `"locked_until": null,`) {
 		t.Errorf("shown:\n%s", out)
 	}
 	out, _, err := try(t, "", "user", "unlock", "ann", "--config", conf)
 	if err == nil || !strings.HasPrefix(err.Error(), "user not unlocked: Redis unread,") ||
-		!strings.HasSuffix(err.Error(), "; while Redis is away each proxy counts failed logins for itself") {
+		!strings.HasSuffix(err.Error(),
+			"; while Redis is away each proxy counts failed logins for itself") {
 		t.Errorf("unlocked: %q, %v", out, err)
 	}
 }

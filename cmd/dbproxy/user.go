@@ -26,9 +26,11 @@ func userCommand() *cobra.Command {
 directory, beside a running "dbproxy serve", which sees the change at once.
 
 People are named by id (7, or id:7) or by their exact login name.`,
-		Example: "  dbproxy user list\n  dbproxy user show ann\n  dbproxy user edit ann --department Engineering",
+		Example: "  dbproxy user list\n  dbproxy user show ann\n  dbproxy user edit ann " +
+			"--department Engineering",
 	})
-	c.AddCommand(userAddCommand(), userListCommand(), userShowCommand(), userEditCommand(), userPasswdCommand(),
+	c.AddCommand(userAddCommand(), userListCommand(), userShowCommand(), userEditCommand(),
+		userPasswdCommand(),
 		userDisableCommand(), userEnableCommand(), userUnlockCommand(), userImportCommand())
 	return c
 }
@@ -43,7 +45,7 @@ input (its first line); it is never an argument, where others could see it.`,
   echo secret | dbproxy user add 赵敏 --nick 敏敏 --sex female`,
 		Args: oneArg("the name to log in with"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	var u chat.User
 	words := fieldFlags(c, &u, func(f chat.UserField) bool { return f.Name != "name" && !f.Own },
 		func(f chat.UserField) string {
@@ -69,17 +71,14 @@ input (its first line); it is never an argument, where others could see it.`,
 			return err
 		}
 		u.SetPassword(typed)
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
-				return fmt.Errorf("user not added: %w", err)
-			}
-			id, err := store.AddUser(c.Context(), u)
-			if err != nil {
-				return fmt.Errorf("user not added: %w", err)
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "user %d added: %s\n", id, printable(u.Name))
-			return err
-		})
+		return data.change(c.Context(), "user not added",
+			func(store *records.Store) (string, error) {
+				if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
+					return "", err
+				}
+				id, err := store.AddUser(c.Context(), u)
+				return fmt.Sprintf("user %d added: %s", id, printable(u.Name)), err
+			})
 	}
 	return c
 }
@@ -93,8 +92,8 @@ func departmentID(ctx context.Context, store *records.Store, arg string) (uint32
 	return d.ID, err
 }
 
-// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in. It ends
-// with ctx, and leaves the terminal as it was.
+// readPassword asks for a password twice on a terminal; elsewhere it is the first line of in. It
+// ends with ctx, and leaves the terminal as it was.
 func readPassword(ctx context.Context, in io.Reader, ask io.Writer) (string, error) {
 	password, err := typedPassword(ctx, in, ask)
 	if err == nil && password == "" {
@@ -127,6 +126,7 @@ func oneArg(what string) cobra.PositionalArgs {
 		if len(args) == 1 {
 			return nil
 		}
-		return fmt.Errorf("%q wants one argument, %s; for example:\n%s", c.CommandPath(), what, c.Example)
+		return fmt.Errorf("%q wants one argument, %s; for example:\n%s", c.CommandPath(), what,
+			c.Example)
 	}
 }

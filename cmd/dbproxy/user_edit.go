@@ -14,6 +14,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
+// notChanged is what fails in commands that change a person.
+const notChanged = "user not changed"
+
 func userEditCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "edit USER",
@@ -26,10 +29,12 @@ new name from now on.`,
   dbproxy user edit 3 --name caroline`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	var u chat.User
 	f := c.Flags()
-	words := fieldFlags(c, &u, func(chat.UserField) bool { return true }, func(f chat.UserField) string {
+	words := fieldFlags(c, &u, func(chat.UserField) bool {
+		return true
+	}, func(f chat.UserField) string {
 		switch f.Name {
 		case "name":
 			return "the new `name` to log in with"
@@ -40,12 +45,14 @@ new name from now on.`,
 		}
 	})
 	c.RunE = func(c *cobra.Command, args []string) error {
-		fields := slices.DeleteFunc(chat.UserFields(), func(field chat.UserField) bool { return !f.Changed(field.Name) })
+		fields := slices.DeleteFunc(chat.UserFields(), func(field chat.UserField) bool {
+			return !f.Changed(field.Name)
+		})
 		if len(fields) == 0 {
 			return fmt.Errorf("say what to change; for example:\n%s", c.Example)
 		}
 		if f.Changed("nick") && u.Nick == "" {
-			return errors.New("user not changed: the nick is what others see, and cannot be empty")
+			return errors.New(notChanged + ": the nick is what others see, and cannot be empty")
 		}
 		var err error
 		if f.Changed(theSex) {
@@ -53,29 +60,32 @@ new name from now on.`,
 				return fmt.Errorf("--sex %w", err)
 			}
 		}
-		return data.withRecords(c.Context(), func(store *records.Store) error {
+		return data.change(c.Context(), notChanged, func(store *records.Store) (string, error) {
 			old, err := admin.FindUser(c.Context(), store, args[0])
 			if err != nil {
-				return fmt.Errorf("user not changed: %w", err)
+				return "", err
 			}
-			if u.Department, err = departmentID(c.Context(), store, *words[theDepartment]); err != nil {
-				return fmt.Errorf("user not changed: %w", err)
+			if u.Department, err = departmentID(c.Context(), store,
+				*words[theDepartment]); err != nil {
+				return "", err
 			}
-			return editUser(c, store, old.ID, fields, &u)
+			return editUser(c.Context(), store, old.ID, fields, &u)
 		})
 	}
 	return c
 }
 
 // editUser gives a person these fields of to, and says what changed.
-func editUser(c *cobra.Command, store *records.Store, user uint32, fields []chat.UserField, to *chat.User) error {
-	departments, err := departmentNames(c.Context(), store)
+func editUser(
+	ctx context.Context, store *records.Store, user uint32, fields []chat.UserField, to *chat.User,
+) (string, error) {
+	departments, err := departmentNames(ctx, store)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var said []string
 	var name string
-	_, err = store.ChangeUsers(c.Context(), []uint32{user}, func(u *chat.User) error {
+	_, err = store.ChangeUsers(ctx, []uint32{user}, func(u *chat.User) error {
 		said, name = nil, u.Name
 		for _, f := range fields {
 			if text := changeField(f, u, to, departments); text != "" {
@@ -84,14 +94,10 @@ func editUser(c *cobra.Command, store *records.Store, user uint32, fields []chat
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("user not changed: %w", err)
-	}
 	if len(said) == 0 {
 		said = []string{"nothing changed, it is so already"}
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "user %d (%s): %s\n", user, printable(name), strings.Join(said, ", "))
-	return err
+	return fmt.Sprintf("user %d (%s): %s", user, printable(name), strings.Join(said, ", ")), err
 }
 
 func userPasswdCommand() *cobra.Command {
@@ -106,31 +112,30 @@ failed logins stays so: "dbproxy user unlock" ends that.`,
   echo secret | dbproxy user passwd 2`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			u, err := admin.FindUser(c.Context(), store, args[0])
-			if err != nil {
-				return fmt.Errorf("password not set: %w", err)
-			}
-			typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
-			if err != nil {
-				return fmt.Errorf("password not set: %w", err)
-			}
-			_, err = store.ChangeUsers(c.Context(), []uint32{u.ID}, func(u *chat.User) error {
-				u.SetPassword(typed)
-				return nil
+		return data.change(c.Context(), "password not set",
+			func(store *records.Store) (string, error) {
+				u, err := admin.FindUser(c.Context(), store, args[0])
+				if err != nil {
+					return "", err
+				}
+				typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
+				if err != nil {
+					return "", err
+				}
+				_, err = store.ChangeUsers(c.Context(), []uint32{u.ID}, func(u *chat.User) error {
+					u.SetPassword(typed)
+					return nil
+				})
+				note := ""
+				if u.Status != chat.InService {
+					note = fmt.Sprintf("; they cannot log in all the same, their status is %q",
+						userStatus(u.Status))
+				}
+				said := fmt.Sprintf("user %d (%s): password set%s", u.ID, printable(u.Name), note)
+				return said, err
 			})
-			if err != nil {
-				return fmt.Errorf("password not set: %w", err)
-			}
-			note := ""
-			if u.Status != chat.InService {
-				note = fmt.Sprintf("; they cannot log in all the same, their status is %q", userStatus(u.Status))
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "user %d (%s): password set%s\n", u.ID, printable(u.Name), note)
-			return err
-		})
 	}
 	return c
 }
@@ -159,24 +164,22 @@ with which one can log in, whatever it was before. The password is the old one.`
 	}, chat.InService, "enabled, can log in", "is in service already, nothing changed")
 }
 
-// userStatusCommand makes a command that gives a person a status; done and already are what it says then.
+// userStatusCommand makes a command that gives a person a status; done and already are what it says
+// then.
 func userStatusCommand(c *cobra.Command, status uint32, done, already string) *cobra.Command {
 	c.Args = oneArg("the id or login name of a person")
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			text, err := setStatus(c.Context(), store, args[0], status, done, already)
-			if err != nil {
-				return fmt.Errorf("user not changed: %w", err)
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), text)
-			return err
+		return data.change(c.Context(), notChanged, func(store *records.Store) (string, error) {
+			return setStatus(c.Context(), store, args[0], status, done, already)
 		})
 	}
 	return c
 }
 
-func setStatus(ctx context.Context, store *records.Store, arg string, status uint32, done, already string) (string, error) {
+func setStatus(
+	ctx context.Context, store *records.Store, arg string, status uint32, done, already string,
+) (string, error) {
 	u, err := admin.FindUser(ctx, store, arg)
 	if err != nil {
 		return "", err

@@ -20,7 +20,8 @@ const (
 // help says. Texts go to u. The words that stand for numbers are returned by the names of their
 // fields.
 func fieldFlags(
-	c *cobra.Command, u *chat.User, keep func(chat.UserField) bool, about func(chat.UserField) string,
+	c *cobra.Command, u *chat.User, keep func(chat.UserField) bool,
+	about func(chat.UserField) string,
 ) (words map[string]*string) {
 	words = make(map[string]*string)
 	for _, f := range chat.UserFields() {

@@ -57,7 +57,7 @@ get what their line says; empty cells leave what is there.`,
   dbproxy user import - --update < people.csv`,
 		Args: oneArg("a CSV file, or - for standard input"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	var im importing
 	f := c.Flags()
 	f.BoolVar(&im.dryRun, "dry-run", false, "say what would happen, and change nothing")
@@ -68,7 +68,9 @@ get what their line says; empty cells leave what is there.`,
 		if im.file == "-" {
 			im.file = stdin
 		}
-		return data.withRecords(c.Context(), func(store *records.Store) error { return im.run(c.Context(), store) })
+		return data.withRecords(c.Context(), func(store *records.Store) error {
+			return im.run(c.Context(), store)
+		})
 	}
 	return c
 }
@@ -86,7 +88,8 @@ func (im *importing) run(ctx context.Context, store *records.Store) error {
 		fmt.Fprintf(im.errs, "%s, line %d: %s\n", im.file, b.Line, printable(b.Reason))
 	}
 	if len(plan.Bad) > 0 && !im.skipBad {
-		return fmt.Errorf("nothing imported: %s; mend what is named above, or import the others with --skip-bad", badOf(len(plan.Bad), plan.Lines()))
+		return fmt.Errorf("nothing imported: %s; mend what is named above, or import the others "+
+			"with --skip-bad", badOf(len(plan.Bad), plan.Lines()))
 	}
 	if plan.Lines() == 0 {
 		return fmt.Errorf("nothing imported: there is nobody in %s", im.file)
@@ -107,14 +110,17 @@ func (im *importing) run(ctx context.Context, store *records.Store) error {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			err = errors.New("interrupted")
 		}
-		again := "--update" // which passes over those who are as their line says
+		again := "--update" // it leaves those alone who are as their line says
 		if im.skipBad && !im.update {
 			again = "--skip-bad"
 		}
-		return fmt.Errorf("import stopped after %s of %s: %w; for the rest, import the file again with %s",
+		return fmt.Errorf("import stopped after %s of %s: %w; for the rest, import the file "+
+			"again with %s",
 			admin.Digits(done.Added+done.Changed), admin.Count(total, "person"), err, again)
 	}
-	_, err = fmt.Fprintln(im.out, im.said("", done.Added, done.Changed, plan.Same+len(plan.Change)-done.Changed, len(plan.Bad)))
+	_, err = fmt.Fprintln(im.out,
+		im.said("", done.Added, done.Changed, plan.Same+len(plan.Change)-done.Changed,
+			len(plan.Bad)))
 	return err
 }
 
@@ -155,7 +161,8 @@ func badOf(bad, lines int) string {
 func (im *importing) said(verb string, added, changed, same, bad int) string {
 	text := admin.Count(added, "person") + " " + verb + "added"
 	if im.update {
-		text += fmt.Sprintf(", %s %schanged, %s as their line says already", admin.Digits(changed), verb, admin.Digits(same))
+		text += fmt.Sprintf(", %s %schanged, %s as their line says already", admin.Digits(changed),
+			verb, admin.Digits(same))
 	}
 	if bad > 0 {
 		text += ", " + admin.Count(bad, "bad line") + " " + verb + "skipped"

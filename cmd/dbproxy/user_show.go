@@ -38,8 +38,10 @@ regular, left, intern), can_log_in, created and updated (Unix seconds)`
 
 func newUserJSON(u chat.User) userJSON {
 	return userJSON{
-		ID: u.ID, Name: u.Name, Nick: u.Nick, Domain: u.Domain, Sex: admin.SexName(u.Sex), Phone: u.Phone, Email: u.Email,
-		Department: u.Department, Avatar: u.Avatar, Signature: u.Signature, Status: userStatus(u.Status),
+		ID: u.ID, Name: u.Name, Nick: u.Nick, Domain: u.Domain, Sex: admin.SexName(u.Sex),
+		Phone: u.Phone, Email: u.Email,
+		Department: u.Department, Avatar: u.Avatar, Signature: u.Signature,
+		Status:   userStatus(u.Status),
 		CanLogIn: u.Status == chat.InService, Created: u.Created, Updated: u.Updated,
 	}
 }
@@ -67,8 +69,9 @@ The JSON is an array of objects with the fields
   dbproxy user list --json`,
 		Args: cobra.NoArgs,
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
-	department := c.Flags().String("department", "", "only those of this department (id or `name`; 0: none)")
+	data, asJSON := targetFlags(c), jsonFlag(c)
+	department := c.Flags().String("department", "",
+		"only those of this department (id or `name`; 0: none)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return data.withRecords(c.Context(), func(store *records.Store) error {
 			wanted, err := departmentID(c.Context(), store, *department)
@@ -114,7 +117,8 @@ func listUsers(c *cobra.Command, store *records.Store, users []chat.User, depart
 	}
 	t := terminal.Table{{"ID", "NAME", "NICK", "DEPARTMENT", "STATUS"}}
 	for _, u := range users {
-		t = append(t, []string{id(u.ID), u.Name, u.Nick, departments.name(u.Department), userStatus(u.Status)})
+		t = append(t, []string{id(u.ID), u.Name, u.Nick, departments.name(u.Department),
+			userStatus(u.Status)})
 	}
 	return t.WriteWithin(out, columns(out), 1, 2, 3)
 }
@@ -136,7 +140,7 @@ away) and groups, an array of objects with the fields
   dbproxy user show 2 --json`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data, asJSON := placeFlags(c), jsonFlag(c)
+	data, asJSON := targetFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withLocks(c.Context(), func(store *records.Store, locks locks) error {
 			u, err := admin.FindUser(c.Context(), store, args[0])
@@ -178,7 +182,8 @@ func showUser(
 	}
 	t := terminal.Table{{"ID", id(u.ID)}}
 	for _, f := range chat.UserFields() {
-		if t = append(t, []string{strings.ToUpper(f.Name), showField(f, &u, departments)}); f.Name == theDepartment {
+		if t = append(t, []string{strings.ToUpper(f.Name),
+			showField(f, &u, departments)}); f.Name == theDepartment {
 			t = append(t, []string{"STATUS", status}, []string{"LOCKED OUT", lock.String()})
 		}
 	}

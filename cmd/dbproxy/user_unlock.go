@@ -14,8 +14,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
-// locks are the names that are locked out by failed logins. While Redis is away, errors are
-// counters.ErrEachForItself.
+// locks knows the names that are locked out by failed logins. Its methods return
+// counters.ErrEachForItself while Redis is away.
 type locks interface {
 	// LockedUntil returns until when a name is locked out; the zero time when it is not.
 	LockedUntil(ctx context.Context, name string, now time.Time) (time.Time, error)
@@ -39,7 +39,7 @@ nobody can be unlocked.`,
   dbproxy user unlock 2`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data := placeFlags(c)
+	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return data.withLocks(c.Context(), func(store *records.Store, locks locks) error {
 			said, err := unlock(c.Context(), store, locks, args[0])
@@ -67,7 +67,8 @@ func unlock(ctx context.Context, store *records.Store, locks locks, arg string) 
 		err = locks.Unlock(ctx, u.Name, now)
 	}
 	if err == nil && u.Status != chat.InService {
-		done += fmt.Sprintf("; they cannot log in all the same, their status is %q", userStatus(u.Status))
+		done += fmt.Sprintf("; they cannot log in all the same, their status is %q",
+			userStatus(u.Status))
 	}
 	return fmt.Sprintf("user %d (%s): %s", u.ID, printable(u.Name), done), err
 }

@@ -14,7 +14,8 @@ var release, commit = "dev", ""
 
 func version() string {
 	built := release
-	if r := revision(); r != unknown && !strings.HasPrefix(r, strings.TrimSuffix(release, "-dirty")) {
+	if r := revision(); r != unknown &&
+		!strings.HasPrefix(r, strings.TrimSuffix(release, "-dirty")) {
 		built += " " + r
 	}
 	return fmt.Sprintf("%s (%s %s/%s)", built, runtime.Version(), runtime.GOOS, runtime.GOARCH)

@@ -33,31 +33,35 @@ type Row struct {
 // Name is what the person logs in with.
 func (r Row) Name() string { return r.cells["name"] }
 
-// Bad is a line that cannot be imported.
+// Bad is a line that cannot be imported, and why.
 type Bad struct {
 	Line   int
 	Reason string
 }
 
-// ReadCSV reads people from CSV in UTF-8, whose first line names its columns. It returns every row that has a name, and
-// every line that is not as it should be. An error means that the file as a whole cannot be used.
+// ReadCSV reads people from CSV in UTF-8, whose first line names the columns. It returns every row
+// that has a name, and every line that is not as it should be. An error means that nothing of the
+// file can be used.
 func ReadCSV(in io.Reader) (rows []Row, bad []Bad, err error) {
 	all, err := io.ReadAll(in)
 	if err != nil {
 		return nil, nil, err
 	}
 	if bytes.HasPrefix(all, []byte("\xff\xfe")) || bytes.HasPrefix(all, []byte("\xfe\xff")) {
-		return nil, nil, errors.New("it is in UTF-16; save it as UTF-8 (a spreadsheet calls it \"CSV UTF-8\")")
+		return nil, nil, errors.New("it is in UTF-16; save it as UTF-8 (a spreadsheet calls it " +
+			"\"CSV UTF-8\")")
 	}
 	if line := invalidLine(all); line > 0 {
-		return nil, nil, fmt.Errorf("line %d is not in UTF-8; save the file as UTF-8 (a spreadsheet calls it \"CSV UTF-8\")", line)
+		return nil, nil, fmt.Errorf("line %d is not in UTF-8; save the file as UTF-8 (a "+
+			"spreadsheet calls it \"CSV UTF-8\")", line)
 	}
 	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(all, []byte("\ufeff"))))
 	r.FieldsPerRecord = -1
 	head, err := r.Read()
 	if err != nil {
 		if errors.Is(err, io.EOF) {
-			err = errors.New("it is empty; its first line must name the columns, such as name,nick,password")
+			err = errors.New("it is empty; its first line must name the columns, such as " +
+				"name,nick,password")
 		}
 		return nil, nil, err
 	}
@@ -100,7 +104,8 @@ func invalidLine(text []byte) int {
 	return n
 }
 
-// checkHead refuses a first line that does not name columns, after bringing its names to the form of ours.
+// checkHead refuses a first line that does not name columns. It changes the names in head to lower
+// case, without blanks around them.
 func checkHead(head []string) error {
 	for i, h := range head {
 		head[i] = strings.ToLower(strings.TrimSpace(h))
@@ -111,7 +116,8 @@ func checkHead(head []string) error {
 	for i, h := range head {
 		switch {
 		case !slices.Contains(columns(), h):
-			return fmt.Errorf("its first line must name the columns, and %q is none of them; they are %s", h, strings.Join(columns(), ", "))
+			return fmt.Errorf("its first line must name the columns, and %q is none of them; "+
+				"they are %s", h, strings.Join(columns(), ", "))
 		case slices.Contains(head[:i], h):
 			return fmt.Errorf("its first line has the column %s twice", h)
 		}
@@ -126,24 +132,28 @@ func checkHead(head []string) error {
 func quoting(e *csv.ParseError) string {
 	switch {
 	case errors.Is(e.Err, csv.ErrQuote) && e.Line != e.StartLine:
-		return fmt.Sprintf("a quote (\") that is opened here is not closed properly up to line %d", e.Line)
+		return fmt.Sprintf("a quote (\") that is opened here is not closed properly up to line %d",
+			e.Line)
 	case errors.Is(e.Err, csv.ErrQuote):
-		return "a quote (\") is not closed, or something stands behind it; a quote within quotes is written twice"
+		return "a quote (\") is not closed, or something stands behind it; a quote within quotes " +
+			"is written twice"
 	case errors.Is(e.Err, csv.ErrBareQuote):
-		return "a quote (\") stands within a cell without quotes; put the cell into quotes and write it twice"
+		return "a quote (\") stands within a cell without quotes; put the cell into quotes and " +
+			"write it twice"
 	default:
 		return e.Err.Error()
 	}
 }
 
-// makeRow makes a row of the cells of a line. Spaces around a cell do not count, but in passwords. The row has no cells
-// when the line has none.
+// makeRow makes a row of the cells of a line, or says why it cannot. Blanks around a cell do not
+// count, except in passwords. Of an empty line the row has no cells.
 func makeRow(line int, head, cells []string) (row Row, reason string) {
 	if len(cells) != len(head) {
 		if strings.TrimSpace(strings.Join(cells, "")) == "" {
 			return Row{}, ""
 		}
-		return Row{}, fmt.Sprintf("has %s, and the first line has %d", Count(len(cells), "cell"), len(head))
+		return Row{}, fmt.Sprintf("has %s, and the first line has %d", Count(len(cells), "cell"),
+			len(head))
 	}
 	row = Row{Line: line, cells: make(map[string]string)}
 	for i, h := range head {
@@ -167,7 +177,8 @@ func makeRow(line int, head, cells []string) (row Row, reason string) {
 // sexes are the words for IMUser.sex, in the order of its values.
 var sexes = []string{"unknown", "male", "female"}
 
-// ParseSex reads the sex of a person: unknown, male or female, or the Chinese for it. Its error begins with the word.
+// ParseSex reads the sex of a person: unknown, male or female, or the Chinese words for these. Its
+// error begins with the word.
 func ParseSex(word string) (uint32, error) {
 	i := slices.Index(sexes, strings.ToLower(word))
 	if i < 0 {

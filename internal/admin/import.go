@@ -10,29 +10,31 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// rowsPerCommit is how many people one transaction imports: enough that commits do not matter, few enough that a proxy
-// beside is not held up.
+// rowsPerCommit is how many people one transaction imports: so many that the time of commits does
+// not matter, and so few that no proxy has to wait for long.
 const rowsPerCommit = 500
 
 // Plan is what an import will do. Make it with MakePlan.
 type Plan struct {
 	Add    []Row
-	Change []Row // of people who are there
-	Same   int   // people who are there and already as their line says
-	Bad    []Bad // what cannot be imported, by line
+	Change []Row // of people who exist already
+	Same   int   // how many people exist and are as their line says
+	Bad    []Bad // lines that cannot be imported, ascending
 
 	store       Store
-	departments map[string]uint32 // by what cells call them
+	departments map[string]uint32 // ids, by how cells name the departments
 	ids         map[string]uint32 // of those in Change, by name
 }
 
 // Lines is how many lines the plan is about.
 func (p *Plan) Lines() int { return len(p.Add) + len(p.Change) + p.Same + len(p.Bad) }
 
-// MakePlan decides what is to become of the rows of a file, given the lines of it that are bad already. Names that exist
-// are bad, unless update is set: then these people get what their line says; empty cells change nothing.
+// MakePlan decides what happens to each row of a file. bad has the lines of the file that are known
+// to be bad. A name that exists makes a line bad unless update is set; then that person gets what
+// the line says, and empty cells change nothing.
 func MakePlan(ctx context.Context, s Store, rows []Row, bad []Bad, update bool) (*Plan, error) {
-	p := &Plan{Bad: slices.Clone(bad), store: s, departments: make(map[string]uint32), ids: make(map[string]uint32)}
+	p := &Plan{Bad: slices.Clone(bad), store: s, departments: make(map[string]uint32),
+		ids: make(map[string]uint32)}
 	names := make([]string, len(rows))
 	for i, r := range rows {
 		names[i] = r.Name()
@@ -54,7 +56,8 @@ func MakePlan(ctx context.Context, s Store, rows []Row, bad []Bad, update bool) 
 		} else {
 			lines[r.Name()] = r.Line
 			if exists && !update {
-				wrong = append(wrong, fmt.Sprintf("there is a user named %q already, with the id %d", r.Name(), old.ID))
+				wrong = append(wrong, fmt.Sprintf("there is a user named %q already, with the id "+
+					"%d", r.Name(), old.ID))
 			}
 		}
 		if !exists && r.cells["password"] == "" {
@@ -80,7 +83,8 @@ func MakePlan(ctx context.Context, s Store, rows []Row, bad []Bad, update bool) 
 	return p, nil
 }
 
-// inService returns those people with one of the names who can log in; of several with one name the one who does.
+// inService returns those people with one of the names who can log in; of several with one name the
+// one who does.
 func inService(ctx context.Context, s Store, names []string) (map[string]chat.User, error) {
 	users, err := s.Accounts(ctx, nil, names)
 	there := make(map[string]chat.User)
@@ -92,7 +96,7 @@ func inService(ctx context.Context, s Store, names []string) (map[string]chat.Us
 	return there, err
 }
 
-// findDepartment notes which department the row names, and returns what is wrong with that.
+// findDepartment notes the id of the department that a row names, or returns what is wrong with it.
 func (p *Plan) findDepartment(all []chat.Department, r Row) (wrong []string) {
 	cell := r.cells["department"]
 	if _, known := p.departments[cell]; cell == "" || known {
@@ -106,7 +110,7 @@ func (p *Plan) findDepartment(all []chat.Department, r Row) (wrong []string) {
 	return nil
 }
 
-// fill brings a user, new or not, to what the row says.
+// fill gives a user, new or not, what the row says.
 func (p *Plan) fill(u *chat.User, r Row) error {
 	isNew, old := u.ID == 0, *u
 	if isNew {
@@ -152,8 +156,8 @@ func (p *Plan) number(f chat.UserField, cell string) (uint32, error) {
 // Done is what an import did.
 type Done struct{ Added, Changed int }
 
-// Run imports what the plan says, some hundred people per transaction, and calls progress with how many are done after
-// each. With an error, what was done so far stays.
+// Run does what the plan says, for some hundred people in each transaction, and calls progress
+// after each with how many people are done. What was done before an error stays.
 func (p *Plan) Run(ctx context.Context, progress func(done int)) (d Done, err error) {
 	for rows := range slices.Chunk(p.Add, rowsPerCommit) {
 		users := make([]chat.User, len(rows))
@@ -175,7 +179,9 @@ func (p *Plan) Run(ctx context.Context, progress func(done int)) (d Done, err er
 			ids[i] = p.ids[r.Name()]
 			byID[ids[i]] = r
 		}
-		n, err := p.store.ChangeUsers(ctx, ids, func(u *chat.User) error { return p.fill(u, byID[u.ID]) })
+		n, err := p.store.ChangeUsers(ctx, ids, func(u *chat.User) error {
+			return p.fill(u, byID[u.ID])
+		})
 		if err != nil {
 			return d, err
 		}

@@ -26,7 +26,9 @@ func (p *people) AddUsers(_ context.Context, users []chat.User) error {
 	return nil
 }
 
-func (p *people) ChangeUsers(_ context.Context, ids []uint32, change func(*chat.User) error) (changed int, err error) {
+func (p *people) ChangeUsers(
+	_ context.Context, ids []uint32, change func(*chat.User) error,
+) (changed int, err error) {
 	for _, id := range ids {
 		if err := change(&p.users[id-1]); err != nil {
 			return 0, err
@@ -43,24 +45,36 @@ func TestReadCSV(t *testing.T) {
 		bad        []string // line: reason
 		err        string
 	}{
-		{name: "BOM, CRLF, heads in any case", file: "\ufeffPassword, NAME \r\nx,ann\r\n\r\ny, bob \r\n", rows: "2 ann, 4 bob"},
-		{name: "a cell of several lines", file: "name,nick\nann,\"A\nB\"\nbob,\n", rows: "2 ann, 4 bob"},
+		{name: "BOM, CRLF, heads in any case",
+			file: "\ufeffPassword, NAME \r\nx,ann\r\n\r\ny, bob \r\n", rows: "2 ann, 4 bob"},
+		{name: "a cell of several lines", file: "name,nick\nann,\"A\nB\"\nbob,\n",
+			rows: "2 ann, 4 bob"},
 		{name: "empty lines", file: "name,nick\n\n , \nann,\n", rows: "4 ann"},
 		{name: "no end of line", file: "name\nann", rows: "2 ann"},
 		{name: "wrong cells", file: "name,nick\nann\nbob,b,c\n,b\n",
-			bad: []string{"2: has 1 cell, and the first line has 2", "3: has 3 cells, and the first line has 2", "4: the name is empty"}},
+			bad: []string{"2: has 1 cell, and the first line has 2",
+				"3: has 3 cells, and the first line has 2", "4: the name is empty"}},
 		{name: "an open quote", file: "name,nick\nann,a\nbob,\"b\ncy,c\n", rows: "2 ann",
-			bad: []string{"3: a quote (\") that is opened here is not closed properly up to line 4"}},
-		{name: "empty", file: "", err: "it is empty; its first line must name the columns, such as name,nick,password"},
-		{name: "a column twice", file: "name,nick,Name\n", err: "its first line has the column name twice"},
-		{name: "no name", file: "nick,password\n", err: "its first line has no column name, which is what people log in with"},
-		{name: "tabs", file: "name\tnick\n", err: "its cells must be separated by commas, not by semicolons or tabs"},
-		{name: "GBK", file: "name,nick\nann,\xd0\xa1\xc3\xf7\n", err: "line 2 is not in UTF-8; save the file as UTF-8 (a spreadsheet calls it \"CSV UTF-8\")"},
-		{name: "UTF-16", file: "\xff\xfen\x00", err: "it is in UTF-16; save it as UTF-8 (a spreadsheet calls it \"CSV UTF-8\")"},
+			bad: []string{"3: a quote (\") that is opened here is not closed properly up to line " +
+				"4"}},
+		{name: "empty", file: "", err: "it is empty; its first line must name the columns, such " +
+			"as name,nick,password"},
+		{name: "a column twice", file: "name,nick,Name\n",
+			err: "its first line has the column name twice"},
+		{name: "no name", file: "nick,password\n",
+			err: "its first line has no column name, which is what people log in with"},
+		{name: "tabs", file: "name\tnick\n",
+			err: "its cells must be separated by commas, not by semicolons or tabs"},
+		{name: "GBK", file: "name,nick\nann,\xd0\xa1\xc3\xf7\n",
+			err: "line 2 is not in UTF-8; save the file as UTF-8 (a spreadsheet calls it \"CSV " +
+				"UTF-8\")"},
+		{name: "UTF-16", file: "\xff\xfen\x00",
+			err: "it is in UTF-16; save it as UTF-8 (a spreadsheet calls it \"CSV UTF-8\")"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rows, bad, err := admin.ReadCSV(strings.NewReader(test.file))
-			if text := fmt.Sprint(err); err != nil && text != test.err || err == nil && test.err != "" {
+			if text := fmt.Sprint(err); err != nil && text != test.err || err == nil &&
+				test.err != "" {
 				t.Errorf("error %s, want %s", text, test.err)
 			}
 			var got []string
@@ -87,7 +101,8 @@ func TestImportUpdates(t *testing.T) {
 		{ID: 2, Name: "bob", Nick: "Bob"},
 		{ID: 3, Name: "gone", Status: chat.Left},
 	}}
-	rows, bad, err := admin.ReadCSV(strings.NewReader("name,nick,department,phone\nann,Annie,Sales,\nbob,Bob,,\ngone,G,,\nann,again,,\n"))
+	const file = "name,nick,department,phone\nann,Annie,Sales,\nbob,Bob,,\ngone,G,,\nann,again,,\n"
+	rows, bad, err := admin.ReadCSV(strings.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,15 +110,18 @@ func TestImportUpdates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []admin.Bad{{Line: 4, Reason: "the password is empty"}, {Line: 5, Reason: `line 2 has the name "ann" already`}}
+	want := []admin.Bad{{Line: 4, Reason: "the password is empty"},
+		{Line: 5, Reason: `line 2 has the name "ann" already`}}
 	if diff := cmp.Diff(want, plan.Bad); diff != "" {
 		t.Error(diff)
 	}
 	done, err := plan.Run(t.Context(), func(int) {})
 	if err != nil || done != (admin.Done{Changed: 1}) || plan.Same != 1 {
-		t.Errorf("did %+v (%v), and %d were the same; want 1 changed and 1 the same", done, err, plan.Same)
+		t.Errorf("did %+v (%v), and %d were the same; want 1 changed and 1 the same", done, err,
+			plan.Same)
 	}
-	if diff := cmp.Diff(chat.User{ID: 1, Name: "ann", Nick: "Annie", Phone: "1", Department: 3}, store.users[0]); diff != "" {
+	if diff := cmp.Diff(chat.User{ID: 1, Name: "ann", Nick: "Annie", Phone: "1", Department: 3},
+		store.users[0]); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -125,13 +143,15 @@ func TestImportThatFailsSaysHowFarItCame(t *testing.T) {
 	var seen []int
 	done, err := plan.Run(t.Context(), func(n int) { seen = append(seen, n) })
 	if err == nil || done.Added != 500 || len(store.users) != 500 {
-		t.Errorf("did %+v (%v), and %d are there; want an error after 500", done, err, len(store.users))
+		t.Errorf("did %+v (%v), and %d are there; want an error after 500", done, err,
+			len(store.users))
 	}
 	if diff := cmp.Diff([]int{500}, seen); diff != "" {
 		t.Error("progress:", diff)
 	}
 	u := store.users[7]
-	if u.Name != "user7" || u.Nick != "user7" || u.Domain != "user7" || !u.HasPassword("secret") || u.HasPassword("other") {
+	if u.Name != "user7" || u.Nick != "user7" || u.Domain != "user7" || !u.HasPassword("secret") ||
+		u.HasPassword("other") {
 		t.Errorf("imported %+v", u)
 	}
 }

@@ -1,6 +1,7 @@
-// Package admin holds what the commands of an administrator have in common: how people, departments and groups are named
-// on a command line, and the import of people from a CSV file. It works on the store directly; who does it beside a
-// running proxy changes what that sees at once.
+// Package admin has what the commands of an administrator share: how people, departments and groups
+// are named on a command line, and the import of people from a CSV file. It works on the store
+// directly. Proxies that run meanwhile see its changes at once, as nothing of people and
+// departments outlives a request there.
 package admin
 
 import (
@@ -14,33 +15,36 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Store is what is named and imported into. The records implement it.
+// Store is where people, departments and groups are found, and where people are imported. The
+// records implement it.
 type Store interface {
-	// Accounts returns the users with one of the ids or exactly one of the names, of any status, ascending by id, with
-	// what only administrators may know.
+	// Accounts returns the users with one of the ids or exactly one of the names, of any status,
+	// ascending by id, with what only administrators may know.
 	Accounts(ctx context.Context, ids []uint32, names []string) ([]chat.User, error)
 	// AllDepartments returns every department, of any status, ascending by id.
 	AllDepartments(ctx context.Context) ([]chat.Department, error)
 	// AllGroups returns every group that exists, ascending by id.
 	AllGroups(ctx context.Context) ([]chat.GroupSummary, error)
-	// AddUsers makes users, all of them or, with an error, none. Kind NotAllowed when a name is taken, kind NotFound when
-	// a department does not exist.
+	// AddUsers makes users, all of them or, with an error, none. Kind NotAllowed when a name is
+	// taken, kind NotFound when a department does not exist.
 	AddUsers(ctx context.Context, users []chat.User) error
-	// ChangeUsers calls change for each of the users and stores what it changed, all of it or, with an error, nothing. It
-	// may call change again for the same user. It returns how many users are now different. Kinds as of AddUsers; also
-	// NotFound when a user does not exist.
-	ChangeUsers(ctx context.Context, ids []uint32, change func(*chat.User) error) (changed int, err error)
+	// ChangeUsers calls change for each of the users and stores what it changed, all of it or, with
+	// an error, nothing. It may call change again for the same user. It returns how many users are
+	// now different. Kinds as of AddUsers; also NotFound when a user does not exist.
+	ChangeUsers(ctx context.Context, ids []uint32, change func(*chat.User) error) (changed int,
+		err error)
 }
 
-// FindUser finds the person that arg names: by id, as a number or as id:NUMBER, or by the exact login name. Of several
-// with the name the one who can log in is meant. Kind NotFound when there is none, Invalid when several may be meant.
+// FindUser finds the person that arg names: by id, as a number or as id:NUMBER, or by the exact
+// login name. Where several have that name, it finds the one who can log in. The error has the kind
+// NotFound when there is nobody, Invalid when several may be meant.
 func FindUser(ctx context.Context, s Store, arg string) (chat.User, error) {
 	u, err := findUser(ctx, s, arg)
 	return u, person.hint(err)
 }
 
-// FindUsers finds several people; its error names all who were not found. The ids in known are people even if no user
-// has them any more.
+// FindUsers finds several people; its error names all who were not found. The ids in known are
+// people even if no user has them any more.
 func FindUsers(ctx context.Context, s Store, args []string, known ...uint32) ([]chat.User, error) {
 	var users []chat.User
 	var wrong []string
@@ -74,10 +78,13 @@ func findUser(ctx context.Context, s Store, arg string) (chat.User, error) {
 	if err != nil {
 		return chat.User{}, err
 	}
-	return choose(person, arg, found, func(u chat.User) thing { return thing{u.ID, u.Name, u.Status == chat.InService} })
+	return choose(person, arg, found, func(u chat.User) thing {
+		return thing{u.ID, u.Name, u.Status == chat.InService}
+	})
 }
 
-// FindDepartment finds the department that arg names, as FindUser does; of several with a name the open one is meant.
+// FindDepartment finds the department that arg names, as FindUser does. Where several have that
+// name, it finds the open one.
 func FindDepartment(ctx context.Context, s Store, arg string) (chat.Department, error) {
 	all, err := s.AllDepartments(ctx)
 	if err != nil {
@@ -88,7 +95,9 @@ func FindDepartment(ctx context.Context, s Store, arg string) (chat.Department, 
 }
 
 func findDepartment(all []chat.Department, arg string) (chat.Department, error) {
-	return choose(department, arg, all, func(d chat.Department) thing { return thing{d.ID, d.Name, d.Status == 0} })
+	return choose(department, arg, all, func(d chat.Department) thing {
+		return thing{d.ID, d.Name, d.Status == 0}
+	})
 }
 
 // FindGroup finds the group that arg names, as FindUser does.
@@ -97,11 +106,13 @@ func FindGroup(ctx context.Context, s Store, arg string) (chat.GroupSummary, err
 	if err != nil {
 		return chat.GroupSummary{}, err
 	}
-	g, err := choose(group, arg, all, func(g chat.GroupSummary) thing { return thing{g.ID, g.Name, true} })
+	g, err := choose(group, arg, all, func(g chat.GroupSummary) thing {
+		return thing{g.ID, g.Name, true}
+	})
 	return g, group.hint(err)
 }
 
-// thing is what is known of something that can be named.
+// thing is what choose needs to know of something that can be named.
 type thing struct {
 	id    uint32
 	name  string
@@ -110,7 +121,8 @@ type thing struct {
 
 // kind is a kind of thing that can be named.
 type kind struct {
-	one, many, name string // what it is called; what its name is called
+	one, many string // what one and several are called
+	name      string // what its name is called
 }
 
 var (
@@ -119,7 +131,7 @@ var (
 	group      = kind{"group", "groups", "name"}
 )
 
-// hint adds to an error about what does not exist how to see what does.
+// hint adds to an error of the kind NotFound how to list what exists.
 func (k kind) hint(err error) error {
 	if chat.KindOf(err) != chat.NotFound {
 		return err
@@ -127,7 +139,7 @@ func (k kind) hint(err error) error {
 	return fmt.Errorf("%w; \"dbproxy %s list\" lists them all", err, k.one)
 }
 
-// choose finds what arg names among things, of which describe tells all.
+// choose finds what arg names among things.
 func choose[T any](k kind, arg string, things []T, describe func(T) thing) (found T, err error) {
 	var byID, byName, inUse []T
 	wanted, mayBeID := parseID(arg)
@@ -149,16 +161,20 @@ func choose[T any](k kind, arg string, things []T, describe func(T) thing) (foun
 	case len(byID)+len(byName) == 1:
 		return append(byID, byName...)[0], nil
 	case len(byID) > 0:
-		return found, chat.Errorf(chat.Invalid, "%s is the id of %s %q and the %s of %s %d: say id:%d or id:%d",
-			arg, k.one, describe(byID[0]).name, k.name, k.one, describe(byName[0]).id, wanted, describe(byName[0]).id)
+		return found, chat.Errorf(chat.Invalid,
+			"%s is the id of %s %q and the %s of %s %d: say id:%d or id:%d",
+			arg, k.one, describe(byID[0]).name, k.name, k.one, describe(byName[0]).id, wanted,
+			describe(byName[0]).id)
 	case len(byName) > 0:
 		var which []string
 		for _, t := range byName {
 			which = append(which, fmt.Sprintf("id:%d", describe(t).id))
 		}
-		return found, chat.Errorf(chat.Invalid, "%d %s have the %s %q: say %s", len(byName), k.many, k.name, arg, strings.Join(which, " or "))
+		return found, chat.Errorf(chat.Invalid, "%d %s have the %s %q: say %s", len(byName), k.many,
+			k.name, arg, strings.Join(which, " or "))
 	default:
-		return found, chat.Errorf(chat.NotFound, "there is no %s with the id or %s %q", k.one, k.name, arg)
+		return found, chat.Errorf(chat.NotFound, "there is no %s with the id or %s %q", k.one,
+			k.name, arg)
 	}
 }
 

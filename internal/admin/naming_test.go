@@ -15,7 +15,9 @@ type people struct {
 	users []chat.User
 }
 
-func (p *people) Accounts(_ context.Context, ids []uint32, names []string) (found []chat.User, err error) {
+func (p *people) Accounts(
+	_ context.Context, ids []uint32, names []string,
+) (found []chat.User, err error) {
 	for _, u := range p.users {
 		if slices.Contains(ids, u.ID) || slices.Contains(names, u.Name) {
 			found = append(found, u)
@@ -25,7 +27,8 @@ func (p *people) Accounts(_ context.Context, ids []uint32, names []string) (foun
 }
 
 func (p *people) AllDepartments(context.Context) ([]chat.Department, error) {
-	return []chat.Department{{ID: 1, Name: "Engineering"}, {ID: 2, Name: "Sales", Status: 1}, {ID: 3, Name: "Sales"}, {ID: 4, Name: "5"}}, nil
+	return []chat.Department{{ID: 1, Name: "Engineering"}, {ID: 2, Name: "Sales", Status: 1},
+		{ID: 3, Name: "Sales"}, {ID: 4, Name: "5"}}, nil
 }
 
 func TestFindUser(t *testing.T) {
@@ -40,8 +43,10 @@ func TestFindUser(t *testing.T) {
 		{ID: 8, Name: "id:2"},
 	}}
 	for arg, want := range map[string]uint32{
-		"ann": 2, "1": 0, "id:1": 1, "2": 2, "id:3": 3, "bob": 0, "5": 5, "13800000001": 6, "7": 7, "id:2": 0,
-		"": 0, "0": 0, "Ann": 0, "ann ": 0, "id:": 0, "-1": 0, "99999999999": 0, "4294967296": 0,
+		"ann": 2, "1": 0, "id:1": 1, "2": 2, "id:3": 3, "bob": 0, "5": 5, "13800000001": 6, "7": 7,
+		"id:2": 0,
+		"":     0, "0": 0, "Ann": 0, "ann ": 0, "id:": 0, "-1": 0, "99999999999": 0,
+		"4294967296": 0,
 	} {
 		u, err := admin.FindUser(t.Context(), store, arg)
 		if u.ID != want || (err == nil) != (want != 0) {
@@ -51,7 +56,8 @@ func TestFindUser(t *testing.T) {
 	for arg, want := range map[string]string{
 		"bob": `2 people have the login name "bob": say id:3 or id:4`,
 		"1":   `1 is the id of user "ann" and the login name of user 5: say id:1 or id:5`,
-		"cy":  `there is no user with the id or login name "cy"; "dbproxy user list" lists them all`,
+		"cy": `there is no user with the id or login name "cy"; ` +
+			`"dbproxy user list" lists them all`,
 	} {
 		if _, err := admin.FindUser(t.Context(), store, arg); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", arg, err, want)
@@ -66,7 +72,8 @@ func TestFindUsersNamesAllThatAreNotThere(t *testing.T) {
 		t.Errorf("a known id of nobody: %v, %v", users, err)
 	}
 	_, err = admin.FindUsers(t.Context(), store, []string{"x", "ann", "9"})
-	want := `there is no user with the id or login name "x"; there is no user with the id or login name "9"; "dbproxy user list" lists them all`
+	want := `there is no user with the id or login name "x"; ` +
+		`there is no user with the id or login name "9"; "dbproxy user list" lists them all`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

@@ -13,8 +13,8 @@ import (
 	protofiles "github.com/teamtalk-go/dbproxy/proto"
 )
 
-// Docs has the comments of the .proto files, by the full name of the message, field, enum or enum value they belong to.
-// Each is one line of plain text.
+// Docs has the comments of the .proto files, by the full names of the messages, fields, enums and
+// enum values that they describe. Each is one line of plain text.
 type Docs map[protoreflect.FullName]string
 
 // Of is the comment of a message, field, enum or enum value; empty when it has none.
@@ -44,14 +44,17 @@ var (
 	ignored     = regexp.MustCompile(`^(syntax|import|option)\b`)
 	packageLine = regexp.MustCompile(`^package ([\w.]+);$`)
 	opening     = regexp.MustCompile(`^(message|enum) (\w+) \{(\})?$`)
-	field       = regexp.MustCompile(`^(?:required|optional|repeated) [\w.]+ (\w+) = \d+( \[.*\])?;$`)
-	enumValue   = regexp.MustCompile(`^(\w+) = \w+;$`)
+	field       = regexp.MustCompile(
+		`^(?:required|optional|repeated) [\w.]+ (\w+) = \d+( \[.*\])?;$`)
+	enumValue = regexp.MustCompile(`^(\w+) = \w+;$`)
 )
 
-// add adds the comments of one file. It knows no more of the language than these files use, in the layout that buf gives
-// them: one declaration a line, its comment in the lines right above it, nothing nested.
+// add adds the comments of one file. It understands only what these files use, in the layout that
+// buf gives them: one declaration a line, its comment in the lines right above it, and nothing
+// nested.
 func (d Docs) add(file []byte) error {
-	var pkg, kind, scope string // scope is the full name of the message or enum whose lines these are
+	// scope is the full name of the message or enum to which the lines belong.
+	var pkg, kind, scope string
 	var comment []string
 	lines := bufio.NewScanner(bytes.NewReader(file))
 	for n := 1; lines.Scan(); n++ {
@@ -68,10 +71,13 @@ func (d Docs) add(file []byte) error {
 			if m[3] != "" {
 				scope = ""
 			}
-		} else if m := field.FindStringSubmatch(line); m != nil && scope != "" && kind == "message" {
+		} else if m := field.FindStringSubmatch(line); m != nil && scope != "" &&
+			kind == "message" {
 			d[protoreflect.FullName(scope+"."+m[1])] = about
-		} else if m := enumValue.FindStringSubmatch(line); m != nil && scope != "" && kind == "enum" {
-			d[protoreflect.FullName(pkg+"."+m[1])] = about // a value's name stands beside its enum's
+		} else if m := enumValue.FindStringSubmatch(line); m != nil && scope != "" &&
+			kind == "enum" {
+			// The full name of a value does not have the name of its enum in it.
+			d[protoreflect.FullName(pkg+"."+m[1])] = about
 		} else if m := packageLine.FindStringSubmatch(line); m != nil {
 			pkg = m[1]
 		} else if line == "}" && scope != "" {

@@ -8,12 +8,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Example is a request of kind e with every field filled but attach_data. They are about users 1 to 3, of whom ann, with
-// the password "secret", is the first, and about group 1; sent in the order of Entries, with a message and the group there
-// before, each is answered well.
+// Example returns a request of kind e with every field but attach_data. Examples are about users 1
+// to 3 and about group 1; user 1 is ann, whose password is "secret". Each is answered well if a
+// message and the group are there and the examples are sent in the order of Entries.
 func Example(e Entry, now time.Time) (proto.Message, error) {
 	m := New(e.Request)
-	if err := (protojson.UnmarshalOptions{AllowPartial: true}).Unmarshal([]byte(example(e.Name())), m); err != nil {
+	if err := (protojson.UnmarshalOptions{AllowPartial: true}).Unmarshal([]byte(example(e.Name())),
+		m); err != nil {
 		return nil, fmt.Errorf("the example of %s: %w", e.Name(), err)
 	}
 	if missing := Fill(m, now); len(missing) > 0 {
@@ -22,7 +23,7 @@ func Example(e Entry, now time.Time) (proto.Message, error) {
 	return m, nil
 }
 
-// example is an example as JSON. What Fill fills right needs not be there.
+// example returns an example as JSON, without what Fill fills in.
 func example(request string) string {
 	const (
 		pair  = `"session_type":"SESSION_TYPE_SINGLE"`
@@ -34,10 +35,13 @@ func example(request string) string {
 	case "IMPushShieldReq":
 		return `{"user_id":1,"shield_status":1}`
 	case "IMDeviceTokenReq":
-		return `{"user_id":1,"device_token":"0f744707bebcf74f9b7c25d48e3358945f6aa01da5ddb387462c7eaf61bbad78","client_type":"CLIENT_TYPE_IOS"}`
+		return `{"user_id":1,"device_token":` +
+			`"0f744707bebcf74f9b7c25d48e3358945f6aa01da5ddb387462c7eaf61bbad78",` +
+			`"client_type":"CLIENT_TYPE_IOS"}`
 	case "IMGetDeviceTokenReq":
 		return `{"user_id":[1,2]}`
-	case "IMQueryPushShieldReq", "IMRecentContactSessionReq", "IMAllUserReq", "IMDepartmentReq", "IMUnreadMsgCntReq",
+	case "IMQueryPushShieldReq", "IMRecentContactSessionReq", "IMAllUserReq", "IMDepartmentReq",
+		"IMUnreadMsgCntReq",
 		"IMNormalGroupListReq", "IMFileHasOfflineReq":
 		return `{"user_id":1}`
 	case "IMRemoveSessionReq":
@@ -61,9 +65,11 @@ func example(request string) string {
 	case "IMGroupInfoListReq":
 		return `{"user_id":1,"group_version_list":[{"group_id":1,"version":0}]}`
 	case "IMGroupCreateReq":
-		return `{"user_id":1,"group_type":"GROUP_TYPE_NORMAL","group_name":"Lunch · 午饭","group_avatar":"","member_id_list":[1,2]}`
+		return `{"user_id":1,"group_type":"GROUP_TYPE_NORMAL","group_name":"Lunch · 午饭",` +
+			`"group_avatar":"","member_id_list":[1,2]}`
 	case "IMGroupChangeMemberReq":
-		return `{"user_id":1,"change_type":"GROUP_MODIFY_TYPE_ADD","group_id":1,"member_id_list":[3]}`
+		return `{"user_id":1,"change_type":"GROUP_MODIFY_TYPE_ADD","group_id":1,` +
+			`"member_id_list":[3]}`
 	case "IMGroupShieldReq":
 		return `{"user_id":1,"group_id":1,"shield_status":1}`
 	case "IMGroupGetShieldReq":

@@ -12,8 +12,9 @@ import (
 // Now is what Default says of a field that stands for the present time, in Unix seconds.
 const Now = "now"
 
-// Default is what a required field gets when a person leaves it out, as text; an enum's value by its name. It is there
-// for fields that have a natural value, such as the present time or "from the beginning"; ok is false for all others.
+// Default returns what a required field gets when a person leaves it out, as text; an enum's value
+// is given by its name. Only fields with a natural value have a default, such as the present time
+// or "from the beginning"; ok is false for all others.
 func Default(f protoreflect.FieldDescriptor) (text string, ok bool) {
 	if f.Cardinality() != protoreflect.Required {
 		return "", false
@@ -32,7 +33,7 @@ func Default(f protoreflect.FieldDescriptor) (text string, ok bool) {
 	case "group_avatar":
 		return "", true
 	case "user_id":
-		switch f.Parent().Name() { // these do not look at who asks
+		switch f.Parent().Name() { // for these it does not matter who asks
 		case "IMUsersInfoReq", "IMAllUserReq", "IMDepartmentReq", "IMGroupInfoListReq":
 			return "0", true
 		}
@@ -43,8 +44,9 @@ func Default(f protoreflect.FieldDescriptor) (text string, ok bool) {
 	return "", false
 }
 
-// Fill gives every required field that is not set its default, in the messages that m holds, too. It returns the paths of
-// those that have none, such as group_version_list[0].group_id, in the order of the .proto file.
+// Fill gives every required field that is not set its default, also in the messages that m holds.
+// It returns the paths of the fields that have no default, such as group_version_list[0].group_id,
+// in the order of the .proto file.
 func Fill(m proto.Message, now time.Time) (missing []string) {
 	return fill(m.ProtoReflect(), now, "")
 }
@@ -76,8 +78,10 @@ func fill(m protoreflect.Message, now time.Time, path string) (missing []string)
 	return missing
 }
 
-// valueOf is a field's default as a value.
-func valueOf(f protoreflect.FieldDescriptor, text string, now time.Time) (protoreflect.Value, error) {
+// valueOf returns a field's default as a value.
+func valueOf(
+	f protoreflect.FieldDescriptor, text string, now time.Time,
+) (protoreflect.Value, error) {
 	switch f.Kind() {
 	case protoreflect.StringKind:
 		return protoreflect.ValueOfString(text), nil

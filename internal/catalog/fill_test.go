@@ -27,7 +27,9 @@ func TestFillLeavesWhatIsSetAndNamesWhatIsMissing(t *testing.T) {
 		t.Errorf("missing (-want +got):\n%s", diff)
 	}
 
-	list := &impb.IMGroupInfoListReq{GroupVersionList: []*impb.GroupVersionInfo{{GroupId: proto.Uint32(1)}, {}}}
+	list := &impb.IMGroupInfoListReq{
+		GroupVersionList: []*impb.GroupVersionInfo{{GroupId: proto.Uint32(1)}, {}},
+	}
 	missing = Fill(list, now)
 	if diff := cmp.Diff([]string{"group_version_list[1].group_id"}, missing); diff != "" {
 		t.Errorf("missing (-want +got):\n%s", diff)
@@ -63,7 +65,8 @@ func TestExamplesAreFilled(t *testing.T) {
 		fields := m.ProtoReflect().Descriptor().Fields()
 		for i := range fields.Len() {
 			f := fields.Get(i)
-			empty := f.Cardinality() == protoreflect.Repeated && m.ProtoReflect().Get(f).List().Len() == 0
+			empty := f.Cardinality() == protoreflect.Repeated &&
+				m.ProtoReflect().Get(f).List().Len() == 0
 			if f.Name() != "attach_data" && (empty || !m.ProtoReflect().Has(f)) {
 				t.Errorf("the example of %s does not show %s", e.Name(), f.Name())
 			}

@@ -6,10 +6,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/spelling"
 )
 
-// Lookup finds a request as people name it: by its message's name in any case, with or without the IM before it and the
-// Req after it, or by its command id (0x0204). Of an unknown name the error suggests the nearest.
+// Lookup finds a request as people name it: by its message's name in any case, with or without the
+// IM before it and the Req after it, or by its command id (0x0204). Of an unknown name the error
+// suggests the nearest.
 func Lookup(name string) (Entry, error) {
 	id := commandID(name)
 	want := short(name)
@@ -22,12 +25,14 @@ func Lookup(name string) (Entry, error) {
 		return Entry{}, fmt.Errorf("%s is an answer; its request is %s", name, e.Name())
 	}
 	if near := nearest(want); len(near) > 0 {
-		return Entry{}, fmt.Errorf("unknown request %q; did you mean %s?", name, strings.Join(near, " or "))
+		return Entry{}, fmt.Errorf("unknown request %q; did you mean %s?", name,
+			strings.Join(near, " or "))
 	}
 	return Entry{}, fmt.Errorf("unknown request %q", name)
 }
 
-// LookupAnswer finds the request that is answered by a message of that name, in any case, or command id.
+// LookupAnswer finds the request that is answered by a message of that name, in any case, or
+// command id.
 func LookupAnswer(name string) (Entry, bool) {
 	id := commandID(name)
 	for _, e := range Entries() {
@@ -47,14 +52,14 @@ func commandID(text string) uint16 {
 	return uint16(id)
 }
 
-// short is what remains of a request's name without what all have in common, in lower case.
+// short returns a request's name in lower case, without the beginning and end that all have.
 func short(name string) string {
 	s := strings.ToLower(name)
 	return strings.TrimSuffix(strings.TrimPrefix(s, "im"), "req")
 }
 
-// nearest returns the names of up to three requests whose names contain the wanted one or are a few typing mistakes away,
-// the nearest first.
+// nearest returns the names of up to three requests whose names contain the wanted one or are a few
+// typing mistakes away, the nearest first.
 func nearest(want string) []string {
 	type candidate struct {
 		name     string
@@ -63,7 +68,7 @@ func nearest(want string) []string {
 	var found []candidate
 	for _, e := range Entries() {
 		have := short(e.Name())
-		n := distance(want, have)
+		n := spelling.Slips(want, have)
 		if len(want) >= 3 && strings.Contains(have, want) {
 			n = min(n, 1)
 		}
@@ -71,30 +76,12 @@ func nearest(want string) []string {
 			found = append(found, candidate{e.Name(), n})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(a.mistakes, b.mistakes) })
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return cmp.Compare(a.mistakes, b.mistakes)
+	})
 	var names []string
 	for _, c := range found[:min(3, len(found))] {
 		names = append(names, c.name)
 	}
 	return names
-}
-
-// distance is Levenshtein's: how many letters must be put in, taken out or changed to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1) // from a's letters so far to b's first j
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			n := diagonal
-			if a[i] != b[j] {
-				n = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], n
-		}
-	}
-	return row[len(b)]
 }

@@ -1,9 +1,7 @@
 // Package checkup checks whether the servers of a configuration are fit for a proxy: whether they
 // answer, have the settings and rights that a proxy needs, and agree with each other. What it finds
-// is on one scale (Grade), each with what comes of it and what to do about it. It changes nothing,
-// and leaves nothing behind.
-//
-// The checks of MySQL stand in package records.
+// is on one scale (Grade), each with what comes of it and what to do about it. It changes
+// nothing but keys and rows of its own, which it removes.
 package checkup
 
 import (

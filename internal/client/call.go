@@ -23,14 +23,15 @@ func Call[A proto.Message](ctx context.Context, c *Client, req proto.Message) (A
 	}
 	answer, ok := m.(A)
 	if !ok {
-		return none, fmt.Errorf("client: %s is answered by %s, not %T", catalog.Name(req), catalog.Name(m), none)
+		return none, fmt.Errorf("client: %s is answered by %s, not %T", catalog.Name(req),
+			catalog.Name(m), none)
 	}
 	return answer, nil
 }
 
-// Call sends a request and waits for its answer. The server does not answer everything: it is silent about requests it
-// cannot parse or execute, so ctx should have a deadline. The request's sequence number stays taken until the answer
-// comes, even after ctx ended.
+// Call sends a request and waits for its answer. The server does not answer everything: it is
+// silent about requests it cannot parse or execute, so ctx should have a deadline. The request's
+// sequence number stays taken until the answer comes, even after ctx ended.
 func (c *Client) Call(ctx context.Context, req proto.Message) (proto.Message, error) {
 	type outcome struct {
 		answer proto.Message
@@ -45,14 +46,18 @@ func (c *Client) Call(ctx context.Context, req proto.Message) (proto.Message, er
 	case o := <-came:
 		return o.answer, o.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("client: waiting for %s to answer %s: %w", c.addr, catalog.Name(req), context.Cause(ctx))
+		return nil, fmt.Errorf("client: waiting for %s to answer %s: %w", c.addr, catalog.Name(req),
+			context.Cause(ctx))
 	}
 }
 
-// Start sends a request and does not wait for its answer. Requests leave in the order of the calls of Start. Either
-// Start returns an error, or answered is called, once, with the answer or with what went wrong; for all requests of a
-// client in the order their answers come, from one goroutine, which it must not hold up. ctx bounds the sending alone.
-func (c *Client) Start(ctx context.Context, req proto.Message, answered func(proto.Message, error)) error {
+// Start sends a request and does not wait for its answer. Requests leave in the order of the calls
+// of Start. Either Start returns an error, or answered is called, once, with the answer or with
+// what went wrong. One goroutine calls these functions for all requests of a client, in the order
+// in which answers come, so they must not block. ctx bounds the sending alone.
+func (c *Client) Start(
+	ctx context.Context, req proto.Message, answered func(proto.Message, error),
+) error {
 	e, ok := c.requests[req.ProtoReflect().Descriptor().FullName()]
 	if !ok || e.Answer == nil {
 		return fmt.Errorf("client: %s is no request that has an answer", catalog.Name(req))
@@ -74,7 +79,8 @@ func (c *Client) Start(ctx context.Context, req proto.Message, answered func(pro
 // decode reads the answer to a request of kind e.
 func decode(e catalog.Entry, f pdu.Frame) (proto.Message, error) {
 	if f.Command != e.AnswerCommand {
-		return nil, fmt.Errorf("client: %s was answered by command 0x%04x, not 0x%04x", e.Name(), f.Command, e.AnswerCommand)
+		return nil, fmt.Errorf("client: %s was answered by command 0x%04x, not 0x%04x", e.Name(),
+			f.Command, e.AnswerCommand)
 	}
 	answer := catalog.New(e.Answer)
 	if err := proto.Unmarshal(f.Body, answer); err != nil {
@@ -99,30 +105,34 @@ func (c *Client) Post(ctx context.Context, req proto.Message) error {
 	if err != nil {
 		return err
 	}
-	return c.Write(ctx, pdu.Frame{Service: e.Service, Command: e.Command, Seq: seq, Body: body}.Append(nil))
+	return c.Write(ctx, pdu.Frame{Service: e.Service, Command: e.Command, Seq: seq,
+		Body: body}.Append(nil))
 }
 
-// Exchange sends a frame, under a sequence number of the client's choosing, and waits for the one that answers it. It is
-// for frames that are no proper requests.
+// Exchange sends a frame, under a sequence number of the client's choosing, and waits for the one
+// that answers it. It is for frames that are no proper requests.
 func (c *Client) Exchange(ctx context.Context, f pdu.Frame) (pdu.Frame, error) {
 	type outcome struct {
 		frame pdu.Frame
 		err   error
 	}
 	came := make(chan outcome, 1)
-	if err := c.startFrame(ctx, f, func(f pdu.Frame, err error) { came <- outcome{f, err} }); err != nil {
+	if err := c.startFrame(ctx, f, func(f pdu.Frame, err error) {
+		came <- outcome{f, err}
+	}); err != nil {
 		return pdu.Frame{}, err
 	}
 	select {
 	case o := <-came:
 		return o.frame, o.err
 	case <-ctx.Done():
-		return pdu.Frame{}, fmt.Errorf("client: waiting for %s to answer command 0x%04x: %w", c.addr, f.Command, context.Cause(ctx))
+		return pdu.Frame{}, fmt.Errorf("client: waiting for %s to answer command 0x%04x: %w",
+			c.addr, f.Command, context.Cause(ctx))
 	}
 }
 
-// Write sends bytes as they are, between two frames, and returns when they have left. An answer to them is one that
-// nobody asked for, and ends the connection.
+// Write sends bytes as they are, between two frames, and returns when they have left. An answer to
+// them would end the connection, as no request expects it.
 func (c *Client) Write(ctx context.Context, b []byte) error {
 	written := make(chan error, 1)
 	if err := c.send(ctx, outgoing{bytes: b, written: written}); err != nil {
@@ -138,8 +148,11 @@ func (c *Client) Write(ctx context.Context, b []byte) error {
 	}
 }
 
-// startFrame sends a frame under a sequence number of its own. Either it returns an error, or answered is called once.
-func (c *Client) startFrame(ctx context.Context, f pdu.Frame, answered func(pdu.Frame, error)) error {
+// startFrame sends a frame under a sequence number of its own. Either it returns an error, or
+// answered is called once.
+func (c *Client) startFrame(
+	ctx context.Context, f pdu.Frame, answered func(pdu.Frame, error),
+) error {
 	seq, err := c.register(answered)
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Package client is a Go client of the proxy's protocol: many requests in flight on one connection, each matched with
-// its answer by its sequence number. See docs/protocol.md.
+// Package client is a Go client of the proxy's protocol: many requests in flight on one connection,
+// each matched with its answer by its sequence number. See docs/protocol.md.
 package client
 
 import (
@@ -19,8 +19,8 @@ import (
 const (
 	// heartbeatEvery keeps the server from closing an idle connection, which it does after 30 s.
 	heartbeatEvery = 5 * time.Second
-	// maxAnswer is the longest frame taken from the server, in bytes: its answers are cut at 4 MiB, but echo attach
-	// data on top of that.
+	// maxAnswer is the longest frame taken from the server, in bytes. Its pages are cut at 4 MiB,
+	// but lists are not, and attach_data comes on top.
 	maxAnswer = 64 << 20
 	// maxInFlight is how many sequence numbers there are; 0 is the server's own.
 	maxInFlight = 1<<16 - 1
@@ -38,7 +38,7 @@ type Client struct {
 	conn     net.Conn
 	addr     string
 	requests map[protoreflect.FullName]catalog.Entry // never changed
-	out      chan outgoing                           // to writeLoop
+	out      chan outgoing                           // read by writeLoop
 	stopping chan struct{}                           // closed by readLoop
 	loops    sync.WaitGroup
 
@@ -46,12 +46,15 @@ type Client struct {
 	done   chan struct{} // closed when the connection is over
 	cause  error         // why; to be read after done is closed
 
-	mu      sync.Mutex                            // guards the fields below
-	pending map[uint16]func(f pdu.Frame, e error) // by sequence number; nil when nothing is matched any more
+	mu sync.Mutex // guards the fields below
+	// pending has who waits for an answer, by sequence number; nil when no more answers are
+	// expected.
+	pending map[uint16]func(f pdu.Frame, e error)
 	lastSeq uint16
 }
 
-// Dial connects to the proxy at addr, a TCP address such as 127.0.0.1:10600. ctx bounds the connecting alone.
+// Dial connects to the proxy at addr, a TCP address such as 127.0.0.1:10600. ctx bounds the
+// connecting alone.
 func Dial(ctx context.Context, addr string) (*Client, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
@@ -61,7 +64,8 @@ func Dial(ctx context.Context, addr string) (*Client, error) {
 	return New(conn, addr), nil
 }
 
-// New starts a client on a connection, which belongs to it from then on. addr is what errors call its other end.
+// New starts a client on a connection, which belongs to the client from then on. addr is the other
+// end of it, for errors.
 func New(conn net.Conn, addr string) *Client {
 	c := &Client{
 		conn:     conn,
@@ -80,22 +84,24 @@ func New(conn net.Conn, addr string) *Client {
 	return c
 }
 
-// Close ends the connection. Requests in flight fail with ErrClosed; when Close returns, nothing of the client runs any
-// more. It must not be called from a function given to Start.
+// Close ends the connection. Requests in flight fail with ErrClosed. When Close returns, no
+// goroutine of the client runs any more. Do not call it from a function given to Start.
 func (c *Client) Close() error {
 	c.end(ErrClosed)
 	c.loops.Wait()
 	return nil
 }
 
-// Stopping returns a channel that is closed when the server says that it is about to stop and takes no more requests
-// (0x0702). What was sent before is still answered.
+// Stopping returns a channel that is closed when the server says that it is about to stop and takes
+// no more requests (0x0702). What was sent before is still answered.
 func (c *Client) Stopping() <-chan struct{} { return c.stopping }
 
-// Done returns a channel that is closed when the connection is over, by Close or because it was lost.
+// Done returns a channel that is closed when the connection is over, by Close or because it was
+// lost.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns nil while the connection lasts, and afterwards why it ended: ErrClosed, or what happened to it.
+// Err returns nil while the connection lasts, and afterwards why it ended: ErrClosed, or what
+// happened to it.
 func (c *Client) Err() error {
 	select {
 	case <-c.done:
@@ -114,7 +120,8 @@ func (c *Client) end(cause error) {
 	})
 }
 
-// lost is the error for those whose request the end of the connection caught; to be called after it.
+// lost returns the error for requests that were in flight when the connection ended. It waits for
+// that end.
 func (c *Client) lost() error {
 	<-c.done
 	if errors.Is(c.cause, ErrClosed) {

@@ -173,7 +173,8 @@ func TestAbandonedCallKeepsItsNumber(t *testing.T) {
 	}()
 	<-read
 	cancel(over)
-	if err := <-done; !errors.Is(err, over) || !strings.Contains(err.Error(), "IMQueryPushShieldReq") {
+	if err := <-done; !errors.Is(err, over) ||
+		!strings.Contains(err.Error(), "IMQueryPushShieldReq") {
 		t.Fatalf("got %v", err)
 	}
 	close(late)
@@ -226,11 +227,17 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 		answer func(f pdu.Frame) []byte // nil closes the connection
 		want   string
 	}{
-		"other command": {func(f pdu.Frame) []byte { return pdu.Frame{Command: 0x0205, Seq: f.Seq}.Append(nil) },
+		"other command": {func(f pdu.Frame) []byte {
+			return pdu.Frame{Command: 0x0205, Seq: f.Seq}.Append(nil)
+		},
 			"IMQueryPushShieldReq was answered by command 0x0205, not 0x010f"},
-		"broken body": {func(f pdu.Frame) []byte { return pdu.Frame{Command: 0x010f, Seq: f.Seq, Body: []byte{8}}.Append(nil) },
+		"broken body": {func(f pdu.Frame) []byte {
+			return pdu.Frame{Command: 0x010f, Seq: f.Seq, Body: []byte{8}}.Append(nil)
+		},
 			"decoding IMQueryPushShieldRsp"},
-		"nobody asked": {func(f pdu.Frame) []byte { return pdu.Frame{Command: 0x010f, Seq: f.Seq + 1}.Append(nil) },
+		"nobody asked": {func(f pdu.Frame) []byte {
+			return pdu.Frame{Command: 0x010f, Seq: f.Seq + 1}.Append(nil)
+		},
 			"a frame came that answers nothing: command 0x010f"},
 		"broken frame": {func(pdu.Frame) []byte { return make([]byte, pdu.HeaderLen) },
 			"frame length 0 is below 16; IMQueryPushShieldReq was not answered"},
@@ -261,7 +268,9 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 func TestAfterTheEnd(t *testing.T) {
 	c := serve(t, func(r *pdu.Reader, w io.Writer) error { return untilClosed(r) })
 	failed := make(chan error, 1)
-	if err := c.Start(t.Context(), query(1), func(_ proto.Message, err error) { failed <- err }); err != nil {
+	if err := c.Start(t.Context(), query(1), func(_ proto.Message, err error) {
+		failed <- err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	c.Close()

@@ -15,10 +15,11 @@ import (
 // outgoing is what writeLoop writes next.
 type outgoing struct {
 	bytes   []byte
-	written chan<- error // told nil when the bytes left; has room for one; may be nil
+	written chan<- error // gets nil when the bytes have left; holds one; may be nil
 }
 
-// writeLoop writes what comes through c.out, gathering what is ready into one write, and a heartbeat now and then.
+// writeLoop writes what comes through c.out, gathering what is ready into one write, and a
+// heartbeat now and then.
 func (c *Client) writeLoop() {
 	w := bufio.NewWriterSize(c.conn, 64<<10)
 	tick := time.NewTicker(heartbeatEvery)
@@ -56,8 +57,8 @@ func (c *Client) writeLoop() {
 	}
 }
 
-// readLoop hands out answers until the connection ends; then it fails what is still in flight. It alone calls the
-// functions in c.pending.
+// readLoop hands out answers until the connection ends; then it fails what is still in flight. It
+// alone calls the functions in c.pending.
 func (c *Client) readLoop() {
 	r := pdu.NewReader(c.conn, maxAnswer)
 	for {
@@ -82,7 +83,7 @@ func (c *Client) readLoop() {
 	}
 }
 
-// take hands a frame to whom it belongs.
+// take passes a frame to the request that it answers.
 func (c *Client) take(f pdu.Frame) error {
 	switch f.Command {
 	case catalog.Heartbeat:
@@ -100,13 +101,14 @@ func (c *Client) take(f pdu.Frame) error {
 	delete(c.pending, f.Seq)
 	c.mu.Unlock()
 	if !ok {
-		return fmt.Errorf("a frame came that answers nothing: command 0x%04x, sequence number %d", f.Command, f.Seq)
+		return fmt.Errorf("a frame came that answers nothing: command 0x%04x, sequence number %d",
+			f.Command, f.Seq)
 	}
 	answered(f, nil)
 	return nil
 }
 
-// register takes a free sequence number for a request and remembers whom to tell of its answer.
+// register takes a free sequence number for a request; answered is called with its answer.
 func (c *Client) register(answered func(pdu.Frame, error)) (uint16, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,7 +5,8 @@ import (
 	"encoding/hex"
 )
 
-// WirePassword is what the suite's clients send for a password that their user typed: its MD5 in lower-case hex.
+// WirePassword is what the suite's clients send for a password that their user typed: its MD5 in
+// lower-case hex.
 func WirePassword(typed string) string {
 	sum := md5.Sum([]byte(typed))
 	return hex.EncodeToString(sum[:])

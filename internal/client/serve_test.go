@@ -12,8 +12,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// serve runs script as the server's side of one connection and returns a client of it. The script's error, and any left
-// over when the client closes its side, fails the test.
+// serve runs script as the server's side of one connection and returns a client of it. The script's
+// error, and any left over when the client closes its side, fails the test.
 func serve(t *testing.T, script func(r *pdu.Reader, w io.Writer) error) *Client {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -36,7 +36,8 @@ func serve(t *testing.T, script func(r *pdu.Reader, w io.Writer) error) *Client 
 	}
 	t.Cleanup(func() {
 		c.Close()
-		if err := <-served; err != nil { // before the listener goes: a dialed connection may not have been accepted yet
+		// before the listener goes: a dialed connection may not have been accepted yet
+		if err := <-served; err != nil {
 			t.Errorf("server's side: %v", err)
 		}
 		ln.Close()
@@ -68,7 +69,8 @@ func answerShield(f pdu.Frame) (pdu.Frame, error) {
 		return f, err
 	}
 	body, err := proto.Marshal(&impb.IMQueryPushShieldRsp{
-		UserId: req.UserId, ResultCode: proto.Uint32(0), ShieldStatus: req.UserId, AttachData: []byte{},
+		UserId: req.UserId, ResultCode: proto.Uint32(0), ShieldStatus: req.UserId,
+		AttachData: []byte{},
 	})
 	return pdu.Frame{Service: 1, Command: 0x010f, Seq: f.Seq, Body: body}, err
 }

@@ -1,7 +1,7 @@
 package config
 
-// LoadAESKey is Load for the key of texts alone, for commands that show texts and use no servers:
-// whatever else is wrong with the configuration is no matter of theirs.
+// LoadAESKey reads the key of texts alone, for commands that show texts and use no servers. Other
+// mistakes in the configuration do not matter to it.
 func LoadAESKey(path string, env []string) (Secret, error) {
 	text, err := readSmall(path, maxFile)
 	if err != nil {

@@ -14,7 +14,9 @@ import (
 // checkInstances compares the names in DBInstances and CacheInstances with those that there are.
 func (l *loader) checkInstances() {
 	l.checkNames("DBInstances", l.config.DBInstances, instancesOf[Database](), []string{master})
-	needed := slices.DeleteFunc(instancesOf[Cache](), func(name string) bool { return name == "sync" })
+	needed := slices.DeleteFunc(instancesOf[Cache](), func(name string) bool {
+		return name == "sync"
+	})
 	l.checkNames("CacheInstances", l.config.CacheInstances, instancesOf[Cache](), needed)
 }
 
@@ -24,12 +26,14 @@ func (l *loader) checkNames(list string, names, known, needed []string) {
 	}
 	for _, name := range needed {
 		if !slices.Contains(names, name) {
-			l.mistake(l.place(list), "%s does not name %s; add it, and its keys %s_host, ...", list, name, name)
+			l.mistake(l.sourceOf(list), "%s does not name %s; add it, and its keys %s_host, ...",
+				list,
+				name, name)
 		}
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			l.warn(l.place(list), "%s names %s, which is not used%s",
+			l.warn(l.sourceOf(list), "%s names %s, which is not used%s",
 				list, shown(name), suggestion(name, known))
 		}
 	}
@@ -43,7 +47,7 @@ func suggestion(word string, names []string) string {
 	return ""
 }
 
-// check looks at what several keys say together.
+// check finds keys that do not fit together.
 func (l *loader) check() {
 	c := l.config
 	blamed := l.last("MaxFrame", "MaxPending")
@@ -58,10 +62,10 @@ func (l *loader) check() {
 	l.checkCache("sync", c.Sync)
 }
 
-// telling says what a key is called where its value was set, and that value.
+// telling returns the name of a key where its value was set, and that value.
 type telling func(key string) (name, value string)
 
-// wrong says what limits that do not fit together are, and how to mend it; empty: they do.
+// wrong says which limits do not fit together and how to mend that; "" when all fit.
 func (l Limits) wrong(tell telling) string {
 	if l.MaxFrame > l.MaxPending && l.MaxPending > 0 {
 		frame, long := tell("MaxFrame")
@@ -72,15 +76,15 @@ func (l Limits) wrong(tell telling) string {
 	return ""
 }
 
-// last is the place of the key whose value overrides those of the others, to be blamed when they do
-// not fit together. Of equal ones it is the first.
+// last returns the source of the key that was set last, to be blamed when keys do not fit together:
+// that which overrides the sources of the others, or the first of equal ones.
 func (l *loader) last(names ...string) source {
-	return l.place(slices.MaxFunc(names, func(a, b string) int {
+	return l.sourceOf(slices.MaxFunc(names, func(a, b string) int {
 		return cmp.Compare(l.from[a].kind, l.from[b].kind)
 	}))
 }
 
-// telling adds to a value where it comes from, unless that is the place that is blamed.
+// telling returns values with where they come from, unless that is the source that is blamed.
 func (l *loader) telling(blamed source) telling {
 	return func(key string) (name, value string) {
 		from, given := l.from[key]
@@ -106,8 +110,9 @@ func (l *loader) checkDatabase(name string, d Database) {
 		l.mistake(blamed, "%s (%s) is above %s (%s); lower %[1]s", idle, few, conns, all)
 	}
 	if d.socket() && d.TLS.Mode == tlsVerify && d.TLS.ServerName == "" {
-		l.mistake(l.place(name+"_tls"), "%s_tls is verify, and a socket has no name that a certificate "+
-			"could be for; add %[1]s_tls_servername, or write off", name)
+		l.mistake(l.sourceOf(name+"_tls"),
+			"%s_tls is verify, and a socket has no name that a certificate "+
+				"could be for; add %[1]s_tls_servername, or write off", name)
 	}
 	l.checkTLS(name, d.TLS)
 }
@@ -117,41 +122,47 @@ func (l *loader) checkCache(name string, c Cache) {
 	sentinels, cluster := l.given(key("sentinels")), l.given(key("cluster"))
 	switch {
 	case sentinels && cluster:
-		l.mistake(l.last(key("cluster"), key("sentinels")), "%s and %s are both set; remove one", key("sentinels"), key("cluster"))
+		l.mistake(l.last(key("cluster"), key("sentinels")), "%s and %s are both set; remove one",
+			key("sentinels"), key("cluster"))
 	case sentinels && !l.given(key("sentinel_master")):
-		l.mistake(l.place(key("sentinels")), "%s is missing; add the name that the Sentinels have for the server",
+		l.mistake(l.sourceOf(key("sentinels")),
+			"%s is missing; add the name that the Sentinels have for the server",
 			key("sentinel_master"))
 	}
 	for _, rest := range []string{"sentinel_master", "sentinel_username", "sentinel_password"} {
 		if l.given(key(rest)) && !sentinels {
-			l.mistake(l.place(key(rest)), "%s is set without %s; add the Sentinels' HOST:PORT there, or remove it",
+			l.mistake(l.sourceOf(key(rest)),
+				"%s is set without %s; add the Sentinels' HOST:PORT there, or remove it",
 				key(rest), key("sentinels"))
 		}
 	}
 	if cluster && c.DB != 0 {
-		l.warn(l.place(key("db")), "%s is ignored: a Redis Cluster has only database 0", key("db"))
+		l.warn(l.sourceOf(key("db")), "%s is ignored: a Redis Cluster has only database 0",
+			key("db"))
 	}
 	if c.TLS.Mode == tlsPreferred {
-		l.mistake(l.place(key("tls")), "%s cannot be preferred: Redis has no way to ask for it; "+
-			"write off, required or verify", key("tls"))
+		l.mistake(l.sourceOf(key("tls")),
+			"%s cannot be preferred: Redis has no way to ask for it; "+
+				"write off, required or verify", key("tls"))
 	}
 	l.checkTLS(name, c.TLS)
 }
 
 func (l *loader) checkTLS(name string, t TLS) {
 	key := func(rest string) string { return name + "_" + rest }
-	idle := map[string]bool{} // what nobody looks at in this mode
+	idle := map[string]bool{} // what nobody reads in this mode
 	switch t.Mode {
 	case "":
 		return // a mistake, or an instance that is not used
 	case tlsOff:
-		idle = map[string]bool{"tls_ca": true, "tls_servername": true, "tls_cert": true, "tls_key": true}
+		idle = map[string]bool{"tls_ca": true, "tls_servername": true, "tls_cert": true,
+			"tls_key": true}
 	case tlsPreferred, tlsRequired:
 		idle = map[string]bool{"tls_ca": true, "tls_servername": true}
 	}
 	for _, rest := range slices.Sorted(maps.Keys(idle)) {
 		if l.given(key(rest)) {
-			l.warn(l.place(key(rest)), "%s is not looked at, as %s is %s; write %s=%s",
+			l.warn(l.sourceOf(key(rest)), "%s is not looked at, as %s is %s; write %s=%s",
 				key(rest), key("tls"), t.Mode, key("tls"), tlsVerify)
 		}
 	}
@@ -160,15 +171,18 @@ func (l *loader) checkTLS(name string, t TLS) {
 		have, lack = lack, have
 	}
 	if (t.Cert == "") != (t.Key == "") {
-		l.mistake(l.place(key(have)), "%s is set without %s; add it, or remove this one", key(have), key(lack))
+		l.mistake(l.sourceOf(key(have)), "%s is set without %s; add it, or remove this one",
+			key(have),
+			key(lack))
 	} else if _, err := t.certificates(); err != nil {
-		l.mistake(l.place(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"), err)
+		l.mistake(l.sourceOf(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"),
+			err)
 	}
 	if _, err := t.authorities(); err != nil {
-		l.mistake(l.place(key("tls_ca")), "%s: %v", key("tls_ca"), err)
+		l.mistake(l.sourceOf(key("tls_ca")), "%s: %v", key("tls_ca"), err)
 	}
 	if t.Key != "" {
-		l.warnOfReader(l.place(key("tls_key")), "the key of "+key("tls_cert"), t.Key)
+		l.warnOfReader(l.sourceOf(key("tls_key")), "the key of "+key("tls_cert"), t.Key)
 	}
 }
 
@@ -181,7 +195,8 @@ func (l *loader) warnOfLines(file parsed) {
 	}
 	for _, e := range file.hashed {
 		if k, known := l.known(e.key); known && k.secret() {
-			l.warn(at(e.line), "%s is empty, as # starts a comment everywhere; a secret with # in it goes into %s or %s",
+			l.warn(at(e.line), "%s is empty, as # starts a comment everywhere; a secret with # "+
+				"in it goes into %s or %s",
 				e.key, k.name+fileSuffix, k.env())
 		}
 	}
@@ -190,7 +205,7 @@ func (l *loader) warnOfLines(file parsed) {
 	}
 }
 
-// known is the key of that name, or the secret whose file it names.
+// known returns the key of that name, or the key of the secret whose file it names.
 func (l *loader) known(name string) (key, bool) {
 	if k, ok := l.keys[name]; ok {
 		return k, true
@@ -200,7 +215,8 @@ func (l *loader) known(name string) (key, bool) {
 	return k, cut && ok && k.secret()
 }
 
-// warnOfUnknown tells of keys and variables that nothing reads. Forks have keys of their own, so these are no mistakes.
+// warnOfUnknown tells of keys and variables that nothing reads. Forks have keys of their own, so
+// these are no mistakes.
 func (l *loader) warnOfUnknown(entries []entry) {
 	unused := make(map[string]source) // by instance: where the first of its keys is
 	var names, vars []string
@@ -233,12 +249,14 @@ func (l *loader) warnOfUnknown(entries []entry) {
 		if name, known := byVar[v]; known {
 			note(name, source{where: v})
 		} else {
-			l.warn(source{where: v}, "this variable belongs to no key of dbproxy and does nothing%s", suggestion(v, vars))
+			l.warn(source{where: v}, "this variable belongs to no key of dbproxy and does "+
+				"nothing%s", suggestion(v, vars))
 		}
 	}
 	for _, instance := range slices.Concat(instancesOf[Database](), instancesOf[Cache]()) {
 		if from, ok := unused[instance]; ok {
-			l.warn(from, "the keys of %s are not used, as %s does not name it", instance, l.listOf(instance))
+			l.warn(from, "the keys of %s are not used, as %s does not name it", instance,
+				l.listOf(instance))
 		}
 	}
 }
@@ -251,15 +269,17 @@ func (l *loader) listOf(instance string) string {
 	return "CacheInstances"
 }
 
-// ofForeign is whether a key belongs to an instance that is named and not used: that was told already.
+// ofForeign is whether a key belongs to an instance that is named and not used: that was told
+// already.
 func (l *loader) ofForeign(name string) bool {
 	known := slices.Concat(instancesOf[Database](), instancesOf[Cache]())
-	return slices.ContainsFunc(slices.Concat(l.config.DBInstances, l.config.CacheInstances), func(instance string) bool {
-		return strings.HasPrefix(name, instance+"_") && !slices.Contains(known, instance)
-	})
+	return slices.ContainsFunc(slices.Concat(l.config.DBInstances, l.config.CacheInstances),
+		func(instance string) bool {
+			return strings.HasPrefix(name, instance+"_") && !slices.Contains(known, instance)
+		})
 }
 
-// warnOfReaders tells when others may read a secret that stands in the file. An example's is none.
+// warnOfReaders warns of a secret in the file that others may read. Those of the example are none.
 func (l *loader) warnOfReaders(entries []entry) {
 	for _, e := range entries {
 		k, known := l.keys[e.key]
@@ -271,9 +291,9 @@ func (l *loader) warnOfReaders(entries []entry) {
 	}
 }
 
-// warnOfReader tells, once, when others may read a file that has a secret.
+// warnOfReader warns, once, of a file with a secret that others may read.
 func (l *loader) warnOfReader(from source, secret, path string) {
-	info, err := os.Stat(path) // who cannot look at it has told so, or tells so soon
+	info, err := os.Stat(path) // an error is told where the file is read
 	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o004 == 0 || l.exposed[path] {
 		return
 	}

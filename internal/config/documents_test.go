@@ -43,8 +43,8 @@ func TestDocumentsAreCurrent(t *testing.T) {
 	}
 }
 
-// docs has the comments of the fields in config.go, by "Type.Field", as text for people: one line, and without the
-// field's name.
+// docs has the comments of the fields in config.go, by "Type.Field", as text for people: one line,
+// and without the field's name.
 func docs(t *testing.T) map[string]string {
 	t.Helper()
 	mode := parser.ParseComments | parser.SkipObjectResolution
@@ -138,7 +138,8 @@ func (k key) line() string {
 	return "#" + k.name + "=" + k.tag.Get("default")
 }
 
-// wrap breaks text into lines of at most width places; the first begins with first, the others with rest.
+// wrap breaks text into lines of at most width places; the first begins with first, the others with
+// rest.
 func wrap(first, rest, text string, width int) string {
 	var b strings.Builder
 	line := first
@@ -190,7 +191,8 @@ func describeKeys(described map[string]string, of string) string {
 	for _, k := range keysOf(&Config{}) {
 		if parent, _, _ := strings.Cut(k.field, "."); parent == of && !seen[k.field] {
 			seen[k.field] = true
-			b.WriteString(wrap("- ", "  ", "**`"+k.general()+"`** ("+k.facts()+"): "+described[k.field], docWidth))
+			b.WriteString(wrap("- ", "  ", "**`"+k.general()+"`** ("+k.facts()+"): "+
+				described[k.field], docWidth))
 		}
 	}
 	return b.String()
@@ -281,7 +283,8 @@ func TestExampleLoads(t *testing.T) {
 	}
 	var b strings.Builder
 	for line := range strings.Lines(example) {
-		if rest, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(rest, " ") && strings.Contains(rest, "=") {
+		if rest, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(rest, " ") &&
+			strings.Contains(rest, "=") {
 			line = rest
 		}
 		b.WriteString(line)
@@ -298,7 +301,7 @@ func TestExampleLoads(t *testing.T) {
 	}
 	for line := range strings.Lines(example) {
 		if n := len(strings.TrimSuffix(line, "\n")); n > exampleWidth {
-			t.Errorf("a line of %d places: %s", n, line)
+			t.Errorf("a line of %d bytes: %s", n, line)
 		}
 	}
 }

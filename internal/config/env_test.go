@@ -30,9 +30,12 @@ func TestWhatGoesFirst(t *testing.T) {
 		{"a file that the file names", inFile, nil, "first", "line 14, " + first},
 		{"the variable before the file", original, []string{env + "= a # b "}, " a # b ", env},
 		{"the variable before a file", inFile, []string{env + "=x"}, "x", env},
-		{"a file that a variable names before all", original, []string{env + fileSuffix + "=" + second}, "second", env + fileSuffix + ", " + second},
-		{"also before another file", inFile, []string{env + fileSuffix + "=" + second}, "second", env + fileSuffix + ", " + second},
-		{"an empty variable is absent", original, []string{env + "=", env + fileSuffix + "="}, "s3=cret", "line 14"},
+		{"a file that a variable names before all", original,
+			[]string{env + fileSuffix + "=" + second}, "second", env + fileSuffix + ", " + second},
+		{"also before another file", inFile, []string{env + fileSuffix + "=" + second}, "second",
+			env + fileSuffix + ", " + second},
+		{"an empty variable is absent", original, []string{env + "=", env + fileSuffix + "="},
+			"s3=cret", "line 14"},
 		{"the first of equal variables", original, []string{env + "=1", env + "=2"}, "1", env},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -60,15 +63,18 @@ func TestTheEnvironmentAloneIsEnough(t *testing.T) {
 	}
 	checkOriginal(t, c)
 	_, _, err = Load("", env[1:])
-	if err == nil || err.Error() != "the environment has a mistake:\n  the environment: ListenIP is missing; add ListenIP=127.0.0.1" {
+	if err == nil || err.Error() != "the environment has a mistake:\n  the environment: ListenIP "+
+		"is missing; add ListenIP=127.0.0.1" {
 		t.Error(err)
 	}
 }
 
 func TestEveryKeyCanBeSetInTheEnvironment(t *testing.T) {
-	c, _ := loaded(t, original, "DBPROXY_LISTENPORT=1", "DBPROXY_UNREAD_CALL_TIMEOUT=1s", "DBPROXY_LOGLEVEL=WARN",
+	c, _ := loaded(t, original, "DBPROXY_LISTENPORT=1", "DBPROXY_UNREAD_CALL_TIMEOUT=1s",
+		"DBPROXY_LOGLEVEL=WARN",
 		"DBPROXY_ADMINLISTEN=Off", "DBPROXY_SHIELDTIMEZONE=Asia/Shanghai", "DBPROXY_MAXFRAME=1 MiB")
-	if c.ListenPort != 1 || c.Unread.CallTimeout.String() != "1s" || c.LogLevel.String() != "WARN" || c.AdminListen != "" ||
+	if c.ListenPort != 1 || c.Unread.CallTimeout.String() != "1s" ||
+		c.LogLevel.String() != "WARN" || c.AdminListen != "" ||
 		c.ShieldTimeZone.String() != "Asia/Shanghai" || c.Limits.MaxFrame != 1<<20 {
 		t.Errorf("%+v", c)
 	}
@@ -86,7 +92,9 @@ func TestSecretFilesThatAreWrong(t *testing.T) {
 		"huge": secretFile(t, strings.Repeat("x", maxSecret+1)), "a directory": t.TempDir(),
 	} {
 		_, _, err := load(File, []byte(original), []string{env + path})
-		if err == nil || !strings.Contains(err.Error(), "\n  DBPROXY_TEAMTALK_MASTER_PASSWORD_FILE: ") || strings.Count(err.Error(), "\n") != 1 {
+		if err == nil || !strings.Contains(err.Error(),
+			"\n  DBPROXY_TEAMTALK_MASTER_PASSWORD_FILE: ") ||
+			strings.Count(err.Error(), "\n") != 1 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -96,7 +104,8 @@ func TestSecretFilesThatAreWrong(t *testing.T) {
 func TestASecretFileLiesBesideTheConfigurationThatNamesIt(t *testing.T) {
 	secret := secretFile(t, "beside\n")
 	dir, name := filepath.Split(secret)
-	text := strings.Replace(original, "teamtalk_master_password=", "teamtalk_master_password_FILE="+name+"\n#", 1)
+	text := strings.Replace(original, "teamtalk_master_password=", "teamtalk_master_password_FILE="+
+		name+"\n#", 1)
 	c, _, err := load(filepath.Join(dir, "my.conf"), []byte(text), nil)
 	if err != nil || c.Master.Password.Reveal() != "beside" {
 		t.Errorf("%v", err)

@@ -12,8 +12,8 @@ var example string
 // "go generate" writes it anew.
 func Example() string { return example }
 
-// described are the descriptions of keys, each on one line, by the keys' names. Of instances the
-// first of a kind has them.
+// described returns the descriptions of keys by the keys' names, each as one line. Of several
+// instances of a kind only the keys of the first are described.
 func described() map[string]string {
 	found := make(map[string]string)
 	var about []string

@@ -17,8 +17,7 @@ type Flag struct {
 	given string // what it was set to; empty: it was not
 }
 
-// Flags are all limits that have a flag: those without a tag `flag:"-"`. A key that is added has
-// one, too.
+// Flags are all limits that have a flag: those without a tag `flag:"-"`.
 type Flags struct {
 	Each   []*Flag
 	limits *Limits // their defaults, and what was given
@@ -31,7 +30,8 @@ func LimitFlags() *Flags {
 	walk(reflect.ValueOf(f.limits).Elem(), instance{}, func(k key) {
 		k.set(k.tag.Get("default"))
 		if k.tag.Get("flag") != "-" {
-			f.Each = append(f.Each, &Flag{Name: flagName(k.name), Usage: flagUsage(about[k.name]), key: k})
+			f.Each = append(f.Each, &Flag{Name: flagName(k.name), Usage: flagUsage(about[k.name]),
+				key: k})
 		}
 	})
 	for _, one := range f.Each {
@@ -45,7 +45,7 @@ func LimitFlags() *Flags {
 // FlagOf is the flag of one of the Limits, by its key: "--max-pending" for "MaxPending".
 func FlagOf(key string) string { return "--" + flagName(key) }
 
-// Limits are the defaults, with what was given. The error says that they do not fit together.
+// Limits returns the defaults with what was given. It fails when they do not fit together.
 func (f *Flags) Limits() (Limits, error) {
 	wrong := f.limits.wrong(func(key string) (name, value string) {
 		for _, one := range f.Each {
@@ -61,15 +61,16 @@ func (f *Flags) Limits() (Limits, error) {
 	return *f.limits, nil
 }
 
-// find is the flag of a key, as what counts before the environment and the file. A nil *Flags has
-// none.
+// find returns the value of a key's flag, which counts before the environment and the file. A nil
+// *Flags has none.
 func (f *Flags) find(name string) (raw, bool) {
 	if f == nil {
 		return raw{}, false
 	}
 	for _, one := range f.Each {
 		if one.key.name == name && one.given != "" {
-			return raw{one.given, source{kind: ofFlags, where: FlagOf(name), short: FlagOf(name)}}, true
+			return raw{one.given, source{kind: ofFlags, where: FlagOf(name),
+				short: FlagOf(name)}}, true
 		}
 	}
 	return raw{}, false
@@ -118,8 +119,8 @@ func flagName(key string) string {
 	return b.String()
 }
 
-// flagUsage is the first sentence of a description, as help has it: not capital, and without the
-// point.
+// flagUsage returns the first sentence of a description as help has it: it begins with a small
+// letter and has no full stop.
 func flagUsage(description string) string {
 	first, _, _ := strings.Cut(strings.TrimSuffix(description, "."), ". ")
 	if first == "" {

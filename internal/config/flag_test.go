@@ -69,7 +69,8 @@ func TestEveryLimitIsAFlag(t *testing.T) {
 			if bad == f.key.tag.Get("min") {
 				continue
 			}
-			if err := f.Set(bad); err == nil || !strings.Contains(err.Error(), f.key.tag.Get("max")) {
+			if err := f.Set(bad); err == nil ||
+				!strings.Contains(err.Error(), f.key.tag.Get("max")) {
 				t.Errorf("--%s=%q: %v", f.Name, bad, err)
 			}
 		}
@@ -100,29 +101,44 @@ func TestFlagsOverride(t *testing.T) {
 func TestMistakeOfSeveralPlaces(t *testing.T) {
 	const tooLong = ", so such a frame would never fit; raise "
 	for name, c := range map[string]struct{ file, env, flag, value, want string }{
-		"flag above the default": {flag: "max-frame", value: "1GiB", want: "the command line has a mistake:\n" +
-			"  --max-frame: --max-frame (1GiB) is above MaxPending (256MiB, the default)" + tooLong + "MaxPending"},
+		"flag above the default": {flag: "max-frame", value: "1GiB",
+			want: "the command line has a mistake:\n" +
+				"  --max-frame: --max-frame (1GiB) is above MaxPending (256MiB, the default)" +
+				tooLong + "MaxPending"},
 		"flag above the file": {file: "MaxPending=32MiB", flag: "max-frame", value: "1GiB",
 			want: "the command line has a mistake:\n" +
-				"  --max-frame: --max-frame (1GiB) is above MaxPending (32MiB, x.conf:50)" + tooLong + "MaxPending"},
-		"flag below the default": {flag: "max-pending", value: "8MiB", want: "the command line has a mistake:\n" +
-			"  --max-pending: MaxFrame (16MiB, the default) is above --max-pending (8MiB)" + tooLong + "--max-pending"},
-		"flag below the environment": {env: "DBPROXY_MAXFRAME=32MiB", flag: "max-pending", value: "8MiB",
+				"  --max-frame: --max-frame (1GiB) is above MaxPending (32MiB, x.conf:50)" +
+				tooLong + "MaxPending"},
+		"flag below the default": {flag: "max-pending", value: "8MiB",
 			want: "the command line has a mistake:\n" +
-				"  --max-pending: MaxFrame (32MiB, DBPROXY_MAXFRAME) is above --max-pending (8MiB)" + tooLong + "--max-pending"},
+				"  --max-pending: MaxFrame (16MiB, the default) is above --max-pending (8MiB)" +
+				tooLong + "--max-pending"},
+		"flag below the environment": {env: "DBPROXY_MAXFRAME=32MiB", flag: "max-pending",
+			value: "8MiB",
+			want: "the command line has a mistake:\n" +
+				"  --max-pending: MaxFrame (32MiB, DBPROXY_MAXFRAME) is above --max-pending " +
+				"(8MiB)" + tooLong + "--max-pending"},
 		"environment below the file": {file: "MaxFrame=32MiB", env: "DBPROXY_MAXPENDING=8MiB",
 			want: "the environment has a mistake:\n" +
-				"  DBPROXY_MAXPENDING: MaxFrame (32MiB, x.conf:50) is above MaxPending (8MiB)" + tooLong + "MaxPending"},
+				"  DBPROXY_MAXPENDING: MaxFrame (32MiB, x.conf:50) is above MaxPending (8MiB)" +
+				tooLong + "MaxPending"},
 		"file below the default": {file: "MaxPending=8MiB", want: "x.conf has a mistake:\n" +
-			"  x.conf:50: MaxFrame (16MiB, the default) is above MaxPending (8MiB)" + tooLong + "MaxPending"},
-		"connections": {file: "teamtalk_slave_maxidlecnt=6", env: "DBPROXY_TEAMTALK_SLAVE_MAXCONNCNT=4",
-			want: "the environment has a mistake:\n  DBPROXY_TEAMTALK_SLAVE_MAXCONNCNT: teamtalk_slave_maxidlecnt " +
-				"(6, x.conf:50) is above teamtalk_slave_maxconncnt (4); lower teamtalk_slave_maxidlecnt"},
-		"all three": {file: "ListenPortt=1\nRateWindow=1", env: "DBPROXY_LOGLEVEL=loud", flag: "max-frame", value: "1GiB",
+			"  x.conf:50: MaxFrame (16MiB, the default) is above MaxPending (8MiB)" + tooLong +
+			"MaxPending"},
+		"connections": {file: "teamtalk_slave_maxidlecnt=6",
+			env: "DBPROXY_TEAMTALK_SLAVE_MAXCONNCNT=4",
+			want: "the environment has a mistake:\n  DBPROXY_TEAMTALK_SLAVE_MAXCONNCNT: " +
+				"teamtalk_slave_maxidlecnt " +
+				"(6, x.conf:50) is above teamtalk_slave_maxconncnt (4); lower " +
+				"teamtalk_slave_maxidlecnt"},
+		"all three": {file: "ListenPortt=1\nRateWindow=1", env: "DBPROXY_LOGLEVEL=loud",
+			flag: "max-frame", value: "1GiB",
 			want: "x.conf and the environment and the command line have 3 mistakes:\n" +
 				"  x.conf:51: RateWindow is \"1\"; it must be a time from 1s to 1h, such as 10s\n" +
-				"  DBPROXY_LOGLEVEL: LogLevel is \"loud\"; it must be debug, info, warn or error\n" +
-				"  --max-frame: --max-frame (1GiB) is above MaxPending (256MiB, the default)" + tooLong + "MaxPending"},
+				"  DBPROXY_LOGLEVEL: LogLevel is \"loud\"; it must be debug, info, warn or " +
+				"error\n" +
+				"  --max-frame: --max-frame (1GiB) is above MaxPending (256MiB, the default)" +
+				tooLong + "MaxPending"},
 	} {
 		flags := limitFlags(t)
 		if c.flag != "" {
@@ -135,7 +151,8 @@ func TestMistakeOfSeveralPlaces(t *testing.T) {
 	}
 
 	_, err := limitFlags(t, "max-frame", "1GiB").Limits()
-	if err == nil || !strings.Contains(err.Error(), "--max-frame (1GiB) is above --max-pending (256MiB)") {
+	if err == nil || !strings.Contains(err.Error(),
+		"--max-frame (1GiB) is above --max-pending (256MiB)") {
 		t.Errorf("got %v", err)
 	}
 }

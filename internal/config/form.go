@@ -15,7 +15,7 @@ const aesKeyLen = 32
 // off is what disables AdminListen.
 const off = "off"
 
-// form is what a text must be, beyond text.
+// form is a rule that a text must follow.
 type form struct {
 	wanted string // in words
 	read   func(text string) (value string, ok bool)
@@ -27,11 +27,14 @@ var forms = map[string]form{
 	"server":  {"an IP address or host name, without a port, or the path of a socket", readServer},
 	"address": {"HOST:PORT", readAddress},
 	"listen":  {"HOST:PORT, or off", readListen},
-	"site":    {"a URL such as http://127.0.0.1:8700/, or a host, without a user or a query", readSite},
-	"aes":     {"exactly 32 characters", func(text string) (string, bool) { return text, len(text) == aesKeyLen }},
+	"site": {"a URL such as http://127.0.0.1:8700/, or a host, without a user or a query",
+		readSite},
+	"aes": {"exactly 32 characters", func(text string) (string, bool) {
+		return text, len(text) == aesKeyLen
+	}},
 }
 
-// hostName is a name by its letters. One that is all digits and dots is an address that was mistyped.
+// hostName is what names of hosts look like. One of digits and dots alone is a mistyped address.
 var (
 	hostName = regexp.MustCompile(`^\w([\w-]*\w)?(\.\w([\w-]*\w)?)*\.?$`)
 	numeric  = regexp.MustCompile(`^[0-9.]+$`)
@@ -44,7 +47,7 @@ func readHost(text string) (string, bool) {
 	return text, len(text) < 254 && hostName.MatchString(text) && !numeric.MatchString(text)
 }
 
-// readServer is a host, or the path of a socket on this machine.
+// readServer reads a host, or the path of a socket on this machine.
 func readServer(text string) (string, bool) {
 	if strings.HasPrefix(text, "/") {
 		return text, true
@@ -62,7 +65,8 @@ func readAddress(text string) (string, bool) {
 	return net.JoinHostPort(host, port), ok && err == nil && n > 0
 }
 
-// readListen is an address to listen on, where no host is all addresses and port 0 a free one. "off" becomes empty.
+// readListen reads an address to listen on. No host means all addresses, port 0 a free port. "off"
+// becomes "".
 func readListen(text string) (string, bool) {
 	if strings.EqualFold(text, off) {
 		return "", true
@@ -79,13 +83,14 @@ func readListen(text string) (string, bool) {
 	return net.JoinHostPort(host, port), ok && err == nil
 }
 
-// readSite is the URL of the file server, without a query; SPEC 6.
+// readSite reads the URL of the file server, without a query.
 func readSite(text string) (string, bool) {
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Scheme != "http" && u.Scheme != "https") {
+	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		(u.Scheme != "http" && u.Scheme != "https") {
 		return "", false
 	}
 	if _, ok := readHost(u.Hostname()); !ok {

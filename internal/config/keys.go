@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// What the names of environment variables begin with, and what ends the names of keys and variables that have the file
-// of a secret.
+// envPrefix begins the names of environment variables. fileSuffix ends the names of keys and
+// variables that name the file of a secret.
 const (
 	envPrefix  = "DBPROXY_"
 	fileSuffix = "_FILE"
@@ -62,7 +62,8 @@ func walk(s reflect.Value, in instance, visit func(key)) {
 			}
 			visit(k)
 		case f.Tag.Get("instance") != "":
-			of := instance{f.Tag.Get("instance"), s.Type().Name() + "." + f.Name, f.Type.Name(), f.Tag.Get("example")}
+			of := instance{f.Tag.Get("instance"), s.Type().Name() + "." +
+				f.Name, f.Type.Name(), f.Tag.Get("example")}
 			walk(s.Field(i), of, visit)
 		case f.IsExported() && f.Type.Kind() == reflect.Struct:
 			walk(s.Field(i), in, visit)
@@ -70,7 +71,8 @@ func walk(s reflect.Value, in instance, visit func(key)) {
 	}
 }
 
-// instancesOf are the names of all instances of a type, Database or Cache, in the order of their declarations.
+// instancesOf are the names of all instances of a type, Database or Cache, in the order of their
+// declarations.
 func instancesOf[T Database | Cache]() (names []string) {
 	for f := range reflect.TypeFor[Config]().Fields() {
 		if f.Type == reflect.TypeFor[T]() {

@@ -9,12 +9,11 @@ import (
 	"strings"
 )
 
-// Load reads a configuration file and the environment, which is as os.Environ returns it and overrides the file.
-// Without a path the environment is all there is.
+// Load reads a configuration file and the environment, which is as os.Environ returns it and
+// overrides the file. Without a path the environment is all there is.
 //
-// The warnings are by line. The error is an *Error with every mistake, or says why the file cannot be
-// read. Of a wrong file there are only as many warnings as there is room for beside the mistakes that
-// the error tells.
+// The warnings are ordered by line. The error is an *Error with every mistake, or says why the file
+// cannot be read. With an *Error there are fewer warnings: see Error.
 func Load(path string, env []string) (*Config, []Warning, error) { return LoadWith(path, env, nil) }
 
 // LoadWith is Load with flags, which override the environment and the file; nil: none.
@@ -27,14 +26,15 @@ func LoadWith(path string, env []string, flags *Flags) (*Config, []Warning, erro
 				"save it with LF or CRLF", path)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("%w; \"dbproxy config example\" prints one to begin with", err)
+			return nil, nil, fmt.Errorf("%w; \"dbproxy config example\" prints one to begin with",
+				err)
 		} else if err != nil {
 			return nil, nil, fmt.Errorf("cannot read the configuration: %w", err)
 		}
 	}
 	cfg, warnings, err := loadAll(path, text, env, flags)
 	if wrong := new(Error); errors.As(err, &wrong) {
-		warnings = wrong.room(warnings)
+		warnings = wrong.fitting(warnings)
 	}
 	return cfg, warnings, err
 }
@@ -70,16 +70,16 @@ const (
 	slave  = "teamtalk_slave"
 )
 
-// loader is what loading has so far.
+// loader is the state of one Load.
 type loader struct {
 	sources
 	config   *Config
 	order    []key             // all there are, in the order of the declarations
 	keys     map[string]key    // the same by name
-	from     map[string]source // of the keys that are given
+	from     map[string]source // where keys that are given come from
 	mistakes []Mistake
 	warnings []Warning
-	exposed  map[string]bool // files with secrets that others may read, and that was told
+	exposed  map[string]bool // files with secrets that others may read, after the warning
 }
 
 func newLoader(path string, file parsed, env []string) *loader {
@@ -108,19 +108,21 @@ func (l *loader) warn(from source, format string, args ...any) {
 
 // named is whether an instance is in DBInstances or CacheInstances.
 func (l *loader) named(instance string) bool {
-	return slices.Contains(l.config.DBInstances, instance) || slices.Contains(l.config.CacheInstances, instance)
+	return slices.Contains(l.config.DBInstances, instance) ||
+		slices.Contains(l.config.CacheInstances, instance)
 }
 
 // used is whether a key is of no instance, or of one that is named.
 func (l *loader) used(k key) bool { return k.instance.name == "" || l.named(k.instance.name) }
 
-// given is whether a key has a value, be it a wrong one. Its place is where that was said, else the whole.
+// given reports whether a key has a value, even a wrong one.
 func (l *loader) given(name string) bool {
 	_, ok := l.from[name]
 	return ok
 }
 
-func (l *loader) place(name string) source {
+// sourceOf returns where a key was set, or the configuration as a whole where it was not.
+func (l *loader) sourceOf(name string) source {
 	if from, ok := l.from[name]; ok {
 		return from
 	}
@@ -143,7 +145,8 @@ func (l *loader) read(k key) {
 		l.absent(k)
 	case k.set(value.text):
 		if value.from.cut && k.secret() {
-			l.warn(value.from, "%s ends at the #, which starts a comment everywhere; a secret with # in it goes into %s or %s",
+			l.warn(value.from, "%s ends at the #, which starts a comment everywhere; a secret "+
+				"with # in it goes into %s or %s",
 				k.name, k.name+fileSuffix, k.env())
 		}
 	case k.secret():
@@ -157,16 +160,17 @@ func (l *loader) read(k key) {
 	}
 }
 
-// suchAs names a good value, where wanted does not.
+// suchAs names a good value where wanted does not name one.
 func (k key) suchAs() string {
 	good := cmp.Or(k.example, k.tag.Get("default"))
-	if good == "" || k.tag.Get("oneof") != "" || k.tag.Get("sep") != "" || strings.Contains(k.wanted(), "such as") {
+	if good == "" || k.tag.Get("oneof") != "" || k.tag.Get("sep") != "" ||
+		strings.Contains(k.wanted(), "such as") {
 		return ""
 	}
 	return ", such as " + good
 }
 
-// absent is read for a key without a value.
+// absent gives the field of a key without a value its default, or notes the mistake.
 func (l *loader) absent(k key) {
 	if !k.required() {
 		if d := k.tag.Get("default"); d != "" {
@@ -184,8 +188,8 @@ func (l *loader) absent(k key) {
 	l.mistake(source{where: l.whole()}, "%s is missing; add %s=%s", k.name, k.name, good)
 }
 
-// elsewhere is whether a cache instance is found by Sentinels or as a Cluster, and not by its host
-// and port, or a database by its socket.
+// elsewhere reports whether an instance is not found by its host and port: a cache instance by
+// Sentinels or as a Cluster, or a database by its socket.
 func (l *loader) elsewhere(instance string) bool {
 	if strings.HasPrefix(l.keys[instance+"_host"].value.String(), "/") {
 		return true

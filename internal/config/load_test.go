@@ -76,7 +76,8 @@ func loaded(t *testing.T, text string, env ...string) (*Config, []Warning) {
 
 func TestTheOriginalsFileWorksAsItIs(t *testing.T) {
 	for name, text := range map[string]string{
-		"as it is": original, "CRLF": strings.ReplaceAll(original, "\n", "\r\n"), "byte order mark": "\ufeff" + original,
+		"as it is": original, "CRLF": strings.ReplaceAll(original, "\n", "\r\n"),
+		"byte order mark": "\ufeff" + original,
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), File)
@@ -97,30 +98,37 @@ func checkOriginal(t *testing.T, c *Config) {
 	if d := cmp.Diff([]string{"127.0.0.1:10600", "10.0.0.5:10600"}, c.Listen()); d != "" {
 		t.Error(d)
 	}
-	if c.ThreadNum != 48 || c.MsfsSite != "http://127.0.0.1/" || c.AESKey.Reveal() != "12345678901234567890123456789012" {
+	if c.ThreadNum != 48 || c.MsfsSite != "http://127.0.0.1/" ||
+		c.AESKey.Reveal() != "12345678901234567890123456789012" {
 		t.Errorf("%d %s %s", c.ThreadNum, c.MsfsSite, c.AESKey.Reveal())
 	}
-	if c.ShieldTimeZone != time.Local || c.AdminListen != "127.0.0.1:10601" || c.LogLevel != slog.LevelInfo {
+	if c.ShieldTimeZone != time.Local || c.AdminListen != "127.0.0.1:10601" ||
+		c.LogLevel != slog.LevelInfo {
 		t.Errorf("%s %s %s", c.ShieldTimeZone, c.AdminListen, c.LogLevel)
 	}
 	limits := Limits{
-		RequestTimeout: 5 * time.Second, DrainTimeout: 4 * time.Second, MsfsTimeout: 2 * time.Second,
-		MaxFrame: 16 << 20, MaxPending: 256 << 20, MaxConnections: 1024, MaxInFlight: 1024,
-		ConnectionShare: 12, QuietTimeout: 2 * time.Minute, MinSendRate: 16 << 10, MinTakeRate: 16 << 10,
-		RateWindow: 10 * time.Second,
+		RequestTimeout: 5 * time.Second, DrainTimeout: 4 * time.Second,
+		MsfsTimeout: 2 * time.Second,
+		MaxFrame:    16 << 20, MaxPending: 256 << 20, MaxConnections: 1024, MaxInFlight: 1024,
+		ConnectionShare: 12, QuietTimeout: 2 * time.Minute, MinSendRate: 16 << 10,
+		MinTakeRate: 16 << 10,
+		RateWindow:  10 * time.Second,
 	}
 	if d := cmp.Diff(limits, c.Limits); d != "" {
 		t.Error(d)
 	}
 	slave := Database{
-		Host: "127.0.0.1", Port: 3307, Name: "teamtalk", User: "reader", Password: "other", MaxConns: 8, MaxIdle: 8, MultiStatements: "auto",
-		ConnLifetime: 30 * time.Minute, ConnIdleTime: 5 * time.Minute, ConnectTimeout: 2 * time.Second,
+		Host: "127.0.0.1", Port: 3307, Name: "teamtalk", User: "reader", Password: "other",
+		MaxConns: 8, MaxIdle: 8, MultiStatements: "auto",
+		ConnLifetime: 30 * time.Minute, ConnIdleTime: 5 * time.Minute,
+		ConnectTimeout:   2 * time.Second,
 		StatementTimeout: 3 * time.Second, TLS: TLS{Mode: "off"},
 	}
 	if d := cmp.Diff(slave, c.Slave); d != "" {
 		t.Error(d)
 	}
-	if c.Master.Password.Reveal() != "s3=cret" || c.Master.Addr() != "127.0.0.1:3306" || c.SameDatabase() {
+	if c.Master.Password.Reveal() != "s3=cret" || c.Master.Addr() != "127.0.0.1:3306" ||
+		c.SameDatabase() {
 		t.Error(c.Master.Password.Reveal(), c.Master.Addr(), c.SameDatabase())
 	}
 	member := Cache{
@@ -142,7 +150,8 @@ func TestOneDatabaseMayServeAsBoth(t *testing.T) {
 	if !alone.SameDatabase() || alone.Slave != alone.Master {
 		t.Error("without a replica the master is both")
 	}
-	want := []Warning{{"dbproxyserver.conf:18", 18, "the keys of teamtalk_slave are not used, as DBInstances does not name it"}}
+	want := []Warning{{"dbproxyserver.conf:18", 18,
+		"the keys of teamtalk_slave are not used, as DBInstances does not name it"}}
 	if d := cmp.Diff(want, warnings); d != "" {
 		t.Error(d)
 	}
@@ -160,25 +169,30 @@ func TestSyncMayBeLeftOut(t *testing.T) {
 }
 
 func TestEveryWayToReachRedis(t *testing.T) {
-	sentinel := strings.NewReplacer("unread_host=127.0.0.1", "unread_sentinels=a:26379; b:26379", "unread_port=6379",
-		"unread_sentinel_master=mine\nunread_sentinel_username=u\nunread_sentinel_password=p\nunread_password=q")
+	sentinel := strings.NewReplacer("unread_host=127.0.0.1", "unread_sentinels=a:26379; b:26379",
+		"unread_port=6379",
+		"unread_sentinel_master=mine\nunread_sentinel_username=u\n"+
+			"unread_sentinel_password=p\nunread_password=q")
 	c, warnings := loaded(t, sentinel.Replace(original))
-	if len(warnings) > 0 || c.Unread.SentinelMaster != "mine" || c.Unread.SentinelPassword.Reveal() != "p" {
+	if len(warnings) > 0 || c.Unread.SentinelMaster != "mine" ||
+		c.Unread.SentinelPassword.Reveal() != "p" {
 		t.Errorf("%v %+v", warnings, c.Unread)
 	}
 	if d := cmp.Diff([]string{"a:26379", "b:26379"}, c.Unread.Addrs()); d != "" {
 		t.Error(d)
 	}
-	cluster := strings.NewReplacer("unread_host=127.0.0.1", "unread_cluster=a:1;B:2", "unread_port=6379", "",
-		"group_set_host=127.0.0.1", "group_set_cluster=b:2;A:1", "group_set_port=6379", "", "group_set_db=1", "group_set_db=0")
+	cluster := strings.NewReplacer("unread_host=127.0.0.1", "unread_cluster=a:1;B:2",
+		"unread_port=6379", "",
+		"group_set_host=127.0.0.1", "group_set_cluster=b:2;A:1", "group_set_port=6379", "",
+		"group_set_db=1", "group_set_db=0")
 	_, warnings = loaded(t, cluster.Replace(original))
 	if len(warnings) != 1 || !strings.Contains(warnings[0].Text, "unread_db is ignored") {
 		t.Error(warnings)
 	}
 }
 
-// TestMistakes compares the whole lists of mistakes and warnings of the files in testdata/mistakes with what stands
-// beside them; -update writes it.
+// TestMistakes compares the whole lists of mistakes and warnings of the files in testdata/mistakes
+// with what stands beside them; -update writes it.
 func TestMistakes(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "mistakes", "*.conf"))
 	if err != nil || len(files) == 0 {
@@ -231,7 +245,8 @@ func TestMistakes(t *testing.T) {
 
 func TestAFileThatCannotBeRead(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "x.conf")
-	if _, _, err := Load(missing, nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "config example") {
+	if _, _, err := Load(missing, nil); !errors.Is(err, os.ErrNotExist) ||
+		!strings.Contains(err.Error(), "config example") {
 		t.Error(err)
 	}
 	if _, _, err := Load(t.TempDir(), nil); err == nil {
@@ -241,7 +256,8 @@ func TestAFileThatCannotBeRead(t *testing.T) {
 	if err := os.WriteFile(large, make([]byte, maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Load(large, nil); err == nil || !strings.Contains(err.Error(), "larger than 1MiB") {
+	if _, _, err := Load(large, nil); err == nil ||
+		!strings.Contains(err.Error(), "larger than 1MiB") {
 		t.Error(err)
 	}
 }

@@ -7,21 +7,23 @@ import (
 	"strings"
 )
 
-// Error is every mistake of a configuration.
+// Error is every mistake of a configuration. It shows the first ten.
 type Error struct {
 	Path     string // of the file, as given to Load; empty without one
 	Mistakes []Mistake
 
-	warnings int // that there was no room for
+	warnings int // how many warnings were left out
 }
 
-// most is how many mistakes and warnings are told of a wrong file, together: who gave a file of
-// another kind has seen enough then.
+// most is how many mistakes and warnings together are shown of a wrong file. That is enough for
+// somebody who gave a file of another kind.
 const most = 10
 
 // Mistake is one thing that must be mended before the configuration can be used.
 type Mistake struct {
-	Where string // "dbproxyserver.conf:7", "DBPROXY_LISTENPORT", "--max-frame", or the file alone for what is missing
+	// Where is "dbproxyserver.conf:7", "DBPROXY_LISTENPORT" or "--max-frame"; or the file alone,
+	// for what is missing.
+	Where string
 	Line  int    // of the file; 0: of none
 	Text  string // what is wrong and how to mend it; secrets are never shown
 }
@@ -32,8 +34,8 @@ type Warning Mistake
 // String is the warning as a line of text.
 func (w Warning) String() string { return w.Where + ": " + w.Text }
 
-// Error lists the first ten mistakes, one a line: first those of the file, by line, then those of the
-// command line, of the environment and what is missing.
+// Error lists the first ten mistakes, one a line: first those of the file, by line, then those of
+// the command line, of the environment and what is missing.
 func (e *Error) Error() string {
 	where := e.origins()
 	count := "has a mistake"
@@ -61,14 +63,14 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// room is the first of the warnings, as many as there is room for beside the mistakes.
-func (e *Error) room(warnings []Warning) []Warning {
+// fitting returns the first of the warnings: as many as the mistakes leave of most.
+func (e *Error) fitting(warnings []Warning) []Warning {
 	n := min(len(warnings), most-min(len(e.Mistakes), most))
 	e.warnings = len(warnings) - n
 	return warnings[:n]
 }
 
-// origins are what has the mistakes: the file, the environment, the command line.
+// origins says what has the mistakes: the file, the environment, the command line.
 func (e *Error) origins() (found []string) {
 	for _, m := range e.Mistakes {
 		of := "the environment"

@@ -16,10 +16,12 @@ func TestNumbersAreReadAsTheOriginalReadsThem(t *testing.T) {
 		}
 		numbers++
 		for text, want := range map[string]string{
-			"17": "17", "17;": "17", "17 // cores": "17", "17.9": "17", "17,000": "17", "17px": "17", "17 18": "17",
+			"17": "17", "17;": "17", "17 // cores": "17", "17.9": "17", "17,000": "17",
+			"17px": "17", "17 18": "17",
 			"017": "17", "+17": "17", "+17;": "17", "\v17;": "17", "17\u00a0": "17", "17；": "17",
-			";": "", "one": "", "-17": "", "-17;": "", "+-17;": "", "+": "", "１７": "", "99999999999999999999;": "",
-			"4294967313;": "", `"17"`: "",
+			";": "", "one": "", "-17": "", "-17;": "", "+-17;": "", "+": "", "１７": "",
+			"99999999999999999999;": "",
+			"4294967313;":           "", `"17"`: "",
 		} {
 			checkNumber(t, k.name, text, want, k.name+"="+text+"\n"+original)
 			if k.name == "ListenPort" {
@@ -65,13 +67,16 @@ func valueOf(c *Config, name string) string {
 // TestNumbersOfOurOwnAreStrict: no file in use has them otherwise, and 5 would not be meant by 5GB.
 func TestNumbersOfOurOwnAreStrict(t *testing.T) {
 	for _, line := range []string{
-		"MaxConnections=2000;", "MaxInFlight=64 // few", "ConnectionShare=12%", "teamtalk_master_maxidlecnt=4;",
+		"MaxConnections=2000;", "MaxInFlight=64 // few", "ConnectionShare=12%",
+		"teamtalk_master_maxidlecnt=4;",
 		"MaxFrame=16MB", "MaxFrame=16MiB;", "MaxPending=1GiB // all", "MinSendRate=16KiB/s",
-		"RequestTimeout=5", "RequestTimeout=5s;", "DrainTimeout=4 s", "teamtalk_master_connect_timeout=2s // quick",
+		"RequestTimeout=5", "RequestTimeout=5s;", "DrainTimeout=4 s",
+		"teamtalk_master_connect_timeout=2s // quick",
 	} {
 		_, _, err := load("x.conf", []byte(original+line+"\n"), nil)
 		key, value, _ := strings.Cut(line, "=")
-		want := fmt.Sprintf("x.conf:%d: %s is %q; it must be a ", strings.Count(original, "\n")+1, key, value)
+		want := fmt.Sprintf("x.conf:%d: %s is %q; it must be a ", strings.Count(original, "\n")+1,
+			key, value)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", line, err)
 		}

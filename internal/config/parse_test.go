@@ -8,7 +8,9 @@ import (
 )
 
 func TestParseReadsAsTheOriginalDoes(t *testing.T) {
-	set := func(line int, key, value string) entry { return entry{line: line, key: key, value: value} }
+	set := func(line int, key, value string) entry {
+		return entry{line: line, key: key, value: value}
+	}
 	for _, c := range []struct {
 		name, text string
 		want       parsed
@@ -16,13 +18,18 @@ func TestParseReadsAsTheOriginalDoes(t *testing.T) {
 		{"nothing", "", parsed{}},
 		{"a line", "a=1\n", parsed{entries: []entry{set(1, "a", "1")}}},
 		{"no newline at the end", "a=1", parsed{entries: []entry{set(1, "a", "1")}}},
-		{"blanks, tabs, CRLF", " \ta b\t = \tx y \t\r\n", parsed{entries: []entry{set(1, "a b", "x y")}}},
+		{"blanks, tabs, CRLF", " \ta b\t = \tx y \t\r\n",
+			parsed{entries: []entry{set(1, "a b", "x y")}}},
 		{"= in the value", "a=b=c==\n", parsed{entries: []entry{set(1, "a", "b=c==")}}},
-		{"comments anywhere", "#a=1\nb=2 # c=3\n  # d=4\n#", parsed{entries: []entry{set(2, "b", "2")}}},
-		{"a comment right behind", "a=b#c\n", parsed{entries: []entry{{line: 1, key: "a", value: "b", cut: true}}}},
-		{"a comment instead", "a=#c\nb = # c\n", parsed{hashed: []entry{{line: 1, key: "a", cut: true}}}},
+		{"comments anywhere", "#a=1\nb=2 # c=3\n  # d=4\n#",
+			parsed{entries: []entry{set(2, "b", "2")}}},
+		{"a comment right behind", "a=b#c\n",
+			parsed{entries: []entry{{line: 1, key: "a", value: "b", cut: true}}}},
+		{"a comment instead", "a=#c\nb = # c\n",
+			parsed{hashed: []entry{{line: 1, key: "a", cut: true}}}},
 		{"a comment before =", "a#=1\n", parsed{skipped: []int{1}}},
-		{"the first wins", "a=1\na=2\n", parsed{entries: []entry{set(1, "a", "1")}, repeated: []entry{set(2, "a", "2")}}},
+		{"the first wins", "a=1\na=2\n",
+			parsed{entries: []entry{set(1, "a", "1")}, repeated: []entry{set(2, "a", "2")}}},
 		{"empty is absent", "a=\na = \t\r\na=3\n", parsed{entries: []entry{set(3, "a", "3")}}},
 		{"no key", "=1\n =2\n", parsed{}},
 		{"no =", "hello\n\n \nb=1", parsed{entries: []entry{set(4, "b", "1")}, skipped: []int{1}}},
@@ -32,19 +39,23 @@ func TestParseReadsAsTheOriginalDoes(t *testing.T) {
 		{"marks of files put together", "a=1\n\ufeffb=2\n\ufeff",
 			parsed{entries: []entry{set(1, "a", "1"), set(2, "b", "2")}}},
 		{"Chinese", "名字=小明 # 谁\n", parsed{entries: []entry{set(1, "名字", "小明")}}},
-		{"other blanks stay", "a=\u00a01\u00a0\n", parsed{entries: []entry{set(1, "a", "\u00a01\u00a0")}}},
+		{"other blanks stay", "a=\u00a01\u00a0\n",
+			parsed{entries: []entry{set(1, "a", "\u00a01\u00a0")}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if d := cmp.Diff(c.want, parse([]byte(c.text)), cmp.AllowUnexported(parsed{}, entry{})); d != "" {
+			if d := cmp.Diff(c.want, parse([]byte(c.text)),
+				cmp.AllowUnexported(parsed{}, entry{})); d != "" {
 				t.Errorf("%q (-want +got):\n%s", c.text, d)
 			}
 		})
 	}
 }
 
-// FuzzParse reads any text. What it finds obeys the rules and, written down plainly, is found again.
+// FuzzParse reads any text. What it finds obeys the rules and, written down plainly, is found
+// again.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{example, original, "\ufeffa=b#c\r\na=\n=x\nx", "MaxFrame=99999999999TiB\nListenIP=;;"} {
+	for _, seed := range []string{example, original, "\ufeffa=b#c\r\na=\n=x\nx",
+		"MaxFrame=99999999999TiB\nListenIP=;;"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -58,7 +69,8 @@ func FuzzParse(f *testing.F) {
 			}
 			last, seen[e.key] = e.line, true
 			for _, part := range []string{e.key, e.value} {
-				if part == "" || strings.Trim(part, blanks) != part || strings.ContainsAny(part, "#\n") {
+				if part == "" || strings.Trim(part, blanks) != part ||
+					strings.ContainsAny(part, "#\n") {
 					t.Errorf("%q = %q", e.key, e.value)
 				}
 			}

@@ -14,9 +14,9 @@ const hidden = "(hidden)"
 // maxShown is how many bytes of a wrong value are shown.
 const maxShown = 100
 
-// shown is a value that a message names, in quotes, without what may be a secret in it: who logs in
-// somewhere, and parameters, which URLs and the like may have before an "@" and behind a "?", and what
-// stands behind a "=", be it that of another key, whose line was joined to this one.
+// shown returns a value for a message, in quotes and without what may be a secret in it. Secrets
+// may stand before an "@" and behind a "?", as in URLs, and behind a "=", which may be that of
+// another key whose line was joined to this one.
 func shown(text string) string { return strconv.Quote(unsecret(text)) }
 
 // unsecret is shown without the quotes.
@@ -41,8 +41,8 @@ func unsecret(text string) string {
 	return text
 }
 
-// Secret is a password or key. Printing, logging and encoding it, or what has it in an exported field, shows
-// "(hidden)", or nothing when it is empty; only Reveal gives it away.
+// Secret is a password or key. Where it is printed, logged or encoded, alone or as an exported
+// field, it shows as "(hidden)", or as nothing when it is empty. Only Reveal returns what it is.
 type Secret string
 
 // Reveal returns the secret itself, for the one place that needs it.

@@ -8,8 +8,10 @@ import (
 // TestNoSecretIsEchoed puts what has a secret in it where it does not belong.
 func TestNoSecretIsEchoed(t *testing.T) {
 	for _, value := range []string{
-		"http://user:hunter2@files/", "user:hunter2@files", "https://files/?token=hunter2", "ftp://u:hunter2@x@files/",
-		"root:hunter2@tcp(127.0.0.1:3306)/teamtalk?tls=true", "redis://:hunter2@127.0.0.1:6379", ":hunter2@r:1;b:2",
+		"http://user:hunter2@files/", "user:hunter2@files", "https://files/?token=hunter2",
+		"ftp://u:hunter2@x@files/",
+		"root:hunter2@tcp(127.0.0.1:3306)/teamtalk?tls=true", "redis://:hunter2@127.0.0.1:6379",
+		":hunter2@r:1;b:2",
 		"u:hun@ter2@r", "http://u:hunter2%zz@files/", strings.Repeat("x", 2000) + "hunter2",
 	} {
 		for _, k := range keysOf(&Config{}) {
@@ -27,13 +29,14 @@ func TestNoSecretIsEchoed(t *testing.T) {
 		text := strings.ReplaceAll(original, "unread,", "unread,"+value+",")
 		_, warnings, err = load("x.conf", []byte(text), nil)
 		checkHidden(t, "CacheInstances=unread,"+value, warnings, err)
-		_, warnings, err = load("x.conf", []byte(value+"\n"+value+"=1\n"+value+"=2\n"+original), nil)
+		_, warnings, err = load("x.conf", []byte(value+"\n"+value+"=1\n"+value+"=2\n"+original),
+			nil)
 		checkHidden(t, value, warnings, err)
 	}
 }
 
-// TestNoSecretOfALineThatWasJoinedIsEchoed: where an editor has lost the end of a line, the next key
-// stands in a value.
+// TestNoSecretOfALineThatWasJoinedIsEchoed: where an editor has lost the end of a line, the next
+// key stands in a value.
 func TestNoSecretOfALineThatWasJoinedIsEchoed(t *testing.T) {
 	for _, value := range []string{
 		"3306 unread_password=hunter2", "x\tunread_password = hunter2", "127.0.0.1:1 a=b=hunter2",

@@ -9,15 +9,18 @@ import (
 type Setting struct {
 	Key   string
 	Value string // as it would stand in the file; "(hidden)" for secrets
-	From  string // "line 7", "DBPROXY_LISTENPORT", with a secret's file behind it; empty: the default
+	// From is "line 7" or "DBPROXY_LISTENPORT", with a secret's file behind it; "" for the default.
+	From string
 }
 
 // Settings are all keys that are used, in the order of docs/configuration.md. They have no secrets.
 func (c *Config) Settings() []Setting { return append([]Setting(nil), c.settings...) }
 
-// Given is whether a key was set, in the file or by its variable. Else its default holds.
+// Given reports whether a key was set, in the file or by its variable. Else its default holds.
 func (c *Config) Given(key string) bool {
-	return slices.ContainsFunc(c.settings, func(s Setting) bool { return s.Key == key && s.From != "" })
+	return slices.ContainsFunc(c.settings, func(s Setting) bool {
+		return s.Key == key && s.From != ""
+	})
 }
 
 // String is the settings as lines of a file, without secrets.

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// How large a configuration, and a file with a secret, may be, in bytes: larger ones are something else.
+// How large a configuration, and a file with a secret, may be, in bytes: larger ones are something
+// else.
 const (
 	maxFile   = 1 << 20
 	maxSecret = 64 << 10
@@ -50,8 +51,8 @@ type sources struct {
 	env   map[string]string // by variable; only ours, without empty ones
 }
 
-// variables picks ours out of an environment as os.Environ returns it. Of equal ones the first counts, as for
-// os.Getenv.
+// variables picks ours out of an environment as os.Environ returns it. Of equal ones the first
+// counts, as for os.Getenv.
 func variables(env []string) map[string]string {
 	found := make(map[string]string)
 	for _, e := range env {
@@ -88,20 +89,22 @@ func (s sources) whole() string {
 	return s.path
 }
 
-// get is what counts for a key: its flag before the environment, and that before the file. A secret may stand in a file of its own, whose path
-// starts from the configuration's directory when the configuration names it, else from the working directory.
+// get is what counts for a key: its flag before the environment, and that before the file. A secret
+// may stand in a file of its own, whose path starts from the configuration's directory when the
+// configuration names it, else from the working directory.
 func (s sources) get(k key) (value raw, found bool, err error) {
 	if value, found = s.flags.find(k.name); found {
 		return value, true, nil
 	}
-	for _, place := range []struct {
+	for _, from := range []struct {
 		get  func(string) (raw, bool)
 		name string
 	}{{s.inEnv, k.env()}, {s.inFile, k.name}} {
-		value, found = place.get(place.name)
+		value, found = from.get(from.name)
 		if k.secret() {
-			if file, named := place.get(place.name + fileSuffix); named && found {
-				return file, true, fmt.Errorf("%s is given twice; remove %s or %s%s", k.name, place.name, place.name, fileSuffix)
+			if file, named := from.get(from.name + fileSuffix); named && found {
+				return file, true, fmt.Errorf("%s is given twice; remove %s or %s%s", k.name,
+					from.name, from.name, fileSuffix)
 			} else if named {
 				if file.from.line > 0 && !filepath.IsAbs(file.text) {
 					file.text = filepath.Join(filepath.Dir(s.path), file.text)
@@ -116,15 +119,18 @@ func (s sources) get(k key) (value raw, found bool, err error) {
 	return raw{}, false, nil
 }
 
-// readSecret reads the file that a key's _FILE names. Its trailing newline does not belong to the secret.
+// readSecret reads the file that a key's _FILE names. Its trailing newline does not belong to the
+// secret.
 func readSecret(name string, file raw) (value raw, found bool, err error) {
 	text, err := readText(file.text, maxSecret)
 	secret := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	switch {
 	case err != nil:
-		return file, true, fmt.Errorf("%s cannot be read: %w; name a file that the proxy may read", name, err)
+		return file, true, fmt.Errorf("%s cannot be read: %w; name a file that the proxy may read",
+			name, err)
 	case secret == "":
-		return file, true, fmt.Errorf("%s cannot be read: %s is empty; write the secret into it", name, file.text)
+		return file, true, fmt.Errorf("%s cannot be read: %s is empty; write the secret into it",
+			name, file.text)
 	}
 	file.from.short, file.from.file = file.from.short+", "+file.text, file.text
 	file.text = secret
@@ -139,7 +145,8 @@ func readText(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if wide(text) {
-		return nil, fmt.Errorf("%s is text in UTF-16, which Windows calls Unicode; save it as UTF-8",
+		return nil, fmt.Errorf("%s is text in UTF-16, which Windows calls Unicode; save it as "+
+			"UTF-8",
 			path)
 	}
 	return bytes.TrimPrefix(text, []byte(mark)), nil
@@ -148,8 +155,8 @@ func readText(path string, limit int64) ([]byte, error) {
 // mark is the byte order mark, in UTF-8.
 const mark = "\ufeff"
 
-// crAlone is whether a line of a configuration has a CR within, outside of comments: what follows is
-// the same line, to the original, too.
+// crAlone is whether a line of a configuration has a CR within, outside of comments: what follows
+// is the same line, to the original, too.
 func crAlone(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		code, _, commented := bytes.Cut(line, []byte("#"))

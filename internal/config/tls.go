@@ -14,9 +14,9 @@ const (
 	tlsVerify    = "verify"
 )
 
-// Client is the setup of TLS for the drivers; nil when the mode is off. Its ServerName is empty unless one is
-// configured: the drivers fill in the host that they connect to. Load has looked at the files already; the error is
-// that one of them cannot be read any more.
+// Client is the setup of TLS for the drivers; nil when the mode is off. Its ServerName is empty
+// unless one is configured: the drivers fill in the host that they connect to. Load has looked at
+// the files already; the error is that one of them cannot be read any more.
 func (t TLS) Client() (*tls.Config, error) {
 	if t.Mode == "" || t.Mode == tlsOff {
 		return nil, nil
@@ -31,7 +31,8 @@ func (t TLS) Client() (*tls.Config, error) {
 	}
 	return &tls.Config{
 		Certificates: certs, RootCAs: roots, ServerName: t.ServerName,
-		InsecureSkipVerify: t.Mode != tlsVerify, // as the mode says: encrypted, with whoever answers
+		// as the mode says: encrypted, with whoever answers
+		InsecureSkipVerify: t.Mode != tlsVerify,
 	}, nil
 }
 

@@ -25,8 +25,9 @@ func pair(t *testing.T) (cert, key string) {
 		t.Fatal(err)
 	}
 	about := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"db.example"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), DNSNames: []string{"db.example"}, IsCA: true,
+		BasicConstraintsValid: true,
+		NotBefore:             time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	public, err := x509.CreateCertificate(rand.Reader, about, about, &private.PublicKey, private)
 	if err != nil {
@@ -39,7 +40,8 @@ func pair(t *testing.T) (cert, key string) {
 	dir := t.TempDir()
 	write := func(name, kind string, data []byte) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), 0o600); err != nil {
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		return path
@@ -72,7 +74,8 @@ func shake(t *testing.T, setup TLS, cert, key string) error {
 		if err != nil {
 			return // the test tells
 		}
-		server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAnyClientCert})
+		server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{own},
+			ClientAuth: tls.RequireAnyClientCert})
 		_ = server.SetDeadline(time.Now().Add(time.Minute))
 		_ = server.Handshake() // what counts is what the client says
 		_ = server.Close()
@@ -86,7 +89,8 @@ func shake(t *testing.T, setup TLS, cert, key string) error {
 	if err := near.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	_, err = tls.Client(near, c).Read(make([]byte, 1)) // a refusal of our own certificate comes after the handshake
+	// a refusal of our own certificate comes after the handshake
+	_, err = tls.Client(near, c).Read(make([]byte, 1))
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
@@ -103,9 +107,11 @@ func TestTLS(t *testing.T) {
 		{"preferred takes anyone", TLS{Mode: "preferred", Cert: cert, Key: key}, true},
 		{"required takes anyone", TLS{Mode: "required", Cert: cert, Key: key}, true},
 		{"required without a certificate of our own", TLS{Mode: "required"}, false},
-		{"verify by the system's authorities", TLS{Mode: "verify", ServerName: "db.example", Cert: cert, Key: key}, false},
+		{"verify by the system's authorities",
+			TLS{Mode: "verify", ServerName: "db.example", Cert: cert, Key: key}, false},
 		{"verify another name", TLS{Mode: "verify", CA: cert, Cert: cert, Key: key}, false},
-		{"verify", TLS{Mode: "verify", CA: cert, ServerName: "db.example", Cert: cert, Key: key}, true},
+		{"verify", TLS{Mode: "verify", CA: cert, ServerName: "db.example", Cert: cert, Key: key},
+			true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := shake(t, c.setup, cert, key); (err == nil) != c.good {
@@ -125,7 +131,8 @@ func TestTLS(t *testing.T) {
 
 func TestTLSFromTheFile(t *testing.T) {
 	cert, key := pair(t)
-	c, warnings := loaded(t, original+"unread_tls=verify\nunread_tls_ca="+cert+"\nunread_tls_cert="+cert+"\nunread_tls_key="+key)
+	c, warnings := loaded(t, original+"unread_tls=verify\nunread_tls_ca="+cert+"\nunread_tls_cert="+
+		cert+"\nunread_tls_key="+key)
 	want := TLS{Mode: "verify", CA: cert, Cert: cert, Key: key}
 	if len(warnings) > 0 || c.Unread.TLS != want {
 		t.Error(warnings, c.Unread.TLS)

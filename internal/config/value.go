@@ -190,7 +190,8 @@ func (k key) wanted() string {
 		if what == "" {
 			what = "names"
 		}
-		return fmt.Sprintf("%s; several, all different, are separated by %q", what, k.tag.Get("sep"))
+		return fmt.Sprintf("%s; several, all different, are separated by %q", what,
+			k.tag.Get("sep"))
 	}
 	if one := strings.Fields(k.tag.Get("oneof")); len(one) > 0 {
 		return strings.Join(one[:len(one)-1], ", ") + " or " + one[len(one)-1]

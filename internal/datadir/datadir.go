@@ -1,5 +1,5 @@
-// Package datadir looks after the directory of the embedded store: that it is there and writable, and that one server
-// at a time owns it.
+// Package datadir is about the directory of the embedded store: it must exist and be writable, and
+// one server at a time owns it.
 package datadir
 
 import (
@@ -37,13 +37,15 @@ type InUseError struct {
 func (e *InUseError) Error() string {
 	who, how := "another dbproxy", ""
 	if e.Owner.PID != 0 {
-		who = fmt.Sprintf("dbproxy process %d, listening on %s since %s", e.Owner.PID, e.Owner.Listen, e.Owner.Started.Format(time.DateTime))
+		who = fmt.Sprintf("dbproxy process %d, listening on %s since %s", e.Owner.PID,
+			e.Owner.Listen, e.Owner.Started.Format(time.DateTime))
 		how = fmt.Sprintf(" (kill %d)", e.Owner.PID)
 	}
-	return fmt.Sprintf("the data directory %s is in use by %s; stop it first%s, or choose another directory with --data", e.Dir, who, how)
+	return fmt.Sprintf("the data directory %s is in use by %s; stop it first%s, or choose "+
+		"another directory with --data", e.Dir, who, how)
 }
 
-// Open returns the directory, making it when it is missing.
+// Open returns the directory at path, and makes it when it is missing.
 func Open(path string) (*Dir, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -63,7 +65,8 @@ func Existing(path string) (*Dir, error) {
 	}
 	d := &Dir{path: abs}
 	if _, err := os.Stat(d.Database()); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no store in %s; name its directory with --data, or make one with \"dbproxy migrate --data %s\"", abs, path)
+		return nil, fmt.Errorf("there is no store in %s; name its directory with --data, or make "+
+			"one with \"dbproxy migrate --data %s\"", abs, path)
 	} else if err != nil {
 		return nil, explain(abs, err)
 	}
@@ -79,8 +82,8 @@ func (d *Dir) Database() string { return filepath.Join(d.path, "dbproxy.db") }
 // Voice is the path of the directory for sounds.
 func (d *Dir) Voice() string { return filepath.Join(d.path, "voice") }
 
-// Own makes this process the directory's owner until Release or its end, however that comes; *InUseError when another
-// process is.
+// Own makes this process the owner of the directory until Release or until the process ends,
+// however it ends. It fails with an *InUseError when another process is the owner.
 func (d *Dir) Own(listen string) error {
 	f, err := os.OpenFile(filepath.Join(d.path, "dbproxy.lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
@@ -99,7 +102,8 @@ func (d *Dir) Own(listen string) error {
 	return d.Announce(listen)
 }
 
-// Announce writes down where the owner listens, for those who find the directory taken.
+// Announce writes into the directory where its owner listens, for those who cannot own it
+// meanwhile.
 func (d *Dir) Announce(listen string) error {
 	note, err := json.Marshal(Owner{PID: os.Getpid(), Listen: listen, Started: time.Now()})
 	if err != nil {
@@ -120,7 +124,7 @@ func (d *Dir) Release() error {
 	return d.lock.Close()
 }
 
-// Explain adds to an error met with a file in the directory what can be done about it.
+// Explain adds to an error of a file in the directory what can be done about it.
 func (d *Dir) Explain(err error) error { return explain(d.path, err) }
 
 // explain adds to an error what can be done about it.
@@ -131,11 +135,15 @@ func explain(path string, err error) error {
 	case descriptors.Mend(err) != "":
 		return descriptors.Explain(err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%w; the user this runs as (uid %d) must be able to write in %s: change its owner (chown) or choose another directory with --data", err, os.Getuid(), path)
+		return fmt.Errorf("%w; the user this runs as (uid %d) must be able to write in %s: "+
+			"change its owner (chown) or choose another directory with --data", err, os.Getuid(),
+			path)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%w; free some space on the disk that holds %s, or choose another directory with --data", err, path)
+		return fmt.Errorf("%w; free some space on the disk that holds %s, or choose another "+
+			"directory with --data", err, path)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%w; %s or something above it is a file: choose another directory with --data", err, path)
+		return fmt.Errorf("%w; %s or something above it is a file: choose another directory with "+
+			"--data", err, path)
 	default:
 		return err
 	}

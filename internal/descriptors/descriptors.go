@@ -1,5 +1,5 @@
-// Package descriptors knows how many files and connections the process may have open, and has open,
-// and what to do when it has as many as it may.
+// Package descriptors knows how many files and connections the process may have open, how many it
+// has open, and what to do when it needs more.
 package descriptors
 
 import (
@@ -47,7 +47,8 @@ func Mend(err error) string {
 	case is(syscall.ENFILE): // its text begins with that of the other
 		return "this machine may not have more files open: raise its limit (sysctl fs.file-max)"
 	case is(syscall.EMFILE):
-		return "this process may not have more files and connections open: raise its limit (" + More + ")"
+		return "this process may not have more files and connections open: raise its limit (" +
+			More + ")"
 	default:
 		return ""
 	}
@@ -64,7 +65,7 @@ func Explain(err error) error {
 	return err
 }
 
-// Scarce is the error of one who wants some more descriptors now; nil: there are as many.
+// Scarce returns an error if the process cannot open some more descriptors now, else nil.
 func Scarce(some int) error {
 	open, err := Open()
 	if err != nil {

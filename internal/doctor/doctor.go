@@ -31,14 +31,15 @@ type Copy interface {
 	// the copy alone.
 	Compare(ctx context.Context, states []chat.Change, all bool,
 		differs func(i int, kind finding.Kind, text string)) error
-	// Bring makes the copy agree with the state of talks. Ids are only raised.
-	Bring(ctx context.Context, states []chat.Change) error
-	// BringMembers makes a group's members in the copy agree; the caller holds the group's lock.
-	BringMembers(ctx context.Context, state chat.Change) error
-	// CompareDevices and BringDevices are the same for push tokens.
+	// Reconcile makes the copy agree with the state of talks. Ids are only raised.
+	Reconcile(ctx context.Context, states []chat.Change) error
+	// ReconcileMembers makes a group's members in the copy agree; the caller holds the group's
+	// lock.
+	ReconcileMembers(ctx context.Context, state chat.Change) error
+	// CompareDevices and ReconcileDevices are the same for push tokens.
 	CompareDevices(ctx context.Context, devices []chat.Device,
 		differs func(i int, kind finding.Kind, text string)) error
-	BringDevices(ctx context.Context, devices []chat.Device) error
+	ReconcileDevices(ctx context.Context, devices []chat.Device) error
 	// Keys scans what the copy has. It calls unread with users and the peers of whom these have
 	// unread counters, and members with groups that have members.
 	Keys(ctx context.Context, unread func(ctx context.Context, peers map[uint32][]uint32) error,

@@ -115,7 +115,8 @@ func (d Dir) follow(path string) (string, error) {
 			return "", err
 		}
 		if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != d.User {
-			return "", fmt.Errorf("%s is not written: %w; remove it, or have it owned by user %d (chown -h)",
+			return "", fmt.Errorf("%s is not written: %w; remove it, or have it owned by user %d "+
+				"(chown -h)",
 				path, ErrLink, d.User)
 		}
 		to, err := os.Readlink(path)

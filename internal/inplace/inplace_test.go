@@ -65,10 +65,15 @@ func names(t *testing.T, path ...string) (list []string) {
 
 func TestPID(t *testing.T) {
 	for name, before := range map[string]func(inplace.Dir){
-		"none":            func(inplace.Dir) {},
-		"a former one":    func(d inplace.Dir) { write(t, "123456789012345", d.Path, "server.pid") },
-		"a link of ours":  func(d inplace.Dir) { link(t, "my.pid", d.Path, "server.pid") },
-		"a chain of ours": func(d inplace.Dir) { link(t, "my.pid", d.Path, "a"); link(t, "a", d.Path, "server.pid") },
+		"none": func(inplace.Dir) {},
+		"a former one": func(d inplace.Dir) {
+			write(t, "123456789012345", d.Path, "server.pid")
+		},
+		"a link of ours": func(d inplace.Dir) { link(t, "my.pid", d.Path, "server.pid") },
+		"a chain of ours": func(d inplace.Dir) {
+			link(t, "my.pid", d.Path, "a")
+			link(t, "a", d.Path, "server.pid")
+		},
 	} {
 		d := ours(t)
 		before(d)
@@ -94,7 +99,8 @@ func TestAnotherUsersLinkIsNoWayToOurFiles(t *testing.T) {
 		d := ours(t)
 		write(t, "precious", d.Path, "victim")
 		link(t, victim, d.Path, "server.pid")
-		if err := others(d).WritePID(4711); err != nil || textOf(t, d.Path, "server.pid") != "4711" {
+		if err := others(d).WritePID(4711); err != nil ||
+			textOf(t, d.Path, "server.pid") != "4711" {
 			t.Error(err)
 		}
 		if err := os.Mkdir(filepath.Join(d.Path, "log"), 0o700); err != nil {
@@ -102,13 +108,16 @@ func TestAnotherUsersLinkIsNoWayToOurFiles(t *testing.T) {
 		}
 		link(t, filepath.Join("..", victim), d.Path, "log", "default.log")
 		l, err := others(d).OpenLog(1000, 1, nil)
-		if !errors.Is(err, inplace.ErrLink) || !strings.Contains(err.Error(), "log/default.log is not written: it is a link that another user owns") {
+		if !errors.Is(err, inplace.ErrLink) ||
+			!strings.Contains(err.Error(),
+				"log/default.log is not written: it is a link that another user owns") {
 			t.Error(err)
 		}
 		if _, err := l.Write([]byte("a line\n")); !errors.Is(err, inplace.ErrLink) {
 			t.Error(err)
 		}
-		if textOf(t, d.Path, "victim") != "precious" || fmt.Sprint(names(t, d.Path)) != "[log server.pid victim]" {
+		if textOf(t, d.Path, "victim") != "precious" ||
+			fmt.Sprint(names(t, d.Path)) != "[log server.pid victim]" {
 			t.Errorf("there are %v", names(t, d.Path))
 		}
 	}
@@ -125,8 +134,9 @@ func TestAnotherUsersLinkIsNoWayToOurFiles(t *testing.T) {
 func TestRunning(t *testing.T) {
 	parent := os.Getppid()
 	for text, want := range map[string]int{
-		strconv.Itoa(parent): parent, fmt.Sprint(parent, "\n"): parent, strconv.Itoa(os.Getpid()): 0,
-		"999999999": 0, "": 0, "-1": 0, "0": 0, "x": 0,
+		strconv.Itoa(parent): parent, fmt.Sprint(parent, "\n"): parent,
+		strconv.Itoa(os.Getpid()): 0,
+		"999999999":               0, "": 0, "-1": 0, "0": 0, "x": 0,
 	} {
 		d := ours(t)
 		write(t, text, d.Path, "server.pid")
@@ -139,8 +149,8 @@ func TestRunning(t *testing.T) {
 	}
 }
 
-// TestAPIDFileThatIsNone neither holds a start up nor is read to an end that it does not have. It is
-// replaced.
+// TestAPIDFileThatIsNone neither holds a start up nor is read to an end that it does not have. It
+// is replaced.
 func TestAPIDFileThatIsNone(t *testing.T) {
 	fifo, endless := ours(t), ours(t)
 	if err := syscall.Mkfifo(filepath.Join(fifo.Path, "server.pid"), 0o600); err != nil {
@@ -167,7 +177,9 @@ func TestAPIDFileThatIsNone(t *testing.T) {
 // open opens the log of a directory.
 func open(t *testing.T, d inplace.Dir, max int64, keep int) *inplace.Log {
 	t.Helper()
-	l, err := d.OpenLog(max, keep, func(err error) []byte { return fmt.Appendf(nil, "full: %v\n", err) })
+	l, err := d.OpenLog(max, keep, func(err error) []byte {
+		return fmt.Appendf(nil, "full: %v\n", err)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +227,8 @@ func TestRotation(t *testing.T) {
 	}
 	l.Rotate(9, 0)
 	say(t, l, "ten")
-	if got := textOf(t, d.Path, "log", "default.log"); got != "ten\n" || textOf(t, d.Path, "log", "default.log.1") != "seven\n" {
+	if got := textOf(t, d.Path, "log", "default.log"); got != "ten\n" ||
+		textOf(t, d.Path, "log", "default.log.1") != "seven\n" {
 		t.Errorf("without files put aside it is %q", got)
 	}
 }
@@ -225,12 +238,14 @@ func TestALogThatCannotBePutAside(t *testing.T) {
 	d := ours(t)
 	l := open(t, d, 20, 1)
 	write(t, "", d.Path, "log", "keep")
-	if err := os.MkdirAll(filepath.Join(d.Path, "log", "default.log.1", "in the way"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(d.Path, "log", "default.log.1", "in the way"),
+		0o700); err != nil {
 		t.Fatal(err)
 	}
 	say(t, l, "0123456789", "0123456789")
 	text := textOf(t, d.Path, "log", "default.log")
-	if !strings.HasPrefix(text, "0123456789\nfull: rename ") || !strings.HasSuffix(text, "\n0123456789\n") {
+	if !strings.HasPrefix(text, "0123456789\nfull: rename ") ||
+		!strings.HasSuffix(text, "\n0123456789\n") {
 		t.Errorf("it is %q", text)
 	}
 	if err := os.RemoveAll(filepath.Join(d.Path, "log", "default.log.1")); err != nil {
@@ -241,12 +256,15 @@ func TestALogThatCannotBePutAside(t *testing.T) {
 	}
 }
 
-// TestALogThatIsTakenAway: who removes it, or moves it, or has removed its directory, gets a new one.
+// TestALogThatIsTakenAway: who removes it, or moves it, or has removed its directory, gets a new
+// one.
 func TestALogThatIsTakenAway(t *testing.T) {
 	d := ours(t)
 	l := open(t, d, 1<<20, 1)
 	for name, take := range map[string]func(string) error{
-		"removed": os.Remove, "moved": func(path string) error { return os.Rename(path, path+".old") },
+		"removed": os.Remove, "moved": func(path string) error {
+			return os.Rename(path, path+".old")
+		},
 		"its directory": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
 	} {
 		say(t, l, "before")
@@ -304,7 +322,8 @@ func TestALogThatIsNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if _, err := d.OpenLog(1000, 1, nil); err == nil || !strings.Contains(err.Error(), "is no file") {
+	if _, err := d.OpenLog(1000, 1, nil); err == nil ||
+		!strings.Contains(err.Error(), "is no file") {
 		t.Errorf("a pipe with a reader: %v", err)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// lookEvery is how often it is looked whether the log is still the file of its name: who removes or
-// moves it wants another one.
-const lookEvery = time.Second
+// checkEvery is how often the log checks whether its file is still at its path. Whoever removes or
+// moves the file wants a new one.
+const checkEvery = time.Second
 
 // Log is log/default.log, an io.Writer of whole lines. A file that is full becomes default.log.1,
 // that one default.log.2, and so on. What cannot be written is tried anew with each line. It is
@@ -23,21 +23,21 @@ type Log struct {
 	dir      Dir
 	complain func(error) []byte
 
-	mu     sync.Mutex
-	max    int64
-	keep   int
-	path   string // behind all links
-	file   *os.File
-	size   int64
-	full   int64     // the size at which it is full
-	looked time.Time // when it was last looked whether file is at path
+	mu      sync.Mutex // guards the fields below
+	max     int64
+	keep    int
+	path    string // of the file itself, behind all links
+	file    *os.File
+	size    int64
+	full    int64     // the size at which it is full
+	checked time.Time // when it was last checked whether file is at path
 }
 
-// OpenLog opens the log, and makes its directory where it is missing. Each file may have max bytes,
-// but for a single line that is longer, and keep full ones are kept. complain makes the line that
-// says why a full one cannot be put aside; it grows on then.
+// OpenLog opens the log, and makes its directory where it is missing. A file may have max bytes, or
+// one longer line, and keep full files are kept. complain makes the line that says why a full file
+// cannot be put aside; then that file grows on.
 //
-// The log can be used whatever the error: it says why nothing could be written yet.
+// The log can be used whatever the error, which says why nothing could be written yet.
 func (d Dir) OpenLog(max int64, keep int, complain func(error) []byte) (*Log, error) {
 	l := &Log{dir: d, complain: complain, max: max, keep: keep}
 	l.mu.Lock()
@@ -80,9 +80,9 @@ func (l *Log) close() error {
 	return err
 }
 
-// ready sees to it that there is a file with room for so many bytes.
+// ready sees to it that there is a file that may grow by so many bytes.
 func (l *Log) ready(n int) error {
-	if l.file != nil && time.Since(l.looked) >= lookEvery && !l.there() {
+	if l.file != nil && time.Since(l.checked) >= checkEvery && !l.there() {
 		_ = l.close() // nothing is lost with it
 	}
 	if l.file == nil {
@@ -107,7 +107,7 @@ func (l *Log) ready(n int) error {
 
 // there reports whether the file is still at its path.
 func (l *Log) there() bool {
-	l.looked = time.Now()
+	l.checked = time.Now()
 	ours, err := l.file.Stat()
 	if err != nil {
 		return false
@@ -154,9 +154,9 @@ func (l *Log) open() error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	l.file, l.size, l.full, l.looked = f, info.Size(), l.max, time.Now()
-	// Where the standard error is thrown away, a crash is told nowhere else. Who cannot have it
-	// here has it there.
+	l.file, l.size, l.full, l.checked = f, info.Size(), l.max, time.Now()
+	// The scripts throw the standard error away, so a crash would be told nowhere else. Without
+	// this file it goes there all the same.
 	_ = debug.SetCrashOutput(f, debug.CrashOptions{})
 	return nil
 }

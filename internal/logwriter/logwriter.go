@@ -1,5 +1,5 @@
-// Package logwriter writes a log without ever holding up who logs. The reader of a log may stop
-// reading, or go away, and its disk may be full: then lines are lost, and the rest of the process
+// Package logwriter writes a log so that those who log never wait. The reader of a log may stop
+// reading or go away, and its disk may be full. Then lines are lost, and the rest of the process
 // does not notice.
 package logwriter
 
@@ -14,8 +14,8 @@ const (
 	// maxWaiting is how many bytes of lines may wait until they are written; more of them are lost.
 	// A single line may be longer.
 	maxWaiting = 256 << 10
-	// retryEvery is how often it is tried, without a new line to write, to tell of those that were
-	// lost.
+	// retryEvery is how often the writer tries to write that lines were lost while no new line
+	// comes.
 	retryEvery = time.Second
 )
 
@@ -37,9 +37,9 @@ type Writer struct {
 	out  io.Writer
 	tell func(Lost) []byte
 	done chan struct{} // closed when the goroutine has ended
-	wake chan struct{} // holds one
+	wake chan struct{} // tells the goroutine of new lines; holds one
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the fields below
 	waiting []waiting
 	bytes   int // of waiting, and of the line that is being written
 	missing Lost
@@ -47,14 +47,14 @@ type Writer struct {
 	closed  bool
 }
 
-// waiting is a line that waits, or the place of lines that there was no room for.
+// waiting is a line that waits, or stands for lines that did not fit.
 type waiting struct {
 	text []byte
 	lost bool
 }
 
-// New returns a Writer to out. tell makes the line that tells of lost ones; it is written where
-// they would have been, as soon as anything can be written.
+// New returns a Writer to out. tell makes the line that says how many lines were lost. It is
+// written where these lines would stand, as soon as anything can be written.
 func New(out io.Writer, tell func(Lost) []byte) *Writer {
 	w := &Writer{out: out, tell: tell, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go w.run()
@@ -111,7 +111,7 @@ func (w *Writer) Missing() Lost {
 	return w.missing
 }
 
-// Close waits until all lines are written, but not for longer than patience, and lets no more in.
+// Close takes no more lines, and waits until all are written, but not for longer than patience.
 func (w *Writer) Close(patience time.Duration) {
 	w.mu.Lock()
 	w.closed = true
@@ -149,7 +149,7 @@ func (w *Writer) next() (line waiting, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.waiting) == 0 {
-		w.waiting = nil // and with it the room it had
+		w.waiting = nil // and with it its memory
 		return waiting{}, false
 	}
 	line, w.waiting = w.waiting[0], w.waiting[1:]
@@ -162,8 +162,8 @@ func (w *Writer) ended() bool {
 	return w.closed && len(w.waiting) == 0
 }
 
-// write writes a line, after the one that tells of those lost before it. While there was no room,
-// that comes at the place of those lines, not before the lines that waited already.
+// write writes a line, after the one that tells of those lost before it. That one stands where the
+// lost lines would, and so behind the lines that waited already when they were lost.
 func (w *Writer) write(p *pen, line waiting) {
 	if line.lost {
 		w.confess(p)
@@ -201,11 +201,11 @@ func (w *Writer) confess(p *pen) error {
 	return nil
 }
 
-// pen writes lines, each on a line of its own also after one that was cut off.
+// pen writes lines. It begins a new line also after one of which only a part was written.
 type pen struct {
 	out    io.Writer
 	failed bool // the last line was not written
-	cut    bool // it was in part
+	cut    bool // a part of it was written
 }
 
 func (p *pen) write(line []byte) error {

@@ -33,7 +33,8 @@ func metrics() map[string]bool {
 	return there
 }
 
-// TestOperationsNamesEveryMetric compares the tables of docs/operations.md with what the collectors describe.
+// TestOperationsNamesEveryMetric compares the tables of docs/operations.md with what the collectors
+// describe.
 func TestOperationsNamesEveryMetric(t *testing.T) {
 	text := read(t, operations)
 	there := metrics()

@@ -9,7 +9,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 )
 
-// TestIdleConnectionsLeave: who keeps a connection and asks nothing does not have its place for long.
+// TestIdleConnectionsLeave: who keeps a connection and asks nothing does not have its place for
+// long.
 func TestIdleConnectionsLeave(t *testing.T) {
 	const bound = 3 * time.Second
 	s := serve(t, ops.Site{Connections: 1})
@@ -51,7 +52,8 @@ func TestConnectionsWait(t *testing.T) {
 	wants := func(conn net.Conn) {
 		t.Helper()
 		answer := make([]byte, 100)
-		if n, err := conn.Read(answer); err != nil || !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 200 OK") {
+		if n, err := conn.Read(answer); err != nil ||
+			!strings.HasPrefix(string(answer[:n]), "HTTP/1.1 200 OK") {
 			t.Errorf("answered with %q, %v", answer[:n], err)
 		}
 	}

@@ -1,5 +1,7 @@
-// Package ops shows operators how the process does: metrics, health and profiles, at an address of their own. It knows
-// none of the other rooms: a Recorder is told what happens, and Sources are functions that it asks when somebody looks.
+// Package ops shows operators how the process does: metrics, health and profiles, at an address of
+// their own. It imports none of the other packages. What counts events as they happen is a
+// Recorder, which others call. What has a value at any time, such as the number of connections, is
+// asked for at each scrape: see Sources. A Check is asked when somebody asks for /readyz.
 package ops
 
 import (
@@ -19,19 +21,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
-// Limits of the server. A profile may take as long as its "seconds" say, beside them.
+// Limits of the server. They do not count for a profile, which takes as long as its "seconds" say.
 const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
-	idleTimeout   = 3 * time.Second // an idle connection has a place that others wait for
+	idleTimeout   = 3 * time.Second // an idle connection keeps a slot from others
 	headerBytes   = 64 << 10
 	gatherTimeout = 10 * time.Second // of one scrape
 	maxScrapes    = 4                // at once
 	defaultConns  = 16
-	lastWords     = 100 * time.Millisecond // for what is being answered when the server stops
+	lastWords     = 100 * time.Millisecond // to finish answers when the server stops
 )
 
 // Site is what the server shows.
@@ -39,15 +42,16 @@ type Site struct {
 	Metrics prometheus.Gatherer // at /metrics
 	Checks  []Check             // at /readyz
 	Log     *slog.Logger        // for faults of the server and of metrics
-	// Connections is how many there are at once, more of them wait; 0: 16.
+	// Connections is how many are served at once; more of them wait. 0 means 16.
 	Connections int
 }
 
-// Serve answers on ln until ctx ends; then it closes ln, gives what is being answered a moment, and returns nil. Serve it
-// for as long as the process lives, its draining included: /readyz is what tells others that it drains.
+// Serve answers on ln until ctx ends. Then it closes ln, waits a moment for answers that have
+// begun, and returns nil. Keep it running as long as the process lives, also while it drains:
+// /readyz is how others learn of that.
 //
-// Whoever reaches ln sees everything and can have profiles taken, which costs time: ln belongs on loopback or a network
-// of operators.
+// Whoever reaches ln sees everything and can take profiles, which costs time. So ln belongs on the
+// loopback interface or in a network of operators.
 func (s Site) Serve(ctx context.Context, ln net.Listener) error {
 	base, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -62,7 +66,9 @@ func (s Site) Serve(ctx context.Context, ln net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(limit(ln, cmp.Or(s.Connections, defaultConns))) }()
+	go func() {
+		served <- srv.Serve(netutil.LimitListener(ln, cmp.Or(s.Connections, defaultConns)))
+	}()
 	select {
 	case err := <-served:
 		_ = srv.Close()
@@ -79,7 +85,7 @@ func (s Site) Serve(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-// handler has all the pages. What it begins on behalf of several requests ends with base.
+// handler serves all the pages. Checks, which several requests may share, end with base.
 func (s Site) handler(base context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", index)
@@ -89,7 +95,9 @@ func (s Site) handler(base context.Context) http.Handler {
 		MaxRequestsInFlight: maxScrapes,
 		Timeout:             gatherTimeout,
 	}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "ok\n")
+	})
 	mux.Handle("GET /readyz", &readiness{base: base, checks: s.Checks})
 	// Importing net/http/pprof also puts these on http.DefaultServeMux, which nothing here serves.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -111,10 +119,11 @@ func index(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, indexPage)
 }
 
-// Register makes the collectors' metrics part of a registry, and beside them those of the Go runtime,
-// of the process, and of the connection pools, by their names. An error names what was registered
-// before.
-func Register(reg prometheus.Registerer, pools map[string]*sql.DB, ours ...prometheus.Collector) error {
+// Register adds to a registry the metrics of the collectors, of the Go runtime, of the process and
+// of the connection pools, which are given by name. It fails for what was registered before.
+func Register(
+	reg prometheus.Registerer, pools map[string]*sql.DB, ours ...prometheus.Collector,
+) error {
 	ours = append(ours, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for name, db := range pools {

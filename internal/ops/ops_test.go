@@ -50,7 +50,8 @@ func serve(t *testing.T, s ops.Site) *site {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx, ln) }()
-	running := &site{T: t, addr: ln.Addr().String(), client: http.Client{Transport: new(http.Transport), Timeout: patience}}
+	running := &site{T: t, addr: ln.Addr().String(),
+		client: http.Client{Transport: new(http.Transport), Timeout: patience}}
 	running.stop = func() error {
 		cancel()
 		select {
@@ -118,7 +119,8 @@ func TestPages(t *testing.T) {
 		}
 		s.wants(path)
 	}
-	for _, path := range []string{"/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=1", "/debug/pprof/symbol",
+	for _, path := range []string{"/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=1",
+		"/debug/pprof/symbol",
 		"/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=0.1"} {
 		s.wants(path)
 	}
@@ -161,7 +163,8 @@ func TestReadiness(t *testing.T) {
 	look := func(p *atomic.Pointer[answer]) func(context.Context) (ops.State, string) {
 		return func(context.Context) (ops.State, string) { return p.Load().state, p.Load().text }
 	}
-	s := serve(t, ops.Site{Checks: []ops.Check{{Name: "a", Look: look(&a)}, {Name: "b", Look: look(&b)}}})
+	s := serve(t, ops.Site{Checks: []ops.Check{{Name: "a", Probe: look(&a)},
+		{Name: "b", Probe: look(&b)}}})
 	for _, test := range []struct {
 		a, b   answer
 		status int
@@ -183,15 +186,17 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// TestAHangingCheckIsWrong has a check that heeds nothing: those who ask are answered, and share one look.
+// TestAHangingCheckIsWrong has a check that heeds nothing: those who ask are answered, and share
+// one look.
 func TestAHangingCheckIsWrong(t *testing.T) {
 	var looks atomic.Int32
 	let := make(chan struct{})
-	s := serve(t, ops.Site{Checks: []ops.Check{{Name: "stuck", Look: func(context.Context) (ops.State, string) {
-		looks.Add(1)
-		<-let
-		return ops.Good, "at last"
-	}}}})
+	s := serve(t, ops.Site{Checks: []ops.Check{{Name: "stuck",
+		Probe: func(context.Context) (ops.State, string) {
+			looks.Add(1)
+			<-let
+			return ops.Good, "at last"
+		}}}})
 	defer close(let)
 	for range 2 {
 		status, v := s.ready()
@@ -215,7 +220,8 @@ func TestServeEndsWhileAProfileIsTaken(t *testing.T) {
 	resp.Body.Close()
 	go func() {
 		defer close(ended)
-		if resp, err := s.client.Get("http://" + s.addr + "/debug/pprof/trace?seconds=3600"); err == nil {
+		if resp, err := s.client.Get("http://" + s.addr +
+			"/debug/pprof/trace?seconds=3600"); err == nil {
 			_, _ = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 		}
@@ -236,7 +242,8 @@ func TestServeSaysThatItsListenerIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.Close()
-	err = ops.Site{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}.Serve(t.Context(), ln)
+	err = ops.Site{Metrics: prometheus.NewRegistry(),
+		Log: slog.New(slog.DiscardHandler)}.Serve(t.Context(), ln)
 	if !errors.Is(err, net.ErrClosed) || !strings.Contains(err.Error(), ln.Addr().String()) {
 		t.Errorf("Serve: %v", err)
 	}
@@ -260,7 +267,8 @@ func everything(t *testing.T) (*prometheus.Registry, *ops.Recorder) {
 	}
 	defer pool.Close()
 	pool.SetMaxOpenConns(15)
-	if err := ops.Register(reg, map[string]*sql.DB{"master": pool}, r, ops.NewCollector(all())); err != nil {
+	if err := ops.Register(reg, map[string]*sql.DB{"master": pool}, r,
+		ops.NewCollector(all())); err != nil {
 		t.Fatal(err)
 	}
 	return reg, r
@@ -270,13 +278,16 @@ func all() ops.Sources {
 	return ops.Sources{
 		Network: func() ops.Network {
 			return ops.Network{
-				Open: 1, Opened: 2, Refused: 3, Closed: map[string]int64{"peer": 4, "idle": 0}, BytesIn: 5, BytesOut: 6,
+				Open: 1, Opened: 2, Refused: 3, Closed: map[string]int64{"peer": 4, "idle": 0},
+				BytesIn: 5, BytesOut: 6,
 				InFlight: 7, Panics: 8, Pending: 9, Unsent: 10, MaxPending: 11,
 			}
 		},
 		Queue:      func() ops.Queue { return ops.Queue{Waiting: 12, Lanes: 13, Limit: 14} },
 		ReplicaLag: func() (time.Duration, bool) { return 1500 * time.Millisecond, true },
-		Degraded:   map[string]func() bool{"redis": func() bool { return true }, "replica": func() bool { return false }},
+		Degraded: map[string]func() bool{"redis": func() bool {
+			return true
+		}, "replica": func() bool { return false }},
 	}
 }
 
@@ -293,7 +304,8 @@ func TestMetrics(t *testing.T) {
 	r.GroupSync(time.Second, errors.New("no"))
 	serve(t, ops.Site{Metrics: reg}).wants("/metrics",
 		`dbproxy_requests_total{command="IMMsgData",outcome="answered"} 2`,
-		`dbproxy_requests_total{command="IMMsgData",outcome="failed"} 0`, // expected, and so there from the start
+		// expected, and so there from the start
+		`dbproxy_requests_total{command="IMMsgData",outcome="failed"} 0`,
 		`dbproxy_requests_total{command="IMUsersInfoReq",outcome="answered"} 0`,
 		`dbproxy_requests_total{command="unknown",outcome="unknown"} 1`,
 		`dbproxy_request_duration_seconds_bucket{command="IMMsgData",le="0.0025"} 0`,
@@ -355,7 +367,8 @@ func TestMetricsKeepTheConventions(t *testing.T) {
 func TestWhatIsNotKnownIsNotShown(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	lag := func() (time.Duration, bool) { return 0, false }
-	if err := ops.Register(reg, nil, recorder(), ops.NewCollector(ops.Sources{ReplicaLag: lag})); err != nil {
+	if err := ops.Register(reg, nil, recorder(),
+		ops.NewCollector(ops.Sources{ReplicaLag: lag})); err != nil {
 		t.Fatal(err)
 	}
 	_, body := serve(t, ops.Site{Metrics: reg}).get("/metrics")

@@ -10,32 +10,35 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// State is how a checked thing does.
+// State is the result of a check.
 type State string
 
 // The states.
 const (
 	Good     State = "good"
-	Doubtful State = "doubtful" // it works, but somebody should look at it: still ready
+	Doubtful State = "doubtful" // it works, but somebody should see to it: still ready
 	Wrong    State = "wrong"    // requests fail: not ready
 )
 
 // Check is one thing that must be in order for the process to serve.
 type Check struct {
 	Name string // in lower case, unique
-	// Look says how it does, in a state and a few words for people, which say what to do if it is not good. It heeds
-	// ctx, which ends after a second. It is called when somebody asks, never twice at once.
-	Look func(ctx context.Context) (State, string)
+	// Probe returns a state and a few words for people; if the state is not good, they say what to
+	// do. It must return soon after ctx ends, which is after a second. It is called when somebody
+	// asks for /readyz, and never twice at once.
+	Probe func(ctx context.Context) (State, string)
 }
 
-// checkTimeout is how long one check may take; who does not answer in time is wrong.
+// checkTimeout is how long one check may take. A check that takes longer is wrong.
 const checkTimeout = time.Second
 
 // readiness answers /readyz.
 type readiness struct {
-	base   context.Context // a look outlives the requests that asked for it: the next one may share it
+	// base is the context of probes: one may outlive the request that asked for it, as the next
+	// request may share it.
+	base   context.Context
 	checks []Check
-	looks  singleflight.Group // by name: those who ask at the same time share a look
+	probes singleflight.Group // by name: those who ask at the same time share a probe
 }
 
 // verdict is the answer of /readyz.
@@ -53,11 +56,11 @@ type finding struct {
 
 func (r *readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	v := verdict{Ready: true, Checks: make([]finding, len(r.checks))}
-	var looking sync.WaitGroup
+	var probing sync.WaitGroup
 	for i, c := range r.checks {
-		looking.Go(func() { v.Checks[i] = r.look(c) })
+		probing.Go(func() { v.Checks[i] = r.probe(c) })
 	}
-	looking.Wait()
+	probing.Wait()
 	status := http.StatusOK
 	for _, f := range v.Checks {
 		if f.State == Wrong {
@@ -73,14 +76,15 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = enc.Encode(v) // whoever asked may have left
 }
 
-// look runs a check, or waits for the look under way, but not for longer than a check may take.
-func (r *readiness) look(c Check) finding {
-	timeout := time.NewTimer(checkTimeout + checkTimeout/2) // the half is for a check that answers as its time ends
+// probe runs a check, or waits for the same check that runs already. It does not wait for longer
+// than a check may take, and half as long again for a check that answers as its time ends.
+func (r *readiness) probe(c Check) finding {
+	timeout := time.NewTimer(checkTimeout + checkTimeout/2)
 	defer timeout.Stop()
-	found := r.looks.DoChan(c.Name, func() (any, error) {
+	found := r.probes.DoChan(c.Name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(r.base, checkTimeout)
 		defer cancel()
-		state, text := c.Look(ctx)
+		state, text := c.Probe(ctx)
 		return finding{c.Name, state, text}, nil
 	})
 	select {

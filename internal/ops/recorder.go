@@ -6,7 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// latencyBuckets are the bounds of latencies in seconds: from what memory answers to the deadline of a request.
+// latencyBuckets are the bounds of latencies in seconds, from an answer out of memory to the
+// deadline of a request.
 func latencyBuckets() []float64 {
 	return []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
 }
@@ -16,12 +17,14 @@ type Build struct {
 	Version, Revision, Go string
 }
 
-// Expected are the label values that requests are counted under. Those named here are there from the start, as 0.
+// Expected are the label values under which requests are counted. Their series are there from the
+// start, with 0.
 type Expected struct {
 	Commands, Outcomes []string
 }
 
-// Recorder counts what it is told of. It is a prometheus.Collector; its methods are safe for concurrent use and quick.
+// Recorder counts what it is told of. It is a prometheus.Collector; its methods are safe for
+// concurrent use and quick.
 type Recorder struct {
 	now func() time.Time
 
@@ -34,8 +37,8 @@ type Recorder struct {
 	calls      *prometheus.HistogramVec // by store, call
 	callErrors *prometheus.CounterVec   // by store, call
 
-	looks, lookFailures prometheus.Counter
-	lastLook            prometheus.Gauge
+	passes, passFailures prometheus.Counter
+	lastPass             prometheus.Gauge
 
 	build *prometheus.GaugeVec
 }
@@ -44,22 +47,33 @@ type Recorder struct {
 func NewRecorder(now func() time.Time, b Build, e Expected) *Recorder {
 	r := &Recorder{
 		now: now,
-		requests: counters("requests_total", "Requests finished, by command and by what became of them.",
+		requests: counters("requests_total",
+			"Requests finished, by command and by what became of them.",
 			"command", "outcome"),
-		durations: histograms("request_duration_seconds", "Time from a request's arrival until its answer was ready.",
+		durations: histograms("request_duration_seconds",
+			"Time from a request's arrival until its answer was ready.",
 			latencyBuckets(), "command"),
-		commitRows:      histogram("commit_rows", "Messages and read acks in one commit.", prometheus.ExponentialBuckets(1, 2, 10)),
-		commitBytes:     histogram("commit_bytes", "Bytes of messages in one commit.", prometheus.ExponentialBuckets(64, 4, 9)),
-		commitDurations: histogram("commit_duration_seconds", "Time to store one batch of messages.", latencyBuckets()),
-		commitFailures:  counter("commit_failures_total", "Tries to store a batch that failed, or whose outcome stayed unknown."),
-		calls: histograms("store_call_duration_seconds", "Time of one call to a store, by store and kind of call.",
+		commitRows: histogram("commit_rows", "Messages and read acks in one commit.",
+			prometheus.ExponentialBuckets(1, 2, 10)),
+		commitBytes: histogram("commit_bytes", "Bytes of messages in one commit.",
+			prometheus.ExponentialBuckets(64, 4, 9)),
+		commitDurations: histogram("commit_duration_seconds",
+			"Time to store one batch of messages.", latencyBuckets()),
+		commitFailures: counter("commit_failures_total",
+			"Tries to store a batch that failed, or whose outcome stayed unknown."),
+		calls: histograms("store_call_duration_seconds",
+			"Time of one call to a store, by store and kind of call.",
 			latencyBuckets(), "store", "call"),
-		callErrors:   counters("store_call_errors_total", "Calls to a store that failed, by store and kind of call.", "store", "call"),
-		looks:        counter("group_sync_looks_total", "Looks of the group sync for groups with news."),
-		lookFailures: counter("group_sync_failures_total", "Looks of the group sync that failed."),
-		lastLook:     gauge("group_sync_last_success_timestamp_seconds", "When the group sync last succeeded, Unix time; 0: not yet."),
+		callErrors: counters("store_call_errors_total",
+			"Calls to a store that failed, by store and kind of call.", "store", "call"),
+		passes: counter("group_sync_looks_total",
+			"Looks of the group sync for groups with news."),
+		passFailures: counter("group_sync_failures_total", "Looks of the group sync that failed."),
+		lastPass: gauge("group_sync_last_success_timestamp_seconds",
+			"When the group sync last succeeded, Unix time; 0: not yet."),
 		build: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: prefix + "build_info", Help: "Always 1; what the program was built from is in the labels.",
+			Name: prefix + "build_info",
+			Help: "Always 1; what the program was built from is in the labels.",
 		}, []string{"version", "revision", "go_version"}),
 	}
 	r.build.WithLabelValues(b.Version, b.Revision, b.Go).Set(1)
@@ -72,13 +86,15 @@ func NewRecorder(now func() time.Time, b Build, e Expected) *Recorder {
 	return r
 }
 
-// Request counts a request that is finished. Neither command nor outcome may be what a peer can make up.
+// Request counts a request that is finished. command and outcome are of a few values each: a peer
+// must not be able to make up new ones.
 func (r *Recorder) Request(command, outcome string, took time.Duration) {
 	r.requests.WithLabelValues(command, outcome).Inc()
 	r.durations.WithLabelValues(command).Observe(took.Seconds())
 }
 
-// Commit counts a try to store a batch of so many rows and bytes. Only what was stored counts for sizes and times.
+// Commit counts a try to store a batch of so many rows and bytes. Sizes and times are those of
+// stored batches only.
 func (r *Recorder) Commit(rows, bytes int, took time.Duration, err error) {
 	if err != nil {
 		r.commitFailures.Inc()
@@ -92,13 +108,14 @@ func (r *Recorder) Commit(rows, bytes int, took time.Duration, err error) {
 // Calls counts calls to one store: "mysql", "redis", "msfs", ….
 func (r *Recorder) Calls(store string) Calls { return Calls{r, store} }
 
-// Calls is what a store tells of its calls. It fits where a room wants an Observe(kind, took, err).
+// Calls counts the calls of one store.
 type Calls struct {
 	recorder *Recorder
 	store    string
 }
 
-// Observe counts a call, whether it failed or not. kind is one of a few names that do not depend on what is asked for.
+// Observe counts a call, whether it failed or not. kind is one of a few names, whatever the call
+// asks for.
 func (c Calls) Observe(kind string, took time.Duration, err error) {
 	c.recorder.calls.WithLabelValues(c.store, kind).Observe(took.Seconds())
 	if err != nil {
@@ -106,14 +123,14 @@ func (c Calls) Observe(kind string, took time.Duration, err error) {
 	}
 }
 
-// GroupSync counts a look of the group sync.
+// GroupSync counts a pass of the group sync.
 func (r *Recorder) GroupSync(_ time.Duration, err error) {
-	r.looks.Inc()
+	r.passes.Inc()
 	if err != nil {
-		r.lookFailures.Inc()
+		r.passFailures.Inc()
 		return
 	}
-	r.lastLook.Set(float64(r.now().UnixMilli()) / 1000)
+	r.lastPass.Set(float64(r.now().UnixMilli()) / 1000)
 }
 
 // Describe implements prometheus.Collector.
@@ -133,6 +150,6 @@ func (r *Recorder) Collect(to chan<- prometheus.Metric) {
 func (r *Recorder) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		r.requests, r.durations, r.commitRows, r.commitBytes, r.commitDurations, r.commitFailures,
-		r.calls, r.callErrors, r.looks, r.lookFailures, r.lastLook, r.build,
+		r.calls, r.callErrors, r.passes, r.passFailures, r.lastPass, r.build,
 	}
 }

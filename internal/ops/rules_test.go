@@ -23,7 +23,8 @@ func TestRules(t *testing.T) {
 	for _, args := range [][]string{{"check", "rules", rulesFile}, {"test", "rules", rulesTests}} {
 		out, err := exec.CommandContext(t.Context(), "promtool", args...).CombinedOutput()
 		if err != nil {
-			t.Errorf("promtool %s: %v (test/install-servers installs it)\n%s", strings.Join(args, " "), err, out)
+			t.Errorf("promtool %s: %v (test/install-servers installs it)\n%s",
+				strings.Join(args, " "), err, out)
 		}
 	}
 }
@@ -58,7 +59,8 @@ func TestOperationsShowsTheRules(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatal("docs/operations.md does not show the alerts as they are: run \"go generate ./internal/ops\"")
+		t.Fatal("docs/operations.md does not show the alerts as they are: run \"go generate " +
+			"./internal/ops\"")
 	}
 	if err := os.WriteFile(operations, []byte(before+begin+rules+end+after), 0o644); err != nil {
 		t.Fatal(err)

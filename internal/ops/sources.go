@@ -6,16 +6,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Sources are asked at each scrape; a nil function has nothing to say, and its metrics are not there. They are called
-// from any goroutine, must be quick, and must not wait for a store.
+// Sources are functions that are asked at each scrape. Where one is nil its metrics are not there.
+// They are called from any goroutine, must be quick, and must not wait for a store.
 type Sources struct {
 	Network func() Network
 	Queue   func() Queue
-	// ReplicaLag is how far the replica is behind, as far as that is known.
+	// ReplicaLag returns how far the replica is behind, and whether that is known.
 	ReplicaLag func() (lag time.Duration, known bool)
-	// Degraded says, by the name of a part, whether that part cannot be used as it should now.
+	// Degraded has for each part, by name, whether it cannot be used as it should now.
 	Degraded map[string]func() bool
-	// LogLost is how many lines of the log could not be written.
+	// LogLost returns how many lines of the log could not be written.
 	LogLost func() int
 }
 
@@ -28,12 +28,14 @@ type Network struct {
 	BytesOut        int64
 	InFlight        int64 // requests
 	Panics          int64
-	Pending, Unsent int64 // bytes of requests under way and unsent answers; of the latter alone
+	Pending, Unsent int64 // bytes of pending requests and unsent answers; of unsent answers alone
 	MaxPending      int64 // bytes
-	// Connections are limited to MaxOpen, and what all may take of the budget, Taken now, to Shared bytes.
-	MaxOpen       int
+	MaxOpen         int   // how many connections may be open
+	// Taken is how many bytes of the budget's shared half are in use, Shared how many that half
+	// has.
 	Taken, Shared int64
-	// Waiting is how many connections wait for memory, LongestWait how long one of them has got none.
+	// Waiting is how many connections wait for memory, LongestWait how long one of them has got
+	// none at most.
 	Waiting     int
 	LongestWait time.Duration
 	// MostConns and MostBytes are the addresses that hold most connections and most of the budget.
@@ -84,30 +86,46 @@ func NewCollector(s Sources) prometheus.Collector {
 		inFlight: gaugeMetric("requests_in_flight", "Requests that are not finished yet."),
 		open:     gaugeMetric("connections_open", "Connections open now."),
 		opened:   countMetric("connections_opened_total", "Connections served."),
-		refused:  countMetric("connections_refused_total", "Connections closed at once as all were taken and none had been quiet for long."),
-		closed:   countMetric("connections_closed_total", "Connections served that have ended, by why.", "reason"),
+		refused: countMetric("connections_refused_total",
+			"Connections closed at once as all were taken and none had been quiet for long."),
+		closed: countMetric("connections_closed_total",
+			"Connections served that have ended, by why.", "reason"),
 		received: countMetric("received_bytes_total", "Bytes read from peers."),
 		sent:     countMetric("sent_bytes_total", "Bytes written to peers."),
-		panics:   countMetric("handler_panics_total", "Requests whose handler panicked: a fault of dbproxy."),
+		panics: countMetric("handler_panics_total",
+			"Requests whose handler panicked: a fault of dbproxy."),
 
-		budgetUsed:   gaugeMetric("budget_used_bytes", "Bytes of requests under way and of answers not sent yet."),
+		budgetUsed: gaugeMetric("budget_used_bytes",
+			"Bytes of requests under way and of answers not sent yet."),
 		budgetUnsent: gaugeMetric("budget_unsent_bytes", "Bytes of answers not sent yet."),
 		budgetLimit:  gaugeMetric("budget_limit_bytes", "Bytes that may be in use in all."),
 		openLimit:    gaugeMetric("connections_limit", "Connections that may be open."),
-		taken:        gaugeMetric("budget_shared_used_bytes", "Bytes in use of the part of the budget that is for those who need more."),
-		shared:       gaugeMetric("budget_shared_limit_bytes", "Bytes of that part in use from which on others wait."),
-		starved:      gaugeMetric("budget_waiting", "Connections that wait for memory."),
-		starving:     gaugeMetric("budget_wait_seconds", "How long one of them has got none, at the most."),
-		mostConns:    gaugeMetric("connections_most", "Connections of the address that holds most of them.", "address"),
-		mostBytes:    gaugeMetric("budget_most_bytes", "Bytes of the shared half of the budget that the address has which has most of it.", "address"),
+		taken: gaugeMetric("budget_shared_used_bytes",
+			"Bytes in use of the part of the budget that is for those who need more."),
+		shared: gaugeMetric("budget_shared_limit_bytes",
+			"Bytes of that part in use from which on others wait."),
+		starved: gaugeMetric("budget_waiting", "Connections that wait for memory."),
+		starving: gaugeMetric("budget_wait_seconds",
+			"How long one of them has got none, at the most."),
+		mostConns: gaugeMetric("connections_most",
+			"Connections of the address that holds most of them.", "address"),
+		mostBytes: gaugeMetric("budget_most_bytes",
+			"Bytes of the shared half of the budget that the address has which has most of it.",
+			"address"),
 
-		waiting: gaugeMetric("queue_length", "Messages and other changes that wait for their turn."),
-		lanes:   gaugeMetric("queue_lanes", "Talks, users and the like with a change waiting or under way."),
-		limit:   gaugeMetric("queue_limit", "Changes waiting or under way above which those who ask for more must wait."),
+		waiting: gaugeMetric("queue_length",
+			"Messages and other changes that wait for their turn."),
+		lanes: gaugeMetric("queue_lanes",
+			"Talks, users and the like with a change waiting or under way."),
+		limit: gaugeMetric("queue_limit",
+			"Changes waiting or under way above which those who ask for more must wait."),
 
-		lag:      gaugeMetric("replica_lag_seconds", "How far the replica is behind; not there while it is unknown."),
-		degraded: gaugeMetric("degraded", "1 while a part cannot be used as it should, else 0.", "part"),
-		logLost:  countMetric("log_lines_lost_total", "Lines of the log that could not be written."),
+		lag: gaugeMetric("replica_lag_seconds",
+			"How far the replica is behind; not there while it is unknown."),
+		degraded: gaugeMetric("degraded", "1 while a part cannot be used as it should, else 0.",
+			"part"),
+		logLost: countMetric("log_lines_lost_total",
+			"Lines of the log that could not be written."),
 	}
 }
 
@@ -115,7 +133,8 @@ func (s *sources) all() []metric {
 	return []metric{
 		s.inFlight, s.open, s.opened, s.refused, s.closed, s.received, s.sent, s.panics,
 		s.budgetUsed, s.budgetUnsent, s.budgetLimit,
-		s.openLimit, s.taken, s.shared, s.starved, s.starving, s.mostConns, s.mostBytes, s.waiting, s.lanes, s.limit,
+		s.openLimit, s.taken, s.shared, s.starved, s.starving, s.mostConns, s.mostBytes, s.waiting,
+		s.lanes, s.limit,
 		s.lag, s.degraded, s.logLost,
 	}
 }

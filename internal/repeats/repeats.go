@@ -1,5 +1,5 @@
-// Package repeats keeps a log readable, and its disk free, while the same thing happens over and over: lines that are
-// alike are written a few times, then counted, and summed up in one line.
+// Package repeats keeps a log short and readable while the same thing happens over and over. Lines
+// that are alike are written a few times; then they are counted, and summed up in one line.
 package repeats
 
 import (
@@ -14,31 +14,34 @@ import (
 const (
 	// window is how long lines of a kind are counted before their sum is written.
 	window = 10 * time.Second
-	// most are the lines of a kind that are written as they come, and mostNews of those that are no more than news: whoever
-	// looks for a certain one, such as a login that failed, finds it until there are very many.
+	// most is how many lines of a kind are written as they come. Of level INFO, mostNews are: so
+	// somebody who searches for a certain login that failed finds it, unless there were very many.
 	most, mostNews = 10, 100
-	// maxKinds is how many kinds are told apart at a time; what comes then counts as alike with the same message.
+	// maxKinds is how many kinds are told apart at a time. When there are as many, lines with the
+	// same message count as alike.
 	maxKinds = 1000
 	// maxKind is how much of what a line says makes its kind, in bytes.
 	maxKind = 400
-	// lookEvery is how often Run looks for sums to write.
-	lookEvery = time.Second
+	// passEvery is how often Run searches for sums to write.
+	passEvery = time.Second
 )
 
-// Handler is a slog.Handler that writes to another one. The first lines of a kind go through; of those that follow
-// within ten seconds only the number is written, with the last of them. As long as they keep coming that is one line
-// every ten seconds. A kind is a level, a message, and the values of all attributes of the line, wherein words with
-// digits (ids, addresses, times) count as equal, and so do the names of users, which callers make up. Lines below level Info are not counted: who wants them wants them all.
+// Handler is a slog.Handler that writes to another one. The first lines of a kind go through; of
+// those that follow within ten seconds only the number is written, with the last of them. As long
+// as they keep coming that is one line every ten seconds. A kind is a level, a message, and the
+// values of all attributes of the line, wherein words with digits (ids, addresses, times) count as
+// equal, and so do the names of users, which callers make up. Lines below level Info are not
+// counted: whoever turns them on wants to see all of them.
 type Handler struct {
 	next slog.Handler
 	*kinds
 }
 
-// kinds is what a Handler and those that WithAttrs and WithGroup make of it share.
+// kinds is what a Handler shares with those that WithAttrs and WithGroup make of it.
 type kinds struct {
 	now func() time.Time
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards open and all that it holds
 	open map[string]*kind
 }
 
@@ -48,10 +51,11 @@ type kind struct {
 	allowed int // lines that may be written as they come
 	more    int // lines that were not written
 	last    slog.Record
-	next    slog.Handler // of last
+	next    slog.Handler // writes last
 }
 
-// New returns a handler that writes to next. Run must run, so that sums are written in time. now is the clock.
+// New returns a handler that writes to next. Keep Run running, so that sums are written in time.
+// now is the clock.
 func New(next slog.Handler, now func() time.Time) *Handler {
 	return &Handler{next, &kinds{now: now, open: make(map[string]*kind)}}
 }
@@ -103,8 +107,8 @@ func (h *Handler) admit(r slog.Record) bool {
 	return false
 }
 
-// Sum writes the sums that are due. A kind of which nothing was counted for ten seconds is forgotten: the next line of it
-// is a first one again.
+// Sum writes the sums that are due. A kind of which nothing was counted for ten seconds is
+// forgotten: the next line of it is a first one again.
 func (h *Handler) Sum(ctx context.Context) { h.sum(ctx, window) }
 
 // sum writes the sums of what was counted for a while.
@@ -140,7 +144,7 @@ func (h *Handler) sum(ctx context.Context, after time.Duration) {
 
 // Run writes sums in time until ctx ends, and then those of all that was counted.
 func (h *Handler) Run(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(passEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -171,7 +175,8 @@ func nameOf(r slog.Record) string {
 	return b.String()
 }
 
-// writeAlike writes text with each word that has a digit in it replaced by one mark, as far as there is room.
+// writeAlike writes text with each word that has a digit in it replaced by one mark, as far as
+// it fits.
 func writeAlike(b *strings.Builder, text string) {
 	word, digit := 0, false // where the word at hand begins, and whether it has a digit
 	end := func(at int) {

@@ -54,7 +54,8 @@ func (d *desk) said() (lines []map[string]any) {
 func TestRepeatsAreSummed(t *testing.T) {
 	d := newDesk(t)
 	for i := range 133 {
-		d.Error("failed", "peer", fmt.Sprintf("10.0.0.%d:%d", i, 40000+i), "err", errors.New("away"))
+		d.Error("failed", "peer", fmt.Sprintf("10.0.0.%d:%d", i, 40000+i), "err",
+			errors.New("away"))
 	}
 	if lines := d.said(); len(lines) != 10 || lines[0]["peer"] != "10.0.0.0:40000" {
 		t.Errorf("of 133 that are alike it wrote %v", lines)
@@ -65,8 +66,10 @@ func TestRepeatsAreSummed(t *testing.T) {
 	}
 	d.passes(time.Second)
 	lines := d.said()
-	if len(lines) != 1 || lines[0]["msg"] != "… and 123 more like this in 10s: failed" || lines[0]["more"] != 123.0 ||
-		lines[0]["level"] != "ERROR" || lines[0]["peer"] != "10.0.0.132:40132" || lines[0]["err"] != "away" {
+	if len(lines) != 1 || lines[0]["msg"] != "… and 123 more like this in 10s: failed" ||
+		lines[0]["more"] != 123.0 ||
+		lines[0]["level"] != "ERROR" || lines[0]["peer"] != "10.0.0.132:40132" ||
+		lines[0]["err"] != "away" {
 		t.Fatalf("the sum is %v", lines)
 	}
 
@@ -99,7 +102,8 @@ func TestNoFirstIsHidden(t *testing.T) {
 	d.Warn("refused", "reason", "another thing")
 	d.Warn("refused", "reason", "one thing, at 9 bytes")
 	d.Warn("stored", "reason", "one thing, at 9 bytes")
-	if lines := d.said(); len(lines) != 3 || lines[0]["level"] != "ERROR" || lines[1]["reason"] != "another thing" || lines[2]["msg"] != "stored" {
+	if lines := d.said(); len(lines) != 3 || lines[0]["level"] != "ERROR" ||
+		lines[1]["reason"] != "another thing" || lines[2]["msg"] != "stored" {
 		t.Errorf("of three that are new it wrote %v", lines)
 	}
 }
@@ -151,14 +155,16 @@ func TestEndSumsTheRest(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := d.said()
-	if len(lines) != 1 || lines[0]["msg"] != "… and 5 more like this in 3s: away" || lines[0]["part"] != "one" {
+	if len(lines) != 1 || lines[0]["msg"] != "… and 5 more like this in 3s: away" ||
+		lines[0]["part"] != "one" {
 		t.Errorf("at the end it says %v", lines)
 	}
 }
 
 func TestDetailsAreNotSummed(t *testing.T) {
 	var out bytes.Buffer
-	h := repeats.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}), time.Now)
+	h := repeats.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}),
+		time.Now)
 	for range 500 {
 		slog.New(h).Debug("detail")
 	}

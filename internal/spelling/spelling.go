@@ -6,8 +6,8 @@ import "strings"
 // maxWord is how long, in bytes, a word may be that is near to anything: no name is longer.
 const maxWord = 128
 
-// Nearest are those of the names that are nearest to a word, case aside: they begin with it, or are at most two slips of
-// the finger away from it.
+// Nearest returns those of the names that are nearest to a word, no matter in which case: names
+// that begin with it, or that are at most two slips of the finger away from it.
 func Nearest(word string, names []string) (near []string) {
 	if len(word) > maxWord {
 		return nil
@@ -16,7 +16,7 @@ func Nearest(word string, names []string) (near []string) {
 	best := 2
 	for _, name := range names {
 		lower := strings.ToLower(name)
-		d := slips(word, lower)
+		d := Slips(word, lower)
 		if word != "" && strings.HasPrefix(lower, word) {
 			d = min(d, 1)
 		}
@@ -31,7 +31,7 @@ func Nearest(word string, names []string) (near []string) {
 	return near
 }
 
-// DidYouMean asks whether one of these was meant; at most three are named.
+// DidYouMean is a question whether one of these was meant. It names at most three.
 func DidYouMean(meant []string) string {
 	quoted := make([]string, 0, 3)
 	for _, m := range meant[:min(3, len(meant))] {
@@ -40,8 +40,9 @@ func DidYouMean(meant []string) string {
 	return "did you mean " + strings.Join(quoted, " or ") + "?"
 }
 
-// slips is how many letters must be put in, left out or replaced to make b of a: their Levenshtein distance.
-func slips(a, b string) int {
+// Slips returns how many letters must be put in, left out or replaced to make b of a, their
+// Levenshtein distance. It takes time and memory by the product of their lengths.
+func Slips(a, b string) int {
 	from, to := []rune(a), []rune(b)
 	row := make([]int, len(to)+1) // row[j]: from what of a was seen to the first j letters of b
 	for j := range row {

@@ -75,8 +75,8 @@ func checkInstall(t *testing.T, dir string, run func(argv ...string) string) {
 		string(text) != "the original" {
 		t.Errorf("the original is %q, %v", text, err)
 	}
-	if _, err := os.Stat(filepath.Join(prefix, "share", "man", "man1",
-		"dbproxy-serve.1")); err != nil {
-		t.Error(err)
+	page, err := os.ReadFile(filepath.Join(prefix, "share", "man", "man1", "dbproxy-user-add.1"))
+	if want := `\fB--phone\fP \fINUMBER\fP` + "\nthe phone number"; err != nil || !strings.Contains(string(page), want) {
+		t.Errorf("the manual page of \"user add\" lacks %q (%v):\n%s", want, err, page)
 	}
 }

@@ -1,11 +1,11 @@
-// Package call serves "dbproxy call": it makes one request of JSON, sends it to a proxy, and prints the
-// answer as JSON. What requests there are, what their fields mean and which of them have a natural
-// value, package catalog knows; what is said about them here is the comments of proto/.
+// Package call serves "dbproxy call": it makes one request of JSON, sends it to a proxy, and prints
+// the answer as JSON. What requests there are, what their fields mean and which of them have a
+// natural value, package catalog knows; what is said about them here is the comments of proto/.
 //
-// A request goes through a tap, a connection that keeps the bytes, so that the frames can be explained
-// one by one (frame.go). The answer is decoded without its required fields being insisted on, as a
-// server leaves some out when it fails. An answer that says no, and none at all, is an *Error, which
-// explains what that may mean.
+// A request goes through a tap, a connection that keeps the bytes, so that the frames can be
+// explained one by one (frame.go). The answer is decoded without its required fields being insisted
+// on, as a server leaves some out when it fails. An answer that says no, and none at all, is an
+// *Error, which explains what that may mean.
 package call
 
 import (
@@ -101,15 +101,16 @@ func (c *Call) dial(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("nothing listens on %s; "+
 			"start a proxy there (dbproxy serve), or say where it is with --addr", c.Addr)
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("no connection to %s within %v; is that the right address (--addr)?", c.Addr, c.Timeout)
+		return nil, fmt.Errorf("no connection to %s within %v; is that the right address (--addr)?",
+			c.Addr, c.Timeout)
 	default:
 		return nil, fmt.Errorf("cannot connect to %s (--addr wants HOST:PORT): %w", c.Addr, err)
 	}
 }
 
-// post sends a request that has no answer, and closes its side of the connection. The server closes its
-// side when it is done with what came before, and post waits for that. A server that never does has the
-// request as well.
+// post sends a request that has no answer, and closes its side of the connection. The server closes
+// its side when it is done with what came before, and post waits for that. A server that never does
+// has the request as well.
 func (c *Call) post(ctx context.Context, cl *client.Client, tap *tap, req proto.Message) error {
 	if err := cl.Post(ctx, req); err != nil {
 		return c.explain(cl, req, err)
@@ -118,20 +119,22 @@ func (c *Call) post(ctx context.Context, cl *client.Client, tap *tap, req proto.
 	if half, ok := tap.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		select {
 		case <-cl.Done():
-			// A pipe breaks when a heartbeat meets a connection that was closed for writing: no bad sign.
+			// A pipe breaks when a heartbeat meets a connection that was closed for writing: no bad
+			// sign.
 			if err := cl.Err(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) {
 				return c.explain(cl, req, err)
 			}
 		case <-ctx.Done():
-			note += fmt.Sprintf(",\nand the proxy did not say within %v that it is done with it", c.Timeout)
+			note += fmt.Sprintf(",\nand the proxy did not say within %v that it is done with it",
+				c.Timeout)
 		}
 	}
 	_, err := fmt.Fprintf(c.Notes, "%s sent; %s\n", catalog.Name(req), note)
 	return err
 }
 
-// exchange sends a request and reads its answer, which may lack required fields: a server leaves some
-// out when it fails.
+// exchange sends a request and reads its answer, which may lack required fields: a server leaves
+// some out when it fails.
 func (c *Call) exchange(
 	ctx context.Context, cl *client.Client, e catalog.Entry, req proto.Message,
 ) (proto.Message, error) {
@@ -163,11 +166,13 @@ func (c *Call) explain(cl *client.Client, req proto.Message, err error) error {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("interrupted while waiting for %s", c.Addr)
 	case errors.As(err, &length):
-		return fmt.Errorf("what listens on %s does not speak this protocol (%w); is it a proxy (--addr)?", c.Addr, length)
+		return fmt.Errorf("what listens on %s does not speak this protocol (%w); "+
+			"is it a proxy (--addr)?", c.Addr, length)
 	}
 	select {
 	case <-cl.Stopping():
-		return fmt.Errorf("the proxy on %s is stopping and did not answer %s", c.Addr, catalog.Name(req))
+		return fmt.Errorf("the proxy on %s is stopping and did not answer %s",
+			c.Addr, catalog.Name(req))
 	default:
 	}
 	const suspicious = 1 << 20 // bytes
@@ -191,8 +196,8 @@ func (c *Call) unanswered(req proto.Message) error {
 		return err
 	}
 	why := docs.Of(req.ProtoReflect().Descriptor()) + "\n" +
-		"The proxy's log says why it was silent. It may also be busy (wait longer with --timeout), " +
-		"or its storage may fail."
+		"The proxy's log says why it was silent. It may also be busy (wait longer with " +
+		"--timeout), or its storage may fail."
 	return failure(false, what, why)
 }
 
@@ -203,9 +208,9 @@ func checkRefused(req, answer proto.Message) error {
 			return nil
 		}
 		return failure(true, "IMMsgData was not stored: the answer has msg_id 0.",
-			"That is what becomes of messages to oneself, from or to user 0, of text that has more than "+
-				"4096 characters, is not UTF-8 or has a NUL, and of voice without sound. "+
-				"Or storage failed: the server's log says why.")
+			"That is what becomes of messages to oneself, from or to user 0, of text that has "+
+				"more than 4096 characters, is not UTF-8 or has a NUL, and of voice without "+
+				"sound. Or storage failed: the server's log says why.")
 	}
 	m := answer.ProtoReflect()
 	field := m.Descriptor().Fields().ByName("result_code")
@@ -221,7 +226,8 @@ func checkRefused(req, answer proto.Message) error {
 		why += "\nThe password in the request is no MD5 in hex, which TeamTalk's clients send: " +
 			"printf %s PASSWORD | md5sum"
 	}
-	return failure(true, fmt.Sprintf("%s was refused with result_code %d.", catalog.Name(req), m.Get(field).Uint()), why)
+	name, code := catalog.Name(req), m.Get(field).Uint()
+	return failure(true, fmt.Sprintf("%s was refused with result_code %d.", name, code), why)
 }
 
 // isMD5 reports whether a password is as clients send it.

@@ -11,8 +11,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
 
-// tap is a connection that keeps what passes through it, if it is on. One goroutine writes to it, and
-// with it to sent; one reads from it, and writes to received. Both must be done before explain is called.
+// tap is a connection that keeps what passes through it, if it is on. One goroutine writes to it,
+// and with it to sent; one reads from it, and writes to received. Both must be done before explain
+// is called.
 type tap struct {
 	net.Conn
 	on             bool

@@ -16,10 +16,13 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// formatJSON is a message as indented JSON with the names of the .proto files, empty lists included, and
-// a line break at the end. Bytes are shown as decoded has them, in base64 where it is nil.
+// formatJSON is a message as indented JSON with the names of the .proto files, empty lists
+// included, and a line break at the end. Bytes are shown as decoded has them, in base64 where it is
+// nil.
 func formatJSON(m proto.Message, decoded decoder) ([]byte, error) {
-	opt := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true, AllowPartial: true}
+	opt := protojson.MarshalOptions{
+		UseProtoNames: true, EmitDefaultValues: true, AllowPartial: true,
+	}
 	raw, err := opt.Marshal(m)
 	if err == nil && decoded != nil {
 		raw, err = decoded.object(raw, m.ProtoReflect().Descriptor())
@@ -28,7 +31,8 @@ func formatJSON(m proto.Message, decoded decoder) ([]byte, error) {
 		return nil, fmt.Errorf("writing %s as JSON: %w", m.ProtoReflect().Descriptor().Name(), err)
 	}
 	var out bytes.Buffer
-	if err := json.Indent(&out, raw, "", "  "); err != nil { // also evens out the spaces that protojson varies
+	// This also evens out the spaces that protojson varies.
+	if err := json.Indent(&out, raw, "", "  "); err != nil {
 		return nil, err
 	}
 	out.WriteByte('\n')
@@ -71,7 +75,7 @@ func (d decoder) object(raw []byte, kind protoreflect.MessageDescriptor) ([]byte
 }
 
 // value is object for what one field has.
-func (d decoder) value(value json.RawMessage, f protoreflect.FieldDescriptor) (json.RawMessage, error) {
+func (d decoder) value(value []byte, f protoreflect.FieldDescriptor) ([]byte, error) {
 	switch {
 	case f.Message() != nil && f.IsList():
 		var items []json.RawMessage
@@ -119,8 +123,10 @@ func decoding(texts chat.TextCipher) decoder {
 
 // decodedBytes is b as text if it is some, and else "base64:" and its base64.
 func decodedBytes(b []byte) string {
-	control := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) }
-	if utf8.Valid(b) && bytes.IndexFunc(b, control) < 0 {
+	isControl := func(r rune) bool {
+		return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r)
+	}
+	if utf8.Valid(b) && bytes.IndexFunc(b, isControl) < 0 {
 		return string(b)
 	}
 	return "base64:" + base64.StdEncoding.EncodeToString(b)

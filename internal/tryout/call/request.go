@@ -17,11 +17,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// Request makes a request of kind e from its JSON and from data. What can be left out is filled in; when
-// something else is missing, that is an error.
+// Request makes a request of kind e from its JSON and from data. What can be left out is filled in;
+// when something else is missing, that is an error.
 func Request(e catalog.Entry, text string, data Data) (proto.Message, error) {
 	req := catalog.New(e.Request)
-	if err := (protojson.UnmarshalOptions{AllowPartial: true}).Unmarshal([]byte(text), req); err != nil {
+	opt := protojson.UnmarshalOptions{AllowPartial: true}
+	if err := opt.Unmarshal([]byte(text), req); err != nil {
 		return nil, jsonError(e, err)
 	}
 	if err := data.fill(req); err != nil {
@@ -32,26 +33,29 @@ func Request(e catalog.Entry, text string, data Data) (proto.Message, error) {
 		if slices.Contains(missing, "msg_data") {
 			hint = " (--text TEXT fills msg_data)"
 		}
-		return nil, fmt.Errorf("%s lacks %s%s; \"dbproxy call --describe %[1]s\" explains, --example shows how",
-			e.Name(), strings.Join(missing, ", "), hint)
+		return nil, fmt.Errorf("%s lacks %s%s; \"dbproxy call --describe %[1]s\" explains, "+
+			"--example shows how", e.Name(), strings.Join(missing, ", "), hint)
 	}
 	return req, nil
 }
 
 // jsonError says what is wrong with the JSON for a request, and what its fields are if that helps.
 func jsonError(e catalog.Entry, err error) error {
-	// The library begins with its name and one of two kinds of space, so that nobody compares its texts.
-	what := strings.TrimSpace(strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto:"))
+	// The library begins with its name and one of two kinds of space, so that nobody compares its
+	// texts.
+	what := strings.ReplaceAll(err.Error(), "\u00a0", " ")
+	what = strings.TrimSpace(strings.TrimPrefix(what, "proto:"))
 	if !strings.Contains(what, "unknown field") {
-		return fmt.Errorf("the JSON for %s is wrong: %s; \"dbproxy call --example %[1]s\" shows how it may look",
-			e.Name(), what)
+		return fmt.Errorf("the JSON for %s is wrong: %s; "+
+			"\"dbproxy call --example %[1]s\" shows how it may look", e.Name(), what)
 	}
 	var names []string
 	fields := e.Request.ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
 		names = append(names, string(fields.Get(i).Name()))
 	}
-	return fmt.Errorf("the JSON for %s is wrong: %s; it has %s", e.Name(), what, strings.Join(names, ", "))
+	return fmt.Errorf("the JSON for %s is wrong: %s; it has %s",
+		e.Name(), what, strings.Join(names, ", "))
 }
 
 // Data is the data of a message, its msg_data, as the flags of "dbproxy call" give it.
@@ -75,10 +79,12 @@ func (d Data) fill(req proto.Message) error {
 	}
 	m, ok := req.(*impb.IMMsgData)
 	if !ok {
-		return fmt.Errorf("%s has no data for --text or --file to fill; IMMsgData has", catalog.Name(req))
+		return fmt.Errorf("%s has no data for --text or --file to fill; IMMsgData has",
+			catalog.Name(req))
 	}
 	if m.MsgData != nil {
-		return errors.New("msg_data is in the JSON already; leave it out, or leave --text and --file out")
+		return errors.New("msg_data is in the JSON already; " +
+			"leave it out, or leave --text and --file out")
 	}
 	m.MsgData = []byte(d.Text)
 	if d.File != "" {
@@ -104,8 +110,8 @@ func (d Data) fill(req proto.Message) error {
 	return nil
 }
 
-// outOfList returns the enum fields of m whose number is no value of their enum. The server takes them
-// for missing.
+// outOfList returns the enum fields of m whose number is no value of their enum. The server takes
+// them for missing.
 func outOfList(m protoreflect.Message) (fields []string) {
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		if f.Enum() != nil && !f.IsList() && f.Enum().Values().ByNumber(v.Enum()) == nil {

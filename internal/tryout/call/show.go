@@ -97,7 +97,8 @@ func (d *description) heading(of protoreflect.Descriptor) {
 	d.out.WriteString(terminal.Indent(about, "", lineWidth) + "\n")
 }
 
-// message writes about a message and its fields; with defaults, also what those get that are left out.
+// message writes about a message and its fields; with defaults, also what those get that are left
+// out.
 func (d *description) message(m protoreflect.MessageDescriptor, defaults bool) {
 	d.heading(m)
 	nameWidth, typeWidth := 0, 0
@@ -144,6 +145,7 @@ func (d *description) enum(e protoreflect.EnumDescriptor) {
 	d.heading(e)
 	for i := range e.Values().Len() {
 		v := e.Values().Get(i)
-		fmt.Fprintf(&d.out, "%4d  %s\n%s\n", v.Number(), v.Name(), terminal.Indent(d.docs.Of(v), "      ", lineWidth))
+		about := terminal.Indent(d.docs.Of(v), "      ", lineWidth)
+		fmt.Fprintf(&d.out, "%4d  %s\n%s\n", v.Number(), v.Name(), about)
 	}
 }

@@ -15,9 +15,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// loadBook fetches everybody, and the groups one is in: normal ones by their list, temporary ones by recent talk.
+// loadBook fetches everybody, and the groups that one is in. There is a list of the normal ones;
+// the temporary ones are those that one has talked in recently.
 func (c *chat) loadBook(ctx context.Context) error {
-	all, err := ask[*impb.IMAllUserRsp](ctx, c, &impb.IMAllUserReq{UserId: c.me.UserId, LatestUpdateTime: proto.Uint32(0)})
+	all, err := ask[*impb.IMAllUserRsp](ctx, c, &impb.IMAllUserReq{
+		UserId: c.me.UserId, LatestUpdateTime: proto.Uint32(0),
+	})
 	if err != nil {
 		return err
 	}
@@ -25,7 +28,9 @@ func (c *chat) loadBook(ctx context.Context) error {
 	for _, u := range all.GetUserList() {
 		c.people[u.GetUserId()] = u
 	}
-	normal, err := ask[*impb.IMNormalGroupListRsp](ctx, c, &impb.IMNormalGroupListReq{UserId: c.me.UserId})
+	normal, err := ask[*impb.IMNormalGroupListRsp](ctx, c, &impb.IMNormalGroupListReq{
+		UserId: c.me.UserId,
+	})
 	if err != nil {
 		return err
 	}
@@ -36,15 +41,20 @@ func (c *chat) loadBook(ctx context.Context) error {
 		return err
 	}
 	var wanted []*impb.GroupVersionInfo
+	want := func(group *uint32) {
+		wanted = append(wanted, &impb.GroupVersionInfo{GroupId: group, Version: proto.Uint32(0)})
+	}
 	for _, g := range normal.GetGroupVersionList() {
-		wanted = append(wanted, &impb.GroupVersionInfo{GroupId: g.GroupId, Version: proto.Uint32(0)})
+		want(g.GroupId)
 	}
 	for _, s := range recent.GetContactSessionList() {
-		if s.GetSessionType() == impb.SessionType_SESSION_TYPE_GROUP {
-			wanted = append(wanted, &impb.GroupVersionInfo{GroupId: s.SessionId, Version: proto.Uint32(0)})
+		if s.GetSessionType() == group {
+			want(s.SessionId)
 		}
 	}
-	groups, err := ask[*impb.IMGroupInfoListRsp](ctx, c, &impb.IMGroupInfoListReq{UserId: c.me.UserId, GroupVersionList: wanted})
+	groups, err := ask[*impb.IMGroupInfoListRsp](ctx, c, &impb.IMGroupInfoListReq{
+		UserId: c.me.UserId, GroupVersionList: wanted,
+	})
 	if err != nil {
 		return err
 	}
@@ -55,7 +65,8 @@ func (c *chat) loadBook(ctx context.Context) error {
 	return nil
 }
 
-// nameOf is what somebody logs in with. Who has left is not in the book, but may have written.
+// nameOf is the name that somebody logs in with. Those who have left are not in the book, but may
+// have written messages.
 func (c *chat) nameOf(user uint32) string {
 	if u, ok := c.people[user]; ok {
 		return terminal.Clean(u.GetUserRealName())
@@ -63,9 +74,9 @@ func (c *chat) nameOf(user uint32) string {
 	return fmt.Sprintf("user-%d", user)
 }
 
-// label is what a talk is called, and opened by.
+// label is the name that a talk is shown with, and can be opened by.
 func (c *chat) label(t talk) string {
-	if t.kind != impb.SessionType_SESSION_TYPE_GROUP {
+	if t.kind != group {
 		return c.nameOf(t.id)
 	}
 	if g, ok := c.groups[t.id]; ok {
@@ -74,30 +85,31 @@ func (c *chat) label(t talk) string {
 	return fmt.Sprintf("#%d", t.id)
 }
 
-// find returns the talk that somebody names: a person, or # and a group; the beginning of a name is enough, and so is
-// an id (#3, user-3).
+// find returns the talk that is named: by a person, or by # and a group. The beginning of a name is
+// enough, and so is an id (#3, user-3). What is not in the book is looked for in a new one.
 func (c *chat) find(ctx context.Context, name string) (talk, error) {
 	t, err := c.lookUp(name)
 	if err == nil {
 		return t, nil
 	}
-	if err := c.loadBook(ctx); err != nil { // somebody may be new
+	if err := c.loadBook(ctx); err != nil {
 		return talk{}, err
 	}
 	return c.lookUp(name)
 }
 
+// lookUp is find in the book that is there.
 func (c *chat) lookUp(name string) (talk, error) {
-	if group, ok := strings.CutPrefix(name, "#"); ok {
+	if named, ok := strings.CutPrefix(name, "#"); ok {
 		names := make(map[uint32][]string, len(c.groups))
 		for id, g := range c.groups {
 			names[id] = []string{g.GetGroupName(), strconv.FormatUint(uint64(id), 10)}
 		}
-		id, err := match("group", group, names)
+		id, err := match("group", named, names)
 		if err != nil {
 			err = fmt.Errorf("%w; /talks lists your talks", err)
 		}
-		return talk{impb.SessionType_SESSION_TYPE_GROUP, id}, err
+		return talk{group, id}, err
 	}
 	names := make(map[uint32][]string, len(c.people))
 	for id, p := range c.people {
@@ -109,46 +121,50 @@ func (c *chat) lookUp(name string) (talk, error) {
 	} else if err != nil {
 		err = fmt.Errorf("%w; /people lists all", err)
 	}
-	return talk{impb.SessionType_SESSION_TYPE_SINGLE, id}, err
+	return talk{pair, id}, err
 }
 
-// match finds whose first name it is, then whose other name, then who alone has a name, or a word in one, that
-// begins so.
+// match returns the id that has a name. A name that stands first in somebody's list counts more
+// than one that stands second, and so on. Where nobody has it, the one wins who alone has a name,
+// or a word in one, that begins so; the last of each list, an id, does not count there.
 func match(what, name string, names map[uint32][]string) (uint32, error) {
 	name = strings.ToLower(name)
-	var begin []uint32
-	for place := range 3 {
+	for position := range 3 {
 		for _, id := range sorted(names) {
-			if list := names[id]; place < len(list) && strings.ToLower(list[place]) == name {
+			list := names[id]
+			if position < len(list) && strings.ToLower(list[position]) == name {
 				return id, nil
 			}
 		}
 	}
+	var found []uint32
+	var first []string // names of those found
+	begins := func(n string) bool { return name != "" && begins(strings.ToLower(n), name) }
 	for _, id := range sorted(names) {
-		if slices.ContainsFunc(names[id][:len(names[id])-1], func(n string) bool { return begins(strings.ToLower(n), name) }) {
-			begin = append(begin, id)
+		list := names[id]
+		if slices.ContainsFunc(list[:len(list)-1], begins) {
+			found, first = append(found, id), append(first, terminal.Clean(list[0]))
 		}
 	}
-	switch {
-	case len(begin) == 1 && name != "":
-		return begin[0], nil
-	case len(begin) > 1 && name != "":
-		return 0, fmt.Errorf("more than one %s begins with %q: %s", what, name, strings.Join(firsts(names, begin), ", "))
-	default:
+	switch len(found) {
+	case 0:
 		return 0, fmt.Errorf("there is no %s %q", what, name)
+	case 1:
+		return found[0], nil
+	default:
+		return 0, fmt.Errorf("more than one %s begins with %q: %s",
+			what, name, strings.Join(first, ", "))
 	}
 }
 
-// begins reports whether text, or a word in it, begins so.
-func begins(text, so string) bool {
-	return strings.HasPrefix(text, so) || slices.ContainsFunc(strings.Fields(text), func(word string) bool { return strings.HasPrefix(word, so) })
-}
-
-func firsts(names map[uint32][]string, ids []uint32) (list []string) {
-	for _, id := range ids {
-		list = append(list, terminal.Clean(names[id][0]))
+// begins reports whether text, or a word in it, begins with start.
+func begins(text, start string) bool {
+	for word := range strings.FieldsSeq(text) {
+		if strings.HasPrefix(word, start) {
+			return true
+		}
 	}
-	return list
+	return strings.HasPrefix(text, start)
 }
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -1,5 +1,13 @@
-// Package chatui is a small chat in lines, over the proxy's protocol, for trying things: it logs in, lists people and
-// talks, opens a talk, sends, and pages back. The proxy has no push, so it asks every second what is new.
+// Package chatui is a small chat in lines, over the proxy's protocol, for trying things. It logs
+// in, lists people and talks, opens a talk, sends, and pages back.
+//
+// One goroutine does it all (chat.loop). It takes what is typed, line by line, and has an answer to
+// each request before it goes on. A proxy sends nothing by itself, so every second the loop asks
+// for the counts of unread messages, and for the newest page of the open talk.
+//
+// A read ack clears all of a talk, also messages that came after the last page was shown. So when a
+// talk is left, the ack goes first, and what is shown after it has everything that the ack cleared
+// (chat.leave).
 package chatui
 
 import (
@@ -16,16 +24,18 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// Screen is where a person, or a script, sits.
+// Screen is what a person sits at, or a script writes to.
 type Screen interface {
-	// Lines has what is typed, and is closed when there is no more.
+	// Lines has what is typed. It is closed when there is no more.
 	Lines() <-chan string
-	// Print prints lines; Complain prints what went wrong.
+	// Print prints lines.
 	Print(lines string)
+	// Complain prints a line about something that went wrong.
 	Complain(line string)
-	// Prompt is shown before what is being typed, where somebody sees it.
+	// Prompt sets what stands before the line that is being typed, if a person sees it.
 	Prompt(prompt string)
-	// Live reports whether somebody sits there: then times are shown, and a greeting.
+	// Live reports whether a person sits there. Then a greeting is shown, and the times of
+	// messages.
 	Live() bool
 }
 
@@ -35,27 +45,33 @@ type Options struct {
 	Screen         Screen
 	Style          terminal.Style
 	Name, Password string        // the password as typed
-	Before         int           // how many lines were read before those of Screen, for messages about lines
-	Every          time.Duration // between two looks for what is new; 0 means a second
+	Before         int           // how many lines of the input were read before Screen got it
+	Every          time.Duration // how often it asks what is new; 0 means every second
 
-	Readable func(text string) string // a text as it was written, if a client has encrypted it; nil: as it is
-	Encrypt  func(text string) string // a text as it is sent; nil: as it was typed
+	// Readable decrypts a text, if a client has encrypted it; nil: texts are shown as they are.
+	Readable func(text string) string
+	// Encrypt encrypts a text that is sent; nil: texts are sent as they were typed.
+	Encrypt func(text string) string
 }
 
-// answerWithin is how long an answer is waited for. The proxy itself gives up on a request after 5 seconds.
+// answerWithin is how long the chat waits for an answer. A proxy gives up on a request after 5
+// seconds.
 const answerWithin = 6 * time.Second
 
-// chat is one chat at work. One goroutine does it all.
+// chat is one chat at work. The goroutine of Run owns it.
 type chat struct {
 	Options
 	me     *impb.UserInfo
-	people map[uint32]*impb.UserInfo
-	groups map[uint32]*impb.GroupInfo
-	unread map[talk]uint32 // as last heard
+	people map[uint32]*impb.UserInfo  // by id; with groups, this is the book
+	groups map[uint32]*impb.GroupInfo // by id: those that one is in
+	unread map[talk]uint32            // how many messages, as the proxy said last
 
-	open           talk // zero when none is
-	oldest, newest uint32
+	open           talk   // zero when none is
+	oldest, newest uint32 // ids of the messages of it that were shown; 0: none
 }
+
+// The kinds of talks.
+const pair, group = impb.SessionType_SESSION_TYPE_SINGLE, impb.SessionType_SESSION_TYPE_GROUP
 
 // talk is a conversation as the protocol names it: with a user, or in a group.
 type talk struct {
@@ -63,11 +79,11 @@ type talk struct {
 	id   uint32
 }
 
-// errQuit ends the chat.
+// errQuit is returned by the command that ends the chat.
 var errQuit = errors.New("quit")
 
-// Run chats until the lines end, somebody quits, or ctx ends. Where nobody sits, it returns an error when a line could
-// not be done.
+// Run chats until the lines end, the person quits, or ctx ends. Where no person sits, it returns an
+// error when a line could not be done. The connection stays open.
 func Run(ctx context.Context, opt Options) error {
 	if opt.Every == 0 {
 		opt.Every = time.Second
@@ -80,8 +96,9 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	if c.Screen.Live() {
-		c.Screen.Print(fmt.Sprintf("You are %s. Open a talk with /open NAME, then type; /help tells more.\n",
-			c.Style.Bold(terminal.Clean(c.me.GetUserNickName()))))
+		nick := c.Style.Bold(terminal.Clean(c.me.GetUserNickName()))
+		c.Screen.Print("You are " + nick +
+			". Open a talk with /open NAME, then type; /help tells more.\n")
 		if err := c.talks(ctx, ""); err != nil {
 			return err
 		}
@@ -91,7 +108,7 @@ func Run(ctx context.Context, opt Options) error {
 	return c.loop(ctx)
 }
 
-// login checks the password, which is all that a login is to the proxy.
+// login has the proxy check the password. A login is no more than that to a proxy.
 func (c *chat) login(ctx context.Context) error {
 	answer, err := ask[*impb.IMValidateRsp](ctx, c, &impb.IMValidateReq{
 		UserName: &c.Name, Password: proto.String(client.WirePassword(c.Password)),
@@ -104,15 +121,18 @@ func (c *chat) login(ctx context.Context) error {
 		c.me = answer.GetUserInfo()
 		return nil
 	case 1:
-		return fmt.Errorf("%s cannot log in: wrong name or password, or disabled; \"dbproxy user show %[1]s\" tells", c.Name)
+		return fmt.Errorf("%s cannot log in: wrong name or password, or disabled; "+
+			"\"dbproxy user show %[1]s\" tells", c.Name)
 	case 6:
-		return fmt.Errorf("%s cannot log in: too many failed logins; try again in half an hour, or let "+
-			"an administrator run \"dbproxy user unlock %[1]s\"", c.Name)
+		return fmt.Errorf("%s cannot log in: too many failed logins; try again in half an hour, "+
+			"or let an administrator run \"dbproxy user unlock %[1]s\"", c.Name)
 	default:
-		return fmt.Errorf("%s cannot log in: the proxy could not check it (code %d); its log tells why", c.Name, answer.GetResultCode())
+		return fmt.Errorf("%s cannot log in: the proxy could not check it (code %d); "+
+			"its log tells why", c.Name, answer.GetResultCode())
 	}
 }
 
+// loop does what lines say, and asks what is new, until one of them ends the chat.
 func (c *chat) loop(ctx context.Context) error {
 	tick := time.NewTicker(c.Every)
 	defer tick.Stop()
@@ -134,7 +154,7 @@ func (c *chat) loop(ctx context.Context) error {
 			stopping = nil
 			c.Screen.Complain("the proxy is stopping")
 		case <-tick.C:
-			err = c.look(ctx)
+			err = c.refresh(ctx)
 		case line, ok := <-c.Screen.Lines():
 			if ok {
 				lines++
@@ -156,7 +176,7 @@ func (c *chat) loop(ctx context.Context) error {
 	}
 }
 
-// lost says that the connection is gone, if it is.
+// lost is the error that a lost connection ends the chat with; nil while it holds.
 func (c *chat) lost() error {
 	err := c.Client.Err()
 	if err == nil {
@@ -170,7 +190,7 @@ func (c *chat) lost() error {
 	}
 }
 
-// undone tells a script that some of it was not done.
+// undone is the error that a script with lines that could not be done ends with.
 func (c *chat) undone(lines, failed int) error {
 	if c.Screen.Live() || failed == 0 {
 		return nil
@@ -199,12 +219,14 @@ func (c *chat) do(ctx context.Context, line string) error {
 			return k.do(c, ctx, strings.TrimSpace(rest))
 		}
 	}
-	return fmt.Errorf("there is no %s; /help lists what there is (to send a text that begins with /, type //)", terminal.Clean(word))
+	return fmt.Errorf("there is no %s; /help lists what there is "+
+		"(to send a text that begins with /, type //)", terminal.Clean(word))
 }
 
 // ask sends a request and returns its answer.
 func ask[A proto.Message](ctx context.Context, c *chat, req proto.Message) (A, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, fmt.Errorf("no answer within %v", answerWithin))
+	late := fmt.Errorf("no answer within %v", answerWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, late)
 	defer cancel()
 	return client.Call[A](ctx, c.Client, req)
 }

@@ -1,6 +1,7 @@
 package chatui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,7 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// command is what a line that begins with / asks for.
+// command is something that a line beginning with / asks for.
 type command struct {
 	word, args, about string
 	do                func(c *chat, ctx context.Context, rest string) error
@@ -22,13 +23,16 @@ func commands() []command {
 	return []command{
 		{"/people", "[WORD]", "everybody, or those with WORD in their names", (*chat).listPeople},
 		{"/talks", "", "your recent talks, and what is unread in them", (*chat).talks},
-		{"/open", "NAME|#GROUP", "open a talk: show its last messages, mark it read", (*chat).openTalk},
+		{"/open", "NAME|#GROUP", "open a talk: show its last messages, mark it read",
+			(*chat).openTalk},
 		{"/older", "[N]", "the N messages before those shown (10)", (*chat).older},
 		{"/read", "[NAME|#GROUP]", "mark a talk as read without opening it", (*chat).markRead},
 		{"/help", "", "this list", (*chat).help},
-		{"/quit", "", "leave; Ctrl-D does, too", func(*chat, context.Context, string) error { return errQuit }},
+		{"/quit", "", "leave; Ctrl-D does, too", (*chat).quit},
 	}
 }
+
+func (c *chat) quit(context.Context, string) error { return errQuit }
 
 func (c *chat) help(context.Context, string) error {
 	for _, k := range commands() {
@@ -38,11 +42,14 @@ func (c *chat) help(context.Context, string) error {
 	return nil
 }
 
+// listPeople lists those who have word in their names.
 func (c *chat) listPeople(ctx context.Context, word string) error {
 	if err := c.loadBook(ctx); err != nil {
 		return err
 	}
-	departments, err := ask[*impb.IMDepartmentRsp](ctx, c, &impb.IMDepartmentReq{UserId: c.me.UserId, LatestUpdateTime: proto.Uint32(0)})
+	departments, err := ask[*impb.IMDepartmentRsp](ctx, c, &impb.IMDepartmentReq{
+		UserId: c.me.UserId, LatestUpdateTime: proto.Uint32(0),
+	})
 	if err != nil {
 		return err
 	}
@@ -54,7 +61,10 @@ func (c *chat) listPeople(ctx context.Context, word string) error {
 	for _, id := range sorted(c.people) {
 		p := c.people[id]
 		if contains(p.GetUserRealName(), word) || contains(p.GetUserNickName(), word) {
-			rows = append(rows, []string{p.GetUserRealName(), p.GetUserNickName(), names[p.GetDepartmentId()], p.GetSignInfo()})
+			rows = append(rows, []string{
+				p.GetUserRealName(), p.GetUserNickName(), names[p.GetDepartmentId()],
+				p.GetSignInfo(),
+			})
 		}
 	}
 	if len(rows) == 1 {
@@ -84,22 +94,20 @@ func (c *chat) talks(ctx context.Context, _ string) error {
 		c.Screen.Print("no talks yet; /people lists whom to talk to")
 		return nil
 	}
-	for _, s := range sessions {
-		if _, known := c.groups[s.GetSessionId()]; !known && s.GetSessionType() == impb.SessionType_SESSION_TYPE_GROUP {
-			if err := c.loadBook(ctx); err != nil {
-				return err
-			}
-			break
+	if slices.ContainsFunc(sessions, c.isNewGroup) {
+		if err := c.loadBook(ctx); err != nil {
+			return err
 		}
 	}
-	slices.SortStableFunc(sessions, func(a, b *impb.ContactSessionInfo) int { // talks of one second in a certain order
-		return int(int64(b.GetUpdatedTime()) - int64(a.GetUpdatedTime()))
+	// Talks of the same second stay in the order of the answer.
+	slices.SortStableFunc(sessions, func(a, b *impb.ContactSessionInfo) int {
+		return cmp.Compare(b.GetUpdatedTime(), a.GetUpdatedTime())
 	})
 	rows := [][]string{{"TALK", "UNREAD", "LAST MESSAGE"}}
 	for _, s := range sessions {
 		t := talk{s.GetSessionType(), s.GetSessionId()}
 		last := c.show(s.GetLatestMsgType(), s.GetLatestMsgData(), true)
-		if t.kind == impb.SessionType_SESSION_TYPE_GROUP {
+		if t.kind == group {
 			last = c.nameOf(s.GetLatestMsgFromUserId()) + ": " + last
 		}
 		unread := "-"
@@ -112,13 +120,19 @@ func (c *chat) talks(ctx context.Context, _ string) error {
 	return nil
 }
 
-// table prints rows, the first being the heads, in at most 80 columns: the last one is cut where it is too long.
+// isNewGroup reports whether a session is one of a group that is not in the book.
+func (c *chat) isNewGroup(s *impb.ContactSessionInfo) bool {
+	return s.GetSessionType() == group && c.groups[s.GetSessionId()] == nil
+}
+
+// table prints rows, of which the first has the heads of the columns. A line takes at most 80
+// cells: the last column is cut where it is too long for that.
 func (c *chat) table(rows [][]string) {
-	const columns, widest = 80, 24
+	const limit, widest = 80, 24
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i := range row {
-			row[i] = terminal.Fit(terminal.Clean(row[i]), columns)
+			row[i] = terminal.Fit(terminal.Clean(row[i]), limit)
 			if i < len(row)-1 {
 				row[i] = terminal.Fit(row[i], widest)
 				widths[i] = max(widths[i], terminal.Width(row[i]))
@@ -127,11 +141,11 @@ func (c *chat) table(rows [][]string) {
 	}
 	for n, row := range rows {
 		line, used := "", 0
-		for i, cell := range row[:len(row)-1] {
-			line += terminal.Pad(cell, widths[i]) + "  "
+		for i, text := range row[:len(row)-1] {
+			line += terminal.Pad(text, widths[i]) + "  "
 			used += widths[i] + 2
 		}
-		line = strings.TrimRight(line+terminal.Fit(row[len(row)-1], columns-used), " ")
+		line = strings.TrimRight(line+terminal.Fit(row[len(row)-1], limit-used), " ")
 		if n == 0 {
 			line = c.Style.Dim(line)
 		}

@@ -26,22 +26,26 @@ const (
 	maxEncrypted = maxText/4*3 - 4
 )
 
-// page asks for up to count messages of the open talk, from begin (0: the newest) back, newest first.
+// page asks for up to count messages of the open talk, from the id begin back (0: from the newest).
+// The newest stands first.
 func (c *chat) page(ctx context.Context, begin, count uint32) ([]*impb.MsgInfo, error) {
 	answer, err := ask[*impb.IMGetMsgListRsp](ctx, c, &impb.IMGetMsgListReq{
-		UserId: c.me.UserId, SessionType: &c.open.kind, SessionId: &c.open.id, MsgIdBegin: &begin, MsgCnt: &count,
+		UserId: c.me.UserId, SessionType: &c.open.kind, SessionId: &c.open.id,
+		MsgIdBegin: &begin, MsgCnt: &count,
 	})
 	return answer.GetMsgList(), err
 }
 
+// openTalk opens the talk that somebody names.
 func (c *chat) openTalk(ctx context.Context, name string) error {
 	err := errors.Join(c.leave(ctx), c.hear(ctx, false))
-	c.open = talk{} // whatever comes: what is typed next must not go to the talk before
+	c.open = talk{} // what is typed next must not go to the talk before, whatever fails here
 	if err != nil {
 		return err
 	}
 	if name == "" {
-		return errors.New("/open what? a person (/open bob) or a group (/open #engineering); /talks lists yours")
+		return errors.New("/open what? a person (/open bob) or a group (/open #engineering); " +
+			"/talks lists yours")
 	}
 	t, err := c.find(ctx, name)
 	if err != nil {
@@ -55,7 +59,7 @@ func (c *chat) openTalk(ctx context.Context, name string) error {
 		return err
 	}
 	head := "--- " + c.label(t)
-	if p, ok := c.people[t.id]; ok && t.kind == impb.SessionType_SESSION_TYPE_SINGLE {
+	if p, ok := c.people[t.id]; ok && t.kind == pair {
 		head += " (" + terminal.Clean(p.GetUserNickName()) + ")"
 	}
 	switch {
@@ -90,7 +94,8 @@ func (c *chat) print(messages []*impb.MsgInfo) {
 	}
 }
 
-// show is a message's data as text; label means that a voice message has only its label, as in lists.
+// show is the data of a message as text. With label, as in lists, a voice message is just called
+// so.
 func (c *chat) show(kind impb.MsgType, data []byte, label bool) string {
 	switch kind {
 	case impb.MsgType_MSG_TYPE_SINGLE_AUDIO, impb.MsgType_MSG_TYPE_GROUP_AUDIO:
@@ -109,6 +114,7 @@ func (c *chat) show(kind impb.MsgType, data []byte, label bool) string {
 	return terminal.Clean(text)
 }
 
+// older shows count messages before those that were shown.
 func (c *chat) older(ctx context.Context, count string) error {
 	n := uint64(pageSize)
 	if count != "" {
@@ -135,25 +141,28 @@ func (c *chat) older(ctx context.Context, count string) error {
 	return nil
 }
 
+// send sends a text to the open talk, and shows it with what else is new.
 func (c *chat) send(ctx context.Context, text string) error {
 	if c.open == (talk{}) {
 		return errors.New("nothing was sent: no talk is open; /open NAME opens one")
 	}
 	if utf8.RuneCountInString(text) > maxText || !utf8.ValidString(text) {
-		return fmt.Errorf("nothing was sent: a message is at most %d characters of valid UTF-8", maxText)
+		return fmt.Errorf("nothing was sent: a message is at most %d characters of valid UTF-8",
+			maxText)
 	}
 	if c.Encrypt != nil {
 		if text = c.Encrypt(text); len(text) > maxText {
-			return fmt.Errorf("nothing was sent: encrypted, a message is at most %d bytes", maxEncrypted)
+			return fmt.Errorf("nothing was sent: encrypted, a message is at most %d bytes",
+				maxEncrypted)
 		}
 	}
 	kind := impb.MsgType_MSG_TYPE_SINGLE_TEXT
-	if c.open.kind == impb.SessionType_SESSION_TYPE_GROUP {
+	if c.open.kind == group {
 		kind = impb.MsgType_MSG_TYPE_GROUP_TEXT
 	}
 	answer, err := ask[*impb.IMMsgData](ctx, c, &impb.IMMsgData{
-		FromUserId: c.me.UserId, ToSessionId: &c.open.id, MsgId: proto.Uint32(0), MsgType: &kind, MsgData: []byte(text),
-		CreateTime: proto.Uint32(uint32(time.Now().Unix())),
+		FromUserId: c.me.UserId, ToSessionId: &c.open.id, MsgId: proto.Uint32(0), MsgType: &kind,
+		MsgData: []byte(text), CreateTime: proto.Uint32(uint32(time.Now().Unix())),
 	})
 	switch {
 	case err != nil:
@@ -164,7 +173,7 @@ func (c *chat) send(ctx context.Context, text string) error {
 	return c.news(ctx)
 }
 
-// news shows what came in the open talk since last shown, one's own messages too.
+// news shows what came in the open talk since messages of it were shown, one's own included.
 func (c *chat) news(ctx context.Context) error {
 	var fresh []*impb.MsgInfo
 	for begin := uint32(0); len(fresh) < maxNew; {
@@ -172,7 +181,8 @@ func (c *chat) news(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		known := slices.IndexFunc(messages, func(m *impb.MsgInfo) bool { return m.GetMsgId() <= c.newest })
+		isKnown := func(m *impb.MsgInfo) bool { return m.GetMsgId() <= c.newest }
+		known := slices.IndexFunc(messages, isKnown)
 		if known >= 0 {
 			messages = messages[:known]
 		}
@@ -186,15 +196,18 @@ func (c *chat) news(ctx context.Context) error {
 	return nil
 }
 
-// ack marks a talk as read.
+// ack marks a talk as read, if anything in it is unread.
 func (c *chat) ack(ctx context.Context, t talk, newest uint32) error {
 	if c.unread[t] == 0 {
 		return nil
 	}
 	delete(c.unread, t)
-	return c.Client.Post(ctx, &impb.IMMsgDataReadAck{UserId: c.me.UserId, SessionId: &t.id, MsgId: &newest, SessionType: &t.kind})
+	return c.Client.Post(ctx, &impb.IMMsgDataReadAck{
+		UserId: c.me.UserId, SessionId: &t.id, MsgId: &newest, SessionType: &t.kind,
+	})
 }
 
+// markRead marks the talk as read that is named, "" for the open one.
 func (c *chat) markRead(ctx context.Context, name string) error {
 	t := c.open
 	if name != "" {
@@ -213,8 +226,8 @@ func (c *chat) markRead(ctx context.Context, name string) error {
 	return c.ack(ctx, t, c.newest)
 }
 
-// look shows what is new.
-func (c *chat) look(ctx context.Context) error {
+// refresh shows what is new.
+func (c *chat) refresh(ctx context.Context) error {
 	if c.open != (talk{}) {
 		if err := c.news(ctx); err != nil {
 			return err
@@ -226,8 +239,7 @@ func (c *chat) look(ctx context.Context) error {
 	return c.ack(ctx, c.open, c.newest)
 }
 
-// leave reads the open talk and shows what came since the last look. A read ack clears all of a talk, also what nobody
-// has seen yet; so it goes first, and what is shown then has all that it cleared.
+// leave marks the open talk as read, and then shows what came since it was shown last.
 func (c *chat) leave(ctx context.Context) error {
 	if c.open == (talk{}) || ctx.Err() != nil || c.Client.Err() != nil {
 		return nil
@@ -238,15 +250,16 @@ func (c *chat) leave(ctx context.Context) error {
 	if err := c.ack(ctx, c.open, c.newest); err != nil {
 		return err
 	}
-	if err := c.hear(ctx, false); err != nil { // the answer waits for the ack
+	if err := c.hear(ctx, false); err != nil { // the proxy answers this after the ack
 		return err
 	}
 	return c.news(ctx)
 }
 
-// hear asks what is unread, and says where more is than before.
+// hear asks how much is unread. With say, it tells of other talks where that is more than before.
 func (c *chat) hear(ctx context.Context, say bool) error {
-	answer, err := ask[*impb.IMUnreadMsgCntRsp](ctx, c, &impb.IMUnreadMsgCntReq{UserId: c.me.UserId})
+	req := &impb.IMUnreadMsgCntReq{UserId: c.me.UserId}
+	answer, err := ask[*impb.IMUnreadMsgCntRsp](ctx, c, req)
 	if err != nil {
 		return err
 	}
@@ -256,7 +269,8 @@ func (c *chat) hear(ctx context.Context, say bool) error {
 		t := talk{u.GetSessionType(), u.GetSessionId()}
 		c.unread[t] = u.GetUnreadCnt()
 		if say && t != c.open && u.GetUnreadCnt() > before[t] {
-			c.Screen.Print(c.Style.Dim(fmt.Sprintf("(%d unread from %s)", u.GetUnreadCnt(), c.label(t))))
+			news := fmt.Sprintf("(%d unread from %s)", u.GetUnreadCnt(), c.label(t))
+			c.Screen.Print(c.Style.Dim(news))
 		}
 	}
 	return nil

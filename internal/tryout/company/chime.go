@@ -8,8 +8,8 @@ import (
 // ChimeSeconds is how long the Chime sounds.
 const ChimeSeconds = 1
 
-// Chime is a doorbell of two tones, one second long: a WAV file, 8-bit mono PCM at 8000 samples a second, 8044 bytes.
-// Clients of the suite send Speex; to the proxy every sound is bytes.
+// Chime is a doorbell of two tones, one second long: a WAV file, 8-bit mono PCM at 8000 samples a
+// second, 8044 bytes. Clients of the suite send Speex; to the proxy every sound is bytes.
 func Chime() []byte {
 	const rate = 8000
 	sound := make([]byte, 0, 44+rate)

@@ -1,6 +1,11 @@
-// Package demo plays a scripted conversation against a running proxy, through its protocol, and says in one line per
-// step what it does and whether the proxy did what docs/protocol.md promises. The people in it are those of package
-// company.
+// Package demo plays a scripted conversation against a running proxy, through its protocol, and
+// says in one line per step what it does and whether the proxy did what docs/protocol.md promises.
+// The people in it are those of package company.
+//
+// Each step compares what came with what must come, and the play goes on when a step differs. The
+// first steps find out how things are, so that a play can be given twice, and the last one leaves
+// the lists of talks as they were found. The proxy that is tried cannot be stopped by the play: the
+// step that needs that starts one of its own (Start).
 package demo
 
 import (
@@ -14,23 +19,28 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
+	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
 // ErrNoCompany says that the people of the play are not at the proxy.
 var ErrNoCompany = errors.New("the demo company is not there")
 
-// Start starts a proxy of its own on a data directory and returns where it listens. stop does what SIGTERM does, and
-// returns when the proxy has ended.
+// Start starts a proxy on a data directory, and returns the address that it listens on. The stop
+// that it returns does what SIGTERM does, and returns when the proxy has ended.
 type Start func(ctx context.Context, dir string) (addr string, stop func() error, err error)
 
 // Options are what a play needs.
 type Options struct {
 	Client *client.Client // connected to the proxy to be tried
-	Start  Start          // for the steps that the other proxy cannot be asked to take part in
-	Out    io.Writer      // for people, one line per step
+	Start  Start          // starts the second proxy, which a step stops
+	Out    io.Writer      // gets one line per step, for people
 }
 
-// answerWithin is how long a step waits for one answer. The proxy itself gives up on a request after 5 seconds.
+// The kinds of talks.
+const pair, group = impb.SessionType_SESSION_TYPE_SINGLE, impb.SessionType_SESSION_TYPE_GROUP
+
+// answerWithin is how long a step waits for one answer. A proxy gives up on a request after 5
+// seconds.
 const answerWithin = 6 * time.Second
 
 // play is one play at work. Its fields are what later steps need of earlier ones.
@@ -38,11 +48,11 @@ type play struct {
 	Options
 
 	emma, frank, ming, carol person
-	hadTalk                  map[uint32]bool // who had the talk of emma and frank in their list before
-	unreadBefore             uint32          // frank's, of emma
+	hadTalk                  map[uint32]bool // whose list had the talk of emma and frank before
+	unreadBefore             uint32          // how many messages of emma frank had not read before
 
 	first, last uint32 // ids of the messages that the play added to that talk
-	group       uint32
+	group       uint32 // the id of the group that the play made; 0: none
 }
 
 // person is one of those who play.
@@ -51,7 +61,8 @@ type person struct {
 	name string
 }
 
-// step is one thing that is tried; play returns what happened in a few words, or what differed from what must be.
+// step is one thing that is tried. Its play says in a few words what happened; its error says what
+// differed from what must happen.
 type step struct {
 	name string
 	play func(context.Context) (said string, err error)
@@ -81,8 +92,8 @@ func (p *play) steps() []step {
 	}
 }
 
-// Play plays all steps. It returns an error when anything differed: of several, how many. ErrNoCompany means that
-// nothing was done.
+// Play plays all steps. Its error says how many of them differed. It is ErrNoCompany when the
+// people are not there; then nothing was done.
 func Play(ctx context.Context, opt Options) error {
 	p := &play{Options: opt}
 	steps := p.steps()
@@ -108,6 +119,7 @@ func Play(ctx context.Context, opt Options) error {
 	return p.summary(len(steps), differed)
 }
 
+// summary prints how the play went and what it left behind.
 func (p *play) summary(steps, differed int) error {
 	result := "all as expected"
 	if differed > 0 {
@@ -115,10 +127,12 @@ func (p *play) summary(steps, differed int) error {
 	}
 	var left []string
 	if p.last >= p.first && p.first > 0 {
-		left = append(left, fmt.Sprintf("messages %d to %d of emma and frank, the last with its sound", p.first, p.last))
+		left = append(left, fmt.Sprintf("messages %d to %d of emma and frank, "+
+			"the last with its sound", p.first, p.last))
 	}
 	if p.unreadBefore > 0 {
-		left = append(left, fmt.Sprintf("nothing unread: the %d that frank had not read of emma count as read", p.unreadBefore))
+		left = append(left, fmt.Sprintf("nothing unread: the %d that frank had not read of emma "+
+			"count as read", p.unreadBefore))
 	}
 	if p.group > 0 {
 		left = append(left, fmt.Sprintf("group %d, which has no members", p.group))
@@ -135,7 +149,8 @@ func (p *play) summary(steps, differed int) error {
 
 // ask sends a request and returns its answer.
 func ask[A proto.Message](ctx context.Context, c *client.Client, req proto.Message) (A, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, fmt.Errorf("no answer within %v", answerWithin))
+	late := fmt.Errorf("no answer within %v", answerWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, late)
 	defer cancel()
 	return client.Call[A](ctx, c, req)
 }
@@ -147,10 +162,10 @@ func (p *play) tell(ctx context.Context, req proto.Message) error {
 	return p.Client.Post(ctx, req)
 }
 
-// expect compares what came with what must be.
-func expect[T comparable](what string, got, want T) error {
-	if got == want {
-		return nil
+// expect is an error if what came is not what must come, but first of all err, if there is one.
+func expect[T comparable](err error, what string, got, want T) error {
+	if err != nil || got == want {
+		return err
 	}
 	return fmt.Errorf("%s: expected %v, got %v", what, want, got)
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// drain stops a second proxy, as the first is not ours to stop, while messages are in flight. It must say that it stops,
-// answer them all, close the connection, and have them all when it is started again.
+// drain stops a second proxy while messages are in flight, as the first is not ours to stop. The
+// proxy must say that it stops, answer all messages and close the connection. Started again, it
+// must have them all.
 func (p *play) drain(ctx context.Context) (said string, err error) {
 	dir, err := os.MkdirTemp("", "dbproxy-demo-")
 	if err != nil {
@@ -25,9 +26,7 @@ func (p *play) drain(ctx context.Context) (said string, err error) {
 		return "", err
 	}
 	stored, err := p.countStored(ctx, dir)
-	if err == nil {
-		err = expect("messages after starting it again", stored, inFlight)
-	}
+	err = expect(err, "messages after starting it again", stored, inFlight)
 	return fmt.Sprintf("a second proxy is stopped with %d in flight: all are stored", inFlight), err
 }
 
@@ -42,8 +41,8 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 		return errors.Join(err, stop())
 	}
 	defer c.Close()
-	if n, err := newest(ctx, c); err != nil || n != 0 { // it serves this connection now
-		return errors.Join(err, expect("newest message of a new proxy", n, 0), stop())
+	if n, err := newest(ctx, c); err != nil || n != 0 { // an answer: it serves this connection
+		return errors.Join(expect(err, "newest message of a new proxy", n, 0), stop())
 	}
 	stopped := make(chan error, 1)
 	ids, err := burst(ctx, c, func(i int) *impb.IMMsgData {
@@ -53,7 +52,8 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 		return message(1, 2, impb.MsgType_MSG_TYPE_SINGLE_TEXT, fmt.Appendf(nil, "in flight %d", i))
 	})
 	if err != nil {
-		return fmt.Errorf("%d of %d were answered: %w", len(ids), inFlight, errors.Join(err, stop()))
+		err = errors.Join(err, stop())
+		return fmt.Errorf("%d of %d were answered: %w", len(ids), inFlight, err)
 	}
 	if err := <-stopped; err != nil {
 		return err
@@ -61,7 +61,8 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 	select {
 	case <-c.Done():
 	case <-time.After(answerWithin):
-		return fmt.Errorf("the proxy did not close the connection within %v of its end", answerWithin)
+		return fmt.Errorf("the proxy did not close the connection within %v of its end",
+			answerWithin)
 	}
 	select {
 	case <-c.Stopping():
@@ -89,7 +90,7 @@ func (p *play) countStored(ctx context.Context, dir string) (n uint32, err error
 // newest is the newest message id of the second proxy's only talk.
 func newest(ctx context.Context, c *client.Client) (uint32, error) {
 	answer, err := ask[*impb.IMGetLatestMsgIdRsp](ctx, c, &impb.IMGetLatestMsgIdReq{
-		UserId: proto.Uint32(1), SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: proto.Uint32(2),
+		UserId: proto.Uint32(1), SessionType: pair.Enum(), SessionId: proto.Uint32(2),
 	})
 	return answer.GetLatestMsgId(), err
 }

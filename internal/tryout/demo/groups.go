@@ -11,15 +11,12 @@ import (
 
 func (p *play) createGroup(ctx context.Context) (string, error) {
 	answer, err := ask[*impb.IMGroupCreateRsp](ctx, p.Client, &impb.IMGroupCreateReq{
-		UserId: &p.emma.id, GroupType: impb.GroupType_GROUP_TYPE_NORMAL.Enum(), GroupName: proto.String("演示 demo"),
-		GroupAvatar: proto.String(""), MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
+		UserId: &p.emma.id, GroupType: impb.GroupType_GROUP_TYPE_NORMAL.Enum(),
+		GroupName: proto.String("演示 demo"), GroupAvatar: proto.String(""),
+		MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
 	})
-	if err == nil {
-		err = expect("result_code", answer.GetResultCode(), 0)
-	}
-	if err == nil {
-		err = expect("number of members", len(answer.GetUserIdList()), 3)
-	}
+	err = expect(err, "result_code", answer.GetResultCode(), 0)
+	err = expect(err, "number of members", len(answer.GetUserIdList()), 3)
 	p.group = answer.GetGroupId()
 	return fmt.Sprintf("emma makes group %d, \"演示 demo\", with frank and 王小明", p.group), err
 }
@@ -27,9 +24,7 @@ func (p *play) createGroup(ctx context.Context) (string, error) {
 func (p *play) talkInGroup(ctx context.Context) (string, error) {
 	answer, err := ask[*impb.IMMsgData](ctx, p.Client,
 		message(p.emma.id, p.group, impb.MsgType_MSG_TYPE_GROUP_TEXT, []byte("大家好, everybody")))
-	if err == nil {
-		err = expect("msg_id", answer.GetMsgId(), 1)
-	}
+	err = expect(err, "msg_id", answer.GetMsgId(), 1)
 	if err != nil {
 		return "", err
 	}
@@ -37,46 +32,36 @@ func (p *play) talkInGroup(ctx context.Context) (string, error) {
 		person
 		unread uint32
 	}{{p.emma, 0}, {p.frank, 1}, {p.ming, 1}} {
-		n, err := p.unreadOf(ctx, who.person, impb.SessionType_SESSION_TYPE_GROUP, p.group)
-		if err == nil {
-			err = expect(who.name+"'s unread messages", n, who.unread)
-		}
+		n, err := p.unreadOf(ctx, who.person, group, p.group)
+		err = expect(err, who.name+"'s unread messages", n, who.unread)
 		if err != nil {
 			return "", err
 		}
 	}
-	if err := p.markRead(ctx, p.frank, impb.SessionType_SESSION_TYPE_GROUP, p.group, 1); err != nil {
+	if err := p.markRead(ctx, p.frank, group, p.group, 1); err != nil {
 		return "", err
 	}
-	n, err := p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_GROUP, p.group)
-	if err == nil {
-		err = expect("frank's unread messages after reading", n, 0)
-	}
+	n, err := p.unreadOf(ctx, p.frank, group, p.group)
+	err = expect(err, "frank's unread messages after reading", n, 0)
 	return "emma greets it: unread for the others, until frank reads it", err
 }
 
 func (p *play) outsider(ctx context.Context) (string, error) {
 	answer, err := ask[*impb.IMGetMsgListRsp](ctx, p.Client, &impb.IMGetMsgListReq{
-		UserId: &p.carol.id, SessionType: impb.SessionType_SESSION_TYPE_GROUP.Enum(), SessionId: &p.group,
+		UserId: &p.carol.id, SessionType: group.Enum(), SessionId: &p.group,
 		MsgIdBegin: proto.Uint32(0), MsgCnt: proto.Uint32(10),
 	})
-	if err == nil {
-		err = expect("messages that carol sees", len(answer.GetMsgList()), 0)
-	}
+	err = expect(err, "messages that carol sees", len(answer.GetMsgList()), 0)
 	return "carol, who is not in it, sees none of its messages", err
 }
 
 func (p *play) endGroup(ctx context.Context) (string, error) {
 	gone, err := ask[*impb.IMGroupChangeMemberRsp](ctx, p.Client, &impb.IMGroupChangeMemberReq{
-		UserId: &p.emma.id, ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL.Enum(), GroupId: &p.group,
-		MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
+		UserId: &p.emma.id, ChangeType: impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL.Enum(),
+		GroupId: &p.group, MemberIdList: []uint32{p.emma.id, p.frank.id, p.ming.id},
 	})
-	if err == nil {
-		err = expect("result_code", gone.GetResultCode(), 0)
-	}
-	if err == nil {
-		err = expect("members left", len(gone.GetCurUserIdList()), 0)
-	}
+	err = expect(err, "result_code", gone.GetResultCode(), 0)
+	err = expect(err, "members left", len(gone.GetCurUserIdList()), 0)
 	if err != nil {
 		return "", err
 	}
@@ -84,8 +69,6 @@ func (p *play) endGroup(ctx context.Context) (string, error) {
 		UserId:           &p.emma.id,
 		GroupVersionList: []*impb.GroupVersionInfo{{GroupId: &p.group, Version: proto.Uint32(0)}},
 	})
-	if err == nil {
-		err = expect("groups found", len(info.GetGroupInfoList()), 0)
-	}
+	err = expect(err, "groups found", len(info.GetGroupInfoList()), 0)
 	return "emma lets everybody go: without members the group is gone", err
 }

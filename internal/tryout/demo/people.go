@@ -13,9 +13,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 )
 
-// people finds those who play, and what they have of each other before.
+// people finds those who play, and how things are between them before.
 func (p *play) people(ctx context.Context) (string, error) {
-	all, err := ask[*impb.IMAllUserRsp](ctx, p.Client, &impb.IMAllUserReq{UserId: proto.Uint32(0), LatestUpdateTime: proto.Uint32(0)})
+	all, err := ask[*impb.IMAllUserRsp](ctx, p.Client, &impb.IMAllUserReq{
+		UserId: proto.Uint32(0), LatestUpdateTime: proto.Uint32(0),
+	})
 	if err != nil {
 		return "", err
 	}
@@ -35,9 +37,12 @@ func (p *play) people(ctx context.Context) (string, error) {
 	if code, err := p.tryLogin(ctx, p.emma.name, company.Password); err != nil {
 		return "", err
 	} else if code != 0 {
-		return "", fmt.Errorf("%w: %s's password is not %q", ErrNoCompany, p.emma.name, company.Password)
+		return "", fmt.Errorf("%w: %s's password is not %q",
+			ErrNoCompany, p.emma.name, company.Password)
 	}
-	departments, err := ask[*impb.IMDepartmentRsp](ctx, p.Client, &impb.IMDepartmentReq{UserId: proto.Uint32(0), LatestUpdateTime: proto.Uint32(0)})
+	departments, err := ask[*impb.IMDepartmentRsp](ctx, p.Client, &impb.IMDepartmentReq{
+		UserId: proto.Uint32(0), LatestUpdateTime: proto.Uint32(0),
+	})
 	if err != nil {
 		return "", err
 	}
@@ -49,12 +54,12 @@ func (p *play) people(ctx context.Context) (string, error) {
 		}
 		p.hadTalk[who[0].id] = session != nil
 	}
-	p.unreadBefore, err = p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id)
+	p.unreadBefore, err = p.unreadOf(ctx, p.frank, pair, p.emma.id)
 	return fmt.Sprintf("%d people in %d departments; emma, frank, 王小明, carol play",
 		len(all.GetUserList()), len(departments.GetDeptList())), err
 }
 
-// tryLogin returns the code that a login is answered with.
+// tryLogin returns the result_code that a login is answered with.
 func (p *play) tryLogin(ctx context.Context, name, password string) (code uint32, err error) {
 	answer, err := ask[*impb.IMValidateRsp](ctx, p.Client, &impb.IMValidateReq{
 		UserName: &name, Password: proto.String(client.WirePassword(password)),
@@ -66,43 +71,34 @@ func (p *play) login(ctx context.Context) (string, error) {
 	answer, err := ask[*impb.IMValidateRsp](ctx, p.Client, &impb.IMValidateReq{
 		UserName: &p.emma.name, Password: proto.String(client.WirePassword(company.Password)),
 	})
-	if err == nil {
-		err = expect("result_code", answer.GetResultCode(), 0)
-	}
-	if err == nil {
-		err = expect("user_id", answer.GetUserInfo().GetUserId(), p.emma.id)
-	}
-	return fmt.Sprintf("emma logs in: %s, user %d", answer.GetUserInfo().GetUserNickName(), p.emma.id), err
+	err = expect(err, "result_code", answer.GetResultCode(), 0)
+	err = expect(err, "user_id", answer.GetUserInfo().GetUserId(), p.emma.id)
+	nick := answer.GetUserInfo().GetUserNickName()
+	return fmt.Sprintf("emma logs in: %s, user %d", nick, p.emma.id), err
 }
 
 func (p *play) wrongPassword(ctx context.Context) (string, error) {
 	code, err := p.tryLogin(ctx, p.emma.name, "guess")
-	if err == nil {
-		err = expect("code of a wrong password", code, 1)
-	}
+	err = expect(err, "code of a wrong password", code, 1)
 	if err != nil {
 		return "", err
 	}
-	if code, err = p.tryLogin(ctx, p.emma.name, company.Password); err == nil {
-		err = expect("code of the right one after it", code, 0)
-	}
-	return "emma's wrong password: code 1; then the right one: code 0", err
+	code, err = p.tryLogin(ctx, p.emma.name, company.Password)
+	return "emma's wrong password: code 1; then the right one: code 0",
+		expect(err, "code of the right one after it", code, 0)
 }
 
-// lockout is tried with a name that nobody has: it stays locked for half an hour.
+// lockout locks a login name out: one that nobody has, as it stays so for half an hour.
 func (p *play) lockout(ctx context.Context) (string, error) {
 	const tries = 11
 	name := "nobody-" + strings.ToLower(rand.Text()[:8])
 	for i := range tries + 1 {
 		code, err := p.tryLogin(ctx, name, "guess")
-		if err != nil {
-			return "", err
-		}
 		want := uint32(1)
 		if i == tries {
 			want = 6
 		}
-		if err := expect(fmt.Sprintf("code of try %d", i+1), code, want); err != nil {
+		if err := expect(err, fmt.Sprintf("code of try %d", i+1), code, want); err != nil {
 			return "", err
 		}
 	}
@@ -112,7 +108,8 @@ func (p *play) lockout(ctx context.Context) (string, error) {
 func (p *play) offlineFile(ctx context.Context) (string, error) {
 	task := "demo-" + strings.ToLower(rand.Text())
 	waits := func() (found *impb.OfflineFileInfo, err error) {
-		answer, err := ask[*impb.IMFileHasOfflineRsp](ctx, p.Client, &impb.IMFileHasOfflineReq{UserId: &p.frank.id})
+		req := &impb.IMFileHasOfflineReq{UserId: &p.frank.id}
+		answer, err := ask[*impb.IMFileHasOfflineRsp](ctx, p.Client, req)
 		for _, f := range answer.GetOfflineFileList() {
 			if f.GetTaskId() == task {
 				found = f
@@ -128,17 +125,17 @@ func (p *play) offlineFile(ctx context.Context) (string, error) {
 		return "", err
 	}
 	file, err := waits()
-	if err == nil {
-		err = expect("file that waits for frank", file.GetFileName(), "计划 plan.txt")
-	}
+	err = expect(err, "file that waits for frank", file.GetFileName(), "计划 plan.txt")
 	if err != nil {
 		return "", err
 	}
-	if err := p.tell(ctx, &impb.IMFileDelOfflineReq{FromUserId: &p.emma.id, ToUserId: &p.frank.id, TaskId: &task}); err != nil {
+	err = p.tell(ctx, &impb.IMFileDelOfflineReq{
+		FromUserId: &p.emma.id, ToUserId: &p.frank.id, TaskId: &task,
+	})
+	if err != nil {
 		return "", err
 	}
-	if file, err = waits(); err == nil {
-		err = expect("a note is left after frank fetched the file", file != nil, false)
-	}
-	return "计划 plan.txt waits for frank until he has fetched it", err
+	file, err = waits()
+	return "计划 plan.txt waits for frank until he has fetched it",
+		expect(err, "a note is left after frank fetched the file", file != nil, false)
 }

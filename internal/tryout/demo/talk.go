@@ -17,7 +17,7 @@ import (
 // inFlight is how many messages are sent without waiting for answers.
 const inFlight = 100
 
-// message is a message to be sent now.
+// message is a message that is sent now.
 func message(from, to uint32, kind impb.MsgType, data []byte) *impb.IMMsgData {
 	return &impb.IMMsgData{
 		FromUserId: &from, ToSessionId: &to, MsgId: proto.Uint32(0), MsgType: &kind, MsgData: data,
@@ -32,7 +32,7 @@ func text(from, to person, s string) *impb.IMMsgData {
 // latest is the newest message id of emma and frank.
 func (p *play) latest(ctx context.Context) (uint32, error) {
 	answer, err := ask[*impb.IMGetLatestMsgIdRsp](ctx, p.Client, &impb.IMGetLatestMsgIdReq{
-		UserId: &p.emma.id, SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: &p.frank.id,
+		UserId: &p.emma.id, SessionType: pair.Enum(), SessionId: &p.frank.id,
 	})
 	return answer.GetLatestMsgId(), err
 }
@@ -49,10 +49,11 @@ func (p *play) send(ctx context.Context) (string, error) {
 	p.first = before + 1
 	p.last = answer.GetMsgId()
 	return fmt.Sprintf("emma writes \"Hi Frank, 你好!\" to frank: stored as %d", p.last),
-		expect("msg_id", p.last, p.first)
+		expect(nil, "msg_id", p.last, p.first)
 }
 
-// order sends many messages without waiting; they get their ids, and their answers come, in the order sent.
+// order sends many messages without waiting. Their ids and their answers must come in the order in
+// which they were sent.
 func (p *play) order(ctx context.Context) (string, error) {
 	began := time.Now()
 	ids, err := burst(ctx, p.Client, func(i int) *impb.IMMsgData {
@@ -60,19 +61,21 @@ func (p *play) order(ctx context.Context) (string, error) {
 	})
 	took := time.Since(began)
 	for i, id := range ids {
-		if err == nil {
-			err = expect(fmt.Sprintf("msg_id of answer %d", i+1), id, p.last+uint32(i)+1)
-		}
+		err = expect(err, fmt.Sprintf("msg_id of answer %d", i+1), id, p.last+uint32(i)+1)
 	}
 	if err != nil {
 		return "", err
 	}
 	p.last += inFlight
-	return fmt.Sprintf("%d more, sent at once: ids %d to %d, in order, in %d ms", inFlight, ids[0], p.last, took.Milliseconds()), nil
+	return fmt.Sprintf("%d more, sent at once: ids %d to %d, in order, in %d ms",
+		inFlight, ids[0], p.last, took.Milliseconds()), nil
 }
 
-// burst sends messages without waiting, and returns their ids in the order in which the answers came.
-func burst(ctx context.Context, c *client.Client, next func(i int) *impb.IMMsgData) (ids []uint32, err error) {
+// burst sends messages without waiting, and returns their ids in the order in which the answers
+// came.
+func burst(
+	ctx context.Context, c *client.Client, next func(i int) *impb.IMMsgData,
+) (ids []uint32, err error) {
 	type outcome struct {
 		id  uint32
 		err error
@@ -98,15 +101,19 @@ func burst(ctx context.Context, c *client.Client, next func(i int) *impb.IMMsgDa
 		case <-ctx.Done():
 			return ids, context.Cause(ctx)
 		case <-late:
-			return ids, fmt.Errorf("only %d of %d messages were answered within %v", len(ids), inFlight, answerWithin)
+			return ids, fmt.Errorf("only %d of %d messages were answered within %v",
+				len(ids), inFlight, answerWithin)
 		}
 	}
 	return ids, nil
 }
 
 // unreadOf is how many messages of a talk somebody has not read.
-func (p *play) unreadOf(ctx context.Context, who person, kind impb.SessionType, talk uint32) (uint32, error) {
-	answer, err := ask[*impb.IMUnreadMsgCntRsp](ctx, p.Client, &impb.IMUnreadMsgCntReq{UserId: &who.id})
+func (p *play) unreadOf(
+	ctx context.Context, who person, kind impb.SessionType, talk uint32,
+) (uint32, error) {
+	req := &impb.IMUnreadMsgCntReq{UserId: &who.id}
+	answer, err := ask[*impb.IMUnreadMsgCntRsp](ctx, p.Client, req)
 	for _, u := range answer.GetUnreadinfoList() {
 		if u.GetSessionType() == kind && u.GetSessionId() == talk {
 			return u.GetUnreadCnt(), err
@@ -116,32 +123,33 @@ func (p *play) unreadOf(ctx context.Context, who person, kind impb.SessionType, 
 }
 
 func (p *play) unread(ctx context.Context) (string, error) {
-	n, err := p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id)
-	if err == nil {
-		err = expect("unread messages", n, p.unreadBefore+p.last-p.first+1)
-	}
+	n, err := p.unreadOf(ctx, p.frank, pair, p.emma.id)
+	err = expect(err, "unread messages", n, p.unreadBefore+p.last-p.first+1)
 	return fmt.Sprintf("frank has %d unread messages from emma", n), err
 }
 
-func (p *play) markRead(ctx context.Context, who person, kind impb.SessionType, talk, last uint32) error {
-	return p.tell(ctx, &impb.IMMsgDataReadAck{UserId: &who.id, SessionId: &talk, MsgId: &last, SessionType: &kind})
+// markRead has somebody read a talk up to the message last.
+func (p *play) markRead(
+	ctx context.Context, who person, kind impb.SessionType, talk, last uint32,
+) error {
+	return p.tell(ctx, &impb.IMMsgDataReadAck{
+		UserId: &who.id, SessionId: &talk, MsgId: &last, SessionType: &kind,
+	})
 }
 
 func (p *play) read(ctx context.Context) (string, error) {
-	if err := p.markRead(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id, p.last); err != nil {
+	if err := p.markRead(ctx, p.frank, pair, p.emma.id, p.last); err != nil {
 		return "", err
 	}
-	n, err := p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id)
-	if err == nil {
-		err = expect("unread messages after reading", n, 0)
-	}
+	n, err := p.unreadOf(ctx, p.frank, pair, p.emma.id)
+	err = expect(err, "unread messages after reading", n, 0)
 	return "frank reads them: none is unread any more", err
 }
 
 // pageFor is a page of the talk of emma and frank as frank sees it.
 func (p *play) pageFor(ctx context.Context, begin, count uint32) ([]*impb.MsgInfo, error) {
 	answer, err := ask[*impb.IMGetMsgListRsp](ctx, p.Client, &impb.IMGetMsgListReq{
-		UserId: &p.frank.id, SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: &p.emma.id,
+		UserId: &p.frank.id, SessionType: pair.Enum(), SessionId: &p.emma.id,
 		MsgIdBegin: &begin, MsgCnt: &count,
 	})
 	return answer.GetMsgList(), err
@@ -159,11 +167,10 @@ func (p *play) page(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("the page from message %d on: expected messages, got none", next)
 		}
 		for _, m := range messages {
-			if err := expect("next message on the page", m.GetMsgId(), next); err != nil {
-				return "", err
-			}
+			err := expect(nil, "next message on the page", m.GetMsgId(), next)
 			if i := int(next) - int(p.first); i > 0 {
-				err = expect(fmt.Sprintf("message %d", next), string(m.GetMsgData()), fmt.Sprintf("message %d of %d", i, inFlight))
+				want := fmt.Sprintf("message %d of %d", i, inFlight)
+				err = expect(err, fmt.Sprintf("message %d", next), string(m.GetMsgData()), want)
 			}
 			if err != nil {
 				return "", err
@@ -172,16 +179,16 @@ func (p *play) page(ctx context.Context) (string, error) {
 		}
 		pages = append(pages, fmt.Sprint(len(messages)))
 	}
-	return fmt.Sprintf("frank pages back %s messages: none is missing", strings.Join(pages, " + ")), nil
+	return fmt.Sprintf("frank pages back %s messages: none is missing",
+		strings.Join(pages, " + ")), nil
 }
 
 // session is an entry of somebody's list of recent talks; nil when it is not there.
 func (p *play) session(ctx context.Context, who, peer person) (*impb.ContactSessionInfo, error) {
-	answer, err := ask[*impb.IMRecentContactSessionRsp](ctx, p.Client, &impb.IMRecentContactSessionReq{
-		UserId: &who.id, LatestUpdateTime: proto.Uint32(0),
-	})
+	req := &impb.IMRecentContactSessionReq{UserId: &who.id, LatestUpdateTime: proto.Uint32(0)}
+	answer, err := ask[*impb.IMRecentContactSessionRsp](ctx, p.Client, req)
 	for _, s := range answer.GetContactSessionList() {
-		if s.GetSessionType() == impb.SessionType_SESSION_TYPE_SINGLE && s.GetSessionId() == peer.id {
+		if s.GetSessionType() == pair && s.GetSessionId() == peer.id {
 			return s, err
 		}
 	}
@@ -191,9 +198,7 @@ func (p *play) session(ctx context.Context, who, peer person) (*impb.ContactSess
 func (p *play) recent(ctx context.Context) (string, error) {
 	for _, who := range [][2]person{{p.emma, p.frank}, {p.frank, p.emma}} {
 		s, err := p.session(ctx, who[0], who[1])
-		if err == nil {
-			err = expect("last message in "+who[0].name+"'s list", s.GetLatestMsgId(), p.last)
-		}
+		err = expect(err, "last message in "+who[0].name+"'s list", s.GetLatestMsgId(), p.last)
 		if err != nil {
 			return "", err
 		}
@@ -203,25 +208,24 @@ func (p *play) recent(ctx context.Context) (string, error) {
 
 func (p *play) voice(ctx context.Context) (string, error) {
 	data := company.VoiceData(company.ChimeSeconds, company.Chime())
-	answer, err := ask[*impb.IMMsgData](ctx, p.Client, message(p.emma.id, p.frank.id, impb.MsgType_MSG_TYPE_SINGLE_AUDIO, data))
-	if err == nil {
-		err = expect("msg_id", answer.GetMsgId(), p.last+1)
-	}
+	sent := message(p.emma.id, p.frank.id, impb.MsgType_MSG_TYPE_SINGLE_AUDIO, data)
+	answer, err := ask[*impb.IMMsgData](ctx, p.Client, sent)
+	err = expect(err, "msg_id", answer.GetMsgId(), p.last+1)
 	if err != nil {
 		return "", err
 	}
 	p.last++
 	page, err := p.pageFor(ctx, p.last, 1)
-	if err == nil {
-		err = expect("messages on a page of one", len(page), 1)
-	}
+	err = expect(err, "messages on a page of one", len(page), 1)
 	if err != nil {
 		return "", err
 	}
 	if !bytes.Equal(page[0].GetMsgData(), data) {
-		return "", fmt.Errorf("the sound: expected the %d bytes sent, got %d others", len(data), len(page[0].GetMsgData()))
+		return "", fmt.Errorf("the sound: expected the %d bytes sent, got %d others",
+			len(data), len(page[0].GetMsgData()))
 	}
-	return fmt.Sprintf("emma sends a chime, a WAV of %d bytes; frank gets the same", len(data)-4), nil
+	return fmt.Sprintf("emma sends a chime, a WAV of %d bytes; frank gets the same",
+		len(data)-4), nil
 }
 
 func (p *play) refused(ctx context.Context) (string, error) {
@@ -237,23 +241,19 @@ func (p *play) refused(ctx context.Context) (string, error) {
 		{"a message to oneself", text(p.emma, p.emma, "note to self")},
 	} {
 		answer, err := ask[*impb.IMMsgData](ctx, p.Client, bad.m)
-		if err == nil {
-			err = expect("msg_id of "+bad.what, answer.GetMsgId(), 0)
-		}
+		err = expect(err, "msg_id of "+bad.what, answer.GetMsgId(), 0)
 		if err != nil {
 			return "", err
 		}
 	}
 	after, err := p.latest(ctx)
-	if err == nil {
-		err = expect("newest message", after, before)
-	}
+	err = expect(err, "newest message", after, before)
 	return "4097 characters, and a message to oneself: not stored, id 0", err
 }
 
 // tidy leaves the lists of emma and frank as they were found.
 func (p *play) tidy(ctx context.Context) (string, error) {
-	if err := p.markRead(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id, p.last); err != nil {
+	if err := p.markRead(ctx, p.frank, pair, p.emma.id, p.last); err != nil {
 		return "", err
 	}
 	said := "nothing of it is unread"
@@ -262,19 +262,15 @@ func (p *play) tidy(ctx context.Context) (string, error) {
 			continue
 		}
 		answer, err := ask[*impb.IMRemoveSessionRsp](ctx, p.Client, &impb.IMRemoveSessionReq{
-			UserId: &who[0].id, SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: &who[1].id,
+			UserId: &who[0].id, SessionType: pair.Enum(), SessionId: &who[1].id,
 		})
-		if err == nil {
-			err = expect("result_code of removing the talk from "+who[0].name+"'s list", answer.GetResultCode(), 0)
-		}
-		if err != nil {
+		what := "result_code of removing the talk from " + who[0].name + "'s list"
+		if err := expect(err, what, answer.GetResultCode(), 0); err != nil {
 			return "", err
 		}
 		said = "nothing of it is unread; the talk is off both lists again"
 	}
-	n, err := p.unreadOf(ctx, p.frank, impb.SessionType_SESSION_TYPE_SINGLE, p.emma.id)
-	if err == nil {
-		err = expect("unread messages", n, 0)
-	}
+	n, err := p.unreadOf(ctx, p.frank, pair, p.emma.id)
+	err = expect(err, "unread messages", n, 0)
 	return said, err
 }

@@ -1,4 +1,8 @@
 // Package tail prints the messages of a store, one line each, as they are added.
+//
+// It asks a feed for them, which reads the store directly, and waits only when the feed has nothing
+// new. What a message says is printed on request alone, and quoted, so that it stays one line and
+// cannot steer a terminal.
 package tail
 
 import (
@@ -12,22 +16,25 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// Source tells which messages are added: a Feed.
+// Source tells which messages are added. It is a Feed.
 type Source interface {
+	// Skip moves behind all there are and returns the last max of them, or all created since, Unix
+	// seconds, if not 0.
 	Skip(ctx context.Context, max int, since uint32) ([]Added, error)
+	// Next returns messages added since the last call.
 	Next(ctx context.Context) ([]Added, error)
 }
 
 // Options say what is printed.
 type Options struct {
 	Last    int       // how many messages to begin with
-	Since   time.Time // if not zero: begin with all created since instead
+	Since   time.Time // if not zero: begin with all created since then instead
 	Once    bool      // end after those
-	Count   int       // end after so many lines, if not 0
+	Count   int       // end after so many lines; 0: never
 	Content bool      // print the texts, quoted
-	// Readable is a text as it was written, if a client has encrypted it; nil: as it is.
+	// Readable decrypts a text, if a client has encrypted it; nil: texts are printed as they are.
 	Readable func(text string) string
-	Every    time.Duration
+	Every    time.Duration // how long to wait when nothing is new
 	Out      io.Writer
 }
 
@@ -91,10 +98,10 @@ func line(a Added, opt Options) string {
 	return s + "  " + strconv.Quote(text)
 }
 
-// kindWidth is how many places the kind and the size have, without the one between them.
+// kindWidth is how many cells the kind and the size have, without the one between them.
 const kindWidth = 12
 
-// whoWidth is how many places "ann (1) > bob (2)" has, so that lines have 80; longer names take
+// whoWidth is how many cells "ann (1) > bob (2)" has, so that lines have 80. Longer names take
 // more.
 const whoWidth = 28
 
@@ -103,15 +110,18 @@ func named(name string, id uint32) string {
 	return fmt.Sprintf("%s (%d)", cmp.Or(terminal.Clean(name), "-"), id)
 }
 
-// ParseSince reads a time: how long ago (90m, 24h), or a day, with or without the time of day, in local time.
+// ParseSince reads a time: how long ago (90m, 24h), or a day, with or without the time of day, in
+// local time.
 func ParseSince(text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
-	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, time.RFC3339} {
+	layouts := []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, time.RFC3339}
+	for _, layout := range layouts {
 		if at, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: give how long ago (90m, 24h) or when (2006-01-02, \"2006-01-02 15:04\")", text)
+	return time.Time{}, fmt.Errorf("%q is no time: give how long ago (90m, 24h) "+
+		"or when (2006-01-02, \"2006-01-02 15:04\")", text)
 }

@@ -10,9 +10,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// feed has one message at the beginning and one at each look; the look called last calls stop.
+// feed has one message at the beginning and one at each call of Next, of which number last calls
+// stop.
 type feed struct {
-	looks, last int
+	calls, last int
 	stop        func() error
 }
 
@@ -21,10 +22,10 @@ func (f *feed) Skip(context.Context, int, uint32) ([]Added, error) {
 }
 
 func (f *feed) Next(context.Context) ([]Added, error) {
-	if f.looks++; f.looks == f.last {
+	if f.calls++; f.calls == f.last {
 		return nil, f.stop()
 	}
-	return []Added{message(uint32(f.looks)+1, "more")}, nil
+	return []Added{message(uint32(f.calls)+1, "more")}, nil
 }
 
 func message(id uint32, text string) Added {
@@ -69,20 +70,24 @@ func TestRunEnds(t *testing.T) {
 }
 
 func TestLineIsOneLine(t *testing.T) {
-	opt := Options{Content: true, Readable: func(text string) string { return strings.ReplaceAll(text, "hi", "hello\r") }}
+	readable := func(text string) string { return strings.ReplaceAll(text, "hi", "hello\r") }
+	opt := Options{Content: true, Readable: readable}
 	got := line(message(1, "hi\n\u202e"), opt)
-	if want := `bob (2) > ann (1)             #1      text        6 bytes  "hello\r\n\u202e"`; !strings.HasSuffix(got, want) {
+	want := `bob (2) > ann (1)             #1      text        6 bytes  "hello\r\n\u202e"`
+	if !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
 	}
 	fork := message(1, "hi")
 	fork.Type = 19
-	if got, want := line(fork, opt), `#1      type 19     2 bytes  "hello\r"`; !strings.HasSuffix(got, want) {
+	got, want = line(fork, opt), `#1      type 19     2 bytes  "hello\r"`
+	if !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
 	}
 	m := message(70000, "hi")
 	m.Group, m.FromName, m.ToName = true, "", "lunch\n\x1b[2J"
 	got = line(m, Options{})
-	if want := `- (2) > #lunch`; !strings.Contains(got, want) || strings.ContainsAny(got, "\n\x1b\"") {
+	want = `- (2) > #lunch`
+	if !strings.Contains(got, want) || strings.ContainsAny(got, "\n\x1b\"") {
 		t.Errorf("got  %q\nwant … %q", got, want)
 	}
 }

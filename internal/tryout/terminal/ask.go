@@ -14,11 +14,12 @@ import (
 
 // Questions are asked of a person, who answers each with a line.
 type Questions struct {
-	answers <-chan string
+	answers <-chan string // lines, closed at their end
 	out     io.Writer
 }
 
-// NewQuestions asks on out, and reads the answers from in, of which nobody else may read from then on.
+// NewQuestions asks on out, and reads the answers from in, of which nobody else may read from then
+// on.
 func NewQuestions(in io.Reader, out io.Writer) Questions {
 	return Questions{answers: NewPipe(in, out, out).Lines(), out: out}
 }
@@ -39,8 +40,8 @@ func (q Questions) Yes(ctx context.Context, question string) bool {
 	}
 }
 
-// Password asks for a password on out, and reads it from the terminal in, which does not show it. When
-// ctx ends before, it fails, and leaves the terminal as it was.
+// Password asks for a password on out, and reads it from the terminal in, which does not show it.
+// When ctx ends before, it fails, and leaves the terminal as it was.
 func Password(ctx context.Context, in *os.File, out io.Writer, question string) (string, error) {
 	fd := int(in.Fd())
 	before, err := term.GetState(fd)
@@ -71,8 +72,8 @@ func PipedPassword(ctx context.Context, in *bufio.Reader) (string, error) {
 	return strings.TrimRight(line, "\r\n"), nil
 }
 
-// Interruptible waits for read, which knows no context, or for the end of ctx. In the second case read
-// goes on until the process ends, and nobody hears what it returns.
+// Interruptible waits for read, which knows no context, or for the end of ctx. In the second case
+// read goes on until the process ends, and nobody hears what it returns.
 func Interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type outcome struct {
 		result T

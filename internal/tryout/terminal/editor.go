@@ -11,16 +11,17 @@ import (
 	"golang.org/x/term"
 )
 
-// Editor is a terminal with one line to type in, at the bottom, that stays whole while other lines are
-// printed above it. Lines typed before can be fetched again.
+// Editor is a terminal with one line to type in, at the bottom, that stays whole while other lines
+// are printed above it. Lines typed before can be fetched again.
 //
-// It draws that line anew at every key, from its beginning, and has the terminal itself remember where
-// the cursor belongs. So it looks right even where a terminal takes an emoji for wider than Width does.
+// It draws that line anew at every key, from its beginning, and has the terminal itself remember
+// where the cursor belongs. So it looks right even where a terminal takes an emoji for wider than
+// Width does.
 type Editor struct {
 	in    *os.File
-	lines chan string
+	lines chan string // filled and closed by read
 	style Style
-	state *term.State // of the terminal before
+	state *term.State // of the terminal before NewEditor
 
 	mu     sync.Mutex // guards the fields below and what is written
 	out    *os.File
@@ -52,8 +53,8 @@ func (e *Editor) Close() error {
 	return term.Restore(int(e.in.Fd()), e.state)
 }
 
-// Lines has what is typed. It is closed by Ctrl-C, by Ctrl-D on an empty line, and when the terminal
-// goes away.
+// Lines has what is typed. It is closed by Ctrl-C, by Ctrl-D on an empty line, and when the
+// terminal goes away.
 func (e *Editor) Lines() <-chan string { return e.lines }
 
 // Live says that somebody sits there.
@@ -100,7 +101,7 @@ func (e *Editor) draw() {
 	io.WriteString(e.out, shown)
 }
 
-// read takes what is typed until the terminal or the person has had enough.
+// read takes what is typed until the terminal is gone or the person leaves.
 func (e *Editor) read() {
 	defer close(e.lines)
 	in := bufio.NewReader(e.in)

@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// Keys that mean something, as terminals send them. Deletion stands for the key of that name, which
-// sends a sequence.
+// Keys that mean something, as terminals send them. The key Delete sends a sequence, for which
+// deletion stands.
 const (
 	ctrlA, ctrlB, ctrlC, ctrlD, ctrlE, ctrlF     = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 	backspace, ctrlK, enter, ctrlN, ctrlP, ctrlU = 0x08, 0x0b, '\r', 0x0e, 0x10, 0x15
@@ -15,11 +15,11 @@ const (
 	deletion                                     = -1
 )
 
-// What a terminal is told, to come back to the cell where its cursor is.
+// What a terminal is told so that it remembers where its cursor is, and moves it there again.
 const saveCursor, restoreCursor = "\x1b7", "\x1b8"
 
-// sequences is what cursor keys send after an escape, in the modes and the terminals that there are,
-// and which other key does the same.
+// sequences is what cursor keys send after an escape, which differs by terminal and mode, with the
+// key that does the same.
 var sequences = map[string]rune{
 	"[A": ctrlP, "OA": ctrlP, // up
 	"[B": ctrlN, "OB": ctrlN, // down
@@ -30,8 +30,8 @@ var sequences = map[string]rune{
 	"[3~": deletion,
 }
 
-// readKey reads a key, or text, which may be more than one character when it was pasted; key is 0 then,
-// and for keys that mean nothing.
+// readKey reads a key, or text, which is more than one character when it was pasted. The key is 0
+// for text, and for sequences that mean nothing.
 func readKey(in *bufio.Reader) (key rune, text string, err error) {
 	r, _, err := in.ReadRune()
 	switch {
@@ -51,7 +51,7 @@ func readKey(in *bufio.Reader) (key rune, text string, err error) {
 			break
 		}
 		if r, _, err = in.ReadRune(); err != nil {
-			break // it is met again
+			break // the next call meets it again
 		}
 		b.WriteRune(r)
 	}

@@ -9,10 +9,10 @@ import (
 // mostPast is how many lines are kept to be fetched again.
 const mostPast = 100
 
-// line is a line that is being typed, and the lines before it.
+// line is a line that is being typed, and the lines before it. The lock of its Editor guards it.
 type line struct {
-	// chars are its characters as people see them: a letter with what combines with it is one, and so
-	// is an emoji that is joined of several.
+	// chars are its characters as people see them: a letter with what combines with it is one, and
+	// so is an emoji that is joined of several.
 	chars  []string
 	cursor int // how many of chars stand before the cursor
 	first  int // the first of chars that view showed last
@@ -70,7 +70,8 @@ func (l *line) press(key rune) {
 	}
 }
 
-// remove removes the characters from begin up to end, where there are such, and has the cursor there.
+// remove removes the characters from begin up to end, where there are such, and has the cursor
+// there.
 func (l *line) remove(begin, end int) {
 	if begin >= 0 && end <= len(l.chars) {
 		l.set(strings.Join(l.chars[:begin], ""), strings.Join(l.chars[end:], ""))
@@ -89,7 +90,8 @@ func (l *line) wordBegin() int {
 	return begin
 }
 
-// fetch puts a line of the past in place of this one; the one after the last is what was being typed.
+// fetch makes this line the one at a position of the past. Behind the last of them stands what was
+// being typed before any was fetched.
 func (l *line) fetch(at int) {
 	if at < 0 || at > len(l.past) {
 		return
@@ -115,12 +117,12 @@ func (l *line) enter() string {
 	return text
 }
 
-// view returns what of the line a screen of limit cells shows before the cursor and behind it. The
-// part that it shows is never moved further than the cursor needs, and leaves no cell empty that
-// something before it could fill.
+// view returns what a screen of limit cells shows of the line, before the cursor and behind it.
+// What is shown moves no further than the cursor makes it, and comes back where the line got
+// shorter.
 func (l *line) view(limit int) (before, after string) {
 	shown := make([]string, len(l.chars))
-	begins := make([]int, len(l.chars)+1) // at which cell each begins, and the last ends
+	begins := make([]int, len(l.chars)+1) // the cell where each begins, and where the last ends
 	for i, c := range l.chars {
 		shown[i] = Clean(c)
 		begins[i+1] = begins[i] + Width(shown[i])

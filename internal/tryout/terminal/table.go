@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Table is rows of texts, the first being the heads of the columns. Texts are printed as Printable has
-// them.
+// Table is rows of texts, the first being the heads of the columns. Texts are printed as Printable
+// has them.
 type Table [][]string
 
 // minCut is how narrow a column is cut at most, in cells.
@@ -28,7 +28,8 @@ func (t Table) Write(w io.Writer) error {
 	return out.Flush()
 }
 
-// WriteWithin is Write in lines of at most limit cells: the widest texts of the columns cut are cut.
+// WriteWithin is Write in lines of at most limit cells: the widest texts of the columns cut are
+// cut.
 func (t Table) WriteWithin(w io.Writer, limit int, cut ...int) error {
 	widths := t.widthsWithin(limit, cut)
 	short := make(Table, len(t))
@@ -41,8 +42,8 @@ func (t Table) WriteWithin(w io.Writer, limit int, cut ...int) error {
 	return short.Write(w)
 }
 
-// WriteFolded is Write in lines of at most limit cells: the widest texts of the columns folded go on in
-// the next line.
+// WriteFolded is Write in lines of at most limit cells: the widest texts of the columns folded go
+// on in the next line.
 func (t Table) WriteFolded(w io.Writer, limit int, folded ...int) error {
 	widths := t.widthsWithin(limit, folded)
 	var lines Table
@@ -79,8 +80,8 @@ func breakAt(text string, limit int) (first, rest string) {
 	return first, text[len(first):]
 }
 
-// widthsWithin is how wide the columns are in lines of at most limit cells. Of those named by narrower,
-// the widest are made so.
+// widthsWithin is how wide the columns are in lines of at most limit cells. Of those named by
+// narrower, the widest are made so.
 func (t Table) widthsWithin(limit int, narrower []int) []int {
 	widths := t.widths()
 	total := 2 * (len(widths) - 1)

@@ -1,5 +1,18 @@
-// Package terminal is how a program of lines talks to people: on a terminal with a line to type in below what is
-// printed, on pipes as plain lines.
+// Package terminal is how commands talk to people: lines and tables for a screen, questions, and a
+// line to type in.
+//
+// All widths count cells, the columns of a terminal's screen. A character, as people see it, may be
+// several runes: a letter and its accent, or an emoji that is joined of several. It takes two cells
+// if it is Chinese or an emoji, none if it only combines, else one. go-runewidth knows that; its
+// way of splitting text into characters is also the editor's, so that one key moves by, or removes,
+// what people see as one.
+//
+// Text that comes from elsewhere must not steer the terminal. Clean is for what people wrote, to be
+// read; Printable is for names and values, of which somebody may need to know the exact form. A
+// Table does that by itself, and everybody else before they print.
+//
+// An Editor has a person at a terminal, a Pipe has a script; both give what was typed line by line,
+// and print lines.
 package terminal
 
 import (
@@ -21,7 +34,8 @@ func Is(stream any) bool {
 // Style colours text, or leaves it as it is.
 type Style struct{ on bool }
 
-// NewStyle is for text printed to w: plain unless that is a terminal, or where NO_COLOR is set (no-color.org).
+// NewStyle is for text printed to w: plain unless that is a terminal, or where NO_COLOR is set
+// (no-color.org).
 func NewStyle(w io.Writer) Style {
 	return Style{on: Is(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
@@ -38,6 +52,7 @@ func (s Style) Dim(text string) string { return s.wrap("2", text) }
 // Name is for who speaks.
 func (s Style) Name(text string) string { return s.wrap("36", text) }
 
+// wrap has text shown in the style of a code of ECMA-48.
 func (s Style) wrap(code, text string) string {
 	if !s.on {
 		return text
@@ -48,13 +63,14 @@ func (s Style) wrap(code, text string) string {
 // maxLine is the longest line read from a pipe, in bytes.
 const maxLine = 1 << 20
 
-// Pipe reads and prints plain lines.
+// Pipe reads and prints plain lines, for scripts.
 type Pipe struct {
 	lines    chan string
 	out, err io.Writer
 }
 
-// NewPipe starts reading lines from in; what is printed goes to out, complaints go to complaints.
+// NewPipe starts reading lines from in, which goes on until its end. What is printed goes to out,
+// and what went wrong to complaints.
 func NewPipe(in io.Reader, out, complaints io.Writer) *Pipe {
 	p := &Pipe{lines: make(chan string), out: out, err: complaints}
 	go func() {
@@ -71,7 +87,7 @@ func NewPipe(in io.Reader, out, complaints io.Writer) *Pipe {
 	return p
 }
 
-// Lines has what is read, and is closed at its end.
+// Lines has what is read. It is closed at the end of the input.
 func (p *Pipe) Lines() <-chan string { return p.lines }
 
 // Print prints a line.

@@ -77,10 +77,14 @@ func TestClean(t *testing.T) {
 
 // A shell takes what ShellWord returns for the word itself.
 func TestShellWord(t *testing.T) {
-	for _, word := range []string{"", "plain", "./a-b_c.d:1@x%y,z+", "王小明", "two words", "it's", "$HOME", "~", "a*b", "x=1", "`id`", "#", "!", "\\", "a\nb"} {
-		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+terminal.ShellWord(word)).Output()
+	for _, word := range []string{
+		"", "plain", "./a-b_c.d:1@x%y,z+", "王小明", "two words", "a\nb",
+		"it's", "$HOME", "~", "a*b", "x=1", "`id`", "#", "!", "\\",
+	} {
+		command := "printf %s " + terminal.ShellWord(word)
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", command).Output()
 		if err != nil || string(out) != word {
-			t.Errorf("a shell takes %s for %q, %v", terminal.ShellWord(word), out, err)
+			t.Errorf("%q: a shell makes %q of %s, %v", word, out, command, err)
 		}
 	}
 	if got := terminal.ShellWord("./王小明-1"); got != "./王小明-1" {

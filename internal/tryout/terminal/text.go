@@ -6,8 +6,9 @@ import (
 	"unicode"
 )
 
-// Clean makes text from elsewhere safe to print on one line, for those who read it: line breaks become
-// ⏎, and what would move the cursor, colour the screen or turn the direction of writing becomes �.
+// Clean makes text from elsewhere safe to print on one line, for those who read it: line breaks
+// become ⏎, and what would move the cursor, colour the screen or turn the direction of writing
+// becomes �.
 func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -26,7 +27,7 @@ func Clean(text string) string {
 // what would steer a terminal is written out, as "\n" for a line break.
 func Printable(text string) string {
 	steers := func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar
+		return unicode.In(r, unicode.Cc, unicode.Bidi_Control) || r == unicode.ReplacementChar
 	}
 	if !strings.ContainsFunc(text, steers) {
 		return text

@@ -6,12 +6,12 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// cells measures text. Of characters that Unicode calls ambiguous, such as … and →, it says one cell
-// whatever the locale is, as nearly all terminals show them so.
+// cells measures text. Of characters that Unicode calls ambiguous, such as … and →, it says one
+// cell whatever the locale is, as nearly all terminals show them so.
 var cells = runewidth.Condition{StrictEmojiNeutral: true}
 
-// Width is how many cells text takes on a terminal: two for a Chinese character or an emoji, also one
-// that is joined of several, and none for what combines with the character before it.
+// Width is how many cells text takes on a terminal: two for a Chinese character or an emoji, also
+// one that is joined of several, and none for what combines with the character before it.
 func Width(text string) int { return cells.StringWidth(text) }
 
 // Fit cuts text so that it takes at most limit cells, the last being … where something was cut.
@@ -40,8 +40,8 @@ func Wrap(text string, limit int) (lines []string) {
 	return lines
 }
 
-// Indent is the lines of Wrap, one below the other, each begun with indent, which counts in limit. The
-// last one has no line break.
+// Indent is the lines of Wrap, one below the other, each begun with indent, which counts in limit.
+// The last one has no line break.
 func Indent(text, indent string, limit int) string {
 	return indent + strings.Join(Wrap(text, limit-Width(indent)), "\n"+indent)
 }
