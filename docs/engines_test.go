@@ -59,9 +59,8 @@ func TestEnginesAreTriedAsSaid(t *testing.T) {
 func allTests(t *testing.T) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)
-	for _, dir := range []string{
-		"../test/*/*_test.go", "../internal/*/*_test.go", "../internal/*/*/*_test.go",
-	} {
+	for _, dir := range []string{"../test/*/*_test.go", "../internal/*/*_test.go",
+		"../internal/*/*/*_test.go"} {
 		files, err := filepath.Glob(dir)
 		if err != nil {
 			t.Fatal(err)
