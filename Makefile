@@ -78,7 +78,6 @@ lint: generate-check ## Check format, vet, staticcheck, line widths, generated c
 	$(GOTOOL) staticcheck ./...
 	$(GO) -C tools vet ./... && $(GO) -C tools test ./... && $(GO) -C tools run ./linelength ..
 	$(GO) mod tidy -diff
-	$(GO) -C tools vet ./...
 	$(GO) -C test/grammar vet ./... && $(GO) -C test/grammar mod tidy -diff
 
 fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)

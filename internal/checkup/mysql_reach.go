@@ -32,10 +32,10 @@ func (c *inspection) whyUnreachable(err error) (text, mend string) {
 		return text, mend
 	}
 	key := func(rest string) string { return c.opt.Name + "_" + rest }
-	place := key("host") + " and " + key("port")
+	address := key("host") + " and " + key("port")
 	text, mend = advice.Server{
 		Program: "MySQL", Where: c.Addr, Waited: c.ConnectTimeout,
-		Place: place, Timeouts: key("connect_timeout"),
+		Address: address, Timeouts: key("connect_timeout"),
 		TLS: key("tls"), CA: key("tls_ca"), ServerName: key("tls_servername"),
 	}.Network(err)
 	switch trouble := advice.Of(err); {
@@ -51,13 +51,13 @@ func (c *inspection) whyUnreachable(err error) (text, mend string) {
 		mend = sqldb.MendOfAccount(err, key("username"), key("password"))
 	case errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrMalformPkt),
 		errors.Is(err, mysql.ErrOldProtocol):
-		text, mend = fmt.Sprintf("what answers at %s is no MySQL: %v", c.Addr, err), "mend "+place
+		text, mend = fmt.Sprintf("what answers at %s is no MySQL: %v", c.Addr, err), "mend "+address
 	case errors.Is(err, mysql.ErrNoTLS):
 		text = c.Addr + " has no TLS"
 		mend = "give the server a certificate, or set " + key("tls") + " to off"
 	case text == "":
 		text, mend = fmt.Sprintf("%s: %v", c.Addr, err),
-			"see whether MySQL works there; mend "+place
+			"see whether MySQL works there; mend "+address
 	}
 	return text, mend
 }

@@ -57,7 +57,7 @@ type reading func(ctx context.Context, after repair.Cursor) (page, error)
 
 // page is a part of the records, with how the copy differs from it.
 type page struct {
-	look      repair.Found
+	found     repair.Found
 	differ    []difference
 	reconcile func(context.Context, []difference) error // makes the copy agree
 }
@@ -86,11 +86,11 @@ func (d *Doctor) pages(ctx context.Context, what string, read reading) error {
 				d.report.mended(x.kind, 1, nil)
 			}
 		}
-		d.Progress(what, p.look.Share)
-		if p.look.Done {
+		d.Progress(what, p.found.Share)
+		if p.found.Done {
 			return nil
 		}
-		at = p.look.Next
+		at = p.found.Next
 	}
 }
 
@@ -104,7 +104,7 @@ func (d *Doctor) again(
 	case <-time.After(d.Pause):
 	}
 	p, err := read(ctx, at)
-	p.look = first.look // rows that have come since belong to the next page
+	p.found = first.found // rows that have come since belong to the next page
 	p.differ = slices.DeleteFunc(p.differ, func(x difference) bool {
 		return !slices.ContainsFunc(first.differ, func(y difference) bool {
 			return x.kind == y.kind && x.talk == y.talk && x.relation == y.relation &&
@@ -116,9 +116,9 @@ func (d *Doctor) again(
 
 // compare compares a page of talks with the copy.
 func (d *Doctor) compare(
-	ctx context.Context, states []chat.Change, look repair.Found,
+	ctx context.Context, states []chat.Change, found repair.Found,
 ) (page, error) {
-	p := page{look: look}
+	p := page{found: found}
 	of := make(map[relationOf]chat.Change)
 	err := d.Copy.Compare(ctx, states, d.BeforeOriginal,
 		func(i int, kind finding.Kind, text string) {
@@ -169,24 +169,24 @@ func (d *Doctor) reconcileTalks(
 }
 
 func (d *Doctor) pairs(ctx context.Context, at repair.Cursor) (page, error) {
-	states, look, err := d.Records.PairStates(ctx, at)
+	states, found, err := d.Records.PairStates(ctx, at)
 	if err != nil {
 		return page{}, err
 	}
-	return d.compare(ctx, states, look)
+	return d.compare(ctx, states, found)
 }
 
 func (d *Doctor) groups(ctx context.Context, at repair.Cursor) (page, error) {
-	states, look, err := d.Records.GroupStates(ctx, at)
+	states, found, err := d.Records.GroupStates(ctx, at)
 	if err != nil {
 		return page{}, err
 	}
-	return d.compare(ctx, states, look)
+	return d.compare(ctx, states, found)
 }
 
 func (d *Doctor) devices(ctx context.Context, at repair.Cursor) (page, error) {
-	devices, look, err := d.Records.Devices(ctx, at)
-	p := page{look: look}
+	devices, found, err := d.Records.Devices(ctx, at)
+	p := page{found: found}
 	if err != nil {
 		return p, err
 	}

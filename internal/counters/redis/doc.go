@@ -55,11 +55,11 @@
 //
 // Ids come from Redis, in one pipeline for each batch, while the talks are locked: originals take
 // theirs there as well. A counter is believed if it is not below the talk's last id, not above the
-// largest id, and was checked in this epoch. Otherwise Next answers 0, the records look at the
-// message table, and the counter is raised to what they find. Only an impossible one is lowered.
-// When an id is not the one right after the talk's last, somebody else has written there, and the
-// records look as well. While Redis is away ids go on from the talk's row. So there are no repeats;
-// and there are no gaps, except where nobody knows whether a call was done.
+// largest id, and was checked in this epoch. Otherwise Next answers 0, the records read the message
+// table, and the counter is raised to what they find. Only an impossible one is lowered. When an id
+// is not the one right after the talk's last, somebody else has written there, and the records read
+// it as well. While Redis is away ids go on from the talk's row. So there are no repeats; and there
+// are no gaps, except where nobody knows whether a call was done.
 //
 // # While Redis is away
 //
