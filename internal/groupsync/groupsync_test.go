@@ -56,9 +56,9 @@ func TestOfDuplicateSessionsTheOneInUseMoves(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2, 3)
 		for id, status := range []int{1, 0, 1} {
-			w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
+			w.raw.Run("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
 				"VALUES (?,2,?,2,?,1,100000)", id+10, g, status)
-			w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
+			w.raw.Run("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
 				"VALUES (?,3,?,2,0,1,100000)", id+20, g)
 		}
 		w.at.Add(5)
@@ -71,7 +71,7 @@ func TestOfDuplicateSessionsTheOneInUseMoves(t *testing.T) {
 func TestSessionsAheadOfTheTalkDoNotGoBack(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
-		w.exec("INSERT INTO IMRecentSession (userId,peerId,type,status,created,updated) VALUES "+
+		w.raw.Run("INSERT INTO IMRecentSession (userId,peerId,type,status,created,updated) VALUES "+
 			"(2,?,2,0,1,100009)", g)
 		w.talk(g, 1)
 		w.look()
@@ -94,7 +94,7 @@ func TestThoseWhoLeftGetNoSession(t *testing.T) {
 func TestOnlyGroupsOfStatusZeroAreLookedAt(t *testing.T) {
 	rule(t, func(w *world) {
 		g, removed := w.group(1, 2), w.group(1, 2)
-		w.exec("UPDATE IMGroup SET status=1 WHERE id=?", removed)
+		w.raw.Run("UPDATE IMGroup SET status=1 WHERE id=?", removed)
 		w.talk(g, 1)
 		w.talk(removed, 1)
 		w.look()
@@ -127,22 +127,20 @@ func TestLargeGroupsAreDoneInPartsInTheSameOrder(t *testing.T) {
 		g := w.group(members...)
 		w.talk(g, 1000)
 		w.look()
-		var wrong int
-		if err := w.raw.QueryRowContext(w.Context(), `SELECT COUNT(*) FROM IMRecentSession a JOIN IMRecentSession b ON b.id=a.id+1
- WHERE a.userId<>1000 AND CAST(a.userId AS CHAR)>=CAST(b.userId AS CHAR)`).Scan(&wrong); err != nil || wrong > 0 {
-			w.Errorf("%d sessions stand before those of smaller ids as text; %v", wrong, err)
+		wrong := w.raw.Count(`SELECT COUNT(*) FROM IMRecentSession a JOIN IMRecentSession b ON b.id=a.id+1
+ WHERE a.userId<>1000 AND CAST(a.userId AS CHAR)>=CAST(b.userId AS CHAR)`)
+		if wrong > 0 {
+			w.Errorf("%d sessions stand before those of smaller ids as text", wrong)
 		}
-		if err := w.raw.QueryRowContext(w.Context(), "SELECT COUNT(DISTINCT userId) FROM "+
-			"IMRecentSession WHERE updated=100000").Scan(&wrong); err != nil || wrong != 1200 {
-			w.Errorf("%d of 1200 members have a session; %v", wrong, err)
-		}
+		w.raw.Want("SELECT COUNT(DISTINCT userId) FROM IMRecentSession WHERE updated=100000",
+			"1200")
 	})
 }
 
 func TestARestartResumesFromTheMark(t *testing.T) {
 	rule(t, func(w *world) {
 		g, old := w.group(1, 2), w.group(1, 2)
-		w.exec("UPDATE IMGroup SET lastChated=1000 WHERE id=?", old) // long before we ever looked
+		w.raw.Run("UPDATE IMGroup SET lastChated=1000 WHERE id=?", old) // long before we ever looked
 		w.look()
 		w.at.Add(60)
 		w.talk(g, 1) // while nobody looks
@@ -240,7 +238,7 @@ func (w *world) lookWhile(happens func(group uint32)) {
 	m := meanwhile{marking{w.Store, make(chan uint32, 1), nil, nil}, happens}
 	ctx, cancel := context.WithCancel(w.Context())
 	ran := make(chan error, 1)
-	s := groupsync.Syncer{Store: m, Now: w.now, Log: w.log}
+	s := groupsync.Syncer{Store: m, Marks: m, Now: w.now, Log: w.log}
 	go func() { ran <- s.Run(ctx) }()
 	await(w, m.marked)
 	cancel()

@@ -2,10 +2,7 @@ package groupsync_test
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +14,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
@@ -27,76 +23,34 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 // patience is how long a test waits for what must come. No test passes by waiting this long.
 const patience = 60 * time.Second
 
-// engines are the stores that every rule is tested on.
-var engines = []struct {
-	name string
-	open func(t *testing.T, dir string, opt records.Options) (*records.Store, *sql.DB)
-}{{"embedded", openEmbedded}, {"mysql", openMySQL}}
-
-func openEmbedded(t *testing.T, dir string, opt records.Options) (*records.Store, *sql.DB) {
-	t.Helper()
-	path := filepath.Join(dir, "dbproxy.db")
-	store, err := records.OpenSQLite(path, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := sql.Open("sqlite", "file:"+path+
-		"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := raw.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	raw.SetMaxOpenConns(1)
-	return store, raw
-}
-
-func openMySQL(t *testing.T, _ string, opt records.Options) (*records.Store, *sql.DB) {
-	t.Helper()
-	db := testdb.New(t)
-	store, err := records.OpenMySQL(testdb.At(db), nil, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store, db.Admin
-}
-
 // world is a store and a clock; at is Unix seconds.
 type world struct {
 	*testing.T
 	*records.Store
-	raw *sql.DB
+	raw testdb.Raw
 	at  atomic.Int64
 	log *slog.Logger
-}
-
-func newWorld(t *testing.T) *world {
-	w := &world{T: t, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	w.at.Store(100_000)
-	return w
 }
 
 // rule tests a rule on every engine. It begins at second 100,000.
 func rule(t *testing.T, test func(w *world)) {
 	t.Helper()
+	on(t, testdb.Engines, test)
+}
+
+// onMySQL tests what several processes do on one database.
+func onMySQL(t *testing.T, test func(w *world)) {
+	t.Helper()
+	on(t, []testdb.Engine{testdb.MySQL}, test)
+}
+
+func on(t *testing.T, engines []testdb.Engine, test func(w *world)) {
+	t.Helper()
 	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
-			w := newWorld(t)
-			w.Store, w.raw = e.open(t, t.TempDir(), records.Options{Now: w.now, Log: w.log})
+		t.Run(e.Name, func(t *testing.T) {
+			w := &world{T: t, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+			w.at.Store(100_000)
+			w.Store, w.raw = e.Open(t, t.TempDir(), records.Options{Now: w.now, Log: w.log})
 			test(w)
 		})
 	}
@@ -127,35 +81,13 @@ func (w *world) talk(group, from uint32) {
 	}
 }
 
-func (w *world) exec(query string, args ...any) {
-	w.Helper()
-	if _, err := w.raw.ExecContext(w.Context(), query, args...); err != nil {
-		w.Fatalf("%s: %v", query, err)
-	}
-}
-
 // wantSessions checks the sessions of a group, in the order they were made: "user@updated", of
 // removed ones "-user@updated". Times are relative to the beginning.
 func (w *world) wantSessions(group uint32, want string) {
 	w.Helper()
-	rows, err := w.raw.QueryContext(w.Context(), "SELECT userId,updated-100000,status FROM "+
-		"IMRecentSession WHERE peerId=? AND type=2 ORDER BY id", group)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var user, updated, status int
-		if err := rows.Scan(&user, &updated, &status); err != nil {
-			w.Fatal(err)
-		}
-		all = append(all, strings.Repeat("-", status)+fmt.Sprintf("%d@%d", user, updated))
-	}
-	if err := rows.Err(); err != nil {
-		w.Fatal(err)
-	}
-	if got := strings.Join(all, " "); got != want {
+	rows := w.raw.Rows("SELECT CONCAT(CASE status WHEN 0 THEN '' ELSE '-' END,userId,'@',"+
+		"updated-100000) FROM IMRecentSession WHERE peerId=? AND type=2 ORDER BY id", group)
+	if got := strings.Join(rows, " "); got != want {
 		w.Errorf("sessions of group %d: %s\nwant %s", group, got, want)
 	}
 }
@@ -192,7 +124,7 @@ func (w *world) run(broken ...uint32) (m marking, stop func()) {
 	}
 	ctx, cancel := context.WithCancel(w.Context())
 	ran := make(chan error, 1)
-	s := groupsync.Syncer{Store: m, Now: w.now, Log: w.log}
+	s := groupsync.Syncer{Store: m, Marks: m, Now: w.now, Log: w.log}
 	go func() { ran <- s.Run(ctx) }()
 	return m, func() {
 		w.Helper()

@@ -13,7 +13,7 @@ func TestLooksAreObserved(t *testing.T) {
 		ctx, cancel := context.WithCancel(w.Context())
 		defer cancel()
 		observed, ran := make(chan error, 1), make(chan error, 1)
-		s := groupsync.Syncer{Store: w.Store, Now: w.now, Log: w.log,
+		s := groupsync.Syncer{Store: w.Store, Marks: w.Store, Now: w.now, Log: w.log,
 			Observe: func(took time.Duration, err error) {
 				if took < 0 {
 					w.Errorf("a look took %v", took)

@@ -3,11 +3,11 @@ package groupsync_test
 import (
 	"context"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/rig/wait"
 )
 
 // watched is the world's store as one process sees it, with counts of what the loop did.
@@ -79,7 +79,8 @@ func (w *world) beginEvery(s *watched, every, lease time.Duration) (stop func())
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())
 	ran := make(chan error, 1)
-	loop := groupsync.Syncer{Store: s, Now: w.now, Log: w.log, Every: every, Lease: lease}
+	loop := groupsync.Syncer{Store: s, Marks: s, Now: w.now, Log: w.log, Every: every,
+		Lease: lease}
 	go func() { ran <- loop.Run(ctx) }()
 	return func() {
 		w.Helper()
@@ -98,19 +99,4 @@ func (w *world) looksTwice(s *watched) {
 }
 
 // eventually waits for something that must come.
-func eventually(w *world, what string, is func() bool) {
-	w.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// onMySQL tests what several processes do on one database.
-func onMySQL(t *testing.T, test func(w *world)) {
-	t.Helper()
-	w := newWorld(t)
-	w.Store, w.raw = openMySQL(t, "", records.Options{Now: w.now, Log: w.log})
-	test(w)
-}
+var eventually = wait.Until
