@@ -20,7 +20,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
@@ -64,12 +63,7 @@ type embedded struct {
 
 func newEmbedded(t *testing.T) engine {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "dbproxy.db")
-	store, err := records.OpenSQLite(path, records.Options{})
-	must(t, err)
-	_, err = tables.Migrate(t.Context(), store.DB())
-	must(t, errors.Join(err, store.Close()))
-	empty, err := os.ReadFile(path)
+	empty, err := testdb.EmptySQLite()
 	must(t, err)
 	e := &embedded{t: t, empty: empty}
 	t.Cleanup(func() { must(t, e.remove()) })

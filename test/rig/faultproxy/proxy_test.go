@@ -16,12 +16,13 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 
 // patience is how long anything may take, on a machine that has much else to do.
-const patience = time.Minute
+const patience = wait.Patience
 
 // echo starts a server that sends back what it gets, first its greeting, and returns its address.
 func echo(t *testing.T, greeting string) string {
@@ -115,14 +116,7 @@ func refused(t *testing.T, addr string) {
 	}
 }
 
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come in %v", what, patience)
-		}
-	}
-}
+var await = wait.Until
 
 func TestEndsArePassedOn(t *testing.T) {
 	t.Parallel()
