@@ -1,12 +1,10 @@
 package groupsync_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 )
 
 func TestMembersGetSessionsInTheOrderOfTheirIDsAsText(t *testing.T) {
@@ -183,12 +181,17 @@ func TestTheMarkStaysWhenALookFails(t *testing.T) {
 		w.talk(g, 1)
 		w.talk(other, 1)
 		w.at.Add(60)
-		m, stop := w.run(g)
-		await(w, m.failed)
+		failed := make(chan error, 1)
+		stop := w.beginEvery(&watched{Store: w.Store, before: func(group uint32) error {
+			if group != g {
+				return nil
+			}
+			failed <- errFault
+			return errFault
+		}}, hour, hour)
+		await(w, failed)
 		stop()
-		if at, _, err := w.Mark(w.Context(), "last_update_group"); at != 100_000 || err != nil {
-			w.Errorf("the mark is %d, %v", at, err)
-		}
+		w.wantMark(100_000)
 		w.look()
 		w.wantSessions(g, "1@60 2@60")
 		w.wantSessions(other, "1@60 2@60")
@@ -199,10 +202,11 @@ func TestTheMarkIsTheTimeBeforeTheQuery(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		w.talk(g, 1)
-		w.lookWhile(func(uint32) { w.at.Add(60) })
-		if at, _, err := w.Mark(w.Context(), "last_update_group"); at != 100_000 || err != nil {
-			w.Errorf("the mark is %d, %v", at, err)
-		}
+		w.lookOnce(&watched{Store: w.Store, before: func(uint32) error {
+			w.at.Add(60)
+			return nil
+		}})
+		w.wantMark(100_000)
 	})
 }
 
@@ -210,39 +214,10 @@ func TestThoseWhoLeaveDuringALookGetNoSession(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2, 3)
 		w.talk(g, 1)
-		w.lookWhile(func(group uint32) {
-			if _, err := w.RemoveMembers(w.Context(), group, []uint32{2}, 100_000); err != nil {
-				t.Error(err)
-			}
-		})
+		w.lookOnce(&watched{Store: w.Store, before: func(group uint32) error {
+			_, err := w.RemoveMembers(w.Context(), group, []uint32{2}, 100_000)
+			return err
+		}})
 		w.wantSessions(g, "1@0 3@0")
 	})
-}
-
-// meanwhile is a store where something happens after the sessions of a group's members have been
-// read.
-type meanwhile struct {
-	marking
-	happens func(group uint32)
-}
-
-func (m meanwhile) Behind(ctx context.Context, group, at uint32) ([]uint32, error) {
-	users, err := m.marking.Behind(ctx, group, at)
-	m.happens(group)
-	return users, err
-}
-
-// lookWhile is look with something that happens in the middle of it.
-func (w *world) lookWhile(happens func(group uint32)) {
-	w.Helper()
-	m := meanwhile{marking{w.Store, make(chan uint32, 1), nil, nil}, happens}
-	ctx, cancel := context.WithCancel(w.Context())
-	ran := make(chan error, 1)
-	s := groupsync.Syncer{Store: m, Marks: m, Now: w.now, Log: w.log}
-	go func() { ran <- s.Run(ctx) }()
-	await(w, m.marked)
-	cancel()
-	if err := await(w, ran); err != nil {
-		w.Error(err)
-	}
 }

@@ -1,7 +1,6 @@
 package groupsync_test
 
 import (
-	"context"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
-	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
@@ -92,57 +90,19 @@ func (w *world) wantSessions(group uint32, want string) {
 	}
 }
 
-// marking is the world's store with a word for every look that was completed, and faults for some
-// groups.
-type marking struct {
-	*records.Store
-	marked chan uint32
-	failed chan uint32 // groups that could not be synced
-	broken map[uint32]bool
-}
-
-func (m marking) SetMark(ctx context.Context, name string, value uint32) error {
-	err := m.Store.SetMark(ctx, name, value)
-	m.marked <- value
-	return err
-}
-
-func (m marking) SyncSessions(ctx context.Context, group uint32, users []uint32, at uint32) error {
-	if m.broken[group] {
-		m.failed <- group
-		return chat.Errorf(chat.Unavailable, "a fault of the test's")
-	}
-	return m.Store.SyncSessions(ctx, group, users, at)
-}
-
-// run starts the loop; stop ends it and waits for it.
-func (w *world) run(broken ...uint32) (m marking, stop func()) {
-	w.Helper()
-	m = marking{w.Store, make(chan uint32, 100), make(chan uint32, 100), make(map[uint32]bool)}
-	for _, g := range broken {
-		m.broken[g] = true
-	}
-	ctx, cancel := context.WithCancel(w.Context())
-	ran := make(chan error, 1)
-	s := groupsync.Syncer{Store: m, Marks: m, Now: w.now, Log: w.log}
-	go func() { ran <- s.Run(ctx) }()
-	return m, func() {
-		w.Helper()
-		cancel()
-		if err := await(w, ran); err != nil {
-			w.Errorf("Run: %v", err)
-		}
-	}
-}
-
 // look has a fresh loop look once, as after a restart.
 func (w *world) look() {
 	w.Helper()
-	m, stop := w.run()
-	if at := await(w, m.marked); int64(at) != w.at.Load() {
-		w.Errorf("the mark is %d, the time %d", at, w.at.Load())
+	w.lookOnce(&watched{Store: w.Store})
+	w.wantMark(w.at.Load())
+}
+
+// wantMark checks up to which second all is synced.
+func (w *world) wantMark(want int64) {
+	w.Helper()
+	if at, _, err := w.Mark(w.Context(), "last_update_group"); int64(at) != want || err != nil {
+		w.Errorf("the mark is %d, %v; want %d", at, err, want)
 	}
-	stop()
 }
 
 func await[T any](w *world, c <-chan T) (v T) {

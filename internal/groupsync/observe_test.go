@@ -33,8 +33,7 @@ func TestLooksAreObserved(t *testing.T) {
 		defer cancel()
 		g := w.group(1, 2)
 		w.talk(g, 1)
-		s.Store = marking{w.Store, make(chan uint32, 1), make(chan uint32, 1),
-			map[uint32]bool{g: true}}
+		s.Store = &watched{Store: w.Store, before: func(uint32) error { return errFault }}
 		begin()
 		if err := await(w, observed); err == nil {
 			w.Error("a look that failed was observed as one that worked")

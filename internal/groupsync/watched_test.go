@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/rig/wait"
@@ -19,9 +20,11 @@ type watched struct {
 	synced  atomic.Int64 // calls of SyncSessions
 	refused atomic.Int64 // leases that others had
 
-	always bool                     // this process has the lease, whoever has it
-	deaf   bool                     // nobody hears of its end
-	before func(group uint32) error // called before sessions are synced; nil: nothing
+	always bool // this process has the lease, whoever has it
+	deaf   bool // nobody hears of its end
+	// before is called when it is known who is behind, and before their sessions are synced; nil:
+	// nothing.
+	before func(group uint32) error
 }
 
 func (s *watched) ChangedGroups(ctx context.Context, since uint32) ([]news, error) {
@@ -69,6 +72,8 @@ func (s *watched) ReleaseLease(ctx context.Context, name, holder string) error {
 	return s.Store.ReleaseLease(ctx, name, holder)
 }
 
+var errFault = chat.Errorf(chat.Unavailable, "a fault of the test's")
+
 // begin starts a loop that looks all the time; stop ends it and waits for it.
 func (w *world) begin(s *watched, lease time.Duration) (stop func()) {
 	w.Helper()
@@ -89,6 +94,15 @@ func (w *world) beginEvery(s *watched, every, lease time.Duration) (stop func())
 			w.Errorf("Run: %v", err)
 		}
 	}
+}
+
+// lookOnce has a loop look once, as after a restart.
+func (w *world) lookOnce(s *watched) {
+	w.Helper()
+	before := s.looks.Load()
+	stop := w.beginEvery(s, hour, hour)
+	eventually(w, "a look", func() bool { return s.looks.Load() > before })
+	stop()
 }
 
 // looksTwice waits for a look that began after now, and its end.

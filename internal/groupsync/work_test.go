@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
 func TestTalkThatWasShownIsNotLookedAtAgain(t *testing.T) {
@@ -82,7 +80,7 @@ func TestAGroupThatFailedIsDoneAgainAndOthersAreNot(t *testing.T) {
 		times := make(map[uint32]int) // only the loop touches it
 		s := &watched{Store: w.Store, before: func(group uint32) error {
 			if times[group]++; times[g] < 3 && group == g {
-				return chat.Errorf(chat.Unavailable, "a fault of the test's")
+				return errFault
 			}
 			return nil
 		}}
@@ -144,15 +142,6 @@ func TestTheNumberOfStatementsDoesNotGrowWithTheMembers(t *testing.T) {
 			w.at.Add(1000)
 		}
 	})
-}
-
-// lookOnce has a loop look once, as after a restart.
-func (w *world) lookOnce(s *watched) {
-	w.Helper()
-	before := s.looks.Load()
-	stop := w.beginEvery(s, hour, hour)
-	eventually(w, "a look", func() bool { return s.looks.Load() > before })
-	stop()
 }
 
 // sessionsOfHalf has every second member of a group have a session already, and somebody talk.
