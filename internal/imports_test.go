@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"checkup":         {"advice", "chat", "counters/link", "counters/redis", "descriptors", "records/sqldb", "records/tables", "voice"},
 	"probe":           {},
 	"records":         {"chat", "records/marks", "records/replica", "records/sqldb", "records/tables", "records/talk"},
-	"records/sqldb":   {"chat", "descriptors", "probe"},
+	"records/sqldb":   {"advice", "chat", "descriptors", "probe"},
 	"records/tables":  {"chat", "records/sqldb"},
 	"records/talk":    {"chat", "records/sqldb", "records/tables"},
 	"records/marks":   {"records/sqldb"},
