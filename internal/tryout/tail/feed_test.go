@@ -14,8 +14,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
-// TestFeed adds more messages than one call of Next takes, in pairs and a group: each comes once, those
-// of a talk in order.
+// TestFeed adds more messages than one call of Next takes, in pairs and a group: each comes once,
+// those of a talk in order.
 func TestFeed(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "dbproxy.db")
