@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 		"chat", "records/marks", "records/replica", "records/sqldb", "records/tables",
 		"records/talk",
 	},
-	"records/sqldb":   {"chat", "descriptors", "probe"},
+	"records/sqldb":   {"advice", "chat", "descriptors", "probe"},
 	"records/tables":  {"chat", "records/sqldb"},
 	"records/talk":    {"chat", "records/sqldb", "records/tables"},
 	"records/marks":   {"records/sqldb"},
