@@ -27,12 +27,12 @@ type Options struct {
 	Now func() time.Time // the clock; nil means time.Now
 	Log *slog.Logger     // nil means slog.Default()
 	// Follower is told of everything that is copied elsewhere, but for what Append returns in its
-	// receipt. Nil: there is no copy.
+	// receipt: that its caller tells. Without a copy it is nil.
 	Follower Follower
-	// MessageTypes and GroupTypes are told to peers as they are, beside the protocol's own. Rows of
-	// all other types are counted, and left out of answers.
+	// MessageTypes and GroupTypes are types that are told to peers beside the protocol's own. Rows of
+	// all others are counted, and left out of answers.
 	MessageTypes, GroupTypes []uint8
-	// Note hears every text before it goes to the database, for tests; nil: nobody does.
+	// Note is called with every statement before it goes to the database, for tests. It may be nil.
 	Note sqldb.Note
 }
 
@@ -60,8 +60,8 @@ type Store struct {
 	marks.Keeper
 
 	db       *sqldb.DB
-	reader   reader           // of db
-	late     reader           // of the replica
+	reader   reader           // of the master
+	late     reader           // of the replica, which may be behind; without one it is not used
 	replica  *replica.Replica // nil: none
 	now      func() time.Time
 	log      *slog.Logger
@@ -70,7 +70,7 @@ type Store struct {
 	messageTypes, groupTypes *passing // never changed
 
 	mu      sync.Mutex
-	applied []chat.CommitID // records to delete with the next commit; guarded by mu
+	applied []chat.CommitID // guarded by mu: whose records the next Append deletes
 }
 
 // OpenSQLite opens the embedded store in a file: see sqldb.OpenSQLite. Its tables are made by
@@ -84,9 +84,9 @@ func OpenSQLite(path string, opt Options) (*Store, error) {
 	return newStore(db, opt), nil
 }
 
-// OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where at, the replica, is nil or the
-// same database as master, all is read from the master; else see RunReplica. It does not connect yet.
-// Tables are made by tables.Migrate.
+// OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where at, the replica, is nil
+// or the same database as master, all is read from the master; else see RunReplica. It does not connect
+// yet. Tables are made by tables.Migrate.
 func OpenMySQL(master sqldb.MySQL, at *sqldb.MySQL, opt Options) (*Store, error) {
 	opt = opt.complete()
 	db, err := sqldb.OpenMySQL(master, opt.database())
@@ -114,13 +114,14 @@ func newStore(db *sqldb.DB, opt Options) *Store {
 	return s
 }
 
-// DB is the database below, for what works on it beside the records. It belongs to the Store.
+// DB is the database below, for what works on it beside the records. It belongs to the Store, which
+// closes it.
 func (s *Store) DB() *sqldb.DB { return s.db }
 
 const closeTimeout = time.Second // of the last tidying up
 
-// Close deletes the commit records that are done with and closes the connections. Nothing may be
-// under way.
+// Close deletes the commit records that are done with and closes the connections. No other call may be
+// at work.
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -140,7 +141,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Pools returns the connection pools by name, for those who want to know how they do: those of
+// Pools returns the connection pools by name, so that metrics can tell how they do: those of
 // sqldb.DB.Pools and, where there is a replica, "replica". They belong to the store: nobody else
 // sends anything through them or closes them.
 func (s *Store) Pools() map[string]*sql.DB {
@@ -151,7 +152,8 @@ func (s *Store) Pools() map[string]*sql.DB {
 	return pools
 }
 
-// Talking is the work on talks within a transaction, for what works on them beside the records.
+// Talking is the work on talks within a transaction, also for packages beside records that change
+// talks.
 func (s *Store) Talking(tx sqldb.Tx) talk.Work {
 	return talk.Work{Tx: tx, Elsewhere: s.follower}
 }
@@ -161,4 +163,6 @@ func (s *Store) Unix() uint32 { return uint32(s.now().Unix()) }
 
 // TypesTold are the types of messages and of groups that peers are told, as lists in a statement:
 // "(1,2)".
-func (s *Store) TypesTold() (messages, groups string) { return s.messageTypes.in(), s.groupTypes.in() }
+func (s *Store) TypesTold() (messages, groups string) {
+	return s.messageTypes.in(), s.groupTypes.in()
+}

@@ -37,6 +37,29 @@ func scanRows(rows *sql.Rows) Scanner {
 	}
 }
 
+// Into returns a function that puts rows of a key and a value into a map. Of several rows with one key
+// the last one stays.
+func Into[K comparable, V any](found map[K]V) func(Scanner) error {
+	return func(scan Scanner) error {
+		var k K
+		var v V
+		err := scan(&k, &v)
+		found[k] = v
+		return err
+	}
+}
+
+// Onto returns a function that appends each row to a list. columns says where the columns of a row
+// belong in an element.
+func Onto[V any](list *[]V, columns func(*V) []any) func(Scanner) error {
+	return func(scan Scanner) error {
+		var v V
+		err := scan(columns(&v)...)
+		*list = append(*list, v)
+		return err
+	}
+}
+
 // value is one column of a row; it implements sql.Scanner.
 type value struct{ dest any }
 

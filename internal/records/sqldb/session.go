@@ -73,6 +73,15 @@ func (tx Tx) InsertIDs(ctx context.Context, query string, rows [][]any) ([]int64
 	return tx.rows.insertIDs(ctx, query, rows)
 }
 
+// InsertID is InsertIDs for one row of a table, which must count its ids: see NewID.
+func (tx Tx) InsertID(ctx context.Context, table, query string, row ...any) (uint32, error) {
+	ids, err := tx.InsertIDs(ctx, query, [][]any{row})
+	if err != nil {
+		return 0, err
+	}
+	return NewID(table, ids[0], nil)
+}
+
 // The texts of a transaction's begin and of its undoing.
 const (
 	begin    = "START TRANSACTION"
