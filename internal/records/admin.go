@@ -23,9 +23,9 @@ const (
 	departmentMark = "departments"
 )
 
-// changeAlone is sqldb.DB.Change for transactions that rely on all people, or on all departments, to
-// stay as they were read. Each writes the same mark, so that of two at once one is undone or waits,
-// also at two nodes of a cluster, where neither knows of the locks at the other.
+// changeAlone is sqldb.DB.Change for transactions that rely on all people, or on all departments,
+// to stay as they were read. Each writes the same mark, so that of two at once one is undone or
+// waits, also at two nodes of a cluster, where neither knows of the locks at the other.
 func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx sqldb.Tx) error) error {
 	return s.db.Change(ctx, func(tx sqldb.Tx) error {
 		if s.db.ManyWriters() {
@@ -37,23 +37,23 @@ func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx sqldb
 	})
 }
 
-// AddUser makes a user and returns its id. The kind of the error is NotAllowed when somebody who can
-// log in has that name already, and NotFound when the department does not exist (0 means none).
+// AddUser makes a user and returns its id. The kind of the error is NotAllowed when somebody who
+// can log in has that name already, and NotFound when the department does not exist (0 means none).
 func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error) {
 	err = s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
 		if err := mayAdd(ctx, tx, []chat.User{u}); err != nil {
 			return err
 		}
 		row := newUser(u, s.Unix())
-		insert := "INSERT INTO IMUser (" + newUserColumns + ") VALUES (" + sqldb.Params(len(row)) + ")"
-		id, err = tx.InsertID(ctx, "IMUser", insert, row...)
+		insert := "INSERT INTO IMUser (" + newUserColumns + ") VALUES (%s)"
+		id, err = tx.InsertID(ctx, "IMUser", sqldb.WithParams(insert, len(row)), row...)
 		return err
 	})
 	return id, s.wroteAnything(err)
 }
 
-// AddUsers makes users: all of them or, with an error, none. Errors have the kinds of AddUser's; it is
-// NotAllowed also when two of the users have the same name.
+// AddUsers makes users: all of them or, with an error, none. Errors have the kinds of AddUser's; it
+// is NotAllowed also when two of the users have the same name.
 func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
 	err := s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
 		if err := mayAdd(ctx, tx, users); err != nil {
@@ -90,8 +90,8 @@ type userChecks struct {
 	departments map[uint32]bool   // that must exist
 }
 
-// note checks a user who is to be stored in place of old, and notes what the database is to be asked.
-// A new user comes in place of one who cannot log in.
+// note checks a user who is to be stored in place of old, and notes what the database is to be
+// asked. A new user comes in place of one who cannot log in.
 func (c *userChecks) note(old, u chat.User) error {
 	check := chat.CheckUser
 	if u.ID != 0 {
@@ -142,10 +142,10 @@ func nameTaken(name string) error {
 	return chat.Errorf(chat.NotAllowed, "there is a user named %q already", name)
 }
 
-// ChangeUsers calls change for each of the users, of any status, ascending by id, and stores what it
-// changed, with updated set to now: all of it or, with an error, nothing. change may be called again
-// for the same user, when the transaction has to be repeated. It returns how many users are now
-// different. The kind of the error is NotFound when a user or a department does not exist, and
+// ChangeUsers calls change for each of the users, of any status, ascending by id, and stores what
+// it changed, with updated set to now: all of it or, with an error, nothing. change may be called
+// again for the same user, when the transaction has to be repeated. It returns how many users are
+// now different. The kind of the error is NotFound when a user or a department does not exist, and
 // NotAllowed when somebody else who can log in has the name already.
 func (s *Store) ChangeUsers(
 	ctx context.Context, ids []uint32, change func(*chat.User) error,
@@ -186,12 +186,13 @@ func (s *Store) lockUsers(
 ) (users []chat.User, err error) {
 	ids = chat.SortedSet(ids)
 	err = sqldb.Chunked(ids, func(ids []uint32) error {
-		query := adminUsers + " WHERE id IN (" + sqldb.Params(len(ids)) + ") ORDER BY id" + s.db.ForUpdate()
-		return sqldb.Each(ctx, tx, query, sqldb.Args(ids), func(scan sqldb.Scanner) error {
-			u, err := scanAdminUser(scan)
-			users = append(users, u)
-			return err
-		})
+		query := sqldb.WithParams(adminUsers+" WHERE id IN (%s) ORDER BY id", len(ids))
+		return sqldb.Each(ctx, tx, query+s.db.ForUpdate(), sqldb.Args(ids),
+			func(scan sqldb.Scanner) error {
+				u, err := scanAdminUser(scan)
+				users = append(users, u)
+				return err
+			})
 	})
 	if err != nil {
 		return nil, err
@@ -217,8 +218,8 @@ func (s *Store) updateUsers(ctx context.Context, tx sqldb.Tx, users []chat.User)
 	return nil
 }
 
-// Accounts returns the users with one of the ids or exactly one of the names, of any status, ascending
-// by id, with what only administrators may know.
+// Accounts returns the users with one of the ids or exactly one of the names, of any status,
+// ascending by id, with what only administrators may know.
 func (s *Store) Accounts(
 	ctx context.Context, ids []uint32, names []string,
 ) ([]chat.User, error) {

@@ -10,8 +10,8 @@ import (
 )
 
 // AddDepartment makes a department and returns its id. The kind of the error is NotFound when its
-// parent does not exist (0 means none) and, unless sameName is set, NotAllowed when there is an open
-// department of that name under the same parent.
+// parent does not exist (0 means none) and, unless sameName is set, NotAllowed when there is an
+// open department of that name under the same parent.
 func (s *Store) AddDepartment(
 	ctx context.Context, d chat.Department, sameName bool,
 ) (id uint32, err error) {
@@ -44,9 +44,9 @@ func (s *Store) AddDepartment(
 // ChangeDepartment calls change for a department and stores what it changed, with a new updated; it
 // reports whether that was anything. change may be called again, when the transaction has to be
 // repeated. The kind of the error is NotFound when the department or its parent does not exist, and
-// Invalid when it would stand above itself. Unless sameName is set, it is NotAllowed when another open
-// department has its new name under its parent, or its name under its new parent, or its name and it
-// is to be open again.
+// Invalid when it would stand above itself. Unless sameName is set, it is NotAllowed when another
+// open department has its new name under its parent, or its name under its new parent, or its name
+// and it is to be open again.
 func (s *Store) ChangeDepartment(
 	ctx context.Context, id uint32, sameName bool, change func(*chat.Department) error,
 ) (changed bool, err error) {
@@ -94,13 +94,14 @@ func (s *Store) ChangeDepartment(
 	return changed && err == nil, s.wrote(err, replica.AllDepartments)
 }
 
-// sameDepartment returns an error if another of all departments has the name and the parent of d, and
-// is open.
+// sameDepartment returns an error if another of all departments has the name and the parent of d,
+// and is open.
 func sameDepartment(d chat.Department, all []chat.Department) error {
 	for _, other := range all {
-		if other.ID != d.ID && other.Name == d.Name && other.Parent == d.Parent && other.Status == 0 {
-			return chat.Errorf(chat.NotAllowed, "there is a department named %q already, with the id %d",
-				d.Name, other.ID)
+		if other.ID != d.ID && other.Name == d.Name && other.Parent == d.Parent &&
+			other.Status == 0 {
+			return chat.Errorf(chat.NotAllowed,
+				"there is a department named %q already, with the id %d", d.Name, other.ID)
 		}
 	}
 	return nil
@@ -135,7 +136,8 @@ func (s *Store) AllDepartments(ctx context.Context) ([]chat.Department, error) {
 // without anybody are missing, and 0 stands for people without a department.
 func (s *Store) Headcounts(ctx context.Context) (map[uint32]int, error) {
 	counts := make(map[uint32]int)
-	const query = "SELECT departId,COUNT(*) FROM IMUser WHERE COALESCE(status,0)<>3 GROUP BY departId"
+	const query = "SELECT departId,COUNT(*) FROM IMUser WHERE COALESCE(status,0)<>3" +
+		" GROUP BY departId"
 	err := sqldb.Each(ctx, s.db, query, nil, sqldb.Into(counts))
 	return counts, s.db.Fail("counting people", err)
 }
@@ -154,8 +156,8 @@ func departments(
 	return all, err
 }
 
-// scanDepartment reads departmentColumns. Some of the numbers are signed in the original's tables; one
-// that does not fit becomes the nearest one that does.
+// scanDepartment reads departmentColumns. Some of the numbers are signed in the original's tables;
+// one that does not fit becomes the nearest one that does.
 func scanDepartment(scan sqldb.Scanner) (d chat.Department, err error) {
 	var parent, priority, status int64
 	err = scan(&d.ID, &d.Name, &parent, &priority, &status, &d.Updated)
@@ -164,9 +166,9 @@ func scanDepartment(scan sqldb.Scanner) (d chat.Department, err error) {
 	return d, err
 }
 
-// nextDepartmentChange returns the time to note for a change, in Unix seconds: now, or a little more
-// when several changes fall in one second. Clients ask for departments changed after the latest change
-// they know, so that they would miss the same time twice.
+// nextDepartmentChange returns the time to note for a change, in Unix seconds: now, or a little
+// more when several changes fall in one second. Clients ask for departments changed after the
+// latest change they know, so that they would miss the same time twice.
 func (s *Store) nextDepartmentChange(ctx context.Context, q sqldb.Querier) (uint32, error) {
 	var last uint32
 	err := sqldb.Each(ctx, q, "SELECT COALESCE(MAX(updated),0) FROM IMDepart", nil,

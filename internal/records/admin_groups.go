@@ -46,7 +46,8 @@ func (s *Store) summaries(
 		" LEFT JOIN IMProxyTalk t ON t.kind=2 AND t.a=g.id AND t.b=0 " + where + " ORDER BY g.id"
 	err = sqldb.Each(ctx, s.db, query, params, func(scan sqldb.Scanner) (err error) {
 		var g chat.GroupSummary
-		g.GroupInfo, err = scanGroup(scan, &g.Size, &g.Messages, &g.Counted, &g.Created, &g.LastTalk)
+		g.GroupInfo, err = scanGroup(scan, &g.Size, &g.Messages, &g.Counted, &g.Created,
+			&g.LastTalk)
 		groups = append(groups, g)
 		return err
 	})

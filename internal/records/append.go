@@ -16,16 +16,18 @@ import (
 //  1. It locks the rows of the talks, and asks with them who is a member, when somebody last joined
 //     and which sessions the senders have. Who is no member is refused.
 //  2. Rows that are missing are made, and talks whose rows are new are adopted: see package talk.
-//  3. Messages get their ids from seq and their times from chat.BoundCreated, each draft in its turn.
-//     A batch that fails gives its ids back, so that there is no gap.
+//  3. Messages get their ids from seq and their times from chat.BoundCreated, in the order of the
+//     drafts. A batch that fails gives its ids back, so that there is no gap.
 //  4. It writes sounds, messages (a few statements for each shard), sessions, rows of talks, levels
 //     of groups, and the time of last talk.
 //  5. It writes the commit record.
 //
-// However many talks it has, that takes MySQL two round trips where texts may be joined: what 1 asks
-// for goes together, and what 4 and 5 write is sent with the COMMIT. The first message of a talk takes
-// five more.
-func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (chat.Receipt, error) {
+// However many talks it has, that takes MySQL two round trips where texts may be joined: what 1
+// asks for goes together, and what 4 and 5 write is sent with the COMMIT. The first message of a
+// talk takes five more.
+func (s *Store) Append(
+	ctx context.Context, b chat.Batch, seq chat.Sequencer,
+) (chat.Receipt, error) {
 	a := new(appending)
 	purge := s.takeApplied()
 	sure := false // whether a refusal is final
@@ -127,9 +129,9 @@ func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
 	return nil
 }
 
-// lockTalks reads the rows of all talks of the batch and holds them until its end, and with them what
-// must be known of those who send to groups: who is no member is refused. Rows are locked in the order
-// of their keys, so that two batches never wait for each other in a circle.
+// lockTalks reads the rows of all talks of the batch and holds them until its end, and with them
+// what must be known of those who send to groups: who is no member is refused. Rows are locked in
+// the order of their keys, so that two batches never wait for each other in a circle.
 func (a *appending) lockTalks(ctx context.Context) error {
 	seen := make(map[chat.Talk]bool, len(a.Drafts))
 	var talks []chat.Talk
@@ -144,7 +146,8 @@ func (a *appending) lockTalks(ctx context.Context) error {
 	senders := make(map[talk.Member]bool)
 	var keys []talk.SessionKey
 	a.messages(func(_ int, d *chat.Draft) {
-		if m := (talk.Member{Group: d.Talk.A, User: d.From}); d.Talk.Kind == chat.Group && !senders[m] {
+		m := talk.Member{Group: d.Talk.A, User: d.From}
+		if d.Talk.Kind == chat.Group && !senders[m] {
 			groups[m.Group], senders[m] = true, true
 			keys = append(keys, talk.SessionKey{User: m.User, Peer: m.Group, Kind: chat.Group})
 		}
@@ -180,8 +183,8 @@ func (a *appending) messages(f func(i int, d *chat.Draft)) {
 	}
 }
 
-// claimTries is how often rows of talks are made that others take back at once, as the doctor does: see
-// talk.Work.Release.
+// claimTries is how often rows of talks are made that others take back at once, as the doctor does:
+// see talk.Work.Release.
 const claimTries = 3
 
 // claimMissing makes rows for talks that are written to for the first time, so that they can be
@@ -288,8 +291,8 @@ func (a *appending) add(d *chat.Draft) chat.Stored {
 	return chat.Stored{ID: t.LastID, Created: t.LastCreated}
 }
 
-// readAll notes that user has seen all there is of a talk now. Whoever sends in a group has, with the
-// message sent.
+// readAll notes that user has seen all there is of a talk now. Whoever sends in a group has, with
+// the message sent.
 func (a *appending) readAll(of chat.Talk, user uint32) {
 	if t := a.talks[of]; t.Counted() {
 		t.Dirty = true

@@ -42,8 +42,8 @@ func (a *appending) addSounds(ctx context.Context) error {
 	return nil
 }
 
-// addMessages writes the messages, a few statements for each shard. The content of a voice message is
-// the id of its sound.
+// addMessages writes the messages, a few statements for each shard. The content of a voice message
+// is the id of its sound.
 func (a *appending) addMessages(ctx context.Context) error {
 	values := make(map[tables.Shard][]any)
 	a.messages(func(i int, d *chat.Draft) {
@@ -64,7 +64,8 @@ func (a *appending) addMessages(ctx context.Context) error {
 		if shard.Kind == chat.Group {
 			columns = "groupId,userId,msgId,content,type,status,updated,created"
 		}
-		if err := sqldb.Insert(ctx, a.Session, shard.Table(), columns, values[shard], ""); err != nil {
+		err := sqldb.Insert(ctx, a.Session, shard.Table(), columns, values[shard], "")
+		if err != nil {
 			return err
 		}
 	}
@@ -87,8 +88,8 @@ func (a *appending) senders() (keys []talk.SessionKey) {
 	return keys
 }
 
-// touchSessions brings the sessions of the talks to the top of their users' lists: those of both users
-// of a pair, and of the sender in a group. It also brings removed relations back to life.
+// touchSessions brings the sessions of the talks to the top of their users' lists: those of both
+// users of a pair, and of the sender in a group. It also brings removed relations back to life.
 func (a *appending) touchSessions(ctx context.Context) error {
 	var ids []uint32
 	for _, key := range a.senders() {

@@ -91,8 +91,8 @@ func (p *pager) read(where string, params []any) error {
 	return err
 }
 
-// readOnce adds messages, but for those of types that are not told to peers. others is whether there
-// were any.
+// readOnce adds messages, but for those of types that are not told to peers. others is whether
+// there were any.
 func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 	query := "SELECT msgId," + p.shard.Sender() + ",type,created,content FROM " + p.shard.Table() +
 		" WHERE " + where + " ORDER BY created DESC, id DESC LIMIT ?"
@@ -118,17 +118,17 @@ func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 	return others, err
 }
 
-// latest returns the time (Unix seconds) at which a page begins that is to end with some id: the latest
-// among the ids below; -1 when there are none. With it the key on created is entered at the right
-// position and read in order. It is a query of its own, as not every engine enters a key at what a
-// subquery returns. Times rise with ids, but for those that original servers stored under several
-// clocks, which disagree over skewWindow messages at most.
+// latest returns the time (Unix seconds) at which a page begins that is to end with some id: the
+// latest among the ids below; -1 when there are none. With it the key on created is entered at the
+// right position and read in order. It is a query of its own, as not every engine enters a key at
+// what a subquery returns. Times rise with ids, but for those that original servers stored under
+// several clocks, which disagree over skewWindow messages at most.
 func (r reader) latest(
 	ctx context.Context, table, where string, params []any,
 ) (at int64, err error) {
 	at = -1
-	query := "SELECT COALESCE(MAX(created),-1) FROM (SELECT created FROM " + table + " WHERE " + where +
-		" AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
+	query := "SELECT COALESCE(MAX(created),-1) FROM (SELECT created FROM " + table + " WHERE " +
+		where + " AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
 	err = r.Query(ctx, "the time of a message", query, append(params, skewWindow),
 		func(scan sqldb.Scanner) error { return scan(&at) })
 	return at, err
@@ -137,8 +137,8 @@ func (r reader) latest(
 // skewWindow is over how many messages of a talk the order of times may differ from that of ids.
 const skewWindow = 1000
 
-// locate returns where the messages of a talk are: the shard, the condition on its rows, and the id that
-// the condition takes. The id is 0 when the talk does not exist, or was removed.
+// locate returns where the messages of a talk are: the shard, the condition on its rows, and the id
+// that the condition takes. The id is 0 when the talk does not exist, or was removed.
 func (r reader) locate(
 	ctx context.Context, talk chat.Talk,
 ) (shard tables.Shard, where string, id uint32, err error) {
@@ -151,9 +151,9 @@ func (r reader) locate(
 	return owner.Shard(), owner.Shard().OwnerColumn() + "=? AND status=0", owner.ID, err
 }
 
-// findPairs returns the relation of those pairs that have one which was not removed: what the talk's
-// row says, else what is found in the original's table. Where it was removed, which is status 1, there
-// is nothing to be read until a message gives it status 0 again.
+// findPairs returns the relation of those pairs that have one which was not removed: what the
+// talk's row says, else what is found in the original's table. Where it was removed, which is
+// status 1, there is nothing to be read until a message gives it status 0 again.
 func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32, len(pairs))
 	known := make(map[chat.Talk]bool, len(pairs))
@@ -229,12 +229,13 @@ func (r reader) findLast(
 	}
 	last := make(map[chat.Talk]chat.Newest, len(talks))
 	var others []tables.Owner // whose last message is of a type that is not told to peers
-	err = r.lastOf(ctx, slices.Collect(maps.Keys(owners)), "", func(o tables.Owner, m chat.Message) {
-		if last[owners[o]] = (chat.Newest{ID: m.ID, Shown: m}); m.Type == 0 {
-			others = append(others, o)
-			last[owners[o]] = chat.Newest{ID: m.ID}
-		}
-	})
+	err = r.lastOf(ctx, slices.Collect(maps.Keys(owners)), "",
+		func(o tables.Owner, m chat.Message) {
+			if last[owners[o]] = (chat.Newest{ID: m.ID, Shown: m}); m.Type == 0 {
+				others = append(others, o)
+				last[owners[o]] = chat.Newest{ID: m.ID}
+			}
+		})
 	if err != nil || len(others) == 0 {
 		return last, err
 	}
@@ -245,10 +246,11 @@ func (r reader) findLast(
 	return last, err
 }
 
-// lastOf finds the last message of each of some owners; where is a further condition on messages, or
-// empty.
+// lastOf finds the last message of each of some owners; where is a further condition on messages,
+// or empty.
 func (r reader) lastOf(
-	ctx context.Context, owners []tables.Owner, where string, found func(tables.Owner, chat.Message),
+	ctx context.Context, owners []tables.Owner, where string,
+	found func(tables.Owner, chat.Message),
 ) error {
 	slices.SortFunc(owners, tables.CompareOwners)
 	for some := range slices.Chunk(owners, sqldb.MaxList) {
@@ -259,11 +261,13 @@ func (r reader) lastOf(
 	return nil
 }
 
-// lastOfSome is lastOf for no more owners than a statement names. There is one SELECT for each shard.
-// Where each statement is a round trip, all of them are one statement. Then there is a SELECT for every
-// shard of a kind, all with lists of the same length, so that few different statements are prepared.
+// lastOfSome is lastOf for no more owners than a statement names. There is one SELECT for each
+// shard. Where each statement is a round trip, all of them are one statement. Then there is a
+// SELECT for every shard of a kind, all with lists of the same length, so that few different
+// statements are prepared.
 func (r reader) lastOfSome(
-	ctx context.Context, owners []tables.Owner, where string, found func(tables.Owner, chat.Message),
+	ctx context.Context, owners []tables.Owner, where string,
+	found func(tables.Owner, chat.Message),
 ) error {
 	ids := make(map[tables.Shard][]any)
 	for _, o := range owners {

@@ -13,23 +13,25 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// An empty record (see Outcome) keeps a commit from ever being stored. tombstoneAge is how long it does;
-// by then no statement of that commit can still be on its way. sweptAge is how long the record of a
-// commit is kept that another process has applied, so that whoever stored it and was not told so can
-// still ask. It is longer than the longest deadline of a request and what clocks may differ by.
+// An empty record (see Outcome) keeps a commit from ever being stored. tombstoneAge is how long it
+// does; by then no statement of that commit can still be on its way. sweptAge is how long the
+// record of a commit is kept that another process has applied, so that whoever stored it and was
+// not told so can still ask. It is longer than the longest deadline of a request and what clocks
+// may differ by.
 const (
 	tombstoneAge = 3600 // seconds
 	sweptAge     = 600
 )
 
-// Outcome implements chat.Ledger. It writes the commit's record again, an empty one. Where that can be
-// done, the commit was not stored, and never can be, as its id is taken now. Where a record is there
-// already, it says which: with changes it is the commit's own; without, it is that of an earlier
-// Outcome whose answer was lost.
+// Outcome implements chat.Ledger. It writes the commit's record again, an empty one. Where that can
+// be done, the commit was not stored, and never can be, as its id is taken now. Where a record is
+// there already, it says which: with changes it is the commit's own; without, it is that of an
+// earlier Outcome whose answer was lost.
 func (s *Store) Outcome(ctx context.Context, id chat.CommitID) (stored bool, err error) {
 	err = s.db.Tx(ctx, func(tx sqldb.Tx) error {
 		stored = false
-		_, err := sqldb.Exec(ctx, tx, "INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,NULL)",
+		_, err := sqldb.Exec(ctx, tx,
+			"INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,?,NULL)",
 			id.String(), s.Unix())
 		if err == nil || !s.db.Duplicate(err) {
 			return err
@@ -87,8 +89,8 @@ func (s *Store) Unapplied(
 	return commits, err
 }
 
-// Applied implements chat.Ledger. A few records are deleted with the next Append, many at once. Those
-// that a crash leaves are found by Unapplied.
+// Applied implements chat.Ledger. A few records are deleted with the next Append, many at once.
+// Those that a crash leaves are found by Unapplied.
 func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
 	if 0 < len(ids) && len(ids) <= fewApplied {
 		s.putApplied(ids)
@@ -109,13 +111,14 @@ func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
 func (s *Store) Swept(ctx context.Context, ids []chat.CommitID) error {
 	return s.db.Change(ctx, func(tx sqldb.Tx) error {
 		names := commitNames(ids)
-		err := sqldb.ExecIn(ctx, tx, "DELETE FROM IMProxyCommit WHERE created<? AND id IN (%s)", names,
-			s.Unix()-sweptAge)
+		err := sqldb.ExecIn(ctx, tx, "DELETE FROM IMProxyCommit WHERE created<? AND id IN (%s)",
+			names, s.Unix()-sweptAge)
 		if err != nil {
 			return err
 		}
 		return sqldb.ExecIn(ctx, tx,
-			"UPDATE IMProxyCommit SET changes=? WHERE changes IS NOT NULL AND id IN (%s)", names, talk.Swept)
+			"UPDATE IMProxyCommit SET changes=? WHERE changes IS NOT NULL AND id IN (%s)",
+			names, talk.Swept)
 	})
 }
 

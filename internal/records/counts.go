@@ -13,8 +13,8 @@ import (
 
 // What a follower asks for to give back what its copy has lost: how things stand, told as changes.
 
-// PairsNow returns all pairs of these users that are counted. The Users of each pair are those of its
-// two who were asked for.
+// PairsNow returns all pairs of these users that are counted. The Users of each pair are those of
+// its two who were asked for.
 func (s *Store) PairsNow(ctx context.Context, users []uint32) (pairs []chat.Change, err error) {
 	asked := make(map[uint32]bool, len(users))
 	for _, user := range users {
@@ -48,8 +48,8 @@ func (s *Store) PairsNow(ctx context.Context, users []uint32) (pairs []chat.Chan
 	return pairs, err
 }
 
-// InGroups returns the groups that each user is in, the latest joined first, with their Count and what
-// the user has not seen of it. Rev is 0 where nothing is counted yet.
+// InGroups returns the groups that each user is in, the latest joined first, with their Count and
+// what the user has not seen of it. Rev is 0 where nothing is counted yet.
 func (s *Store) InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.Change, error) {
 	groups := make(map[uint32][]chat.Change, len(users))
 	const query = `SELECT m.userId,m.groupId,COALESCE(t.lastId,0),COALESCE(t.sentA,0),COALESCE(l.level,0),COALESCE(t.rev,0)
@@ -74,8 +74,8 @@ func (s *Store) InGroups(ctx context.Context, users []uint32) (map[uint32][]chat
 	return groups, sqldb.QueryIn(ctx, s.db.Pool, "counters of groups", query, users, row)
 }
 
-// GroupsNow returns the members and mutes of groups. They are read after Rev, so they may be newer than
-// it, but are not older.
+// GroupsNow returns the members and mutes of groups. They are read after Rev, so they may be newer
+// than it, but are not older.
 func (s *Store) GroupsNow(ctx context.Context, groups []uint32) ([]chat.Change, error) {
 	now := talk.NoGroups(groups)
 	err := sqldb.Chunked(groups, func(groups []uint32) error {
@@ -93,8 +93,8 @@ func (s *Store) GroupsNow(ctx context.Context, groups []uint32) ([]chat.Change, 
 	return changes, err
 }
 
-// DevicesNow returns the push tokens that users have set. Token is empty where it belongs to another
-// user by now.
+// DevicesNow returns the push tokens that users have set. Token is empty where it belongs to
+// another user by now.
 func (s *Store) DevicesNow(
 	ctx context.Context, users []uint32,
 ) (devices []chat.Device, err error) {
@@ -105,7 +105,8 @@ func (s *Store) DevicesNow(
 		}
 		owners := make(map[string]uint32)
 		if len(tokens) > 0 {
-			query := "SELECT digest,userId FROM IMProxyToken WHERE digest IN (" + sqldb.Params(len(tokens)) + ")"
+			query := "SELECT digest,userId FROM IMProxyToken WHERE digest IN (" +
+				sqldb.Params(len(tokens)) + ")"
 			err = s.db.Query(ctx, "owners of push tokens", query, tokens, sqldb.Into(owners))
 		}
 		for _, d := range some {
@@ -125,7 +126,8 @@ func (s *Store) devicesOf(
 	ctx context.Context, users []uint32,
 ) (devices []chat.Device, tokens []any, err error) {
 	seen := make(map[uint32]bool)
-	query := "SELECT userId,device,rev FROM IMProxyDevice WHERE userId IN (" + sqldb.Params(len(users)) + ")"
+	query := "SELECT userId,device,rev FROM IMProxyDevice WHERE userId IN (" +
+		sqldb.Params(len(users)) + ")"
 	err = s.db.Query(ctx, "push tokens", query, sqldb.Args(users), func(scan sqldb.Scanner) error {
 		var d chat.Device
 		if err := scan(&d.User, &d.Device, &d.Rev); err != nil || seen[d.User] {

@@ -58,21 +58,23 @@ func (r reader) userByName(ctx context.Context, name string) (chat.User, error) 
 	return u, err
 }
 
-// findNames returns the users of status 0 with exactly these names, the one with the largest id when
-// several have it. Its caller looks names up in the map, as some engines ignore trailing spaces.
+// findNames returns the users of status 0 with exactly these names, the one with the largest id
+// when several have it. Its caller looks names up in the map, as some engines ignore trailing
+// spaces.
 func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.User, error) {
 	found := make(map[string]chat.User, len(names))
 	query := "SELECT " + userColumns + ",password,salt FROM IMUser" +
 		" WHERE name IN (%s) AND COALESCE(status,0)=0 ORDER BY id"
 	err := sqldb.ByText(r, names, func(names []string) error {
 		text := sqldb.WithParams(query, len(names))
-		return r.Query(ctx, "users by name", text, sqldb.Args(names), func(scan sqldb.Scanner) error {
-			var password, salt string
-			u, err := scanUser(scan, &password, &salt)
-			u.Password, u.Salt = password, salt
-			found[u.Name] = u
-			return err
-		})
+		return r.Query(ctx, "users by name", text, sqldb.Args(names),
+			func(scan sqldb.Scanner) error {
+				var password, salt string
+				u, err := scanUser(scan, &password, &salt)
+				u.Password, u.Salt = password, salt
+				found[u.Name] = u
+				return err
+			})
 	})
 	return found, err
 }
@@ -160,7 +162,8 @@ func (s *Store) PushShields(ctx context.Context, users []uint32) (map[uint32]uin
 	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]uint32, error) {
 		shields := make(map[uint32]uint32, len(users))
 		const query = "SELECT id,push_shield_status FROM IMUser WHERE id IN (%s)"
-		return shields, sqldb.QueryIn(ctx, r.Pool, "push shields", query, users, sqldb.Into(shields))
+		return shields, sqldb.QueryIn(ctx, r.Pool, "push shields", query, users,
+			sqldb.Into(shields))
 	}, replica.AboutEach(users, replica.AboutUser)...)
 }
 
@@ -184,7 +187,8 @@ func (s *Store) setProfile(
 	ctx context.Context, column string, user uint32, value any, now uint32,
 ) error {
 	err := s.db.Change(ctx, func(tx sqldb.Tx) error {
-		n, err := sqldb.Exec(ctx, tx, "UPDATE IMUser SET "+column+"=?, updated=? WHERE id=?", value, now, user)
+		n, err := sqldb.Exec(ctx, tx, "UPDATE IMUser SET "+column+"=?, updated=? WHERE id=?", value,
+			now, user)
 		if err == nil && n == 0 {
 			err = chat.Errorf(chat.NotFound, "no user %d", user)
 		}

@@ -13,8 +13,8 @@ import (
 // failuresPruned is how many names KeepFailures deletes at most each time because they are old.
 const failuresPruned = 1000
 
-// FailedAt returns when logins of a name failed, as KeepFailures has stored it; none when nothing is
-// stored.
+// FailedAt returns when logins of a name failed, as KeepFailures has stored it; none when nothing
+// is stored.
 func (s *Store) FailedAt(ctx context.Context, name string) (at []time.Time, err error) {
 	query := "SELECT times FROM IMProxyFailure WHERE name=?"
 	err = s.db.Query(ctx, "failed logins", query, []any{name}, func(scan sqldb.Scanner) error {
@@ -30,9 +30,9 @@ func (s *Store) FailedAt(ctx context.Context, name string) (at []time.Time, err 
 	return at, err
 }
 
-// KeepFailures stores when logins of names failed, oldest first, in place of what is stored of these
-// names; of a name without times nothing stays stored. It also deletes names whose last failure was
-// before a time, failuresPruned at most, and says whether there may be more of them.
+// KeepFailures stores when logins of names failed, oldest first, in place of what is stored of
+// these names; of a name without times nothing stays stored. It also deletes names whose last
+// failure was before a time, failuresPruned at most, and says whether there may be more of them.
 func (s *Store) KeepFailures(
 	ctx context.Context, names map[string][]time.Time, before time.Time,
 ) (more bool, err error) {
@@ -50,16 +50,19 @@ func (s *Store) KeepFailures(
 	}
 	err = s.db.Change(ctx, func(tx sqldb.Tx) error {
 		for _, name := range gone {
-			if _, err := sqldb.Exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name=?", name); err != nil {
+			_, err := sqldb.Exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name=?", name)
+			if err != nil {
 				return err
 			}
 		}
-		tail := s.db.Upsert([]string{"name"}, []string{"last", "times"})
-		if err := sqldb.Insert(ctx, tx.Session, "IMProxyFailure", "name,last,times", rows, tail); err != nil {
+		err := sqldb.Insert(ctx, tx.Session, "IMProxyFailure", "name,last,times", rows,
+			s.db.Upsert([]string{"name"}, []string{"last", "times"}))
+		if err != nil {
 			return err
 		}
 		n, err := sqldb.Exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name IN"+
-			" (SELECT name FROM IMProxyFailure WHERE last<? LIMIT ?)", seconds(before), failuresPruned)
+			" (SELECT name FROM IMProxyFailure WHERE last<? LIMIT ?)",
+			seconds(before), failuresPruned)
 		more = n == failuresPruned
 		return err
 	})

@@ -43,15 +43,16 @@ func (s *Store) RemoveFile(ctx context.Context, from, to uint32, task string) er
 		query := "SELECT id,COALESCE(taskId,'') FROM IMTransmitFile" +
 			" WHERE fromId=? AND toId=? AND COALESCE(taskId,'')=?" + s.db.ForUpdate()
 		err := sqldb.ByText(s.db, []string{task}, func([]string) error {
-			return sqldb.Each(ctx, tx, query, []any{from, to, task}, func(scan sqldb.Scanner) error {
-				var id uint32
-				var found string
-				err := scan(&id, &found)
-				if found == task {
-					ids = append(ids, id)
-				}
-				return err
-			})
+			return sqldb.Each(ctx, tx, query, []any{from, to, task},
+				func(scan sqldb.Scanner) error {
+					var id uint32
+					var found string
+					err := scan(&id, &found)
+					if found == task {
+						ids = append(ids, id)
+					}
+					return err
+				})
 		})
 		if err != nil {
 			return err

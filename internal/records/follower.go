@@ -8,17 +8,17 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// Follower keeps a copy of counters, members, mutes and tokens elsewhere, in step with the records: in
-// Redis, for the original servers beside us.
+// Follower keeps a copy of counters, members, mutes and tokens elsewhere, in step with the records:
+// in Redis, for the original servers beside us.
 type Follower interface {
 	talk.Elsewhere
 	// Apply brings the copy up to date with commits; applying one twice does no harm.
 	Apply(ctx context.Context, commits []chat.Commit) error
 }
 
-// changeFollowed is sqldb.DB.Change for what is copied elsewhere: work adds to the commit how it moved
-// things. The commit's record is written in the same transaction, so that the copy follows even when
-// this process ends before it has. now is Unix seconds.
+// changeFollowed is sqldb.DB.Change for what is copied elsewhere: work adds to the commit how it
+// moved things. The commit's record is written in the same transaction, so that the copy follows
+// even when this process ends before it has. now is Unix seconds.
 func (s *Store) changeFollowed(
 	ctx context.Context, now uint32, work func(tx sqldb.Tx, c *chat.Commit) error,
 ) error {
@@ -58,9 +58,9 @@ func (s *Store) changeFollowed(
 // sqldb.LeastPacket.
 const recordedUsers = 4096
 
-// pieces takes the commit of a change to very many users apart. Each piece may be applied without the
-// others, in any order: every user's part has the revision of the whole. A new group is whole only with
-// the last piece.
+// pieces takes the commit of a change to very many users apart. Each piece may be applied without
+// the others, in any order: every user's part has the revision of the whole. A new group is whole
+// only with the last piece.
 func pieces(c chat.Commit) (all []chat.Commit) {
 	for len(c.Changes) == 1 &&
 		max(len(c.Changes[0].Users), len(c.Changes[0].Members)) > recordedUsers {

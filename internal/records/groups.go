@@ -15,8 +15,9 @@ import (
 // Create implements chat.Groups.
 func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uint32, err error) {
 	err = s.changeFollowed(ctx, now, func(tx sqldb.Tx, c *chat.Commit) error {
-		id, err = tx.InsertID(ctx, "IMGroup", "INSERT INTO IMGroup (name,avatar,creator,type,userCnt,"+
-			"status,version,lastChated,updated,created) VALUES (?,?,?,?,?,0,1,0,?,?)",
+		id, err = tx.InsertID(ctx, "IMGroup",
+			"INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated,"+
+				"updated,created) VALUES (?,?,?,?,?,0,1,0,?,?)",
 			g.Name, g.Avatar, g.Creator, uint32(g.Type), len(g.Members), now, now)
 		if err != nil {
 			return err
@@ -25,7 +26,8 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 		for _, user := range g.Members {
 			rows = append(rows, id, user, 0, now, now)
 		}
-		if err := sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns, rows, ""); err != nil {
+		err = sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns, rows, "")
+		if err != nil {
 			return err
 		}
 		c.Changes = []chat.Change{{
@@ -41,7 +43,8 @@ const groupColumns = "g.id,g.name,g.avatar,g.creator,g.type,g.version"
 
 // scanGroup reads groupColumns and more columns behind them. A type beyond a byte's range is 0.
 func scanGroup(scan sqldb.Scanner, more ...any) (g chat.GroupInfo, err error) {
-	err = scan(append([]any{&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version}, more...)...)
+	own := []any{&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version}
+	err = scan(append(own, more...)...)
 	return g, err
 }
 
@@ -82,13 +85,14 @@ func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundG
 	return groups, sqldb.QueryIn(ctx, r.Pool, "groups", query, ids, row)
 }
 
-// findMembers returns the members of groups as long as the answer is within its limit, and adds them
-// to its size.
+// findMembers returns the members of groups as long as the answer is within its limit, and adds
+// them to its size.
 func (r reader) findMembers(
 	ctx context.Context, groups []uint32, size *chat.Measure,
 ) (map[uint32][]uint32, error) {
 	members := make(map[uint32][]uint32, len(groups))
-	const query = "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN (%s)"
+	const query = "SELECT DISTINCT groupId,userId FROM IMGroupMember" +
+		" WHERE status=0 AND groupId IN (%s)"
 	row := func(scan sqldb.Scanner) error {
 		var m talk.Member
 		err := scan(&m.Group, &m.User)
@@ -142,7 +146,7 @@ func (s *Store) NewerThan(
 
 // NormalOf implements chat.Groups.
 func (s *Store) NormalOf(ctx context.Context, user uint32) ([]chat.GroupVersion, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) (groups []chat.GroupVersion, err error) {
+	return read(ctx, s, func(ctx context.Context, r reader) (all []chat.GroupVersion, err error) {
 		size := chat.NewMeasure(ctx, "groups of a user")
 		const query = "SELECT g.id,g.version FROM IMGroup g WHERE g.type=1 AND g.id IN" +
 			" (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0)" +
@@ -150,10 +154,10 @@ func (s *Store) NormalOf(ctx context.Context, user uint32) ([]chat.GroupVersion,
 		err = r.Query(ctx, "groups of a user", query, []any{user}, func(scan sqldb.Scanner) error {
 			var g chat.GroupVersion
 			err := scan(&g.ID, &g.Version)
-			keep(size, &groups, g, 16)
+			keep(size, &all, g, 16)
 			return err
 		})
-		return groups, cmp.Or(err, size.Err())
+		return all, cmp.Or(err, size.Err())
 	}, replica.AboutUser(user))
 }
 
@@ -175,7 +179,8 @@ func (r reader) findJoins(
 	err := sqldb.Chunked(asked, func(asked []talk.Member) error {
 		query := r.Lookup("groupId,userId,updated", "IMGroupMember", []string{"groupId", "userId"},
 			len(asked)) + " WHERE status=0"
-		return r.Query(ctx, "members", query, talk.MemberArgs(asked), func(scan sqldb.Scanner) error {
+		params := talk.MemberArgs(asked)
+		return r.Query(ctx, "members", query, params, func(scan sqldb.Scanner) error {
 			var m talk.Member
 			var at uint32
 			err := scan(&m.Group, &m.User, &at)

@@ -12,8 +12,9 @@ import (
 // latestJoins fetches when somebody last joined each group, in Unix seconds. The subquery reads one
 // entry of an index; MAX would read all of them.
 func latestJoins(groups []uint32, found map[uint32]uint32) []sqldb.Fetch {
-	const query = "SELECT g.id,COALESCE((SELECT m.updated FROM IMGroupMember m WHERE m.groupId=g.id" +
-		" ORDER BY m.updated DESC LIMIT 1),0) FROM IMGroup g WHERE g.id IN (%s)"
+	const query = "SELECT g.id,COALESCE((SELECT m.updated FROM IMGroupMember m" +
+		" WHERE m.groupId=g.id ORDER BY m.updated DESC LIMIT 1),0)" +
+		" FROM IMGroup g WHERE g.id IN (%s)"
 	return sqldb.Fetches(groups, func(groups []uint32) sqldb.Fetch {
 		text := sqldb.WithParams(query, len(groups))
 		return sqldb.Fetch{Text: text, Args: sqldb.Args(groups), Row: sqldb.Into(found)}
@@ -24,7 +25,7 @@ func latestJoins(groups []uint32, found map[uint32]uint32) []sqldb.Fetch {
 func (s *Store) AddMembers(
 	ctx context.Context, group uint32, users []uint32, now uint32,
 ) (added, members []uint32, err error) {
-	err = s.changeMembers(ctx, group, now, func(tx sqldb.Tx, rows memberRows) ([]chat.Member, error) {
+	err = s.changeMembers(ctx, group, now, func(tx sqldb.Tx, rows memberRows) (changed, error) {
 		added = nil
 		var back []uint32 // rows of those who come back
 		var fresh []any
@@ -50,7 +51,8 @@ func (s *Store) AddMembers(
 		if err != nil {
 			return nil, err
 		}
-		return joined(added, now), sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns, fresh, "")
+		return joined(added, now), sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns,
+			fresh, "")
 	})
 	return added, members, err
 }
@@ -59,26 +61,30 @@ func (s *Store) AddMembers(
 func (s *Store) RemoveMembers(
 	ctx context.Context, group uint32, users []uint32, now uint32,
 ) (members []uint32, err error) {
-	err = s.changeMembers(ctx, group, now, func(tx sqldb.Tx, rows memberRows) ([]chat.Member, error) {
+	err = s.changeMembers(ctx, group, now, func(tx sqldb.Tx, rows memberRows) (changed, error) {
 		for _, user := range users {
 			delete(rows, user)
 		}
 		members = talk.Current(rows)
 		err := sqldb.ExecIn(ctx, tx,
-			"UPDATE IMGroupMember SET status=1 WHERE groupId=? AND status=0 AND userId IN (%s)", users, group)
+			"UPDATE IMGroupMember SET status=1 WHERE groupId=? AND status=0 AND userId IN (%s)",
+			users, group)
 		if err != nil {
 			return nil, err
 		}
-		return joined(users, 0), sqldb.ExecIn(ctx, tx, "UPDATE IMRecentSession SET status=1, updated=?"+
-			" WHERE peerId=? AND type=2 AND COALESCE(status,0)=0 AND userId IN (%s)", users, now, group)
+		return joined(users, 0), sqldb.ExecIn(ctx, tx,
+			"UPDATE IMRecentSession SET status=1, updated=? WHERE peerId=? AND type=2"+
+				" AND COALESCE(status,0)=0 AND userId IN (%s)", users, now, group)
 	})
 	return members, err
 }
 
 const memberColumns = "groupId,userId,status,created,updated"
 
-// memberRows are the rows of a group's members, by user.
-type memberRows = map[uint32]talk.MemberRow
+type (
+	memberRows = map[uint32]talk.MemberRow // of a group, by user
+	changed    = []chat.Member             // who joined or left a group
+)
 
 // errNothing says that there is nothing to change. It stays within this file.
 var errNothing = chat.Errorf(chat.Invalid, "nothing to change")
@@ -110,12 +116,12 @@ func (s *Store) lockGroup(
 	return t, rows, err
 }
 
-// changeMembers holds the talk of a group while change does its work on the rows of its members, which
-// change also keeps up to date. Then it raises the group's version. It also sets the levels of all
-// whom change names, so that who comes back has nothing unread at first.
+// changeMembers holds the talk of a group while change does its work on the rows of its members,
+// which change also keeps up to date. Then it raises the group's version. It also sets the levels
+// of all whom change names, so that who comes back has nothing unread at first.
 func (s *Store) changeMembers(
 	ctx context.Context, group, now uint32,
-	change func(tx sqldb.Tx, rows memberRows) ([]chat.Member, error),
+	change func(tx sqldb.Tx, rows memberRows) (changed, error),
 ) error {
 	var touched []uint32 // whose lists of groups change
 	err := s.changeFollowed(ctx, now, func(tx sqldb.Tx, c *chat.Commit) error {
@@ -123,12 +129,12 @@ func (s *Store) changeMembers(
 		if err != nil {
 			return err
 		}
-		changed, err := change(tx, rows)
+		who, err := change(tx, rows)
 		if err != nil {
 			return err
 		}
-		users := make([]uint32, len(changed))
-		for i, m := range changed {
+		users := make([]uint32, len(who))
+		for i, m := range who {
 			users[i] = m.User
 		}
 		touched = append(talk.Current(rows), users...)
@@ -136,7 +142,7 @@ func (s *Store) changeMembers(
 		if err != nil {
 			return err
 		}
-		moved.Members = changed
+		moved.Members = who
 		c.Changes = append(c.Changes, moved)
 		_, err = sqldb.Exec(ctx, tx, "UPDATE IMGroup SET version=version+1, userCnt=? WHERE id=?",
 			len(talk.Current(rows)), group)
@@ -149,8 +155,8 @@ func (s *Store) changeMembers(
 	return s.wrote(err, about...)
 }
 
-// readGroup notes that users have seen all there is of a group whose talk is locked. Nothing is written
-// while there is nothing.
+// readGroup notes that users have seen all there is of a group whose talk is locked. Nothing is
+// written while there is nothing.
 func (s *Store) readGroup(
 	ctx context.Context, tx sqldb.Tx, group uint32, users []uint32, t *talk.Row,
 ) (chat.Change, error) {

@@ -28,8 +28,9 @@ func newReader(s *Store, pool *sqldb.Pool) reader {
 	return r
 }
 
-// read calls f for the replica, if that has what this proxy wrote about subjects, else for the master.
-// What fails on the replica is done again on the master: f begins anew whenever it is called.
+// read calls f for the replica, if that has what this proxy wrote about subjects, else for the
+// master. What fails on the replica is done again on the master: f begins anew whenever it is
+// called.
 func read[T any](
 	ctx context.Context, s *Store, f func(context.Context, reader) (T, error),
 	subjects ...replica.Subject,
@@ -79,8 +80,8 @@ func (s *Store) wroteAnything(err error) error {
 	return err
 }
 
-// RunReplica measures how far the replica is behind, until ctx ends. Without it, and where there is no
-// replica, all is read from the master.
+// RunReplica measures how far the replica is behind, until ctx ends. Without it, and where there is
+// no replica, all is read from the master.
 func (s *Store) RunReplica(ctx context.Context) error { return s.replica.Run(ctx, s.db) }
 
 // Replica is what is known of the replica; nil where there is none.

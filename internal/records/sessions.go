@@ -56,8 +56,8 @@ func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uin
 	return s.wrote(err, replica.AboutUser(user), replica.AboutTalk(talk))
 }
 
-// clearUnread notes that user has seen all of a talk whose row, t, is locked. t is nil when the talk
-// has none; then the records count nothing of it.
+// clearUnread notes that user has seen all of a talk whose row, t, is locked. t is nil when the
+// talk has none; then the records count nothing of it.
 func (s *Store) clearUnread(
 	ctx context.Context, tx sqldb.Tx, user uint32, of chat.Talk, t *talk.Row,
 ) (chat.Change, error) {

@@ -1,9 +1,9 @@
-// Package records keeps users, talks, messages, sessions and groups in SQL: one set of queries for all
-// engines, on the original server's tables and a few of our own. Store implements the interfaces that
-// chat declares; a method is one whole operation, and transactions never cross it.
+// Package records keeps users, talks, messages, sessions and groups in SQL: one set of queries for
+// all engines, on the original server's tables and a few of our own. Store implements the
+// interfaces that chat declares; a method is one whole operation, and transactions never cross it.
 //
-// Below it are sqldb, which knows engines and no table; tables, which knows what tables there are; and
-// talk, the row by which many processes may write to one talk.
+// Below it are sqldb, which knows engines and no table; tables, which knows what tables there are;
+// and talk, the row by which many processes may write to one talk.
 package records
 
 import (
@@ -29,8 +29,8 @@ type Options struct {
 	// Follower is told of everything that is copied elsewhere, but for what Append returns in its
 	// receipt: that its caller tells. Without a copy it is nil.
 	Follower Follower
-	// MessageTypes and GroupTypes are types that are told to peers beside the protocol's own. Rows of
-	// all others are counted, and left out of answers.
+	// MessageTypes and GroupTypes are types that are told to peers beside the protocol's own. Rows
+	// of all others are counted, and left out of answers.
 	MessageTypes, GroupTypes []uint8
 	// Note is called with every statement before it goes to the database, for tests. It may be nil.
 	Note sqldb.Note
@@ -84,9 +84,9 @@ func OpenSQLite(path string, opt Options) (*Store, error) {
 	return newStore(db, opt), nil
 }
 
-// OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where at, the replica, is nil
-// or the same database as master, all is read from the master; else see RunReplica. It does not connect
-// yet. Tables are made by tables.Migrate.
+// OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where at, the replica, is
+// nil or the same database as master, all is read from the master; else see RunReplica. It does not
+// connect yet. Tables are made by tables.Migrate.
 func OpenMySQL(master sqldb.MySQL, at *sqldb.MySQL, opt Options) (*Store, error) {
 	opt = opt.complete()
 	db, err := sqldb.OpenMySQL(master, opt.database())
@@ -120,8 +120,8 @@ func (s *Store) DB() *sqldb.DB { return s.db }
 
 const closeTimeout = time.Second // of the last tidying up
 
-// Close deletes the commit records that are done with and closes the connections. No other call may be
-// at work.
+// Close deletes the commit records that are done with and closes the connections. No other call may
+// be at work.
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

@@ -9,11 +9,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// ChangedGroups returns the groups in use with talk at or after since (Unix seconds), ascending by id.
+// ChangedGroups returns the groups in use with talk at or after since (Unix seconds), ascending by
+// id.
 //
 // IMGroup has no index of lastChated, so all of it is read: of 100,000 groups that takes 25 ms
-// (MariaDB 10.11), and one proxy does it every few seconds. With an index it would take nothing, but
-// each message to a group would move an entry.
+// (MariaDB 10.11), and one proxy does it every few seconds. With an index it would take nothing,
+// but each message to a group would move an entry.
 func (s *Store) ChangedGroups(
 	ctx context.Context, since uint32,
 ) (groups []chat.GroupNews, err error) {
@@ -32,11 +33,12 @@ func (s *Store) Members(ctx context.Context, group uint32) (users []uint32, err 
 	return users, err
 }
 
-// Behind returns, in any order, those members of a group for whom SyncSessions has something to do. at
-// is the time of the group's last talk, in Unix seconds.
+// Behind returns, in any order, those members of a group for whom SyncSessions has something to do.
+// at is the time of the group's last talk, in Unix seconds.
 func (s *Store) Behind(ctx context.Context, group, at uint32) (users []uint32, err error) {
 	sessions := make(map[uint32]memberSession)
-	err = s.db.Query(ctx, "sessions of members", memberSessions, []any{at, group}, addMemberSession(sessions))
+	err = s.db.Query(ctx, "sessions of members", memberSessions, []any{at, group},
+		addMemberSession(sessions))
 	for user, se := range sessions {
 		if se.missing() || se.moves() {
 			users = append(users, user)
@@ -45,13 +47,14 @@ func (s *Store) Behind(ctx context.Context, group, at uint32) (users []uint32, e
 	return users, err
 }
 
-// SyncSessions brings the sessions of some members of a group up to at (Unix seconds): a session in the
-// member's list moves to that time, a member who has none gets one, and one that was removed stays
-// removed. New ones are made in the order of users. Users who are no members any more are left alone.
+// SyncSessions brings the sessions of some members of a group up to at (Unix seconds): a session in
+// the member's list moves to that time, a member who has none gets one, and one that was removed
+// stays removed. New ones are made in the order of users. Users who are no members any more are
+// left alone.
 //
-// It holds the talk's lock, as everybody does who makes sessions of a group or changes its members. So
-// what it finds stays true until the commit, and many may do this at the same time: each sees what the
-// one before has made.
+// It holds the talk's lock, as everybody does who makes sessions of a group or changes its members.
+// So what it finds stays true until the commit, and many may do this at the same time: each sees
+// what the one before has made.
 func (s *Store) SyncSessions(ctx context.Context, group uint32, users []uint32, at uint32) error {
 	err := s.db.Change(ctx, func(tx sqldb.Tx) error {
 		if _, err := s.Talking(tx).LockOne(ctx, chat.GroupTalk(group), at); err != nil {
@@ -81,7 +84,8 @@ func (s *Store) SyncSessions(ctx context.Context, group uint32, users []uint32, 
 		if err != nil {
 			return err
 		}
-		// The conditions hold still, unless an original server has changed the rows: it holds no lock.
+		// The conditions hold still, unless an original server has changed the rows: it holds no
+		// lock.
 		return sqldb.ExecIn(ctx, tx, "UPDATE IMRecentSession SET updated=?"+
 			" WHERE COALESCE(status,0)=0 AND updated<? AND id IN (%s)", ids, at, at)
 	})
@@ -103,8 +107,8 @@ const memberSessions = `SELECT m.userId,COALESCE(s.id,0),CASE WHEN COALESCE(s.st
  FROM IMGroupMember m LEFT JOIN IMRecentSession s ON s.userId=m.userId AND s.peerId=m.groupId AND s.type=2
  WHERE m.groupId=? AND m.status=0`
 
-// addMemberSession returns a function that puts what memberSessions finds into sessions. Of several of
-// one user the one of status 0 stays, then the one of the greatest id, as in talk.Sessions.
+// addMemberSession returns a function that puts what memberSessions finds into sessions. Of several
+// of one user the one of status 0 stays, then the one of the greatest id, as in talk.Sessions.
 func addMemberSession(sessions map[uint32]memberSession) func(sqldb.Scanner) error {
 	return func(scan sqldb.Scanner) error {
 		var user uint32

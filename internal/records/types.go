@@ -11,9 +11,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// passing says which types of one kind of row are told to peers. The protocol has a list of them for a
-// required field, and a peer in C++ cannot parse an answer with a number that is not in the list. Other
-// servers store others. These are left out of answers, but for those that an operator has named.
+// passing says which types of one kind of row are told to peers. The protocol has a list of them
+// for a required field, and a peer in C++ cannot parse an answer with a number that is not in the
+// list. Other servers store others. These are left out of answers, but for those that an operator
+// has named.
 type passing struct {
 	of   string  // "messages"
 	key  string  // the option that names more: "MessageTypes (--message-types)"
@@ -50,8 +51,8 @@ func (p *passing) in() string {
 	return "(" + strings.Join(list, ",") + ")"
 }
 
-// pass returns a type as a peer may be told of it: 0 when it is left out. The log tells of each such
-// type once.
+// pass returns a type as a peer may be told of it: 0 when it is left out. The log tells of each
+// such type once.
 func (p *passing) pass(typ int64) uint8 {
 	if 0 < typ && typ <= math.MaxUint8 && slices.Contains(p.list, uint8(typ)) {
 		return uint8(typ)

@@ -42,11 +42,10 @@ func (s *Store) UnreadTotals(ctx context.Context, users []uint32) (map[uint32]ui
 	totals := make(map[uint32]uint32, len(users))
 	err := sqldb.Chunked(users, func(users []uint32) error {
 		in := sqldb.Params(len(users))
-		query := "SELECT a,SUM(sentB-readA) FROM IMProxyTalk" +
-			" WHERE kind=1 AND sentB>readA AND a IN (" + in + ") GROUP BY a" +
-			" UNION ALL SELECT b,SUM(sentA-readB) FROM IMProxyTalk" +
-			" WHERE kind=1 AND sentA>readB AND b IN (" + in + ") GROUP BY b" +
-			" UNION ALL SELECT m.userId,SUM(t.sentA-COALESCE(l.level,0))" +
+		query := "SELECT a,SUM(sentB-readA) FROM IMProxyTalk WHERE kind=1 AND sentB>readA AND a " +
+			"IN (" + in + ") GROUP BY a UNION ALL SELECT b,SUM(sentA-readB) FROM IMProxyTalk " +
+			"WHERE kind=1 AND sentA>readB AND b IN (" + in + ") GROUP BY b UNION ALL SELECT " +
+			"m.userId,SUM(t.sentA-COALESCE(l.level,0))" +
 			sqldb.WithParams(memberTalks, len(users)) + " GROUP BY m.userId"
 		params := slices.Repeat(sqldb.Args(users), 3)
 		return s.db.Query(ctx, "unread totals", query, params, func(scan sqldb.Scanner) error {

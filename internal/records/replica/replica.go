@@ -42,20 +42,22 @@ const (
 	beatMark = "replica_beat"
 )
 
-// Replica is what is known of a replica. It is safe for concurrent use. All methods may be called on
-// nil, which stands for none.
+// Replica is what is known of a replica. It is safe for concurrent use. All methods may be called
+// on nil, which stands for none.
 type Replica struct {
 	pool *sqldb.Pool
 	addr string
 	log  *slog.Logger
 
-	mu      sync.RWMutex // guards what follows
-	maxLag  time.Duration
-	begun   uint64             // the last beat that was begun on the master, counted by this process
-	sent    []beat             // those that the replica did not have when last asked, oldest first
-	seen    uint64             // the last beat that it had
-	value   uint32             // of that
-	asOf    time.Time          // when that was begun, so that it has all from before; zero: not known
+	mu     sync.RWMutex // guards what follows
+	maxLag time.Duration
+	// the last beat that was begun on the master, counted by this process
+	begun uint64
+	sent  []beat // those that the replica did not have when last asked, oldest first
+	seen  uint64 // the last beat that it had
+	value uint32 // of that
+	// when that was begun, so that it has all from before; zero: not known
+	asOf    time.Time
 	wrote   map[Subject]uint64 // the beat that the replica must have before these are read there
 	all     uint64             // likewise, for everything
 	trouble string             // why it is not used; empty: it is
@@ -70,8 +72,8 @@ type beat struct {
 	at     time.Time // when it was begun; elapsed time is measured by it, no time of day
 }
 
-// New returns what is known of the server of a pool, at an address: nothing yet. It is not used before
-// Run has measured it.
+// New returns what is known of the server of a pool, at an address: nothing yet. It is not used
+// before Run has measured it.
 func New(pool *sqldb.Pool, addr string, log *slog.Logger) *Replica {
 	return &Replica{
 		pool: pool, addr: addr, log: log, maxLag: mostLag,
@@ -154,16 +156,19 @@ func (r *Replica) Failed(err error) {
 	r.rest = time.Now().Add(beatEvery)
 }
 
-// setTrouble notes why the replica is not used, or with an empty text that it is. The caller holds mu.
+// setTrouble notes why the replica is not used, or with an empty text that it is. The caller holds
+// mu.
 func (r *Replica) setTrouble(text string) {
 	was := r.trouble
 	switch r.trouble = text; {
 	case text != "" && was == "":
 		r.since = time.Now()
-		r.log.Warn("the replica is not used: all is read from the master", "addr", r.addr, "reason", text)
+		r.log.Warn("the replica is not used: all is read from the master", "addr", r.addr, "reason",
+			text)
 		r.noteAll()
 	case text == "" && was != "":
-		r.log.Info("the replica is used", "addr", r.addr, "after", time.Since(r.since).Round(time.Millisecond), "was", was)
+		r.log.Info("the replica is used", "addr", r.addr, "after",
+			time.Since(r.since).Round(time.Millisecond), "was", was)
 	}
 }
 
@@ -265,8 +270,8 @@ func (r *Replica) probe(ctx context.Context) error {
 }
 
 // Lag returns how far the replica is behind at most: it has all that was committed so long ago. As
-// beats are a second apart, up to about a second means not at all. known is false without a replica,
-// and before the first beat has arrived there.
+// beats are a second apart, up to about a second means not at all. known is false without a
+// replica, and before the first beat has arrived there.
 func (r *Replica) Lag() (lag time.Duration, known bool) {
 	if r == nil {
 		return 0, false

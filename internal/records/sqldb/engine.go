@@ -11,8 +11,8 @@ type engine interface {
 
 	// name is "mysql" or "sqlite".
 	name() Engine
-	// texts says what a refused text was meant for: see place of a text in Options.FromCaller. ok is
-	// false when err says nothing of a text that does not fit.
+	// texts says what a refused text was meant for: see place of a text in Options.FromCaller. ok
+	// is false when err says nothing of a text that does not fit.
 	refusedText(err error) (table, column string, ok bool)
 	// rejects reports whether the engine refuses what it was given, and not to work.
 	rejects(err error) bool

@@ -11,9 +11,9 @@ import (
 // MaxList is how many keys one statement names at most.
 const MaxList = 1000
 
-// Chunked calls f with the keys for one statement at a time, and not at all when there are none. The
-// last key is repeated until there are as many as a list has, which changes nothing where keys are
-// looked up.
+// Chunked calls f with the keys for one statement at a time, and not at all when there are none.
+// The last key is repeated until there are as many as a list has, which changes nothing where keys
+// are looked up.
 func Chunked[K any](keys []K, f func([]K) error) error {
 	for chunk := range slices.Chunk(keys, MaxList) {
 		if want := ListLength(len(chunk)); len(chunk) < want {
@@ -43,13 +43,16 @@ func WithParams(format string, n int) string {
 	return strings.Replace(format, "%s", Params(n), 1)
 }
 
-// QueryIn is Pool.Query for the rows with one of many keys, in as few queries as suit: see Chunked. The
-// list of keys stands where the query has its only %s; first are the values of what is before it.
-func QueryIn[K any](ctx context.Context, p *Pool, what, query string, keys []K,
-	row func(Scanner) error, first ...any,
+// QueryIn is Pool.Query for the rows with one of many keys, in as few queries as suit: see Chunked.
+// The list of keys stands where the query has its only %s; first are the values of what is before
+// it.
+func QueryIn[K any](
+	ctx context.Context, p *Pool, what, query string, keys []K, row func(Scanner) error,
+	first ...any,
 ) error {
 	return Chunked(keys, func(keys []K) error {
-		return p.Query(ctx, what, WithParams(query, len(keys)), slices.Concat(first, Args(keys)), row)
+		params := slices.Concat(first, Args(keys))
+		return p.Query(ctx, what, WithParams(query, len(keys)), params, row)
 	})
 }
 

@@ -32,13 +32,13 @@ var ErrShutOut = errors.New("the connection was closed before it was let in")
 // WhyShutOut is what to do about ErrShutOut, given the key of the configuration that says how many
 // connections there may be.
 func WhyShutOut(maxConns string) string {
-	return "the server, or a proxy in between, closes connections at once, as when it has no more of " +
-		"them, or no server behind it: see max_connections there and its log, or lower " + maxConns +
-		" of all proxies"
+	return "the server, or a proxy in between, closes connections at once, as when it has no " +
+		"more of them, or no server behind it: see max_connections there and its log, or lower " +
+		maxConns + " of all proxies"
 }
 
-// lettingIn adds to an error of connecting that a server closed the connection, which the driver does
-// not say.
+// lettingIn adds to an error of connecting that a server closed the connection, which the driver
+// does not say.
 func lettingIn(addr string, err error) error {
 	if errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w: %w", addr, ErrShutOut, err)
@@ -51,26 +51,26 @@ func isCrowded(err error) bool {
 	return codeIn(err, CodeTooManyConns, CodeTooManyOfUser, CodeTooMuchOfUser)
 }
 
-// MendOfAccount is what to do when a server does not let us in, given the names of the configuration's
-// keys. It is empty when err says something else.
+// MendOfAccount is what to do when a server does not let us in, given the names of the
+// configuration's keys. It is empty when err says something else.
 func MendOfAccount(err error, username, password string) string {
 	either := " (or mend " + username + " and " + password + ")"
 	tls := strings.TrimSuffix(password, "password") + "tls"
 	switch Code(err) {
 	case errAccessDenied:
-		return fmt.Sprintf("mend %s and %s, or make that user there; an account that REQUIREs SSL wants %s",
-			username, password, tls)
+		return fmt.Sprintf("mend %s and %s, or make that user there; an account that REQUIREs "+
+			"SSL wants %s", username, password, tls)
 	case errAccountLocked, errAccountLockedMy:
 		return "the account is locked; unlock it: ALTER USER … ACCOUNT UNLOCK" + either
 	case errLockedByTries:
 		return "too many wrong passwords have locked the account; mend " + password +
 			", and unlock it: ALTER USER … ACCOUNT UNLOCK"
 	case errMustChange, errExpired:
-		return "the password has expired; give the account a new one, or let it last: " +
-			"ALTER USER … IDENTIFIED BY … PASSWORD EXPIRE NEVER, and write it into " + password
+		return "the password has expired; give the account a new one, or let it last: ALTER USER " +
+			"… IDENTIFIED BY … PASSWORD EXPIRE NEVER, and write it into " + password
 	case errNotByPassword:
-		return "the account is not let in by a password, but by its name on the machine (unix_socket) " +
-			"or the like; give it one: ALTER USER … IDENTIFIED BY …" + either
+		return "the account is not let in by a password, but by its name on the machine " +
+			"(unix_socket) or the like; give it one: ALTER USER … IDENTIFIED BY …" + either
 	case errOldClient, errOldPassword, errNoPlugin, errNoPluginClient:
 		return oldPassword + either
 	case errNoTLSAllowed:
@@ -86,7 +86,6 @@ func MendOfAccount(err error, username, password string) string {
 }
 
 // oldPassword is what to do about an account whose way of letting somebody in is not known here.
-const oldPassword = "the account's password is of an old or unknown kind (plugin); give it one anew, " +
-	"of a kind that both know: " +
-	"ALTER USER … IDENTIFIED VIA mysql_native_password USING PASSWORD('…') on MariaDB, " +
-	"ALTER USER … IDENTIFIED WITH caching_sha2_password BY '…' on MySQL"
+const oldPassword = "the account's password is of an old or unknown kind (plugin); give it one " +
+	"anew, of a kind that both know: ALTER USER … IDENTIFIED VIA mysql_native_password USING " +
+	"PASSWORD('…') on MariaDB, ALTER USER … IDENTIFIED WITH caching_sha2_password BY '…' on MySQL"

@@ -19,11 +19,11 @@ type driverConn interface {
 	driver.Validator
 }
 
-// mysqlConn is one connection. As every driver.Conn it is used by one goroutine at a time, which owns
-// all its fields.
+// mysqlConn is one connection. As every driver.Conn it is used by one goroutine at a time, which
+// owns all its fields.
 //
-// The server binds the values of its statements, which are prepared, and kept: so no value can end the
-// text that it belongs to. On a connection that joins, the driver puts the values into the text
+// The server binds the values of its statements, which are prepared, and kept: so no value can end
+// the text that it belongs to. On a connection that joins, the driver puts the values into the text
 // instead, in a character set that the connection was seen to have: only joined sends such texts.
 type mysqlConn struct {
 	driverConn
@@ -71,7 +71,8 @@ func (c *mysqlConn) QueryContext(
 		})
 }
 
-// run runs one text, by asText as it is, or by prepared as a statement that the server has prepared.
+// run runs one text, by asText as it is, or by prepared as a statement that the server has
+// prepared.
 func run[R any](
 	ctx context.Context, c *mysqlConn, query string, args []driver.NamedValue, writes bool,
 	asText func(context.Context, string, []driver.NamedValue) (R, error),
@@ -92,11 +93,12 @@ func run[R any](
 }
 
 // heard notes what an answer says of the server, and returns its error. wrote means that it is the
-// answer to a write. Where there is no answer, nobody knows what was done, so that nothing may follow
-// it on this connection.
+// answer to a write. Where there is no answer, nobody knows what was done, so that nothing may
+// follow it on this connection.
 func (c *mysqlConn) heard(err error, wrote bool) error {
 	switch {
-	case errors.Is(err, driver.ErrSkip): // else database/sql would prepare the text as one statement
+	case errors.Is(err, driver.ErrSkip):
+		// else database/sql would prepare the text as one statement
 		err = errors.New("the driver cannot bind the values of a statement, or it is too large")
 		c.lost = true
 	case takesNoWrites(err):
@@ -131,8 +133,9 @@ type mysqlTx struct {
 	ctx context.Context
 }
 
-// Commit implements driver.Tx. It waits as long as the connection waits for any answer, also when the
-// context of the transaction has ended. The error is notCommitted when the connection was lost before.
+// Commit implements driver.Tx. It waits as long as the connection waits for any answer, also when
+// the context of the transaction has ended. The error is notCommitted when the connection was lost
+// before.
 func (tx mysqlTx) Commit() error {
 	defer func() { tx.within = false }()
 	if tx.lost {

@@ -44,8 +44,8 @@ func (mysqlDialect) ForUpdate() string { return " FOR UPDATE" }
 
 func (mysqlDialect) ForceIndex(name string) string { return " FORCE INDEX (" + name + ")" }
 
-// insertRows: where statements are prepared, numbers of rows are powers of two, so that there are few
-// different statements.
+// insertRows: where statements are prepared, numbers of rows are powers of two, so that there are
+// few different statements.
 func (d mysqlDialect) insertRows(left int) int {
 	if d.joined {
 		return min(left, 1000)
@@ -53,10 +53,10 @@ func (d mysqlDialect) insertRows(left int) int {
 	return 1 << min(bits.Len(uint(left))-1, 8)
 }
 
-// Lookup joins the lists with the table, in this order, so that each list is one step in a key. Given
-// (a,b) IN ((?,?),…) MariaDB takes longer to choose the steps than to go them, and sometimes reads all
-// rows instead, which would lock them all. All keys are numbers. Where values are bound the statement
-// must say so, since MySQL 8 would take one in a list of columns for text.
+// Lookup joins the lists with the table, in this order, so that each list is one step in a key.
+// Given (a,b) IN ((?,?),…) MariaDB takes longer to choose the steps than to go them, and sometimes
+// reads all rows instead, which would lock them all. All keys are numbers. Where values are bound
+// the statement must say so, since MySQL 8 would take one in a list of columns for text.
 func (d mysqlDialect) Lookup(columns, table string, keys []string, n int) string {
 	value := "CAST(? AS UNSIGNED)"
 	if d.joined {
@@ -90,8 +90,8 @@ func (mysqlDialect) waitForTables(ctx context.Context, q Querier, briefly bool) 
 	return err
 }
 
-// MendOfView is what to do about a view whose tables are gone, or whose definer is gone or may not read
-// them.
+// MendOfView is what to do about a view whose tables are gone, or whose definer is gone or may not
+// read them.
 const MendOfView = "make the view anew, as a user who may read what it is made of"
 
 // The codes of MySQL's errors that are treated in a way of their own.
@@ -159,8 +159,8 @@ func Code(err error) uint16 {
 // codeIn reports whether a MySQL server has sent an error with one of the codes.
 func codeIn(err error, codes ...uint16) bool { return slices.Contains(codes, Code(err)) }
 
-// columnOf finds the column in what the server says of a text that does not fit there, and its table
-// where that is said.
+// columnOf finds the column in what the server says of a text that does not fit there, and its
+// table where that is said.
 var columnOf = regexp.MustCompile("column (?:`[^`]*`\\.`([^`]*)`\\.)?['`]([^'`]+)['`]")
 
 // refusedText: a column is too narrow for a text, or its character set lacks a character.
@@ -175,8 +175,8 @@ func (mysqlDialect) refusedText(err error) (table, column string, ok bool) {
 	return "", "", false
 }
 
-// rejects: the server refuses what it was given. Of the classes of SQLSTATE 22 is about values, 23 about
-// keys and constraints, 44 about views, and 45 is what triggers say.
+// rejects: the server refuses what it was given. Of the classes of SQLSTATE 22 is about values, 23
+// about keys and constraints, 44 about views, and 45 is what triggers say.
 func (mysqlDialect) rejects(err error) bool {
 	var said *mysql.MySQLError
 	if !errors.As(err, &said) {
@@ -207,7 +207,8 @@ var mends = map[uint16]string{
 	errNoDefiner:   MendOfView,
 	CodeTableDenied: "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; " +
 		"CREATE, ALTER and INDEX, too, to migrate",
-	CodeTooManyConns:     "raise max_connections of the server, or lower NAME_maxconncnt of all proxies",
+	CodeTooManyConns: "raise max_connections of the server, or lower NAME_maxconncnt of all " +
+		"proxies",
 	CodeTooManyOfUser:    mendOfUsersConns,
 	CodeTooMuchOfUser:    mendOfUsersConns,
 	errPacket:            "raise max_allowed_packet of the server to 4 MiB or more",
@@ -218,15 +219,15 @@ var mends = map[uint16]string{
 	errDiskFull:          mendOfFullDisk,
 	errWriteFile:         mendOfFullDisk,
 	errTooManyStatements: "raise max_prepared_stmt_count of the server, or lower maxconncnt here",
-	errApart: "the node is cut off from its cluster, or not up to date; " +
-		"see its wsrep_cluster_status and wsrep_local_state_comment",
+	errApart: "the node is cut off from its cluster, or not up to date; see its " +
+		"wsrep_cluster_status and wsrep_local_state_comment",
 	errTooLong: mendOfText,
 	errBadText: mendOfText,
-	errNoDefault: "the table has a column that we do not know, and it has no default: give it one, " +
-		"or let it be NULL; where it is id, it must be AUTO_INCREMENT",
+	errNoDefault: "the table has a column that we do not know, and it has no default: " +
+		"give it one, or let it be NULL; where it is id, it must be AUTO_INCREMENT",
 	errSignal: "a trigger of the database says so",
-	errDuplicate: "another row has that key: see whether the table's id is AUTO_INCREMENT, " +
-		"and which keys others have added",
+	errDuplicate: "another row has that key: see whether the table's id is AUTO_INCREMENT, and " +
+		"which keys others have added",
 	errNull: mendOfTable, errRange: mendOfTable, errTruncatedText: mendOfTable,
 	errBadDate: mendOfTable, errCheck: mendOfTable, errNoParent: mendOfTable,
 	errHasChildren: mendOfTable,
@@ -235,14 +236,14 @@ var mends = map[uint16]string{
 }
 
 const (
-	mendOfUsersConns = "raise max_user_connections of the server, or what the account may have of it " +
-		"(ALTER USER … WITH …), or lower NAME_maxconncnt of all proxies"
+	mendOfUsersConns = "raise max_user_connections of the server, or what the account may have " +
+		"of it (ALTER USER … WITH …), or lower NAME_maxconncnt of all proxies"
 	mendOfReadOnly = "the server takes no writes; it must be the master"
 	mendOfFullDisk = "the server's disk is full; free some space on it"
-	mendOfText     = "the column is narrower than the protocol, or its character set lacks a character: " +
-		"see \"dbproxy config check\""
-	mendOfTable = "a column or a constraint of the table is not as the original's: " +
-		"see \"dbproxy config check\""
+	mendOfText     = "the column is narrower than the protocol, or its character set lacks a " +
+		"character: see \"dbproxy config check\""
+	mendOfTable = "a column or a constraint of the table is not as the original's: see \"dbproxy " +
+		"config check\""
 )
 
 // ExplainMySQL adds to an error of a MySQL server, or of the way there, what can be done about it.
@@ -275,8 +276,8 @@ func (mysqlDialect) LacksCharacter(err error) bool {
 
 func (mysqlDialect) exists(err error) bool { return codeIn(err, errColumnThere, errKeyThere) }
 
-// undone: the server said that it did not commit, or was not asked to. Of a connection that has broken
-// since nothing is known.
+// undone: the server said that it did not commit, or was not asked to. Of a connection that has
+// broken since nothing is known.
 func (d mysqlDialect) undone(err error) bool {
 	return takesNoWrites(err) || d.retry(err)
 }
@@ -286,14 +287,15 @@ func takesNoWrites(err error) bool {
 	return codeIn(err, CodeReadOnly, errReadOnlyTx, CodeReadOnlyMode)
 }
 
-// retry: besides, a connection may turn out to be broken before anything was sent, and then the server
-// undoes what was begun there.
+// retry: besides, a connection may turn out to be broken before anything was sent, and then the
+// server undoes what was begun there.
 func (mysqlDialect) retry(err error) bool {
 	return undoneByOthers(err) || Code(err) == errLockWait || errors.Is(err, driver.ErrBadConn)
 }
 
 func (mysqlDialect) raced(err error) bool { return undoneByOthers(err) }
 
-// undoneByOthers reports whether the server undid the whole transaction in favour of another one. That
-// may also be one of another node of a cluster, of which one may hear no earlier than at the COMMIT.
+// undoneByOthers reports whether the server undid the whole transaction in favour of another one.
+// That may also be one of another node of a cluster, of which one may hear no earlier than at the
+// COMMIT.
 func undoneByOthers(err error) bool { return codeIn(err, errDeadlock, errGroupRolledBack) }

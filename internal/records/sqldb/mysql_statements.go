@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// maxStatements is how many prepared statements one connection keeps. Of more it closes the one that
-// was used least recently.
+// maxStatements is how many prepared statements one connection keeps. Of more it closes the one
+// that was used least recently.
 const maxStatements = 256
 
 // statements are those that one connection has prepared.
@@ -97,8 +97,8 @@ func (s statements) drop(text string) error {
 	return e.Value.(preparedStmt).Close()
 }
 
-// bound runs a text with values that the server binds. Where the server cannot prepare it, the values go
-// with the text.
+// bound runs a text with values that the server binds. Where the server cannot prepare it, the
+// values go with the text.
 func bound[R any](
 	ctx context.Context, c *mysqlConn, text string, args []driver.NamedValue,
 	asText func(context.Context, string, []driver.NamedValue) (R, error),
@@ -124,8 +124,8 @@ func bound[R any](
 	return asText(ctx, text, nil)
 }
 
-// cannotPrepare reports whether the server has as many prepared statements as it may, or prepares none
-// of this kind.
+// cannotPrepare reports whether the server has as many prepared statements as it may, or prepares
+// none of this kind.
 func cannotPrepare(err error) bool {
 	return codeIn(err, errTooManyStatements, errNotPrepared)
 }
@@ -136,8 +136,8 @@ func forgotten(err error) bool { return codeIn(err, errUnknownStatement, errPrep
 // cannotBind says in the log that values go with the texts, once until bindsAgain.
 func (c *mysqlConn) cannotBind(err error) {
 	if !c.of.unbound.Swap(true) {
-		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, spelled in "+
-			"hexadecimal digits", "addr", c.of.addr, "err", mysqlDialect{}.explain(err))
+		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, "+
+			"spelled in hexadecimal digits", "addr", c.of.addr, "err", mysqlDialect{}.explain(err))
 	}
 }
 

@@ -35,8 +35,8 @@ func (p *Pool) Bounded(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, p.timeout)
 }
 
-// Fail gives an error of the driver its kind, and says what can be done about it; errors that have a
-// kind keep it. Invalid is what a caller's text has no column for, all else is Unavailable. doing
+// Fail gives an error of the driver its kind, and says what can be done about it; errors that have
+// a kind keep it. Invalid is what a caller's text has no column for, all else is Unavailable. doing
 // says what was being done; it may be empty.
 func (p *Pool) Fail(doing string, err error) error {
 	var known *chat.Error

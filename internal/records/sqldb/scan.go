@@ -37,8 +37,8 @@ func scanRows(rows *sql.Rows) Scanner {
 	}
 }
 
-// Into returns a function that puts rows of a key and a value into a map. Of several rows with one key
-// the last one stays.
+// Into returns a function that puts rows of a key and a value into a map. Of several rows with one
+// key the last one stays.
 func Into[K comparable, V any](found map[K]V) func(Scanner) error {
 	return func(scan Scanner) error {
 		var k K

@@ -20,10 +20,10 @@ type Shared[K comparable, V any] struct {
 	rounds  sync.WaitGroup // queries that run for several requests
 }
 
-// Of a MySQL server on the same two cores 32 callers get 1.4 to 3 times as much by sharing (a user 3, a group 2.4, last
-// messages 2, a login 1.8, a join time 1.4, a page of which only the relation is shared 1.4), 4 callers as much as
-// without. With 2 queries at once it is 1.2 to 6 times for 32 callers, and a tenth less for 4. The embedded store gains
-// nothing. See BenchmarkReads.
+// Of a MySQL server on the same two cores 32 callers get 1.4 to 3 times as much by sharing (a user
+// 3, a group 2.4, last messages 2, a login 1.8, a join time 1.4, a page of which only the relation
+// is shared 1.4), 4 callers as much as without. With 2 queries at once it is 1.2 to 6 times for 32
+// callers, and a tenth less for 4. The embedded store gains nothing. See BenchmarkReads.
 const (
 	SharedQueries = 4   // of one shape, at once
 	sharedKeys    = 256 // of one query
@@ -40,8 +40,9 @@ type ask[K comparable, V any] struct {
 	err   error
 }
 
-// Get returns what there is of keys, and perhaps more, as a query finds it that begins after the call. The result
-// must not be changed. Errors are those of find; kind Unavailable when ctx ends first.
+// Get returns what there is of keys, and perhaps more, as a query finds it that begins after the
+// call. The result must not be changed. Errors are those of find; kind Unavailable when ctx ends
+// first.
 func (b *Shared[K, V]) Get(ctx context.Context, keys []K) (map[K]V, error) {
 	if len(keys) > FewKeys {
 		return b.Find(ctx, keys)
@@ -74,7 +75,8 @@ func (b *Shared[K, V]) next() {
 		return
 	}
 	b.rounds.Go(func() {
-		// It serves several: it does not end with one of them. Queries of the records are bounded in time.
+		// It serves several: it does not end with one of them. Queries of the records are bounded
+		// in time.
 		found, err := b.Find(context.WithoutCancel(asks[0].ctx), keys)
 		for _, a := range asks {
 			a.found, a.err = found, err
@@ -84,7 +86,8 @@ func (b *Shared[K, V]) next() {
 	})
 }
 
-// take removes the requests for one query, without those that nobody waits for any more. The caller holds mu.
+// take removes the requests for one query, without those that nobody waits for any more. The caller
+// holds mu.
 func (b *Shared[K, V]) take() (asks []*ask[K, V], keys []K) {
 	n := 0
 	for _, a := range b.waiting {

@@ -50,9 +50,9 @@ var says = map[trouble]struct{ begins, ends string }{
 		"connections to MySQL can be made again"},
 }
 
-// watch finds out whether the master can be used, whenever something has failed there, and says in the
-// log when that changes. It probes through connections of its own, since those of the pool may all be
-// waiting for an answer.
+// watch finds out whether the master can be used, whenever something has failed there, and says in
+// the log when that changes. It probes through connections of its own, since those of the pool may
+// all be waiting for an answer.
 type watch struct {
 	connector driver.Connector
 	addr      string
@@ -79,9 +79,9 @@ func (w *watch) suspect() {
 	}
 }
 
-// WatchMaster probes a MySQL master when something has failed there, until it is well, and says in the
-// log what it finds: when it is away, when it takes no writes, and when that is over. It returns when
-// ctx ends.
+// WatchMaster probes a MySQL master when something has failed there, until it is well, and says in
+// the log what it finds: when it is away, when it takes no writes, and when that is over. It
+// returns when ctx ends.
 func (db *DB) WatchMaster(ctx context.Context) error {
 	if db.watch == nil {
 		<-ctx.Done()
@@ -90,8 +90,8 @@ func (db *DB) WatchMaster(ctx context.Context) error {
 	return db.watch.run(ctx)
 }
 
-// MasterTrouble says why a MySQL master cannot be used, and since when, as far as WatchMaster knows. It
-// is empty when the master can be used.
+// MasterTrouble says why a MySQL master cannot be used, and since when, as far as WatchMaster
+// knows. It is empty when the master can be used.
 func (db *DB) MasterTrouble() string {
 	if db.watch == nil {
 		return ""
@@ -167,7 +167,8 @@ func (w *watch) note(found trouble, err error, begun time.Time) {
 	w.trouble, w.since = found, begun
 	// A master that was away and now has another trouble is back all the same.
 	if was == masterAway || was != noTrouble && found == noTrouble {
-		w.log.Info(says[was].ends, "addr", w.addr, "after", time.Since(since).Round(time.Millisecond))
+		w.log.Info(says[was].ends, "addr", w.addr, "after",
+			time.Since(since).Round(time.Millisecond))
 	}
 	if found != noTrouble {
 		w.log.Warn(says[found].begins, "addr", w.addr, "err", err)

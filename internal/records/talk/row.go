@@ -1,11 +1,11 @@
-// Package talk keeps the row that is a talk's lock. It is the idea by which many processes may write to
-// one talk, without knowing of each other, and nothing is made twice.
+// Package talk keeps the row that is a talk's lock. It is the idea by which many processes may
+// write to one talk, without knowing of each other, and nothing is made twice.
 //
-// Two people write their first messages to each other at the same moment, through different proxies.
-// The original makes two relations then, and the talk is split for good. The original's tables cannot
-// have unique keys, since originals write there. IMProxyTalk has one: a row of it is a talk, with its
-// relation, its sessions, its last id and time, and what was sent and read. Whoever changes a talk's
-// messages, sessions or members holds its row, and so it goes:
+// Two people write their first messages to each other at the same moment, through different
+// proxies. The original makes two relations then, and the talk is split for good. The original's
+// tables cannot have unique keys, since originals write there. IMProxyTalk has one: a row of it is
+// a talk, with its relation, its sessions, its last id and time, and what was sent and read.
+// Whoever changes a talk's messages, sessions or members holds its row, and so it goes:
 //
 //  1. Lock the rows of all talks of a transaction, in the order of their keys (Compare), so that no two
 //     transactions wait for each other in a circle. Whoever comes second waits.
@@ -19,12 +19,12 @@
 //  5. Save writes the rows that were changed, and Record what the commit moved, so that counters
 //     elsewhere can follow, and so that whoever was not told whether the commit was stored can ask.
 //
-// On a cluster whose nodes are all written to, such as Galera, a lock is known to one node only. Two
-// transactions that hold one talk's row at different nodes are told apart at the COMMIT, by what both
-// have written. So whoever locks a row also writes it (the column turn).
+// On a cluster whose nodes are all written to, such as Galera, a lock is known to one node only.
+// Two transactions that hold one talk's row at different nodes are told apart at the COMMIT, by
+// what both have written. So whoever locks a row also writes it (the column turn).
 //
-// On the embedded store one transaction writes at a time. Nothing is locked or claimed there, and rows
-// are made when they are first needed.
+// On the embedded store one transaction writes at a time. Nothing is locked or claimed there, and
+// rows are made when they are first needed.
 package talk
 
 import (
@@ -106,8 +106,8 @@ func Compare(x, y chat.Talk) int {
 	return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.A, y.A), cmp.Compare(x.B, y.B))
 }
 
-// Change is how the counts of a talk moved in the transaction. read are users who had read everything
-// at some time; levels says how much members of groups have seen.
+// Change is how the counts of a talk moved in the transaction. read are users who had read
+// everything at some time; levels says how much members of groups have seen.
 func (t *Row) Change(talk chat.Talk, read []uint32, levels map[Member]uint32) chat.Change {
 	c := chat.Change{Talk: talk, Relation: t.Relation, Rev: t.Rev, LastID: t.LastID}
 	if talk.Kind == chat.Group {
