@@ -1,9 +1,45 @@
 // Package records keeps users, talks, messages, sessions and groups in SQL: one set of queries for
 // all engines, on the original server's tables and a few of our own. Store implements the
-// interfaces that chat declares; a method is one whole operation, and transactions never cross it.
+// interfaces that chat declares. A method is one whole operation, and transactions never cross it.
 //
 // Below it are sqldb, which knows engines and no table; tables, which knows what tables there are;
-// and talk, the row by which many processes may write to one talk.
+// and talk, the row by which many processes may write to one talk. Beside it are marks, for values
+// and leases by name, and replica, which knows what a second server to read from already has.
+//
+// # Writing
+//
+// Append stores a batch of messages in one transaction; its comment tells the steps. All other
+// changes go one by one, few at a time. What is copied elsewhere, to Redis, is told in a commit
+// record, a row that is written in the same transaction: so whoever keeps the copy (Follower)
+// brings it up to date even after a crash. The same record answers whether a transaction was stored
+// whose COMMIT nobody answered: see Outcome. Administration relies on what it reads of all people,
+// or of all departments, and so each such transaction also writes a mark: see changeAlone.
+//
+// # Reading
+//
+// A list takes a fixed number of statements, however long it is. Requests for single things (a
+// user, a login name, a group, a talk's last message) share queries: see batches.
+//
+// Reads may go to a replica, which is behind the master. It is asked when it is known to have what
+// this proxy wrote about the subject of the read, and what fails there is read from the master: see
+// read. Counters, marks, and whatever a write depends on are always read from the master.
+//
+// # Rows of others
+//
+// Forks, back offices and the years leave rows that no proxy writes. One of them must not keep
+// others from being read, nor a peer from reading the answer:
+//
+//   - Odd values: NULL is 0 or empty, and a number that the protocol's field cannot hold is the
+//     nearest one that it can: see sqldb.Scanner.
+//   - Types outside the protocol's lists: a peer in C++ cannot parse an answer with one in a
+//     required field. passing says which types are told. Pages and last messages are asked for as
+//     if all were, and only where others are found, once more for those alone. What is counted
+//     counts them all.
+//   - Removed relations: a pair whose relation has status 1 has nothing to be read until a message
+//     gives it status 0 again: see findPairs.
+//   - Characters that a column lacks: MySQL refuses to compare a column of latin1 or utf8mb3 with
+//     such a text, and with all others in the same list. sqldb.ByText finds it by halving the list:
+//     nobody has it.
 package records
 
 import (

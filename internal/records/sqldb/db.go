@@ -88,7 +88,7 @@ func newPool(db *sql.DB, e engine, opt Options) *Pool {
 		suspect: func() {}, caller: opt.FromCaller}
 }
 
-// Close closes all connections. Nothing may be under way.
+// Close closes all connections. No statement may be at work.
 func (db *DB) Close() error {
 	db.waits.Wait()
 	return errors.Join(db.db.Close(), db.write.Close(), db.batch.Close())

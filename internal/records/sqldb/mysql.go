@@ -95,8 +95,8 @@ func OpenMySQLPool(m MySQL, opt Options) (*Pool, error) {
 	return p, nil
 }
 
-// maxBatchConns is how many connections store batches at most: as many commits are under way at
-// once.
+// maxBatchConns is how many connections store batches at most, and so how many of their commits may
+// be pending at once.
 const maxBatchConns = 8
 
 // split divides the connections to a master between those that store batches and all others.

@@ -70,5 +70,5 @@ func (p *Pool) Engine() Engine { return p.engine.name() }
 // Connections is the pool as database/sql has it, for those who want to know how it does.
 func (p *Pool) Connections() *sql.DB { return p.db }
 
-// Close closes the connections. Nothing may be under way.
+// Close closes the connections. No statement may be at work.
 func (p *Pool) Close() error { return p.db.Close() }

@@ -10,11 +10,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Scanner copies the columns of the row at hand. It takes whatever stands there, so that one odd
-// row does not keep others from being read: tables of other servers have columns that may be NULL,
-// signed or wider than the protocol's fields. NULL is 0 or empty; a number out of range is the
-// nearest one in it, a kind out of range none (0); of text in the place of a number counts what the
-// original makes of it (C's atoi).
+// Scanner copies the columns of the row at hand to where its arguments point. It takes whatever
+// stands there, so that one odd row does not keep others from being read: tables of other servers
+// have columns that may be NULL, signed or wider than the protocol's fields. NULL is 0 or empty. A
+// number out of range is the nearest one in it, but a kind out of range is none (0). Of a text
+// where a number belongs it takes what the original makes of it (C's atoi).
 type Scanner func(dest ...any) error
 
 // scanRows is the Scanner of rows.
@@ -63,7 +63,7 @@ func Onto[V any](list *[]V, columns func(*V) []any) func(Scanner) error {
 // value is one column of a row; it implements sql.Scanner.
 type value struct{ dest any }
 
-// Scan copies the column to where it belongs.
+// Scan implements sql.Scanner: it copies the column to dest.
 func (v *value) Scan(src any) error {
 	switch d := v.dest.(type) {
 	case *string:

@@ -71,8 +71,8 @@ func (mysqlTables) addKey(t Table, key string) string {
 	return fmt.Sprintf("ALTER TABLE %s ADD KEY %s (%s)", t.Name, KeyName(key), key)
 }
 
-// carryOver leaves alone those of an earlier version that still run: they find their columns, and
-// what they write takes a digest that nobody looks for.
+// carryOver does not disturb proxies of an earlier version that still run: they find their columns,
+// and what they write takes a digest that no other proxy asks for.
 func (mysqlTables) carryOver(t Table) []string {
 	return []string{
 		"DELETE FROM " + t.Name + " WHERE userId=0",

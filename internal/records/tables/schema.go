@@ -1,3 +1,18 @@
+// Package tables knows which tables there are: those of the original server, as they are in its
+// databases, and the proxy's own, which originals do not know and need not (see Own). It also reads
+// what a database has of them, and says what is missing.
+//
+// Our own tables may only grow, so that proxies of two neighbouring versions can share them.
+// "dbproxy serve" makes those that are missing (MissingOwn). Rows of an earlier version that belong
+// under another key now are carried over by "dbproxy migrate" alone (Missing), and in a data
+// directory at the start of the server. No key is longer than the 767 bytes that old servers allow.
+//
+// What a MySQL database has of all tables is read in four statements (Inspect), for the migration,
+// the doctor and the check. Names of tables count as the server counts them: where it tells upper
+// from lower case and has the tables in other letters, nothing is made.
+//
+// The messages of pairs, and those of groups, are spread over eight tables each, the shards. A
+// message's Owner, a relation or a group, says in which shard it is.
 package tables
 
 import (

@@ -19,7 +19,7 @@ type Seen struct {
 	Twins map[string]string
 }
 
-// SeenTable is a table that is there, or a view in its place.
+// SeenTable is a table that is there, or a view of its name.
 type SeenTable struct {
 	View    bool
 	Engine  string                // of MySQL's: "InnoDB"

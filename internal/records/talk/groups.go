@@ -18,7 +18,7 @@ func NoGroups(ids []uint32) Groups {
 	return groups
 }
 
-// Part is a query for a part of how groups stand, of the table that it reads.
+// Part is a query for a part of how groups stand, with the name of the table that it reads.
 type Part struct {
 	Table string
 	sqldb.Fetch

@@ -53,9 +53,9 @@ func findOrMake(
 	return relations, sessions, err
 }
 
-// relationsOf fetches the relation in use of those pairs that have one, with live of those that
-// were not removed: of several, one of status 0 before others, then the latest updated, then the
-// greatest id.
+// relationsOf fetches the relation in use of those pairs that have one; with live, of those whose
+// relation was not removed. Of several, one of status 0 comes before others, then the one updated
+// last, then the greatest id.
 func relationsOf(
 	d sqldb.Dialect, live bool, pairs []chat.Talk, found map[chat.Talk]uint32,
 ) []sqldb.Fetch {
@@ -101,8 +101,8 @@ func ReviveRelations(ctx context.Context, q sqldb.Querier, ids []uint32, now uin
 	})
 }
 
-// MakeSessions makes the sessions of those keys that were not found, in the order given, and
-// returns these keys; in found their ids are 0.
+// MakeSessions makes the sessions of those keys that are not in found, in the order given, and
+// returns these keys. It puts them into found with the id 0, as their ids are not known yet.
 func MakeSessions(
 	ctx context.Context, s sqldb.Session, keys []SessionKey, found map[SessionKey]uint32,
 	now uint32,
