@@ -64,6 +64,14 @@ func ExecIn[K any](ctx context.Context, q Querier, stmt string, keys []K, first 
 	})
 }
 
+// ArgsOf is Args for a list of whose elements each is several arguments.
+func ArgsOf[T any](list []T, of func(T) []any) (args []any) {
+	for _, v := range list {
+		args = append(args, of(v)...)
+	}
+	return args
+}
+
 // Args turns a list into the arguments of a statement.
 func Args[T any](list []T) []any {
 	args := make([]any, len(list))

@@ -156,11 +156,17 @@ func Each(
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	if err = eachRow(rows, row); errors.Is(err, ErrEnough) {
+		return nil
+	}
+	return err
+}
+
+// eachRow calls row for every row of one result.
+func eachRow(rows *sql.Rows, row func(Scanner) error) error {
 	scan := scanRows(rows)
 	for rows.Next() {
-		if err := row(scan); errors.Is(err, ErrEnough) {
-			return nil
-		} else if err != nil {
+		if err := row(scan); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,12 +134,8 @@ func sqliteCode(err error) int {
 func (sqliteDialect) refusedText(error) (table, column string, ok bool) { return "", "", false }
 
 func (sqliteDialect) rejects(err error) bool {
-	switch sqliteCode(err) {
-	case lib.SQLITE_CONSTRAINT, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG, lib.SQLITE_RANGE:
-		return true
-	default:
-		return false
-	}
+	codes := []int{lib.SQLITE_CONSTRAINT, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG, lib.SQLITE_RANGE}
+	return slices.Contains(codes, sqliteCode(err))
 }
 
 func (sqliteDialect) explain(err error) error {
