@@ -54,7 +54,7 @@ func wantOutcome(t *testing.T, s *records.Store, id chat.CommitID, want bool) {
 	}
 }
 
-func TestSettleSaysWhetherACommitWasStored(t *testing.T) {
+func TestOutcomeSaysWhetherACommitWasStored(t *testing.T) {
 	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		b := oneText(1, 2, "x")

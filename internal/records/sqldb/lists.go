@@ -92,7 +92,7 @@ func ByText(d Dialect, texts []string, find func(texts []string) error) error {
 func byTextHalves(d Dialect, texts []string, find func([]string) error) error {
 	err := find(texts)
 	switch half := len(texts) / 2; {
-	case err == nil || !d.LacksCharacter(err):
+	case err == nil || !d.lacksCharacter(err):
 		return err
 	case half > 0:
 		if err := byTextHalves(d, texts[:half], find); err != nil {

@@ -39,10 +39,10 @@ type Dialect interface {
 	// engine.
 	ForceIndex(name string) string
 
-	// Duplicate reports whether err refuses a second row with a unique key, LacksCharacter whether
+	// Duplicate reports whether err refuses a second row with a unique key, lacksCharacter whether
 	// a text was compared with columns whose character sets lack one of its characters.
 	Duplicate(err error) bool
-	LacksCharacter(err error) bool
+	lacksCharacter(err error) bool
 
 	// insertRows is how many of the rows left (at least one) the next INSERT takes.
 	insertRows(left int) int

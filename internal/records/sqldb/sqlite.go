@@ -165,7 +165,7 @@ func (sqliteDialect) explain(err error) error {
 
 func (sqliteDialect) Duplicate(err error) bool { return sqliteCode(err) == lib.SQLITE_CONSTRAINT }
 
-func (sqliteDialect) LacksCharacter(error) bool { return false } // all text is UTF-8
+func (sqliteDialect) lacksCharacter(error) bool { return false } // all text is UTF-8
 
 func (sqliteDialect) exists(error) bool { return false } // tables are made in a transaction
 
