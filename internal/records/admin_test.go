@@ -48,7 +48,7 @@ func userNames(t *testing.T, store *records.Store) (names []string) {
 }
 
 func TestAddUsersMakesAllOrNone(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		store := p.open(records.Options{Now: (&clock{1000}).now})
 		addPeople(t, store, "ann")
 		ctx := t.Context()
@@ -90,7 +90,7 @@ func TestAddUsersMakesAllOrNone(t *testing.T) {
 }
 
 func TestChangeUsers(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		c := &clock{1000}
 		store := p.open(records.Options{Now: c.now})
 		addPeople(t, store, "ann", "bob", "cy")
@@ -139,7 +139,7 @@ func TestChangeUsers(t *testing.T) {
 }
 
 func TestDepartmentChangesInOneSecondAreAllSeen(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		store := p.open(records.Options{Now: (&clock{1000}).now})
 		ctx := t.Context()
 		latest := uint32(0)
@@ -187,7 +187,7 @@ func TestDepartmentChangesInOneSecondAreAllSeen(t *testing.T) {
 }
 
 func TestAClosedDepartmentIsNoSecondOneOfItsName(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		store := p.open(records.Options{})
 		ctx := t.Context()
 		status := func(to uint32, sameName bool) error {
@@ -218,7 +218,7 @@ func TestAClosedDepartmentIsNoSecondOneOfItsName(t *testing.T) {
 
 // TestGroupsAsAnAdministratorSeesThem changes groups as user 0, by the rules of the protocol.
 func TestGroupsAsAnAdministratorSeesThem(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		c := &clock{1000}
 		store := p.open(records.Options{Now: c.now})
 		ctx := t.Context()

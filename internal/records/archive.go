@@ -158,14 +158,10 @@ func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk
 	found := make(map[chat.Talk]uint32, len(pairs))
 	known := make(map[chat.Talk]bool, len(pairs))
 	err := sqldb.Chunked(pairs, func(pairs []chat.Talk) error {
-		params := make([]any, 0, 3*len(pairs))
-		for _, p := range pairs {
-			params = append(params, uint32(chat.Pair), p.A, p.B)
-		}
 		const columns = "a,b,relateId,COALESCE(r.status,0)"
 		query := r.Lookup(columns, "IMProxyTalk", talk.Key, len(pairs)) +
 			" LEFT JOIN IMRelationShip r ON r.id=t.relateId"
-		return r.Query(ctx, "talks", query, params, func(scan sqldb.Scanner) error {
+		return r.Query(ctx, "talks", query, talk.KeyArgs(pairs), func(scan sqldb.Scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id, status uint32
 			err := scan(&t.A, &t.B, &id, &status)

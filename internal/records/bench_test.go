@@ -22,7 +22,7 @@ func BenchmarkAppend(b *testing.B) {
 	for _, e := range engines {
 		for _, size := range []int{1, 16, 62, 128, 512} {
 			b.Run(e.name+"/"+strconv.Itoa(size),
-				func(b *testing.B) { benchmarkAppend(b, e.place(b).store(), size) })
+				func(b *testing.B) { benchmarkAppend(b, e.fixture(b).store(), size) })
 		}
 	}
 }
@@ -54,7 +54,7 @@ func benchmarkAppend(b *testing.B, store *records.Store, size int) {
 // wait and without. What counts is the ratio: how many more are served by sharing.
 func BenchmarkReads(b *testing.B) {
 	for _, e := range engines {
-		p := e.place(b)
+		p := e.fixture(b)
 		const n = 2000
 		alone, shared := p.store(), p.store()
 		records.Unshared(alone)

@@ -30,7 +30,7 @@ func (away) Counted(_ context.Context, talks []chat.Known) []chat.Counted {
 // versions read each other's.
 func TestCommitRecordsAreStoredAsBefore(t *testing.T) {
 	golden := filepath.Join("testdata", "commit-records.jsonl")
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		c := &clock{1000}
 		s := p.open(records.Options{Now: c.now, Follower: away{}})
 		changeEverything(t, s, c)
@@ -92,7 +92,7 @@ func changeEverything(t *testing.T, s *records.Store, c *clock) {
 }
 
 // storedCommits are the records in the table, a line each, in the order of their times.
-func storedCommits(t *testing.T, p place) string {
+func storedCommits(t *testing.T, p fixture) string {
 	t.Helper()
 	rows, err := p.raw.QueryContext(t.Context(),
 		"SELECT changes FROM IMProxyCommit ORDER BY created")
@@ -117,7 +117,7 @@ func storedCommits(t *testing.T, p place) string {
 // TestCommitRecordsAreReadBack reads what an earlier version wrote, and leaves a later
 // version's alone.
 func TestCommitRecordsAreReadBack(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.open(records.Options{Now: (&clock{5000}).now})
 		p.exec(`INSERT INTO IMProxyCommit (id,created,changes) VALUES ` +
 			`('000102030405060708090a0b0c0d0e0f',1000,` +

@@ -54,7 +54,7 @@ func crowd(t *testing.T, s *records.Store, n uint32) (users, groups []uint32) {
 // messages, groups with their members, users. Messages of pairs and groups are in eight tables
 // each, which are asked together, or where an answer is not far, one by one.
 func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		want := map[string]int{"sessions": 3, "unread": 4, "groups": 2, "users": 1, "devices": 1,
 			"members": 2}
 		if p.engine.name == "embedded" { // sessions are those of pairs
@@ -62,7 +62,7 @@ func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
 		}
 		for _, n := range []uint32{20, 100} {
 			var heard statements
-			store := p.engine.place(t).listening(&heard)
+			store := p.engine.fixture(t).listening(&heard)
 			users, groups := crowd(t, store, n)
 			svc, err := chat.New(chat.Store{
 				Archive: store, Sessions: store, Groups: store,

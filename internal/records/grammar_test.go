@@ -170,7 +170,7 @@ func TestEveryStatementIsMySQL(t *testing.T) {
 	at := testdb.At(db)
 	store, err := records.OpenMySQL(at, nil, records.Options{Log: discard})
 	closing(t, store, err)
-	p := place{TB: t, engine: engines[1], raw: db.Admin}
+	p := fixture{TB: t, engine: engines[1], raw: db.Admin}
 	migrate(t, store)
 	for _, stmt := range []string{"ALTER TABLE IMUser DROP COLUMN sign_info, DROP COLUMN avatar",
 		"ALTER TABLE IMGroup DROP KEY idx_creator",

@@ -22,10 +22,8 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 		if err != nil {
 			return err
 		}
-		rows := make([]any, 0, 5*len(g.Members))
-		for _, user := range g.Members {
-			rows = append(rows, id, user, 0, now, now)
-		}
+		row := func(user uint32) []any { return []any{id, user, 0, now, now} }
+		rows := sqldb.ArgsOf(g.Members, row)
 		err = sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns, rows, "")
 		if err != nil {
 			return err

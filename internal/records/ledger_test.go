@@ -44,8 +44,8 @@ func wantKind(t *testing.T, err error, want chat.Kind) {
 	}
 }
 
-// settles checks what Outcome says of a commit, as often as it is asked.
-func settles(t *testing.T, s *records.Store, id chat.CommitID, want bool) {
+// wantOutcome checks what Outcome says of a commit, as often as it is asked.
+func wantOutcome(t *testing.T, s *records.Store, id chat.CommitID, want bool) {
 	t.Helper()
 	for i := range 3 {
 		if stored, err := s.Outcome(t.Context(), id); stored != want || err != nil {
@@ -54,27 +54,27 @@ func settles(t *testing.T, s *records.Store, id chat.CommitID, want bool) {
 	}
 }
 
-func TestSettleSaysWhetherACommitWasStored(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+func TestOutcomeSaysWhetherACommitWasStored(t *testing.T) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		b := oneText(1, 2, "x")
 		if _, err := s.Append(t.Context(), b, counters.Embedded{}); err != nil {
 			t.Fatal(err)
 		}
-		settles(t, s, b.ID, true)
-		settles(t, s, chat.NewCommitID(), false)
+		wantOutcome(t, s, b.ID, true)
+		wantOutcome(t, s, chat.NewCommitID(), false)
 	})
 }
 
 func TestACommitSaidNotToBeStoredNeverIs(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		late := oneText(1, 2, "late")
-		settles(t, s, late.ID, false)
+		wantOutcome(t, s, late.ID, false)
 		if _, err := s.Append(t.Context(), late, counters.Embedded{}); err == nil {
 			t.Error("it was stored after all")
 		}
-		settles(t, s, late.ID, false)
+		wantOutcome(t, s, late.ID, false)
 		if got := texts(t, s, 1, 2); got != "" {
 			t.Errorf("stored: %s", got)
 		}
@@ -82,7 +82,7 @@ func TestACommitSaidNotToBeStoredNeverIs(t *testing.T) {
 }
 
 func TestACommitIsStoredOnce(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		b := oneText(1, 2, "x")
 		if _, err := s.Append(t.Context(), b, counters.Embedded{}); err != nil {
@@ -98,7 +98,7 @@ func TestACommitIsStoredOnce(t *testing.T) {
 }
 
 func TestUnappliedReturnsTheOldestCommitsFirst(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		now := time.Unix(10_000, 0)
 		s := p.open(records.Options{Now: func() time.Time { return now }})
 		names := make(map[chat.CommitID]int)
@@ -139,11 +139,11 @@ func TestUnappliedReturnsTheOldestCommitsFirst(t *testing.T) {
 }
 
 func TestWhatSaysThatACommitNeverWasGoesInTheEnd(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		now := time.Unix(10_000, 0)
 		s := p.open(records.Options{Now: func() time.Time { return now }})
 		id := chat.NewCommitID()
-		settles(t, s, id, false)
+		wantOutcome(t, s, id, false)
 		for _, test := range []struct {
 			age  time.Duration
 			want int
@@ -163,7 +163,7 @@ func TestWhatSaysThatACommitNeverWasGoesInTheEnd(t *testing.T) {
 }
 
 func TestRecordsOfAppliedCommitsGoWithTheNextThatIsStored(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		p.exec(p.engine.refuse("IMMessage_1", "bad"))
 		count := func(want int) {
@@ -205,7 +205,7 @@ func TestRecordsOfAppliedCommitsGoWithTheNextThatIsStored(t *testing.T) {
 // TestInterruptedCommitsAreStoredOrNot cuts commits off at moments spread over their whole length:
 // whatever is said of each must be so.
 func TestInterruptedCommitsAreStoredOrNot(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		if _, err := s.Append(t.Context(), oneText(1, 2, "first"),
 			counters.Embedded{}); err != nil {
@@ -244,7 +244,7 @@ func TestInterruptedCommitsAreStoredOrNot(t *testing.T) {
 
 // TestInterruptedReadsDisturbNobody cuts reads off while others go on.
 func TestInterruptedReadsDisturbNobody(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		var b chat.Batch
 		for i := range 400 {
@@ -280,7 +280,7 @@ func TestInterruptedReadsDisturbNobody(t *testing.T) {
 }
 
 func TestSeveralStoresOfOneDatabaseNumberMessagesTogether(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		const stores, each = 3, 25
 		var writers sync.WaitGroup
 		for range stores {
@@ -314,7 +314,7 @@ func TestSeveralStoresOfOneDatabaseNumberMessagesTogether(t *testing.T) {
 }
 
 func TestAStoreWithoutItsTablesFailsAsUnavailable(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		p.exec("DROP TABLE IMProxyTalk")
 		_, err := s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{})

@@ -36,7 +36,7 @@ func schemaOf(t *testing.T, raw *sql.DB) (parts []string) {
 	return parts
 }
 
-func exec(t *testing.T, raw *sql.DB, query string, args ...any) {
+func exec(t testing.TB, raw *sql.DB, query string, args ...any) {
 	t.Helper()
 	if _, err := raw.ExecContext(t.Context(), query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)

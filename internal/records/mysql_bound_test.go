@@ -92,7 +92,7 @@ func TestSessionsAreWhatTheyShouldBe(t *testing.T) {
 		b := testdb.On(t, server)
 		s, _ := opened(t, testdb.At(b))
 		keepsText(t, s, b.Admin)
-		p := place{TB: t, engine: engines[1], raw: b.Admin}
+		p := fixture{TB: t, engine: engines[1], raw: b.Admin}
 		p.oldGroups(s)
 		if err := everything(t.Context(), s); err != nil {
 			t.Errorf("with %s: %v", impose, err)
@@ -175,7 +175,7 @@ func spells(t *testing.T, server *servers.DatabaseServer) {
 	}
 	s, log := opened(t, testdb.At(b))
 	keepsText(t, s, b.Admin)
-	p := place{TB: t, engine: engines[1], raw: b.Admin}
+	p := fixture{TB: t, engine: engines[1], raw: b.Admin}
 	p.oldGroups(s)
 	if err := everything(t.Context(), s); err != nil {
 		t.Error(err)
@@ -204,7 +204,7 @@ func TestFewStatementsAreKept(t *testing.T) {
 	at := testdb.At(b)
 	at.MaxConns = 2
 	s, _ := opened(t, at)
-	p := place{TB: t, engine: engines[1], raw: b.Admin}
+	p := fixture{TB: t, engine: engines[1], raw: b.Admin}
 	p.oldGroups(s)
 	if err := everything(t.Context(), s); err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 					t.Fatalf("message %d: %+v", i, stored)
 				}
 			}
-			p := place{TB: t, engine: engines[1], raw: b.Admin}
+			p := fixture{TB: t, engine: engines[1], raw: b.Admin}
 			all := "SELECT COALESCE(SUM(n),0) FROM (SELECT COUNT(*) AS n FROM IMMessage_0"
 			for i := 1; i < 8; i++ {
 				all += fmt.Sprintf(" UNION ALL SELECT COUNT(*) FROM IMMessage_%d", i)
@@ -48,7 +48,7 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 			if n := p.count(all); n != len(batch.Drafts) {
 				t.Errorf("%d messages, want %d", n, len(batch.Drafts))
 			}
-			settles(t, s, batch.ID, true)
+			wantOutcome(t, s, batch.ID, true)
 
 			// What the last piece refuses, none of the others has stored.
 			p.exec(p.engine.refuse("IMMessage_4", "no"))
@@ -60,7 +60,7 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 			if n := p.count(all); n != len(batch.Drafts) {
 				t.Errorf("%d messages are left, want %d", n, len(batch.Drafts))
 			}
-			settles(t, s, batch.ID, false)
+			wantOutcome(t, s, batch.ID, false)
 
 			if err := s.AddFile(t.Context(), chat.OfflineFile{From: 1, To: 2, Task: "t",
 				Name: strings.Repeat("'", chat.MaxFileName)}, 1); err != nil {
@@ -97,7 +97,10 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 }
 
 // counting is a follower that counts who joined and left.
-type counting struct{ joined, left int }
+type counting struct {
+	away
+	joined, left int
+}
 
 func (c *counting) Apply(_ context.Context, commits []chat.Commit) error {
 	for _, commit := range commits {
@@ -112,10 +115,6 @@ func (c *counting) Apply(_ context.Context, commits []chat.Commit) error {
 		}
 	}
 	return nil
-}
-
-func (*counting) Counted(_ context.Context, talks []chat.Known) []chat.Counted {
-	return make([]chat.Counted, len(talks))
 }
 
 // largest is 192 messages of the longest contents, in eight talks; of what the driver must escape,

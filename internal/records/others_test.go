@@ -15,7 +15,7 @@ import (
 
 // TestACommitThatAnotherAppliedIsStillKnown: whoever stored it, and was not told so, may still ask.
 func TestACommitThatAnotherAppliedIsStillKnown(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		maker, other := p.store(), p.store()
 		var made []chat.CommitID
 		for range 40 { // more than would wait for the next Append
@@ -46,7 +46,7 @@ func TestACommitThatAnotherAppliedIsStillKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, id := range made {
-			settles(t, maker, id, true)
+			wantOutcome(t, maker, id, true)
 		}
 	})
 }
@@ -113,7 +113,7 @@ func (*ahead) GiveBack(_ context.Context, unused []chat.Reserve) []bool {
 // TestAnIDIsNeverBelowWhatIsStored: Redis may be ahead of what proxies have stored and yet behind
 // what is in the tables.
 func TestAnIDIsNeverBelowWhatIsStored(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		if _, err := s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{}); err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 
 // fill puts some 10,000 rows into each table that grows, beside those that the test makes: only
 // then plans differ.
-func (p place) fill() {
+func (p fixture) fill() {
 	p.Helper()
 	p.exec("INSERT INTO IMUser " +
 		"(id,sex,name,domain,nick,password,salt,phone,email,departId,created,updated," +
@@ -62,7 +62,7 @@ func (p place) fill() {
 }
 
 // analyze has the server look at what is in all tables.
-func (p place) analyze() {
+func (p fixture) analyze() {
 	p.Helper()
 	var names []string
 	rows, err := p.raw.QueryContext(p.Context(),
@@ -120,7 +120,7 @@ func explain(t *testing.T, raw *sql.DB, query string, args []any) (steps []step)
 }
 
 // grow gives talks of user 1 many more messages.
-func (p place) grow() {
+func (p fixture) grow() {
 	p.Helper()
 	for i := range 8 {
 		p.exec(fmt.Sprintf("INSERT INTO IMMessage_%[1]d "+
@@ -168,7 +168,7 @@ func readBy(t *testing.T, conn *sql.Conn, query string, args []any) (n int) {
 
 func TestNoStatementReadsATableOfMySQLFromEndToEnd(t *testing.T) {
 	t.Parallel()
-	p := engines[1].place(t)
+	p := engines[1].fixture(t)
 	ran := ranOn(t, p, func(*records.Store) { p.fill() })
 	p.grow()
 	p.analyze()

@@ -132,7 +132,7 @@ func everything(ctx context.Context, s *records.Store) error {
 		"recent sessions": func() error { return one(s.Recent(ctx, user, 1, 100)) },
 		"remove session":  func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },
 		"remove group":    func() error { return ignoreNotFound(s.Remove(ctx, user, group, now)) },
-		"settle":          func() error { return one(s.Outcome(ctx, chat.NewCommitID())) },
+		"outcome":         func() error { return one(s.Outcome(ctx, chat.NewCommitID())) },
 		"shields":         func() error { return one(s.PushShields(ctx, []uint32{1, 2})) },
 		"sounds":          func() error { return one(s.Sounds(ctx, []uint32{1, 2})) },
 		"sync": func() error {
@@ -178,7 +178,7 @@ const theGroup = oldGroup + 8*19 + 1
 const oldGroup = 10000
 
 // oldGroups makes the groups that everything needs.
-func (p place) oldGroups(store *records.Store) {
+func (p fixture) oldGroups(store *records.Store) {
 	p.Helper()
 	for i := range 20 {
 		p.exec(fmt.Sprintf("INSERT INTO IMGroup "+
@@ -195,7 +195,7 @@ func (p place) oldGroups(store *records.Store) {
 }
 
 // ranOn is every statement that a store on a database runs; before is done before.
-func ranOn(t *testing.T, p place, before func(*records.Store)) map[string][]any {
+func ranOn(t *testing.T, p fixture, before func(*records.Store)) map[string][]any {
 	t.Helper()
 	var s statements
 	store := p.listening(&s)
@@ -217,7 +217,7 @@ func ranOn(t *testing.T, p place, before func(*records.Store)) map[string][]any 
 var scan = regexp.MustCompile(`^SCAN (\w+)`)
 
 func TestNoStatementReadsATableFromEndToEnd(t *testing.T) {
-	p := engines[0].place(t)
+	p := engines[0].fixture(t)
 	for query, args := range ranOn(t, p, nil) {
 		for _, step := range plan(t, p.raw, query, args) {
 			if m := scan.FindStringSubmatch(step); m != nil && mayNotScan(query, m[1]) {

@@ -31,7 +31,7 @@ func owns(t testing.TB, s *records.Store, want ...uint32) {
 }
 
 // formerTokens makes IMProxyToken that of an earlier version, with rows as it left them.
-func (p place) formerTokens() {
+func (p fixture) formerTokens() {
 	p.Helper()
 	p.exec("DROP TABLE IMProxyToken")
 	create := "CREATE TABLE IMProxyToken (token varbinary(2048) NOT NULL DEFAULT '', userId int " +
@@ -46,7 +46,7 @@ func (p place) formerTokens() {
 	p.exec("INSERT INTO IMProxyToken (token,userId) VALUES ('a',2),('语',3),('gone',0),('b',4)")
 }
 
-func (p place) count(query string) (n int) {
+func (p fixture) count(query string) (n int) {
 	p.Helper()
 	if err := p.raw.QueryRowContext(p.Context(), query).Scan(&n); err != nil {
 		p.Fatal(err)
@@ -55,7 +55,7 @@ func (p place) count(query string) (n int) {
 }
 
 func TestTokensOfAnEarlierVersionAreCarriedOver(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		p.formerTokens()
 		s := p.open(records.Options{})
 		if stmts, err := tables.MissingOwn(t.Context(), s.DB()); err != nil || len(stmts) > 0 {
@@ -80,7 +80,7 @@ func TestTokensOfAnEarlierVersionAreCarriedOver(t *testing.T) {
 func TestAnEarlierVersionGoesOnBesideTheNewKeyOfTokens(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
-	p := engines[1].place(t)
+	p := engines[1].fixture(t)
 	p.raw = b.Admin
 	p.formerTokens()
 	found := checkup.CheckMaster(t.Context(), testdb.Patient(b),
@@ -128,7 +128,7 @@ func TestAnEarlierVersionGoesOnBesideTheNewKeyOfTokens(t *testing.T) {
 }
 
 func TestTokensTakeNoMoreRowsThanUsersHaveDevices(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.open(records.Options{})
 		for i := range 20 {
 			for user := uint32(1); user <= 3; user++ {

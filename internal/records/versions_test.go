@@ -56,8 +56,8 @@ func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 		}
 		ids = append(ids, batch.ID)
 	}
-	settles(t, s, ids[0], true)
-	settles(t, s, chat.NewCommitID(), false)
+	wantOutcome(t, s, ids[0], true)
+	wantOutcome(t, s, chat.NewCommitID(), false)
 	commits, err := s.Unapplied(ctx, 0, 10)
 	do("listing commits", err)
 	if len(commits) < 2 {

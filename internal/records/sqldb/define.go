@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// defineTries is how often a statement that defines tables is tried while others use the table all
+// defineTries is how often a statement that defines a table is tried while others use the table all
 // the time.
 const defineTries = 20
 

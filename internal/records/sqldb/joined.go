@@ -69,7 +69,7 @@ func (j *joined) sendKept(ctx context.Context) error {
 	return err
 }
 
-// take is a statement behind what was kept back for it.
+// take returns a statement with what was kept back in front of it, which is then kept no more.
 func (j *joined) take(query string, args []any) (string, []any) {
 	j.sent = true
 	if len(j.kept) > 0 {
@@ -110,8 +110,8 @@ func (j *joined) insertIDs(
 	}
 }
 
-// Commit sends what is kept back and the COMMIT. The former is waited for until ctx ends, the
-// COMMIT for as long as the connection waits for anything. The error is notCommitted when the
+// Commit sends what is kept back and the COMMIT. It waits for the former until ctx ends, and for
+// the COMMIT as long as the connection waits for any answer. The error is notCommitted when the
 // server did not come to the COMMIT; then the transaction is undone.
 func (j *joined) Commit(ctx context.Context) error {
 	if !j.sent && len(j.kept) == 1 {
@@ -132,8 +132,8 @@ func (j *joined) Commit(ctx context.Context) error {
 	return err
 }
 
-// endOfJoined ends a transaction. The SELECT has an answer when all before it was done: so an error
-// of an earlier statement is told from a COMMIT of which nothing is known.
+// endOfJoined ends a transaction. The SELECT has an answer when all before it was done, so that an
+// error of an earlier statement is told from a COMMIT of which nothing is known.
 const endOfJoined = "SELECT 1;\nCOMMIT"
 
 // commitJoined runs a text that ends with endOfJoined. reached is false when the server certainly
@@ -182,8 +182,8 @@ func answerOfCommit(rows driver.Rows) error {
 	return nil
 }
 
-// Rollback undoes the transaction. A connection on which that fails is not used again, and then the
-// server undoes it.
+// Rollback undoes the transaction. When that fails, the connection is not used again, and the
+// server undoes the transaction as the connection ends.
 func (j *joined) Rollback(ctx context.Context) error {
 	j.kept, j.args, j.size = nil, nil, 0
 	if !j.sent {

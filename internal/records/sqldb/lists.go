@@ -64,6 +64,14 @@ func ExecIn[K any](ctx context.Context, q Querier, stmt string, keys []K, first 
 	})
 }
 
+// ArgsOf is Args for a list of whose elements each is several arguments.
+func ArgsOf[T any](list []T, of func(T) []any) (args []any) {
+	for _, v := range list {
+		args = append(args, of(v)...)
+	}
+	return args
+}
+
 // Args turns a list into the arguments of a statement.
 func Args[T any](list []T) []any {
 	args := make([]any, len(list))
@@ -84,7 +92,7 @@ func ByText(d Dialect, texts []string, find func(texts []string) error) error {
 func byTextHalves(d Dialect, texts []string, find func([]string) error) error {
 	err := find(texts)
 	switch half := len(texts) / 2; {
-	case err == nil || !d.LacksCharacter(err):
+	case err == nil || !d.lacksCharacter(err):
 		return err
 	case half > 0:
 		if err := byTextHalves(d, texts[:half], find); err != nil {

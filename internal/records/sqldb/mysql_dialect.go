@@ -272,7 +272,7 @@ func (mysqlDialect) explain(err error) error {
 
 func (mysqlDialect) Duplicate(err error) bool { return Code(err) == errDuplicate }
 
-func (mysqlDialect) LacksCharacter(err error) bool {
+func (mysqlDialect) lacksCharacter(err error) bool {
 	return codeIn(err, errCollations, errCollations3, errCollationsN, errNoConversion)
 }
 

@@ -39,10 +39,10 @@ type Dialect interface {
 	// engine.
 	ForceIndex(name string) string
 
-	// Duplicate reports whether err refuses a second row with a unique key, LacksCharacter whether
+	// Duplicate reports whether err refuses a second row with a unique key, lacksCharacter whether
 	// a text was compared with columns whose character sets lack one of its characters.
 	Duplicate(err error) bool
-	LacksCharacter(err error) bool
+	lacksCharacter(err error) bool
 
 	// insertRows is how many of the rows left (at least one) the next INSERT takes.
 	insertRows(left int) int
@@ -89,8 +89,8 @@ const (
 	rollback = "ROLLBACK"
 )
 
-// Anew undoes what the transaction has done and lets its locks go, runs work, each statement of
-// which is a transaction of its own, and begins the transaction anew.
+// Anew undoes what the transaction has done and releases its locks. Then it runs work, each
+// statement of which is a transaction of its own, and begins the transaction anew.
 func (tx Tx) Anew(ctx context.Context, work func() error) error {
 	if _, err := Exec(ctx, tx, rollback); err != nil {
 		return err
@@ -156,11 +156,17 @@ func Each(
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	if err = eachRow(rows, row); errors.Is(err, ErrEnough) {
+		return nil
+	}
+	return err
+}
+
+// eachRow calls row for every row of one result.
+func eachRow(rows *sql.Rows, row func(Scanner) error) error {
 	scan := scanRows(rows)
 	for rows.Next() {
-		if err := row(scan); errors.Is(err, ErrEnough) {
-			return nil
-		} else if err != nil {
+		if err := row(scan); err != nil {
 			return err
 		}
 	}
@@ -190,8 +196,8 @@ func Insert(
 	return nil
 }
 
-// fewRows is how many rows of a width there are, or of many as many as have maxInsert bytes of
-// text; at least one.
+// fewRows is how many of the first rows have at most maxInsert bytes of text, and at least one.
+// rows are given flat, each of so many values.
 func fewRows(rows []any, width int) (n int) {
 	size := 0
 	for n*width < len(rows) {
@@ -203,7 +209,7 @@ func fewRows(rows []any, width int) (n int) {
 	return n
 }
 
-// textSize is how many bytes of text values have.
+// textSize is how many bytes the texts among values have.
 func textSize(values []any) (size int) {
 	for _, v := range values {
 		if text, ok := v.(string); ok {

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,12 +134,8 @@ func sqliteCode(err error) int {
 func (sqliteDialect) refusedText(error) (table, column string, ok bool) { return "", "", false }
 
 func (sqliteDialect) rejects(err error) bool {
-	switch sqliteCode(err) {
-	case lib.SQLITE_CONSTRAINT, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG, lib.SQLITE_RANGE:
-		return true
-	default:
-		return false
-	}
+	codes := []int{lib.SQLITE_CONSTRAINT, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG, lib.SQLITE_RANGE}
+	return slices.Contains(codes, sqliteCode(err))
 }
 
 func (sqliteDialect) explain(err error) error {
@@ -168,7 +165,7 @@ func (sqliteDialect) explain(err error) error {
 
 func (sqliteDialect) Duplicate(err error) bool { return sqliteCode(err) == lib.SQLITE_CONSTRAINT }
 
-func (sqliteDialect) LacksCharacter(error) bool { return false } // all text is UTF-8
+func (sqliteDialect) lacksCharacter(error) bool { return false } // all text is UTF-8
 
 func (sqliteDialect) exists(error) bool { return false } // tables are made in a transaction
 

@@ -56,11 +56,15 @@ type keptStmt struct {
 	busy bool
 }
 
-// prepared returns the compiled statement of a text, nil when it is busy.
-func (c *sqliteConn) prepared(ctx context.Context, query string) (*keptStmt, error) {
+// prepared returns the compiled statement of a text. The error is driver.ErrSkip while rows of that
+// statement are being read: then database/sql compiles the text once more, for this once.
+func (c *sqliteConn) prepared(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (*keptStmt, error) {
+	c.note.hear(query, args)
 	if s := c.stmts[query]; s != nil {
 		if s.busy {
-			return nil, nil
+			return nil, driver.ErrSkip
 		}
 		return s, nil
 	}
@@ -96,13 +100,9 @@ func (c *sqliteConn) forget() error {
 func (c *sqliteConn) ExecContext(
 	ctx context.Context, query string, args []driver.NamedValue,
 ) (driver.Result, error) {
-	c.note.hear(query, args)
-	s, err := c.prepared(ctx, query)
+	s, err := c.prepared(ctx, query, args)
 	if err != nil {
 		return nil, err
-	}
-	if s == nil {
-		return nil, driver.ErrSkip // database/sql compiles it for this once
 	}
 	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 }
@@ -111,13 +111,9 @@ func (c *sqliteConn) ExecContext(
 func (c *sqliteConn) QueryContext(
 	ctx context.Context, query string, args []driver.NamedValue,
 ) (driver.Rows, error) {
-	c.note.hear(query, args)
-	s, err := c.prepared(ctx, query)
+	s, err := c.prepared(ctx, query, args)
 	if err != nil {
 		return nil, err
-	}
-	if s == nil {
-		return nil, driver.ErrSkip
 	}
 	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	if err != nil {

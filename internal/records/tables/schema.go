@@ -75,6 +75,7 @@ type Table struct {
 	Primary    []string // the columns of the primary key; nil: id
 	former     []string // the primary key that an earlier version gave it; nil: the same
 	Keys       []string // each the columns of one key, joined by commas
+	later      bool     // an original's database may lack the table
 	// unused are keys that no statement of ours needs; they belong to databases that original
 	// servers share. The embedded store does without: that of the message tables costs it 8 to 22 %
 	// of its throughput (BenchmarkAppend).
@@ -155,7 +156,7 @@ func All() []Table {
 			Keys: []string{"fromId,toId"},
 		},
 		{
-			Name: "IMTransmitFile",
+			Name: "IMTransmitFile", later: true,
 			Columns: join(unsigneds("fromId", "toId"), chars("fileName", 4096).nullable(),
 				chars("taskId", 128).nullable(), unsigneds("size"), tinys("status"),
 				ints("updated", "created")),
@@ -187,7 +188,7 @@ func All() []Table {
 // one). What an older version writes must mean the same to it. And statements name their columns:
 // never SELECT *, never an INSERT without a list.
 func Own() []Table {
-	return []Table{
+	own := []Table{
 		{
 			// A row is a talk: its lock, its relation and sessions, its last id, and what was sent
 			// and read. turn is written by those who hold the lock and change nothing else: see
@@ -261,6 +262,10 @@ func Own() []Table {
 			Primary: []string{"name"},
 		},
 	}
+	for i := range own {
+		own[i].later = true
+	}
+	return own
 }
 
 // embedded are the tables of the embedded store alone. Beside MySQL, Redis has what they have.
@@ -285,15 +290,10 @@ func Of(engine sqldb.Engine) []Table {
 
 // New are the tables that an original's database may lack: our own, and the one that originals made
 // later.
-func New() []Table { return slices.DeleteFunc(All(), func(t Table) bool { return !t.isNew() }) }
+func New() []Table { return slices.DeleteFunc(All(), func(t Table) bool { return !t.later }) }
 
 // Old are the tables that every original's database has.
-func Old() []Table { return slices.DeleteFunc(All(), Table.isNew) }
-
-// isNew reports whether an original's database may lack the table.
-func (t Table) isNew() bool {
-	return strings.HasPrefix(t.Name, "IMProxy") || t.Name == "IMTransmitFile"
-}
+func Old() []Table { return slices.DeleteFunc(All(), func(t Table) bool { return t.later }) }
 
 // fromCallers are the columns, in lower case, whose texts come from callers; all others we make.
 var fromCallers = map[string]bool{

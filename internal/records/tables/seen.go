@@ -27,12 +27,12 @@ type SeenTable struct {
 	Keys    map[string]*SeenKey   // likewise
 }
 
-// SeenColumn is a column; what is more than its name is not known of the embedded store.
+// SeenColumn is a column that is there. Of the embedded store only its name is known.
 type SeenColumn struct {
 	Name               string
 	Type               string // in lower case: "int"
 	Declared           string // the same as CREATE TABLE has it: "int(11) unsigned"
-	Length             int64  // of text, in characters; 0: it is none
+	Length             int64  // how many characters of text it holds; 0: it holds none
 	Null               bool
 	Auto               bool // the database counts it
 	Given              bool // it has a value without being given one
@@ -45,7 +45,7 @@ type SeenKey struct {
 	Columns []string
 }
 
-// PrimaryName is the name that servers give it, in lower case.
+// PrimaryName is the name that servers give the primary key, in lower case.
 const PrimaryName = "primary"
 
 func newSeen() Seen {
@@ -67,13 +67,13 @@ func (t *SeenTable) addKey(name string, unique bool, column string) {
 	t.Keys[name].Columns = append(t.Keys[name].Columns, strings.ToLower(column))
 }
 
-// Has is whether the table has a column.
+// Has reports whether the table has a column.
 func (t *SeenTable) Has(column string) bool {
 	_, ok := t.Columns[strings.ToLower(column)]
 	return ok
 }
 
-// HasKey is whether the table has a key, given by its columns: see Table.Keys.
+// HasKey reports whether the table has a key, given by its columns: see Table.Keys.
 func (t *SeenTable) HasKey(key string) bool { return t.Keys[strings.ToLower(KeyName(key))] != nil }
 
 // PrimaryKey is the columns of the primary key, in lower case.
@@ -228,7 +228,7 @@ func scanColumn(scan sqldb.Scanner) (table string, c SeenColumn, err error) {
 	return table, c, err
 }
 
-// IsText is whether it holds text, or bytes.
+// IsText reports whether the column holds text, or bytes.
 func (c SeenColumn) IsText() bool { return c.Charset != "" || slices.Contains(bytesTypes, c.Type) }
 
 // Whole is the type with its character set.

@@ -64,11 +64,7 @@ func MembersAmong(d sqldb.Dialect, asked []Member, found map[Member]bool) []sqld
 
 // MemberArgs are members as arguments of a statement: group and user of each.
 func MemberArgs(members []Member) []any {
-	args := make([]any, 0, 2*len(members))
-	for _, m := range members {
-		args = append(args, m.Group, m.User)
-	}
-	return args
+	return sqldb.ArgsOf(members, func(m Member) []any { return []any{m.Group, m.User} })
 }
 
 // SaveLevels stores how many messages of groups users have seen: rows of user, group, level.

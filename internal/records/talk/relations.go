@@ -64,10 +64,7 @@ func relationsOf(
 		where = " WHERE COALESCE(status,0)=0"
 	}
 	return sqldb.Fetches(pairs, func(pairs []chat.Talk) sqldb.Fetch {
-		keys := make([]any, 0, 2*len(pairs))
-		for _, p := range pairs {
-			keys = append(keys, p.A, p.B)
-		}
+		keys := sqldb.ArgsOf(pairs, func(p chat.Talk) []any { return []any{p.A, p.B} })
 		query := d.Lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"},
 			len(pairs)) + where + // the last row of a pair wins:
 			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id"
@@ -125,10 +122,8 @@ const SessionColumns = "userId,peerId,type,status,created,updated"
 // before others, then the greatest id.
 func Sessions(d sqldb.Dialect, keys []SessionKey, found map[SessionKey]uint32) []sqldb.Fetch {
 	return sqldb.Fetches(keys, func(keys []SessionKey) sqldb.Fetch {
-		params := make([]any, 0, 3*len(keys))
-		for _, k := range keys {
-			params = append(params, k.User, k.Peer, uint32(k.Kind))
-		}
+		params := sqldb.ArgsOf(keys,
+			func(k SessionKey) []any { return []any{k.User, k.Peer, uint32(k.Kind)} })
 		query := d.Lookup("id,userId,peerId,type", "IMRecentSession",
 			[]string{"userId", "peerId", "type"}, len(keys)) +
 			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, id" // the last row wins

@@ -45,6 +45,7 @@ import (
 	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
 
@@ -101,11 +102,7 @@ const columns = "kind,a,b,relateId,sessionA,sessionB,lastId,lastCreated,sentA,se
 
 // KeyArgs are the keys of talks, as arguments of a statement.
 func KeyArgs(talks []chat.Talk) []any {
-	args := make([]any, 0, len(Key)*len(talks))
-	for _, t := range talks {
-		args = append(args, uint32(t.Kind), t.A, t.B)
-	}
-	return args
+	return sqldb.ArgsOf(talks, func(t chat.Talk) []any { return []any{uint32(t.Kind), t.A, t.B} })
 }
 
 // values are those of columns.

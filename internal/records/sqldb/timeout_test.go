@@ -1,10 +1,11 @@
-package records_test
+package sqldb_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
@@ -15,8 +16,7 @@ func TestAReadMayTakeAsLongAsIsConfigured(t *testing.T) {
 	b := testdb.New(t)
 	at := testdb.At(b)
 	at.StatementTimeout = time.Minute
-	s, err := records.OpenMySQL(at, nil, records.Options{Log: discard})
-	closing(t, s, err)
+	db := open(t, at, slog.New(slog.DiscardHandler))
 	conn, err := b.Admin.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -27,8 +27,8 @@ func TestAReadMayTakeAsLongAsIsConfigured(t *testing.T) {
 	}
 	read := make(chan error, 1)
 	go func() {
-		_, err := s.UsersByID(t.Context(), []uint32{1})
-		read <- err
+		read <- db.Query(t.Context(), "people", "SELECT id FROM IMUser WHERE id=1", nil,
+			func(sqldb.Scanner) error { return nil })
 	}()
 	select {
 	case err := <-read:
