@@ -38,12 +38,12 @@ func (c *inspection) whyUnreachable(err error) (text, mend string) {
 		return fmt.Sprintf("%s refuses user %s: %s", c.Addr, c.User, said.Message),
 			cmp.Or(c.mendAccount(err), c.mendRefusal(said))
 	}
-	place := c.key("host") + " and " + c.key("port")
+	address := c.key("host") + " and " + c.key("port")
 	switch trouble := advice.Of(err); {
 	case trouble == advice.Refused && strings.HasPrefix(c.Addr, "/"):
-		place = c.key("host") + `: its variable "socket" has the path`
+		address = c.key("host") + `: its variable "socket" has the path`
 	case trouble == advice.Refused && strings.HasPrefix(c.Addr, "localhost:"):
-		place += fmt.Sprintf("; where it has only a socket, which the original takes for "+
+		address += fmt.Sprintf("; where it has only a socket, which the original takes for "+
 			"localhost, set %s to its path", c.key("host"))
 	case trouble != advice.Other && trouble != advice.Closed: // the same for all protocols
 	case errors.Is(err, sqldb.ErrShutOut):
@@ -53,18 +53,18 @@ func (c *inspection) whyUnreachable(err error) (text, mend string) {
 		return fmt.Sprintf("%s, user %s: %v", c.Addr, c.User, err), c.mendAccount(err)
 	case errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrMalformPkt),
 		errors.Is(err, mysql.ErrOldProtocol):
-		return fmt.Sprintf("what answers at %s is no MySQL: %v", c.Addr, err), "mend " + place
+		return fmt.Sprintf("what answers at %s is no MySQL: %v", c.Addr, err), "mend " + address
 	case errors.Is(err, mysql.ErrNoTLS):
 		return c.Addr + " has no TLS",
 			"give the server a certificate, or set " + c.key("tls") + " to off"
 	}
 	text, mend = advice.Server{
 		Program: "MySQL", Where: c.Addr, Bind: "bind-address", Waited: c.ConnectTimeout,
-		Place: place, Timeouts: c.key("connect_timeout"),
+		Address: address, Timeouts: c.key("connect_timeout"),
 		TLS: c.key("tls"), CA: c.key("tls_ca"), ServerName: c.key("tls_servername"),
 	}.Network(err)
 	return cmp.Or(text, fmt.Sprintf("%s: %v", c.Addr, err)),
-		cmp.Or(mend, "see whether MySQL works there; mend "+place)
+		cmp.Or(mend, "see whether MySQL works there; mend "+address)
 }
 
 // mendAccount is what to do about an account that is not let in; empty for other errors.

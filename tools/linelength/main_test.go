@@ -39,6 +39,7 @@ func TestWide(t *testing.T) {
 		{"a.go", "package a\nvar q = `SELECT\n" + long + "`\n", nil},
 		{"a.go", "package a\nvar q = `\n" + long + "`\n", []wideLine{{3, 102}}},
 		{"a.go", "package a\nvar q = \"SELECT " + long + "\"\n", []wideLine{{2, 118}}},
+		{"a.go", "package a\ntype x struct {\n\ty int `key:\"" + long + "\"`\n}\n", nil},
 		{"a.md", "| " + long + " |\n\n" + long, []wideLine{{3, 101}}},
 	} {
 		if got := wide(test.name, test.text); !slices.Equal(got, test.want) {
