@@ -237,10 +237,9 @@ func (c *inspection) durability() {
 		if c.galera() {
 			what = "all nodes of the cluster at once"
 		}
-		c.add(Doubt("durability", fmt.Sprintf("%s is %s: a crash of %s loses about the last "+
-			"second "+
-			"of messages, though they were answered as stored", name, v, what), setGlobal(name,
-			"1")))
+		text := fmt.Sprintf("%s is %s: a crash of %s loses about the last second of messages, "+
+			"though they were answered as stored", name, v, what)
+		c.add(Doubt("durability", text, setGlobal(name, "1")))
 	}
 }
 
@@ -293,8 +292,7 @@ func (c *inspection) prepared() {
 	case !ok:
 	case ours > allowed:
 		c.add(Doubt(item, fmt.Sprintf("the server keeps %d prepared ones in all, and this proxy "+
-			"may "+
-			"want %d; where there is no room values go with the text, which takes longer",
+			"may want %d; where there is no room values go with the text, which takes longer",
 			allowed, ours), fmt.Sprintf("SET GLOBAL %s = %d for each proxy, and the same in its "+
 			"configuration; or lower %s", name, ours, c.key("maxconncnt"))))
 	default:

@@ -42,8 +42,8 @@ func (c *inspection) tables(ctx context.Context) error {
 	case len(old) == total && len(c.seen.Tables) == 0:
 		c.add(Fault(item,
 			fmt.Sprintf("there is none in the database %s that this user sees", c.Database),
-			"mend "+c.key("dbname")+" if another is meant, else create them with "+
-				"\"dbproxy migrate --config FILE\""))
+			"mend "+c.key("dbname")+" if another is meant, else create them with \"dbproxy "+
+				"migrate --config FILE\""))
 		return nil
 	case len(old) > 0:
 		c.add(Fault(item, "missing: "+List(old), tables.MigrateMend))
@@ -59,8 +59,8 @@ func (c *inspection) tables(ctx context.Context) error {
 		for _, name := range slices.Sorted(maps.Keys(twins)) {
 			beside = append(beside, twins[name]+" beside "+name)
 		}
-		c.add(Doubt("twins", "there are tables of other letters beside the ones used: "+
-			List(beside),
+		c.add(Doubt("twins",
+			"there are tables of other letters beside the ones used: "+List(beside),
 			"see in which the rows are, and drop or rename the other, with all that uses them "+
 				"stopped"))
 	}
@@ -74,10 +74,10 @@ func (c *inspection) own() {
 	const item = "own tables"
 	switch outdated := c.seen.Outdated(); {
 	case len(outdated) > 0:
-		text := "an earlier version's, whose rows are to be brought under another key: "
-		c.add(Fault(item, text+List(outdated), "run \"dbproxy migrate --config FILE\", as a user "+
-			"who "+
-			"may; proxies of that version may go on meanwhile"))
+		c.add(Fault(item,
+			"an earlier version's, whose rows are to be brought under another key: "+List(outdated),
+			"run \"dbproxy migrate --config FILE\", as a user who may; proxies of that version "+
+				"may go on meanwhile"))
 		c.lacksOwn = append(c.lacksOwn, outdated...)
 	case len(c.lacksOwn) == 0:
 		c.add(Goodf(item, "all %d are there", len(tables.New())))
@@ -120,15 +120,13 @@ func (c *inspection) kinds() {
 	const mend = "ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 	if len(charsets) > 0 {
 		c.add(Doubt("characters", "text with characters that do not fit, such as emoji, is "+
-			"refused: "+
-			inWhich(charsets), mend))
+			"refused: "+inWhich(charsets), mend))
 	} else {
 		c.add(Goodf("characters", "utf8mb4"))
 	}
 	if len(collations) > 0 {
 		c.add(Doubt("collation", "text that is not the same may count as equal for the database, "+
-			"and "+
-			"be found or refused for it: "+inWhich(collations), mend))
+			"and be found or refused for it: "+inWhich(collations), mend))
 	} else {
 		c.add(Goodf("collation", "all text is compared byte by byte"))
 	}

@@ -48,8 +48,8 @@ func (c *redisCheck) rights(ctx context.Context) {
 	switch {
 	case len(missing) > 0:
 		c.add(Fault("rights", "it does not know: "+List(missing),
-			fmt.Sprintf("give it the commands "+
-				"back (rename-command in its configuration), or name a Redis in %s and %s",
+			fmt.Sprintf("give it the commands back (rename-command in its configuration), or name "+
+				"a Redis in %s and %s",
 				c.key("host"), c.key("port"))))
 	case len(lacks) > 0:
 		c.add(Fault("rights", fmt.Sprintf("user %s is not allowed: %s", c.User(), List(lacks)),

@@ -155,8 +155,7 @@ func (i info) eviction() Finding {
 		return Goodf(item, "%s, without maxmemory", policy)
 	case strings.HasPrefix(policy, "allkeys"):
 		return Doubt(item, fmt.Sprintf("%s: at %d MiB keys are thrown away, and counters with "+
-			"them; "+
-			"what proxies counted comes back from MySQL, what originals counted does not",
+			"them; what proxies counted comes back from MySQL, what originals counted does not",
 			policy, limit>>20), noMore)
 	case used*100 >= limit*almostFull:
 		text := fmt.Sprintf("%d of %d MiB are used: when it is full, writes are refused",

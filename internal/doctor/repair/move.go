@@ -163,8 +163,7 @@ func (c *Examination) copyRows(
 	}
 	if want := int64(len(rows)); copied != want || deleted != want {
 		return fmt.Errorf("%d messages were to be moved, %d were copied and %d deleted; nothing "+
-			"of it "+
-			"is kept", want, copied, deleted)
+			"of it is kept", want, copied, deleted)
 	}
 	return nil
 }

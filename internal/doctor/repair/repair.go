@@ -184,8 +184,7 @@ func (c *Examination) Mend(
 ) (mended int, left []string, err error) {
 	if !c.Ready() {
 		return 0, nil, chat.Errorf(chat.NotFound, "tables of dbproxy's own are missing: create "+
-			"them "+
-			"with \"dbproxy migrate\"")
+			"them with \"dbproxy migrate\"")
 	}
 	if len(faults) == 0 {
 		return 0, nil, nil
