@@ -55,6 +55,7 @@ func (c TextCipher) Readable(text string) string {
 	}
 	return string(b[:n])
 }
+
 // voiceLabel is the text that stands for a voice message in lists, encrypted as clients expect it.
 func voiceLabel(key string) (string, error) {
 	c, err := NewTextCipher(key)

@@ -260,7 +260,7 @@ func groupFindings(vars map[string]string, all []groupMember) []Finding {
 				"GROUP_REPLICATION")}
 	case 2*len(silent) >= len(all):
 		return []Finding{Fault(itemCluster, "a member of a replication group without a majority: "+
-			"writes hang; it does not reach "+List(silent),
+			"writes hang; it does not reach "+list(silent),
 			"start the others, or see why it does not reach them")}
 	case single && me.role != "PRIMARY":
 		state = Goodf(itemCluster,
@@ -278,7 +278,7 @@ func groupFindings(vars map[string]string, all []groupMember) []Finding {
 func groupSize(size int, silent []string) (found []Finding) {
 	if len(silent) > 0 {
 		found = append(found, Doubt("cluster members",
-			"it does not reach "+List(silent), "see whether they run"))
+			"it does not reach "+list(silent), "see whether they run"))
 	}
 	if size < 3 {
 		return append(found, Doubt("cluster size",

@@ -83,7 +83,7 @@ func (c *redisCheck) nodes(infos []info) {
 
 func (c *redisCheck) node(i info) (found []Finding) {
 	if i.denied != nil {
-		return []Finding{Unseen("settings", fmt.Errorf("INFO is refused: %w", i.denied))}
+		return []Finding{unseen("settings", fmt.Errorf("INFO is refused: %w", i.denied))}
 	}
 	if len(c.Cluster) == 0 {
 		c.runID = i.values["run_id"]

@@ -16,9 +16,7 @@ import (
 const memberKey = "groupId,userId,status"
 
 // members finds users who are in a group several times.
-func (c *Examination) members(
-	ctx context.Context, after, upTo int64,
-) (faults []Fault, err error) {
+func (c *Examination) members(ctx context.Context, after, upTo int64) (faults []Fault, err error) {
 	other := "EXISTS (SELECT 1 FROM IMGroupMember d" + c.by("IMGroupMember", memberKey) +
 		" WHERE d.groupId=m.groupId AND d.userId=m.userId AND d.status=0 AND d.id"
 	query := "SELECT m.id,m.groupId,m.userId FROM IMGroupMember m" +

@@ -153,9 +153,7 @@ func (c *Examination) listen(
 }
 
 // orphans finds sounds that no message refers to. All messages have been scanned before.
-func (c *Examination) orphans(
-	ctx context.Context, after, upTo int64,
-) (faults []Fault, err error) {
+func (c *Examination) orphans(ctx context.Context, after, upTo int64) (faults []Fault, err error) {
 	const query = "SELECT id FROM IMAudio WHERE id>? AND id<=? AND id<=? AND created<?"
 	args := []any{after, upTo, c.sounds, max(c.began, soundGrace) - soundGrace}
 	err = c.query(ctx, "IMAudio", query, args, func(scan sqldb.Scanner) error {

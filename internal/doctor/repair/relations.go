@@ -109,9 +109,7 @@ func (c *Examination) relationsOf(
 }
 
 // used returns the relations that rows of talks name.
-func (c *Examination) used(
-	ctx context.Context, pairs []chat.Talk,
-) (map[chat.Talk]uint32, error) {
+func (c *Examination) used(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32)
 	if !c.there("IMProxyTalk") {
 		return found, nil

@@ -53,11 +53,10 @@ type Cursor struct{ a, b int64 }
 // Scan goes through one table, some rows at a time.
 type Scan struct {
 	Table string
-	next  func(ctx context.Context, after Cursor) (Found, error)
+	// Next scans the next rows. It takes no locks, and one statement reads a bounded number of
+	// rows.
+	Next func(ctx context.Context, after Cursor) (Found, error)
 }
-
-// Next scans the next rows. It takes no locks, and one statement reads a bounded number of rows.
-func (s Scan) Next(ctx context.Context, after Cursor) (Found, error) { return s.next(ctx, after) }
 
 // Found is what a scan has found in some rows.
 type Found struct {

@@ -16,9 +16,7 @@ func alive(row string) string { return "(" + row + ".status=0 OR " + row + ".sta
 
 // sessions finds users with several sessions of one talk, and users with sessions of groups that
 // they are not in.
-func (c *Examination) sessions(
-	ctx context.Context, after, upTo int64,
-) (faults []Fault, err error) {
+func (c *Examination) sessions(ctx context.Context, after, upTo int64) (faults []Fault, err error) {
 	other := "EXISTS (SELECT 1 FROM IMRecentSession d" +
 		c.by("IMRecentSession", "userId,peerId,type") +
 		" WHERE d.userId=s.userId AND d.peerId=s.peerId AND d.type=s.type AND " + alive("d") +

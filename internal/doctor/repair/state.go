@@ -190,9 +190,7 @@ func (c *Examination) Devices(
 }
 
 // Known returns which of some talks exist: pairs that have a relation, groups that have a row.
-func (c *Examination) Known(
-	ctx context.Context, talks []chat.Talk,
-) (map[chat.Talk]bool, error) {
+func (c *Examination) Known(ctx context.Context, talks []chat.Talk) (map[chat.Talk]bool, error) {
 	known := make(map[chat.Talk]bool)
 	var pairs []chat.Talk
 	var groups []uint32
