@@ -66,7 +66,11 @@ func TestAllUsersComeOneByOneUntilTheCallerHasEnough(t *testing.T) {
 			}
 		}
 		all := ""
-		if err := s.AllUsers(t.Context(), func(u chat.User) error { all += u.Name; return nil }); err != nil || all != "abc" {
+		if err := s.AllUsers(t.Context(), func(
+			u chat.User) error {
+			all += u.Name
+			return nil
+		}); err != nil || all != "abc" {
 			t.Errorf("%q, %v", all, err)
 		}
 		enough := errors.New("enough")

@@ -391,7 +391,8 @@ func TestNodeGoesOnAfterAStatementThatCannotBePrepared(t *testing.T) {
 	group, err := s.Create(t.Context(),
 		chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2}}, 500)
 	if err == nil {
-		_, err = b.Admin.ExecContext(t.Context(), fmt.Sprintf("DROP TABLE IMGroupMessage_%d", group%8))
+		_, err = b.Admin.ExecContext(t.Context(),
+			fmt.Sprintf("DROP TABLE IMGroupMessage_%d", group%8))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -19,13 +19,15 @@ import (
 func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 	t.Parallel()
 	server := servers.StartMariaDB(t, "--max-allowed-packet=1M")
-	for how, join := range map[string]sqldb.Joining{"joined": sqldb.JoinAlways, "alone": sqldb.JoinNever} {
+	for how, join := range map[string]sqldb.Joining{"joined": sqldb.JoinAlways,
+		"alone": sqldb.JoinNever} {
 		t.Run(how, func(t *testing.T) {
 			b := testdb.On(t, server)
 			m := testdb.Patient(b)
 			m.Join = join
 			follows := new(counting)
-			store, err := records.OpenMySQL(m, nil, records.Options{Log: discard, Follower: follows})
+			store, err := records.OpenMySQL(m, nil,
+				records.Options{Log: discard, Follower: follows})
 			s := closing(t, store, err)
 			batch := largest()
 			r, err := s.Append(t.Context(), batch, counters.Embedded{})
@@ -60,14 +62,16 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 			}
 			settles(t, s, batch.ID, false)
 
-			if err := s.AddFile(t.Context(), chat.OfflineFile{From: 1, To: 2, Task: "t", Name: strings.Repeat("'", chat.MaxFileName)}, 1); err != nil {
+			if err := s.AddFile(t.Context(), chat.OfflineFile{From: 1, To: 2, Task: "t",
+				Name: strings.Repeat("'", chat.MaxFileName)}, 1); err != nil {
 				t.Error(err)
 			}
 			members := make([]uint32, 9_000)
 			for i := range members {
 				members[i] = uint32(i + 1)
 			}
-			group, err := s.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "g", Members: members}, 9)
+			group, err := s.Create(t.Context(),
+				chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "g", Members: members}, 9)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +88,8 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "max_allowed_packet") {
 				t.Errorf("more than goes into a packet: %v", err)
 			}
-			if _, err := s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{}); err != nil {
+			if _, err := s.Append(t.Context(), oneText(1, 2, "x"),
+				counters.Embedded{}); err != nil {
 				t.Errorf("after that: %v", err)
 			}
 		})
@@ -113,13 +118,16 @@ func (*counting) Counted(_ context.Context, talks []chat.Known) []chat.Counted {
 	return make([]chat.Counted, len(talks))
 }
 
-// largest is 192 messages of the longest contents, in eight talks; of what the driver must escape, and of wide characters.
+// largest is 192 messages of the longest contents, in eight talks; of what the driver must escape,
+// and of wide characters.
 func largest() chat.Batch {
 	batch := oneText(1, 2, "x")
 	batch.Drafts = nil
 	for i := range uint32(192) {
-		content := []string{strings.Repeat("'", chat.MaxContent), strings.Repeat("😀", chat.MaxContent)}[i%2]
-		batch.Drafts = append(batch.Drafts, chat.Draft{Talk: chat.PairTalk(100, 200+i%8), From: 100, Type: chat.PairText, Content: content, Time: 1000})
+		content := []string{strings.Repeat("'", chat.MaxContent),
+			strings.Repeat("😀", chat.MaxContent)}[i%2]
+		batch.Drafts = append(batch.Drafts, chat.Draft{Talk: chat.PairTalk(100, 200+i%8), From: 100,
+			Type: chat.PairText, Content: content, Time: 1000})
 	}
 	return batch
 }

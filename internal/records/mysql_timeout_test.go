@@ -8,7 +8,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
-// TestAReadMayTakeAsLongAsIsConfigured keeps a table locked for longer than reads may take that nobody configured.
+// TestAReadMayTakeAsLongAsIsConfigured keeps a table locked for longer than reads may take that
+// nobody configured.
 func TestAReadMayTakeAsLongAsIsConfigured(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)

@@ -43,8 +43,13 @@ var engines = []engine{{
 	make: func(tb testing.TB) place {
 		path := filepath.Join(tb.TempDir(), "dbproxy.db")
 		openAt(tb, path)
-		at := func(opt records.Options) (*records.Store, error) { return records.OpenSQLite(path, opt) }
-		pool := func() (*sqldb.Pool, error) { return sqldb.OpenSQLitePool(path, tables.Options(nil)) }
+		at := func(opt records.Options) (*records.Store, error) {
+			return records.OpenSQLite(path, opt)
+		}
+		pool := func() (*sqldb.Pool, error) {
+			return sqldb.OpenSQLitePool(path,
+				tables.Options(nil))
+		}
 		return place{TB: tb, raw: openRaw(tb, path), at: at, pool: pool}
 	},
 	refuse: func(table, content string) string {
@@ -55,13 +60,16 @@ var engines = []engine{{
 	name: "mysql",
 	make: func(tb testing.TB) place {
 		db := testdb.New(tb)
-		at := func(opt records.Options) (*records.Store, error) { return records.OpenMySQL(testdb.At(db), nil, opt) }
+		at := func(opt records.Options) (*records.Store, error) {
+			return records.OpenMySQL(testdb.At(db), nil, opt)
+		}
 		pool := func() (*sqldb.Pool, error) { return tail.Open(tb.Context(), testdb.At(db)) }
 		return place{TB: tb, raw: db.Admin, at: at, pool: pool}
 	},
 	refuse: func(table, content string) string {
-		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW IF NEW.content='%s' "+
-			"THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='refused by the test'; END IF", table, content)
+		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW"+
+			" IF NEW.content='%s' THEN SIGNAL SQLSTATE '45000'"+
+			" SET MESSAGE_TEXT='refused by the test'; END IF", table, content)
 	},
 }}
 
@@ -137,7 +145,8 @@ func openAt(tb testing.TB, path string) *records.Store {
 // openRaw opens a plain connection to a store's file.
 func openRaw(tb testing.TB, path string) *sql.DB {
 	tb.Helper()
-	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
+	raw, err := sql.Open("sqlite",
+		"file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
 	if err != nil {
 		tb.Fatal(err)
 	}

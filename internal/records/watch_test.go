@@ -72,8 +72,8 @@ func (w *watched) awaits(what string, holds func(entry) bool) entry {
 	}
 }
 
-// breaks has the master fail, and awaits that the log says so in certain words, and what to do; then it mends it, and
-// awaits that the log says this, too.
+// breaks has the master fail, and awaits that the log says so in certain words, and what to do;
+// then it mends it, and awaits that the log says this, too.
 func (w *watched) breaks(begins, mend string, fault func(), ends string, repair func()) {
 	w.Helper()
 	w.log.Take()
@@ -82,7 +82,8 @@ func (w *watched) breaks(begins, mend string, fault func(), ends string, repair 
 	if e.Level != "WARN" || e.Addr != w.at || !strings.Contains(e.Err, mend) {
 		w.Errorf("it says %+v", e)
 	}
-	if err := w.DB().Reachable(w.Context()); chat.KindOf(err) == chat.Unavailable && !strings.Contains(err.Error(), "MySQL ") {
+	if err := w.DB().Reachable(w.Context()); chat.KindOf(err) == chat.Unavailable &&
+		!strings.Contains(err.Error(), "MySQL ") {
 		w.Errorf("meanwhile: %v", err)
 	}
 	if said := w.DB().MasterTrouble(); !strings.Contains(said, w.at) {
@@ -90,7 +91,8 @@ func (w *watched) breaks(begins, mend string, fault func(), ends string, repair 
 	}
 	repair()
 	// The log says so within two seconds; the test fails at five times that.
-	for deadline := time.Now().Add(10 * time.Second); w.DB().MasterTrouble() != ""; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); w.DB().MasterTrouble() != ""; time.Sleep(
+		10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Fatalf("%s is not over: %s", begins, w.DB().MasterTrouble())
 		}
@@ -98,7 +100,8 @@ func (w *watched) breaks(begins, mend string, fault func(), ends string, repair 
 	list := w.entries()
 	last := list[len(list)-1]
 	// On a machine that has much else to do it may have been found away in between.
-	if last.Level != "INFO" || last.Msg != ends && last.Msg != "MySQL is back" || last.Addr != w.at || last.After <= 0 {
+	if last.Level != "INFO" || last.Msg != ends && last.Msg != "MySQL is back" ||
+		last.Addr != w.at || last.After <= 0 {
 		w.Errorf("at the end it says %+v", last)
 	}
 	if len(list) > 8 {
@@ -115,7 +118,8 @@ func TestWatchMaster(t *testing.T) {
 	at.MaxIdle, at.ReadTimeout = 1, time.Second
 	w := &watched{T: t, at: at.Addr}
 	var err error
-	w.Store, err = records.OpenMySQL(at, nil, records.Options{Log: slog.New(slog.NewJSONHandler(&w.log, nil))})
+	w.Store, err = records.OpenMySQL(at, nil,
+		records.Options{Log: slog.New(slog.NewJSONHandler(&w.log, nil))})
 	closing(t, w.Store, err)
 	var watching sync.WaitGroup
 	ctx, end := context.WithCancel(t.Context())
@@ -157,6 +161,8 @@ func TestWatchMaster(t *testing.T) {
 		}
 	}
 
-	w.breaks("MySQL is away", "see whether it hangs", func() { server.Freeze(t) }, "MySQL is back", func() { server.Thaw(t) })
-	w.breaks("MySQL is away", "start the server", func() { server.Kill(t) }, "MySQL is back", func() { server.Restart(t) })
+	w.breaks("MySQL is away", "see whether it hangs", func() { server.Freeze(t) }, "MySQL is back",
+		func() { server.Thaw(t) })
+	w.breaks("MySQL is away", "start the server", func() { server.Kill(t) }, "MySQL is back",
+		func() { server.Restart(t) })
 }

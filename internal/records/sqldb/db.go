@@ -18,10 +18,11 @@ import (
 type Options struct {
 	Log *slog.Logger // nil means slog.Default()
 	// ReadsLittle is a query that reads few rows of a table of ours, to see whether the database
-	// answers. WritesNothing changes nothing; a server that takes no writes refuses it nevertheless.
+	// answers. WritesNothing changes nothing; a server that takes no writes refuses it
+	// nevertheless.
 	ReadsLittle, WritesNothing string
-	// FromCaller reports whether the texts of a column come from callers, so that a refusal of one is
-	// the caller's affair. Where the server does not name the table, it is empty. nil: none do.
+	// FromCaller reports whether the texts of a column come from callers, so that a refusal of one
+	// is the caller's affair. Where the server does not name the table, it is empty. nil: none do.
 	FromCaller func(table, column string) bool
 	// Note hears every text before it goes to the database, for tests. nil: nobody does.
 	Note Note
@@ -87,7 +88,7 @@ func newPool(db *sql.DB, e engine, opt Options) *Pool {
 		suspect: func() {}, caller: opt.FromCaller}
 }
 
-// Close closes all connections. Nothing may be under way.
+// Close closes all connections. No statement may be at work.
 func (db *DB) Close() error {
 	db.waits.Wait()
 	return errors.Join(db.db.Close(), db.write.Close(), db.batch.Close())
@@ -118,9 +119,9 @@ func (db *DB) Change(ctx context.Context, work func(tx Tx) error) error {
 }
 
 // Tx runs work in a write transaction. work runs again when the database undid it, and once more
-// when a node of a cluster may have lacked what was committed elsewhere. On an error of work nothing
-// of it is kept; an error of the commit itself has the kind UnknownOutcome unless the engine says
-// that it undid it.
+// when a node of a cluster may have lacked what was committed elsewhere. On an error of work
+// nothing of it is kept; an error of the commit itself has the kind UnknownOutcome unless the
+// engine says that it undid it.
 func (db *DB) Tx(ctx context.Context, work func(tx Tx) error) error {
 	return db.Retry(ctx, func() error { return db.txOnce(ctx, db.write, work) })
 }
@@ -137,7 +138,7 @@ func (db *DB) txOnce(ctx context.Context, on beginner, work func(tx Tx) error) e
 	}
 	at := eachAtOnce{tx}
 	err = work(Tx{Session{at, db.engine}, at})
-	return db.end(ctx, err, func() error { return tx.Commit() }, func() error { return tx.Rollback() })
+	return db.end(ctx, err, tx.Commit, tx.Rollback)
 }
 
 // Batch is Tx through connections of its own, on which, where the server can do that, what is
@@ -207,10 +208,12 @@ func (db *DB) Retry(ctx context.Context, once func() error) error {
 			return err
 		}
 		if !raced {
-			db.opt.Log.Warn("the database undid a transaction; running it again", "try", try, "err", err)
+			db.opt.Log.Warn("the database undid a transaction; running it again",
+				"try", try, "err", err)
 			continue
 		}
-		db.opt.Log.Debug("another transaction came first; running this one again", "try", try, "err", err)
+		db.opt.Log.Debug("another transaction came first; running this one again",
+			"try", try, "err", err)
 		select {
 		case <-ctx.Done():
 			return err

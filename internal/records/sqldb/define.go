@@ -43,7 +43,8 @@ func (db *DB) Define(
 		}
 		if err := db.define(ctx, conn, stmt); err != nil {
 			if db.Duplicate(err) {
-				err = fmt.Errorf("%w: a proxy of an earlier version wrote meanwhile; run the same again", err)
+				err = fmt.Errorf("%w: a proxy of an earlier version wrote meanwhile; run the "+
+					"same again", err)
 			}
 			return ran, db.Fail(firstLine(stmt), err)
 		}

@@ -13,11 +13,11 @@ import (
 
 // joined is a transaction on a connection of its own that sends several statements as one text.
 //
-// It saves round trips: the begin, and what is executed, are kept back and go to the server together
-// with the next query, or with the COMMIT. Nothing is known then of what a statement affected, and
-// its error may be that of the query or of the COMMIT. The statements are constants of ours, and the
-// driver puts in the values, in a character set that the connection was seen to have. It is for one
-// goroutine.
+// It saves round trips: the begin, and what is executed, are kept back and go to the server
+// together with the next query, or with the COMMIT. Nothing is known then of what a statement
+// affected, and its error may be that of the query or of the COMMIT. The statements are constants
+// of ours, and the driver puts in the values, in a character set that the connection was seen to
+// have. It is for one goroutine.
 type joined struct {
 	conn   *sql.Conn
 	packet int // bytes that the server takes in one piece
@@ -110,9 +110,9 @@ func (j *joined) insertIDs(
 	}
 }
 
-// Commit sends what is kept back and the COMMIT. The former is waited for until ctx ends, the COMMIT
-// for as long as the connection waits for anything. The error is notCommitted when the server did
-// not come to the COMMIT; then the transaction is undone.
+// Commit sends what is kept back and the COMMIT. The former is waited for until ctx ends, the
+// COMMIT for as long as the connection waits for anything. The error is notCommitted when the
+// server did not come to the COMMIT; then the transaction is undone.
 func (j *joined) Commit(ctx context.Context) error {
 	if !j.sent && len(j.kept) == 1 {
 		return nil
@@ -132,12 +132,12 @@ func (j *joined) Commit(ctx context.Context) error {
 	return err
 }
 
-// endOfJoined ends a transaction. The SELECT has an answer when all before it was done: so an error of
-// an earlier statement is told from a COMMIT of which nothing is known.
+// endOfJoined ends a transaction. The SELECT has an answer when all before it was done: so an error
+// of an earlier statement is told from a COMMIT of which nothing is known.
 const endOfJoined = "SELECT 1;\nCOMMIT"
 
-// commitJoined runs a text that ends with endOfJoined. reached is false when the server certainly did
-// not come to the COMMIT.
+// commitJoined runs a text that ends with endOfJoined. reached is false when the server certainly
+// did not come to the COMMIT.
 func (c *mysqlConn) commitJoined(
 	ctx context.Context, query string, args []any,
 ) (reached bool, err error) {

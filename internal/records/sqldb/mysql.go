@@ -19,20 +19,23 @@ type MySQL struct {
 	Database       string
 	User, Password string
 	TLS            *tls.Config // nil: none
-	PlainAllowed   bool        // a server that has no TLS is taken without it
-	// MaxConns is how many connections are open at most (0: 16; a master that is written has two at
-	// least), MaxIdle how many of each pool stay open unused (0: all). Of a master's, half and at most
-	// eight store batches of messages.
+	PlainAllowed   bool        // a server that has no TLS is used without it
+	// MaxConns is how many connections are open at most (0: 16; a master that is written to has two
+	// at least), MaxIdle how many of each pool stay open unused (0: all). Of a master's, half and
+	// at most eight store batches of messages.
 	MaxConns, MaxIdle int
 	// Join is whether the connections that store batches send several statements as one text.
 	Join Joining
-	// MaxLifetime is how long a connection is used, MaxIdleTime how long it stays open unused; 0: without end.
+	// MaxLifetime is how long a connection is used, MaxIdleTime how long it stays open unused; 0:
+	// without end.
 	MaxLifetime, MaxIdleTime time.Duration
 	ConnectTimeout           time.Duration // 0: 2 s
-	// StatementTimeout is how long a read may take; 0: 3 s. ReadTimeout and WriteTimeout are how long the server may be
-	// silent, or take nothing, before a connection is given up; 0: as StatementTimeout.
+	// StatementTimeout is how long a read may take; 0: 3 s. ReadTimeout and WriteTimeout are how
+	// long the server may be silent, or take nothing, before a connection is given up; 0: as
+	// StatementTimeout.
 	StatementTimeout, ReadTimeout, WriteTimeout time.Duration
-	Log                                         mysql.Logger // of what the driver has to say; nil: nothing
+
+	Log mysql.Logger // for what the driver says; nil: nobody hears it
 }
 
 // Joining is whether several statements may go to a server as one text, which saves round trips.
@@ -79,8 +82,8 @@ func OpenMySQL(master MySQL, opt Options) (*DB, error) {
 	return db, nil
 }
 
-// OpenMySQLPool opens a MySQL, MariaDB or compatible database that is only read. It does not connect
-// yet.
+// OpenMySQLPool opens a MySQL, MariaDB or compatible database that is only read. It does not
+// connect yet.
 func OpenMySQLPool(m MySQL, opt Options) (*Pool, error) {
 	opt = opt.complete()
 	connector, err := m.connector(opt)
@@ -92,8 +95,8 @@ func OpenMySQLPool(m MySQL, opt Options) (*Pool, error) {
 	return p, nil
 }
 
-// maxBatchConns is how many connections store batches at most: as many commits are under way at
-// once.
+// maxBatchConns is how many connections store batches at most, and so how many of their commits may
+// be pending at once.
 const maxBatchConns = 8
 
 // split divides the connections to a master between those that store batches and all others.
@@ -171,7 +174,8 @@ func (m MySQL) driverConfig() *mysql.Config {
 	statement := cmp.Or(m.StatementTimeout, readTimeout)
 	cfg.Timeout = cmp.Or(m.ConnectTimeout, connectTimeout)
 	// A COMMIT has no other bound.
-	cfg.ReadTimeout, cfg.WriteTimeout = cmp.Or(m.ReadTimeout, statement), cmp.Or(m.WriteTimeout, statement)
+	cfg.ReadTimeout = cmp.Or(m.ReadTimeout, statement)
+	cfg.WriteTimeout = cmp.Or(m.WriteTimeout, statement)
 	cfg.ClientFoundRows = true // an update that finds its row has found it, changed or not
 	cfg.Collation = collation
 	if cfg.Logger = m.Log; m.Log == nil {

@@ -65,8 +65,8 @@ const sqlMode = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITU
 // one of them.
 const heldVariables = "SHOW VARIABLES WHERE Variable_name IN (" +
 	"'character_set_client','character_set_connection','character_set_results'," +
-	"'collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation','wsrep_on'," +
-	"'max_allowed_packet')"
+	"'collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation'," +
+	"'wsrep_on','max_allowed_packet')"
 
 // Connect implements driver.Connector. A connection that does not become what session says is not
 // used.
@@ -131,7 +131,9 @@ func (c *mysqlConnector) mayBeJoined(ctx context.Context, conn driverConn) (bool
 
 // verify sees that what session says holds: what stands between may have kept it to itself. It
 // returns heldVariables, by their names in lower case.
-func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) (has map[string]string, err error) {
+func (c *mysqlConnector) verify(
+	ctx context.Context, conn driverConn,
+) (has map[string]string, err error) {
 	rows, err := textRows(ctx, conn, heldVariables)
 	if err != nil {
 		return nil, err

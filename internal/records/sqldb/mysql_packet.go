@@ -56,8 +56,9 @@ func (c *mysqlConn) fits(query string, args []driver.NamedValue) error {
 		size += sizeOfValue(arg.Value)
 	}
 	if size > c.packet {
-		return &mysql.MySQLError{Number: errPacket, Message: fmt.Sprintf("a statement of %d bytes is "+
-			"more than max_allowed_packet of the server at %s, which is %d", size, c.of.addr, c.packet)}
+		return &mysql.MySQLError{Number: errPacket,
+			Message: fmt.Sprintf("a statement of %d bytes is more than max_allowed_packet of the "+
+				"server at %s, which is %d", size, c.of.addr, c.packet)}
 	}
 	return nil
 }

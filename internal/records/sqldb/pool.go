@@ -35,8 +35,8 @@ func (p *Pool) Bounded(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, p.timeout)
 }
 
-// Fail gives an error of the driver its kind, and says what can be done about it; errors that have a
-// kind keep it. Invalid is what a caller's text has no column for, all else is Unavailable. doing
+// Fail gives an error of the driver its kind, and says what can be done about it; errors that have
+// a kind keep it. Invalid is what a caller's text has no column for, all else is Unavailable. doing
 // says what was being done; it may be empty.
 func (p *Pool) Fail(doing string, err error) error {
 	var known *chat.Error
@@ -70,5 +70,5 @@ func (p *Pool) Engine() Engine { return p.engine.name() }
 // Connections is the pool as database/sql has it, for those who want to know how it does.
 func (p *Pool) Connections() *sql.DB { return p.db }
 
-// Close closes the connections. Nothing may be under way.
+// Close closes the connections. No statement may be at work.
 func (p *Pool) Close() error { return p.db.Close() }

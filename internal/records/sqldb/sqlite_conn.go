@@ -8,8 +8,8 @@ import (
 	"modernc.org/sqlite"
 )
 
-// sqliteConnector opens connections to a SQLite file that keep their compiled statements: compiling takes longer than
-// running for most of ours.
+// sqliteConnector opens connections to a SQLite file that keep their compiled statements: compiling
+// takes longer than running for most of ours.
 type sqliteConnector struct {
 	dsn  string
 	note Note
@@ -25,7 +25,8 @@ func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
 	full, ok := conn.(sqliteDriverConn)
 	if !ok {
 		conn.Close()
-		return nil, fmt.Errorf("the SQLite driver's connection (%T) lacks an interface that records need", conn)
+		return nil, fmt.Errorf("the SQLite driver's connection (%T) lacks an interface that "+
+			"records need", conn)
 	}
 	return &sqliteConn{sqliteDriverConn: full, note: c.note, stmts: make(map[string]*keptStmt)}, nil
 }
@@ -92,7 +93,9 @@ func (c *sqliteConn) forget() error {
 }
 
 // ExecContext implements driver.ExecerContext.
-func (c *sqliteConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c *sqliteConn) ExecContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Result, error) {
 	c.note.hear(query, args)
 	s, err := c.prepared(ctx, query)
 	if err != nil {
@@ -105,7 +108,9 @@ func (c *sqliteConn) ExecContext(ctx context.Context, query string, args []drive
 }
 
 // QueryContext implements driver.QueryerContext.
-func (c *sqliteConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (c *sqliteConn) QueryContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Rows, error) {
 	c.note.hear(query, args)
 	s, err := c.prepared(ctx, query)
 	if err != nil {

@@ -32,7 +32,8 @@ func (db *DB) OpenAll(ctx context.Context) error {
 			}
 			defer conn.Close() // gives it back to the pool
 			var n int
-			if err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&n); err != nil {
+			err = conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&n)
+			if err != nil {
 				return db.Fail("", err)
 			}
 		}
@@ -41,9 +42,9 @@ func (db *DB) OpenAll(ctx context.Context) error {
 }
 
 // Reachable reads a little through each pool, and so fails when the database does not answer, when
-// its tables are not there, when no connection becomes free before ctx ends, and when a MySQL master
-// takes no writes. The error has kind Unavailable, and says of a MySQL master since when it cannot be
-// used, if that is known: see WatchMaster.
+// its tables are not there, when no connection becomes free before ctx ends, and when a MySQL
+// master takes no writes. The error has kind Unavailable, and says of a MySQL master since when it
+// cannot be used, if that is known: see WatchMaster.
 func (db *DB) Reachable(ctx context.Context) error {
 	err := db.reach(ctx)
 	if err == nil {
@@ -54,7 +55,8 @@ func (db *DB) Reachable(ctx context.Context) error {
 		return chat.Errorf(chat.Unavailable, "%s", known)
 	}
 	if ctx.Err() != nil {
-		return chat.Errorf(chat.Unavailable, "no answer in time, or no connection that was free: %w", err)
+		return chat.Errorf(chat.Unavailable,
+			"no answer in time, or no connection that was free: %w", err)
 	}
 	return err
 }

@@ -44,10 +44,10 @@ func inspect(ctx context.Context, p *sqldb.Pool, q sqldb.Querier) (Seen, error) 
 	return seen, p.Fail("looking at the tables", err)
 }
 
-// Missing returns the statements that create the tables that are missing and complete those that lack
-// columns or keys; none when all is there. They only add, and bring rows of an earlier version's
-// table of our own under its present key. Views are passed over. The kind of the error is NotAllowed
-// when tables are there in other letters than they must be. DB.Define runs them.
+// Missing returns the statements that create the tables that are missing and complete those that
+// lack columns or keys; none when all is there. They only add, and bring rows of an earlier
+// version's table of our own under its present key. Views are passed over. The kind of the error is
+// NotAllowed when tables are there in other letters than they must be. DB.Define runs them.
 func Missing(ctx context.Context, db *sqldb.DB) (stmts []string, err error) {
 	return missing(ctx, db, db.Writes(), Of(db.Engine()), true)
 }
@@ -128,8 +128,8 @@ func Migrate(ctx context.Context, db *sqldb.DB) (ran []string, err error) {
 }
 
 // UserIndex returns the statement that adds an index on IMUser.updated, empty when it is there.
-// Originals' databases have none, and so read all people to find those who changed; they work with it
-// as without. It is empty for a view, too.
+// Originals' databases have none, and so read all people to find those who changed; they work with
+// it as without. It is empty for a view, too.
 func UserIndex(ctx context.Context, db *sqldb.DB) (stmt string, err error) {
 	const key = "updated"
 	seen, err := inspect(ctx, db.Pool, db.Writes())

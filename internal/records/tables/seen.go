@@ -19,7 +19,7 @@ type Seen struct {
 	Twins map[string]string
 }
 
-// SeenTable is a table that is there, or a view in its place.
+// SeenTable is a table that is there, or a view of its name.
 type SeenTable struct {
 	View    bool
 	Engine  string                // of MySQL's: "InnoDB"
@@ -143,16 +143,16 @@ func (s Seen) Named() error {
 const (
 	ofThisDatabase = " WHERE TABLE_SCHEMA=DATABASE() AND LOWER(TABLE_NAME) LIKE 'im%'"
 
-	seenTablesQuery = "SELECT TABLE_NAME,TABLE_TYPE,COALESCE(ENGINE,'')" +
-		" FROM information_schema.TABLES" + ofThisDatabase
+	seenTablesQuery = "SELECT TABLE_NAME,TABLE_TYPE,COALESCE(ENGINE,'') FROM " +
+		"information_schema.TABLES" + ofThisDatabase
 
 	seenColumnsQuery = "SELECT TABLE_NAME,COLUMN_NAME,DATA_TYPE,COLUMN_TYPE," +
 		"COALESCE(CHARACTER_MAXIMUM_LENGTH,0),IS_NULLABLE,COLUMN_DEFAULT,EXTRA," +
-		"COALESCE(CHARACTER_SET_NAME,''),COALESCE(COLLATION_NAME,'')" +
-		" FROM information_schema.COLUMNS" + ofThisDatabase
+		"COALESCE(CHARACTER_SET_NAME,''),COALESCE(COLLATION_NAME,'') FROM " +
+		"information_schema.COLUMNS" + ofThisDatabase
 
-	seenKeysQuery = "SELECT TABLE_NAME,INDEX_NAME,NON_UNIQUE,COALESCE(COLUMN_NAME,'')" +
-		" FROM information_schema.STATISTICS" + ofThisDatabase +
+	seenKeysQuery = "SELECT TABLE_NAME,INDEX_NAME,NON_UNIQUE,COALESCE(COLUMN_NAME,'') FROM " +
+		"information_schema.STATISTICS" + ofThisDatabase +
 		" ORDER BY TABLE_NAME,INDEX_NAME,SEQ_IN_INDEX"
 )
 
@@ -160,9 +160,8 @@ const (
 func (mysqlTables) inspect(ctx context.Context, q sqldb.Querier) (Seen, error) {
 	s := newSeen()
 	folds := 0 // not 0: the server does not tell upper from lower case
-	err := sqldb.Each(ctx, q, "SELECT @@lower_case_table_names", nil, func(scan sqldb.Scanner) error {
-		return scan(&folds)
-	})
+	err := sqldb.Each(ctx, q, "SELECT @@lower_case_table_names", nil,
+		func(scan sqldb.Scanner) error { return scan(&folds) })
 	if err != nil {
 		return s, fmt.Errorf("whether names are told apart by their case: %w", err)
 	}
@@ -243,8 +242,8 @@ func (c SeenColumn) Whole() string {
 // bytesTypes are the types of text without a character set.
 var bytesTypes = []string{"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
 
-// Absent is what tables lack, in words: whole tables and columns, and apart from them keys. Of views
-// it is columns, of an earlier version's tables nothing.
+// Absent is what tables lack, in words: whole tables and columns, and apart from them keys. Of
+// views it is columns, of an earlier version's tables nothing.
 func (s Seen) Absent(tables []Table) (parts, keys []string) {
 	for _, t := range tables {
 		there := s.Tables[t.Name]

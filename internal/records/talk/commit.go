@@ -86,9 +86,10 @@ func encodeCommit(c chat.Commit) (string, error) {
 			return storedChange{
 				Talk: c.Talk, Relation: c.Relation, Rev: c.Rev, LastID: c.LastID,
 				New: c.New, Before: c.Before, Count: c.Count,
-				Users:   convert(c.Users, func(m chat.Moved) storedMoved { return storedMoved(m) }),
-				Members: convert(c.Members, func(m chat.Member) storedMember { return storedMember(m) }),
-				Mutes:   convert(c.Mutes, func(m chat.Mute) storedMute { return storedMute(m) }),
+				Users: convert(c.Users, func(m chat.Moved) storedMoved { return storedMoved(m) }),
+				Members: convert(c.Members,
+					func(m chat.Member) storedMember { return storedMember(m) }),
+				Mutes: convert(c.Mutes, func(m chat.Mute) storedMute { return storedMute(m) }),
 			}
 		}),
 	}
@@ -97,7 +98,8 @@ func encodeCommit(c chat.Commit) (string, error) {
 }
 
 // ErrLaterVersion says that a record has a form that only a later version of dbproxy reads.
-var ErrLaterVersion = errors.New("the record is of a later version of dbproxy, which is to apply it")
+var ErrLaterVersion = errors.New(
+	"the record is of a later version of dbproxy, which is to apply it")
 
 // DecodeCommit reads the stored form into a commit, which has its id already. The error is
 // ErrLaterVersion for a form that is not known yet.

@@ -15,8 +15,8 @@ type MemberRow struct {
 	In bool // false: the user has left
 }
 
-// Members reads everybody who is or was in a group, by user: of several rows of a user one that says
-// "in", else the latest.
+// Members reads everybody who is or was in a group, by user. Of several rows of a user one that
+// says "in" counts, else the latest.
 func Members(ctx context.Context, q sqldb.Querier, group uint32) (map[uint32]MemberRow, error) {
 	rows := make(map[uint32]MemberRow)
 	asked := membersOf(group, rows)
@@ -25,8 +25,8 @@ func Members(ctx context.Context, q sqldb.Querier, group uint32) (map[uint32]Mem
 
 // membersOf fetches what Members reads.
 func membersOf(group uint32, found map[uint32]MemberRow) sqldb.Fetch {
-	query := "SELECT id,userId,status FROM IMGroupMember WHERE groupId=?" +
-		" ORDER BY CASE WHEN status=0 THEN 1 ELSE 0 END, id"
+	query := "SELECT id,userId,status FROM IMGroupMember WHERE groupId=? ORDER BY CASE WHEN " +
+		"status=0 THEN 1 ELSE 0 END, id"
 	return sqldb.Fetch{Text: query, Args: []any{group}, Row: func(scan sqldb.Scanner) error {
 		var user, status uint32
 		var m MemberRow
@@ -37,7 +37,7 @@ func membersOf(group uint32, found map[uint32]MemberRow) sqldb.Fetch {
 	}}
 }
 
-// Current returns who is in.
+// Current returns the users who are in a group, in any order.
 func Current(rows map[uint32]MemberRow) (users []uint32) {
 	for user, m := range rows {
 		if m.In {
@@ -47,17 +47,18 @@ func Current(rows map[uint32]MemberRow) (users []uint32) {
 	return users
 }
 
-// MembersAmong fetches which of some are members.
+// MembersAmong fetches which of those asked for are members, into found.
 func MembersAmong(d sqldb.Dialect, asked []Member, found map[Member]bool) []sqldb.Fetch {
 	return sqldb.Fetches(asked, func(asked []Member) sqldb.Fetch {
-		query := d.Lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) +
-			" WHERE status=0"
-		return sqldb.Fetch{Text: query, Args: MemberArgs(asked), Row: func(scan sqldb.Scanner) error {
-			var m Member
-			err := scan(&m.Group, &m.User)
-			found[m] = true
-			return err
-		}}
+		query := d.Lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"},
+			len(asked)) + " WHERE status=0"
+		return sqldb.Fetch{Text: query, Args: MemberArgs(asked),
+			Row: func(scan sqldb.Scanner) error {
+				var m Member
+				err := scan(&m.Group, &m.User)
+				found[m] = true
+				return err
+			}}
 	})
 }
 
