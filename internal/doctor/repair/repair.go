@@ -245,30 +245,28 @@ func (c *Examination) number(
 func (c *Examination) among(
 	ctx context.Context, what, query string, ids []uint32,
 ) (map[uint32]bool, error) {
-	found := make(map[uint32]bool)
-	note := func(scan sqldb.Scanner) error {
-		var id uint32
-		err := scan(&id)
-		found[id] = true
-		return err
-	}
+	var found []uint32
 	err := sqldb.Chunked(ids, func(ids []uint32) error {
-		return c.query(ctx, what, sqldb.WithParams(query, len(ids)), sqldb.Args(ids), note)
+		query := sqldb.WithParams(query, len(ids))
+		return c.query(ctx, what, query, sqldb.Args(ids), onto(&found))
 	})
-	return found, err
+	set := make(map[uint32]bool, len(found))
+	for _, id := range found {
+		set[id] = true
+	}
+	return set, err
 }
 
-// column returns what a query answers in its only column.
+// column returns what a query answers in its only column, as a list.
 func column[T any](
 	ctx context.Context, q sqldb.Querier, query string, args ...any,
 ) (all []T, err error) {
-	err = sqldb.Each(ctx, q, query, args, func(scan sqldb.Scanner) error {
-		var one T
-		err := scan(&one)
-		all = append(all, one)
-		return err
-	})
-	return all, err
+	return all, sqldb.Each(ctx, q, query, args, onto(&all))
+}
+
+// onto returns a function that appends the only column of each row to a list.
+func onto[T any](list *[]T) func(sqldb.Scanner) error {
+	return sqldb.Onto(list, func(v *T) []any { return []any{v} })
 }
 
 // chunk returns how far the next max rows of a table reach, without any faults yet.

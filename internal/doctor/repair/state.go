@@ -88,12 +88,7 @@ func (c *Examination) GroupStates(
 	var groups []uint32
 	const query = "SELECT id FROM IMGroup WHERE id>? AND id<=? ORDER BY id"
 	args := []any{after.a, found.Next.a}
-	err = c.query(ctx, "groups", query, args, func(scan sqldb.Scanner) error {
-		var id uint32
-		err := scan(&id)
-		groups = append(groups, id)
-		return err
-	})
+	err = c.query(ctx, "groups", query, args, onto(&groups))
 	if err != nil || len(groups) == 0 {
 		return nil, found, err
 	}
@@ -179,13 +174,11 @@ func (c *Examination) Devices(
 	const query = "SELECT userId,device,rev FROM IMProxyDevice WHERE userId>? ORDER BY userId " +
 		"LIMIT ?"
 	args := []any{after.a, scanRows}
-	err = c.query(ctx, "push tokens", query, args, func(scan sqldb.Scanner) error {
-		var d chat.Device
-		err := scan(&d.User, &d.Device, &d.Rev)
-		devices = append(devices, d)
-		found.Rows, found.Next = found.Rows+1, Cursor{a: int64(d.User)}
-		return err
-	})
+	err = c.query(ctx, "push tokens", query, args, sqldb.Onto(&devices,
+		func(d *chat.Device) []any { return []any{&d.User, &d.Device, &d.Rev} }))
+	if found.Rows = len(devices); found.Rows > 0 {
+		found.Next.a = int64(devices[found.Rows-1].User)
+	}
 	return devices, c.measured(found, table, scanRows), err
 }
 
