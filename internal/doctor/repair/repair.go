@@ -159,9 +159,13 @@ func (c *Examination) Ready() bool {
 }
 
 // repair mends one fault in a transaction that holds its talk. why says what kept it from that.
-type repair func(
-	c *Examination, ctx context.Context, tx talk.Work, h talk.Held, f Fault,
-) (why string, err error)
+type repair func(c *Examination, ctx context.Context, h held, f Fault) (why string, err error)
+
+// held is a talk that is held, and the transaction that holds it.
+type held struct {
+	tx talk.Work
+	talk.Held
+}
 
 // repairs are those of one transaction each. Split talks and wrong ids take several: see merge and
 // renumber. Other kinds cannot be mended without loss.
@@ -197,8 +201,8 @@ func (c *Examination) Mend(
 		if kind == finding.SplitTalk {
 			why, err = c.merge(ctx, f.Talk, seq)
 		} else if mend := repairs[kind]; mend != nil {
-			err = c.holding(ctx, f.Talk, func(tx talk.Work, h talk.Held) (err error) {
-				why, err = mend(c, ctx, tx, h, f)
+			err = c.holding(ctx, f.Talk, func(h held) (err error) {
+				why, err = mend(c, ctx, h, f)
 				return err
 			})
 		}
@@ -304,14 +308,12 @@ func (c *Examination) measured(found Found, what string, max int) Found {
 
 // holding runs work in a transaction that holds a talk. The database may undo the transaction; then
 // work runs again.
-func (c *Examination) holding(
-	ctx context.Context, of chat.Talk, work func(w talk.Work, h talk.Held) error,
-) error {
+func (c *Examination) holding(ctx context.Context, of chat.Talk, work func(h held) error) error {
 	return c.db.Change(ctx, func(tx sqldb.Tx) error {
 		w := c.records.Talking(tx)
 		h, err := w.Hold(ctx, of)
 		if err == nil {
-			err = work(w, h)
+			err = work(held{w, h})
 		}
 		if err == nil {
 			err = w.Release(ctx, h)

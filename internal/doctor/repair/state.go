@@ -150,8 +150,8 @@ func (c *Examination) groupStates(
 func (c *Examination) HoldGroup(
 	ctx context.Context, group uint32, work func(state chat.Change) error,
 ) error {
-	return c.holding(ctx, chat.GroupTalk(group), func(tx talk.Work, _ talk.Held) error {
-		states, err := c.groupStates(ctx, tx.Session, []uint32{group})
+	return c.holding(ctx, chat.GroupTalk(group), func(h held) error {
+		states, err := c.groupStates(ctx, h.tx.Session, []uint32{group})
 		if err != nil {
 			return err
 		}
