@@ -28,14 +28,14 @@ const (
 func examine(
 	ctx context.Context, cfg *config.Config, path string, patience time.Duration, makesOwn bool,
 ) []checkup.Subject {
-	var mysql, files []checkup.Subject
-	var redis []checkup.Subject
+	var mysql, redis []checkup.Subject
+	var files checkup.Subject
 	var all sync.WaitGroup
 	all.Go(func() { mysql = examineMySQL(ctx, cfg, patience, makesOwn) })
 	all.Go(func() { redis = examineRedis(ctx, cfg) })
-	all.Go(func() { files = []checkup.Subject{examineMsfs(ctx, cfg)} })
+	all.Go(func() { files = examineMsfs(ctx, cfg) })
 	all.Wait()
-	subjects := append(append(mysql, redis...), files...)
+	subjects := append(append(mysql, redis...), files)
 	for _, s := range subjects {
 		for i := range s.Findings {
 			s.Findings[i].Mend = strings.ReplaceAll(s.Findings[i].Mend, "--config FILE",
