@@ -163,7 +163,7 @@ func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 		}
 	}
 	indent := 2 + grade + 2 + item + 2
-	width := max(columns(w)-indent, minText)
+	width := max(terminal.Columns(w)-indent, minText)
 	for _, s := range subjects {
 		fmt.Fprintf(out, "%s  %s\n", style.Bold(s.Name), printable(s.Where))
 		for _, f := range s.Findings {
