@@ -7,9 +7,9 @@ COMMIT  = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 DATA   ?= ./data
 PREFIX ?= /usr/local
 PROGRAM = db_proxy_server
-# The packages whose tests may run beside each other. Those under test/ load servers, and run one
-# after the other.
-NO_SERVERS = $$($(GO) list ./... | grep -v /dbproxy/test/)
+# All tests, by a command. The packages under test/ load servers, and run one after the other.
+all-tests = failed=0; $(1) $$($(GO) list ./... | grep -v /dbproxy/test/) || failed=1; \
+  $(1) -p 1 ./test/... || failed=1; exit $$failed
 
 .DEFAULT_GOAL = help
 .PHONY: help build install run test race faults \
@@ -43,13 +43,11 @@ run: build ## Serve a demo company on 127.0.0.1:10600, data in ./data
 
 test: ## Run all tests; installs by apt-get what they need
 	@test/install-servers
-	$(GO) test -timeout 40m $(NO_SERVERS)
-	$(GO) test -p 1 -timeout 40m ./test/...
+	@$(call all-tests,$(GO) test -timeout 40m)
 
 race: ## Run all tests with the race detector (needs gcc)
 	@test/install-servers
-	CGO_ENABLED=1 $(GO) test -race -timeout 40m $(NO_SERVERS)
-	CGO_ENABLED=1 $(GO) test -race -p 1 -timeout 40m ./test/...
+	@$(call all-tests,CGO_ENABLED=1 $(GO) test -race -timeout 40m)
 
 faults: ## Break MySQL, Redis, proxies (FAULT=TestX; RACE=1)
 	@test/install-servers
@@ -63,7 +61,7 @@ charsets: ## Try hostile text on servers that impose character sets
 galera: ## Load on two nodes of a Galera, with faults (RACE=1)
 	@test/install-servers
 	RACE=$(RACE) FAULTS=full $(GO) test ./test/order ./test/crash ./test/faults ./test/soak \
-	  ./test/rig/servers ./internal/records -v -count=1 -p 1 -parallel 1 -timeout 30m \
+	  ./test/rig/servers ./internal/records/... -v -count=1 -p 1 -parallel 1 -timeout 30m \
 	  -run "^Test(Galera|Nodes?[A-Z])|^($$(awk -F '[ (]' '/^func Test/ { f = $$2 } \
 	  /OnEngines\(t, / { print f }' test/*/*_test.go | sort -u | paste -sd'|'))$$/^galera$$"
 
@@ -80,7 +78,6 @@ lint: generate-check ## Check format, vet, staticcheck, line widths, generated c
 	$(GOTOOL) staticcheck ./...
 	$(GO) -C tools vet ./... && $(GO) -C tools test ./... && $(GO) -C tools run ./linelength ..
 	$(GO) mod tidy -diff
-	$(GO) -C tools vet ./...
 	$(GO) -C test/grammar vet ./... && $(GO) -C test/grammar mod tidy -diff
 
 fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)

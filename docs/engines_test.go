@@ -41,7 +41,8 @@ func TestEnginesAreTriedAsSaid(t *testing.T) {
 		seen[engine] = true
 		named := testName.FindAllString(details, -1)
 		switch {
-		case how == "run" && engine != "SQLite" && (len(named) == 0 || !version.MatchString(details)):
+		case how == "run" && engine != "SQLite" &&
+			(len(named) == 0 || !version.MatchString(details)):
 			t.Errorf("%s was run in no test, or in no version: %q", engine, details)
 		case how == "parsed" && len(named) == 0:
 			t.Errorf("%s was parsed in no test", engine)
@@ -58,7 +59,8 @@ func TestEnginesAreTriedAsSaid(t *testing.T) {
 func allTests(t *testing.T) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)
-	for _, dir := range []string{"../test/*/*_test.go", "../internal/*/*_test.go"} {
+	for _, dir := range []string{"../test/*/*_test.go", "../internal/*/*_test.go",
+		"../internal/*/*/*_test.go"} {
 		files, err := filepath.Glob(dir)
 		if err != nil {
 			t.Fatal(err)

@@ -41,8 +41,8 @@ func TestTourNamesWhatIsThere(t *testing.T) {
 	}
 }
 
-// declared are the names that a file declares: functions and types by their names, methods, those of interfaces
-// included, as Type.Method.
+// declared are the names that a file declares: functions and types by their names, methods, those
+// of interfaces included, as Type.Method.
 func declared(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)
@@ -102,25 +102,55 @@ func methods(s *ast.TypeSpec) (names []string) {
 
 // TestLinksLeadSomewhere looks for the files that the documents link to.
 func TestLinksLeadSomewhere(t *testing.T) {
-	documents, err := filepath.Glob("*.md")
-	if err != nil || len(documents) == 0 {
-		t.Fatal("no documents", err)
-	}
-	for _, doc := range append(documents, "../README.md", "../CHANGELOG.md") {
-		text, err := os.ReadFile(doc)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		for _, l := range link.FindAllStringSubmatch(string(text), -1) {
+	for doc, text := range documents(t) {
+		for _, l := range link.FindAllStringSubmatch(text, -1) {
 			u, err := url.Parse(l[1])
 			if err != nil {
 				t.Errorf("%s: %v", doc, err)
 			} else if u.Scheme == "" && u.Path != "" {
-				if _, err := os.Stat(filepath.Join(filepath.Dir(doc), filepath.FromSlash(u.Path))); err != nil {
+				if _, err := os.Stat(filepath.Join(filepath.Dir(doc),
+					filepath.FromSlash(u.Path))); err != nil {
 					t.Errorf("%s links to %s: %v", doc, l[1], err)
 				}
 			}
 		}
 	}
+}
+
+// path is a file or a folder of the source, as documents name it.
+var path = regexp.MustCompile("`((?:cmd|deploy|internal|proto|test|tools)/[^` *]+)`")
+
+// TestPathsAreThere sees that the files and folders are there which the documents name.
+func TestPathsAreThere(t *testing.T) {
+	for doc, text := range documents(t) {
+		for _, p := range path.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join("..", filepath.FromSlash(p[1]))); err != nil {
+				t.Errorf("%s names %s: %v", doc, p[1], err)
+			}
+		}
+	}
+}
+
+// documents are the texts of all documents, by their paths from here. The changelog tells of what
+// is no more, too, but links lead somewhere.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	texts := make(map[string]string)
+	for _, pattern := range []string{"*.md", "*/*.md", "../*.md", "../test/*.md"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[name] = string(text)
+		}
+	}
+	if len(texts) == 0 {
+		t.Fatal("no documents")
+	}
+	return texts
 }

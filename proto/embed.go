@@ -1,5 +1,5 @@
-// Package proto holds the messages of the protocol as they were written, for those who want to show their comments. The
-// Go code made from them is in internal/impb.
+// Package proto holds the messages of the protocol as they were written, for those who want to show
+// their comments. The Go code made from them is in internal/impb.
 package proto
 
 import "embed"

@@ -24,16 +24,19 @@ func TestAttachDataIsField20(t *testing.T) {
 		}
 		for i := range file.Messages().Len() {
 			message := file.Messages().Get(i)
-			byNumber, byName := message.Fields().ByNumber(20), message.Fields().ByName("attach_data")
+			fields := message.Fields()
+			byNumber, byName := fields.ByNumber(20), fields.ByName("attach_data")
 			if byNumber != byName {
-				t.Errorf("%s: field 20 is %v, attach_data is %v", message.FullName(), byNumber, byName)
+				t.Errorf("%s: field 20 is %v, attach_data is %v", message.FullName(), byNumber,
+					byName)
 				continue
 			}
 			if byName == nil {
 				continue
 			}
 			found++
-			if byName.Kind() != protoreflect.BytesKind || byName.Cardinality() != protoreflect.Optional {
+			if byName.Kind() != protoreflect.BytesKind ||
+				byName.Cardinality() != protoreflect.Optional {
 				t.Errorf("%s: attach_data is %s %s, want optional bytes",
 					message.FullName(), byName.Cardinality(), byName.Kind())
 			}
@@ -51,7 +54,8 @@ func TestRequiredFieldMissing(t *testing.T) {
 	if err := proto.Unmarshal(body, &impb.IMUsersInfoReq{}); err == nil {
 		t.Error("a request without its required user_id was accepted")
 	}
-	if err := proto.Unmarshal(append([]byte{0x08, 0x01}, body...), &impb.IMUsersInfoReq{}); err != nil {
+	if err := proto.Unmarshal(append([]byte{0x08, 0x01}, body...),
+		&impb.IMUsersInfoReq{}); err != nil {
 		t.Error(err)
 	}
 	if _, err := proto.Marshal(&impb.IMUsersInfoRsp{}); err == nil {

@@ -55,5 +55,13 @@ func orDash(text string) string {
 	return text
 }
 
+// wordFor is the word for a number that counts words from 0; the number where there is none.
+func wordFor(n uint32, words ...string) string {
+	if int(n) < len(words) {
+		return words[n]
+	}
+	return id(n)
+}
+
 // printable is text from elsewhere as it may go to a terminal, exactly what it is.
 var printable = terminal.Printable

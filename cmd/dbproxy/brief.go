@@ -16,7 +16,7 @@ func briefLog(w io.Writer) *slog.Logger {
 
 // briefHandler is briefLog's slog.Handler. Any goroutine may use it.
 type briefHandler struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards w and said
 	w    io.Writer
 	said map[string]bool // the messages that were shown
 }

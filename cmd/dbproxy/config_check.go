@@ -58,9 +58,13 @@ The exit code says what became of it:
 			warn(c, warnings)
 			return err
 		}
+		servers, err := toCheck(cfg, path, replicaPatience)
+		if err != nil {
+			return err
+		}
 		stop := progress(os.Stderr, "looking at the servers", nil)
 		subjects := append([]checkup.Subject{read(path, cfg, warnings)},
-			examine(c.Context(), cfg, path, replicaPatience, false)...)
+			checkup.All(c.Context(), servers)...)
 		stop()
 		if *asJSON {
 			err = showJSON(c.OutOrStdout(), findingsJSON(subjects))

@@ -141,9 +141,4 @@ func listDepartments(c *cobra.Command, store *records.Store) ([]departmentJSON, 
 }
 
 // departmentStatus is the word for a value of IMDepart.status.
-func departmentStatus(status uint32) string {
-	if status < 2 {
-		return []string{"open", "closed"}[status]
-	}
-	return id(status)
-}
+func departmentStatus(status uint32) string { return wordFor(status, "open", "closed") }

@@ -75,14 +75,7 @@ func messagesOf(g chat.GroupSummary) string {
 
 // groupType is the word for a type of group.
 func groupType(t chat.GroupType) string {
-	switch t {
-	case chat.NormalGroup:
-		return "normal"
-	case chat.TemporaryGroup:
-		return "temporary"
-	default:
-		return fmt.Sprint(uint8(t))
-	}
+	return wordFor(uint32(t), "0", "normal", "temporary")
 }
 
 func groupListCommand() *cobra.Command {

@@ -34,9 +34,11 @@ var areas = []struct {
 func polish(root *cobra.Command) {
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _ = writeHelp(c.OutOrStdout(), c) })
 	root.SetFlagErrorFunc(flagError)
-	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
 	each(root, func(c *cobra.Command) {
+		if c.Name() == "help" {
+			polishHelp(c)
+		}
 		if c.Flags().Lookup("help") == nil {
 			c.Flags().BoolP("help", "h", false, "print this help")
 		}
@@ -98,14 +100,10 @@ func argsChecked(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-func helpCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:     "help [COMMAND]",
-		Short:   "Explain a command",
-		Example: "  dbproxy help user add",
-
-		DisableFlagsInUseLine: true,
-	}
+// polishHelp gives cobra's own command "help" the form of ours.
+func polishHelp(c *cobra.Command) {
+	c.Use, c.Short, c.Long = "help [COMMAND]", "Explain a command", ""
+	c.Example, c.DisableFlagsInUseLine = "  dbproxy help user add", true
 	c.RunE = func(c *cobra.Command, args []string) error {
 		found, rest, err := c.Root().Find(args)
 		if err != nil {
@@ -116,18 +114,6 @@ func helpCommand() *cobra.Command {
 		}
 		return writeHelp(c.OutOrStdout(), found)
 	}
-	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) (names []string,
-		_ cobra.ShellCompDirective) {
-		if found, rest, err := c.Root().Find(args); err == nil && len(rest) == 0 {
-			for _, sub := range found.Commands() {
-				if sub.IsAvailableCommand() {
-					names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))
-				}
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-	return c
 }
 
 // writeHelp writes the help of a command: what it is for, how it is called, examples, its commands
@@ -220,10 +206,10 @@ func commandAreas(c *cobra.Command) (found []area) {
 
 // flagText is what help says about a flag.
 type flagText struct {
-	letter, name string
-	value        string // what stands for its value; "" for switches
-	text         string
-	section      string // the title that it stands under
+	form    string // how the flag is typed
+	value   string // what stands for its value; "" for switches
+	text    string
+	section string // the title that it stands under
 }
 
 // flagsOf returns the flags of a command, with those of the commands above it.
@@ -238,9 +224,14 @@ func flagsOf(c *cobra.Command) (flags []flagText) {
 			if !nothing && !strings.Contains(text, "(default") {
 				text += " (default " + f.DefValue + ")"
 			}
+			form := "    --" + f.Name
+			if f.Shorthand != "" {
+				form = "-" + f.Shorthand + ", --" + f.Name
+			}
 			value := strings.ToUpper(strings.Join(f.Annotations[valueName], ""))
+			form = strings.TrimRight(form+" "+value, " ")
 			title := cmp.Or(strings.Join(f.Annotations[section], ""), "Flags")
-			flags = append(flags, flagText{f.Shorthand, f.Name, value, text, title})
+			flags = append(flags, flagText{form, value, text, title})
 		})
 	}
 	return flags
@@ -251,21 +242,12 @@ func flagRows(c *cobra.Command, title string) (text string) {
 	flags := slices.DeleteFunc(flagsOf(c), func(f flagText) bool { return f.section != title })
 	left := 0
 	for _, f := range flags {
-		left = max(left, terminal.Width(f.form()))
+		left = max(left, terminal.Width(f.form))
 	}
 	for _, f := range flags {
-		text += row(f.form(), left, f.text)
+		text += row(f.form, left, f.text)
 	}
 	return text
-}
-
-// form is how a flag is typed.
-func (f flagText) form() string {
-	letter := "    "
-	if f.letter != "" {
-		letter = "-" + f.letter + ", "
-	}
-	return strings.TrimRight(letter+"--"+f.name+" "+f.value, " ")
 }
 
 // row sets a name, in a column of left cells, and its text, which is wrapped, beside each other.

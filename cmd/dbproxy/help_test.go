@@ -25,7 +25,7 @@ func commands(t *testing.T) map[string]*cobra.Command {
 	return found
 }
 
-// TestHelpOfEveryCommand looks for what every help must have, and at its lines.
+// TestHelpOfEveryCommand checks that every help has what it must have, in lines that fit.
 func TestHelpOfEveryCommand(t *testing.T) {
 	golden, err := os.ReadFile(filepath.Join("testdata", "script", "help.txtar"))
 	if err != nil {
@@ -62,14 +62,14 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		for _, f := range flagsOf(c) {
 			if f.text == "" || f.value == "STRING" || f.value == "INT" ||
 				strings.HasPrefix(f.value, "UINT") {
-				t.Errorf("%s --%s: say what it is for, and `name` its value: %q %q", path, f.name,
+				t.Errorf("%s --%s: say what it is for, and `name` its value: %q %q", path, f.form,
 					f.value, f.text)
 			}
 		}
 	}
 }
 
-// TestJSONOfEveryCommand looks for a golden file of what programs get from each command.
+// TestJSONOfEveryCommand checks that a golden file has what each command prints with --json.
 func TestJSONOfEveryCommand(t *testing.T) {
 	var scripts strings.Builder
 	for _, file := range []string{"script/json.txtar", "servers/check.txtar"} {

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -71,21 +72,9 @@ func (e *ending) heed(signals <-chan os.Signal) {
 			}
 		default:
 			e.log.Info("this signal changes nothing: there is nothing to read again yet; "+
-				"restart for other flags or another configuration", "signal", nameOf(s))
+				"restart for other flags or another configuration", "signal",
+				unix.SignalName(s.(syscall.Signal)))
 		}
-	}
-}
-
-func nameOf(s os.Signal) string {
-	switch s {
-	case syscall.SIGHUP:
-		return "SIGHUP"
-	case syscall.SIGUSR1:
-		return "SIGUSR1"
-	case syscall.SIGUSR2:
-		return "SIGUSR2"
-	default:
-		return fmt.Sprint(s)
 	}
 }
 

@@ -58,7 +58,9 @@ serve" or original servers, and changes nothing. Ctrl-C ends it.`,
 }
 
 // openFeed opens the store for reading alone, and the cipher of its texts.
-func (p *target) openFeed(ctx context.Context) (pool *sqldb.Pool, texts chat.TextCipher, err error) {
+func (p *target) openFeed(
+	ctx context.Context,
+) (pool *sqldb.Pool, texts chat.TextCipher, err error) {
 	path, _, err := p.configured()
 	if err != nil {
 		return nil, texts, err

@@ -48,11 +48,7 @@ func newUserJSON(u chat.User) userJSON {
 
 // userStatus is the word for a value of IMUser.status.
 func userStatus(status uint32) string {
-	words := []string{"in service", "trial", "regular", "left", "intern"}
-	if int(status) < len(words) {
-		return words[status]
-	}
-	return id(status)
+	return wordFor(status, "in service", "trial", "regular", "left", "intern")
 }
 
 func userListCommand() *cobra.Command {

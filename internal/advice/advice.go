@@ -78,7 +78,7 @@ type Server struct {
 	Bind    string        // its setting of the addresses that it listens on: "bind"
 	Waited  time.Duration // how long an answer was waited for
 
-	Place      string // the keys that say where it is: "unread_host and unread_port"
+	Address    string // the keys that say where it is: "unread_host and unread_port"
 	Timeouts   string // the keys that say how long an answer is waited for
 	TLS        string // the key that says whether it speaks TLS
 	CA         string // the key that says who signed its certificate
@@ -97,7 +97,7 @@ func (s Server) Network(err error) (what, mend string) {
 		var dns *net.DNSError
 		errors.As(err, &dns)
 		what = fmt.Sprintf("no address is known for %s: %s", dns.Name, dns.Err)
-		mend = "mend " + s.place() + ", or the name service"
+		mend = "mend " + s.address() + ", or the name service"
 	case Refused:
 		what, mend = "nothing listens at "+where, s.start()
 	case NoWay:
@@ -110,7 +110,7 @@ func (s Server) Network(err error) (what, mend string) {
 			cmp.Or(s.CA, "tls_ca"), cmp.Or(s.ServerName, "tls_servername"))
 	case NoTLS:
 		mend = fmt.Sprintf("it speaks no TLS: give it a certificate, or set %s to off; or mend %s",
-			cmp.Or(s.TLS, "tls"), s.place())
+			cmp.Or(s.TLS, "tls"), s.address())
 	case Closed:
 		mend = s.see()
 	default:
@@ -126,25 +126,27 @@ func Mend(err error) string {
 	return mend
 }
 
-func (s Server) place() string { return cmp.Or(s.Place, "its host and port in the configuration") }
+func (s Server) address() string {
+	return cmp.Or(s.Address, "its host and port in the configuration")
+}
 
 // start is what to do where nothing listens.
 func (s Server) start() string {
 	if s.Program == "" {
-		return "start the server, or mend " + s.place()
+		return "start the server, or mend " + s.address()
 	}
 	mend := "start " + s.Program + " there,"
 	if s.Bind != "" {
 		mend += " have it listen on that address (" + s.Bind + "),"
 	}
-	return mend + " or mend " + s.place()
+	return mend + " or mend " + s.address()
 }
 
 // wait is what to do where no answer comes in time.
 func (s Server) wait() string {
 	mend := "see whether it hangs, or a firewall drops what is sent to it"
-	if s.Place != "" {
-		mend += "; mend " + s.Place
+	if s.Address != "" {
+		mend += "; mend " + s.Address
 		if s.Timeouts != "" {
 			mend += ", or raise " + s.Timeouts
 		}
@@ -158,8 +160,8 @@ func (s Server) see() string {
 	if s.TLS != "" {
 		mend += ", and whether it speaks TLS as " + s.TLS + " says"
 	}
-	if s.Place != "" {
-		mend += "; or mend " + s.Place
+	if s.Address != "" {
+		mend += "; or mend " + s.Address
 	}
 	return mend
 }

@@ -20,7 +20,7 @@ import (
 func redis(addr string) advice.Server {
 	return advice.Server{
 		Program: "Redis", Where: addr, Bind: "bind", Waited: time.Second,
-		Place: "unread_host and unread_port", Timeouts: "unread_call_timeout",
+		Address: "unread_host and unread_port", Timeouts: "unread_call_timeout",
 		TLS: "unread_tls", CA: "unread_tls_ca", ServerName: "unread_tls_servername",
 	}
 }

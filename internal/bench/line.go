@@ -205,6 +205,7 @@ func (l *Load) begun(r *Request) {
 	if l.Keep {
 		l.requests = append(l.requests, r)
 	}
+	l.pending++
 	if r.Message() {
 		l.silent++
 	}
@@ -215,6 +216,7 @@ func (l *Load) answered(r *Request, m proto.Message, good bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.Took, r.Good = max(time.Since(r.Begun), 1), good
+	l.pending--
 	if !r.Message() {
 		return
 	}
@@ -237,6 +239,7 @@ func (l *Load) lost(r *Request, err error) {
 	default:
 		r.Lost = true
 	}
+	l.pending--
 	if r.Message() {
 		l.silent--
 		l.fails(err)

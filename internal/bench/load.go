@@ -65,6 +65,7 @@ type Load struct {
 	addrs    []string
 	open     map[*Line]bool
 	silent   int // messages without an answer whose connection is there
+	pending  int // requests of all kinds, likewise
 	requests []*Request
 	latency  []uint32 // of stored messages, microseconds
 	failed   int      // messages that have no id, and will have none
@@ -134,6 +135,13 @@ func (l *Load) Silent() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.silent
+}
+
+// Pending is how many requests of all kinds have no answer, though their connection is there.
+func (l *Load) Pending() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pending
 }
 
 // AwaitAnswers waits until every message is answered whose connection is there, and says whether

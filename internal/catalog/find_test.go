@@ -22,9 +22,10 @@ func TestLookup(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"IMUserInfoReq":  `unknown request "IMUserInfoReq"; did you mean IMUsersInfoReq?`,
-		"unread":         `unknown request "unread"; did you mean IMUnreadMsgCntReq?`,
-		"getmsg":         `unknown request "getmsg"; did you mean IMGetMsgListReq or IMGetMsgByIdReq?`,
+		"IMUserInfoReq": `unknown request "IMUserInfoReq"; did you mean IMUsersInfoReq?`,
+		"unread":        `unknown request "unread"; did you mean IMUnreadMsgCntReq?`,
+		"getmsg": `unknown request "getmsg"; ` +
+			`did you mean IMGetMsgListReq or IMGetMsgByIdReq?`,
 		"IMUsersInfoRsp": `IMUsersInfoRsp is an answer; its request is IMUsersInfoReq`,
 		"0x0205":         `0x0205 is an answer; its request is IMUsersInfoReq`,
 		"frobnicate":     `unknown request "frobnicate"`,

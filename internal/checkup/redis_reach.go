@@ -31,7 +31,7 @@ func (c *redisCheck) whyUnreachable(err error) (text, mend string) {
 	}
 	text, mend = advice.Server{
 		Program: "Redis", Where: where, Bind: "bind", Waited: c.ConnectTimeout + c.CallTimeout,
-		Place: keys, Timeouts: c.key("connect_timeout") + " and " + c.key("call_timeout"),
+		Address: keys, Timeouts: c.key("connect_timeout") + " and " + c.key("call_timeout"),
 		TLS: c.key("tls"), CA: c.key("tls_ca"), ServerName: c.key("tls_servername"),
 	}.Network(err)
 	if text == "" {

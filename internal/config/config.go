@@ -6,8 +6,9 @@
 // parser follows the tags; docs/configuration.md and dbproxyserver.conf.example are made of both,
 // by "go generate". A comment begins with "NAME is", which the documents leave out. Tags:
 //
-//	key       the name in the file; in Database, Cache and TLS what follows the instance's name, "_"
-//	required  "true": must be given
+//	key       the name in the file, "" for the field's name; in Database, Cache and TLS what
+//	          follows the instance's name and "_"
+//	required  "true": must be given, as every key with an example must
 //	default   what holds when it is absent, written as in the file
 //	min, max  bounds of a number, size or time, inclusive
 //	atoi      "true" on a number of the original's: read as it does, digits and then anything
@@ -38,44 +39,44 @@ type Config struct {
 	// ListenIP is the addresses to listen on, separated by ";": IP addresses of this machine, or
 	// names of it. 0.0.0.0 is all of IPv4, :: all there is; what another one covers is left out.
 	// The protocol trusts its callers, so let only TeamTalk's servers reach it.
-	ListenIP []string `key:"ListenIP" required:"true" sep:";" form:"host" example:"127.0.0.1"`
+	ListenIP []string `key:"" sep:";" form:"host" example:"127.0.0.1"`
 	// ListenPort is the port to listen on, the same for every address. 0 takes a free one, for
 	// tests.
-	ListenPort int `key:"ListenPort" required:"true" atoi:"true" min:"0" max:"65535" example:"10600"`
+	ListenPort int `key:"" atoi:"true" min:"0" max:"65535" example:"10600"`
 	// ThreadNum is how many reads run at once, at the most; more of them wait. (The original's
 	// worker threads; writes need none here, as many of them share a commit.) More than the
 	// master's and replica's connections helps little.
-	ThreadNum int `key:"ThreadNum" required:"true" atoi:"true" min:"1" max:"10000" example:"48"`
+	ThreadNum int `key:"" atoi:"true" min:"1" max:"10000" example:"48"`
 	// MsfsSite is the address of the file server that keeps the sound of voice messages. A bare
 	// host, with or without a port, means http://HOST/.
-	MsfsSite string `key:"MsfsSite" required:"true" form:"site" example:"127.0.0.1"`
+	MsfsSite string `key:"" form:"site" example:"127.0.0.1"`
 	// AESKey is the key, exactly 32 characters, of the label that stands for a voice message in
 	// lists. It must be the one that the clients have; the example's is that of TeamTalk's own
 	// clients.
-	AESKey Secret `key:"aesKey" required:"true" form:"aes" example:"12345678901234567890123456789012"`
+	AESKey Secret `key:"aesKey" form:"aes" example:"12345678901234567890123456789012"`
 	// ShieldTimeZone is the time zone of the night, 22:00 to 07:59, in which who asked for it gets
 	// no push: an IANA name such as Asia/Shanghai, UTC, or Local for the zone of the process. All
 	// proxies should have the same.
-	ShieldTimeZone *time.Location `key:"ShieldTimeZone" default:"Local"`
+	ShieldTimeZone *time.Location `key:"" default:"Local"`
 	// AdminListen is HOST:PORT of the administration over HTTP: metrics, health, profiles; without
 	// HOST, on all addresses. It asks nobody for a password, so keep it away from other networks.
 	// "off" disables it. Where the default is taken by another program, the proxy goes without.
-	AdminListen string `key:"AdminListen" default:"127.0.0.1:10601" form:"listen"`
+	AdminListen string `key:"" default:"127.0.0.1:10601" form:"listen"`
 	// LogLevel is the least level that is logged.
-	LogLevel slog.Level `key:"LogLevel" default:"info" oneof:"debug info warn error"`
+	LogLevel slog.Level `key:"" default:"info" oneof:"debug info warn error"`
 	// LogFileSize is how large log/default.log may get before it becomes log/default.log.1, and
 	// that one log/default.log.2, and so on. There is such a log only where dbproxy runs as
 	// db_proxy_server.
-	LogFileSize Size `key:"LogFileSize" default:"64MiB" min:"1KiB" max:"1TiB"`
+	LogFileSize Size `key:"" default:"64MiB" min:"1KiB" max:"1TiB"`
 	// LogFileCount is how many such logs are kept beside log/default.log. The oldest goes when
 	// there is one more.
-	LogFileCount int `key:"LogFileCount" default:"10" min:"0" max:"1000"`
+	LogFileCount int `key:"" default:"10" min:"0" max:"1000"`
 
 	Limits Limits
 
 	// DBInstances is the names of the databases, separated by ",": teamtalk_master, and
 	// teamtalk_slave when there is a replica to read from. Other names are passed over.
-	DBInstances []string `key:"DBInstances" required:"true" sep:"," example:"teamtalk_master,teamtalk_slave"`
+	DBInstances []string `key:"" sep:"," example:"teamtalk_master,teamtalk_slave"`
 	// Master is the database that is written.
 	Master Database `instance:"teamtalk_master"`
 	// Slave is the replica that is read where a moment's delay does no harm. It may be left out:
@@ -85,7 +86,7 @@ type Config struct {
 	// CacheInstances is the names of the Redis instances, separated by ",": unread, group_set,
 	// token, group_member and sync, which nothing uses and which may be left out. Other names are
 	// passed over.
-	CacheInstances []string `key:"CacheInstances" required:"true" sep:"," example:"unread,group_set,token,sync,group_member"`
+	CacheInstances []string `key:"" sep:"," example:"unread,group_set,token,sync,group_member"`
 	// Unread is message ids and unread counters.
 	Unread Cache `instance:"unread" example:"db=1"`
 	// GroupSet is who muted a group.
@@ -106,50 +107,50 @@ type Config struct {
 type Limits struct {
 	// RequestTimeout is how long a request may take. One that waited longer is not executed any
 	// more.
-	RequestTimeout time.Duration `key:"RequestTimeout" default:"5s" min:"100ms" max:"5m"`
+	RequestTimeout time.Duration `key:"" default:"5s" min:"100ms" max:"5m"`
 	// DrainTimeout is how long the proxy may take, once it is told to stop, to finish what it has.
-	DrainTimeout time.Duration `key:"DrainTimeout" default:"4s" min:"100ms" max:"5m"`
+	DrainTimeout time.Duration `key:"" default:"4s" min:"100ms" max:"5m"`
 	// MsfsTimeout is how long a call of the file server may take.
-	MsfsTimeout time.Duration `key:"MsfsTimeout" default:"2s" min:"10ms" max:"5m" flag:"-"`
+	MsfsTimeout time.Duration `key:"" default:"2s" min:"10ms" max:"5m" flag:"-"`
 	// MaxFrame is how long a frame may be, its header included. A longer request ends its
 	// connection; a longer answer is not sent, as nobody can ask for the rest of a list, and the
 	// log says how much it takes.
-	MaxFrame Size `key:"MaxFrame" default:"16MiB" min:"64KiB" max:"1GiB"`
+	MaxFrame Size `key:"" default:"16MiB" min:"64KiB" max:"1GiB"`
 	// MaxPending is how many bytes of requests and answers the process holds before it stops
 	// reading; below 34MiB pages of messages are read one at a time. Each page reserves 4MiB, so
 	// that at 64MiB 6, at 256MiB 30 are read at once, of all connections together. Half of
 	// MaxPending is there for all connections in equal parts, the other half for those that need
 	// more. docs/operations.md says how much memory that makes in all.
-	MaxPending Size `key:"MaxPending" default:"256MiB" min:"1MiB" max:"1TiB"`
+	MaxPending Size `key:"" default:"256MiB" min:"1MiB" max:"1TiB"`
 	// ConnectionShare is how much of MaxPending one connection may hold, in percent. While it holds
 	// that much nothing more is read from it; but one frame is always let through, however long.
-	ConnectionShare int `key:"ConnectionShare" default:"12" min:"1" max:"100"`
+	ConnectionShare int `key:"" default:"12" min:"1" max:"100"`
 	// MaxConnections is how many connections are served at once; one more takes the place of one
 	// that has asked nothing for QuietTimeout, or is closed. Where the limit of open files allows
 	// fewer, fewer are served.
-	MaxConnections int `key:"MaxConnections" default:"1024" min:"1" max:"1000000"`
+	MaxConnections int `key:"" default:"1024" min:"1" max:"1000000"`
 	// QuietTimeout is how long a connection may ask nothing before it may be closed for a new one
 	// when all are taken. Heartbeats do not count.
-	QuietTimeout time.Duration `key:"QuietTimeout" default:"2m" min:"1s" max:"240h"`
+	QuietTimeout time.Duration `key:"" default:"2m" min:"1s" max:"240h"`
 	// MaxInFlight is how many requests of one connection may be under way. While there are as many,
 	// it is not read.
-	MaxInFlight int `key:"MaxInFlight" default:"1024" min:"1" max:"1000000"`
+	MaxInFlight int `key:"" default:"1024" min:"1" max:"1000000"`
 	// MinSendRate is how many bytes a second a peer must send of a frame that it has begun, or it
 	// is closed; 0: any. It is measured over RateWindow.
-	MinSendRate Size `key:"MinSendRate" default:"16KiB" min:"0" max:"1GiB"`
+	MinSendRate Size `key:"" default:"16KiB" min:"0" max:"1GiB"`
 	// MinTakeRate is how many bytes a second a peer must take of answers that wait for it, or it is
 	// closed; 0: any. It is measured over RateWindow.
-	MinTakeRate Size `key:"MinTakeRate" default:"16KiB" min:"0" max:"1GiB"`
+	MinTakeRate Size `key:"" default:"16KiB" min:"0" max:"1GiB"`
 	// RateWindow is how long a peer may be below MinSendRate or MinTakeRate before it is closed.
-	RateWindow time.Duration `key:"RateWindow" default:"10s" min:"1s" max:"1h"`
+	RateWindow time.Duration `key:"" default:"10s" min:"1s" max:"1h"`
 	// MessageTypes is the types of message, separated by commas, that are told to peers beside the
 	// protocol's 1, 2, 17, 18. Messages of other types, as forks of TeamTalk store them, are
 	// counted and left out of answers, since a peer that does not know the type cannot read the
 	// answer at all. Name only those that all your servers and clients know.
-	MessageTypes Types `key:"MessageTypes" min:"1" max:"255"`
+	MessageTypes Types `key:"" min:"1" max:"255"`
 	// GroupTypes is the types of group, separated by commas, that are told to peers beside the
 	// protocol's 1 and 2. What MessageTypes says of messages goes for groups.
-	GroupTypes Types `key:"GroupTypes" min:"1" max:"255"`
+	GroupTypes Types `key:"" min:"1" max:"255"`
 }
 
 // Database is one of the MySQL databases.
@@ -158,18 +159,18 @@ type Database struct {
 	// which begins with "/", such as /run/mysqld/mysqld.sock. localhost is reached over TCP, at
 	// NAME_port; the original's C client takes the socket then. Where MySQL listens to that alone,
 	// or lets the user in through that alone, name its path.
-	Host string `key:"host" required:"true" form:"server" example:"127.0.0.1"`
+	Host string `key:"host" form:"server" example:"127.0.0.1"`
 	// Port is its port. Not needed with a socket, and then not used.
-	Port int `key:"port" required:"true" atoi:"true" min:"1" max:"65535" example:"3306"`
+	Port int `key:"port" atoi:"true" min:"1" max:"65535" example:"3306"`
 	// Name is the name of the database on it.
-	Name string `key:"dbname" required:"true" example:"teamtalk"`
+	Name string `key:"dbname" example:"teamtalk"`
 	// User is who logs in.
-	User string `key:"username" required:"true" example:"teamtalk"`
+	User string `key:"username" example:"teamtalk"`
 	// Password is the password of that user.
-	Password Secret `key:"password" required:"true" example:"CHANGE-ME"`
+	Password Secret `key:"password" example:"CHANGE-ME"`
 	// MaxConns is how many connections are open at once, at the most. Of the master's, half and at
 	// most eight store messages, so that it has two at least.
-	MaxConns int `key:"maxconncnt" required:"true" atoi:"true" min:"1" max:"10000" example:"16"`
+	MaxConns int `key:"maxconncnt" atoi:"true" min:"1" max:"10000" example:"16"`
 	// MultiStatements is whether the connections that store messages send several statements as one
 	// text, which saves round trips. "auto": yes, but not to a node of Galera, which may abort a
 	// transaction in the midst of a text, nor where the server does not say whether it is one (each
@@ -202,14 +203,14 @@ type Database struct {
 type Cache struct {
 	// Host is the name or IP address of the server. Not needed with NAME_sentinels or NAME_cluster,
 	// and then not used.
-	Host string `key:"host" required:"true" form:"host" example:"127.0.0.1"`
+	Host string `key:"host" form:"host" example:"127.0.0.1"`
 	// Port is its port. Not needed with NAME_sentinels or NAME_cluster, and then not used.
-	Port int `key:"port" required:"true" atoi:"true" min:"1" max:"65535" example:"6379"`
+	Port int `key:"port" atoi:"true" min:"1" max:"65535" example:"6379"`
 	// DB is the number of the Redis database. A Cluster has only 0: there it is ignored.
 	DB int `key:"db" required:"true" atoi:"true" min:"0" max:"65535"`
 	// MaxConns is how many connections the original opens. Here all calls of a server share one, so
 	// it changes nothing.
-	MaxConns int `key:"maxconncnt" required:"true" atoi:"true" min:"1" max:"10000" example:"16"`
+	MaxConns int `key:"maxconncnt" atoi:"true" min:"1" max:"10000" example:"16"`
 	// Username is who logs in, since Redis 6. Not needed for the default user.
 	Username string `key:"username"`
 	// Password is the password of that user.

@@ -241,7 +241,7 @@ func nameSecrets() string {
 	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
-// TestEveryKeyIsDescribed looks at what the documents take from each field.
+// TestEveryKeyIsDescribed checks what the documents take from each field.
 func TestEveryKeyIsDescribed(t *testing.T) {
 	described := docs(t)
 	vars := make(map[string]string)

@@ -96,9 +96,9 @@ func TestFlagsOverride(t *testing.T) {
 	}
 }
 
-// TestMistakeOfSeveralPlaces tells which of two limits that do not fit together overrides what was
+// TestMistakeOfSeveralSources tells which of two limits that do not fit together overrides what was
 // right without it, and where the other one comes from.
-func TestMistakeOfSeveralPlaces(t *testing.T) {
+func TestMistakeOfSeveralSources(t *testing.T) {
 	const tooLong = ", so such a frame would never fit; raise "
 	for name, c := range map[string]struct{ file, env, flag, value, want string }{
 		"flag above the default": {flag: "max-frame", value: "1GiB",

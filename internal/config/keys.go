@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"reflect"
 	"strings"
 )
@@ -30,9 +31,11 @@ type key struct {
 	value    reflect.Value
 }
 
-func (k key) required() bool { return k.tag.Get("required") == "true" }
-func (k key) atoi() bool     { return k.tag.Get("atoi") == "true" }
-func (k key) secret() bool   { return k.value.Type() == reflect.TypeFor[Secret]() }
+func (k key) required() bool {
+	return k.tag.Get("required") == "true" || k.tag.Get("example") != ""
+}
+func (k key) atoi() bool   { return k.tag.Get("atoi") == "true" }
+func (k key) secret() bool { return k.value.Type() == reflect.TypeFor[Secret]() }
 
 // env is the environment variable that overrides the key.
 func (k key) env() string { return envPrefix + strings.ToUpper(k.name) }
@@ -50,6 +53,7 @@ func walk(s reflect.Value, in instance, visit func(key)) {
 		name, isKey := f.Tag.Lookup("key")
 		switch {
 		case isKey:
+			name = cmp.Or(name, f.Name)
 			k := key{
 				name: name, instance: in, field: s.Type().Name() + "." + f.Name,
 				tag: f.Tag, example: f.Tag.Get("example"), value: s.Field(i),

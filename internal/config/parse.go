@@ -20,7 +20,7 @@ type parsed struct {
 	skipped  []int   // lines that say something, but have no "="
 }
 
-// parse reads the text of a configuration file, as the original does (SPEC 7): "#" starts a comment
+// parse reads the text of a configuration file as the original does: "#" starts a comment
 // anywhere; blanks around keys and values do not count; the first of equal keys wins; lines without
 // "=" are skipped; a value may contain "="; an empty value counts as absent. A byte order mark at
 // the start of a line is passed over: several files may have been put together. No text is an error

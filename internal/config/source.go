@@ -10,14 +10,13 @@ import (
 	"strings"
 )
 
-// How large a configuration, and a file with a secret, may be, in bytes: larger ones are something
-// else.
+// The limits of a configuration and of a file with a secret, in bytes. A larger file is none.
 const (
 	maxFile   = 1 << 20
 	maxSecret = 64 << 10
 )
 
-// origin is what a value comes from. What is greater overrides what is less.
+// origin is the kind of a source. A greater one overrides a lesser one.
 type origin int
 
 const (
@@ -51,8 +50,8 @@ type sources struct {
 	env   map[string]string // by variable; only ours, without empty ones
 }
 
-// variables picks ours out of an environment as os.Environ returns it. Of equal ones the first
-// counts, as for os.Getenv.
+// variables returns those of an environment that configure us, by name. The environment is as
+// os.Environ returns it; of equal names the first counts, as for os.Getenv.
 func variables(env []string) map[string]string {
 	found := make(map[string]string)
 	for _, e := range env {
@@ -64,7 +63,7 @@ func variables(env []string) map[string]string {
 	return found
 }
 
-// inFile is what the file says of a key, inEnv what the environment says of a variable.
+// inFile returns the value of a key in the file. inEnv returns the value of a variable.
 func (s sources) inFile(name string) (raw, bool) {
 	e, ok := s.file[name]
 	return raw{e.value, source{
@@ -89,9 +88,9 @@ func (s sources) whole() string {
 	return s.path
 }
 
-// get is what counts for a key: its flag before the environment, and that before the file. A secret
-// may stand in a file of its own, whose path starts from the configuration's directory when the
-// configuration names it, else from the working directory.
+// get returns the value that counts for a key. Its flag overrides the environment, which overrides
+// the file. A secret may stand in a file of its own, whose path starts from the configuration's
+// directory when the configuration names it, else from the working directory.
 func (s sources) get(k key) (value raw, found bool, err error) {
 	if value, found = s.flags.find(k.name); found {
 		return value, true, nil
@@ -155,8 +154,8 @@ func readText(path string, limit int64) ([]byte, error) {
 // mark is the byte order mark, in UTF-8.
 const mark = "\ufeff"
 
-// crAlone is whether a line of a configuration has a CR within, outside of comments: what follows
-// is the same line, to the original, too.
+// crAlone reports whether a line of a configuration has a CR in it, outside of comments. What
+// follows it belongs to the same line, also for the original.
 func crAlone(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		code, _, commented := bytes.Cut(line, []byte("#"))
@@ -170,8 +169,8 @@ func crAlone(text []byte) bool {
 	return false
 }
 
-// wide is whether a text is in UTF-16 or UTF-32: it has a byte order mark, or its ASCII every other
-// byte NUL.
+// wide reports whether a text is in UTF-16 or UTF-32: it begins with a byte order mark, or every
+// other byte of its ASCII is NUL.
 func wide(text []byte) bool {
 	for _, mark := range []string{"\xff\xfe", "\xfe\xff", "\x00\x00\xfe\xff"} {
 		if bytes.HasPrefix(text, []byte(mark)) {

@@ -14,9 +14,9 @@ const (
 	tlsVerify    = "verify"
 )
 
-// Client is the setup of TLS for the drivers; nil when the mode is off. Its ServerName is empty
-// unless one is configured: the drivers fill in the host that they connect to. Load has looked at
-// the files already; the error is that one of them cannot be read any more.
+// Client returns the settings of TLS for the drivers; nil when the mode is off. Their ServerName is
+// empty unless one is configured: the drivers fill in the host to which they connect. Load has read
+// the files already, so it fails only when one of them cannot be read any more.
 func (t TLS) Client() (*tls.Config, error) {
 	if t.Mode == "" || t.Mode == tlsOff {
 		return nil, nil
@@ -31,15 +31,15 @@ func (t TLS) Client() (*tls.Config, error) {
 	}
 	return &tls.Config{
 		Certificates: certs, RootCAs: roots, ServerName: t.ServerName,
-		// as the mode says: encrypted, with whoever answers
+		// Without "verify" the connection is encrypted, whoever answers.
 		InsecureSkipVerify: t.Mode != tlsVerify,
 	}, nil
 }
 
-// Optional is whether a server that has no TLS is taken without it.
+// Optional reports whether a server without TLS may be used without it.
 func (t TLS) Optional() bool { return t.Mode == tlsPreferred }
 
-// certificates are our own, none when none is configured.
+// certificates returns our own certificate, if one is configured.
 func (t TLS) certificates() ([]tls.Certificate, error) {
 	if t.Cert == "" || t.Mode == tlsOff {
 		return nil, nil
@@ -48,7 +48,7 @@ func (t TLS) certificates() ([]tls.Certificate, error) {
 	return []tls.Certificate{cert}, err
 }
 
-// authorities are those to trust; nil, which is the system's, when none are configured.
+// authorities returns the authorities to trust; nil, for the system's, when none are configured.
 func (t TLS) authorities() (*x509.CertPool, error) {
 	if t.CA == "" || t.Mode != tlsVerify {
 		return nil, nil

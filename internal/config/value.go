@@ -15,7 +15,7 @@ import (
 // Size is a number of bytes.
 type Size int64
 
-// units are what a Size may be written in, the largest first.
+// units are those in which a Size may be written, the largest first.
 var units = [...]struct {
 	name  string
 	bytes int64
@@ -54,7 +54,7 @@ func (t Types) List() (list []uint8) {
 	return list
 }
 
-// types reads a value that is several numbers, at least one.
+// types reads a value of one or more numbers.
 func (k key) types(text string) (t Types, ok bool) {
 	low, _ := strconv.ParseUint(k.tag.Get("min"), 10, 8)
 	var list []uint64
@@ -70,7 +70,8 @@ func (k key) types(text string) (t Types, ok bool) {
 	return Types(strings.ReplaceAll(strings.Trim(text, "[]"), " ", ",")), true
 }
 
-// set gives the key's field the value that text says. It fails when that is none that is wanted.
+// set gives the key's field the value in text. ok is false when it is not of the kind that is
+// wanted.
 func (k key) set(text string) (ok bool) {
 	if one := strings.Fields(k.tag.Get("oneof")); len(one) > 0 {
 		if text = strings.ToLower(text); !slices.Contains(one, text) {
@@ -110,7 +111,7 @@ func (k key) set(text string) (ok bool) {
 	return ok
 }
 
-// number reads a value of the key's type, which is a number, size or time.
+// number reads a value of the key's type: a number, a size or a time.
 func (k key) number(text string) (n int64, ok bool) {
 	switch k.value.Interface().(type) {
 	case Size:
@@ -125,8 +126,9 @@ func (k key) number(text string) (n int64, ok bool) {
 	}
 }
 
-// leading is the number that C's atoi finds at the beginning of a text, which is how the original
-// reads numbers: after blanks and a sign, digits up to whatever follows. Empty: there are none.
+// leading returns the number that C's atoi finds at the beginning of a text, as the original reads
+// numbers so: after blanks and a sign, digits up to whatever follows. It returns "" when there are
+// no digits.
 func leading(text string) string {
 	text = strings.TrimLeft(text, " \t\n\v\f\r")
 	digits := strings.TrimLeft(text, "+-")
@@ -144,7 +146,7 @@ func leading(text string) string {
 	}
 }
 
-// list reads a value that is several, at least one.
+// list reads a value of one or more texts.
 func (k key) list(text string) (values []string, ok bool) {
 	for part := range strings.SplitSeq(text, k.tag.Get("sep")) {
 		if part = strings.Trim(part, blanks); part == "" {
@@ -159,7 +161,7 @@ func (k key) list(text string) (values []string, ok bool) {
 	return values, len(values) > 0
 }
 
-// formed returns the text as its form wants it. It fails when it cannot be.
+// formed returns a text as its form wants it. It fails when the text is not of that form.
 func (k key) formed(text string) (string, bool) {
 	if strings.ContainsRune(text, 0) {
 		return "", false
@@ -171,7 +173,7 @@ func (k key) formed(text string) (string, bool) {
 	return form.read(text)
 }
 
-// wanted is what the key's value must be, in words.
+// wanted says in words what the key's value must be.
 func (k key) wanted() string {
 	low, high := k.tag.Get("min"), k.tag.Get("max")
 	switch k.value.Interface().(type) {
@@ -199,7 +201,7 @@ func (k key) wanted() string {
 	return cmp.Or(forms[k.tag.Get("form")].wanted, "text without NUL")
 }
 
-// text is the key's value as it would stand in the file; "(hidden)" for secrets.
+// text returns the key's value as it would stand in the file; "(hidden)" for secrets.
 func (k key) text() string {
 	switch v := k.value.Interface().(type) {
 	case []string:
@@ -218,7 +220,7 @@ func (k key) text() string {
 	}
 }
 
-// duration is a time without the parts that are zero: "30m", where time.Duration says "30m0s".
+// duration returns a time without the parts that are zero: "30m", where time.Duration says "30m0s".
 func duration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

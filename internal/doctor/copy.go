@@ -57,9 +57,9 @@ type reading func(ctx context.Context, after repair.Cursor) (page, error)
 
 // page is a part of the records, with how the copy differs from it.
 type page struct {
-	look    repair.Found
-	differ  []difference
-	bringUp func(context.Context, []difference) error // makes the copy agree
+	found     repair.Found
+	differ    []difference
+	reconcile func(context.Context, []difference) error // makes the copy agree
 }
 
 // pages compares one part of the records, page by page, and makes the copy agree if that is wanted.
@@ -79,18 +79,18 @@ func (d *Doctor) pages(ctx context.Context, what string, read reading) error {
 			d.report.add(x.kind, x.text)
 		}
 		if d.Repair && len(p.differ) > 0 {
-			if err := p.bringUp(ctx, p.differ); err != nil {
+			if err := p.reconcile(ctx, p.differ); err != nil {
 				return err
 			}
 			for _, x := range p.differ {
 				d.report.mended(x.kind, 1, nil)
 			}
 		}
-		d.Progress(what, p.look.Share)
-		if p.look.Done {
+		d.Progress(what, p.found.Share)
+		if p.found.Done {
 			return nil
 		}
-		at = p.look.Next
+		at = p.found.Next
 	}
 }
 
@@ -104,7 +104,7 @@ func (d *Doctor) again(
 	case <-time.After(d.Pause):
 	}
 	p, err := read(ctx, at)
-	p.look = first.look // rows that have come since belong to the next page
+	p.found = first.found // rows that have come since belong to the next page
 	p.differ = slices.DeleteFunc(p.differ, func(x difference) bool {
 		return !slices.ContainsFunc(first.differ, func(y difference) bool {
 			return x.kind == y.kind && x.talk == y.talk && x.relation == y.relation &&
@@ -116,9 +116,9 @@ func (d *Doctor) again(
 
 // compare compares a page of talks with the copy.
 func (d *Doctor) compare(
-	ctx context.Context, states []chat.Change, look repair.Found,
+	ctx context.Context, states []chat.Change, found repair.Found,
 ) (page, error) {
-	p := page{look: look}
+	p := page{found: found}
 	of := make(map[relationOf]chat.Change)
 	err := d.Copy.Compare(ctx, states, d.BeforeOriginal,
 		func(i int, kind finding.Kind, text string) {
@@ -127,8 +127,8 @@ func (d *Doctor) compare(
 			p.differ = append(p.differ,
 				difference{talk: s.Talk, relation: s.Relation, kind: kind, text: text})
 		})
-	p.bringUp = func(ctx context.Context, differ []difference) error {
-		return d.bringTalks(ctx, differ, of)
+	p.reconcile = func(ctx context.Context, differ []difference) error {
+		return d.reconcileTalks(ctx, differ, of)
 	}
 	return p, err
 }
@@ -139,8 +139,8 @@ type relationOf struct {
 	relation uint32
 }
 
-// bringTalks makes the copy of those talks agree that differ; of has their states.
-func (d *Doctor) bringTalks(
+// reconcileTalks makes the copy of those talks agree that differ; of has their states.
+func (d *Doctor) reconcileTalks(
 	ctx context.Context, differ []difference, of map[relationOf]chat.Change,
 ) error {
 	var some []chat.Change
@@ -154,12 +154,12 @@ func (d *Doctor) bringTalks(
 			some = append(some, of[relationOf{x.talk, x.relation}])
 		}
 	}
-	if err := d.Copy.Bring(ctx, some); err != nil {
+	if err := d.Copy.Reconcile(ctx, some); err != nil {
 		return err
 	}
 	for talk := range members {
 		err := d.Records.HoldGroup(ctx, talk.A, func(state chat.Change) error {
-			return d.Copy.BringMembers(ctx, state)
+			return d.Copy.ReconcileMembers(ctx, state)
 		})
 		if err != nil {
 			return err
@@ -169,24 +169,24 @@ func (d *Doctor) bringTalks(
 }
 
 func (d *Doctor) pairs(ctx context.Context, at repair.Cursor) (page, error) {
-	states, look, err := d.Records.PairStates(ctx, at)
+	states, found, err := d.Records.PairStates(ctx, at)
 	if err != nil {
 		return page{}, err
 	}
-	return d.compare(ctx, states, look)
+	return d.compare(ctx, states, found)
 }
 
 func (d *Doctor) groups(ctx context.Context, at repair.Cursor) (page, error) {
-	states, look, err := d.Records.GroupStates(ctx, at)
+	states, found, err := d.Records.GroupStates(ctx, at)
 	if err != nil {
 		return page{}, err
 	}
-	return d.compare(ctx, states, look)
+	return d.compare(ctx, states, found)
 }
 
 func (d *Doctor) devices(ctx context.Context, at repair.Cursor) (page, error) {
-	devices, look, err := d.Records.Devices(ctx, at)
-	p := page{look: look}
+	devices, found, err := d.Records.Devices(ctx, at)
+	p := page{found: found}
 	if err != nil {
 		return p, err
 	}
@@ -195,8 +195,8 @@ func (d *Doctor) devices(ctx context.Context, at repair.Cursor) (page, error) {
 		lost = append(lost, devices[i])
 		p.differ = append(p.differ, difference{user: devices[i].User, kind: kind, text: text})
 	})
-	p.bringUp = func(ctx context.Context, _ []difference) error {
-		return d.Copy.BringDevices(ctx, lost)
+	p.reconcile = func(ctx context.Context, _ []difference) error {
+		return d.Copy.ReconcileDevices(ctx, lost)
 	}
 	return p, err
 }

@@ -2,7 +2,7 @@
 // in their copy in Redis. It reports what it finds, and has mended what can be mended without loss.
 // docs/doctor.md explains every finding.
 //
-// Doctor.Run scans the tables first (surveys), then asks for commits whose counters were not
+// Doctor.Run scans the tables first, then asks for commits whose counters were not
 // applied, and then compares the records with the copy. All is done some rows at a time, while
 // servers are at work: so what is pending in one moment may look wrong. Few differences between
 // records and copy are therefore compared once more after a pause, and each repair checks again
@@ -31,14 +31,15 @@ type Copy interface {
 	// the copy alone.
 	Compare(ctx context.Context, states []chat.Change, all bool,
 		differs func(i int, kind finding.Kind, text string)) error
-	// Bring makes the copy agree with the state of talks. Ids are only raised.
-	Bring(ctx context.Context, states []chat.Change) error
-	// BringMembers makes a group's members in the copy agree; the caller holds the group's lock.
-	BringMembers(ctx context.Context, state chat.Change) error
-	// CompareDevices and BringDevices are the same for push tokens.
+	// Reconcile makes the copy agree with the state of talks. Ids are only raised.
+	Reconcile(ctx context.Context, states []chat.Change) error
+	// ReconcileMembers makes a group's members in the copy agree; the caller holds the group's
+	// lock.
+	ReconcileMembers(ctx context.Context, state chat.Change) error
+	// CompareDevices and ReconcileDevices are the same for push tokens.
 	CompareDevices(ctx context.Context, devices []chat.Device,
 		differs func(i int, kind finding.Kind, text string)) error
-	BringDevices(ctx context.Context, devices []chat.Device) error
+	ReconcileDevices(ctx context.Context, devices []chat.Device) error
 	// Keys scans what the copy has. It calls unread with users and the peers of whom these have
 	// unread counters, and members with groups that have members.
 	Keys(ctx context.Context, unread func(ctx context.Context, peers map[uint32][]uint32) error,
@@ -82,7 +83,7 @@ func (d *Doctor) Run(ctx context.Context) (*Report, error) {
 	if d.BeforeOriginal && d.Copy == nil {
 		return &d.report, errNoOriginal
 	}
-	steps := []func(context.Context) error{d.surveys, d.ranges, d.commits, d.copy}
+	steps := []func(context.Context) error{d.scans, d.ranges, d.commits, d.copy}
 	if d.BeforeOriginal {
 		steps = []func(context.Context) error{d.commits, d.copy}
 	}
@@ -94,26 +95,27 @@ func (d *Doctor) Run(ctx context.Context) (*Report, error) {
 	return &d.report, nil
 }
 
-// surveys scans the tables.
-func (d *Doctor) surveys(ctx context.Context) error {
-	for _, survey := range d.Records.Scans() {
-		if err := d.survey(ctx, survey); err != nil {
-			return fmt.Errorf("table %s: %w", survey.Table, err)
+// scans scans the tables.
+func (d *Doctor) scans(ctx context.Context) error {
+	for _, scan := range d.Records.Scans() {
+		if err := d.scan(ctx, scan); err != nil {
+			return fmt.Errorf("table %s: %w", scan.Table, err)
 		}
 	}
 	return nil
 }
 
-func (d *Doctor) survey(ctx context.Context, survey repair.Scan) error {
+// scan scans a table, and has mended what is wrong in it.
+func (d *Doctor) scan(ctx context.Context, scan repair.Scan) error {
 	var at repair.Cursor
 	for {
-		look, err := survey.Next(ctx, at)
+		found, err := scan.Next(ctx, at)
 		if err != nil {
 			return err
 		}
 		byKind := make(map[finding.Kind][]repair.Fault)
 		var order []finding.Kind
-		for _, f := range look.Faults {
+		for _, f := range found.Faults {
 			if byKind[f.Kind] == nil {
 				order = append(order, f.Kind)
 			}
@@ -125,11 +127,11 @@ func (d *Doctor) survey(ctx context.Context, survey repair.Scan) error {
 				return err
 			}
 		}
-		d.Progress(survey.Table, look.Share)
-		if look.Done {
+		d.Progress(scan.Table, found.Share)
+		if found.Done {
 			return nil
 		}
-		at = look.Next
+		at = found.Next
 	}
 }
 

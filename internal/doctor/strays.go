@@ -75,7 +75,7 @@ func (d *Doctor) strayMembers(ctx context.Context, groups []uint32) error {
 			continue
 		}
 		err := d.Records.HoldGroup(ctx, t.A, func(state chat.Change) error {
-			return d.Copy.BringMembers(ctx, state)
+			return d.Copy.ReconcileMembers(ctx, state)
 		})
 		if err != nil {
 			return err

@@ -1,9 +1,9 @@
-// Package inplace keeps the files that TeamTalk's scripts and its operators know a db_proxy_server
-// by, in the directory that it is started in: server.pid, which the scripts stop it by, and
-// log/default.log.
+// Package inplace keeps the files by which TeamTalk's scripts and its operators know a
+// db_proxy_server, in the directory in which that is started: server.pid, by which the scripts stop
+// it, and log/default.log.
 //
-// None of them is written through a symbolic link of another user, who could have it point to any
-// file that we may write. Links of our own user are followed.
+// Neither is written through a symbolic link of another user, who could make it point to any file
+// that this process may write. Links of our own user are followed.
 package inplace
 
 import (
@@ -27,20 +27,20 @@ const PID = "server.pid"
 // LogFile is the file of the log.
 const LogFile = "log/default.log"
 
-// Dir is the directory that a db_proxy_server is started in.
+// Dir is the directory in which a db_proxy_server is started.
 type Dir struct {
 	Path string
 	User int // whose links are followed
 }
 
-// Here is the working directory, for the user that the process runs as.
+// Here is the working directory, for the user of this process.
 func Here() Dir { return Dir{Path: ".", User: os.Geteuid()} }
 
 // ErrLink is the refusal to write through a link of another user.
 var ErrLink = errors.New("it is a link that another user owns")
 
-// WritePID writes a process's id, whole, in the place of any other. A link of another user is
-// replaced.
+// WritePID writes the id of a process into server.pid, which whoever reads it finds whole. A link
+// of another user is replaced.
 func (d Dir) WritePID(pid int) (err error) {
 	path, err := d.follow(filepath.Join(d.Path, PID))
 	if errors.Is(err, ErrLink) {
@@ -63,7 +63,7 @@ func (d Dir) WritePID(pid int) (err error) {
 	return err
 }
 
-// Running is the process that server.pid names, if it runs and is not this one; else 0.
+// Running returns the process that server.pid names, if it runs and is not this one; else 0.
 func (d Dir) Running() int {
 	text, err := readPID(filepath.Join(d.Path, PID))
 	if err != nil {
@@ -82,7 +82,8 @@ func (d Dir) Running() int {
 // maxPID is how many bytes of server.pid are read.
 const maxPID = 64
 
-// readPID reads a file as far as it can be a process's id. It does not wait for who writes a pipe.
+// readPID reads a file as far as it can be the id of a process. It does not wait for a writer of a
+// pipe.
 func readPID(path string) (text []byte, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -104,8 +105,8 @@ func Runs(pid int) bool {
 // maxLinks is how many links may lead to a file.
 const maxLinks = 10
 
-// follow is the file that a path leads to, which need not exist, over links of our own user. The
-// error is ErrLink for one of another's.
+// follow returns the file to which a path leads, which need not exist, over links of our own user.
+// It fails with ErrLink at a link of another user.
 func (d Dir) follow(path string) (string, error) {
 	for range maxLinks {
 		info, err := os.Lstat(path)

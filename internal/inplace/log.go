@@ -17,8 +17,8 @@ import (
 const checkEvery = time.Second
 
 // Log is log/default.log, an io.Writer of whole lines. A file that is full becomes default.log.1,
-// that one default.log.2, and so on. What cannot be written is tried anew with each line. It is
-// safe for concurrent use; several processes may write one log.
+// that one default.log.2, and so on. A file that cannot be opened is tried again with each line.
+// Log is safe for concurrent use; several processes may write one log.
 type Log struct {
 	dir      Dir
 	complain func(error) []byte
@@ -29,7 +29,7 @@ type Log struct {
 	path    string // of the file itself, behind all links
 	file    *os.File
 	size    int64
-	full    int64     // the size at which it is full
+	full    int64     // the size at which the file is put aside
 	checked time.Time // when it was last checked whether file is at path
 }
 
@@ -80,7 +80,7 @@ func (l *Log) close() error {
 	return err
 }
 
-// ready sees to it that there is a file that may grow by so many bytes.
+// ready makes sure that there is a file that may grow by n bytes.
 func (l *Log) ready(n int) error {
 	if l.file != nil && time.Since(l.checked) >= checkEvery && !l.there() {
 		_ = l.close() // nothing is lost with it
@@ -95,7 +95,7 @@ func (l *Log) ready(n int) error {
 	}
 	if l.there() {
 		if err := l.putAside(); err != nil {
-			l.full = l.size + l.max // tried again then
+			l.full = l.size + l.max // it is tried again then
 			wrote, err := l.file.Write(l.complain(err))
 			l.size += int64(wrote)
 			return err

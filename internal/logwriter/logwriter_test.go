@@ -16,8 +16,8 @@ const patience = 30 * time.Second
 
 func tell(l logwriter.Lost) []byte { return fmt.Appendf(nil, "lost %d: %v\n", l.Lines, l.Why) }
 
-// TestAReaderThatReadsLate: what there is room for comes in order, then how many lines there was
-// none for, then the rest.
+// TestAReaderThatReadsLate: the lines that fit come in order, then how many did not fit, then the
+// rest.
 func TestAReaderThatReadsLate(t *testing.T) {
 	in, out := io.Pipe()
 	w := logwriter.New(out, tell)
@@ -65,7 +65,7 @@ func TestALongLine(t *testing.T) {
 	}
 }
 
-// disk takes so many bytes, and then none until it gets more room.
+// disk takes so many bytes, and then none until it gets more.
 type disk struct {
 	text strings.Builder
 	room chan int

@@ -9,8 +9,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 )
 
-// TestIdleConnectionsLeave: who keeps a connection and asks nothing does not have its place for
-// long.
+// TestIdleConnectionsLeave: a connection on which nothing is asked does not keep its slot for long.
 func TestIdleConnectionsLeave(t *testing.T) {
 	const bound = 3 * time.Second
 	s := serve(t, ops.Site{Connections: 1})
@@ -32,8 +31,8 @@ func TestIdleConnectionsLeave(t *testing.T) {
 	}
 }
 
-// TestConnectionsWait: those who come when all places are taken wait until somebody leaves; and the
-// end of the site does not wait for anybody.
+// TestConnectionsWait: when all slots are taken, a new connection waits until another one ends. The
+// end of the site does not wait for any.
 func TestConnectionsWait(t *testing.T) {
 	s := serve(t, ops.Site{Connections: 2})
 	dial := func() net.Conn {

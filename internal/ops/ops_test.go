@@ -186,8 +186,8 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// TestAHangingCheckIsWrong has a check that heeds nothing: those who ask are answered, and share
-// one look.
+// TestAHangingCheckIsWrong has a check that does not end with its context: those who ask are
+// answered, and share one probe.
 func TestAHangingCheckIsWrong(t *testing.T) {
 	var looks atomic.Int32
 	let := make(chan struct{})

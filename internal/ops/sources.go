@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,153 +54,119 @@ type Queue struct {
 	Waiting, Lanes, Limit int
 }
 
-// metric is the description of a metric that is made at each scrape.
-type metric struct {
-	*prometheus.Desc
-	kind prometheus.ValueType
-}
-
-func countMetric(name, help string, labels ...string) metric {
-	return metric{prometheus.NewDesc(prefix+name, help, labels, nil), prometheus.CounterValue}
-}
-
-func gaugeMetric(name, help string, labels ...string) metric {
-	return metric{prometheus.NewDesc(prefix+name, help, labels, nil), prometheus.GaugeValue}
+// made are the metrics that are made at each scrape: counters, whose names end with _total, and
+// gauges. label is "" where there is none.
+var made = []struct{ name, label, help string }{
+	{"requests_in_flight", "", "Requests that are not finished yet."},
+	{"connections_open", "", "Connections open now."},
+	{"connections_opened_total", "", "Connections served."},
+	{"connections_refused_total", "",
+		"Connections closed at once as all were taken and none had been quiet for long."},
+	{"connections_closed_total", "reason", "Connections served that have ended, by why."},
+	{"received_bytes_total", "", "Bytes read from peers."},
+	{"sent_bytes_total", "", "Bytes written to peers."},
+	{"handler_panics_total", "", "Requests whose handler panicked: a fault of dbproxy."},
+	{"budget_used_bytes", "", "Bytes of requests under way and of answers not sent yet."},
+	{"budget_unsent_bytes", "", "Bytes of answers not sent yet."},
+	{"budget_limit_bytes", "", "Bytes that may be in use in all."},
+	{"connections_limit", "", "Connections that may be open."},
+	{"budget_shared_used_bytes", "",
+		"Bytes in use of the part of the budget that is for those who need more."},
+	{"budget_shared_limit_bytes", "", "Bytes of that part in use from which on others wait."},
+	{"budget_waiting", "", "Connections that wait for memory."},
+	{"budget_wait_seconds", "", "How long one of them has got none, at the most."},
+	{"connections_most", "address", "Connections of the address that holds most of them."},
+	{"budget_most_bytes", "address",
+		"Bytes of the shared half of the budget that the address has which has most of it."},
+	{"queue_length", "", "Messages and other changes that wait for their turn."},
+	{"queue_lanes", "", "Talks, users and the like with a change waiting or under way."},
+	{"queue_limit", "",
+		"Changes waiting or under way above which those who ask for more must wait."},
+	{"replica_lag_seconds", "", "How far the replica is behind; not there while it is unknown."},
+	{"degraded", "part", "1 while a part cannot be used as it should, else 0."},
+	{"log_lines_lost_total", "", "Lines of the log that could not be written."},
 }
 
 // sources is the collector of Sources.
 type sources struct {
-	from Sources
-
-	inFlight, open, opened, refused, closed, received, sent, panics metric
-	budgetUsed, budgetUnsent, budgetLimit                           metric
-	openLimit, taken, shared, starved, starving                     metric
-	mostConns, mostBytes                                            metric
-	waiting, lanes, limit                                           metric
-	lag, degraded, logLost                                          metric
+	from  Sources
+	descs map[string]*prometheus.Desc // by the names in made
 }
 
 // NewCollector returns a collector that asks s.
 func NewCollector(s Sources) prometheus.Collector {
-	return &sources{
-		from:     s,
-		inFlight: gaugeMetric("requests_in_flight", "Requests that are not finished yet."),
-		open:     gaugeMetric("connections_open", "Connections open now."),
-		opened:   countMetric("connections_opened_total", "Connections served."),
-		refused: countMetric("connections_refused_total",
-			"Connections closed at once as all were taken and none had been quiet for long."),
-		closed: countMetric("connections_closed_total",
-			"Connections served that have ended, by why.", "reason"),
-		received: countMetric("received_bytes_total", "Bytes read from peers."),
-		sent:     countMetric("sent_bytes_total", "Bytes written to peers."),
-		panics: countMetric("handler_panics_total",
-			"Requests whose handler panicked: a fault of dbproxy."),
-
-		budgetUsed: gaugeMetric("budget_used_bytes",
-			"Bytes of requests under way and of answers not sent yet."),
-		budgetUnsent: gaugeMetric("budget_unsent_bytes", "Bytes of answers not sent yet."),
-		budgetLimit:  gaugeMetric("budget_limit_bytes", "Bytes that may be in use in all."),
-		openLimit:    gaugeMetric("connections_limit", "Connections that may be open."),
-		taken: gaugeMetric("budget_shared_used_bytes",
-			"Bytes in use of the part of the budget that is for those who need more."),
-		shared: gaugeMetric("budget_shared_limit_bytes",
-			"Bytes of that part in use from which on others wait."),
-		starved: gaugeMetric("budget_waiting", "Connections that wait for memory."),
-		starving: gaugeMetric("budget_wait_seconds",
-			"How long one of them has got none, at the most."),
-		mostConns: gaugeMetric("connections_most",
-			"Connections of the address that holds most of them.", "address"),
-		mostBytes: gaugeMetric("budget_most_bytes",
-			"Bytes of the shared half of the budget that the address has which has most of it.",
-			"address"),
-
-		waiting: gaugeMetric("queue_length",
-			"Messages and other changes that wait for their turn."),
-		lanes: gaugeMetric("queue_lanes",
-			"Talks, users and the like with a change waiting or under way."),
-		limit: gaugeMetric("queue_limit",
-			"Changes waiting or under way above which those who ask for more must wait."),
-
-		lag: gaugeMetric("replica_lag_seconds",
-			"How far the replica is behind; not there while it is unknown."),
-		degraded: gaugeMetric("degraded", "1 while a part cannot be used as it should, else 0.",
-			"part"),
-		logLost: countMetric("log_lines_lost_total",
-			"Lines of the log that could not be written."),
+	c := &sources{s, make(map[string]*prometheus.Desc)}
+	for _, m := range made {
+		c.descs[m.name] = prometheus.NewDesc(prefix+m.name, m.help, strings.Fields(m.label), nil)
 	}
-}
-
-func (s *sources) all() []metric {
-	return []metric{
-		s.inFlight, s.open, s.opened, s.refused, s.closed, s.received, s.sent, s.panics,
-		s.budgetUsed, s.budgetUnsent, s.budgetLimit,
-		s.openLimit, s.taken, s.shared, s.starved, s.starving, s.mostConns, s.mostBytes, s.waiting,
-		s.lanes, s.limit,
-		s.lag, s.degraded, s.logLost,
-	}
+	return c
 }
 
 // Describe implements prometheus.Collector.
 func (s *sources) Describe(to chan<- *prometheus.Desc) {
-	for _, m := range s.all() {
-		to <- m.Desc
+	for _, d := range s.descs {
+		to <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (s *sources) Collect(to chan<- prometheus.Metric) {
-	send := func(m metric, value float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(m.Desc, m.kind, value, labels...)
+	send := func(name string, value float64, labels ...string) {
+		kind := prometheus.GaugeValue
+		if strings.HasSuffix(name, "_total") {
+			kind = prometheus.CounterValue
+		}
+		to <- prometheus.MustNewConstMetric(s.descs[name], kind, value, labels...)
 	}
 	if s.from.Network != nil {
-		s.network(s.from.Network(), send)
+		sendNetwork(s.from.Network(), send)
 	}
 	if s.from.Queue != nil {
 		q := s.from.Queue()
-		send(s.waiting, float64(q.Waiting))
-		send(s.lanes, float64(q.Lanes))
-		send(s.limit, float64(q.Limit))
+		send("queue_length", float64(q.Waiting))
+		send("queue_lanes", float64(q.Lanes))
+		send("queue_limit", float64(q.Limit))
 	}
 	if s.from.ReplicaLag != nil {
 		if lag, known := s.from.ReplicaLag(); known {
-			send(s.lag, lag.Seconds())
+			send("replica_lag_seconds", lag.Seconds())
 		}
 	}
 	if s.from.LogLost != nil {
-		send(s.logLost, float64(s.from.LogLost()))
+		send("log_lines_lost_total", float64(s.from.LogLost()))
 	}
 	for part, without := range s.from.Degraded {
 		value := 0.0
 		if without() {
 			value = 1
 		}
-		send(s.degraded, value, part)
+		send("degraded", value, part)
 	}
 }
 
-func (s *sources) network(n Network, send func(m metric, value float64, labels ...string)) {
-	send(s.inFlight, float64(n.InFlight))
-	send(s.open, float64(n.Open))
-	send(s.opened, float64(n.Opened))
-	send(s.refused, float64(n.Refused))
+func sendNetwork(n Network, send func(name string, value float64, labels ...string)) {
+	send("requests_in_flight", float64(n.InFlight))
+	send("connections_open", float64(n.Open))
+	send("connections_opened_total", float64(n.Opened))
+	send("connections_refused_total", float64(n.Refused))
 	for reason, count := range n.Closed {
-		send(s.closed, float64(count), reason)
+		send("connections_closed_total", float64(count), reason)
 	}
-	send(s.received, float64(n.BytesIn))
-	send(s.sent, float64(n.BytesOut))
-	send(s.panics, float64(n.Panics))
-	send(s.budgetUsed, float64(n.Pending))
-	send(s.budgetUnsent, float64(n.Unsent))
-	send(s.budgetLimit, float64(n.MaxPending))
-	send(s.openLimit, float64(n.MaxOpen))
-	send(s.taken, float64(n.Taken))
-	send(s.shared, float64(n.Shared))
-	send(s.starved, float64(n.Waiting))
-	send(s.starving, n.LongestWait.Seconds())
+	send("received_bytes_total", float64(n.BytesIn))
+	send("sent_bytes_total", float64(n.BytesOut))
+	send("handler_panics_total", float64(n.Panics))
+	send("budget_used_bytes", float64(n.Pending))
+	send("budget_unsent_bytes", float64(n.Unsent))
+	send("budget_limit_bytes", float64(n.MaxPending))
+	send("connections_limit", float64(n.MaxOpen))
+	send("budget_shared_used_bytes", float64(n.Taken))
+	send("budget_shared_limit_bytes", float64(n.Shared))
+	send("budget_waiting", float64(n.Waiting))
+	send("budget_wait_seconds", n.LongestWait.Seconds())
 	if m := n.MostConns; m.Address != "" {
-		send(s.mostConns, float64(m.Held), m.Address)
+		send("connections_most", float64(m.Held), m.Address)
 	}
 	if m := n.MostBytes; m.Address != "" {
-		send(s.mostBytes, float64(m.Held), m.Address)
+		send("budget_most_bytes", float64(m.Held), m.Address)
 	}
 }

@@ -31,18 +31,21 @@
 //
 // # Order
 //
-// When memory is released, it goes to the claim that comes first among those that wait. Addresses
-// that hold most of the shared half come last. Before them, connections that have long held more
-// than their floor come after those that have not. Then, whoever would hold least comes first, and
-// of equals the one that has waited longest. (order.go)
+// When memory is released, it goes to the claim that comes first among those that wait. Of two
+// claims, the first of these rules that tells them apart decides (order.go):
+//
+//   - A claim from an address that holds most of the shared half comes last.
+//   - A connection that has long held more than its floor comes after one that has not.
+//   - A connection that would then hold less comes first.
+//   - A claim that has waited longer comes first.
 //
 // # Relief
 //
 // A peer that sends or takes too slowly over ten seconds is closed (pace.go). Where others wait for
 // memory, ten seconds are too long. So twenty times a second the server searches for connections
-// that hold memory which somebody else has waited for, and whose peers do not release it: they send
-// nothing of a frame that they began, or take nothing of their answers. Those are closed, the one
-// that holds most first. (relief.go)
+// that hold memory which somebody else has waited for, and whose peers would need too long until it
+// is released: they send too little of a frame that they began, or take too little of their
+// answers. Those are closed, the one that holds most first. (relief.go)
 //
 // When all connections are taken, a new one takes the slot of a connection that has asked nothing
 // for long. Which addresses hold most memory and most connections is told by Server.Peers and in

@@ -241,7 +241,7 @@ func (m *Msfs) Probe(ctx context.Context) (answered string, err error) {
 
 // Mend says what to do about an error of Probe.
 func (m *Msfs) Mend(err error) string {
-	_, mend := advice.Server{Program: "msfs", Place: "MsfsSite"}.Network(err)
+	_, mend := advice.Server{Program: "msfs", Address: "MsfsSite"}.Network(err)
 	return cmp.Or(mend, "start it, or mend MsfsSite")
 }
 

@@ -19,21 +19,22 @@ func TestWhatMsfsAnswersToAnUploadIsChecked(t *testing.T) {
 	s, m := both(t)
 	long := "http://files/" + strings.Repeat("x", 255-len("http://files/"))
 	for what, answer := range map[string]string{
-		"nothing":            "",
-		"no HTTP":            "nonsense",
-		"a greeting":         "220 mail.example ESMTP\r\n",
-		"an error":           "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
-		"no JSON":            jsonAnswer("<html>"),
-		"an empty body":      jsonAnswer(""),
-		"another JSON":       jsonAnswer(`{"url":"http://files/1.audio"}`),
-		"a list":             jsonAnswer(`[]`),
-		"an error_code":      jsonAnswer(`{"error_code":7,"error_msg":"disk full","url":"http://files/1.audio"}`),
-		"no url":             jsonAnswer(`{"error_code":0}`),
-		"no URL":             jsonAnswer(`{"error_code":0,"url":"g0/000/000/1.audio"}`),
-		"an URL of a file":   jsonAnswer(`{"error_code":0,"url":"file:///etc/passwd"}`),
-		"an URL too long":    jsonAnswer(`{"error_code":0,"url":"` + long + `x"}`),
-		"half a JSON":        jsonAnswer(`{"error_code":0,"url":"http://fi`),
-		"too much":           jsonAnswer(strings.Repeat(" ", 1<<20) + `{"error_code":0,"url":"http://files/1.audio"}`),
+		"nothing":          "",
+		"no HTTP":          "nonsense",
+		"a greeting":       "220 mail.example ESMTP\r\n",
+		"an error":         "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+		"no JSON":          jsonAnswer("<html>"),
+		"an empty body":    jsonAnswer(""),
+		"another JSON":     jsonAnswer(`{"url":"http://files/1.audio"}`),
+		"a list":           jsonAnswer(`[]`),
+		"an error_code":    jsonAnswer(`{"error_code":7,"error_msg":"disk full","url":"http://files/1.audio"}`),
+		"no url":           jsonAnswer(`{"error_code":0}`),
+		"no URL":           jsonAnswer(`{"error_code":0,"url":"g0/000/000/1.audio"}`),
+		"an URL of a file": jsonAnswer(`{"error_code":0,"url":"file:///etc/passwd"}`),
+		"an URL too long":  jsonAnswer(`{"error_code":0,"url":"` + long + `x"}`),
+		"half a JSON":      jsonAnswer(`{"error_code":0,"url":"http://fi`),
+		"too much": jsonAnswer(strings.Repeat(" ", 1<<20) +
+			`{"error_code":0,"url":"http://files/1.audio"}`),
 		"less than promised": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}",
 		"endless headers":    "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n{}",
 	} {
@@ -49,7 +50,8 @@ func TestWhatMsfsAnswersToAnUploadIsChecked(t *testing.T) {
 			t.Errorf("%s: the error does not say what the server says: %v", what, err)
 		}
 	}
-	s.Trouble(msfs.Trouble{Answer: []byte(jsonAnswer(`{"error_code":0,"url":"` + long + `"}` + "\x00"))})
+	s.Trouble(msfs.Trouble{Answer: []byte(jsonAnswer(`{"error_code":0,"url":"` + long + `"}` +
+		"\x00"))})
 	if path, err := m.Save(t.Context(), []byte("sound")); err != nil || path != long {
 		t.Errorf("%q, %v", path, err)
 	}

@@ -76,7 +76,8 @@ func checkInstall(t *testing.T, dir string, run func(argv ...string) string) {
 		t.Errorf("the original is %q, %v", text, err)
 	}
 	page, err := os.ReadFile(filepath.Join(prefix, "share", "man", "man1", "dbproxy-user-add.1"))
-	if want := `\fB--phone\fP \fINUMBER\fP` + "\nthe phone number"; err != nil || !strings.Contains(string(page), want) {
+	if want := `\fB--phone\fP \fINUMBER\fP` + "\nthe phone number"; err != nil ||
+		!strings.Contains(string(page), want) {
 		t.Errorf("the manual page of \"user add\" lacks %q (%v):\n%s", want, err, page)
 	}
 }

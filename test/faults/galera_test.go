@@ -86,10 +86,10 @@ func TestGaleraMinority(t *testing.T) {
 	l.Around(t, func(ctx context.Context) {
 		g.Nodes[1].Freeze(t)
 		g.Arbitrator.Freeze(t)
-		if text := readiness(t, w.Proxies[0], "store", "wrong"); !strings.Contains(text,
-			g.Nodes[0].Addr()) {
-			t.Errorf("/readyz says %q", text)
-		}
+		rig.Await(t, "/readyz names the node", func() bool { // once the probe has found it
+			text := readiness(t, w.Proxies[0], "store", "wrong")
+			return strings.Contains(text, g.Nodes[0].Addr())
+		})
 		rig.Pause(ctx, rig.Seconds(0, 10))
 		g.Arbitrator.Thaw(t)
 		g.Nodes[1].Thaw(t)

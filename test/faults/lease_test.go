@@ -15,8 +15,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
-// TestLeaseHolderKilled kills that of three proxies which shows talk in groups to all members:
-// another one takes over.
+// TestLeaseHolderKilled kills the one of three proxies that shows talk in groups to all members.
+// Another one takes over.
 func TestLeaseHolderKilled(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)

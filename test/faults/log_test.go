@@ -2,7 +2,6 @@ package faults
 
 import (
 	"encoding/json"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,29 +34,14 @@ func logged(t *testing.T, p *harness.Proxy, begins string, has ...string) {
 // readiness is what the admin address says of one check, as soon as that has a certain state.
 func readiness(t *testing.T, p *harness.Proxy, check, state string) string {
 	t.Helper()
-	listening, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
-		return l.Message == "listening"
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := rig.AdminAddr(t, p)
 	var verdict struct {
 		Checks []struct{ Name, State, Text string }
 	}
 	end := time.Now().Add(rig.Patience)
 	for ; time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		req, err := http.NewRequestWithContext(rig.Within(t), http.MethodGet,
-			"http://"+listening.Text("admin")+"/readyz", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = json.NewDecoder(answer.Body).Decode(&verdict)
-		answer.Body.Close()
-		if err != nil {
+		page := rig.AdminPageOf(t, admin, "/readyz")
+		if err := json.Unmarshal([]byte(page), &verdict); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range verdict.Checks {

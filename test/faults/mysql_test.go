@@ -53,7 +53,7 @@ func TestMySQLFrozen(t *testing.T) {
 	}
 }
 
-// TestMySQLCut cuts connections in the midst of what they are for.
+// TestMySQLCut cuts connections while they are in use, at several points.
 func TestMySQLCut(t *testing.T) {
 	t.Parallel()
 	for name, arm := range map[string]func(*faultproxy.Proxy) *faultproxy.Shot{

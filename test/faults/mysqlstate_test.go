@@ -85,7 +85,7 @@ func TestMySQLFull(t *testing.T) {
 	}
 	server := servers.StartMariaDB(t, "--innodb-file-per-table=0", space("32M"))
 	w, _ := throughMySQL(t, server)
-	// of BLOBs MariaDB 10.11 dies at times
+	// VARCHAR, since BLOBs end MariaDB 10.11 at times.
 	adminOf(t, w.DB)("CREATE TABLE Filler (b VARCHAR(7000)) ENGINE=InnoDB CHARSET=latin1")
 	l := through(t, w, "MySQL's disk full", func(ctx context.Context) {
 		for rows := 64; rows > 0; {

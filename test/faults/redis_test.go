@@ -29,7 +29,7 @@ type redisFault struct {
 	// single says that what is lost is single keys: counters may be wrong until it is noticed,
 	// which takes a second.
 	single bool
-	// happen has it happen, and end, while the load goes on.
+	// happen makes it happen, and end, while the load goes on.
 	happen func(t *testing.T, s *siege)
 }
 
@@ -154,7 +154,7 @@ func (s *siege) goOn(d time.Duration) {
 	}
 }
 
-// redisSays is a number of Redis' INFO.
+// redisSays is a number that Redis shows with INFO.
 func (s *siege) redisSays(t *testing.T, field string) int {
 	t.Helper()
 	info := s.redis.Do(t, "INFO")
@@ -171,7 +171,8 @@ func (s *siege) redisSays(t *testing.T, field string) int {
 	return n
 }
 
-// awaitBeats waits until the proxies have looked at Redis so often: see internal/counters/epoch.go.
+// awaitBeats waits until the proxies have probed Redis so often: see
+// internal/counters/redis/epoch.go.
 func (s *siege) awaitBeats(t *testing.T, beats int) {
 	t.Helper()
 	beat := func() int {

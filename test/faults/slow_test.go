@@ -46,7 +46,7 @@ func TestAllPathsSlow(t *testing.T) {
 	})
 }
 
-// What a flood is made of: connections, each of which sends to so many pairs.
+// A flood has floodConns connections, each of which sends to floodPairs pairs.
 const floodConns, floodPairs = 8, 10
 
 func floodText(i, k int, what string) *impb.IMMsgData {

@@ -157,7 +157,8 @@ func checkFailedLogin(t *testing.T, w *rig.Wire, seq uint16) {
 		t.Fatal(err)
 	}
 	want := protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), 2)
-	want = protowire.AppendString(protowire.AppendTag(want, 3, protowire.BytesType), "服务端内部错误")
+	want = protowire.AppendString(protowire.AppendTag(want, 3, protowire.BytesType),
+		"服务端内部错误")
 	if f.Command != 0x0704 || f.Service != 7 || f.Seq != seq || string(f.Body) != string(want) {
 		t.Fatalf("it is answered with %+v", f)
 	}

@@ -144,7 +144,7 @@ func (wanted contents) compare(t *testing.T, got contents) {
 	}
 }
 
-// without are those of list that others does not have, as often as it has them.
+// without returns list without the elements of others: each of those takes one away.
 func without(list, others []string) (rest []string) {
 	seen := make(map[string]int)
 	for _, o := range others {

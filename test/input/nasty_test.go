@@ -42,8 +42,8 @@ var nastyTexts = append([]nastyText{
 
 // injections are texts that do harm where the server takes the bytes of UTF-8 for another character
 // set. There the last byte of the first character makes one character with the backslash that is
-// put before a quote, so that the quote ends the text: that of 中 in big5 and gbk, that of Á in sjis
-// and cp932. Of bytes that are no UTF-8 few are tried, as the log does not say the same often.
+// put before a quote, so that the quote ends the text: that of 中 in big5 and gbk, that of Á in
+// sjis and cp932. Of bytes that are no UTF-8 few are tried, as the log does not say the same often.
 func injections() (texts []nastyText) {
 	for _, lead := range []string{"中", "Á"} {
 		for _, rest := range []string{

@@ -16,8 +16,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/peers"
 )
 
-// floods are small requests, the i-th of a connection. Many connections ask them ceaselessly, and
-// take the answers.
+// floods are kinds of small requests, each as the i-th of a connection. Many connections send them
+// without a pause, and take the answers.
 var floods = map[string]func(conn, i uint32) proto.Message{
 	"people": func(uint32, uint32) proto.Message { return rig.UsersInfo(1, 1, 2) },
 	"unread": func(_, i uint32) proto.Message { return rig.Unread(1 + i) },

@@ -116,7 +116,7 @@ func fillTalk(t *testing.T, p *harness.Proxy) {
 	}
 }
 
-// cases are what peers do that harms others where it can.
+// hogCases are what peers do that harms others where it can, by name.
 func hogCases(t *testing.T) map[string]func(p *harness.Proxy, from string) (end func()) {
 	attached := rig.PairText(5, 6, "x")
 	attached.AttachData = make([]byte, 16_000_000)

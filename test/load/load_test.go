@@ -3,7 +3,20 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/teamtalk-go/dbproxy/test/rig"
 )
+
+func TestMain(m *testing.M) { rig.Main(m) }
+
+// TestLoad has a proxy store all that it is sent.
+func TestLoad(t *testing.T) {
+	p := rig.Start(t, rig.NewStore(t))
+	err := run(rig.Within(t), []string{"--addr", p.Addr, "--seconds", "1", "--groups", "2"})
+	if err != nil {
+		t.Error(err)
+	}
+}
 
 func TestArguments(t *testing.T) {
 	for args, want := range map[string]string{

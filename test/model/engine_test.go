@@ -191,7 +191,8 @@ func (s *shared) clear() error {
 }
 
 func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
-	at := link.Instance{Addr: s.redis.Addr(), DB: 1, ConnectTimeout: patience, CallTimeout: patience}
+	at := link.Instance{Addr: s.redis.Addr(), DB: 1, ConnectTimeout: patience,
+		CallTimeout: patience}
 	members := at
 	members.DB = 2
 	copied, err := redis.Open(redis.Options{

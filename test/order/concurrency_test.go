@@ -55,7 +55,8 @@ func firstMessages(t *testing.T, w *rig.Setup, sent *audit.Ledger, pairs, each i
 	wg.Wait()
 }
 
-// checkFirstMessages sees that the pairs, who are all there are, came about once.
+// checkFirstMessages checks that each pair has one relation and two sessions, and that nobody else
+// has any.
 func checkFirstMessages(t *testing.T, w *rig.Setup, pairs, each int) {
 	t.Helper()
 	n, last := rig.Count(t, w.DB, "SELECT count(*) FROM IMRelationShip"),

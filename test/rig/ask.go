@@ -40,7 +40,7 @@ func Ask[A proto.Message](
 	}
 }
 
-// MustAsk is lookUp for what must be answered in the end.
+// MustAsk is Ask for what must be answered in the end.
 func MustAsk[A proto.Message](t *testing.T, c *client.Client, req proto.Message) A {
 	t.Helper()
 	answer, err := Ask[A](Within(t), c, req)

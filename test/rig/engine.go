@@ -18,6 +18,7 @@ type Engine struct {
 	Open    func(t *testing.T) *Setup
 }
 
+// The engines.
 var (
 	Embedded     = Engine{"embedded", 1, OpenEmbedded}
 	MySQL        = Engine{"mysql", 1, OpenMySQL}
@@ -37,7 +38,7 @@ func OnEngines(t *testing.T, test func(t *testing.T, w *Setup)) {
 	}
 }
 
-// OnStores is onEngines for what concerns one proxy.
+// OnStores is OnEngines for what concerns one proxy.
 func OnStores(t *testing.T, test func(t *testing.T, w *Setup)) {
 	t.Helper()
 	for _, e := range []Engine{Embedded, MySQL} {
@@ -53,7 +54,8 @@ func (e Engine) At(t *testing.T) *Setup {
 	return w
 }
 
-// Setup is a store, with the people of seed.sql, and the proxies at work on it.
+// Setup is a store, with the people of seed.sql, and the proxies at work on it. It belongs to the
+// test's goroutine.
 type Setup struct {
 	Proxies []*harness.Proxy // nil: not started yet
 	DB      *sql.DB
@@ -61,7 +63,7 @@ type Setup struct {
 	Data    string          // the directory of the embedded store; empty on MySQL
 	Fleet   *Fleet          // nil on the embedded store
 	Flushed bool            // Redis has lost what it had
-	Touched int             // how often touch was called
+	Touched int             // how often audit.Touch was called
 	Users   map[uint32]bool // whom it found
 }
 
@@ -101,7 +103,7 @@ func openNodes(t *testing.T, g *servers.Galera) *Setup {
 		f.nodes = append(f.nodes, f.DB.On(t, node))
 	}
 	f.AwaitNodes(t)
-	// of two nodes that commit the same row one is told so, and tries again
+	// Of two nodes that commit the same row one is told so, and tries again.
 	f.Expected = append(f.Expected, Deadlock)
 	return OpenFleet(t, f)
 }

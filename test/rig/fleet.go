@@ -14,14 +14,15 @@ import (
 // and the people of seed.sql, a Redis, and a file server.
 type Fleet struct {
 	DB *servers.Database
-	// the database that all instances are in; empty when the test has a Redis of another kind
+	// Redis is the database that all instances are in; empty when the test has a Redis of another
+	// kind.
 	Redis Redis
 	Files *msfs.Server
 	Conf  harness.Config // to be changed before the first start
-	// db on each node of a cluster, which proxies write on in turn; nil: all write on db
+	// nodes is DB on each node of a cluster, which proxies write on in turn; nil: all write on DB.
 	nodes []*servers.Database
 
-	Expected []string // what logs may have: see startWith
+	Expected []string // what logs may have: see StartWith
 }
 
 // NewFleet makes one that has everything but a Redis.
@@ -66,9 +67,8 @@ func MySQLOf(db *servers.Database) harness.MySQL {
 // makePeople makes the tables, as operators do, and the people of seed.sql.
 func makePeople(t *testing.T, db *servers.Database) {
 	t.Helper()
-	conf := harness.Config{MySQL: MySQLOf(db), Redis: map[string]string{"host": "127.0.0.1",
-		"port": "1"},
-		Msfs: "127.0.0.1"}
+	conf := harness.Config{MySQL: MySQLOf(db), Msfs: "127.0.0.1",
+		Redis: map[string]string{"host": "127.0.0.1", "port": "1"}}
 	_, err := harness.Run(Within(t), Binary, "", "migrate", "--yes", "--config",
 		WriteConfig(t, conf))
 	if err != nil {

@@ -22,9 +22,9 @@ type Redis struct{ rueidis.Client }
 // DialRedis connects to a database of a server.
 func DialRedis(t *testing.T, redis *servers.Redis, db int) Redis {
 	t.Helper()
-	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{redis.Addr()},
-		SelectDB:          db,
-		ForceSingleClient: true, DisableCache: true, ClientSetInfo: rueidis.DisableClientSetInfo})
+	c, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{redis.Addr()}, SelectDB: db, ForceSingleClient: true,
+		DisableCache: true, ClientSetInfo: rueidis.DisableClientSetInfo})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func (c Redis) execute(
 	return &answer
 }
 
-// Text is read for an answer that is text; empty when there is none.
+// Text is Read for an answer that is text; empty when there is none.
 func (c Redis) Text(t *testing.T, args ...string) string {
 	t.Helper()
 	answer := c.Read(t, args...)

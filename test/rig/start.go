@@ -34,7 +34,7 @@ func Start(t *testing.T, data string, args ...string) *harness.Proxy {
 	return StartWith(t, harness.Options{Data: data, Args: args})
 }
 
-// StartWith is start with more to say; the binary is filled in. Its log may have what is expected,
+// StartWith is Start with more to say; the binary is filled in. Its log may have what is expected,
 // if otherwise none may.
 func StartWith(t *testing.T, o harness.Options, expected ...string) *harness.Proxy {
 	t.Helper()
@@ -45,7 +45,7 @@ func StartWith(t *testing.T, o harness.Options, expected ...string) *harness.Pro
 	return p
 }
 
-// Launch is startWith for a binary that need not listen yet.
+// Launch is StartWith for a binary that need not listen yet.
 func Launch(t *testing.T, o harness.Options, expected ...string) *harness.Proxy {
 	t.Helper()
 	NoteSources()
@@ -78,8 +78,7 @@ func checkLog(t *testing.T, p *harness.Proxy, expected ...string) {
 	t.Helper()
 	text := p.Log.String()
 	for _, never := range []string{"DATA RACE", "handler panicked", "goroutine 1 [", "panic: ",
-		"fatal error: ", "finished a request twice",
-		Deadlock, Secret} {
+		"fatal error: ", "finished a request twice", Deadlock, Secret} {
 		if strings.Contains(text, never) && !slices.Contains(expected, never) {
 			t.Errorf("the log has %q", never)
 		}

@@ -79,12 +79,12 @@ func (w *Wire) AwaitRefusal(t *testing.T, p *harness.Proxy, what string) {
 }
 
 // Wire is a bare connection: bytes go out as they are, frames come in, heartbeats left aside. It is
-// for what the client would not send, and for looking at frames as they are. It belongs to one
+// for what the client would not send, and for reading frames as they are. It belongs to one
 // goroutine.
 type Wire struct {
 	*net.TCPConn
 	Frames chan pdu.Frame // closed at the end
-	// why it ended: io.EOF when the server closed; to be read after frames is closed
+	// end is why it ended: io.EOF when the server closed. It is to be read after Frames is closed.
 	end  error
 	quit chan struct{} // closed by Close
 }

@@ -106,8 +106,8 @@ func sampleOf(ctx context.Context, admin string) (sample soakSample, err error) 
 	return sample, nil
 }
 
-// What the proxy may have in the last quarter of the time, against the first: what is kept for
-// talks that are in use comes on top, and what the runtime has not yet given back.
+// How much more the proxy may have in the last quarter of the time than in the first: what it keeps
+// for talks that are in use, and what the runtime has not yet given back.
 const (
 	soakMemoryFactor = 1.5
 	soakMemoryMore   = 24 << 20

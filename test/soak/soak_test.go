@@ -105,7 +105,7 @@ func newSoak(t *testing.T) *soak {
 	return s
 }
 
-// mixed is the load, for so long.
+// mixed makes the load, which lasts so long.
 func (s *soak) mixed(lasts time.Duration) *load.Load {
 	profile := load.Mixed()
 	if !s.brief {
@@ -116,7 +116,7 @@ func (s *soak) mixed(lasts time.Duration) *load.Load {
 	return l
 }
 
-// last is for how long a fault is to last.
+// last waits for as long as a fault is to last.
 func (s *soak) last(d time.Duration) {
 	if s.brief {
 		d = time.Second
@@ -195,7 +195,7 @@ var soakFaults = []struct {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// what another fault has saved
+		// What another fault has saved.
 		if err := os.RemoveAll(filepath.Join(dir["dir"], "dump.rdb")); err != nil {
 			t.Fatal(err)
 		}

@@ -17,16 +17,6 @@ func TestWidth(t *testing.T) {
 	}
 }
 
-func TestWithin(t *testing.T) {
-	for folder, want := range map[string]bool{
-		"a/b": true, "a/b/c": true, "a": false, ".": false, "a/bc": false,
-	} {
-		if got := within(folder)("a/b"); got != want {
-			t.Errorf("a/b is %s or above it: %t, want %t", folder, got, want)
-		}
-	}
-}
-
 func TestWide(t *testing.T) {
 	long := strings.Repeat("x", 101)
 	for _, test := range []struct {
@@ -39,6 +29,7 @@ func TestWide(t *testing.T) {
 		{"a.go", "package a\nvar q = `SELECT\n" + long + "`\n", nil},
 		{"a.go", "package a\nvar q = `\n" + long + "`\n", []wideLine{{3, 102}}},
 		{"a.go", "package a\nvar q = \"SELECT " + long + "\"\n", []wideLine{{2, 118}}},
+		{"a.go", "package a\ntype x struct {\n\ty int `key:\"" + long + "\"`\n}\n", nil},
 		{"a.md", "| " + long + " |\n\n" + long, []wideLine{{3, 101}}},
 	} {
 		if got := wide(test.name, test.text); !slices.Equal(got, test.want) {

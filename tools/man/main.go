@@ -97,7 +97,8 @@ func describe(program string, path []string, short string) (*cobra.Command, erro
 	words := strings.Fields(usage)
 	c := &cobra.Command{
 		Use: strings.Join(words[len(path):], " "), Short: short, Long: markdown(about),
-		DisableFlagsInUseLine: true, DisableAutoGenTag: true, Run: func(*cobra.Command, []string) {},
+		DisableFlagsInUseLine: true, DisableAutoGenTag: true,
+		Run: func(*cobra.Command, []string) {},
 	}
 	if short == "" {
 		first, _, _ := strings.Cut(about, ".")

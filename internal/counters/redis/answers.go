@@ -28,7 +28,7 @@ func text(r rueidis.RedisResult) string {
 // nothing.
 func failure(r rueidis.RedisResult) error {
 	if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
-		return fmt.Errorf("Redis refused a command: %w", link.Hush(err))
+		return fmt.Errorf("a command was refused by Redis: %w", link.Hush(err))
 	}
 	return nil
 }

@@ -89,8 +89,7 @@ func (r *Copy) inEpoch(ctx context.Context, ro *role, build func(at uint32) []li
 		}
 		at = 0
 	}
-	return 0, nil, chat.Errorf(chat.Unavailable, "Redis %s (%s) loses what it has again and again",
-		ro.name, ro.Instance)
+	return 0, nil, ro.losing()
 }
 
 // complain logs which commands Redis refused, as it does where a key has another type. They are not

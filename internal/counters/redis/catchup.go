@@ -26,8 +26,8 @@ type Backlog interface {
 
 // Errors that say that the records must be asked instead.
 var (
-	errBehind = errors.New("Redis is behind the records")
-	errLost   = errors.New("Redis has lost what it was asked for")
+	errBehind = errors.New("the instance is behind the records")
+	errLost   = errors.New("the instance has lost what it was asked for")
 )
 
 // catchUp applies what is missing in the instances that came back a while ago.

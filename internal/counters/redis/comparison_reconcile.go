@@ -52,9 +52,9 @@ end
 return 0
 `)
 
-// Bring raises ids to those of the state, and counters, levels and mutes to where the records have
-// more. Levels are lowered to what there is.
-func (c Comparison) Bring(ctx context.Context, states []chat.Change) error {
+// Reconcile raises ids to those of the state, and counters, levels and mutes to where the records
+// have more. Levels are lowered to what there is.
+func (c Comparison) Reconcile(ctx context.Context, states []chat.Change) error {
 	at := c.Copy.unread.known()
 	var unread, mutes question
 	for _, s := range states {
@@ -112,9 +112,9 @@ func (c Comparison) reconcileLevels(ctx context.Context, states []chat.Change) e
 	return levels.ask(ctx, c.Copy.unread)
 }
 
-// BringMembers makes the members of a group in Redis those of the state, which is current: the
+// ReconcileMembers makes the members of a group in Redis those of the state, which is current: the
 // group is locked.
-func (c Comparison) BringMembers(ctx context.Context, state chat.Change) error {
+func (c Comparison) ReconcileMembers(ctx context.Context, state chat.Change) error {
 	at := c.Copy.groupMember.known()
 	if at == 0 {
 		return chat.Errorf(chat.Unavailable,
@@ -125,8 +125,8 @@ func (c Comparison) BringMembers(ctx context.Context, state chat.Change) error {
 	return q.ask(ctx, c.Copy.groupMember)
 }
 
-// BringDevices gives push tokens back that Redis has lost.
-func (c Comparison) BringDevices(ctx context.Context, devices []chat.Device) error {
+// ReconcileDevices gives push tokens back that Redis has lost.
+func (c Comparison) ReconcileDevices(ctx context.Context, devices []chat.Device) error {
 	users := make([]uint32, len(devices))
 	for i, d := range devices {
 		users[i] = d.User

@@ -65,7 +65,7 @@ func TestComparisonOnACluster(t *testing.T) {
 		t.Errorf("found %q, want %q", got, want)
 	}
 	c := redis.Comparison{Copy: p.Copy}
-	p.must(c.Bring(t.Context(), states))
+	p.must(c.Reconcile(t.Context(), states))
 	p.must(c.DropUnread(t.Context(), 2, []uint32{3}))
 	if got := p.checked(states[0], states[2]); !slices.Equal(got,
 		[]string{"members of 1", "unread of 2 [1]"}) {

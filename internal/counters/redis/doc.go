@@ -55,19 +55,20 @@
 //
 // Ids come from Redis, in one pipeline for each batch, while the talks are locked: originals take
 // theirs there as well. A counter is believed if it is not below the talk's last id, not above the
-// largest id, and was checked in this epoch. Otherwise Next answers 0, the records look at the
-// message table, and the counter is raised to what they find. Only an impossible one is lowered.
-// While Redis is away ids go on from the talk's row. So there are no repeats; and there are no
-// gaps, except where nobody knows whether a call was done.
+// largest id, and was checked in this epoch. Otherwise Next answers 0, the records read the message
+// table, and the counter is raised to what they find. Only an impossible one is lowered. When an id
+// is not the one right after the talk's last, somebody else has written there, and the records read
+// it as well. While Redis is away ids go on from the talk's row. So there are no repeats; and there
+// are no gaps, except where nobody knows whether a call was done.
 //
 // # While Redis is away
 //
-// Then the records are asked instead, and commit records gather. Once an instance is back, the
-// commits are applied, 200 at a time, and it is written to again. It is read again three seconds
-// later: by then all proxies have seen that it is back, and what they left behind is applied as
-// well (catchup.go). A Redis that crashes may lose the last it was told, too little for a beat to
-// be missing. So each proxy applies what it applied last once more when a connection had to be made
-// anew (tail.go).
+// Then the records are asked instead, and commit records gather. (But no proxy starts without
+// Redis: originals may be counting there.) Once an instance is back, the commits are applied, 200
+// at a time, and it is written to again. It is read again three seconds later: by then all proxies
+// have seen that it is back, and what they left behind is applied as well (catchup.go). A Redis
+// that crashes may lose the last it was told, too little for a beat to be missing. So each proxy
+// applies what it applied last once more when a connection had to be made anew (tail.go).
 //
 // What originals change in Redis alone (their own unread counts, levels, mutes and tokens) stands
 // in no table. Of a talk that a proxy has written to, the records know the counts as they were

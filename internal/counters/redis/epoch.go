@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
@@ -56,6 +57,12 @@ type role struct {
 	epoch    uint32     // the current one as far as we know; 0: it was never compared
 	beat     uint32     // the greatest seen of it
 	recorded uint32     // the beat in the records when they were last asked
+}
+
+// losing is the error of an instance in which epochs do not last.
+func (ro *role) losing() error {
+	return chat.Errorf(chat.Unavailable, "what Redis %s (%s) has is lost again and again",
+		ro.name, ro.Instance)
 }
 
 // known returns the epoch; 0 is unknown.
@@ -217,7 +224,7 @@ func (r *Copy) compare(ctx context.Context, ro *role) error {
 			return err
 		}
 	}
-	return fmt.Errorf("Redis %s (%s) loses what it has again and again", ro.name, ro.Instance)
+	return ro.losing()
 }
 
 // begin begins an epoch, unless another process was faster.

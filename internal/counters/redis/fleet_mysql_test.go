@@ -107,7 +107,8 @@ func TestThreeProxiesUnderFlushes(t *testing.T) {
 		group_msg_id_%[5]d=%[1]d
 		%[5]d_im_group_msg count=%[1]d
 		1_%[5]d_im_user_group count=%[1]d
-		2_%[5]d_im_user_group count=%[6]d`, 6*batches+1, batches+1, 3*batches, 3*batches+1, g, 6*batches))
+		2_%[5]d_im_user_group count=%[6]d`,
+		6*batches+1, batches+1, 3*batches, 3*batches+1, g, 6*batches))
 	membersAt(t, r).want("group_member_1 1=NOW\ngroup_member_1 2=NOW\ngroup_member_1 3=NOW")
 }
 

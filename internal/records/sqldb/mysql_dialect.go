@@ -14,7 +14,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/teamtalk-go/dbproxy/internal/descriptors"
+	"github.com/teamtalk-go/dbproxy/internal/advice"
 )
 
 // mysqlDialect is the engine of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
@@ -255,14 +255,16 @@ func (mysqlDialect) explain(err error) error {
 		mend = MendOfAccount(err, "NAME_username", "NAME_password")
 	}
 	var dial *net.OpError
-	switch {
-	case descriptors.Mend(err) != "":
-		return descriptors.Explain(err)
+	dialling := errors.As(err, &dial) && dial.Op == "dial"
+	switch trouble := advice.Of(err); {
 	case errors.Is(err, ErrShutOut):
 		mend = WhyShutOut("NAME_maxconncnt")
-	case errors.As(err, &dial) && dial.Op == "dial":
-		mend = "start the server, or mend its host and port in the configuration"
-	case mend == "":
+	case mend != "", trouble == advice.Closed, trouble == advice.Timeout && !dialling:
+		// The last two befall a statement, too, and then there is nothing to do about it.
+	default:
+		mend = advice.Mend(err)
+	}
+	if mend == "" || strings.Contains(err.Error(), mend) {
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, mend)

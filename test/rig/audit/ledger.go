@@ -1,3 +1,6 @@
+// Package audit compares what was answered, which a Ledger notes, with what is stored: rows,
+// positions, counters, and the keys in Redis. Check does all of it; package load adds what a load
+// knows.
 package audit
 
 import (

@@ -22,7 +22,7 @@ import (
 // they have come to rest.
 func Check(t *testing.T, w *rig.Setup, sent *Ledger) map[bench.Talk][]Row {
 	t.Helper()
-	// of two nodes that commit the same talk one reserves ids in vain
+	// Of two nodes that commit the same talk one reserves ids in vain.
 	sent.Gaps = sent.Gaps || !w.Fleet.EveryID()
 	w.Fleet.AwaitNodes(t)
 	rows := ReadRows(t, w.DB)

@@ -150,23 +150,23 @@ func (l *Load) prepare(t *testing.T) {
 	if l.Groups != nil {
 		return
 	}
-	make := func(members ...uint32) uint32 {
-		answer := rig.Call[*impb.IMGroupCreateRsp](t, l.W.Dial(t, 0),
-			rig.NewGroup(members[0], members...))
+	c := l.W.Dial(t, 0)
+	create := func(members ...uint32) uint32 {
+		answer := rig.Call[*impb.IMGroupCreateRsp](t, c, rig.NewGroup(members[0], members...))
 		if answer.GetResultCode() != 0 || answer.GetGroupId() == 0 {
 			t.Fatalf("a group was not created: %v", answer)
 		}
 		return answer.GetGroupId()
 	}
 	for range 3 {
-		l.Groups = append(l.Groups, make(append([]uint32{SilentMember}, Members...)...))
+		l.Groups = append(l.Groups, create(append([]uint32{SilentMember}, Members...)...))
 	}
 	for i := range uint32(l.GroupReaders) {
-		g := make(7000+i, 8000+i)
+		g := create(7000+i, 8000+i)
 		l.readers = append(l.readers, newReader(bench.GroupTalk(g), 7000+i, 8000+i))
 	}
 	if l.Changers > 0 {
-		l.crowd = crowd{group: make(1, 2, 3), members: []uint32{1, 2, 3},
+		l.crowd = crowd{group: create(1, 2, 3), members: []uint32{1, 2, 3},
 			changing: []uint32{11, 12}}
 	}
 	l.W.Fleet.AwaitNodes(t)
@@ -229,17 +229,21 @@ func (l *Load) AwaitWithin(ctx context.Context, t *testing.T, limit time.Duratio
 }
 
 // awaitAnswers waits until all messages are answered, but those that lost their connection, and as
-// many as the proxies say that nobody knows the outcome of. In a load that makes up for proxies
-// that were killed others may have no answer, either: those say nothing.
+// many as the proxies say that nobody knows the outcome of. In a strict load it waits for answers
+// to all requests. In one that makes up for proxies that were killed some messages may have no
+// answer: those proxies say nothing.
 func (l *Load) awaitAnswers(t *testing.T) {
 	t.Helper()
 	if l.Reconnect && l.Roam {
 		l.AwaitAnswers(givenUpAfter)
 		return
 	}
-	uncertain := 0
-	for end := time.Now().Add(l.Latest); time.Now().Before(end); {
-		if l.AwaitAnswers(20 * time.Millisecond) {
+	missing, uncertain := 0, 0
+	for end := time.Now().Add(l.Latest); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if missing = l.Silent(); l.Strict {
+			missing = l.Pending()
+		}
+		if missing == 0 {
 			return
 		}
 		if uncertain = 0; !l.Strict {
@@ -248,13 +252,13 @@ func (l *Load) awaitAnswers(t *testing.T) {
 					`dbproxy_requests_total{command="IMMsgData",outcome="uncertain"}`)
 			}
 		}
-		if l.Silent() <= uncertain {
+		if missing <= uncertain {
 			return
 		}
 	}
 	if !l.Strict || rig.FullFaults() { // of the short form see auditFailures
-		t.Errorf("%d messages are not answered; of %d the outcome is uncertain", l.Silent(),
-			uncertain)
+		t.Errorf("%d requests are not answered; of %d messages the outcome is uncertain",
+			missing, uncertain)
 	}
 }
 

@@ -1,3 +1,5 @@
+// Package original writes as an original server does that runs beside the proxies, for tests of
+// both at work on the same database and Redis.
 package original
 
 import (
