@@ -20,50 +20,44 @@ func (s *Store) Page(
 	ctx context.Context, talk chat.Talk, q chat.PageQuery,
 ) ([]chat.Message, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Message, error) {
-		return r.page(ctx, talk, q)
-	}, replica.AboutTalk(talk))
-}
-
-func (r reader) page(
-	ctx context.Context, talk chat.Talk, q chat.PageQuery,
-) (messages []chat.Message, err error) {
-	shard, where, id, err := r.locate(ctx, talk)
-	if err != nil || id == 0 {
-		return nil, err
-	}
-	params := []any{id}
-	if q.Since > 0 {
-		where += " AND created>=?"
-		params = append(params, q.Since)
-	}
-	if q.UpTo > 0 {
-		latest, err := r.latest(ctx, shard.Table(), where, append(params, q.UpTo))
-		if err != nil || latest < 0 {
+		shard, where, id, err := r.locate(ctx, talk)
+		if err != nil || id == 0 {
 			return nil, err
 		}
-		// +0 keeps engines from the key on msgId, which has another order.
-		where += " AND msgId+0<=? AND created<=?"
-		params = append(params, q.UpTo, latest)
-	}
-	p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: chat.PageLimit(ctx)}
-	if q.IDs == nil {
-		err = p.read(where, params)
-		return p.messages, err
-	}
-	// The newest ids first, until there are enough.
-	ids := slices.Clone(q.IDs)
-	slices.Reverse(ids)
-	err = sqldb.Chunked(ids, func(ids []uint32) error {
-		if len(p.messages) >= int(q.Count) || p.size > p.limit {
-			return nil
+		params := []any{id}
+		if q.Since > 0 {
+			where += " AND created>=?"
+			params = append(params, q.Since)
 		}
-		among := where + " AND msgId IN (" + sqldb.Params(len(ids)) + ")"
-		return p.read(among, slices.Concat(params, sqldb.Args(ids)))
-	})
-	slices.SortStableFunc(p.messages, func(a, b chat.Message) int {
-		return cmp.Compare(b.Created, a.Created)
-	})
-	return p.messages[:min(len(p.messages), int(q.Count))], err
+		if q.UpTo > 0 {
+			latest, err := r.latest(ctx, shard.Table(), where, append(params, q.UpTo))
+			if err != nil || latest < 0 {
+				return nil, err
+			}
+			// +0 keeps engines from the key on msgId, which has another order.
+			where += " AND msgId+0<=? AND created<=?"
+			params = append(params, q.UpTo, latest)
+		}
+		p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: chat.PageLimit(ctx)}
+		if q.IDs == nil {
+			err = p.read(where, params)
+			return p.messages, err
+		}
+		// The newest ids first, until there are enough.
+		ids := slices.Clone(q.IDs)
+		slices.Reverse(ids)
+		err = sqldb.Chunked(ids, func(ids []uint32) error {
+			if len(p.messages) >= int(q.Count) || p.size > p.limit {
+				return nil
+			}
+			among := where + " AND msgId IN (" + sqldb.Params(len(ids)) + ")"
+			return p.read(among, slices.Concat(params, sqldb.Args(ids)))
+		})
+		slices.SortStableFunc(p.messages, func(a, b chat.Message) int {
+			return cmp.Compare(b.Created, a.Created)
+		})
+		return p.messages[:min(len(p.messages), int(q.Count))], err
+	}, replica.AboutTalk(talk))
 }
 
 // pager gathers the messages of a page.

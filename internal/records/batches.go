@@ -37,11 +37,9 @@ func newBatches(r reader, most int) *batches {
 
 // wait returns when no shared query runs any more, also none whose requests have all ended.
 func (b *batches) wait() {
-	b.users.Wait()
-	b.names.Wait()
-	b.groups.Wait()
-	b.joins.Wait()
-	b.pairs.Wait()
-	b.last.Wait()
-	b.all.Wait()
+	for _, shared := range []interface{ Wait() }{
+		&b.users, &b.names, &b.groups, &b.joins, &b.pairs, &b.last, &b.all,
+	} {
+		shared.Wait()
+	}
 }

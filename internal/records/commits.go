@@ -3,7 +3,6 @@ package records
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -58,7 +57,8 @@ func (s *Store) Unapplied(
 	now := s.Unix()
 	before := now - uint32(olderThan/time.Second)
 	const query = "SELECT id,COALESCE(changes,'{}') FROM IMProxyCommit" +
-		" WHERE created<=? AND (changes<>'{}' OR created<?) ORDER BY created LIMIT ?"
+		" WHERE created<=? AND (changes<>'{}' OR created<?) AND " + talk.Readable +
+		" ORDER BY created LIMIT ?"
 	err = s.db.Query(ctx, "commit records", query,
 		[]any{before, now - tombstoneAge, max + len(applied)}, func(scan sqldb.Scanner) error {
 			var id, changes string
@@ -76,11 +76,7 @@ func (s *Store) Unapplied(
 			if len(commits) == max {
 				return sqldb.ErrEnough
 			}
-			switch err := talk.DecodeCommit(changes, &c); {
-			case errors.Is(err, talk.ErrLaterVersion):
-				s.log.Warn("a commit record is left alone", "id", id, "reason", err)
-				return nil
-			case err != nil:
+			if err := talk.DecodeCommit(changes, &c); err != nil {
 				return fmt.Errorf("IMProxyCommit row %s: %w", id, err)
 			}
 			commits = append(commits, c)

@@ -22,13 +22,10 @@ type Follower interface {
 func (s *Store) changeFollowed(
 	ctx context.Context, now uint32, work func(tx sqldb.Tx, c *chat.Commit) error,
 ) error {
-	if s.follower == nil {
-		return s.db.Change(ctx, func(tx sqldb.Tx) error { return work(tx, new(chat.Commit)) })
-	}
 	var all []chat.Commit
 	err := s.db.Change(ctx, func(tx sqldb.Tx) error {
 		c := chat.Commit{ID: chat.NewCommitID()}
-		if err := work(tx, &c); err != nil {
+		if err := work(tx, &c); err != nil || s.follower == nil {
 			return err
 		}
 		all = pieces(c)
@@ -39,7 +36,7 @@ func (s *Store) changeFollowed(
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil || s.follower == nil {
 		return err
 	}
 	if err := s.follower.Apply(ctx, all); err != nil {

@@ -265,7 +265,8 @@ func (c *Examination) among(
 func column[T any](
 	ctx context.Context, q sqldb.Querier, query string, args ...any,
 ) (all []T, err error) {
-	return all, sqldb.Each(ctx, q, query, args, onto(&all))
+	err = sqldb.Each(ctx, q, query, args, onto(&all))
+	return all, err
 }
 
 // onto returns a function that appends the only column of each row to a list.

@@ -159,7 +159,14 @@ func (db *DB) Batch(ctx context.Context, work func(tx Tx) error) error {
 		if j == nil {
 			return db.txOnce(ctx, conn, work)
 		}
+		ended := false
+		defer func() {
+			if !ended { // work panicked: the transaction must not be committed by the next one
+				_ = j.drop()
+			}
+		}()
 		err = work(Tx{Session{j, dialect}, j})
+		ended = true
 		return db.end(ctx, err,
 			func() error { return j.Commit(ctx) }, func() error { return j.Rollback(ctx) })
 	})

@@ -62,8 +62,8 @@
 // runs again (DB.MayLack, DB.CatchUp). All who come to this while one waits share the next wait, so
 // that many wrong requests cost few.
 //
-// Within a transaction on Galera nothing is prepared: MariaDB 10.11 may undo the transaction
-// meanwhile, and say nothing of that.
+// Within a transaction on Galera no further statement is prepared, but goes as a text: MariaDB
+// 10.11 may undo the transaction meanwhile, and say nothing of that.
 //
 // Errors that leave the package have a kind of package chat. Of an error of the work nothing is
 // kept. An error of the COMMIT itself is UnknownOutcome unless the server says that it undid it:

@@ -15,7 +15,7 @@ import (
 //
 // It saves round trips: the begin, and what is executed, are kept back and go to the server
 // together with the next query, or with the COMMIT. Nothing is known then of what a statement
-// affected, and its error may be that of the query or of the COMMIT. The statements are constants
+// affected, and its error may be that of a later one, or of the COMMIT. Statements are constants
 // of ours, and the driver puts in the values, in a character set that the connection was seen to
 // have. It is for one goroutine.
 type joined struct {
@@ -44,6 +44,9 @@ func (j *joined) ExecContext(ctx context.Context, query string, args ...any) (sq
 
 // QueryContext sends what was kept back, and a query with it.
 func (j *joined) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := ctx.Err(); err != nil { // the driver would give up the connection for it
+		return nil, err
+	}
 	if err := j.makeFree(ctx, sizeOf(query, args)); err != nil {
 		return nil, err
 	}
@@ -55,6 +58,9 @@ func (j *joined) QueryContext(ctx context.Context, query string, args ...any) (*
 func (j *joined) makeFree(ctx context.Context, more int) error {
 	if j.size == 0 || j.size+more <= j.packet-packetSpare {
 		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	return j.sendKept(ctx)
 }

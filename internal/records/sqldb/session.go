@@ -89,7 +89,7 @@ const (
 	rollback = "ROLLBACK"
 )
 
-// Anew undoes what the transaction has done and releases its locks. Then it runs work, each
+// Anew has the transaction undone, which releases its locks, then runs work, each
 // statement of which is a transaction of its own, and begins the transaction anew.
 func (tx Tx) Anew(ctx context.Context, work func() error) error {
 	if _, err := Exec(ctx, tx, rollback); err != nil {

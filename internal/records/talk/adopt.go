@@ -146,8 +146,8 @@ func lastOf(shard tables.Shard, ids []uint32, owners map[tables.Owner]*Row) sqld
 	// them. In the key of pairs the status stands before the id, so there is a subquery for each
 	// status; in that of groups it stands after.
 	largest := func(column, where string) string {
-		return fmt.Sprintf("COALESCE((SELECT m.%[1]s FROM %[2]s m WHERE m.%[3]s=o.id%[4]s ORDER "+
-			"BY m.%[1]s DESC LIMIT 1),0)", column, shard.Table(), shard.OwnerColumn(), where)
+		return fmt.Sprintf("COALESCE((SELECT m.%[1]s FROM %[2]s m WHERE m.%[3]s=o.id%[4]s"+
+			" ORDER BY m.%[1]s DESC LIMIT 1),0)", column, shard.Table(), shard.OwnerColumn(), where)
 	}
 	live := largest("msgId", " AND m.status=0 AND m.msgId<=?")
 	removed := largest("msgId", " AND m.status=1 AND m.msgId<=?")

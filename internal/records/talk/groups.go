@@ -41,7 +41,8 @@ func (g Groups) Parts(ids []uint32) []Part {
 			return err
 		},
 	}}, {"IMGroupMember", sqldb.Fetch{
-		Text: "SELECT groupId,userId,MIN(updated) FROM IMGroupMember WHERE status=0 AND groupId " +
+		Text: "SELECT groupId,userId,MIN(NULLIF(updated,0)) FROM IMGroupMember" +
+			" WHERE status=0 AND groupId " +
 			in + " GROUP BY groupId,userId ORDER BY groupId,userId",
 		Args: args,
 		Row: func(scan sqldb.Scanner) error {

@@ -27,8 +27,9 @@ type Work struct {
 // the one that comes second to its COMMIT.
 func (w Work) Lock(ctx context.Context, talk chat.Talk) (*Row, error) {
 	if w.ManyWriters() {
-		n, err := sqldb.Exec(ctx, w, "UPDATE IMProxyTalk SET turn=1-turn WHERE kind=? AND a=? "+
-			"AND b=?", uint32(talk.Kind), talk.A, talk.B)
+		n, err := sqldb.Exec(ctx, w,
+			"UPDATE IMProxyTalk SET turn=1-turn WHERE kind=? AND a=? AND b=?",
+			uint32(talk.Kind), talk.A, talk.B)
 		if err != nil || n == 0 {
 			return nil, err
 		}

@@ -25,8 +25,8 @@ func Members(ctx context.Context, q sqldb.Querier, group uint32) (map[uint32]Mem
 
 // membersOf fetches what Members reads.
 func membersOf(group uint32, found map[uint32]MemberRow) sqldb.Fetch {
-	query := "SELECT id,userId,status FROM IMGroupMember WHERE groupId=? ORDER BY CASE WHEN " +
-		"status=0 THEN 1 ELSE 0 END, id"
+	query := "SELECT id,userId,status FROM IMGroupMember WHERE groupId=?" +
+		" ORDER BY CASE WHEN status=0 THEN 1 ELSE 0 END, id"
 	return sqldb.Fetch{Text: query, Args: []any{group}, Row: func(scan sqldb.Scanner) error {
 		var user, status uint32
 		var m MemberRow
@@ -52,13 +52,13 @@ func MembersAmong(d sqldb.Dialect, asked []Member, found map[Member]bool) []sqld
 	return sqldb.Fetches(asked, func(asked []Member) sqldb.Fetch {
 		query := d.Lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"},
 			len(asked)) + " WHERE status=0"
-		return sqldb.Fetch{Text: query, Args: MemberArgs(asked),
-			Row: func(scan sqldb.Scanner) error {
-				var m Member
-				err := scan(&m.Group, &m.User)
-				found[m] = true
-				return err
-			}}
+		row := func(scan sqldb.Scanner) error {
+			var m Member
+			err := scan(&m.Group, &m.User)
+			found[m] = true
+			return err
+		}
+		return sqldb.Fetch{Text: query, Args: MemberArgs(asked), Row: row}
 	})
 }
 

@@ -90,12 +90,8 @@ func Relations(
 
 // ReviveRelations brings relations of status 1 back to life.
 func ReviveRelations(ctx context.Context, q sqldb.Querier, ids []uint32, now uint32) error {
-	return sqldb.Chunked(ids, func(ids []uint32) error {
-		_, err := sqldb.Exec(ctx, q, "UPDATE IMRelationShip SET status=0, updated=? WHERE "+
-			"COALESCE(status,0)<>0 AND id IN ("+sqldb.Params(len(ids))+")",
-			append([]any{now}, sqldb.Args(ids)...)...)
-		return err
-	})
+	return sqldb.ExecIn(ctx, q, "UPDATE IMRelationShip SET status=0, updated=?"+
+		" WHERE COALESCE(status,0)<>0 AND id IN (%s)", ids, now)
 }
 
 // MakeSessions makes the sessions of those keys that are not in found, in the order given, and
@@ -139,10 +135,6 @@ func Sessions(d sqldb.Dialect, keys []SessionKey, found map[SessionKey]uint32) [
 
 // ReviveSessions puts sessions into their users' lists and on top of them.
 func ReviveSessions(ctx context.Context, q sqldb.Querier, ids []uint32, now uint32) error {
-	return sqldb.Chunked(ids, func(ids []uint32) error {
-		_, err := sqldb.Exec(ctx, q, "UPDATE IMRecentSession SET status=0, updated=? WHERE "+
-			"(COALESCE(status,0)<>0 OR updated<>?) AND id IN ("+sqldb.Params(len(ids))+")",
-			append([]any{now, now}, sqldb.Args(ids)...)...)
-		return err
-	})
+	return sqldb.ExecIn(ctx, q, "UPDATE IMRecentSession SET status=0, updated=?"+
+		" WHERE (COALESCE(status,0)<>0 OR updated<>?) AND id IN (%s)", ids, now, now)
 }
