@@ -154,6 +154,7 @@ func newNodes(t *testing.T, g *servers.Galera) *nodes {
 	handler := slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug})
 	log := slog.New(handler)
 	db := testdb.On(t, g.Nodes[0])
+	g.Nodes[1].New(t) // what is made there comes after db, so that the node has db, too
 	other := db.On(t, g.Nodes[1])
 	var err error
 	opt := records.Options{Log: log}
