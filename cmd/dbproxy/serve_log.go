@@ -110,7 +110,7 @@ func (s serving) logged(context.Context) (ops.State, string) {
 	}
 	mend := "see what became of its reader, or of the disk it is on"
 	return ops.Doubtful, fmt.Sprintf("%d lines of the log were lost, the first %v ago: %v; %s",
-		lost.Lines, time.Since(lost.Since).Round(time.Second), lost.Why, mend)
+		lost.Lines, ago(lost.Since), lost.Why, mend)
 }
 
 // patiently prints something that nobody needs to read. It waits for its reader for a second at
