@@ -66,15 +66,14 @@ func await[A any](
 func (c *Client) Start(
 	ctx context.Context, req proto.Message, answered func(proto.Message, error),
 ) error {
-	e, ok := c.requests[req.ProtoReflect().Descriptor().FullName()]
+	e, ok := c.requests[catalog.Name(req)]
 	if !ok || e.Answer == nil {
 		return fmt.Errorf("client: %s is no request that has an answer", catalog.Name(req))
 	}
-	body, err := proto.Marshal(req)
+	f, err := frameOf(e, req)
 	if err != nil {
-		return fmt.Errorf("client: encoding %s: %w", catalog.Name(req), err)
+		return err
 	}
-	f := pdu.Frame{Service: e.Service, Command: e.Command, Body: body}
 	return c.startFrame(ctx, f, func(f pdu.Frame, err error) {
 		if err != nil {
 			answered(nil, fmt.Errorf("%w; %s was not answered", err, catalog.Name(req)))
@@ -99,22 +98,30 @@ func decode(e catalog.Entry, f pdu.Frame) (proto.Message, error) {
 
 // Post sends a request that has no answer, and returns when its bytes have left.
 func (c *Client) Post(ctx context.Context, req proto.Message) error {
-	e, ok := c.requests[req.ProtoReflect().Descriptor().FullName()]
+	e, ok := c.requests[catalog.Name(req)]
 	if !ok || e.Answer != nil {
 		return fmt.Errorf("client: %s is no request without an answer", catalog.Name(req))
 	}
-	body, err := proto.Marshal(req)
+	f, err := frameOf(e, req)
 	if err != nil {
-		return fmt.Errorf("client: encoding %s: %w", catalog.Name(req), err)
+		return err
 	}
 	c.mu.Lock()
-	seq, err := c.freeSeq()
+	f.Seq, err = c.freeSeq()
 	c.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return c.Write(ctx, pdu.Frame{Service: e.Service, Command: e.Command, Seq: seq,
-		Body: body}.Append(nil))
+	return c.Write(ctx, f.Append(nil))
+}
+
+// frameOf is a request of kind e, to be sent.
+func frameOf(e catalog.Entry, req proto.Message) (pdu.Frame, error) {
+	body, err := proto.Marshal(req)
+	if err != nil {
+		return pdu.Frame{}, fmt.Errorf("client: encoding %s: %w", catalog.Name(req), err)
+	}
+	return pdu.Frame{Service: e.Service, Command: e.Command, Body: body}, nil
 }
 
 // Exchange sends a frame, under a sequence number of the client's choosing, and waits for the one

@@ -65,12 +65,10 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 		return fmt.Errorf("the proxy did not close the connection within %v of its end",
 			answerWithin)
 	}
-	select {
-	case <-c.Stopping():
-		return nil
-	default:
+	if !c.IsStopping() {
 		return errors.New("the proxy closed the connection without saying that it stops (0x0702)")
 	}
+	return nil
 }
 
 // countStored starts the proxy again and returns the newest id of the talk.
