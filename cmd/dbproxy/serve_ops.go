@@ -133,7 +133,7 @@ func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 		Queue:      func() ops.Queue { return ops.Queue(w.svc.Queue()) },
 		ReplicaLag: w.backend.store.Replica().Lag,
 		Degraded:   degraded,
-		LogLost:    w.serving.logLost,
+		LogLost:    w.serving.written.Total,
 	}))
 	checks := append([]ops.Check{
 		{Name: "listening", Probe: w.listening},
