@@ -31,21 +31,5 @@ func clock(at uint32) string {
 	return time.Unix(int64(at), 0).Format(time.DateTime)
 }
 
-// orDash is a dash for an empty cell.
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
-// wordFor is the word for a number that counts words from 0; the number where there is none.
-func wordFor(n uint32, words ...string) string {
-	if int(n) < len(words) {
-		return words[n]
-	}
-	return id(n)
-}
-
 // printable is text from elsewhere as it may go to a terminal, exactly what it is.
 var printable = terminal.Printable

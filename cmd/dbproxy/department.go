@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/teamtalk-go/dbproxy/internal/admin"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
@@ -131,4 +132,4 @@ func listDepartments(c *cobra.Command, store *records.Store) ([]departmentJSON, 
 }
 
 // departmentStatus is the word for a value of IMDepart.status.
-func departmentStatus(status uint32) string { return wordFor(status, "open", "closed") }
+func departmentStatus(status uint32) string { return admin.WordFor(status, "open", "closed") }

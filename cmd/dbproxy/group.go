@@ -75,7 +75,7 @@ func messagesOf(g chat.GroupSummary) string {
 
 // groupType is the word for a type of group.
 func groupType(t chat.GroupType) string {
-	return wordFor(uint32(t), "0", "normal", "temporary")
+	return admin.WordFor(uint32(t), "0", "normal", "temporary")
 }
 
 func groupListCommand() *cobra.Command {

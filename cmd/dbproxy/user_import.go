@@ -135,8 +135,7 @@ func (im *importing) read() (p people, err error) {
 	if im.file != stdin {
 		f, err := os.Open(im.file)
 		if err != nil {
-			var wrong *os.PathError
-			if errors.As(err, &wrong) {
+			if wrong, ok := errors.AsType[*os.PathError](err); ok {
 				err = wrong.Err
 			}
 			return p, err

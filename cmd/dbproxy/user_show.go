@@ -48,7 +48,7 @@ func newUserJSON(u chat.User) userJSON {
 
 // userStatus is the word for a value of IMUser.status.
 func userStatus(status uint32) string {
-	return wordFor(status, "in service", "trial", "regular", "left", "intern")
+	return admin.WordFor(status, "in service", "trial", "regular", "left", "intern")
 }
 
 func userListCommand() *cobra.Command {
