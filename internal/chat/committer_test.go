@@ -107,9 +107,7 @@ func TestWhatIsDroppedDoesNotWaitForWhatIsStored(t *testing.T) {
 			return real()
 		})
 		gone, giveUp := context.WithCancel(w.ctx)
-		dropped := make(chan answer, 1)
-		w.svc.Send(gone, w.pairText(1, 2, "nobody waits for it any more"),
-			func(id uint32, err error) { dropped <- answer{id, err} })
+		dropped := w.submitIn(gone, w.pairText(1, 2, "nobody waits for it any more"))
 		kept := w.submit(w.pairText(1, 2, "x"))
 		giveUp()
 		release()
@@ -189,10 +187,7 @@ func TestAnOutcomeUnknownAtTheDeadlineIsSaidToBe(t *testing.T) {
 func TestASenderWithoutADeadlineLearnsTheOutcomeToo(t *testing.T) {
 	ruleOnLedger(t, func(w *world, l *ledger) {
 		l.fail(storedUnknown)
-		told := make(chan answer, 1)
-		w.svc.Send(context.Background(), w.pairText(1, 2, "x"), func(id uint32, err error) {
-			told <- answer{id, err}
-		})
+		told := w.submitIn(context.Background(), w.pairText(1, 2, "x"))
 		wantSame(w, "answer", await(w, told), answer{id: 1}, sameErrors)
 	})
 }

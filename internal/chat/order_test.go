@@ -203,11 +203,8 @@ func TestAMessageWhoseDeadlinePassedInTheQueueIsNotStored(t *testing.T) {
 	ruleOnLedger(t, func(w *world, l *ledger) {
 		release := l.hold(w)
 		ctx, cancel := context.WithCancel(w.ctx)
-		told := make(chan answer, 1)
 		before := w.submit(w.pairText(1, 2, "before"))
-		w.svc.Send(ctx, w.pairText(1, 2, "late"), func(id uint32, err error) {
-			told <- answer{id, err}
-		})
+		told := w.submitIn(ctx, w.pairText(1, 2, "late"))
 		after := w.submit(w.pairText(1, 2, "after"))
 		cancel()
 		release()
