@@ -3,12 +3,9 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
@@ -26,41 +23,12 @@ func showJSON(w io.Writer, value any) error {
 	return enc.Encode(value)
 }
 
-// columns is how many cells a line of w has: those of a terminal, else what COLUMNS says, else 80.
-func columns(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-			return n
-		}
-	}
-	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
-		return n
-	}
-	return 80
-}
-
 // clock is a time in Unix seconds for people; a dash for none.
 func clock(at uint32) string {
 	if at == 0 {
 		return "-"
 	}
 	return time.Unix(int64(at), 0).Format(time.DateTime)
-}
-
-// orDash is a dash for an empty cell.
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
-// wordFor is the word for a number that counts words from 0; the number where there is none.
-func wordFor(n uint32, words ...string) string {
-	if int(n) < len(words) {
-		return words[n]
-	}
-	return id(n)
 }
 
 // printable is text from elsewhere as it may go to a terminal, exactly what it is.

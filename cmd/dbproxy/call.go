@@ -126,7 +126,7 @@ func (a *calling) send(c *cobra.Command, e catalog.Entry, args []string) error {
 	}
 	a.Out, a.Notes = c.OutOrStdout(), c.ErrOrStderr()
 	err = a.Do(c.Context(), e, req)
-	if failed := (*call.Error)(nil); errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*call.Error](err); ok {
 		code := exitUnanswered
 		if failed.Answered {
 			code = exitRefused

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -67,9 +68,9 @@ Secrets are not shown. Mistakes are listed, all at once.`,
 		}
 		t := terminal.Table{{"KEY", "VALUE", "FROM"}}
 		for _, s := range cfg.Settings() {
-			t = append(t, []string{s.Key, orDash(s.Value), fromOf(s)})
+			t = append(t, []string{s.Key, cmp.Or(s.Value, "-"), fromOf(s)})
 		}
-		return t.WriteFolded(c.OutOrStdout(), columns(c.OutOrStdout()), 1, 2)
+		return t.WriteFolded(c.OutOrStdout(), terminal.Columns(c.OutOrStdout()), 1, 2)
 	}
 	return c
 }
@@ -110,12 +111,7 @@ func fileArgument(c *cobra.Command) (path func(args []string) (string, error)) {
 }
 
 // fromOf is where a setting comes from, for people.
-func fromOf(s config.Setting) string {
-	if s.From == "" {
-		return "default"
-	}
-	return s.From
-}
+func fromOf(s config.Setting) string { return cmp.Or(s.From, "default") }
 
 // settingJSON is a setting for programs.
 type settingJSON struct {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -61,10 +61,13 @@ func startSecond(ctx context.Context, dir string) (addr string, stop func() erro
 // startHere runs a proxy in this process, on a free port and without a log, until stop is called,
 // which returns how it ended.
 func startHere(ctx context.Context, s serving) (addr string, stop func() error, err error) {
+	s.listen, s.out = []string{"127.0.0.1:0"}, io.Discard
+	if err := s.logTo("error"); err != nil {
+		return "", nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	listening := make(chan string, 1)
 	ended := make(chan error, 1)
-	s.listen, s.log = []string{"127.0.0.1:0"}, slog.New(slog.DiscardHandler)
 	s.ready = func(addr string, _ company.State) { listening <- addr }
 	go func() { ended <- s.run(ctx) }()
 	select {

@@ -13,8 +13,7 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // exitCode returns the code with which the process exits after err.
 func exitCode(err error) int {
-	var e *exitError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
 	return 1

@@ -90,35 +90,27 @@ type fewSounds struct {
 
 // Save implements chat.Voice.
 func (f fewSounds) Save(ctx context.Context, sound []byte) (path string, err error) {
-	if err := f.enter(ctx); err != nil {
-		return "", err
-	}
-	defer f.slots.Release(1)
-	return f.Voice.Save(ctx, sound)
+	err = f.inTurn(ctx, func() error { path, err = f.Voice.Save(ctx, sound); return err })
+	return path, err
 }
 
 // Load implements chat.Voice.
-func (f fewSounds) Load(ctx context.Context, path string) ([]byte, error) {
-	if err := f.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer f.slots.Release(1)
-	return f.Voice.Load(ctx, path)
+func (f fewSounds) Load(ctx context.Context, path string) (sound []byte, err error) {
+	err = f.inTurn(ctx, func() error { sound, err = f.Voice.Load(ctx, path); return err })
+	return sound, err
 }
 
 // Discard implements chat.Voice.
 func (f fewSounds) Discard(ctx context.Context, path string) error {
-	if err := f.enter(ctx); err != nil {
-		return err
-	}
-	defer f.slots.Release(1)
-	return f.Voice.Discard(ctx, path)
+	return f.inTurn(ctx, func() error { return f.Voice.Discard(ctx, path) })
 }
 
-func (f fewSounds) enter(ctx context.Context) error {
+// inTurn does something with a sound when a slot is free.
+func (f fewSounds) inTurn(ctx context.Context, do func() error) error {
 	if err := f.slots.Acquire(ctx, 1); err != nil {
 		return chat.Errorf(chat.Unavailable, "waiting for other sounds to be stored or read: %w",
 			err)
 	}
-	return nil
+	defer f.slots.Release(1)
+	return do()
 }

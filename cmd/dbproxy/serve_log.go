@@ -79,38 +79,23 @@ func logFormat(w io.Writer, l slog.Level) func(io.Writer) slog.Handler {
 func (s serving) lastWords() (last func(patience time.Duration)) {
 	ctx, stop := context.WithCancel(context.Background())
 	var summing sync.WaitGroup
-	if s.sums != nil {
-		summing.Go(func() { _ = s.sums(ctx) }) // there is nobody to tell
-	}
+	summing.Go(func() { _ = s.sums(ctx) }) // there is nobody to tell
 	return func(patience time.Duration) {
 		stop()
 		summing.Wait()
-		if s.written != nil {
-			s.written.Close(patience)
-		}
+		s.written.Close(patience)
 	}
-}
-
-// logLost is how many lines of the log were not written.
-func (s serving) logLost() int {
-	if s.written == nil {
-		return 0
-	}
-	return s.written.Total()
 }
 
 // logged is doubtful while the log cannot be written.
 func (s serving) logged(context.Context) (ops.State, string) {
-	if s.written == nil {
-		return ops.Good, "written"
-	}
 	lost := s.written.Missing()
 	if lost.Lines == 0 {
 		return ops.Good, "written"
 	}
 	mend := "see what became of its reader, or of the disk it is on"
 	return ops.Doubtful, fmt.Sprintf("%d lines of the log were lost, the first %v ago: %v; %s",
-		lost.Lines, time.Since(lost.Since).Round(time.Second), lost.Why, mend)
+		lost.Lines, ago(lost.Since), lost.Why, mend)
 }
 
 // patiently prints something that nobody needs to read. It waits for its reader for a second at

@@ -133,7 +133,7 @@ func newSite(w watched, watch *ops.Recorder) (ops.Site, error) {
 		Queue:      func() ops.Queue { return ops.Queue(w.svc.Queue()) },
 		ReplicaLag: w.backend.store.Replica().Lag,
 		Degraded:   degraded,
-		LogLost:    w.serving.logLost,
+		LogLost:    w.serving.written.Total,
 	}))
 	checks := append([]ops.Check{
 		{Name: "listening", Probe: w.listening},
@@ -181,43 +181,39 @@ func (w watched) listening(context.Context) (ops.State, string) {
 func (w watched) peers(context.Context) (ops.State, string) {
 	p := w.srv.Peers()
 	var words []string
+	say := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
 	if m := p.MostConns; m.Address != "" {
-		words = append(words, fmt.Sprintf("%s has most connections, %d of %d (limit %d)",
-			m.Address, m.Conns, p.Connections, p.MaxConns))
+		say("%s has most connections, %d of %d (limit %d)", m.Address, m.Conns, p.Connections,
+			p.MaxConns)
 	}
 	if m := p.MostBytes; m.Address != "" {
-		words = append(words, fmt.Sprintf("%s holds most memory, %.1f MiB (all together %.1f of "+
-			"%.1f MiB)",
-			m.Address, mib(m.Bytes), mib(p.Taken), mib(p.Shared)))
+		say("%s holds most memory, %.1f MiB (all together %.1f of %.1f MiB)", m.Address,
+			mib(m.Bytes), mib(p.Taken), mib(p.Shared))
 	}
 	if m := p.Ended; m.Address != "" {
-		words = append(words, fmt.Sprintf("%s held most, %.1f MiB, until it was closed %v ago",
-			m.Address, mib(m.Bytes), time.Since(m.At).Round(time.Second)))
+		say("%s held most, %.1f MiB, until it was closed %v ago", m.Address, mib(m.Bytes),
+			ago(m.At))
 	}
 	if m := p.Refused; m.Address != "" {
-		words = append(words, fmt.Sprintf("%s had most connections, %d, when one was refused or "+
-			"made room %v ago",
-			m.Address, m.Conns, time.Since(m.At).Round(time.Second)))
+		say("%s had most connections, %d, when one was refused or made room %v ago", m.Address,
+			m.Conns, ago(m.At))
 	}
 	if p.Waiting > 0 {
-		words = append(words, fmt.Sprintf("%d connections wait for memory, one has got none for "+
-			"%.1f s",
-			p.Waiting, p.LongestWait.Seconds()))
+		say("%d connections wait for memory, one has got none for %.1f s", p.Waiting,
+			p.LongestWait.Seconds())
 	}
 	state := ops.Good
 	if p.HeldUp {
 		state = ops.Doubtful
-		words = append(words, fmt.Sprintf("memory for requests and answers is short, or was "+
-			"lately: see what %s "+
-			"does, or raise %s", cmp.Or(p.Ended.Address, p.MostBytes.Address, "each peer"),
-			w.serving.named("MaxPending")))
+		say("memory for requests and answers is short, or was lately: see what %s does, or "+
+			"raise %s", cmp.Or(p.Ended.Address, p.MostBytes.Address, "each peer"),
+			w.serving.named("MaxPending"))
 	}
 	if p.Crowded {
 		state = ops.Doubtful
-		words = append(words, fmt.Sprintf("connections are short, or were lately: see what %s "+
-			"does, or raise %s",
+		say("connections are short, or were lately: see what %s does, or raise %s",
 			cmp.Or(p.Refused.Address, p.MostConns.Address, "each peer"),
-			w.serving.named("MaxConnections")))
+			w.serving.named("MaxConnections"))
 	}
 	if len(words) == 0 {
 		words = []string{"none is connected"}
@@ -226,6 +222,9 @@ func (w watched) peers(context.Context) (ops.State, string) {
 }
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
+// ago is how long ago something was, in seconds.
+func ago(at time.Time) time.Duration { return time.Since(at).Round(time.Second) }
 
 // draining checks that the server is not stopping.
 func (w watched) draining(context.Context) (ops.State, string) {
@@ -252,8 +251,6 @@ func (w watched) storing(context.Context) (ops.State, string) {
 	if !failing {
 		return ops.Good, "messages are stored as they come"
 	}
-	ago := func(t time.Time) time.Duration { return time.Since(t).Round(time.Second) }
 	return ops.Doubtful, fmt.Sprintf("messages are not stored: %d failed, the first %v ago, the "+
-		"last %v ago: %v",
-		what.Count, ago(what.Since), ago(what.Last), what.Err)
+		"last %v ago: %v", what.Count, ago(what.Since), ago(what.Last), what.Err)
 }

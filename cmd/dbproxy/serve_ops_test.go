@@ -104,7 +104,11 @@ func TestADrainingProxyIsNotReady(t *testing.T) {
 	log := &stopping{slog.DiscardHandler, make(chan string, 1), make(chan struct{}),
 		make(chan struct{})}
 	s := serving{data: t.TempDir(), listen: []string{"127.0.0.1:0"},
-		admin: "127.0.0.1:0", log: slog.New(log)}
+		admin: "127.0.0.1:0", out: io.Discard}
+	if err := s.logTo("info"); err != nil {
+		t.Fatal(err)
+	}
+	s.log = slog.New(log)
 	ran := make(chan error, 1)
 	go func() { ran <- s.run(ctx) }()
 	var admin string

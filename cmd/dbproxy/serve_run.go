@@ -45,10 +45,10 @@ type serving struct {
 	original *inPlace
 
 	out io.Writer // where the log goes
-	log *slog.Logger
-	// sums writes what the log has summed up, until the context ends; it may be nil.
+	// logTo sets what follows. sums writes what the log has summed up, until the context ends.
+	log     *slog.Logger
 	sums    func(context.Context) error
-	written *logwriter.Writer // writes the log; nil in tests that have a log of their own
+	written *logwriter.Writer
 
 	demo  bool                                    // fill an empty directory with the demo company
 	ready func(addr string, filled company.State) // may be nil; called when it listens

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -67,7 +68,7 @@ func changeField(f chat.UserField, u, to *chat.User, departments names) string {
 // showField is a field of u in a list of all that is known of them.
 func showField(f chat.UserField, u *chat.User, departments names) string {
 	if text, isText := f.At(u).(*string); isText {
-		return orDash(*text)
+		return cmp.Or(*text, "-")
 	}
 	switch {
 	case f.Name == theSex:

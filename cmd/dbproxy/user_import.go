@@ -68,7 +68,7 @@ get what their line says; empty cells leave what is there.`,
 		if im.file == "-" {
 			im.file = stdin
 		}
-		return data.withRecords(c.Context(), func(store *records.Store) error {
+		return data.withLocks(func(store *records.Store, _ locks) error {
 			return im.run(c.Context(), store)
 		})
 	}
@@ -135,8 +135,7 @@ func (im *importing) read() (p people, err error) {
 	if im.file != stdin {
 		f, err := os.Open(im.file)
 		if err != nil {
-			var wrong *os.PathError
-			if errors.As(err, &wrong) {
+			if wrong, ok := errors.AsType[*os.PathError](err); ok {
 				err = wrong.Err
 			}
 			return p, err

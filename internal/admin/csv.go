@@ -191,11 +191,14 @@ func ParseSex(word string) (uint32, error) {
 }
 
 // SexName is the word for a sex; a number for what has none.
-func SexName(sex uint32) string {
-	if int(sex) < len(sexes) {
-		return sexes[sex]
+func SexName(sex uint32) string { return WordFor(sex, sexes...) }
+
+// WordFor is the word for a number that counts words from 0; the number where there is none.
+func WordFor(n uint32, words ...string) string {
+	if int(n) < len(words) {
+		return words[n]
 	}
-	return fmt.Sprint(sex)
+	return fmt.Sprint(n)
 }
 
 // Count says how many there are of something.

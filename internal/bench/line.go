@@ -72,17 +72,7 @@ func (c *Line) On() bool {
 	case <-c.Done():
 		return false
 	default:
-		return !c.told() && c.load.On()
-	}
-}
-
-// told says that the proxy has said that it stops.
-func (c *Line) told() bool {
-	select {
-	case <-c.Stopping():
-		return true
-	default:
-		return false
+		return !c.IsStopping() && c.load.On()
 	}
 }
 

@@ -194,9 +194,9 @@ func (l *Load) keep(home int, work func(*Line)) {
 		case err != nil:
 			sleep(l.ctx, l.Rest)
 			next++
-		case c.told() && !l.Roam:
+		case c.IsStopping() && !l.Roam:
 			return
-		case c.told():
+		case c.IsStopping():
 			next++
 		default:
 			next = home
@@ -211,7 +211,7 @@ func (l *Load) keep(home int, work func(*Line)) {
 // lost; nil: it was not. When its line goes nowhere else it first waits until the load is closed,
 // so that answers that are still to come are noted.
 func (l *Load) leave(c *Line) error {
-	if !l.On() || c.told() && !l.Roam {
+	if !l.On() || c.IsStopping() && !l.Roam {
 		select {
 		case <-l.over:
 		case <-c.Done():
@@ -219,7 +219,7 @@ func (l *Load) leave(c *Line) error {
 		}
 	}
 	err := c.Err()
-	if c.told() {
+	if c.IsStopping() {
 		err = nil
 	}
 	c.Close()

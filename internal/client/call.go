@@ -33,20 +33,28 @@ func Call[A proto.Message](ctx context.Context, c *Client, req proto.Message) (A
 // silent about requests it cannot parse or execute, so ctx should have a deadline. The request's
 // sequence number stays taken until the answer comes, even after ctx ended.
 func (c *Client) Call(ctx context.Context, req proto.Message) (proto.Message, error) {
+	return await(ctx, c, catalog.Name(req), func(answered func(proto.Message, error)) error {
+		return c.Start(ctx, req, answered)
+	})
+}
+
+// await starts a request, which errors name, and waits for its answer.
+func await[A any](
+	ctx context.Context, c *Client, name string, start func(answered func(A, error)) error,
+) (answer A, err error) {
 	type outcome struct {
-		answer proto.Message
+		answer A
 		err    error
 	}
 	came := make(chan outcome, 1)
-	err := c.Start(ctx, req, func(answer proto.Message, err error) { came <- outcome{answer, err} })
-	if err != nil {
-		return nil, err
+	if err := start(func(a A, err error) { came <- outcome{a, err} }); err != nil {
+		return answer, err
 	}
 	select {
 	case o := <-came:
 		return o.answer, o.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("client: waiting for %s to answer %s: %w", c.addr, catalog.Name(req),
+		return answer, fmt.Errorf("client: waiting for %s to answer %s: %w", c.addr, name,
 			context.Cause(ctx))
 	}
 }
@@ -58,15 +66,14 @@ func (c *Client) Call(ctx context.Context, req proto.Message) (proto.Message, er
 func (c *Client) Start(
 	ctx context.Context, req proto.Message, answered func(proto.Message, error),
 ) error {
-	e, ok := c.requests[req.ProtoReflect().Descriptor().FullName()]
+	e, ok := c.requests[catalog.Name(req)]
 	if !ok || e.Answer == nil {
 		return fmt.Errorf("client: %s is no request that has an answer", catalog.Name(req))
 	}
-	body, err := proto.Marshal(req)
+	f, err := frameOf(e, req)
 	if err != nil {
-		return fmt.Errorf("client: encoding %s: %w", catalog.Name(req), err)
+		return err
 	}
-	f := pdu.Frame{Service: e.Service, Command: e.Command, Body: body}
 	return c.startFrame(ctx, f, func(f pdu.Frame, err error) {
 		if err != nil {
 			answered(nil, fmt.Errorf("%w; %s was not answered", err, catalog.Name(req)))
@@ -91,44 +98,39 @@ func decode(e catalog.Entry, f pdu.Frame) (proto.Message, error) {
 
 // Post sends a request that has no answer, and returns when its bytes have left.
 func (c *Client) Post(ctx context.Context, req proto.Message) error {
-	e, ok := c.requests[req.ProtoReflect().Descriptor().FullName()]
+	e, ok := c.requests[catalog.Name(req)]
 	if !ok || e.Answer != nil {
 		return fmt.Errorf("client: %s is no request without an answer", catalog.Name(req))
 	}
-	body, err := proto.Marshal(req)
+	f, err := frameOf(e, req)
 	if err != nil {
-		return fmt.Errorf("client: encoding %s: %w", catalog.Name(req), err)
+		return err
 	}
 	c.mu.Lock()
-	seq, err := c.freeSeq()
+	f.Seq, err = c.freeSeq()
 	c.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return c.Write(ctx, pdu.Frame{Service: e.Service, Command: e.Command, Seq: seq,
-		Body: body}.Append(nil))
+	return c.Write(ctx, f.Append(nil))
+}
+
+// frameOf is a request of kind e, to be sent.
+func frameOf(e catalog.Entry, req proto.Message) (pdu.Frame, error) {
+	body, err := proto.Marshal(req)
+	if err != nil {
+		return pdu.Frame{}, fmt.Errorf("client: encoding %s: %w", catalog.Name(req), err)
+	}
+	return pdu.Frame{Service: e.Service, Command: e.Command, Body: body}, nil
 }
 
 // Exchange sends a frame, under a sequence number of the client's choosing, and waits for the one
 // that answers it. It is for frames that are no proper requests.
 func (c *Client) Exchange(ctx context.Context, f pdu.Frame) (pdu.Frame, error) {
-	type outcome struct {
-		frame pdu.Frame
-		err   error
-	}
-	came := make(chan outcome, 1)
-	if err := c.startFrame(ctx, f, func(f pdu.Frame, err error) {
-		came <- outcome{f, err}
-	}); err != nil {
-		return pdu.Frame{}, err
-	}
-	select {
-	case o := <-came:
-		return o.frame, o.err
-	case <-ctx.Done():
-		return pdu.Frame{}, fmt.Errorf("client: waiting for %s to answer command 0x%04x: %w",
-			c.addr, f.Command, context.Cause(ctx))
-	}
+	name := fmt.Sprintf("command 0x%04x", f.Command)
+	return await(ctx, c, name, func(answered func(pdu.Frame, error)) error {
+		return c.startFrame(ctx, f, answered)
+	})
 }
 
 // Write sends bytes as they are, between two frames, and returns when they have left. An answer to

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 )
@@ -37,9 +35,9 @@ var (
 type Client struct {
 	conn     net.Conn
 	addr     string
-	requests map[protoreflect.FullName]catalog.Entry // never changed
-	out      chan outgoing                           // read by writeLoop
-	stopping chan struct{}                           // closed by readLoop
+	requests map[string]catalog.Entry // by name; never changed
+	out      chan outgoing            // read by writeLoop
+	stopping chan struct{}            // closed by readLoop
 	loops    sync.WaitGroup
 
 	ending sync.Once
@@ -70,14 +68,14 @@ func New(conn net.Conn, addr string) *Client {
 	c := &Client{
 		conn:     conn,
 		addr:     addr,
-		requests: make(map[protoreflect.FullName]catalog.Entry),
+		requests: make(map[string]catalog.Entry),
 		out:      make(chan outgoing),
 		stopping: make(chan struct{}),
 		done:     make(chan struct{}),
 		pending:  make(map[uint16]func(pdu.Frame, error)),
 	}
 	for _, e := range catalog.Entries() {
-		c.requests[e.Request.ProtoReflect().Descriptor().FullName()] = e
+		c.requests[e.Name()] = e
 	}
 	c.loops.Go(c.readLoop)
 	c.loops.Go(c.writeLoop)
@@ -95,6 +93,16 @@ func (c *Client) Close() error {
 // Stopping returns a channel that is closed when the server says that it is about to stop and takes
 // no more requests (0x0702). What was sent before is still answered.
 func (c *Client) Stopping() <-chan struct{} { return c.stopping }
+
+// IsStopping reports whether the server has said so.
+func (c *Client) IsStopping() bool {
+	select {
+	case <-c.stopping:
+		return true
+	default:
+		return false
+	}
+}
 
 // Done returns a channel that is closed when the connection is over, by Close or because it was
 // lost.

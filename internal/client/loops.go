@@ -89,9 +89,7 @@ func (c *Client) take(f pdu.Frame) error {
 	case catalog.Heartbeat:
 		return nil
 	case catalog.StopReceiving:
-		select {
-		case <-c.stopping:
-		default:
+		if !c.IsStopping() {
 			close(c.stopping)
 		}
 		return nil

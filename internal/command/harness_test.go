@@ -175,9 +175,9 @@ func (w *world) await(c <-chan answered) answered {
 // entryOf is the catalog's entry of a request.
 func entryOf(tb testing.TB, req proto.Message) catalog.Entry {
 	tb.Helper()
-	e, ok := catalog.Find(req.ProtoReflect().Descriptor().FullName())
-	if !ok {
-		tb.Fatalf("%T is no request", req)
+	e, err := catalog.Lookup(catalog.Name(req))
+	if err != nil {
+		tb.Fatal(err)
 	}
 	return e
 }

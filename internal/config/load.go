@@ -33,7 +33,7 @@ func LoadWith(path string, env []string, flags *Flags) (*Config, []Warning, erro
 		}
 	}
 	cfg, warnings, err := loadAll(path, text, env, flags)
-	if wrong := new(Error); errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*Error](err); ok {
 		warnings = wrong.fitting(warnings)
 	}
 	return cfg, warnings, err

@@ -138,7 +138,7 @@ func TestLargeGroupsAreDoneInPartsInTheSameOrder(t *testing.T) {
 func TestARestartResumesFromTheMark(t *testing.T) {
 	rule(t, func(w *world) {
 		g, old := w.group(1, 2), w.group(1, 2)
-		w.raw.Run("UPDATE IMGroup SET lastChated=1000 WHERE id=?", old) // long before we ever looked
+		w.raw.Run("UPDATE IMGroup SET lastChated=1000 WHERE id=?", old) // long before
 		w.look()
 		w.at.Add(60)
 		w.talk(g, 1) // while nobody looks

@@ -53,7 +53,7 @@ func TestTalkStoredByAClockThatIsBehindIsShown(t *testing.T) {
 		s := &watched{Store: w.Store}
 		stop := w.begin(s, hour)
 		w.looksTwice(s)
-		w.raw.Run("UPDATE IMGroup SET lastChated=?", 100_000-40) // by a server whose clock is behind
+		w.raw.Run("UPDATE IMGroup SET lastChated=?", 100_000-40) // by a clock that is behind
 		w.looksTwice(s)
 		stop()
 		w.wantSessions(g, "1@0 2@0")

@@ -70,10 +70,7 @@ func (d Dir) Running() int {
 		return 0
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 0 || pid == os.Getpid() {
-		return 0
-	}
-	if !Runs(pid) {
+	if err != nil || pid <= 0 || pid == os.Getpid() || !Runs(pid) {
 		return 0
 	}
 	return pid

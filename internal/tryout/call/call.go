@@ -169,11 +169,9 @@ func (c *Call) explain(cl *client.Client, req proto.Message, err error) error {
 		return fmt.Errorf("what listens on %s does not speak this protocol (%w); "+
 			"is it a proxy (--addr)?", c.Addr, length)
 	}
-	select {
-	case <-cl.Stopping():
+	if cl.IsStopping() {
 		return fmt.Errorf("the proxy on %s is stopping and did not answer %s",
 			c.Addr, catalog.Name(req))
-	default:
 	}
 	const suspicious = 1 << 20 // bytes
 	if n := proto.Size(req); n > suspicious {

@@ -179,15 +179,10 @@ func (c *chat) loop(ctx context.Context) error {
 // lost is the error that a lost connection ends the chat with; nil while it holds.
 func (c *chat) lost() error {
 	err := c.Client.Err()
-	if err == nil {
-		return nil
-	}
-	select {
-	case <-c.Client.Stopping():
+	if err != nil && c.Client.IsStopping() {
 		return errors.New("the proxy has stopped; chat again when it is back")
-	default:
-		return err
 	}
+	return err
 }
 
 // undone is the error that a script with lines that could not be done ends with.

@@ -2,10 +2,10 @@
 // says in one line per step what it does and whether the proxy did what docs/protocol.md promises.
 // The people in it are those of package company.
 //
-// Each step compares what came with what must come, and the play goes on when a step differs. The
-// first steps find out how things are, so that a play can be given twice, and the last one leaves
-// the lists of talks as they were found. The proxy that is tried cannot be stopped by the play: the
-// step that needs that starts one of its own (Start).
+// Each step compares what came with what must come. The first difference ends a step, and the play
+// goes on with the next one. The first steps find out how things are, so that a play can be given
+// twice, and the last one leaves the lists of talks as they were found. The proxy that is tried
+// cannot be stopped by the play: the step that needs that starts one of its own (Start).
 package demo
 
 import (
@@ -46,6 +46,7 @@ const answerWithin = 6 * time.Second
 // play is one play at work. Its fields are what later steps need of earlier ones.
 type play struct {
 	Options
+	differs error // what was not as it must be, first of all in this step; nil: nothing yet
 
 	emma, frank, ming, carol person
 	hadTalk                  map[uint32]bool // whose list had the talk of emma and frank before
@@ -61,11 +62,11 @@ type person struct {
 	name string
 }
 
-// step is one thing that is tried. Its play says in a few words what happened; its error says what
+// step is one thing that is tried. Its play says in a few words what happened, unless something
 // differed from what must happen.
 type step struct {
 	name string
-	play func(context.Context) (said string, err error)
+	play func(context.Context) (said string)
 }
 
 func (p *play) steps() []step {
@@ -99,14 +100,14 @@ func Play(ctx context.Context, opt Options) error {
 	steps := p.steps()
 	differed := 0
 	for i, s := range steps {
-		said, err := s.play(ctx)
-		if errors.Is(err, ErrNoCompany) {
-			return err
+		p.differs = nil
+		verdict, said := "ok", s.play(ctx)
+		if errors.Is(p.differs, ErrNoCompany) {
+			return p.differs
 		}
-		verdict := "ok"
-		if err != nil {
+		if p.differs != nil {
 			differed++
-			verdict, said = "DIFFERS", err.Error()
+			verdict, said = "DIFFERS", p.differs.Error()
 		}
 		fmt.Fprintf(p.Out, "%2d %-12s %-2s  %s\n", i+1, s.name, verdict, said)
 		if lost := p.Client.Err(); lost != nil {
@@ -147,25 +148,45 @@ func (p *play) summary(steps, differed int) error {
 	return nil
 }
 
-// ask sends a request and returns its answer.
-func ask[A proto.Message](ctx context.Context, c *client.Client, req proto.Message) (A, error) {
+// call sends a request and returns its answer.
+func call[A proto.Message](ctx context.Context, c *client.Client, req proto.Message) (A, error) {
 	late := fmt.Errorf("no answer within %v", answerWithin)
 	ctx, cancel := context.WithTimeoutCause(ctx, answerWithin, late)
 	defer cancel()
 	return client.Call[A](ctx, c, req)
 }
 
-// tell sends a request that has no answer.
-func (p *play) tell(ctx context.Context, req proto.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	return p.Client.Post(ctx, req)
+// ask is call for a step. The answer is empty when there is none, or something has differed.
+func ask[A proto.Message](ctx context.Context, p *play, req proto.Message) (answer A) {
+	if p.differs == nil {
+		answer, p.differs = call[A](ctx, p.Client, req)
+	}
+	return answer
 }
 
-// expect is an error if what came is not what must come, but first of all err, if there is one.
-func expect[T comparable](err error, what string, got, want T) error {
-	if err != nil || got == want {
-		return err
+// tell sends a request that has no answer.
+func (p *play) tell(ctx context.Context, req proto.Message) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	if p.differs == nil {
+		p.differs = p.Client.Post(ctx, req)
+	}
+}
+
+// fail notes an error, if there is one, unless something has differed already.
+func (p *play) fail(err error) {
+	if p.differs == nil {
+		p.differs = err
+	}
+}
+
+// expect notes that what came is not what must come.
+func expect[T comparable](p *play, what string, got, want T) { p.fail(compare(what, got, want)) }
+
+// compare is an error if what came is not what must come.
+func compare[T comparable](what string, got, want T) error {
+	if got == want {
+		return nil
 	}
 	return fmt.Errorf("%s: expected %v, got %v", what, want, got)
 }

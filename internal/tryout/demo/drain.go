@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,18 +17,18 @@ import (
 // drain stops a second proxy while messages are in flight, as the first is not ours to stop. The
 // proxy must say that it stops, answer all messages and close the connection. Started again, it
 // must have them all.
-func (p *play) drain(ctx context.Context) (said string, err error) {
+func (p *play) drain(ctx context.Context) string {
 	dir, err := os.MkdirTemp("", "dbproxy-demo-")
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = p.stopInFlight(ctx, dir)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := p.stopInFlight(ctx, dir); err != nil {
-		return "", err
+	if err == nil {
+		var stored uint32
+		stored, err = p.countStored(ctx, dir)
+		err = cmp.Or(err, compare("messages after starting it again", stored, inFlight))
 	}
-	stored, err := p.countStored(ctx, dir)
-	err = expect(err, "messages after starting it again", stored, inFlight)
-	return fmt.Sprintf("a second proxy is stopped with %d in flight: all are stored", inFlight), err
+	p.fail(errors.Join(err, os.RemoveAll(dir)))
+	return fmt.Sprintf("a second proxy is stopped with %d in flight: all are stored", inFlight)
 }
 
 // stopInFlight starts a proxy and stops it while messages are on their way.
@@ -42,7 +43,7 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 	}
 	defer c.Close()
 	if n, err := newest(ctx, c); err != nil || n != 0 { // an answer: it serves this connection
-		return errors.Join(expect(err, "newest message of a new proxy", n, 0), stop())
+		return errors.Join(cmp.Or(err, compare("newest message of a new proxy", n, 0)), stop())
 	}
 	stopped := make(chan error, 1)
 	ids, err := burst(ctx, c, func(i int) *impb.IMMsgData {
@@ -64,12 +65,10 @@ func (p *play) stopInFlight(ctx context.Context, dir string) error {
 		return fmt.Errorf("the proxy did not close the connection within %v of its end",
 			answerWithin)
 	}
-	select {
-	case <-c.Stopping():
-		return nil
-	default:
+	if !c.IsStopping() {
 		return errors.New("the proxy closed the connection without saying that it stops (0x0702)")
 	}
+	return nil
 }
 
 // countStored starts the proxy again and returns the newest id of the talk.
@@ -89,7 +88,7 @@ func (p *play) countStored(ctx context.Context, dir string) (n uint32, err error
 
 // newest is the newest message id of the second proxy's only talk.
 func newest(ctx context.Context, c *client.Client) (uint32, error) {
-	answer, err := ask[*impb.IMGetLatestMsgIdRsp](ctx, c, &impb.IMGetLatestMsgIdReq{
+	answer, err := call[*impb.IMGetLatestMsgIdRsp](ctx, c, &impb.IMGetLatestMsgIdReq{
 		UserId: proto.Uint32(1), SessionType: pair.Enum(), SessionId: proto.Uint32(2),
 	})
 	return answer.GetLatestMsgId(), err
