@@ -135,7 +135,7 @@ func TestAReadThatWaitsForItsPeerGivesUpAtTheDeadline(t *testing.T) {
 		w.peer.deaf = true
 		ctx, cancel := context.WithCancel(w.ctx)
 		w.ctx = ctx
-		waiting := w.begin(frame(w, filled(&impb.IMUsersInfoReq{})))
+		waiting := w.sends(filled(&impb.IMUsersInfoReq{}))
 		if got := outcome(w, w.ask(text(1, 2, "x"))); got != 1 {
 			w.Errorf("a message, which waits for nobody, is answered %d", got)
 		}

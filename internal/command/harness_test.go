@@ -192,10 +192,16 @@ func frame(tb testing.TB, req proto.Message) pdu.Frame {
 	return pdu.Frame{Service: 99, Command: entryOf(tb, req).Command, Seq: 7, Body: body}
 }
 
+// sends hands a request to the handler and does not wait for the answer.
+func (w *world) sends(req proto.Message) <-chan answered {
+	w.Helper()
+	return w.begin(frame(w, req))
+}
+
 // ask sends a request and returns its answer, nil for none.
 func (w *world) ask(req proto.Message) proto.Message {
 	w.Helper()
-	return w.decode(entryOf(w, req), w.await(w.begin(frame(w, req))))
+	return w.decode(entryOf(w, req), w.await(w.sends(req)))
 }
 
 // decode checks an answer's frame and parses its body.

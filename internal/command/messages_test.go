@@ -105,12 +105,12 @@ func TestReadsAfterAReadAckSeeIt(t *testing.T) {
 				w.Fatalf("after two messages: %v", got)
 			}
 			acks := []<-chan answered{
-				w.begin(frame(w, &impb.IMMsgDataReadAck{UserId: new(uint32(1)),
+				w.sends(&impb.IMMsgDataReadAck{UserId: new(uint32(1)),
 					SessionId: new(uint32(2)), MsgId: new(uint32(0)),
-					SessionType: impb.SessionType(1).Enum()})),
-				w.begin(frame(w, &impb.IMMsgDataReadAck{UserId: new(uint32(1)),
+					SessionType: impb.SessionType(1).Enum()}),
+				w.sends(&impb.IMMsgDataReadAck{UserId: new(uint32(1)),
 					SessionId: new(uint32(1)), MsgId: new(uint32(0)),
-					SessionType: impb.SessionType(2).Enum()})),
+					SessionType: impb.SessionType(2).Enum()}),
 			}
 			if got := w.ask(unread).(*impb.IMUnreadMsgCntRsp); got.GetTotalCnt() != 0 {
 				w.Fatalf("after the acks: %v", got)
@@ -141,12 +141,12 @@ func TestOfflineFilesAreListedAsTheirOrderSays(t *testing.T) {
 				TaskId: &task}
 		}
 		list := func() <-chan answered {
-			return w.begin(frame(w, &impb.IMFileHasOfflineReq{UserId: new(uint32(2))}))
+			return w.sends(&impb.IMFileHasOfflineReq{UserId: new(uint32(2))})
 		}
 		var lists []<-chan answered
 		for i := range 20 {
-			w.begin(frame(w, add(fmt.Sprint(i))))
-			w.begin(frame(w, remove(fmt.Sprint(i-1))))
+			w.sends(add(fmt.Sprint(i)))
+			w.sends(remove(fmt.Sprint(i - 1)))
 			lists = append(lists, list())
 		}
 		for i, l := range lists {
@@ -166,12 +166,12 @@ func TestOfPipelinedChangesTheLastStands(t *testing.T) {
 		var all []<-chan answered
 		for i := range 30 {
 			all = append(all,
-				w.begin(frame(w, &impb.IMChangeSignInfoReq{UserId: new(uint32(1)),
-					SignInfo: new(fmt.Sprint(i))})),
-				w.begin(frame(w, &impb.IMChangeAvatarReq{UserId: new(uint32(1)),
-					AvatarUrl: new(fmt.Sprint(i))})),
-				w.begin(frame(w, &impb.IMGroupShieldReq{UserId: new(uint32(1)),
-					GroupId: new(uint32(1)), ShieldStatus: new(uint32(i))})))
+				w.sends(&impb.IMChangeSignInfoReq{UserId: new(uint32(1)),
+					SignInfo: new(fmt.Sprint(i))}),
+				w.sends(&impb.IMChangeAvatarReq{UserId: new(uint32(1)),
+					AvatarUrl: new(fmt.Sprint(i))}),
+				w.sends(&impb.IMGroupShieldReq{UserId: new(uint32(1)),
+					GroupId: new(uint32(1)), ShieldStatus: new(uint32(i))}))
 		}
 		for _, a := range all {
 			if !w.await(a).ok {
@@ -188,8 +188,8 @@ func TestPipelinedLoginsAreCountedOneByOne(t *testing.T) {
 		w.people()
 		var all []<-chan answered
 		for range 13 {
-			all = append(all, w.begin(frame(w,
-				&impb.IMValidateReq{UserName: new("x"), Password: new("wrong")})))
+			all = append(all, w.sends(&impb.IMValidateReq{UserName: new("x"),
+				Password: new("wrong")}))
 		}
 		for i, a := range all {
 			want := 1
@@ -209,7 +209,7 @@ func TestAMessageAndTheRemovalOfItsSessionTakeEffectInTheOrderSent(t *testing.T)
 		remove := &impb.IMRemoveSessionReq{UserId: new(uint32(2)),
 			SessionType: impb.SessionType(1).Enum(), SessionId: new(uint32(1))}
 		for range 20 {
-			sent, removed := w.begin(frame(w, text(1, 2, "x"))), w.begin(frame(w, remove))
+			sent, removed := w.sends(text(1, 2, "x")), w.sends(remove)
 			if got := outcome(w, w.decode(entryOf(w, remove), w.await(removed))); got != 0 ||
 				!w.await(sent).ok {
 				w.Fatalf("removed with code %d", got)

@@ -80,7 +80,7 @@ func TestNobodyFailsWhoIsGone(t *testing.T) {
 			SessionId:  new(uint32(2)),
 			MsgIdBegin: new(uint32(0)), MsgCnt: new(uint32(10)),
 		}
-		if a := w.await(w.begin(frame(w, list))); a.ok {
+		if a := w.await(w.sends(list)); a.ok {
 			w.Errorf("answered %+v", a)
 		}
 		w.observed("IMGetMsgListReq gone")
