@@ -40,6 +40,16 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// wantCount checks how often logins of a name have failed.
+func wantCount(
+	t *testing.T, f *counters.SharedFailures, name string, now time.Time, want int,
+) {
+	t.Helper()
+	if n, err := f.Count(t.Context(), name, now); n != want || err != nil {
+		t.Errorf("%q failed %d times, %v; want %d", name, n, err, want)
+	}
+}
+
 func TestFailedLoginsAreSharedByAllProxies(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
@@ -47,15 +57,11 @@ func TestFailedLoginsAreSharedByAllProxies(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	want := func(f *counters.SharedFailures, name string, n int) {
 		t.Helper()
-		if got, err := f.Count(t.Context(), name, now); got != n || err != nil {
-			t.Errorf("%q failed %d times, %v; want %d", name, got, err, n)
-		}
+		wantCount(t, f, name, now, n)
 	}
 	fail := func(f *counters.SharedFailures, name string) {
 		t.Helper()
-		if err := f.Add(t.Context(), name, now); err != nil {
-			t.Fatal(err)
-		}
+		must(t, f.Add(t.Context(), name, now))
 	}
 	for range chat.LockoutFailures {
 		want(p, "a lot more than this, a", 0)
@@ -68,9 +74,7 @@ func TestFailedLoginsAreSharedByAllProxies(t *testing.T) {
 	want(p, "b", chat.LockoutFailures)
 	now = now.Add(chat.LockoutWindow - 2*time.Second)
 	want(p, "a", 2)
-	if err := q.Clear(t.Context(), "a"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, q.Clear(t.Context(), "a"))
 	want(p, "a", 0)
 	// Without Redis each counts what it saw itself.
 	r.Kill(t)
@@ -108,9 +112,7 @@ func TestFailedLoginsBesideAnEarlierVersion(t *testing.T) {
 	must(t, f.Add(t.Context(), "ann", now))
 	r.Do(t, "ZREMRANGEBYSCORE", "dbproxy:{dbproxy:failed}", "-inf", "1700000000000000")
 	r.Do(t, "DEL", "dbproxy:failed")
-	if n, err := f.Count(t.Context(), "ann", now); n != 1 || err != nil {
-		t.Errorf("%d failures, %v; want 1", n, err)
-	}
+	wantCount(t, f, "ann", now, 1)
 }
 
 func TestAFloodOfNamesInRedisForgetsThoseWithTheFewestFailures(t *testing.T) {
@@ -120,12 +122,6 @@ func TestAFloodOfNamesInRedisForgetsThoseWithTheFewestFailures(t *testing.T) {
 	const most = 100
 	f.LimitNames(most)
 	now := time.Unix(1_700_000_000, 0)
-	want := func(name string, n int) {
-		t.Helper()
-		if got, err := f.Count(t.Context(), name, now); got != n || err != nil {
-			t.Errorf("%q failed %d times, %v; want %d", name, got, err, n)
-		}
-	}
 	for range chat.LockoutFailures {
 		must(t, f.Add(t.Context(), "locked", now))
 	}
@@ -136,10 +132,10 @@ func TestAFloodOfNamesInRedisForgetsThoseWithTheFewestFailures(t *testing.T) {
 		now = now.Add(time.Second)
 		must(t, f.Add(t.Context(), fmt.Sprint("made up ", i), now))
 	}
-	want("locked", chat.LockoutFailures)
-	want("twice", 2)
-	want("once", 0)
-	want("made up 299", 1)
+	wantCount(t, f, "locked", now, chat.LockoutFailures)
+	wantCount(t, f, "twice", now, 2)
+	wantCount(t, f, "once", now, 0)
+	wantCount(t, f, "made up 299", now, 1)
 	for _, key := range []string{"dbproxy:failures", "dbproxy:{dbproxy:failures}"} {
 		command := map[bool]string{true: "HLEN", false: "ZCARD"}[key == "dbproxy:failures"]
 		m := r.Do(t, command, key)
@@ -169,13 +165,9 @@ func TestAnUnlockedNameIsFreeEverywhere(t *testing.T) {
 	until(first.Add(chat.LockoutWindow))
 	must(t, q.Unlock(t.Context(), "ann", now))
 	until(time.Time{})
-	if n, err := p.Count(t.Context(), "ann", now); n != 0 || err != nil {
-		t.Errorf("%d failures, %v", n, err)
-	}
+	wantCount(t, p, "ann", now, 0)
 	r.Kill(t)
-	if n, err := p.Count(t.Context(), "ann", now); n != 0 || err != nil {
-		t.Errorf("without Redis: %d failures, %v", n, err)
-	}
+	wantCount(t, p, "ann", now, 0)
 	if err := q.Unlock(t.Context(), "ann", now); chat.KindOf(err) != chat.Unavailable {
 		t.Errorf("without Redis: %v", err)
 	}
@@ -194,13 +186,9 @@ func TestFlushForgetsFailedLogins(t *testing.T) {
 	for range chat.LockoutFailures {
 		must(t, f.Add(t.Context(), "ann", now))
 	}
-	if n, err := f.Count(t.Context(), "ann", now); n != chat.LockoutFailures || err != nil {
-		t.Errorf("before: %d failures, %v", n, err)
-	}
+	wantCount(t, f, "ann", now, chat.LockoutFailures)
 	r.Do(t, "FLUSHALL")
-	if n, err := f.Count(t.Context(), "ann", now); n != 0 || err != nil {
-		t.Errorf("after FLUSHALL: %d failures, %v", n, err)
-	}
+	wantCount(t, f, "ann", now, 0)
 }
 
 // TestAGoodLoginAsksRedisOnce has a person log in through two proxies. A login that finds no
@@ -246,7 +234,5 @@ func TestAGoodLoginAsksRedisOnce(t *testing.T) {
 	}
 	login(here, "guess", chat.ErrWrongLogin)
 	login(there, "secret", nil)
-	if n, err := ours.Count(t.Context(), "ann", time.Now()); n != 0 || err != nil {
-		t.Errorf("%d failures are left, %v", n, err)
-	}
+	wantCount(t, ours, "ann", time.Now(), 0)
 }
