@@ -100,7 +100,7 @@ func createGroup(
 		Members: req.GetMemberIdList(),
 	})
 	return &impb.IMGroupCreateRsp{
-		UserId: req.UserId, ResultCode: new(uint32(resultOK)), GroupId: &id,
+		UserId: req.UserId, ResultCode: new(resultOK), GroupId: &id,
 		GroupName: req.GroupName, UserIdList: members,
 	}, err
 }
@@ -108,7 +108,7 @@ func createGroup(
 func groupNotCreated(m proto.Message, _ error) proto.Message {
 	req := m.(*impb.IMGroupCreateReq)
 	return &impb.IMGroupCreateRsp{
-		UserId: req.UserId, ResultCode: new(uint32(resultRefused)), GroupName: req.GroupName,
+		UserId: req.UserId, ResultCode: new(resultRefused), GroupName: req.GroupName,
 		UserIdList: chat.SortedSet(req.GetMemberIdList()),
 	}
 }
@@ -123,7 +123,7 @@ func changeMembers(
 		Users:  req.GetMemberIdList(),
 	})
 	return &impb.IMGroupChangeMemberRsp{
-		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(uint32(resultOK)),
+		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(resultOK),
 		GroupId:       req.GroupId,
 		CurUserIdList: members, ChgUserIdList: changed,
 	}, err
@@ -132,7 +132,7 @@ func changeMembers(
 func membersNotChanged(m proto.Message, _ error) proto.Message {
 	req := m.(*impb.IMGroupChangeMemberReq)
 	return &impb.IMGroupChangeMemberRsp{
-		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(uint32(resultRefused)),
+		UserId: req.UserId, ChangeType: req.ChangeType, ResultCode: new(resultRefused),
 		GroupId: req.GroupId,
 	}
 }

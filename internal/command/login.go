@@ -13,10 +13,10 @@ import (
 
 // Results of a login.
 const (
-	loginOK        = 0
-	loginWrong     = 1
-	loginError     = 2
-	loginLockedOut = 6
+	loginOK        uint32 = 0
+	loginWrong     uint32 = 1
+	loginError     uint32 = 2
+	loginLockedOut uint32 = 6
 )
 
 // loginText is the result_string for each result_code. Clients show it.
@@ -50,7 +50,7 @@ func login(
 }
 
 func loginRefused(req proto.Message, err error) proto.Message {
-	code := uint32(loginError)
+	code := loginError
 	switch {
 	case errors.Is(err, chat.ErrWrongLogin):
 		code = loginWrong

@@ -11,8 +11,8 @@ import (
 
 // Result codes of all answers but those to logins.
 const (
-	resultOK      = 0
-	resultRefused = 1
+	resultOK      uint32 = 0
+	resultRefused uint32 = 1
 )
 
 func peopleActions() map[string]action {
@@ -69,13 +69,13 @@ func setSignature(
 ) (proto.Message, error) {
 	err := s.SetSignature(ctx, req.GetUserId(), req.GetSignInfo())
 	return &impb.IMChangeSignInfoRsp{
-		UserId: req.UserId, ResultCode: new(uint32(resultOK)), SignInfo: req.SignInfo,
+		UserId: req.UserId, ResultCode: new(resultOK), SignInfo: req.SignInfo,
 	}, err
 }
 
 func noSignature(req proto.Message, _ error) proto.Message {
 	return &impb.IMChangeSignInfoRsp{
-		UserId: req.(*impb.IMChangeSignInfoReq).UserId, ResultCode: new(uint32(resultRefused)),
+		UserId: req.(*impb.IMChangeSignInfoReq).UserId, ResultCode: new(resultRefused),
 	}
 }
 
@@ -83,12 +83,12 @@ func setAvatar(
 	ctx context.Context, s *chat.Service, req *impb.IMChangeAvatarReq,
 ) (proto.Message, error) {
 	err := s.SetAvatar(ctx, req.GetUserId(), req.GetAvatarUrl())
-	return &impb.IMChangeAvatarRsp{UserId: req.UserId, ResultCode: new(uint32(resultOK))}, err
+	return &impb.IMChangeAvatarRsp{UserId: req.UserId, ResultCode: new(resultOK)}, err
 }
 
 func noAvatar(req proto.Message, _ error) proto.Message {
 	return &impb.IMChangeAvatarRsp{
-		UserId: req.(*impb.IMChangeAvatarReq).UserId, ResultCode: new(uint32(resultRefused)),
+		UserId: req.(*impb.IMChangeAvatarReq).UserId, ResultCode: new(resultRefused),
 	}
 }
 
@@ -97,13 +97,13 @@ func setPushShield(
 ) (proto.Message, error) {
 	err := s.SetPushShield(ctx, req.GetUserId(), req.GetShieldStatus())
 	return &impb.IMPushShieldRsp{
-		UserId: req.UserId, ResultCode: new(uint32(resultOK)), ShieldStatus: req.ShieldStatus,
+		UserId: req.UserId, ResultCode: new(resultOK), ShieldStatus: req.ShieldStatus,
 	}, err
 }
 
 func noPushShield(req proto.Message, _ error) proto.Message {
 	return &impb.IMPushShieldRsp{
-		UserId: req.(*impb.IMPushShieldReq).UserId, ResultCode: new(uint32(resultRefused)),
+		UserId: req.(*impb.IMPushShieldReq).UserId, ResultCode: new(resultRefused),
 	}
 }
 
@@ -112,13 +112,13 @@ func pushShield(
 ) (proto.Message, error) {
 	shield, err := s.PushShield(ctx, req.GetUserId())
 	return &impb.IMQueryPushShieldRsp{
-		UserId: req.UserId, ResultCode: new(uint32(resultOK)), ShieldStatus: &shield,
+		UserId: req.UserId, ResultCode: new(resultOK), ShieldStatus: &shield,
 	}, err
 }
 
 func unknownPushShield(req proto.Message, _ error) proto.Message {
 	return &impb.IMQueryPushShieldRsp{
-		UserId: req.(*impb.IMQueryPushShieldReq).UserId, ResultCode: new(uint32(resultRefused)),
+		UserId: req.(*impb.IMQueryPushShieldReq).UserId, ResultCode: new(resultRefused),
 	}
 }
 
