@@ -3,12 +3,9 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
@@ -24,19 +21,6 @@ func showJSON(w io.Writer, value any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(value)
-}
-
-// columns is how many cells a line of w has: those of a terminal, else what COLUMNS says, else 80.
-func columns(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-			return n
-		}
-	}
-	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
-		return n
-	}
-	return 80
 }
 
 // clock is a time in Unix seconds for people; a dash for none.

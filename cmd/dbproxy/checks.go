@@ -31,7 +31,7 @@ func toCheck(
 // startChecks checks all servers before a proxy works on them: see checkup.BeforeStart. makesOwn
 // says that tables of our own will be made where they are missing.
 func startChecks(
-	ctx context.Context, cfg *config.Config, path string, makesOwn bool, told map[string]bool,
+	ctx context.Context, cfg *config.Config, path string, makesOwn bool, logged map[string]bool,
 	log *slog.Logger,
 ) error {
 	servers, err := toCheck(cfg, path, cfg.Slave.ConnectTimeout)
@@ -39,5 +39,5 @@ func startChecks(
 		return err
 	}
 	servers.MakesOwn = makesOwn
-	return checkup.BeforeStart(ctx, servers, told, log)
+	return checkup.BeforeStart(ctx, servers, logged, log)
 }

@@ -69,7 +69,7 @@ Secrets are not shown. Mistakes are listed, all at once.`,
 		for _, s := range cfg.Settings() {
 			t = append(t, []string{s.Key, orDash(s.Value), fromOf(s)})
 		}
-		return t.WriteFolded(c.OutOrStdout(), columns(c.OutOrStdout()), 1, 2)
+		return t.WriteFolded(c.OutOrStdout(), terminal.Columns(c.OutOrStdout()), 1, 2)
 	}
 	return c
 }

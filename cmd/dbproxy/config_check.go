@@ -117,13 +117,12 @@ func count(subjects []checkup.Subject, g checkup.Grade) (n int) {
 
 // verdict returns the error that the command ends with, or nil.
 func verdict(subjects []checkup.Subject, strict bool) error {
-	switch worst := checkup.Worst(subjects); {
-	case worst == checkup.Wrong:
-		return &exitError{exitWrong,
-			errors.New(admin.Count(count(subjects, checkup.Wrong), "item") + " wrong")}
-	case worst == checkup.Doubtful && strict:
-		return &exitError{exitDoubtful,
-			errors.New(admin.Count(count(subjects, checkup.Doubtful), "item") + " doubtful")}
+	wrong, doubtful := count(subjects, checkup.Wrong), count(subjects, checkup.Doubtful)
+	switch {
+	case wrong > 0:
+		return &exitError{exitWrong, errors.New(admin.Count(wrong, "item") + " wrong")}
+	case doubtful > 0 && strict:
+		return &exitError{exitDoubtful, errors.New(admin.Count(doubtful, "item") + " doubtful")}
 	default:
 		return nil
 	}
@@ -164,7 +163,7 @@ func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 		}
 	}
 	indent := 2 + grade + 2 + item + 2
-	width := max(columns(w)-indent, minText)
+	width := max(terminal.Columns(w)-indent, minText)
 	for _, s := range subjects {
 		fmt.Fprintf(out, "%s  %s\n", style.Bold(s.Name), printable(s.Where))
 		for _, f := range s.Findings {

@@ -43,19 +43,15 @@ refused without --same-name.`,
 	c.Flags().Uint32Var(&d.Priority, "priority", 0,
 		"the `place` among its neighbours in clients' lists")
 	sameName := sameNameFlag(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		d.Name = args[0]
-		return data.change(c.Context(), "department not added",
-			func(store *records.Store) (string, error) {
-				var err error
-				if d.Parent, err = departmentID(c.Context(), store, *parent); err != nil {
-					return "", err
-				}
-				n, err := store.AddDepartment(c.Context(), d, *sameName)
-				said := fmt.Sprintf("department %d added: %s", n, printable(d.Name))
-				return said, sameNameHint(err)
-			})
-	}
+	c.RunE = data.changes("department not added",
+		func(store *records.Store, args []string) (_ string, err error) {
+			d.Name = args[0]
+			if d.Parent, err = departmentID(c.Context(), store, *parent); err != nil {
+				return "", err
+			}
+			n, err := store.AddDepartment(c.Context(), d, *sameName)
+			return fmt.Sprintf("department %d added: %s", n, printable(d.Name)), sameNameHint(err)
+		})
 	return c
 }
 
@@ -97,32 +93,26 @@ updated (Unix seconds).`,
 		Args:    cobra.NoArgs,
 	}
 	data, asJSON := targetFlags(c), jsonFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			list, err := listDepartments(c, store)
-			if err != nil || *asJSON {
-				if err == nil {
-					err = showJSON(c.OutOrStdout(), list)
-				}
-				return err
-			}
-			if len(list) == 0 {
-				_, err := fmt.Fprintln(c.OutOrStdout(),
-					`There are no departments yet; "dbproxy department add NAME" makes one.`)
-				return err
-			}
-			t := terminal.Table{{"ID", "NAME", "PARENT", "PRIORITY", "PEOPLE", "STATUS"}}
-			for _, d := range list {
-				parent := "-"
-				if d.Parent != 0 {
-					parent = id(d.Parent)
-				}
-				t = append(t, []string{id(d.ID), d.Name, parent, id(d.Priority),
-					fmt.Sprint(d.People), d.Status})
-			}
-			return t.WriteWithin(c.OutOrStdout(), columns(c.OutOrStdout()), 1)
-		})
-	}
+	c.RunE = data.onRecords(func(store *records.Store, _ []string) error {
+		list, err := listDepartments(c, store)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return showJSON(c.OutOrStdout(), list)
+		}
+		if len(list) == 0 {
+			_, err := fmt.Fprintln(c.OutOrStdout(),
+				`There are no departments yet; "dbproxy department add NAME" makes one.`)
+			return err
+		}
+		t := terminal.Table{{"ID", "NAME", "PARENT", "PRIORITY", "PEOPLE", "STATUS"}}
+		for _, d := range list {
+			t = append(t, []string{id(d.ID), d.Name, names{}.name(d.Parent), id(d.Priority),
+				fmt.Sprint(d.People), d.Status})
+		}
+		return t.WriteWithin(c.OutOrStdout(), terminal.Columns(c.OutOrStdout()), 1)
+	})
 	return c
 }
 

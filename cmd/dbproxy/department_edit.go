@@ -41,7 +41,7 @@ parent is refused without --same-name.`,
 			}
 			return err
 		}
-		return changeDepartment(data, args[0], *sameName, find, func(d *chat.Department) string {
+		return changesDepartment(data, sameName, find, func(d *chat.Department) string {
 			var said []string
 			if f.Changed("name") && d.Name != *name {
 				said = append(said, fmt.Sprintf("name %q -> %q", d.Name, *name))
@@ -57,7 +57,7 @@ parent is refused without --same-name.`,
 				d.Priority = *priority
 			}
 			return strings.Join(said, ", ")
-		})
+		})(c, args)
 	}
 	return c
 }
@@ -73,18 +73,15 @@ reopen" takes it back.`,
 		Example: "  dbproxy department close Engineering",
 		Args:    oneArg("the id or name of a department"),
 	}
-	data := targetFlags(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		var list []departmentJSON
-		find := func(store *records.Store) (err error) {
-			list, err = listDepartments(c, store)
-			return err
-		}
-		return changeDepartment(data, args[0], false, find, func(d *chat.Department) string {
-			d.Status = 1
-			return "closed" + leftIn(d.ID, list)
-		})
+	var list []departmentJSON
+	find := func(store *records.Store) (err error) {
+		list, err = listDepartments(c, store)
+		return err
 	}
+	c.RunE = changesDepartment(targetFlags(c), new(bool), find, func(d *chat.Department) string {
+		d.Status = 1
+		return "closed" + leftIn(d.ID, list)
+	})
 	return c
 }
 
@@ -123,42 +120,39 @@ there is an open one of its name under its parent it is refused without
 		Args:    oneArg("the id or name of a department"),
 	}
 	sameName := sameNameFlag(c)
-	data := targetFlags(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		none := func(*records.Store) error { return nil }
-		return changeDepartment(data, args[0], *sameName, none, func(d *chat.Department) string {
-			d.Status = 0
-			return "open again"
-		})
-	}
+	none := func(*records.Store) error { return nil }
+	c.RunE = changesDepartment(targetFlags(c), sameName, none, func(d *chat.Department) string {
+		d.Status = 0
+		return "open again"
+	})
 	return c
 }
 
-// changeDepartment changes the department that arg names and prints what change says about it. find
-// runs before, for what change needs to know.
-func changeDepartment(
-	t *target, arg string, sameName bool, find func(*records.Store) error,
+// changesDepartment has a command change the department that its argument names, and print what
+// change says about it. find runs before, for what change needs to know.
+func changesDepartment(
+	t *target, sameName *bool, find func(*records.Store) error,
 	change func(*chat.Department) string,
-) error {
-	ctx := t.cmd.Context()
-	return t.change(ctx, "department not changed", func(store *records.Store) (string, error) {
-		if err := find(store); err != nil {
-			return "", err
-		}
-		found, err := admin.FindDepartment(ctx, store, arg)
-		if err != nil {
-			return "", err
-		}
-		said := ""
-		changed, err := store.ChangeDepartment(ctx, found.ID, sameName,
-			func(d *chat.Department) error {
-				said = change(d)
-				return nil
-			})
-		if !changed {
-			said = "nothing changed, it is so already"
-		}
-		return fmt.Sprintf("department %d (%s): %s", found.ID, printable(found.Name),
-			said), sameNameHint(err)
-	})
+) runs {
+	return t.changes("department not changed",
+		func(store *records.Store, args []string) (string, error) {
+			if err := find(store); err != nil {
+				return "", err
+			}
+			found, err := admin.FindDepartment(t.cmd.Context(), store, args[0])
+			if err != nil {
+				return "", err
+			}
+			said := ""
+			changed, err := store.ChangeDepartment(t.cmd.Context(), found.ID, *sameName,
+				func(d *chat.Department) error {
+					said = change(d)
+					return nil
+				})
+			if !changed {
+				said = "nothing changed, it is so already"
+			}
+			return fmt.Sprintf("department %d (%s): %s", found.ID, printable(found.Name),
+				said), sameNameHint(err)
+		})
 }

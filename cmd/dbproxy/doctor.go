@@ -12,7 +12,6 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
-	"github.com/teamtalk-go/dbproxy/internal/datadir"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 	"github.com/teamtalk-go/dbproxy/internal/records"
@@ -153,12 +152,7 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 	d = &doctor.Doctor{}
 	var store *records.Store
 	if path == "" {
-		dir, err := datadir.Existing(e.where.data)
-		if err != nil {
-			return nil, nil, err
-		}
-		opt := recordsOptions(nil, briefLog(e.where.cmd.ErrOrStderr()))
-		if store, _, err = openRecords(ctx, dir, opt); err != nil {
+		if store, err = e.where.openExisting(); err != nil {
 			return nil, nil, err
 		}
 		d.Sequencer, closing = counters.Embedded{Records: store}, store.Close

@@ -95,18 +95,16 @@ The JSON is an array of objects with the fields
 	}
 	data, asJSON := targetFlags(c), jsonFlag(c)
 	member := c.Flags().String("member", "", "only groups with this `user`, by id or login name")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			groups, err := findGroups(c.Context(), store, *member)
-			if err != nil {
-				return err
-			}
-			if *asJSON {
-				return showJSON(c.OutOrStdout(), groupsJSON(groups))
-			}
-			return listGroups(c, store, groups, *member)
-		})
-	}
+	c.RunE = data.onRecords(func(store *records.Store, _ []string) error {
+		groups, err := findGroups(c.Context(), store, *member)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return showJSON(c.OutOrStdout(), groupsJSON(groups))
+		}
+		return listGroups(c, store, groups, *member)
+	})
 	return c
 }
 
@@ -149,7 +147,7 @@ func listGroups(
 		t = append(t, []string{id(g.ID), g.Name, groupType(g.Type), people.name(g.Creator),
 			id(g.Size), messagesOf(g), clock(g.LastTalk)})
 	}
-	return t.WriteWithin(out, columns(out), 1, 3)
+	return t.WriteWithin(out, terminal.Columns(out), 1, 3)
 }
 
 // userNames are the login names of users, by id.
@@ -187,25 +185,23 @@ and members, an array of objects with the fields id, name, nick, status (as of
 		Args:    oneArg("the id or name of a group"),
 	}
 	data, asJSON := targetFlags(c), jsonFlag(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			g, err := admin.FindGroup(c.Context(), store, args[0])
-			if err != nil {
-				return err
-			}
-			members, err := membersJSON(c.Context(), store, g.ID)
-			if err != nil {
-				return err
-			}
-			if *asJSON {
-				return showJSON(c.OutOrStdout(), struct {
-					groupJSON
-					Members []memberJSON `json:"members"`
-				}{groupsJSON([]chat.GroupSummary{g})[0], members})
-			}
-			return showGroup(c, store, g, members)
-		})
-	}
+	c.RunE = data.onRecords(func(store *records.Store, args []string) error {
+		g, err := admin.FindGroup(c.Context(), store, args[0])
+		if err != nil {
+			return err
+		}
+		members, err := membersJSON(c.Context(), store, g.ID)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return showJSON(c.OutOrStdout(), struct {
+				groupJSON
+				Members []memberJSON `json:"members"`
+			}{groupsJSON([]chat.GroupSummary{g})[0], members})
+		}
+		return showGroup(c, store, g, members)
+	})
 	return c
 }
 
@@ -265,5 +261,5 @@ func showGroup(
 		t = append(t, []string{id(m.ID), m.Name, m.Nick, m.Status, clock(m.Joined)})
 	}
 	fmt.Fprintln(out)
-	return t.WriteWithin(out, columns(out), 1, 2)
+	return t.WriteWithin(out, terminal.Columns(out), 1, 2)
 }

@@ -50,11 +50,11 @@ they like.`,
 			return fmt.Errorf("a group needs both --creator and --members; for example:\n%s",
 				c.Example)
 		}
-		return data.change(c.Context(), "group not created",
-			func(store *records.Store) (string, error) {
+		return data.changes("group not created",
+			func(store *records.Store, _ []string) (string, error) {
 				said, err := createGroup(c.Context(), store, g, *creator, *members, *sameName)
 				return said, sameNameHint(err)
-			})
+			})(c, args)
 	}
 	return c
 }
@@ -130,12 +130,10 @@ what is said in it from now on.`,
 		Example: "  dbproxy group add engineering carol\n  dbproxy group add 2 carol 4",
 	}
 	c.Args = groupAndUsers
-	data := targetFlags(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.change(c.Context(), "nobody added", func(store *records.Store) (string, error) {
+	c.RunE = targetFlags(c).changes("nobody added",
+		func(store *records.Store, args []string) (string, error) {
 			return addMembers(c.Context(), store, args[0], args[1:])
 		})
-	}
 	return c
 }
 
@@ -208,12 +206,10 @@ cannot be brought back, so removing all members needs --dissolve.`,
 	c.Args = groupAndUsers
 	data := targetFlags(c)
 	dissolve := c.Flags().Bool("dissolve", false, "end the group if nobody is left")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.change(c.Context(), "nobody removed",
-			func(store *records.Store) (string, error) {
-				return removeMembers(c.Context(), store, args[0], args[1:], *dissolve)
-			})
-	}
+	c.RunE = data.changes("nobody removed",
+		func(store *records.Store, args []string) (string, error) {
+			return removeMembers(c.Context(), store, args[0], args[1:], *dissolve)
+		})
 	return c
 }
 

@@ -172,36 +172,25 @@ type area struct {
 
 // commandAreas returns the commands right below c; those of the root are grouped by areas.
 func commandAreas(c *cobra.Command) (found []area) {
-	var rest []*cobra.Command
-	for _, sub := range c.Commands() {
-		if sub.IsAvailableCommand() {
-			rest = append(rest, sub)
-		}
-	}
+	rest := area{title: "Commands"}
+	grouped := make(map[*cobra.Command]bool)
 	if !c.HasParent() {
+		rest.title = "More"
 		for _, a := range areas {
 			part := area{title: a.title}
 			for _, name := range a.commands {
-				if i := slices.IndexFunc(rest, func(sub *cobra.Command) bool {
-					return sub.Name() == name
-				}); i >= 0 {
-					part.commands = append(part.commands, rest[i])
-					rest = slices.Delete(rest, i, i+1)
-				}
+				sub, _, _ := c.Find([]string{name}) // areas has none that is not there
+				part.commands, grouped[sub] = append(part.commands, sub), true
 			}
-			if len(part.commands) > 0 {
-				found = append(found, part)
-			}
+			found = append(found, part)
 		}
 	}
-	title := "Commands"
-	if len(found) > 0 {
-		title = "More"
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() && !grouped[sub] {
+			rest.commands = append(rest.commands, sub)
+		}
 	}
-	if len(rest) > 0 {
-		found = append(found, area{title, rest})
-	}
-	return found
+	return append(found, rest)
 }
 
 // flagText is what help says about a flag.

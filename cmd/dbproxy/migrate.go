@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/datadir"
+	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
 func migrateCommand() *cobra.Command {
@@ -58,7 +59,8 @@ func migrateDirectory(c *cobra.Command, data string) error {
 	if err != nil {
 		return fmt.Errorf("cannot use the data directory: %w", err)
 	}
-	store, ran, err := openRecords(c.Context(), dir, recordsOptions(nil, briefLog(c.ErrOrStderr())))
+	opt := records.Options{Log: briefLog(c.ErrOrStderr())}
+	store, ran, err := openRecords(c.Context(), dir, opt)
 	if err != nil {
 		return err
 	}

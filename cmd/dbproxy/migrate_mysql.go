@@ -16,6 +16,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
@@ -34,21 +35,15 @@ func (m *migration) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	store, err := openToMigrate(ctx, cfg)
+	at, err := mysqlOf(cfg.Master)
+	if err != nil {
+		return fmt.Errorf("teamtalk_master: %w", err)
+	}
+	store, err := openToMigrate(ctx, cfg, at)
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.migrate(ctx, store, cfg), store.Close())
-}
-
-// otherForm returns what is there but not as it should be. "dbproxy migrate" shows it and leaves it
-// alone.
-func otherForm(ctx context.Context, cfg *config.Config) ([]checkup.Finding, error) {
-	at, err := mysqlOf(cfg.Master)
-	if err != nil {
-		return nil, fmt.Errorf("teamtalk_master: %w", err)
-	}
-	return checkup.CheckShape(ctx, at, checkup.CheckOptions{Name: "teamtalk_master"}), nil
+	return errors.Join(m.migrate(ctx, store, at), store.Close())
 }
 
 // leftAlone shows findings in lines that begin with mark, or nothing when there are none. A mark is
@@ -74,11 +69,9 @@ func leftAlone(findings []checkup.Finding, mark string) string {
 }
 
 // openToMigrate opens the master alone, for statements that may take long.
-func openToMigrate(ctx context.Context, cfg *config.Config) (*records.Store, error) {
-	at, err := mysqlOf(cfg.Master)
-	if err != nil {
-		return nil, fmt.Errorf("teamtalk_master: %w", err)
-	}
+func openToMigrate(
+	ctx context.Context, cfg *config.Config, at sqldb.MySQL,
+) (*records.Store, error) {
 	at.ReadTimeout = longestStatement
 	store, err := records.OpenMySQL(at, nil, records.Options{Log: briefLog(os.Stderr)})
 	if err != nil {
@@ -92,9 +85,9 @@ func openToMigrate(ctx context.Context, cfg *config.Config) (*records.Store, err
 	return store, nil
 }
 
-func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *config.Config) error {
-	out, d := m.cmd.OutOrStdout(), cfg.Master
-	where := fmt.Sprintf("database %s at %s", d.Name, d.Addr())
+func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.MySQL) error {
+	out := m.cmd.OutOrStdout()
+	where := fmt.Sprintf("database %s at %s", at.Database, at.Addr)
 	stmts, err := tables.Missing(ctx, store.DB())
 	if err != nil {
 		return err
@@ -103,10 +96,7 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, cfg *conf
 	if err != nil {
 		return err
 	}
-	other, err := otherForm(ctx, cfg)
-	if err != nil {
-		return err
-	}
+	other := checkup.CheckShape(ctx, at, checkup.CheckOptions{Name: "teamtalk_master"})
 	in := m.cmd.InOrStdin()
 	asks := terminal.Is(in) && !m.yes
 	if index != "" && m.userIndex {
@@ -194,7 +184,7 @@ func runShown(ctx context.Context, store *records.Store, stmts []string) (ran []
 		n++
 		line, _, _ := strings.Cut(stmt, "\n")
 		what := terminal.Fit(fmt.Sprintf("%d of %d: %s", n, len(stmts), line),
-			columns(os.Stderr)-len(" … 00h00m00s"))
+			terminal.Columns(os.Stderr)-len(" … 00h00m00s"))
 		stop = progress(os.Stderr, what, nil)
 	})
 	stop()

@@ -8,26 +8,28 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
-// additions are what statements add to a database.
-type additions struct {
-	tables, columns, keys []string
-	others                []string // statements that are none of these
-}
+// additions are the names of what statements add to a database, by what it is: one of added.
+type additions map[string][]string
+
+// added is what statements may add. Others are statements that add none of the rest.
+var added = []string{"table", "column", "key", "other"}
 
 // addedBy reads what statements of records.Store.Missing and UserIndex add.
-func addedBy(stmts []string) (a additions) {
+func addedBy(stmts []string) additions {
+	a := make(additions)
+	note := func(what, name string) { a[what] = append(a[what], name) }
 	for _, stmt := range stmts {
 		first, _, _ := strings.Cut(stmt, "\n")
 		words := strings.Fields(strings.NewReplacer("IF NOT EXISTS ", "", "(", " (").Replace(first))
 		switch begins := strings.Join(words[:min(2, len(words))], " "); {
 		case begins == "CREATE TABLE" && len(words) > 2:
-			a.tables = append(a.tables, words[2])
+			note("table", words[2])
 		case begins == "ALTER TABLE" && len(words) > 5 && words[3] == "ADD" && words[4] == "COLUMN":
-			a.columns = append(a.columns, words[2]+"."+words[5])
+			note("column", words[2]+"."+words[5])
 		case begins == "ALTER TABLE" && len(words) > 6 && words[3] == "ADD" && words[4] == "KEY":
-			a.keys = append(a.keys, words[2]+" "+strings.Join(words[6:], ""))
+			note("key", words[2]+" "+strings.Join(words[6:], ""))
 		default:
-			a.others = append(a.others, first)
+			note("other", first)
 		}
 	}
 	return a
@@ -36,15 +38,12 @@ func addedBy(stmts []string) (a additions) {
 // String lists them for people, in lines of at most 80 cells.
 func (a additions) String() string {
 	var b strings.Builder
-	for _, part := range []struct {
-		what  string
-		names []string
-	}{{"tables", a.tables}, {"columns", a.columns}, {"keys", a.keys}, {"others", a.others}} {
-		if len(part.names) == 0 {
+	for _, what := range added {
+		if len(a[what]) == 0 {
 			continue
 		}
-		head := "  " + part.what
-		for _, line := range terminal.Wrap(strings.Join(part.names, ", "), 68) {
+		head := "  " + what + "s"
+		for _, line := range terminal.Wrap(strings.Join(a[what], ", "), 68) {
 			fmt.Fprintf(&b, "%-12s%s\n", head, line)
 			head = ""
 		}
@@ -55,12 +54,9 @@ func (a additions) String() string {
 // count is how many there are, such as "12 tables and 1 key".
 func (a additions) count() string {
 	var parts []string
-	for _, part := range []struct {
-		what  string
-		names []string
-	}{{"table", a.tables}, {"column", a.columns}, {"key", a.keys}, {"other", a.others}} {
-		if len(part.names) > 0 {
-			parts = append(parts, admin.Count(len(part.names), part.what))
+	for _, what := range added {
+		if n := len(a[what]); n > 0 {
+			parts = append(parts, admin.Count(n, what))
 		}
 	}
 	if n := len(parts); n > 1 {

@@ -34,7 +34,7 @@ func openServers(
 	}
 	if prepare != nil {
 		if err := prepare(s); err != nil {
-			s.abandon()
+			_ = s.close() // there is an error already
 			return nil, err
 		}
 	}
@@ -57,7 +57,7 @@ func reachServers(
 	}
 	s := &servers{store: store, redis: copied}
 	if err := s.connect(ctx, cfg); err != nil {
-		s.abandon()
+		_ = s.close() // there is an error already
 		return nil, err
 	}
 	return s, nil
@@ -84,12 +84,6 @@ func (s *servers) close() error {
 	err := s.store.Close()
 	s.redis.Close()
 	return err
-}
-
-// abandon is close for servers that were never used.
-func (s *servers) abandon() {
-	_ = s.store.Close() // there is an error already
-	s.redis.Close()
 }
 
 func openMySQL(
@@ -155,24 +149,17 @@ func redisOptions(cfg *config.Config) (opt redis.Options, err error) {
 	// Instances with the same settings have the same tls.Config, so that they can share
 	// connections.
 	clients := make(map[config.TLS]*tls.Config)
-	for _, c := range []struct {
-		config.Cache
-		name string
-		to   *link.Instance
-	}{
-		{cfg.Unread, "unread", &opt.Unread},
-		{cfg.GroupSet, "group_set", &opt.GroupSet},
-		{cfg.Token, "token", &opt.Token},
-		{cfg.GroupMember, "group_member", &opt.GroupMember},
-	} {
+	instances := map[string]*link.Instance{"unread": &opt.Unread, "group_set": &opt.GroupSet,
+		"token": &opt.Token, "group_member": &opt.GroupMember}
+	for _, c := range cfg.Caches() {
 		secure, known := clients[c.TLS]
 		if !known {
 			if secure, err = c.TLS.Client(); err != nil {
-				return opt, fmt.Errorf("cache instance %s: %w", c.name, err)
+				return opt, fmt.Errorf("cache instance %s: %w", c.Name, err)
 			}
 			clients[c.TLS] = secure
 		}
-		*c.to = instanceOf(c.Cache, secure)
+		*instances[c.Name] = instanceOf(c.Cache, secure)
 	}
 	return opt, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -73,19 +72,23 @@ func (t *target) chosen() (path string, err error) {
 	return path, err
 }
 
-// withRecords runs work on the records of an existing store, for commands that do their work and
-// end.
-func (t *target) withRecords(ctx context.Context, work func(*records.Store) error) error {
-	return t.withLocks(ctx, func(store *records.Store, _ locks) error { return work(store) })
+// runs is what a command runs.
+type runs = func(c *cobra.Command, args []string) error
+
+// onRecords has a command work on the records of an existing store.
+func (t *target) onRecords(work func(store *records.Store, args []string) error) runs {
+	return func(_ *cobra.Command, args []string) error {
+		return t.withLocks(func(store *records.Store, _ locks) error { return work(store, args) })
+	}
 }
 
-// change runs work, which changes the records, and prints what work says that it did. Errors begin
-// with failed.
-func (t *target) change(
-	ctx context.Context, failed string, work func(*records.Store) (said string, err error),
-) error {
-	return t.withRecords(ctx, func(store *records.Store) error {
-		said, err := work(store)
+// changes is onRecords for work that changes them. What work says that it did is printed. Errors
+// begin with failed.
+func (t *target) changes(
+	failed string, work func(store *records.Store, args []string) (said string, err error),
+) runs {
+	return t.onRecords(func(store *records.Store, args []string) error {
+		said, err := work(store, args)
 		if err != nil {
 			return fmt.Errorf("%s: %w", failed, err)
 		}
@@ -94,18 +97,14 @@ func (t *target) change(
 	})
 }
 
-// withLocks is withRecords for work that also needs to know who is locked out.
-func (t *target) withLocks(ctx context.Context, work func(*records.Store, locks) error) error {
+// withLocks runs work on the records of an existing store. It also tells work who is locked out.
+func (t *target) withLocks(work func(*records.Store, locks) error) error {
 	path, err := t.chosen()
 	if err != nil {
 		return err
 	}
 	if path == "" {
-		dir, err := datadir.Existing(t.data)
-		if err != nil {
-			return err
-		}
-		store, _, err := openRecords(ctx, dir, recordsOptions(nil, briefLog(t.cmd.ErrOrStderr())))
+		store, err := t.openExisting()
 		if err != nil {
 			return err
 		}
@@ -115,9 +114,20 @@ func (t *target) withLocks(ctx context.Context, work func(*records.Store, locks)
 	if err != nil {
 		return err
 	}
-	s, err := openServers(ctx, cfg, nil, nil, briefLog(t.cmd.ErrOrStderr()))
+	s, err := openServers(t.cmd.Context(), cfg, nil, nil, briefLog(t.cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
 	return errors.Join(work(s.store, &counters.SharedFailures{Copy: s.redis}), s.close())
+}
+
+// openExisting opens the records of the data directory, which must be there.
+func (t *target) openExisting() (*records.Store, error) {
+	dir, err := datadir.Existing(t.data)
+	if err != nil {
+		return nil, err
+	}
+	opt := records.Options{Log: briefLog(t.cmd.ErrOrStderr())}
+	store, _, err := openRecords(t.cmd.Context(), dir, opt)
+	return store, err
 }

@@ -71,14 +71,14 @@ input (its first line); it is never an argument, where others could see it.`,
 			return err
 		}
 		u.SetPassword(typed)
-		return data.change(c.Context(), "user not added",
-			func(store *records.Store) (string, error) {
+		return data.changes("user not added",
+			func(store *records.Store, _ []string) (string, error) {
 				if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
 					return "", err
 				}
 				id, err := store.AddUser(c.Context(), u)
 				return fmt.Sprintf("user %d added: %s", id, printable(u.Name)), err
-			})
+			})(c, args)
 	}
 	return c
 }

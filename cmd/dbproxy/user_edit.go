@@ -60,7 +60,7 @@ new name from now on.`,
 				return fmt.Errorf("--sex %w", err)
 			}
 		}
-		return data.change(c.Context(), notChanged, func(store *records.Store) (string, error) {
+		return data.changes(notChanged, func(store *records.Store, _ []string) (string, error) {
 			old, err := admin.FindUser(c.Context(), store, args[0])
 			if err != nil {
 				return "", err
@@ -70,7 +70,7 @@ new name from now on.`,
 				return "", err
 			}
 			return editUser(c.Context(), store, old.ID, fields, &u)
-		})
+		})(c, args)
 	}
 	return c
 }
@@ -112,32 +112,37 @@ failed logins stays so: "dbproxy user unlock" ends that.`,
   echo secret | dbproxy user passwd 2`,
 		Args: oneArg("the id or login name of a person"),
 	}
-	data := targetFlags(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.change(c.Context(), "password not set",
-			func(store *records.Store) (string, error) {
-				u, err := admin.FindUser(c.Context(), store, args[0])
-				if err != nil {
-					return "", err
-				}
-				typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
-				if err != nil {
-					return "", err
-				}
-				_, err = store.ChangeUsers(c.Context(), []uint32{u.ID}, func(u *chat.User) error {
-					u.SetPassword(typed)
-					return nil
-				})
-				note := ""
-				if u.Status != chat.InService {
-					note = fmt.Sprintf("; they cannot log in all the same, their status is %q",
-						userStatus(u.Status))
-				}
-				said := fmt.Sprintf("user %d (%s): password set%s", u.ID, printable(u.Name), note)
-				return said, err
+	c.RunE = targetFlags(c).changes("password not set",
+		func(store *records.Store, args []string) (string, error) {
+			u, err := admin.FindUser(c.Context(), store, args[0])
+			if err != nil {
+				return "", err
+			}
+			typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
+			if err != nil {
+				return "", err
+			}
+			_, err = store.ChangeUsers(c.Context(), []uint32{u.ID}, func(u *chat.User) error {
+				u.SetPassword(typed)
+				return nil
 			})
-	}
+			return saying(u, "password set"+stillOut(u)), err
+		})
 	return c
+}
+
+// saying is a sentence about a person who was found: what was done.
+func saying(u chat.User, done string) string {
+	return fmt.Sprintf("user %d (%s): %s", u.ID, printable(u.Name), done)
+}
+
+// stillOut says of a person who may not log in whatever was done that they may not.
+func stillOut(u chat.User) string {
+	if u.Status == chat.InService {
+		return ""
+	}
+	return fmt.Sprintf("; they cannot log in all the same, their status is %q",
+		userStatus(u.Status))
 }
 
 func userDisableCommand() *cobra.Command {
@@ -168,12 +173,10 @@ with which one can log in, whatever it was before. The password is the old one.`
 // then.
 func userStatusCommand(c *cobra.Command, status uint32, done, already string) *cobra.Command {
 	c.Args = oneArg("the id or login name of a person")
-	data := targetFlags(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.change(c.Context(), notChanged, func(store *records.Store) (string, error) {
+	c.RunE = targetFlags(c).changes(notChanged,
+		func(store *records.Store, args []string) (string, error) {
 			return setStatus(c.Context(), store, args[0], status, done, already)
 		})
-	}
 	return c
 }
 
@@ -199,5 +202,5 @@ func setStatus(
 	if err == nil && changed > 0 && status == chat.Left && len(groups) > 0 {
 		text += "; still in " + admin.Count(len(groups), "group")
 	}
-	return fmt.Sprintf("user %d (%s): %s", u.ID, printable(u.Name), text), err
+	return saying(u, text), err
 }

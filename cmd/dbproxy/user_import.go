@@ -68,7 +68,7 @@ get what their line says; empty cells leave what is there.`,
 		if im.file == "-" {
 			im.file = stdin
 		}
-		return data.withRecords(c.Context(), func(store *records.Store) error {
+		return data.withLocks(func(store *records.Store, _ locks) error {
 			return im.run(c.Context(), store)
 		})
 	}

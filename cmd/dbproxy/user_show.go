@@ -68,32 +68,30 @@ The JSON is an array of objects with the fields
 	data, asJSON := targetFlags(c), jsonFlag(c)
 	department := c.Flags().String("department", "",
 		"only those of this department (id or `name`; 0: none)")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return data.withRecords(c.Context(), func(store *records.Store) error {
-			wanted, err := departmentID(c.Context(), store, *department)
-			if err != nil {
-				return err
+	c.RunE = data.onRecords(func(store *records.Store, _ []string) error {
+		wanted, err := departmentID(c.Context(), store, *department)
+		if err != nil {
+			return err
+		}
+		var users []chat.User
+		err = store.AllUsers(c.Context(), func(u chat.User) error {
+			if *department == "" || u.Department == wanted {
+				users = append(users, u)
 			}
-			var users []chat.User
-			err = store.AllUsers(c.Context(), func(u chat.User) error {
-				if *department == "" || u.Department == wanted {
-					users = append(users, u)
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			if *asJSON {
-				list := make([]userJSON, len(users))
-				for i, u := range users {
-					list[i] = newUserJSON(u)
-				}
-				return showJSON(c.OutOrStdout(), list)
-			}
-			return listUsers(c, store, users, *department)
+			return nil
 		})
-	}
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			list := make([]userJSON, len(users))
+			for i, u := range users {
+				list[i] = newUserJSON(u)
+			}
+			return showJSON(c.OutOrStdout(), list)
+		}
+		return listUsers(c, store, users, *department)
+	})
 	return c
 }
 
@@ -116,7 +114,7 @@ func listUsers(c *cobra.Command, store *records.Store, users []chat.User, depart
 		t = append(t, []string{id(u.ID), u.Name, u.Nick, departments.name(u.Department),
 			userStatus(u.Status)})
 	}
-	return t.WriteWithin(out, columns(out), 1, 2, 3)
+	return t.WriteWithin(out, terminal.Columns(out), 1, 2, 3)
 }
 
 func userShowCommand() *cobra.Command {
@@ -138,7 +136,7 @@ away) and groups, an array of objects with the fields
 	}
 	data, asJSON := targetFlags(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withLocks(c.Context(), func(store *records.Store, locks locks) error {
+		return data.withLocks(func(store *records.Store, locks locks) error {
 			u, err := admin.FindUser(c.Context(), store, args[0])
 			if err != nil {
 				return err

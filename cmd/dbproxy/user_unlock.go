@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
-	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
@@ -41,7 +40,7 @@ nobody can be unlocked.`,
 	}
 	data := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return data.withLocks(c.Context(), func(store *records.Store, locks locks) error {
+		return data.withLocks(func(store *records.Store, locks locks) error {
 			said, err := unlock(c.Context(), store, locks, args[0])
 			if err != nil {
 				return fmt.Errorf("user not unlocked: %w", err)
@@ -66,11 +65,7 @@ func unlock(ctx context.Context, store *records.Store, locks locks, arg string) 
 	} else if err == nil {
 		err = locks.Unlock(ctx, u.Name, now)
 	}
-	if err == nil && u.Status != chat.InService {
-		done += fmt.Sprintf("; they cannot log in all the same, their status is %q",
-			userStatus(u.Status))
-	}
-	return fmt.Sprintf("user %d (%s): %s", u.ID, printable(u.Name), done), err
+	return saying(u, done+stillOut(u)), err
 }
 
 // lockState is whether a name is locked out, and until when.

@@ -5,7 +5,6 @@ package catalog
 
 import (
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
@@ -86,13 +85,3 @@ func Entries() []Entry {
 
 // New makes an empty message of the same type as m.
 func New(m proto.Message) proto.Message { return m.ProtoReflect().New().Interface() }
-
-// Find returns the entry of a request by the type of its message.
-func Find(request protoreflect.FullName) (Entry, bool) {
-	for _, e := range Entries() {
-		if e.Request.ProtoReflect().Descriptor().FullName() == request {
-			return e, true
-		}
-	}
-	return Entry{}, false
-}

@@ -124,7 +124,8 @@ func TestDepartmentsAreThoseChangedAfterATimeOpenOrClosed(t *testing.T) {
 // profile is what users may change of user 1.
 func (w *world) profile() string {
 	w.Helper()
-	return w.rows("SELECT sign_info,avatar,push_shield_status,updated FROM IMUser WHERE id=1")[0]
+	return w.raw.Rows("SELECT sign_info,avatar,push_shield_status,updated FROM IMUser " +
+		"WHERE id=1")[0]
 }
 
 func TestUsersChangeWhatIsTheirs(t *testing.T) {
@@ -178,10 +179,10 @@ func TestUsersChangeWhatIsTheirs(t *testing.T) {
 			rule(t, func(w *world) {
 				w.user(1, map[string]any{"sign_info": "hi", "avatar": "a.png"})
 				w.user(2, nil)
-				others := w.rows("SELECT * FROM IMUser WHERE id=2")
+				others := w.raw.Rows("SELECT * FROM IMUser WHERE id=2")
 				w.must(test.change(w))
 				wantSame(w, "the profile", w.profile(), fmt.Sprint(test.want, " ", w.now()))
-				wantSame(w, "others", w.rows("SELECT * FROM IMUser WHERE id=2"), others)
+				wantSame(w, "others", w.raw.Rows("SELECT * FROM IMUser WHERE id=2"), others)
 			})
 		})
 	}
@@ -256,7 +257,7 @@ func TestListsOfPeopleAreWholeOrRefused(t *testing.T) {
 		// about 1200 bytes
 		w.user(1, map[string]any{"avatar": repeat("😀", 255), "sign_info": repeat("x", 128)})
 		for n := 1; n < 4096; n *= 2 {
-			w.exec("INSERT INTO IMUser "+
+			w.raw.Run("INSERT INTO IMUser "+
 				"(id,sex,name,domain,nick,password,salt,phone,email,avatar,"+
 				"departId,status,created,updated,push_shield_status,sign_info)"+
 				" SELECT "+
@@ -267,7 +268,7 @@ func TestListsOfPeopleAreWholeOrRefused(t *testing.T) {
 		for i := range uint32(4096) {
 			ids = append(ids, i+1)
 		}
-		w.exec("UPDATE IMUser SET updated=77 WHERE id=4096")
+		w.raw.Run("UPDATE IMUser SET updated=77 WHERE id=4096")
 		byID := func(ctx context.Context) ([]chat.User, error) { return w.svc.Users(ctx, ids) }
 		everybody := func(ctx context.Context) ([]chat.User, error) {
 			users, latest, err := w.svc.UsersSince(ctx, 0)

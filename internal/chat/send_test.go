@@ -25,11 +25,11 @@ func TestAMessageIsStoredInTheTableOfItsRelation(t *testing.T) {
 			w.says(1, 10+peer, fmt.Sprint("to ", 10+peer))
 		}
 		now := w.now()
-		w.wantRows("SELECT relateId,fromId,toId,msgId,content,type,status,created,updated FROM "+
+		w.raw.Want("SELECT relateId,fromId,toId,msgId,content,type,status,created,updated FROM "+
 			"IMMessage_1 ORDER BY id",
 			fmt.Sprintf("1 1 10 1 to 10 1 0 %d %d", now, now),
 			fmt.Sprintf("9 1 18 1 to 18 1 0 %d %d", now, now))
-		w.wantRows("SELECT relateId,content FROM IMMessage_0", "8 to 17")
+		w.raw.Want("SELECT relateId,content FROM IMMessage_0", "8 to 17")
 	})
 }
 
@@ -182,7 +182,7 @@ func TestTimesInAGroupAreNeverBelowTheLatestJoin(t *testing.T) {
 		before.Time = 0
 		w.leaves(g, 3) // the join stays the latest there was
 		w.stored(before)
-		w.wantRows("SELECT created FROM IMGroupMessage_1 ORDER BY id", fmt.Sprint(joined),
+		w.raw.Want("SELECT created FROM IMGroupMessage_1 ORDER BY id", fmt.Sprint(joined),
 			fmt.Sprint(joined))
 		w.joins(g, 3)
 		w.stored(before)
@@ -222,8 +222,8 @@ func TestFirstMessagesMakeOneRelationAndBothSessions(t *testing.T) {
 		now := w.now()
 		w.says(5, 3, "x") // from the larger id
 		w.says(3, 5, "y")
-		w.wantRows("SELECT * FROM IMRelationShip", fmt.Sprintf("1 3 5 0 %d %d", now, now))
-		w.wantRows("SELECT userId,peerId,type,status,created,updated FROM IMRecentSession ORDER "+
+		w.raw.Want("SELECT * FROM IMRelationShip", fmt.Sprintf("1 3 5 0 %d %d", now, now))
+		w.raw.Want("SELECT userId,peerId,type,status,created,updated FROM IMRecentSession ORDER "+
 			"BY userId",
 			fmt.Sprintf("3 5 1 0 %d %d", now, now), fmt.Sprintf("5 3 1 0 %d %d", now, now))
 		wantSame(w, "unread of 3", w.unread(3), "5=1")
@@ -243,7 +243,7 @@ func TestRelationsAreNumberedWithoutGaps(t *testing.T) {
 		w.says(4, 3, "x")
 		w.says(2, 1, "x")
 		w.says(1, 3, "x")
-		w.wantRows("SELECT id,smallId,bigId FROM IMRelationShip ORDER BY id", "1 1 2", "2 3 4",
+		w.raw.Want("SELECT id,smallId,bigId FROM IMRelationShip ORDER BY id", "1 1 2", "2 3 4",
 			"3 1 3")
 	})
 }
@@ -263,7 +263,7 @@ func TestSessionsOfBothComeBackWithAMessage(t *testing.T) {
 		w.must(w.svc.RemoveSession(w.ctx, 2, chat.PairTalk(1, 2)))
 		w.advance(seconds(10))
 		w.says(1, 2, "y")
-		w.wantRows("SELECT id,userId,peerId,status,updated FROM IMRecentSession ORDER BY id",
+		w.raw.Want("SELECT id,userId,peerId,status,updated FROM IMRecentSession ORDER BY id",
 			fmt.Sprintf("1 1 2 0 %d", w.now()), fmt.Sprintf("2 2 1 0 %d", w.now()))
 		wantSame(w, "unread of 2", w.unread(2), "1=1")
 	})
@@ -273,12 +273,12 @@ func TestARelationThatWasEndedIsRevivedWithItsID(t *testing.T) {
 	rule(t, func(w *world) {
 		w.says(1, 2, "x")
 		w.says(1, 3, "x")
-		w.exec("UPDATE IMRelationShip SET status=1 WHERE id=1")
+		w.raw.Run("UPDATE IMRelationShip SET status=1 WHERE id=1")
 		w.advance(seconds(10))
 		wantSame(w, "id", w.stored(w.pairText(2, 1, "y")), 2)
-		w.wantRows("SELECT id,status,updated FROM IMRelationShip WHERE id=1",
+		w.raw.Want("SELECT id,status,updated FROM IMRelationShip WHERE id=1",
 			fmt.Sprintf("1 0 %d", w.now()))
-		wantSame(w, "relations", w.count("SELECT COUNT(*) FROM IMRelationShip"), 2)
+		wantSame(w, "relations", w.raw.Count("SELECT COUNT(*) FROM IMRelationShip"), 2)
 	})
 }
 

@@ -79,31 +79,40 @@ func Doubt(item, text, mend string) Finding { return Finding{item, Doubtful, tex
 // Fault reports something wrong, and what to do about it.
 func Fault(item, text, mend string) Finding { return Finding{item, Wrong, text, mend} }
 
-// Unseen reports something that could not be checked.
-func Unseen(item string, err error) Finding {
+// unseen reports something that could not be checked.
+func unseen(item string, err error) Finding {
 	return Finding{item, Doubtful, fmt.Sprintf("cannot be seen: %v", err), "look at it by hand"}
 }
 
-// Clock reports by how much the clock of a server is ahead of ours, which is known with an error of
-// at most within. It is doubtful when it is more than limit for certain.
-func Clock(ahead, within, limit time.Duration) Finding {
+// clock compares the clock of a server with ours. ask asks the server for its time. What comes of
+// that is known to within half of how long the answer takes.
+func clock(now func() time.Time, ask func() (time.Time, error)) (Finding, error) {
 	const (
-		item = "clock"
-		mend = "have both machines set their clocks by NTP"
+		item  = "clock"
+		mend  = "have both machines set their clocks by NTP"
+		limit = 2 * time.Second
 	)
+	begun := now()
+	theirs, err := ask()
+	if err != nil {
+		return Finding{}, err
+	}
+	within := now().Sub(begun) / 2
+	ahead := theirs.Sub(begun.Add(within))
 	round := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 	switch {
 	case ahead-within > limit:
-		return Doubt(item, fmt.Sprintf("%v ahead of ours", round(ahead)), mend)
+		return Doubt(item, fmt.Sprintf("%v ahead of ours", round(ahead)), mend), nil
 	case ahead+within < -limit:
-		return Doubt(item, fmt.Sprintf("%v behind ours", round(-ahead)), mend)
+		return Doubt(item, fmt.Sprintf("%v behind ours", round(-ahead)), mend), nil
 	default:
-		return Goodf(item, "as ours, to within %v", round(ahead.Abs()+within)+time.Millisecond)
+		off := round(ahead.Abs()+within) + time.Millisecond
+		return Goodf(item, "as ours, to within %v", off), nil
 	}
 }
 
-// List joins names for a sentence. Of many it names only the first: "a, b, c, d and 7 more".
-func List(names []string) string {
+// list joins names for a sentence. Of many it names only the first: "a, b, c, d and 7 more".
+func list(names []string) string {
 	const most = 4
 	if len(names) <= most+1 {
 		return strings.Join(names, ", ")
@@ -116,14 +125,4 @@ type Subject struct {
 	Name     string // "MySQL master"
 	Where    string // "teamtalk at 127.0.0.1:3306"
 	Findings []Finding
-}
-
-// Worst returns the worst grade among the findings; Good where there are none.
-func Worst(subjects []Subject) (worst Grade) {
-	for _, s := range subjects {
-		for _, f := range s.Findings {
-			worst = max(worst, f.Grade)
-		}
-	}
-	return worst
 }

@@ -28,8 +28,7 @@ type CheckOptions struct {
 
 // What a check compares with.
 const (
-	goodPacket      = 4 << 20         // bytes
-	largeOffset     = 2 * time.Second // between clocks
+	goodPacket      = 4 << 20 // bytes
 	defaultPatience = 10 * time.Second
 )
 
@@ -70,9 +69,7 @@ type inspection struct {
 
 // inspect connects and asks for what many findings need. reached is whether the server can be asked
 // more. The caller closes c in any case.
-func inspect(
-	ctx context.Context, m sqldb.MySQL, opt CheckOptions,
-) (c *inspection, reached bool) {
+func inspect(ctx context.Context, m sqldb.MySQL, opt CheckOptions) (c *inspection, reached bool) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
@@ -112,9 +109,7 @@ func (c *inspection) close() {
 func (c *inspection) add(f Finding) { c.found = append(c.found, f) }
 
 // bounded asks something that may take so long.
-func bounded(
-	ctx context.Context, timeout time.Duration, ask func(context.Context) error,
-) error {
+func bounded(ctx context.Context, timeout time.Duration, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return ask(ctx)
@@ -143,7 +138,7 @@ func (c *inspection) all(ctx context.Context, questions ...question) {
 			c.add(c.unreachable(err))
 			return
 		default:
-			c.add(Unseen(q.item, sqldb.ExplainMySQL(err)))
+			c.add(unseen(q.item, sqldb.ExplainMySQL(err)))
 		}
 	}
 }
@@ -237,10 +232,9 @@ func (c *inspection) durability() {
 		if c.galera() {
 			what = "all nodes of the cluster at once"
 		}
-		c.add(Doubt("durability", fmt.Sprintf("%s is %s: a crash of %s loses about the last "+
-			"second "+
-			"of messages, though they were answered as stored", name, v, what), setGlobal(name,
-			"1")))
+		text := fmt.Sprintf("%s is %s: a crash of %s loses about the last second of messages, "+
+			"though they were answered as stored", name, v, what)
+		c.add(Doubt("durability", text, setGlobal(name, "1")))
 	}
 }
 
@@ -293,8 +287,7 @@ func (c *inspection) prepared() {
 	case !ok:
 	case ours > allowed:
 		c.add(Doubt(item, fmt.Sprintf("the server keeps %d prepared ones in all, and this proxy "+
-			"may "+
-			"want %d; where there is no room values go with the text, which takes longer",
+			"may want %d; where there is no room values go with the text, which takes longer",
 			allowed, ours), fmt.Sprintf("SET GLOBAL %s = %d for each proxy, and the same in its "+
 			"configuration; or lower %s", name, ours, c.key("maxconncnt"))))
 	default:
@@ -303,7 +296,8 @@ func (c *inspection) prepared() {
 	}
 }
 
-// initial reports what the server says on every connection: who finds garbled text looks for that.
+// initial reports what the server runs on every new connection, for those who suspect it because
+// of garbled text.
 func (c *inspection) initial() {
 	if said := c.vars["init_connect"]; said != "" {
 		c.add(Goodf("init_connect", "%q; each of our connections sets its characters, mode and "+
@@ -355,20 +349,18 @@ func (c *inspection) idle() {
 	}
 }
 
-// clock compares the server's with ours.
+// clock compares the server's clock with ours.
 func (c *inspection) clock(ctx context.Context) error {
-	begun := c.opt.Now()
-	var text string
-	const query = "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)"
-	if err := c.db.QueryRowContext(ctx, query).Scan(&text); err != nil {
-		return err
+	f, err := clock(c.opt.Now, func() (time.Time, error) {
+		var text string
+		const query = "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)"
+		if err := c.db.QueryRowContext(ctx, query).Scan(&text); err != nil {
+			return time.Time{}, err
+		}
+		return time.Parse("2006-01-02 15:04:05.999999", text)
+	})
+	if err == nil {
+		c.add(f)
 	}
-	took := c.opt.Now().Sub(begun)
-	theirs, err := time.Parse("2006-01-02 15:04:05.999999", text)
-	if err != nil {
-		c.add(Unseen("clock", err))
-		return nil
-	}
-	c.add(Clock(theirs.Sub(begun.Add(took/2)), took/2, largeOffset))
-	return nil
+	return err
 }

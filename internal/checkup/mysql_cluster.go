@@ -29,8 +29,8 @@ func (c *inspection) cluster(ctx context.Context) (takesPart bool) {
 	case provider != "" && provider != "none":
 		c.add(Fault("wsrep_on",
 			"off on a node of Galera: what is written here no other node gets",
-			"SET GLOBAL wsrep_on = 1, and find out what the other nodes lack; "+
-				"or start it without wsrep_provider"))
+			"SET GLOBAL wsrep_on = 1, and find out what the other nodes lack; or start it without "+
+				"wsrep_provider"))
 	case c.vars["group_replication_group_name"] != "":
 		c.all(ctx, question{item: itemCluster, ask: c.asMember})
 	}
@@ -82,8 +82,8 @@ func nodeState(status map[string]string) Finding {
 // nodeCount checks how many members the cluster has, arbitrators included.
 func nodeCount(status map[string]string) Finding {
 	const item = "cluster size"
-	const mend = "have three members, of which one may be an arbitrator (garbd), " +
-		"each on a machine of its own"
+	const mend = "have three members, of which one may be an arbitrator (garbd), each on a " +
+		"machine of its own"
 	size, weight := status["wsrep_cluster_size"], status["wsrep_cluster_weight"]
 	switch {
 	case size == "1":
@@ -117,8 +117,7 @@ func (c *inspection) writers(status map[string]string) Finding {
 		return Goodf(item, "no transaction here was ever undone because of another node's")
 	}
 	text := fmt.Sprintf("several nodes are written to: since this one started %d transactions "+
-		"were "+
-		"committed here, and %d undone because of another node's; proxies try them again",
+		"were committed here, and %d undone because of another node's; proxies try them again",
 		committed, undone)
 	if undone >= leastUndone && undone*oftenUndone > committed {
 		return Doubt(item, text+", which costs time", "name the same node in "+c.key("host")+
@@ -257,11 +256,11 @@ func groupFindings(vars map[string]string, all []groupMember) []Finding {
 	case me.state != "ONLINE":
 		return []Finding{Fault(itemCluster,
 			"a member of a replication group that is "+cmp.Or(me.state, "OFFLINE"),
-			"wait while it is RECOVERING; otherwise see its error log, and "+
-				"START GROUP_REPLICATION")}
+			"wait while it is RECOVERING; otherwise see its error log, and START "+
+				"GROUP_REPLICATION")}
 	case 2*len(silent) >= len(all):
-		return []Finding{Fault(itemCluster, "a member of a replication group without "+
-			"a majority: writes hang; it does not reach "+List(silent),
+		return []Finding{Fault(itemCluster, "a member of a replication group without a majority: "+
+			"writes hang; it does not reach "+list(silent),
 			"start the others, or see why it does not reach them")}
 	case single && me.role != "PRIMARY":
 		state = Goodf(itemCluster,
@@ -279,7 +278,7 @@ func groupFindings(vars map[string]string, all []groupMember) []Finding {
 func groupSize(size int, silent []string) (found []Finding) {
 	if len(silent) > 0 {
 		found = append(found, Doubt("cluster members",
-			"it does not reach "+List(silent), "see whether they run"))
+			"it does not reach "+list(silent), "see whether they run"))
 	}
 	if size < 3 {
 		return append(found, Doubt("cluster size",
@@ -303,8 +302,7 @@ func consistency(v string, single bool) Finding {
 			"write to one member; or, from MySQL 8.0.14 on, "+set+"'BEFORE' on all members")
 	case v == "EVENTUAL":
 		return Doubt(groupConsistency, v+": after a failover the new primary answers before it "+
-			"has "+
-			"all that the old one stored",
+			"has all that the old one stored",
 			set+"'BEFORE_ON_PRIMARY_FAILOVER' on all members")
 	default:
 		return Goodf(groupConsistency, "%s", known)

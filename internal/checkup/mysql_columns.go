@@ -109,11 +109,12 @@ func (s *shape) column(t tables.Table, want tables.Column, is tables.SeenColumn)
 	if want.Name == "created" || want.Name == "updated" {
 		grade = Wrong
 	}
-	switch want.Type {
-	case tables.Signed, tables.Unsigned, tables.Tiny:
-		s.number(t, want, is, grade, where)
-	default:
-		s.text(t, want, is, grade, where)
+	kind, compare := oddTexts, compareText
+	if want.Type <= tables.Tiny {
+		kind, compare = oddNumbers, compareNumber
+	}
+	if fits, wide := compare(want, is); fits > Good {
+		s.note(kind, min(fits, grade), t.Name, where, modify(want, is, wide))
 	}
 	if is.Null && !want.Null {
 		value := "''"
@@ -127,32 +128,31 @@ func (s *shape) column(t tables.Table, want tables.Column, is tables.SeenColumn)
 	}
 }
 
-// number compares a column of numbers. Where it may be as large as 255 or 4294967295, the half of
-// that is enough for what the suite stores, but for the shield, of which the protocol says 255.
-func (s *shape) number(
-	t tables.Table, want tables.Column, is tables.SeenColumn, grade Grade, where string,
-) {
+// compareNumber returns how well a column fits the numbers that it is to have, and the type that
+// does. Where they may be as large as 255 or 4294967295, the half of that is enough for what the
+// suite stores, but for the shield, of which the protocol says 255.
+func compareNumber(want tables.Column, is tables.SeenColumn) (fits Grade, wide string) {
 	least := 4
 	if want.Type == tables.Tiny {
 		least = 1
 	}
-	wide := tables.MySQLColumn(tables.Column{Name: want.Name, Type: want.Type, Null: true})
+	wide = tables.MySQLColumn(tables.Column{Name: want.Name, Type: want.Type, Null: true})
 	wide = strings.TrimSuffix(strings.TrimPrefix(wide, want.Name+" "), " DEFAULT NULL")
 	size := intBytes[is.Type]
 	switch {
 	case size == 0 && is.Type == "decimal" && strings.Contains(is.Declared, ",0)"):
+		return Good, wide
 	case size < least:
-		s.note(oddNumbers, grade, t.Name, where, modify(want, is, wide))
+		return Wrong, wide
 	case want.Name == "push_shield_status" && size == 1 &&
 		!strings.Contains(is.Declared, "unsigned"):
-		s.note(oddNumbers, Doubtful, t.Name, where, modify(want, is, wide))
+		return Doubtful, wide
 	}
+	return Good, wide
 }
 
-// text compares a column of text.
-func (s *shape) text(
-	t tables.Table, want tables.Column, is tables.SeenColumn, grade Grade, where string,
-) {
+// compareText is compareNumber for a column of text.
+func compareText(want tables.Column, is tables.SeenColumn) (fits Grade, wide string) {
 	size, wide := int64(want.Size), fmt.Sprintf("varchar(%d)", want.Size)
 	switch want.Type {
 	case tables.Binary:
@@ -165,32 +165,28 @@ func (s *shape) text(
 	}
 	switch {
 	case !is.IsText():
-		s.note(oddTexts, grade, t.Name, where, modify(want, is, wide))
+		return Wrong, wide
 	case is.Length < size:
-		s.note(oddTexts, Doubtful, t.Name, where, modify(want, is, wide))
+		return Doubtful, wide
 	}
+	return Good, wide
 }
 
-// modify gives a column another type.
+// modify is the clause that gives a column another type. It may be NULL if it may be now.
 func modify(want tables.Column, is tables.SeenColumn, typ string) string {
-	return "MODIFY " + definition(want, is, typ)
-}
-
-// definition is a column with another type. It may be NULL if it may be now.
-func definition(want tables.Column, is tables.SeenColumn, typ string) string {
-	def := want.Default
+	clause, def := "MODIFY "+is.Name+" "+typ, want.Default
 	switch {
 	case is.Null:
-		return is.Name + " " + typ + " DEFAULT NULL"
+		return clause + " DEFAULT NULL"
 	case want.Type == tables.Text,
 		strings.HasSuffix(is.Type, "text") && strings.HasPrefix(typ, is.Type):
-		return is.Name + " " + typ + " NOT NULL"
+		return clause + " NOT NULL"
 	case want.Type > tables.Tiny:
 		def = "''"
 	case def == "":
 		def = "0"
 	}
-	return is.Name + " " + typ + " NOT NULL DEFAULT " + def
+	return clause + " NOT NULL DEFAULT " + def
 }
 
 // strangers checks what others have added to a table: columns that want a value, and keys that

@@ -24,47 +24,44 @@ const (
 // key is a key of the server in the configuration.
 func (c *inspection) key(rest string) string { return c.opt.Name + "_" + rest }
 
-// unreachable reports that the server could not be reached, why, and what to do.
+// unreachable reports that the server could not be reached, why, and what to do. What MySQL has of
+// its own stands here, the rest in package advice.
 func (c *inspection) unreachable(err error) Finding {
-	text, mend := c.whyUnreachable(err)
-	return Fault("reachable", text, mend)
-}
-
-// whyUnreachable says why the server could not be reached, and what to do about it. What MySQL has
-// of its own stands here, the rest in package advice.
-func (c *inspection) whyUnreachable(err error) (text, mend string) {
+	const item = "reachable"
 	var said *mysql.MySQLError
 	if errors.As(err, &said) {
-		return fmt.Sprintf("%s refuses user %s: %s", c.Addr, c.User, said.Message),
-			cmp.Or(c.mendAccount(err), c.mendRefusal(said))
+		return Fault(item, fmt.Sprintf("%s refuses user %s: %s", c.Addr, c.User, said.Message),
+			cmp.Or(c.mendAccount(err), c.mendRefusal(said)))
 	}
-	place := c.key("host") + " and " + c.key("port")
+	address := c.key("host") + " and " + c.key("port")
 	switch trouble := advice.Of(err); {
 	case trouble == advice.Refused && strings.HasPrefix(c.Addr, "/"):
-		place = c.key("host") + `: its variable "socket" has the path`
+		address = c.key("host") + `: its variable "socket" has the path`
 	case trouble == advice.Refused && strings.HasPrefix(c.Addr, "localhost:"):
-		place += fmt.Sprintf("; where it has only a socket, which the original takes for "+
+		address += fmt.Sprintf("; where it has only a socket, which the original takes for "+
 			"localhost, set %s to its path", c.key("host"))
 	case trouble != advice.Other && trouble != advice.Closed: // the same for all protocols
 	case errors.Is(err, sqldb.ErrShutOut):
-		return c.Addr + ": it closed the connection before it let us in",
-			sqldb.WhyShutOut(c.key("maxconncnt"))
+		return Fault(item, c.Addr+": it closed the connection before it let us in",
+			sqldb.WhyShutOut(c.key("maxconncnt")))
 	case c.mendAccount(err) != "":
-		return fmt.Sprintf("%s, user %s: %v", c.Addr, c.User, err), c.mendAccount(err)
+		text := fmt.Sprintf("%s, user %s: %v", c.Addr, c.User, err)
+		return Fault(item, text, c.mendAccount(err))
 	case errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrMalformPkt),
 		errors.Is(err, mysql.ErrOldProtocol):
-		return fmt.Sprintf("what answers at %s is no MySQL: %v", c.Addr, err), "mend " + place
+		text := fmt.Sprintf("what answers at %s is no MySQL: %v", c.Addr, err)
+		return Fault(item, text, "mend "+address)
 	case errors.Is(err, mysql.ErrNoTLS):
-		return c.Addr + " has no TLS",
-			"give the server a certificate, or set " + c.key("tls") + " to off"
+		return Fault(item, c.Addr+" has no TLS",
+			"give the server a certificate, or set "+c.key("tls")+" to off")
 	}
-	text, mend = advice.Server{
+	text, mend := advice.Server{
 		Program: "MySQL", Where: c.Addr, Bind: "bind-address", Waited: c.ConnectTimeout,
-		Address: place, Timeouts: c.key("connect_timeout"),
+		Address: address, Timeouts: c.key("connect_timeout"),
 		TLS: c.key("tls"), CA: c.key("tls_ca"), ServerName: c.key("tls_servername"),
 	}.Network(err)
-	return cmp.Or(text, fmt.Sprintf("%s: %v", c.Addr, err)),
-		cmp.Or(mend, "see whether MySQL works there; mend "+place)
+	return Fault(item, cmp.Or(text, fmt.Sprintf("%s: %v", c.Addr, err)),
+		cmp.Or(mend, "see whether MySQL works there; mend "+address))
 }
 
 // mendAccount is what to do about an account that is not let in; empty for other errors.

@@ -21,9 +21,7 @@ const arrivalPause = 20 * time.Millisecond
 // which is reached as CheckMaster does. It changes nothing but one row of IMProxyMark on the
 // master, for as long as that takes to reach the replica. A master that cannot be reached is
 // CheckMaster's to report.
-func CheckReplica(
-	ctx context.Context, master, replica sqldb.MySQL, opt CheckOptions,
-) []Finding {
+func CheckReplica(ctx context.Context, master, replica sqldb.MySQL, opt CheckOptions) []Finding {
 	c, reached := inspect(ctx, replica, opt)
 	defer c.close()
 	if !reached || !c.cluster(ctx) {
@@ -81,7 +79,7 @@ func (c *inspection) arrival(ctx context.Context, m *inspection) {
 	begun := c.opt.Now()
 	if err := exec(ctx, "INSERT INTO IMProxyMark (name,value) VALUES (?,1)"); err != nil {
 		err = sqldb.ExplainMySQL(err)
-		c.add(Unseen(item, fmt.Errorf("no row can be written on the master: %w", err)))
+		c.add(unseen(item, fmt.Errorf("no row can be written on the master: %w", err)))
 		return
 	}
 	defer func() { // also when ctx has ended; a row that stays does no harm
@@ -99,9 +97,9 @@ func (c *inspection) arrival(ctx context.Context, m *inspection) {
 			took := c.opt.Now().Sub(begun).Milliseconds()
 			c.add(Goodf(item, "a row came from the master in %d ms", took))
 			return
-		case code == sqldb.CodeNoTable, code == sqldb.CodeTableDenied: // told elsewhere
+		case code == sqldb.CodeNoTable, code == sqldb.CodeTableDenied: // other findings say so
 		case err != nil && waiting.Err() == nil:
-			c.add(Unseen(item, sqldb.ExplainMySQL(err)))
+			c.add(unseen(item, sqldb.ExplainMySQL(err)))
 			return
 		}
 		select {
@@ -150,7 +148,7 @@ func (c *inspection) noArrival(ctx context.Context, item string) {
 
 // copied checks whether the replica has the tables.
 func (c *inspection) copied(ctx context.Context) error {
-	if err := c.look(ctx); err != nil {
+	if err := c.readTables(ctx); err != nil {
 		return err
 	}
 	old, _ := c.seen.Absent(tables.Old())
@@ -163,9 +161,9 @@ func (c *inspection) copied(ctx context.Context) error {
 		c.add(Fault(item, "in other letters than they must be: "+tables.WhyMisnamed,
 			c.seen.Renaming()))
 	case len(old) > 0:
-		c.add(Fault(item, "missing: "+List(append(old, own...)), mend))
+		c.add(Fault(item, "missing: "+list(append(old, own...)), mend))
 	case len(own) > 0:
-		c.add(Doubt(item, "missing: "+List(own)+"; until they come, all is read from the master",
+		c.add(Doubt(item, "missing: "+list(own)+"; until they come, all is read from the master",
 			"once the master has them, "+mend))
 	default:
 		c.add(Goodf(item, "all are there, with all columns"))

@@ -22,7 +22,7 @@ func CheckShape(ctx context.Context, m sqldb.MySQL, opt CheckOptions) []Finding 
 	}
 	c.found = nil
 	c.all(ctx, question{item: "tables", ask: func(ctx context.Context) error {
-		if err := c.look(ctx); err != nil {
+		if err := c.readTables(ctx); err != nil {
 			return err
 		}
 		return c.shape(ctx)
@@ -142,7 +142,7 @@ func (s *shape) report() {
 			if p == nil {
 				continue
 			}
-			f := Finding{Item: k.item, Grade: grade, Text: k.text[grade] + ": " + List(p.where)}
+			f := Finding{Item: k.item, Grade: grade, Text: k.text[grade] + ": " + list(p.where)}
 			if grade > Good {
 				f.Mend = cmp.Or(strings.Join(p.mends, "; "), "look at what they do")
 			}

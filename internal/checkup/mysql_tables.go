@@ -15,15 +15,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
 
-// look reads which tables there are, and what they are like.
-func (c *inspection) look(ctx context.Context) (err error) {
+// readTables reads which tables there are, and what they are like.
+func (c *inspection) readTables(ctx context.Context) (err error) {
 	c.seen, err = tables.Inspect(ctx, c.pool)
 	return err
 }
 
 // tables checks which tables, columns and keys there are, and of what kind they are.
 func (c *inspection) tables(ctx context.Context) error {
-	if err := c.look(ctx); err != nil {
+	if err := c.readTables(ctx); err != nil {
 		return err
 	}
 	const item = "tables"
@@ -31,7 +31,7 @@ func (c *inspection) tables(ctx context.Context) error {
 		for i, name := range misnamed {
 			misnamed[i] = c.seen.Twins[name]
 		}
-		text := "in other letters than they must be: " + List(misnamed) + "; " + tables.WhyMisnamed
+		text := "in other letters than they must be: " + list(misnamed) + "; " + tables.WhyMisnamed
 		c.add(Fault(item, text, "with all that uses them stopped: "+c.seen.Renaming()))
 		return nil
 	}
@@ -42,16 +42,16 @@ func (c *inspection) tables(ctx context.Context) error {
 	case len(old) == total && len(c.seen.Tables) == 0:
 		c.add(Fault(item,
 			fmt.Sprintf("there is none in the database %s that this user sees", c.Database),
-			"mend "+c.key("dbname")+" if another is meant, else create them with "+
-				"\"dbproxy migrate --config FILE\""))
+			"mend "+c.key("dbname")+" if another is meant, else create them with \"dbproxy "+
+				"migrate --config FILE\""))
 		return nil
 	case len(old) > 0:
-		c.add(Fault(item, "missing: "+List(old), tables.MigrateMend))
+		c.add(Fault(item, "missing: "+list(old), tables.MigrateMend))
 	default:
 		c.add(Goodf(item, "all %d of the suite's are there, with all columns", total))
 	}
 	if len(oldKeys) > 0 {
-		text := "missing, so that whole tables are read: " + List(oldKeys)
+		text := "missing, so that whole tables are read: " + list(oldKeys)
 		c.add(Doubt("keys", text, tables.MigrateMend))
 	}
 	if twins := c.seen.Twins; len(twins) > 0 {
@@ -59,8 +59,8 @@ func (c *inspection) tables(ctx context.Context) error {
 		for _, name := range slices.Sorted(maps.Keys(twins)) {
 			beside = append(beside, twins[name]+" beside "+name)
 		}
-		c.add(Doubt("twins", "there are tables of other letters beside the ones used: "+
-			List(beside),
+		c.add(Doubt("twins",
+			"there are tables of other letters beside the ones used: "+list(beside),
 			"see in which the rows are, and drop or rename the other, with all that uses them "+
 				"stopped"))
 	}
@@ -74,17 +74,17 @@ func (c *inspection) own() {
 	const item = "own tables"
 	switch outdated := c.seen.Outdated(); {
 	case len(outdated) > 0:
-		text := "an earlier version's, whose rows are to be brought under another key: "
-		c.add(Fault(item, text+List(outdated), "run \"dbproxy migrate --config FILE\", as a user "+
-			"who "+
-			"may; proxies of that version may go on meanwhile"))
+		c.add(Fault(item,
+			"an earlier version's, whose rows are to be brought under another key: "+list(outdated),
+			"run \"dbproxy migrate --config FILE\", as a user who may; proxies of that version "+
+				"may go on meanwhile"))
 		c.lacksOwn = append(c.lacksOwn, outdated...)
 	case len(c.lacksOwn) == 0:
 		c.add(Goodf(item, "all %d are there", len(tables.New())))
 	case c.opt.MakesOwn:
-		c.add(Goodf(item, "to be made: %s", List(c.lacksOwn)))
+		c.add(Goodf(item, "to be made: %s", list(c.lacksOwn)))
 	default:
-		c.add(Fault(item, "missing: "+List(c.lacksOwn), tables.OwnMend))
+		c.add(Fault(item, "missing: "+list(c.lacksOwn), tables.OwnMend))
 	}
 }
 
@@ -112,7 +112,7 @@ func (c *inspection) kinds() {
 		}
 	}
 	if len(unsafe) > 0 {
-		text := "without transactions, so that messages are lost or numbered twice: " + List(unsafe)
+		text := "without transactions, so that messages are lost or numbered twice: " + list(unsafe)
 		c.add(Fault("engine", text, "ALTER TABLE ... ENGINE=InnoDB, with all servers stopped"))
 	} else {
 		c.add(Goodf("engine", "InnoDB"))
@@ -120,15 +120,13 @@ func (c *inspection) kinds() {
 	const mend = "ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 	if len(charsets) > 0 {
 		c.add(Doubt("characters", "text with characters that do not fit, such as emoji, is "+
-			"refused: "+
-			inWhich(charsets), mend))
+			"refused: "+inWhich(charsets), mend))
 	} else {
 		c.add(Goodf("characters", "utf8mb4"))
 	}
 	if len(collations) > 0 {
 		c.add(Doubt("collation", "text that is not the same may count as equal for the database, "+
-			"and "+
-			"be found or refused for it: "+inWhich(collations), mend))
+			"and be found or refused for it: "+inWhich(collations), mend))
 	} else {
 		c.add(Goodf("collation", "all text is compared byte by byte"))
 	}
@@ -139,7 +137,7 @@ func inWhich(columns map[string][]string) string {
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(columns)) {
 		slices.Sort(columns[what])
-		parts = append(parts, what+" in "+List(columns[what]))
+		parts = append(parts, what+" in "+list(columns[what]))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -185,7 +183,7 @@ func (c *inspection) rights(ctx context.Context) error {
 	}
 	rights := strings.Join(lacks, ", ")
 	f := Doubt("rights to create",
-		fmt.Sprintf("the user may not %s here, and these are missing: %s", rights, List(missing)),
+		fmt.Sprintf("the user may not %s here, and these are missing: %s", rights, list(missing)),
 		"run \"dbproxy migrate --config FILE\" as a user who may, or "+
 			c.grant(rights, c.account(ctx))+orRole)
 	if c.opt.MakesOwn && len(c.lacksOwn) > 0 {
@@ -244,7 +242,7 @@ func (c *inspection) rightsOn(ctx context.Context, rights []string) error {
 		if on := lacks[r]; len(on) == len(all) {
 			parts = append(parts, r+" on all tables")
 		} else if len(on) > 0 {
-			parts = append(parts, r+" on "+List(on))
+			parts = append(parts, r+" on "+list(on))
 		}
 	}
 	text := fmt.Sprintf("user %s lacks %s", c.User, strings.Join(parts, "; "))

@@ -66,9 +66,9 @@ func All(ctx context.Context, s Servers) []Subject {
 
 // BeforeStart checks all servers before a proxy works on them. It logs what is doubtful, and also
 // what is wrong with the replica, as the master answers in its place. The error names everything
-// else that is wrong. It has the kind Unavailable when waiting may help. What is in told is not
-// logged again, and what is logged is added to it.
-func BeforeStart(ctx context.Context, s Servers, told map[string]bool, log *slog.Logger) error {
+// else that is wrong. It has the kind Unavailable when waiting may help. logged holds what earlier
+// calls have logged; that is not logged again, and what this call logs is added.
+func BeforeStart(ctx context.Context, s Servers, logged map[string]bool, log *slog.Logger) error {
 	var wrong []string
 	mayPass := true
 	for _, of := range All(ctx, s) {
@@ -78,8 +78,8 @@ func BeforeStart(ctx context.Context, s Servers, told map[string]bool, log *slog
 				wrong = append(wrong, fmt.Sprintf("%s (%s): %s: %s; %s",
 					of.Name, of.Where, f.Item, f.Text, f.Mend))
 				mayPass = mayPass && (f.Item == "reachable" || f.Item == itemCluster)
-			case f.Grade > Good && !told[id]:
-				told[id] = true
+			case f.Grade > Good && !logged[id]:
+				logged[id] = true
 				log.Warn(f.Grade.String(), "of", of.Name, "at", of.Where, "item", f.Item,
 					"what", f.Text, "mend", f.Mend)
 			}

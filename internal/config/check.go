@@ -150,17 +150,16 @@ func (l *loader) checkCache(name string, c Cache) {
 
 func (l *loader) checkTLS(name string, t TLS) {
 	key := func(rest string) string { return name + "_" + rest }
-	idle := map[string]bool{} // what nobody reads in this mode
+	var idle []string // what nobody reads in this mode
 	switch t.Mode {
 	case "":
 		return // a mistake, or an instance that is not used
 	case tlsOff:
-		idle = map[string]bool{"tls_ca": true, "tls_servername": true, "tls_cert": true,
-			"tls_key": true}
+		idle = []string{"tls_ca", "tls_cert", "tls_key", "tls_servername"}
 	case tlsPreferred, tlsRequired:
-		idle = map[string]bool{"tls_ca": true, "tls_servername": true}
+		idle = []string{"tls_ca", "tls_servername"}
 	}
-	for _, rest := range slices.Sorted(maps.Keys(idle)) {
+	for _, rest := range idle {
 		if l.given(key(rest)) {
 			l.warn(l.sourceOf(key(rest)), "%s is not looked at, as %s is %s; write %s=%s",
 				key(rest), key("tls"), t.Mode, key("tls"), tlsVerify)

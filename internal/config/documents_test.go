@@ -293,7 +293,7 @@ func TestExampleLoads(t *testing.T) {
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(warnings, err)
 	}
-	if d := diff.Diff(plain.String(), full.String()); d != "" {
+	if d := diff.Diff(lines(plain), lines(full)); d != "" {
 		t.Errorf("the defaults in the example are not the defaults (-without +with):\n%s", d)
 	}
 	if got, want := len(plain.Settings()), len(keysOf(&Config{})); got != want {

@@ -79,8 +79,8 @@ func TestEveryKeyCanBeSetInTheEnvironment(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for _, want := range []string{"\nAdminListen=off\n", "\nLogLevel=warn\n", "\nMaxFrame=1MiB\n"} {
-		if !strings.Contains(c.String(), want) {
-			t.Errorf("%q is not in:\n%s", want, c)
+		if !strings.Contains(lines(c), want) {
+			t.Errorf("%q is not in:\n%s", want, lines(c))
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Setting is a key that is used, and what holds for it.
 type Setting struct {
@@ -14,20 +11,11 @@ type Setting struct {
 }
 
 // Settings are all keys that are used, in the order of docs/configuration.md. They have no secrets.
-func (c *Config) Settings() []Setting { return append([]Setting(nil), c.settings...) }
+func (c *Config) Settings() []Setting { return slices.Clone(c.settings) }
 
 // Given reports whether a key was set, in the file or by its variable. Else its default holds.
 func (c *Config) Given(key string) bool {
 	return slices.ContainsFunc(c.settings, func(s Setting) bool {
 		return s.Key == key && s.From != ""
 	})
-}
-
-// String is the settings as lines of a file, without secrets.
-func (c *Config) String() string {
-	var b strings.Builder
-	for _, s := range c.settings {
-		b.WriteString(s.Key + "=" + s.Value + "\n")
-	}
-	return b.String()
 }

@@ -21,28 +21,23 @@ type Dir struct {
 	lock *os.File
 }
 
-// Owner is the server that owns a directory.
-type Owner struct {
+// owner is the server that owns a directory, as it says in the file of the lock.
+type owner struct {
 	PID     int       `json:"pid"`
 	Listen  string    `json:"listen"`
 	Started time.Time `json:"started"`
 }
 
-// InUseError says that another server owns the directory.
-type InUseError struct {
-	Dir   string
-	Owner Owner // zero when the other server has not said yet
-}
-
-func (e *InUseError) Error() string {
+// inUse says that another server owns the directory. The owner is zero while it is starting.
+func (d *Dir) inUse(by owner) error {
 	who, how := "another dbproxy", ""
-	if e.Owner.PID != 0 {
-		who = fmt.Sprintf("dbproxy process %d, listening on %s since %s", e.Owner.PID,
-			e.Owner.Listen, e.Owner.Started.Format(time.DateTime))
-		how = fmt.Sprintf(" (kill %d)", e.Owner.PID)
+	if by.PID != 0 {
+		who = fmt.Sprintf("dbproxy process %d, listening on %s since %s", by.PID, by.Listen,
+			by.Started.Format(time.DateTime))
+		how = fmt.Sprintf(" (kill %d)", by.PID)
 	}
-	return fmt.Sprintf("the data directory %s is in use by %s; stop it first%s, or choose "+
-		"another directory with --data", e.Dir, who, how)
+	return fmt.Errorf("the data directory %s is in use by %s; stop it first%s, or choose "+
+		"another directory with --data", d.path, who, how)
 }
 
 // Open returns the directory at path, and makes it when it is missing.
@@ -83,7 +78,7 @@ func (d *Dir) Database() string { return filepath.Join(d.path, "dbproxy.db") }
 func (d *Dir) Voice() string { return filepath.Join(d.path, "voice") }
 
 // Own makes this process the owner of the directory until Release or until the process ends,
-// however it ends. It fails with an *InUseError when another process is the owner.
+// however it ends. It fails when another process is the owner.
 func (d *Dir) Own(listen string) error {
 	f, err := os.OpenFile(filepath.Join(d.path, "dbproxy.lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
@@ -94,9 +89,9 @@ func (d *Dir) Own(listen string) error {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return fmt.Errorf("locking %s: %w", f.Name(), err)
 		}
-		inUse := &InUseError{Dir: d.path}
-		_ = json.NewDecoder(f).Decode(&inUse.Owner) // empty while the other one is starting
-		return inUse
+		var by owner
+		_ = json.NewDecoder(f).Decode(&by) // the file is empty while the other one is starting
+		return d.inUse(by)
 	}
 	d.lock = f
 	return d.Announce(listen)
@@ -105,7 +100,7 @@ func (d *Dir) Own(listen string) error {
 // Announce writes into the directory where its owner listens, for those who cannot own it
 // meanwhile.
 func (d *Dir) Announce(listen string) error {
-	note, err := json.Marshal(Owner{PID: os.Getpid(), Listen: listen, Started: time.Now()})
+	note, err := json.Marshal(owner{PID: os.Getpid(), Listen: listen, Started: time.Now()})
 	if err != nil {
 		return err
 	}

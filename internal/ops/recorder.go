@@ -23,10 +23,10 @@ type Expected struct {
 	Commands, Outcomes []string
 }
 
-// Recorder counts what it is told of. It is a prometheus.Collector; its methods are safe for
-// concurrent use and quick.
+// Recorder counts what it is told of. Its methods are safe for concurrent use and quick.
 type Recorder struct {
-	now func() time.Time
+	prometheus.Collector // all the metrics below
+	now                  func() time.Time
 
 	requests  *prometheus.CounterVec   // by command, outcome
 	durations *prometheus.HistogramVec // by command
@@ -76,6 +76,10 @@ func NewRecorder(now func() time.Time, b Build, e Expected) *Recorder {
 			Help: "Always 1; what the program was built from is in the labels.",
 		}, []string{"version", "revision", "go_version"}),
 	}
+	all := prometheus.NewRegistry()
+	all.MustRegister(r.requests, r.durations, r.commitRows, r.commitBytes, r.commitDurations,
+		r.commitFailures, r.calls, r.callErrors, r.passes, r.passFailures, r.lastPass, r.build)
+	r.Collector = all
 	r.build.WithLabelValues(b.Version, b.Revision, b.Go).Set(1)
 	for _, c := range e.Commands {
 		r.durations.WithLabelValues(c)
@@ -131,25 +135,4 @@ func (r *Recorder) GroupSync(_ time.Duration, err error) {
 		return
 	}
 	r.lastPass.Set(float64(r.now().UnixMilli()) / 1000)
-}
-
-// Describe implements prometheus.Collector.
-func (r *Recorder) Describe(to chan<- *prometheus.Desc) {
-	for _, c := range r.all() {
-		c.Describe(to)
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (r *Recorder) Collect(to chan<- prometheus.Metric) {
-	for _, c := range r.all() {
-		c.Collect(to)
-	}
-}
-
-func (r *Recorder) all() []prometheus.Collector {
-	return []prometheus.Collector{
-		r.requests, r.durations, r.commitRows, r.commitBytes, r.commitDurations, r.commitFailures,
-		r.calls, r.callErrors, r.passes, r.passFailures, r.lastPass, r.build,
-	}
 }

@@ -65,7 +65,7 @@ func absurdCounts(t *testing.T, at *rig.Setup) {
 			w.AwaitRefusal(t, p, name)
 			continue
 		}
-		e, _ := catalog.Find(req.ProtoReflect().Descriptor().FullName())
+		e, _ := catalog.Lookup(catalog.Name(req))
 		answer := catalog.New(e.Answer)
 		if err := proto.Unmarshal(f.Body, answer); err != nil || f.Command != e.AnswerCommand {
 			t.Errorf("%s is answered by command 0x%04x: %v", name, f.Command, err)

@@ -60,7 +60,7 @@ func (p *proxy) syncGroups() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := errors.New("the group sync did not look")
-	s := groupsync.Syncer{Store: p.sync, Now: p.now, Log: p.log, Every: patience,
+	s := groupsync.Syncer{Store: p.sync, Marks: p.marks, Now: p.now, Log: p.log, Every: patience,
 		Observe: func(_ time.Duration, failed error) {
 			err = failed
 			cancel()
@@ -90,7 +90,7 @@ func (p *proxy) begin(ctx context.Context, req proto.Message) (<-chan answered, 
 	if err != nil {
 		return nil, err
 	}
-	entry, _ := catalog.Find(req.ProtoReflect().Descriptor().FullName())
+	entry, _ := catalog.Lookup(catalog.Name(req))
 	c := make(chan answered, 2) // a second answer would stay in it
 	p.handler.Start(ctx, peer{}, pdu.Frame{Command: entry.Command, Seq: sequence, Body: body},
 		func(f pdu.Frame, ok bool) {
@@ -113,7 +113,7 @@ func answer(ctx context.Context, req proto.Message, c <-chan answered) (proto.Me
 	if !a.ok {
 		return nil, nil
 	}
-	entry, _ := catalog.Find(req.ProtoReflect().Descriptor().FullName())
+	entry, _ := catalog.Lookup(catalog.Name(req))
 	if entry.Answer == nil || a.frame.Command != entry.AnswerCommand ||
 		a.frame.Service != entry.Service || a.frame.Seq != sequence {
 		return nil, errors.New("the answer's frame is not that of an answer to this request")

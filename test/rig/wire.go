@@ -53,9 +53,9 @@ func (w *Wire) Fence(t *testing.T, seq uint16) {
 // FrameOf makes the frame of a request, complete or not.
 func FrameOf(t *testing.T, req proto.Message, seq uint16) pdu.Frame {
 	t.Helper()
-	e, ok := catalog.Find(req.ProtoReflect().Descriptor().FullName())
-	if !ok {
-		t.Fatalf("%T is no request", req)
+	e, err := catalog.Lookup(catalog.Name(req))
+	if err != nil {
+		t.Fatal(err)
 	}
 	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(req)
 	if err != nil {

@@ -9,16 +9,13 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
-	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
 // memberKey is the key by which members are found.
 const memberKey = "groupId,userId,status"
 
 // members finds users who are in a group several times.
-func (c *Examination) members(
-	ctx context.Context, after, upTo int64,
-) (faults []Fault, err error) {
+func (c *Examination) members(ctx context.Context, after, upTo int64) (faults []Fault, err error) {
 	other := "EXISTS (SELECT 1 FROM IMGroupMember d" + c.by("IMGroupMember", memberKey) +
 		" WHERE d.groupId=m.groupId AND d.userId=m.userId AND d.status=0 AND d.id"
 	query := "SELECT m.id,m.groupId,m.userId FROM IMGroupMember m" +
@@ -63,12 +60,10 @@ func (c *Examination) userCounts(
 
 // mendMembers leaves of each member of a group the row by which it joined first, which is how far
 // back it may read, and counts the members.
-func (c *Examination) mendMembers(
-	ctx context.Context, tx talk.Work, h talk.Held, f Fault,
-) (why string, err error) {
+func (c *Examination) mendMembers(ctx context.Context, h held, f Fault) (why string, err error) {
 	rows := make(map[uint32][]int64) // by user; the one that joined first comes first
 	query := "SELECT id,userId FROM IMGroupMember WHERE groupId=? AND status=0 ORDER BY updated, id"
-	err = sqldb.Each(ctx, tx, query, []any{f.Talk.A}, func(scan sqldb.Scanner) error {
+	err = sqldb.Each(ctx, h.tx, query, []any{f.Talk.A}, func(scan sqldb.Scanner) error {
 		var id int64
 		var user uint32
 		err := scan(&id, &user)
@@ -80,10 +75,10 @@ func (c *Examination) mendMembers(
 	}
 	for _, user := range slices.Sorted(maps.Keys(rows)) {
 		all := rows[user]
-		if err := c.retire(ctx, tx, h, "IMGroupMember", all[1:], all[0]); err != nil {
+		if err := c.retire(ctx, h, "IMGroupMember", all[1:], all[0]); err != nil {
 			return "", err
 		}
 	}
-	_, err = sqldb.Exec(ctx, tx, "UPDATE IMGroup SET userCnt=? WHERE id=?", len(rows), f.Talk.A)
+	_, err = sqldb.Exec(ctx, h.tx, "UPDATE IMGroup SET userCnt=? WHERE id=?", len(rows), f.Talk.A)
 	return "", err
 }

@@ -153,9 +153,7 @@ func (c *Examination) listen(
 }
 
 // orphans finds sounds that no message refers to. All messages have been scanned before.
-func (c *Examination) orphans(
-	ctx context.Context, after, upTo int64,
-) (faults []Fault, err error) {
+func (c *Examination) orphans(ctx context.Context, after, upTo int64) (faults []Fault, err error) {
 	const query = "SELECT id FROM IMAudio WHERE id>? AND id<=? AND id<=? AND created<?"
 	args := []any{after, upTo, c.sounds, max(c.began, soundGrace) - soundGrace}
 	err = c.query(ctx, "IMAudio", query, args, func(scan sqldb.Scanner) error {
@@ -183,8 +181,8 @@ func (c *Examination) renumber(
 		for some := range slices.Chunk(byTalk[of], moveRows) {
 			var gone, moved int
 			var why string
-			err := c.holding(ctx, of, func(tx talk.Work, h talk.Held) (err error) {
-				rows, others, err := c.stillFaulty(ctx, tx, h, some)
+			err := c.holding(ctx, of, func(h held) (err error) {
+				rows, others, err := c.stillFaulty(ctx, h, some)
 				if err != nil {
 					return err
 				}
@@ -192,7 +190,7 @@ func (c *Examination) renumber(
 					why, moved = "its relation is not the one in use", 0
 					return nil
 				}
-				moved, why, err = c.move(ctx, tx, h, seq, rows)
+				moved, why, err = c.move(ctx, h, seq, rows)
 				return err
 			})
 			if err != nil {
@@ -210,7 +208,7 @@ func (c *Examination) renumber(
 // stillFaulty reads those messages of the talk held that are as wrong as they were found, in order
 // of their times. others is how many of them are not stored under the talk's relation.
 func (c *Examination) stillFaulty(
-	ctx context.Context, tx talk.Work, h talk.Held, faults []Fault,
+	ctx context.Context, h held, faults []Fault,
 ) (rows []moving, others int, err error) {
 	table := faults[0].Table
 	params := []any{chat.MaxMsgID}
@@ -221,7 +219,7 @@ func (c *Examination) stillFaulty(
 		" WHERE (m.msgId>? OR m.status=0 AND %s) AND m.id IN (%s)",
 		h.Owner().Shard().OwnerColumn(), table, c.earlier(h.Talk.Kind, table),
 		sqldb.Params(len(faults)))
-	err = sqldb.Each(ctx, tx, query, params, func(scan sqldb.Scanner) error {
+	err = sqldb.Each(ctx, h.tx, query, params, func(scan sqldb.Scanner) error {
 		m, err := scanMoving(scan, table)
 		if m.owner == h.Owner().ID {
 			rows = append(rows, m)

@@ -38,15 +38,15 @@ const journalColumns = "kind,a,b,oldTable,oldRow,oldOwner,oldId,oldCreated," +
 // A message of a group stays where it is if a member who has joined since it was written would see
 // it by this. moved is how many were appended, and why says what became of the others.
 func (c *Examination) move(
-	ctx context.Context, tx talk.Work, h talk.Held, seq chat.Sequencer, rows []moving,
+	ctx context.Context, h held, seq chat.Sequencer, rows []moving,
 ) (moved int, why string, err error) {
-	last, err := c.lastTime(ctx, tx, h)
+	last, err := c.lastTime(ctx, h)
 	if err != nil {
 		return 0, "", err
 	}
 	var joins []uint32 // when those who are in the group have joined it
 	if h.Talk.Kind == chat.Group {
-		joins, err = column[uint32](ctx, tx, "SELECT DISTINCT updated FROM IMGroupMember"+
+		joins, err = column[uint32](ctx, h.tx, "SELECT DISTINCT updated FROM IMGroupMember"+
 			" WHERE groupId=? AND status=0", h.Talk.A)
 		if err != nil {
 			return 0, "", err
@@ -72,12 +72,12 @@ func (c *Examination) move(
 	}
 	want := chat.Reserve{Talk: h.Talk, Relation: h.Relation, Count: uint32(len(rows)),
 		Floor: h.LastID, Checked: h.Checked}
-	held := map[chat.Talk]*talk.Row{h.Talk: h.Row}
-	if _, err := tx.Number(ctx, seq, []chat.Reserve{want}, held); err != nil {
+	locked := map[chat.Talk]*talk.Row{h.Talk: h.Row}
+	if _, err := h.tx.Number(ctx, seq, []chat.Reserve{want}, locked); err != nil {
 		return 0, "", err
 	}
 	first := h.LastID + 1
-	if err := c.copyRows(ctx, tx, h, rows, times, first, now); err != nil {
+	if err := c.copyRows(ctx, h, rows, times, first, now); err != nil {
 		return 0, "", err
 	}
 	h.LastID = first + uint32(len(rows)) - 1
@@ -87,20 +87,18 @@ func (c *Examination) move(
 
 // lastTime is when the message with the talk's largest id was created. Of several with that id, the
 // first row counts.
-func (c *Examination) lastTime(
-	ctx context.Context, tx talk.Work, h talk.Held,
-) (at uint32, err error) {
+func (c *Examination) lastTime(ctx context.Context, h held) (at uint32, err error) {
 	shard := h.Owner().Shard()
 	table := shard.Table()
 	from := table + c.by(table, "relateId,status,msgId,created") +
 		c.by(table, "groupId,msgId,status,created") +
 		" WHERE " + shard.OwnerColumn() + "=? AND status=0 AND msgId"
-	last, err := column[uint32](ctx, tx,
+	last, err := column[uint32](ctx, h.tx,
 		"SELECT COALESCE(MAX(msgId),0) FROM "+from+"<=?", h.Owner().ID, chat.MaxMsgID)
 	if err != nil {
 		return 0, err
 	}
-	times, err := column[uint32](ctx, tx,
+	times, err := column[uint32](ctx, h.tx,
 		"SELECT created FROM "+from+"=? ORDER BY id LIMIT 1", h.Owner().ID, last[0])
 	if err != nil || len(times) == 0 {
 		return 0, err
@@ -111,8 +109,7 @@ func (c *Examination) lastTime(
 // copyRows writes the journal and the new rows, and deletes the old ones. The new rows have the ids
 // from first on.
 func (c *Examination) copyRows(
-	ctx context.Context, tx talk.Work, h talk.Held, rows []moving, times []uint32, first,
-	now uint32,
+	ctx context.Context, h held, rows []moving, times []uint32, first, now uint32,
 ) error {
 	shard := h.Owner().Shard()
 	target, key := shard.Table(), shard.OwnerColumn()
@@ -124,7 +121,7 @@ func (c *Examination) copyRows(
 			m.table, m.row, m.owner, m.id, m.created,
 			target, 0, h.Owner().ID, first+uint32(i), times[i], now)
 	}
-	err := sqldb.Insert(ctx, tx.Session, "IMProxyJournal", journalColumns, journal, "")
+	err := sqldb.Insert(ctx, h.tx.Session, "IMProxyJournal", journalColumns, journal, "")
 	if err != nil {
 		return err
 	}
@@ -147,7 +144,7 @@ func (c *Examination) copyRows(
 	query := fmt.Sprintf("INSERT INTO %s (%s,msgId,created,%s)"+
 		" SELECT newOwner,newId,newCreated,%[3]s FROM (%s) x ORDER BY newId",
 		target, key, names, strings.Join(selects, " UNION ALL "))
-	copied, err := sqldb.Exec(ctx, tx, query, params...)
+	copied, err := sqldb.Exec(ctx, h.tx, query, params...)
 	if err != nil {
 		return err
 	}
@@ -155,7 +152,7 @@ func (c *Examination) copyRows(
 	for _, source := range sources {
 		ids := bySource[source]
 		query := sqldb.WithParams("DELETE FROM "+source+" WHERE id IN (%s)", len(ids))
-		n, err := sqldb.Exec(ctx, tx, query, sqldb.Args(ids)...)
+		n, err := sqldb.Exec(ctx, h.tx, query, sqldb.Args(ids)...)
 		if err != nil {
 			return err
 		}
@@ -163,8 +160,7 @@ func (c *Examination) copyRows(
 	}
 	if want := int64(len(rows)); copied != want || deleted != want {
 		return fmt.Errorf("%d messages were to be moved, %d were copied and %d deleted; nothing "+
-			"of it "+
-			"is kept", want, copied, deleted)
+			"of it is kept", want, copied, deleted)
 	}
 	return nil
 }

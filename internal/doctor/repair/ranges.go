@@ -23,14 +23,7 @@ func (c *Examination) Ranges(ctx context.Context) (ranges []Range, err error) {
 	if c.db.Engine() == sqldb.EngineMySQL {
 		query := "SELECT TABLE_NAME,COALESCE(AUTO_INCREMENT,0) FROM information_schema.TABLES" +
 			" WHERE TABLE_SCHEMA=DATABASE()"
-		err := c.query(ctx, "tables", query, nil, func(scan sqldb.Scanner) error {
-			var name string
-			var n int64
-			err := scan(&name, &n)
-			next[name] = n
-			return err
-		})
-		if err != nil {
+		if err := c.query(ctx, "tables", query, nil, sqldb.Into(next)); err != nil {
 			return nil, err
 		}
 	}

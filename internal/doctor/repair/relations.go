@@ -109,9 +109,7 @@ func (c *Examination) relationsOf(
 }
 
 // used returns the relations that rows of talks name.
-func (c *Examination) used(
-	ctx context.Context, pairs []chat.Talk,
-) (map[chat.Talk]uint32, error) {
+func (c *Examination) used(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32)
 	if !c.there("IMProxyTalk") {
 		return found, nil
@@ -158,8 +156,8 @@ func (c *Examination) merge(
 	ctx context.Context, of chat.Talk, seq chat.Sequencer,
 ) (why string, err error) {
 	for more := true; more && why == "" && err == nil; {
-		err = c.holding(ctx, of, func(tx talk.Work, h talk.Held) (err error) {
-			more, why, err = c.mergeSome(ctx, tx, h, seq)
+		err = c.holding(ctx, of, func(h held) (err error) {
+			more, why, err = c.mergeSome(ctx, h, seq)
 			return err
 		})
 	}
@@ -168,9 +166,9 @@ func (c *Examination) merge(
 
 // mergeSome does a part of merge in one transaction. more reports whether there may be more to do.
 func (c *Examination) mergeSome(
-	ctx context.Context, tx talk.Work, h talk.Held, seq chat.Sequencer,
+	ctx context.Context, h held, seq chat.Sequencer,
 ) (more bool, why string, err error) {
-	all, err := c.relationsOf(ctx, tx, []chat.Talk{h.Talk})
+	all, err := c.relationsOf(ctx, h.tx, []chat.Talk{h.Talk})
 	if err != nil {
 		return false, "", err
 	}
@@ -185,26 +183,26 @@ func (c *Examination) mergeSome(
 			continue
 		}
 		const set = "UPDATE IMRelationShip SET status="
-		_, err := sqldb.Exec(ctx, tx, set+"1 WHERE id=?", r.id)
+		_, err := sqldb.Exec(ctx, h.tx, set+"1 WHERE id=?", r.id)
 		if err == nil {
-			_, err = sqldb.Exec(ctx, tx, set+"0 WHERE id=?", h.Relation)
+			_, err = sqldb.Exec(ctx, h.tx, set+"0 WHERE id=?", h.Relation)
 		}
 		if err != nil {
 			return false, "", err
 		}
 	}
-	rows, err := c.nextToMove(ctx, tx, others)
+	rows, err := c.nextToMove(ctx, h, others)
 	if err != nil || len(rows) == 0 {
 		return false, "", err
 	}
-	_, why, err = c.move(ctx, tx, h, seq, rows)
+	_, why, err = c.move(ctx, h, seq, rows)
 	return true, why, err
 }
 
 // nextToMove returns the next messages of relations in order of their times: first those that can
 // be seen, then removed ones.
 func (c *Examination) nextToMove(
-	ctx context.Context, tx talk.Work, from []relation,
+	ctx context.Context, h held, from []relation,
 ) (rows []moving, err error) {
 	for _, which := range []string{"status=0 ORDER BY created, id", "status<>0 ORDER BY id"} {
 		for _, r := range from {
@@ -213,7 +211,7 @@ func (c *Examination) nextToMove(
 				c.by(table, "relateId,status,created") + " WHERE relateId=? AND " + which +
 				" LIMIT ?"
 			args := []any{r.id, moveRows + 1}
-			err := sqldb.Each(ctx, tx, query, args, func(scan sqldb.Scanner) error {
+			err := sqldb.Each(ctx, h.tx, query, args, func(scan sqldb.Scanner) error {
 				m, err := scanMoving(scan, table)
 				rows = append(rows, m)
 				return err

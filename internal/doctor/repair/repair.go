@@ -53,11 +53,10 @@ type Cursor struct{ a, b int64 }
 // Scan goes through one table, some rows at a time.
 type Scan struct {
 	Table string
-	next  func(ctx context.Context, after Cursor) (Found, error)
+	// Next scans the next rows. It takes no locks, and one statement reads a bounded number of
+	// rows.
+	Next func(ctx context.Context, after Cursor) (Found, error)
 }
-
-// Next scans the next rows. It takes no locks, and one statement reads a bounded number of rows.
-func (s Scan) Next(ctx context.Context, after Cursor) (Found, error) { return s.next(ctx, after) }
 
 // Found is what a scan has found in some rows.
 type Found struct {
@@ -160,9 +159,13 @@ func (c *Examination) Ready() bool {
 }
 
 // repair mends one fault in a transaction that holds its talk. why says what kept it from that.
-type repair func(
-	c *Examination, ctx context.Context, tx talk.Work, h talk.Held, f Fault,
-) (why string, err error)
+type repair func(c *Examination, ctx context.Context, h held, f Fault) (why string, err error)
+
+// held is a talk that is held, and the transaction that holds it.
+type held struct {
+	tx talk.Work
+	talk.Held
+}
 
 // repairs are those of one transaction each. Split talks and wrong ids take several: see merge and
 // renumber. Other kinds cannot be mended without loss.
@@ -184,8 +187,7 @@ func (c *Examination) Mend(
 ) (mended int, left []string, err error) {
 	if !c.Ready() {
 		return 0, nil, chat.Errorf(chat.NotFound, "tables of dbproxy's own are missing: create "+
-			"them "+
-			"with \"dbproxy migrate\"")
+			"them with \"dbproxy migrate\"")
 	}
 	if len(faults) == 0 {
 		return 0, nil, nil
@@ -199,8 +201,8 @@ func (c *Examination) Mend(
 		if kind == finding.SplitTalk {
 			why, err = c.merge(ctx, f.Talk, seq)
 		} else if mend := repairs[kind]; mend != nil {
-			err = c.holding(ctx, f.Talk, func(tx talk.Work, h talk.Held) (err error) {
-				why, err = mend(c, ctx, tx, h, f)
+			err = c.holding(ctx, f.Talk, func(h held) (err error) {
+				why, err = mend(c, ctx, h, f)
 				return err
 			})
 		}
@@ -247,30 +249,28 @@ func (c *Examination) number(
 func (c *Examination) among(
 	ctx context.Context, what, query string, ids []uint32,
 ) (map[uint32]bool, error) {
-	found := make(map[uint32]bool)
-	note := func(scan sqldb.Scanner) error {
-		var id uint32
-		err := scan(&id)
-		found[id] = true
-		return err
-	}
+	var found []uint32
 	err := sqldb.Chunked(ids, func(ids []uint32) error {
-		return c.query(ctx, what, sqldb.WithParams(query, len(ids)), sqldb.Args(ids), note)
+		query := sqldb.WithParams(query, len(ids))
+		return c.query(ctx, what, query, sqldb.Args(ids), onto(&found))
 	})
-	return found, err
+	set := make(map[uint32]bool, len(found))
+	for _, id := range found {
+		set[id] = true
+	}
+	return set, err
 }
 
-// column returns what a query answers in its only column.
+// column returns what a query answers in its only column, as a list.
 func column[T any](
 	ctx context.Context, q sqldb.Querier, query string, args ...any,
 ) (all []T, err error) {
-	err = sqldb.Each(ctx, q, query, args, func(scan sqldb.Scanner) error {
-		var one T
-		err := scan(&one)
-		all = append(all, one)
-		return err
-	})
-	return all, err
+	return all, sqldb.Each(ctx, q, query, args, onto(&all))
+}
+
+// onto returns a function that appends the only column of each row to a list.
+func onto[T any](list *[]T) func(sqldb.Scanner) error {
+	return sqldb.Onto(list, func(v *T) []any { return []any{v} })
 }
 
 // chunk returns how far the next max rows of a table reach, without any faults yet.
@@ -308,14 +308,12 @@ func (c *Examination) measured(found Found, what string, max int) Found {
 
 // holding runs work in a transaction that holds a talk. The database may undo the transaction; then
 // work runs again.
-func (c *Examination) holding(
-	ctx context.Context, of chat.Talk, work func(w talk.Work, h talk.Held) error,
-) error {
+func (c *Examination) holding(ctx context.Context, of chat.Talk, work func(h held) error) error {
 	return c.db.Change(ctx, func(tx sqldb.Tx) error {
 		w := c.records.Talking(tx)
 		h, err := w.Hold(ctx, of)
 		if err == nil {
-			err = work(w, h)
+			err = work(held{w, h})
 		}
 		if err == nil {
 			err = w.Release(ctx, h)

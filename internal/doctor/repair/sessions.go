@@ -16,9 +16,7 @@ func alive(row string) string { return "(" + row + ".status=0 OR " + row + ".sta
 
 // sessions finds users with several sessions of one talk, and users with sessions of groups that
 // they are not in.
-func (c *Examination) sessions(
-	ctx context.Context, after, upTo int64,
-) (faults []Fault, err error) {
+func (c *Examination) sessions(ctx context.Context, after, upTo int64) (faults []Fault, err error) {
 	other := "EXISTS (SELECT 1 FROM IMRecentSession d" +
 		c.by("IMRecentSession", "userId,peerId,type") +
 		" WHERE d.userId=s.userId AND d.peerId=s.peerId AND d.type=s.type AND " + alive("d") +
@@ -57,15 +55,13 @@ func (c *Examination) sessions(
 
 // mendSession leaves of a user's sessions of a talk the one in use, at the position in the list
 // that the latest of them has, and gives the others status 1.
-func (c *Examination) mendSession(
-	ctx context.Context, tx talk.Work, h talk.Held, f Fault,
-) (why string, err error) {
+func (c *Examination) mendSession(ctx context.Context, h held, f Fault) (why string, err error) {
 	var rows []int64
 	var updated int64
 	query := "SELECT id,updated FROM IMRecentSession WHERE userId=? AND peerId=? AND type=?" +
 		" AND COALESCE(status,0)=0 ORDER BY id"
 	args := []any{f.User, f.Talk.Peer(f.User), uint32(f.Talk.Kind)}
-	err = sqldb.Each(ctx, tx, query, args, func(scan sqldb.Scanner) error {
+	err = sqldb.Each(ctx, h.tx, query, args, func(scan sqldb.Scanner) error {
 		var id, at int64
 		err := scan(&id, &at)
 		rows, updated = append(rows, id), max(updated, at)
@@ -76,7 +72,7 @@ func (c *Examination) mendSession(
 	}
 	last := len(rows) - 1
 	kept := rows[last]
-	if err := c.retire(ctx, tx, h, "IMRecentSession", rows[:last], kept); err != nil {
+	if err := c.retire(ctx, h, "IMRecentSession", rows[:last], kept); err != nil {
 		return "", err
 	}
 	if h.Ours && f.Talk.Kind == chat.Pair {
@@ -87,42 +83,42 @@ func (c *Examination) mendSession(
 			h.SessionB = uint32(kept)
 		}
 	}
-	_, err = sqldb.Exec(ctx, tx, "UPDATE IMRecentSession SET updated=? WHERE id=?", updated, kept)
+	_, err = sqldb.Exec(ctx, h.tx, "UPDATE IMRecentSession SET updated=? WHERE id=?", updated, kept)
 	return "", err
 }
 
 // retire gives status 1 to rows in place of which another one is kept (0 for none), and notes that
 // in the journal.
 func (c *Examination) retire(
-	ctx context.Context, tx talk.Work, h talk.Held, table string, rows []int64, kept int64,
+	ctx context.Context, h held, table string, rows []int64, kept int64,
 ) error {
 	now := c.records.Unix()
 	var journal []any
 	for _, row := range rows {
-		_, err := sqldb.Exec(ctx, tx, "UPDATE "+table+" SET status=1 WHERE id=?", row)
+		_, err := sqldb.Exec(ctx, h.tx, "UPDATE "+table+" SET status=1 WHERE id=?", row)
 		if err != nil {
 			return err
 		}
 		journal = append(journal, uint32(h.Talk.Kind), h.Talk.A, h.Talk.B,
 			table, row, 0, 0, 0, table, kept, 0, 0, 0, now)
 	}
-	return sqldb.Insert(ctx, tx.Session, "IMProxyJournal", journalColumns, journal, "")
+	return sqldb.Insert(ctx, h.tx.Session, "IMProxyJournal", journalColumns, journal, "")
 }
 
 // mendStraySession takes a group out of the list of a user who is not in it, as leaving it does.
 func (c *Examination) mendStraySession(
-	ctx context.Context, tx talk.Work, h talk.Held, f Fault,
+	ctx context.Context, h held, f Fault,
 ) (why string, err error) {
 	in := make(map[talk.Member]bool)
 	who := []talk.Member{{Group: f.Talk.A, User: f.User}}
-	err = sqldb.FetchAll(ctx, tx.Session, talk.MembersAmong(tx, who, in))
+	err = sqldb.FetchAll(ctx, h.tx.Session, talk.MembersAmong(h.tx, who, in))
 	if err != nil || len(in) > 0 {
 		return "", err
 	}
-	rows, err := column[int64](ctx, tx, "SELECT id FROM IMRecentSession WHERE userId=?"+
+	rows, err := column[int64](ctx, h.tx, "SELECT id FROM IMRecentSession WHERE userId=?"+
 		" AND peerId=? AND type=2 AND COALESCE(status,0)=0", f.User, f.Talk.A)
 	if err != nil {
 		return "", err
 	}
-	return "", c.retire(ctx, tx, h, "IMRecentSession", rows, 0)
+	return "", c.retire(ctx, h, "IMRecentSession", rows, 0)
 }

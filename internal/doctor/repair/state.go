@@ -88,12 +88,7 @@ func (c *Examination) GroupStates(
 	var groups []uint32
 	const query = "SELECT id FROM IMGroup WHERE id>? AND id<=? ORDER BY id"
 	args := []any{after.a, found.Next.a}
-	err = c.query(ctx, "groups", query, args, func(scan sqldb.Scanner) error {
-		var id uint32
-		err := scan(&id)
-		groups = append(groups, id)
-		return err
-	})
+	err = c.query(ctx, "groups", query, args, onto(&groups))
 	if err != nil || len(groups) == 0 {
 		return nil, found, err
 	}
@@ -155,8 +150,8 @@ func (c *Examination) groupStates(
 func (c *Examination) HoldGroup(
 	ctx context.Context, group uint32, work func(state chat.Change) error,
 ) error {
-	return c.holding(ctx, chat.GroupTalk(group), func(tx talk.Work, _ talk.Held) error {
-		states, err := c.groupStates(ctx, tx.Session, []uint32{group})
+	return c.holding(ctx, chat.GroupTalk(group), func(h held) error {
+		states, err := c.groupStates(ctx, h.tx.Session, []uint32{group})
 		if err != nil {
 			return err
 		}
@@ -179,20 +174,16 @@ func (c *Examination) Devices(
 	const query = "SELECT userId,device,rev FROM IMProxyDevice WHERE userId>? ORDER BY userId " +
 		"LIMIT ?"
 	args := []any{after.a, scanRows}
-	err = c.query(ctx, "push tokens", query, args, func(scan sqldb.Scanner) error {
-		var d chat.Device
-		err := scan(&d.User, &d.Device, &d.Rev)
-		devices = append(devices, d)
-		found.Rows, found.Next = found.Rows+1, Cursor{a: int64(d.User)}
-		return err
-	})
+	err = c.query(ctx, "push tokens", query, args, sqldb.Onto(&devices,
+		func(d *chat.Device) []any { return []any{&d.User, &d.Device, &d.Rev} }))
+	if found.Rows = len(devices); found.Rows > 0 {
+		found.Next.a = int64(devices[found.Rows-1].User)
+	}
 	return devices, c.measured(found, table, scanRows), err
 }
 
 // Known returns which of some talks exist: pairs that have a relation, groups that have a row.
-func (c *Examination) Known(
-	ctx context.Context, talks []chat.Talk,
-) (map[chat.Talk]bool, error) {
+func (c *Examination) Known(ctx context.Context, talks []chat.Talk) (map[chat.Talk]bool, error) {
 	known := make(map[chat.Talk]bool)
 	var pairs []chat.Talk
 	var groups []uint32

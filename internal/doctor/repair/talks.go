@@ -8,7 +8,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/finding"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
-	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
 // pairwise is a table of ours with a key of two columns, of which Cursor holds the values.
@@ -77,34 +76,32 @@ func (c *Examination) talks(kind chat.TalkKind) Scan {
 
 // mendTalk gives a pair whose relation is not there the one that is, or makes it, as the first
 // message does. Nothing of the pair is unread then.
-func (c *Examination) mendTalk(
-	ctx context.Context, tx talk.Work, h talk.Held, f Fault,
-) (why string, err error) {
-	rs, err := c.relationsOf(ctx, tx, []chat.Talk{f.Talk})
+func (c *Examination) mendTalk(ctx context.Context, h held, f Fault) (why string, err error) {
+	rs, err := c.relationsOf(ctx, h.tx, []chat.Talk{f.Talk})
 	there := func(r relation) bool { return r.id == h.Relation }
 	if err != nil || !h.Ours || slices.ContainsFunc(rs[f.Talk], there) {
 		return "", err
 	}
 	shard := h.Owner().Shard()
 	query := "SELECT 1 FROM " + shard.Table() + " WHERE " + shard.OwnerColumn() + "=? LIMIT 1"
-	messages, err := column[int64](ctx, tx, query, h.Relation)
+	messages, err := column[int64](ctx, h.tx, query, h.Relation)
 	if err != nil {
 		return "", err
 	}
 	if len(messages) > 0 {
 		return "there are messages under that relation", nil
 	}
-	if err := tx.FindRelation(ctx, h, c.records.Unix()); err != nil {
+	if err := h.tx.FindRelation(ctx, h.Held, c.records.Unix()); err != nil {
 		return "", err
 	}
 	h.ReadA, h.ReadB = h.SentB, h.SentA
 	h.Rev++
-	if tx.Elsewhere == nil {
+	if h.tx.Elsewhere == nil {
 		return "", nil
 	}
 	changes := []chat.Change{h.Change(f.Talk, []uint32{f.Talk.A, f.Talk.B}, nil)}
 	commit := chat.Commit{ID: chat.NewCommitID(), Changes: changes}
-	return "", tx.Record(ctx, commit, c.records.Unix())
+	return "", h.tx.Record(ctx, commit, c.records.Unix())
 }
 
 // levels returns the scan for users who have seen more of a group than was ever sent, or anything
@@ -131,10 +128,8 @@ func (c *Examination) levels() Scan {
 }
 
 // mendLevel lowers a level to the count.
-func (c *Examination) mendLevel(
-	ctx context.Context, tx talk.Work, h talk.Held, f Fault,
-) (why string, err error) {
-	_, err = sqldb.Exec(ctx, tx,
+func (c *Examination) mendLevel(ctx context.Context, h held, f Fault) (why string, err error) {
+	_, err = sqldb.Exec(ctx, h.tx,
 		"UPDATE IMProxyLevel SET level=? WHERE userId=? AND groupId=? AND level>?",
 		h.SentA, f.User, f.Talk.A, h.SentA)
 	return "", err

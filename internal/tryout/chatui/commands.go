@@ -57,7 +57,7 @@ func (c *chat) listPeople(ctx context.Context, word string) error {
 	for _, d := range departments.GetDeptList() {
 		names[d.GetDeptId()] = d.GetDeptName()
 	}
-	rows := [][]string{{"NAME", "NICK", "DEPARTMENT", "SIGNATURE"}}
+	rows := terminal.Table{{"NAME", "NICK", "DEPARTMENT", "SIGNATURE"}}
 	for _, id := range sorted(c.people) {
 		p := c.people[id]
 		if contains(p.GetUserRealName(), word) || contains(p.GetUserNickName(), word) {
@@ -103,7 +103,7 @@ func (c *chat) talks(ctx context.Context, _ string) error {
 	slices.SortStableFunc(sessions, func(a, b *impb.ContactSessionInfo) int {
 		return cmp.Compare(b.GetUpdatedTime(), a.GetUpdatedTime())
 	})
-	rows := [][]string{{"TALK", "UNREAD", "LAST MESSAGE"}}
+	rows := terminal.Table{{"TALK", "UNREAD", "LAST MESSAGE"}}
 	for _, s := range sessions {
 		t := talk{s.GetSessionType(), s.GetSessionId()}
 		last := c.show(s.GetLatestMsgType(), s.GetLatestMsgData(), true)
@@ -127,25 +127,18 @@ func (c *chat) isNewGroup(s *impb.ContactSessionInfo) bool {
 
 // table prints rows, of which the first has the heads of the columns. A line takes at most 80
 // cells: the last column is cut where it is too long for that.
-func (c *chat) table(rows [][]string) {
+func (c *chat) table(rows terminal.Table) {
 	const limit, widest = 80, 24
-	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i := range row {
-			row[i] = terminal.Fit(terminal.Clean(row[i]), limit)
+			row[i] = terminal.Clean(row[i])
 			if i < len(row)-1 {
 				row[i] = terminal.Fit(row[i], widest)
-				widths[i] = max(widths[i], terminal.Width(row[i]))
 			}
 		}
 	}
-	for n, row := range rows {
-		line, used := "", 0
-		for i, text := range row[:len(row)-1] {
-			line += terminal.Pad(text, widths[i]) + "  "
-			used += widths[i] + 2
-		}
-		line = strings.TrimRight(line+terminal.Fit(row[len(row)-1], limit-used), " ")
+	for n, line := range rows.Lines() {
+		line = terminal.Fit(line, limit)
 		if n == 0 {
 			line = c.Style.Dim(line)
 		}

@@ -173,13 +173,7 @@ func (f *Feed) name(ctx context.Context, found []Added) error {
 	for table, names := range map[string]map[uint32]string{"IMUser": users, "IMGroup": groups} {
 		err := sqldb.Chunked(slices.Sorted(maps.Keys(names)), func(ids []uint32) error {
 			query := sqldb.WithParams("SELECT id,name FROM "+table+" WHERE id IN (%s)", len(ids))
-			return sqldb.Each(ctx, f.pool, query, sqldb.Args(ids), func(scan sqldb.Scanner) error {
-				var id uint32
-				var name string
-				err := scan(&id, &name)
-				names[id] = name
-				return err
-			})
+			return sqldb.Each(ctx, f.pool, query, sqldb.Args(ids), sqldb.Into(names))
 		})
 		if err != nil {
 			return err

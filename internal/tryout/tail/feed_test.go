@@ -19,26 +19,20 @@ import (
 func TestFeed(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "dbproxy.db")
-		store, err := records.OpenSQLite(path, records.Options{})
-		if err == nil {
-			_, err = tables.Migrate(t.Context(), store.DB())
-		}
-		testFeed(t, store, err, func() (*sqldb.Pool, error) {
+		testFeed(t, testdb.OpenSQLite(t, path, records.Options{}), func() (*sqldb.Pool, error) {
 			return sqldb.OpenSQLitePool(path, tables.Options(nil))
 		})
 	})
 	t.Run("mysql", func(t *testing.T) {
 		at := testdb.At(testdb.New(t))
-		store, err := records.OpenMySQL(at, nil, records.Options{})
-		testFeed(t, store, err, func() (*sqldb.Pool, error) { return tail.Open(t.Context(), at) })
+		testFeed(t, testdb.OpenMySQL(t, at, records.Options{}), func() (*sqldb.Pool, error) {
+			return tail.Open(t.Context(), at)
+		})
 	})
 }
 
-func testFeed(t *testing.T, store *records.Store, err error, open func() (*sqldb.Pool, error)) {
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+func testFeed(t *testing.T, store *records.Store, open func() (*sqldb.Pool, error)) {
+	t.Helper()
 	group, err := store.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup,
 		Name: "all", Members: []uint32{1}}, 1)
 	if err != nil {

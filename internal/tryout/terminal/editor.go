@@ -88,10 +88,7 @@ func (e *Editor) draw() {
 	if e.closed {
 		return
 	}
-	columns, _, err := term.GetSize(int(e.out.Fd()))
-	if err != nil || columns <= 0 {
-		columns = 80
-	}
+	columns := Columns(e.out)
 	prompt := Fit(e.prompt, columns/2)
 	before, after := e.typed.view(columns - 1 - Width(prompt)) // the last cell is the cursor's
 	shown := "\r\x1b[K" + e.style.Bold(prompt) + before

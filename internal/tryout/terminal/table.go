@@ -1,8 +1,8 @@
 package terminal
 
 import (
-	"bufio"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -15,45 +15,58 @@ const minCut = 8
 
 // Write prints the table with its columns aligned.
 func (t Table) Write(w io.Writer) error {
-	out := bufio.NewWriter(w)
-	widths := t.widths()
-	for _, row := range t {
-		var line strings.Builder
-		for i, text := range row {
-			line.WriteString(Pad(Printable(text), widths[i]+2))
-		}
-		out.WriteString(strings.TrimRight(line.String(), " "))
-		out.WriteByte('\n')
-	}
-	return out.Flush()
+	_, err := io.WriteString(w, strings.Join(t.printable().Lines(), "\n")+"\n")
+	return err
 }
 
 // WriteWithin is Write in lines of at most limit cells: the widest texts of the columns cut are
 // cut.
 func (t Table) WriteWithin(w io.Writer, limit int, cut ...int) error {
-	widths := t.widthsWithin(limit, cut)
-	short := make(Table, len(t))
-	for i, row := range t {
-		short[i] = make([]string, len(row))
-		for j, text := range row {
-			short[i][j] = Fit(Printable(text), widths[j])
+	short := t.printable()
+	widths := short.widthsWithin(limit, cut)
+	for _, row := range short {
+		for i := range row {
+			row[i] = Fit(row[i], widths[i])
 		}
 	}
 	return short.Write(w)
 }
 
+// Lines are the rows with their columns aligned. They have the texts as they are, which must not
+// steer a terminal.
+func (t Table) Lines() (lines []string) {
+	widths := t.widths()
+	for _, row := range t {
+		line := ""
+		for i, text := range row {
+			line += Pad(text, widths[i]+2)
+		}
+		lines = append(lines, strings.TrimRight(line, " "))
+	}
+	return lines
+}
+
+// printable is a table of the same texts, as Printable has them.
+func (t Table) printable() (all Table) {
+	for _, row := range t {
+		row = slices.Clone(row)
+		for i := range row {
+			row[i] = Printable(row[i])
+		}
+		all = append(all, row)
+	}
+	return all
+}
+
 // WriteFolded is Write in lines of at most limit cells: the widest texts of the columns folded go
 // on in the next line.
 func (t Table) WriteFolded(w io.Writer, limit int, folded ...int) error {
-	widths := t.widthsWithin(limit, folded)
+	whole := t.printable()
+	widths := whole.widthsWithin(limit, folded)
 	var lines Table
-	for _, row := range t {
-		rest := make([]string, len(row))
-		for i, text := range row {
-			rest[i] = Printable(text)
-		}
+	for _, rest := range whole {
 		for more := true; more; {
-			line := make([]string, len(row))
+			line := make([]string, len(rest))
 			more = false
 			for i := range rest {
 				line[i], rest[i] = breakAt(rest[i], widths[i])
@@ -110,7 +123,7 @@ func (t Table) widths() (widths []int) {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], Width(Printable(text)))
+			widths[i] = max(widths[i], Width(text))
 		}
 	}
 	return widths
