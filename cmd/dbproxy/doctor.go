@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -177,12 +178,9 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 // watch runs what notices that Redis has lost its data, until stop is called.
 func watch(s *servers) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = s.redis.Run(ctx) // ends with ctx alone
-	}()
-	return func() { cancel(); <-done }
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.redis.Run(ctx) }) // ends with ctx alone
+	return func() { cancel(); running.Wait() }
 }
 
 // openServers opens the servers of the configuration at path: for reading alone, or for a repair.
