@@ -28,7 +28,6 @@ const copyTime = time.Second
 // examining is what "dbproxy doctor" is asked for.
 type examining struct {
 	where                          *target
-	cmd                            *cobra.Command
 	repair, original, asJSON, sure bool
 }
 
@@ -66,7 +65,7 @@ docs/doctor.md explains every finding.`,
 			return nil
 		},
 	}
-	e := examining{where: targetFlags(c), cmd: c}
+	e := examining{where: targetFlags(c)}
 	f := c.Flags()
 	f.BoolVar(&e.repair, "repair", false, "mend what can be mended without loss")
 	f.BoolVar(&e.original, "before-original", false,
@@ -117,7 +116,7 @@ func (e *examining) run(c *cobra.Command) (err error) {
 func (e *examining) repairing() string {
 	typed := "dbproxy doctor"
 	for _, name := range []string{"data", "config"} {
-		if f := e.cmd.Flags().Lookup(name); f.Changed {
+		if f := e.where.cmd.Flags().Lookup(name); f.Changed {
 			typed += " --" + name + " " + printable(terminal.ShellWord(f.Value.String()))
 		}
 	}
