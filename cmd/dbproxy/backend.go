@@ -211,8 +211,7 @@ func (s *servers) redisCheck(context.Context) (ops.State, string) {
 		return ops.Good, "reachable"
 	}
 	return ops.Doubtful, fmt.Sprintf("%v (for %v now): %s; all goes on from MySQL meanwhile, and "+
-		"Redis will follow",
-		away[0], ago(away[0].Since), away[0].Mend())
+		"Redis will follow", away[0], ago(away[0].Since), away[0].Mend())
 }
 
 // replicaCheck is doubtful while the replica cannot be used. Then everything is read from the

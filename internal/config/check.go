@@ -27,8 +27,7 @@ func (l *loader) checkNames(list string, names, known, needed []string) {
 	for _, name := range needed {
 		if !slices.Contains(names, name) {
 			l.mistake(l.sourceOf(list), "%s does not name %s; add it, and its keys %s_host, ...",
-				list,
-				name, name)
+				list, name, name)
 		}
 	}
 	for _, name := range names {
@@ -171,8 +170,7 @@ func (l *loader) checkTLS(name string, t TLS) {
 	}
 	if (t.Cert == "") != (t.Key == "") {
 		l.mistake(l.sourceOf(key(have)), "%s is set without %s; add it, or remove this one",
-			key(have),
-			key(lack))
+			key(have), key(lack))
 	} else if _, err := t.certificates(); err != nil {
 		l.mistake(l.sourceOf(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"),
 			err)
@@ -194,8 +192,7 @@ func (l *loader) warnOfLines(file parsed) {
 	for _, e := range file.hashed {
 		if k, known := l.known(e.key); known && k.secret() {
 			l.warn(l.at(e.line), "%s is empty, as # starts a comment everywhere; a secret with # "+
-				"in it goes into %s or %s",
-				e.key, k.name+fileSuffix, k.env())
+				"in it goes into %s or %s", e.key, k.name+fileSuffix, k.env())
 		}
 	}
 	for _, line := range file.skipped {

@@ -143,8 +143,7 @@ func (l *loader) read(k key) {
 	case k.set(value.text):
 		if value.from.cut && k.secret() {
 			l.warn(value.from, "%s ends at the #, which starts a comment everywhere; a secret "+
-				"with # in it goes into %s or %s",
-				k.name, k.name+fileSuffix, k.env())
+				"with # in it goes into %s or %s", k.name, k.name+fileSuffix, k.env())
 		}
 	case k.secret():
 		l.mistake(value.from, "%s must be %s; it has %d", k.name, k.wanted(), len(value.text))

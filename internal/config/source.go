@@ -147,8 +147,7 @@ func readText(path string, limit int64) ([]byte, error) {
 	}
 	if wide(text) {
 		return nil, fmt.Errorf("%s is text in UTF-16, which Windows calls Unicode; save it as "+
-			"UTF-8",
-			path)
+			"UTF-8", path)
 	}
 	return bytes.TrimPrefix(text, []byte(mark)), nil
 }
