@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -42,8 +43,8 @@ type backend struct {
 
 // close closes what was opened. Nothing may use the backend any more.
 func (b *backend) close() (err error) {
-	for i := range b.closers {
-		err = errors.Join(err, b.closers[len(b.closers)-1-i]())
+	for _, end := range slices.Backward(b.closers) {
+		err = errors.Join(err, end())
 	}
 	return err
 }

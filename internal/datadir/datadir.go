@@ -109,13 +109,8 @@ func (d *Dir) Announce(listen string) error {
 	return d.Explain(err)
 }
 
-// Release gives the directory up.
-func (d *Dir) Release() error {
-	if d.lock == nil {
-		return nil
-	}
-	return d.lock.Close()
-}
+// Release gives up a directory that is owned.
+func (d *Dir) Release() error { return d.lock.Close() }
 
 // Explain adds to an error of a file in the directory what can be done about it.
 func (d *Dir) Explain(err error) error {
