@@ -23,7 +23,7 @@ import (
 type backend struct {
 	rules       chat.Store
 	store       *records.Store
-	sync        groupsync.Store
+	marks       groupsync.Marks
 	voiceKey    string
 	zone        *time.Location                // the nightly shield goes by its clock
 	reads       int                           // how many run at once; 0: the rules' own limit
@@ -84,9 +84,7 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 	}
 	b.descriptors, b.perSound = forSQLite, perFile
 	failures := &counters.Failures{Table: store, Log: s.log}
-	b.store, b.sync, b.rules = store, store, rulesOf(store)
-	counted := counters.Embedded{Records: store}
-	b.rules.Sequencer, b.rules.Counters = counted, counted
+	b.store, b.marks, b.rules = store, store, counters.OnRecords(store)
 	b.rules.Voice, b.rules.Failures = sounds, failures
 	b.loops = append(b.loops, failures.Run)
 	b.where = []any{"data", dir.Path()}
@@ -95,21 +93,6 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 		return company.Ensure(ctx, store, b.rules, opt)
 	}
 	return b, nil
-}
-
-// rulesOf are the parts of a chat.Store that the records are themselves.
-func rulesOf(store *records.Store) chat.Store {
-	return chat.Store{
-		Ledger:    store,
-		Directory: store,
-		Profiles:  store,
-		Archive:   store,
-		Sessions:  store,
-		Groups:    store,
-		Mutes:     store,
-		Tokens:    store,
-		Files:     store,
-	}
 }
 
 // openConfigured opens the MySQL and Redis of a configuration. told has what earlier tries have
@@ -138,7 +121,8 @@ func (s serving) openConfigured(
 		return nil, err
 	}
 	b := &backend{
-		store: servers.store, rules: rulesOf(servers.store),
+		store: servers.store, rules: counters.OnCopy(servers.store, servers.redis),
+		marks:    counters.Shared{Records: servers.store, Copy: servers.redis},
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
 		loops: []func(context.Context) error{
 			servers.redis.Run, servers.store.RunReplica, servers.store.DB().WatchMaster,
@@ -159,29 +143,8 @@ func (s serving) openConfigured(
 	for _, c := range cfg.Caches() {
 		b.descriptors += perInstance*(1+len(c.Sentinels)) + perNode*len(c.Cluster)
 	}
-	counted := counters.Shared{Records: servers.store, Copy: servers.redis}
-	b.rules.Sequencer, b.rules.Counters = servers.redis, counted
-	b.rules.Mutes, b.rules.Tokens, b.rules.Profiles = counted, counted, counted
 	b.rules.Voice, b.rules.Failures = sounds, &counters.SharedFailures{Copy: servers.redis}
-	b.sync = markedSync{servers.store, counted}
 	return b, nil
-}
-
-// markedSync is the records for the group sync, whose mark is kept in Redis, where original servers
-// read it, too.
-type markedSync struct {
-	*records.Store
-	counted counters.Shared
-}
-
-// Mark implements groupsync.Store.
-func (m markedSync) Mark(ctx context.Context, name string) (uint32, bool, error) {
-	return m.counted.Mark(ctx, name)
-}
-
-// SetMark implements groupsync.Store.
-func (m markedSync) SetMark(ctx context.Context, name string, value uint32) error {
-	return m.counted.SetMark(ctx, name, value)
 }
 
 // completeOwn makes the tables that only proxies know, so that a proxy can take an original's

@@ -58,9 +58,13 @@ The exit code says what became of it:
 			warn(c, warnings)
 			return err
 		}
+		servers, err := toCheck(cfg, path, replicaPatience)
+		if err != nil {
+			return err
+		}
 		stop := progress(os.Stderr, "looking at the servers", nil)
 		subjects := append([]checkup.Subject{read(path, cfg, warnings)},
-			examine(c.Context(), cfg, path, replicaPatience, false)...)
+			checkup.All(c.Context(), servers)...)
 		stop()
 		if *asJSON {
 			err = showJSON(c.OutOrStdout(), findingsJSON(subjects))
@@ -113,13 +117,12 @@ func count(subjects []checkup.Subject, g checkup.Grade) (n int) {
 
 // verdict returns the error that the command ends with, or nil.
 func verdict(subjects []checkup.Subject, strict bool) error {
-	switch worst := checkup.Worst(subjects); {
-	case worst == checkup.Wrong:
-		return &exitError{exitWrong,
-			errors.New(admin.Count(count(subjects, checkup.Wrong), "item") + " wrong")}
-	case worst == checkup.Doubtful && strict:
-		return &exitError{exitDoubtful,
-			errors.New(admin.Count(count(subjects, checkup.Doubtful), "item") + " doubtful")}
+	wrong, doubtful := count(subjects, checkup.Wrong), count(subjects, checkup.Doubtful)
+	switch {
+	case wrong > 0:
+		return &exitError{exitWrong, errors.New(admin.Count(wrong, "item") + " wrong")}
+	case doubtful > 0 && strict:
+		return &exitError{exitDoubtful, errors.New(admin.Count(doubtful, "item") + " doubtful")}
 	default:
 		return nil
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,11 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // doctorOn is "dbproxy doctor" on a configuration.
@@ -58,7 +55,7 @@ func TestDoctorOnMySQLAndRedis(t *testing.T) {
 	if said, code := doctorOn(t, conf); code != 1 || !strings.Contains(said, lacks) {
 		t.Errorf("without tables: %d\n%s", code, said)
 	}
-	makeTables(t, db)
+	testdb.MakeTables(t, db)
 	for _, stmt := range []string{
 		// none of ours: only originals were here
 		"DROP TABLE IMProxyTalk, IMProxyLevel, IMProxyCommit, IMProxyJournal, IMProxyMark, " +
@@ -118,19 +115,5 @@ func TestDoctorOnMySQLAndRedis(t *testing.T) {
 	if said, code := doctorOn(t, conf, "--before-original"); code != exitFound ||
 		!strings.Contains(said, "Redis cannot be reached") {
 		t.Errorf("without Redis: %d\n%s", code, said)
-	}
-}
-
-func makeTables(t *testing.T, db *engines.Database) {
-	t.Helper()
-	store, err := records.OpenMySQL(sqldb.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port),
-		Database: db.Name, User: db.User, Password: db.Password},
-		nil, records.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = tables.Migrate(t.Context(), store.DB())
-	if err := errors.Join(err, store.Close()); err != nil {
-		t.Fatal(err)
 	}
 }

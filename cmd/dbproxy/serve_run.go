@@ -182,7 +182,9 @@ func (s serving) serve(
 	for _, loop := range b.loops {
 		tasks.Go(func() error { return loop(background) })
 	}
-	sync := groupsync.Syncer{Store: b.sync, Now: svc.Now, Log: s.log, Observe: watch.GroupSync}
+	sync := groupsync.Syncer{
+		Store: b.store, Marks: b.marks, Now: svc.Now, Log: s.log, Observe: watch.GroupSync,
+	}
 	tasks.Go(func() error { return sync.Run(syncing) })
 	if at.admin != nil {
 		tasks.Go(func() error { return site.Serve(background, at.admin) })

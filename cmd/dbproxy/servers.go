@@ -89,21 +89,28 @@ func (s *servers) close() error {
 func openMySQL(
 	cfg *config.Config, follower *redis.Copy, log *slog.Logger,
 ) (*records.Store, error) {
-	master, err := mysqlOf(cfg.Master)
+	master, replica, err := mysqlServers(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("teamtalk_master: %w", err)
-	}
-	var replica *sqldb.MySQL
-	if cfg.Slave.Host != "" && !cfg.SameDatabase() {
-		r, err := mysqlOf(cfg.Slave)
-		if err != nil {
-			return nil, fmt.Errorf("teamtalk_slave: %w", err)
-		}
-		replica = &r
+		return nil, err
 	}
 	opt := recordsOptions(&cfg.Limits, log)
 	opt.Follower = follower
 	return records.OpenMySQL(master, replica, opt)
+}
+
+// mysqlServers are the master and the replica of a configuration; nil where there is no replica.
+func mysqlServers(cfg *config.Config) (master sqldb.MySQL, replica *sqldb.MySQL, err error) {
+	if master, err = mysqlOf(cfg.Master); err != nil {
+		return master, nil, fmt.Errorf("teamtalk_master: %w", err)
+	}
+	if cfg.Slave.Host == "" || cfg.SameDatabase() {
+		return master, nil, nil
+	}
+	slave, err := mysqlOf(cfg.Slave)
+	if err != nil {
+		return master, nil, fmt.Errorf("teamtalk_slave: %w", err)
+	}
+	return master, &slave, nil
 }
 
 func mysqlOf(d config.Database) (sqldb.MySQL, error) {

@@ -5,13 +5,13 @@ import (
 	"testing"
 
 	engines "github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestWhoIsLockedOutIsNotKnownWithoutRedis(t *testing.T) {
 	t.Parallel()
-	db, redis := engines.MariaDB(t).New(t), engines.StartRedis(t)
+	db, redis := testdb.New(t), engines.StartRedis(t)
 	conf := originalConf(t, db, redis)
-	makeTables(t, db)
 	execute(t, "secret\n", "user", "add", "ann", "--config", conf)
 	redis.Kill(t)
 	if out := execute(t, "", "user", "show", "ann", "--config", conf); !strings.Contains(out,

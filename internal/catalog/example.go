@@ -55,8 +55,8 @@ var examples = map[string]string{
 	"IMMsgDataReadAck": `{"user_id":2,"session_id":1,"msg_id":1,` +
 		`"session_type":"SESSION_TYPE_SINGLE"}`,
 	"IMGroupInfoListReq": `{"user_id":1,"group_version_list":[{"group_id":1,"version":0}]}`,
-	"IMGroupCreateReq": `{"user_id":1,"group_type":"GROUP_TYPE_NORMAL","group_avatar":"",` +
-		`"group_name":"Lunch · 午饭","member_id_list":[1,2]}`,
+	"IMGroupCreateReq": `{"user_id":1,"group_type":"GROUP_TYPE_NORMAL",` +
+		`"group_name":"Lunch · 午饭","group_avatar":"","member_id_list":[1,2]}`,
 	"IMGroupChangeMemberReq": `{"user_id":1,"change_type":"GROUP_MODIFY_TYPE_ADD","group_id":1,` +
 		`"member_id_list":[3]}`,
 	"IMGroupShieldReq":    `{"user_id":1,"group_id":1,"shield_status":1}`,

@@ -13,9 +13,7 @@ import (
 )
 
 func TestABatchIsBoundedByRowsAndBytes(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		long := repeat("😀", 4096) // 16 KiB
 		var last <-chan answer
 		l.together(w, func() {
@@ -43,9 +41,7 @@ func TestABatchIsBoundedByRowsAndBytes(t *testing.T) {
 }
 
 func TestTheDataOfATextIsTheCallersAgainAfterSend(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		l.together(w, func() {
 			data := []byte("first")
 			for _, text := range []string{"first", "other"} {
@@ -89,13 +85,14 @@ func TestInfosOfGroupsAreWholeOrRefused(t *testing.T) {
 	rule(t, func(w *world) {
 		const groups = 3000
 		var known []chat.GroupVersion
-		w.exec("BEGIN")
+		w.raw.Run("BEGIN")
 		for i := range groups {
 			w.oldGroup(i+1, 1000+i, 1, 1)
 			known = append(known, chat.GroupVersion{ID: uint32(i + 1)})
 		}
-		w.exec("UPDATE IMGroup SET name=?, avatar=?", repeat("😀", 256), repeat("😀", 256)) // 2 KiB
-		w.exec("COMMIT")
+		w.raw.Run("UPDATE IMGroup SET name=?, avatar=?", repeat("😀", 256),
+			repeat("😀", 256)) // 2 KiB
+		w.raw.Run("COMMIT")
 		var want []uint32
 		for i := range uint32(groups) {
 			want = append(want, groups-i)

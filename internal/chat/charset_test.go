@@ -34,8 +34,8 @@ func inNarrowTables(
 		t.Run(n.set, func(t *testing.T) {
 			rule(t, func(w *world) {
 				for _, table := range tables {
-					if w.engine.name != "embedded" {
-						w.exec("ALTER TABLE " + table + " CONVERT TO CHARACTER SET " + n.set)
+					if w.engine.Name != "embedded" {
+						w.raw.Run("ALTER TABLE " + table + " CONVERT TO CHARACTER SET " + n.set)
 					}
 				}
 				password := chat.HashPassword("right", "1")
@@ -97,7 +97,7 @@ func TestNamesThatAreLookedUpTogetherDoNotHarmEachOther(t *testing.T) {
 
 func TestUsersOfANameThatTheTablesCharacterSetLacksAreRefused(t *testing.T) {
 	inNarrowTables(t, []string{"IMUser"}, func(w *world, has string, lacks []string) {
-		if w.engine.name == "embedded" {
+		if w.engine.Name == "embedded" {
 			return // which can store them all
 		}
 		store := w.store.Directory.(*records.Store)

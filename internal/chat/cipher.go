@@ -55,3 +55,12 @@ func (c TextCipher) Readable(text string) string {
 	}
 	return string(b[:n])
 }
+
+// voiceLabel is the text that stands for a voice message in lists, encrypted as clients expect it.
+func voiceLabel(key string) (string, error) {
+	c, err := NewTextCipher(key)
+	if err != nil {
+		return "", err
+	}
+	return c.Encrypt("[语音]"), nil
+}

@@ -75,9 +75,7 @@ func TestMessagesAreStoredOnceWhateverFaultACommitMeets(t *testing.T) {
 		"unknown and not stored, then failure": {[]appendFault{lostUnknown, notStored}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onEngines(t, func(t *testing.T, e engine) {
-				var l ledger
-				w := start(t, e, l.wrap)
+			ruleOnLedger(t, func(w *world, l *ledger) {
 				g := w.group(1, 2)
 				release := l.hold(w)
 				l.fail(test.append...)
@@ -101,9 +99,7 @@ func TestMessagesAreStoredOnceWhateverFaultACommitMeets(t *testing.T) {
 }
 
 func TestWhatIsDroppedDoesNotWaitForWhatIsStored(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		release := l.hold(w)
 		gate := make(chan struct{})
 		l.fail(func(real func() (chat.Receipt, error)) (chat.Receipt, error) {
@@ -111,9 +107,7 @@ func TestWhatIsDroppedDoesNotWaitForWhatIsStored(t *testing.T) {
 			return real()
 		})
 		gone, giveUp := context.WithCancel(w.ctx)
-		dropped := make(chan answer, 1)
-		w.svc.Send(gone, w.pairText(1, 2, "nobody waits for it any more"),
-			func(id uint32, err error) { dropped <- answer{id, err} })
+		dropped := w.submitIn(gone, w.pairText(1, 2, "nobody waits for it any more"))
 		kept := w.submit(w.pairText(1, 2, "x"))
 		giveUp()
 		release()
@@ -127,9 +121,7 @@ func TestWhatIsDroppedDoesNotWaitForWhatIsStored(t *testing.T) {
 }
 
 func TestABatchThatCannotBeStoredIsRefusedAtLast(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		l.fail(notStored, notStored, notStored, notStored)
 		w.leavesNoTrace(func() {
 			id, err := w.send(w.pairText(1, 2, "x"))
@@ -142,9 +134,7 @@ func TestABatchThatCannotBeStoredIsRefusedAtLast(t *testing.T) {
 }
 
 func TestEveryTryIsACommitOfItsOwn(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		l.fail(notStored, lostUnknown)
 		w.says(1, 2, "x")
 		ids := make(map[chat.CommitID]bool)
@@ -173,9 +163,7 @@ func TestAnOutcomeUnknownAtTheDeadlineIsSaidToBe(t *testing.T) {
 		"not stored": {lostUnknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onEngines(t, func(t *testing.T, e engine) {
-				var l ledger
-				w := start(t, e, l.wrap)
+			ruleOnLedger(t, func(w *world, l *ledger) {
 				l.fail(test.fault)
 				for range 1000 {
 					l.failOutcome(cannotTell)
@@ -197,22 +185,15 @@ func TestAnOutcomeUnknownAtTheDeadlineIsSaidToBe(t *testing.T) {
 }
 
 func TestASenderWithoutADeadlineLearnsTheOutcomeToo(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		l.fail(storedUnknown)
-		told := make(chan answer, 1)
-		w.svc.Send(context.Background(), w.pairText(1, 2, "x"), func(id uint32, err error) {
-			told <- answer{id, err}
-		})
+		told := w.submitIn(context.Background(), w.pairText(1, 2, "x"))
 		wantSame(w, "answer", await(w, told), answer{id: 1}, sameErrors)
 	})
 }
 
 func TestARowThatTheDatabaseRefusesDoesNotFailItsNeighbours(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		g := w.group(1, 2) // group 1
 		w.refuseRows("bad")
 		w.says(901, 902, "has relation 1")
@@ -260,9 +241,7 @@ func TestARowThatTheDatabaseRefusesDoesNotFailItsNeighbours(t *testing.T) {
 }
 
 func TestAnswersComeInTheOrderSentThoughABatchIsSplit(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		w.refuseRows("bad")
 		order := make(chan int, 40)
 		l.together(w, func() {

@@ -42,7 +42,7 @@ func TestOfflineFilesWaitForTheirReceiverOldestFirst(t *testing.T) {
 		w.must(err)
 		wantSame(w, "the file", files,
 			[]chat.OfflineFile{{From: 1, To: 3, Task: "for 3", Name: "name of for 3", Size: 7}})
-		w.wantRows("SELECT fromId,toId,fileName,taskId,size,status,created,updated FROM "+
+		w.raw.Want("SELECT fromId,toId,fileName,taskId,size,status,created,updated FROM "+
 			"IMTransmitFile WHERE toId=3",
 			fmt.Sprintf("1 3 name of for 3 for 3 7 0 %d %d", noon.Unix(), noon.Unix()))
 	})
@@ -52,7 +52,7 @@ func TestFilesThatWereFetchedDoNotWait(t *testing.T) {
 	rule(t, func(w *world) {
 		w.addFile(1, 2, "a")
 		w.addFile(1, 2, "b")
-		w.exec("UPDATE IMTransmitFile SET status=1 WHERE taskId='a'")
+		w.raw.Run("UPDATE IMTransmitFile SET status=1 WHERE taskId='a'")
 		wantSame(w, "for 2", w.waiting(2), "1/b")
 	})
 }
@@ -63,14 +63,14 @@ func TestRemovingAFileRemovesEveryRowOfExactlyThatTask(t *testing.T) {
 			"tâsk", "t'"} {
 			w.addFile(1, 2, task)
 		}
-		w.exec("UPDATE IMTransmitFile SET status=1 WHERE id=2")
+		w.raw.Run("UPDATE IMTransmitFile SET status=1 WHERE id=2")
 		w.addFile(1, 3, "task")
 		w.addFile(3, 2, "task")
 		w.must(w.svc.RemoveFile(w.ctx, 1, 2, "task"))
 		wantSame(w, "for 2", w.waiting(2),
 			"1/Task 1/task  1/ task 1/task% 1/tas 1/tâsk 1/t' 3/task")
 		wantSame(w, "for 3", w.waiting(3), "1/task")
-		wantSame(w, "rows", w.count("SELECT COUNT(*) FROM IMTransmitFile"), 9)
+		wantSame(w, "rows", w.raw.Count("SELECT COUNT(*) FROM IMTransmitFile"), 9)
 		w.leavesNoTrace(func() {
 			w.must(w.svc.RemoveFile(w.ctx, 1, 2, "task")) // none left
 			w.must(w.svc.RemoveFile(w.ctx, 2, 1, "Task"))
@@ -123,9 +123,9 @@ func TestFilesWhoseTextsDoNotFitAreRefused(t *testing.T) {
 func TestAListOfFilesIsWholeOrRefused(t *testing.T) {
 	rule(t, func(w *world) {
 		w.addFile(1, 2, "a")
-		w.exec("UPDATE IMTransmitFile SET fileName=?", repeat("x", 4096))
+		w.raw.Run("UPDATE IMTransmitFile SET fileName=?", repeat("x", 4096))
 		for n := 1; n < 2048; n *= 2 {
-			w.exec("INSERT INTO IMTransmitFile " +
+			w.raw.Run("INSERT INTO IMTransmitFile " +
 				"(fromId,toId,fileName,taskId,size,status,created,updated) SELECT " +
 				"fromId,toId,fileName,taskId,size,status,created,updated FROM IMTransmitFile")
 		}

@@ -27,7 +27,7 @@ func TestAGroupIsMadeOfThoseListed(t *testing.T) {
 				wantSame(w, "id", id, 1)
 				wantSame(w, "members", members, test.want)
 				now := w.now()
-				w.wantRows("SELECT "+
+				w.raw.Want("SELECT "+
 					"id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,"+
 					"created FROM IMGroup",
 					fmt.Sprintf("1 名 a.png 1 2 %d 0 1 0 %d %d", len(test.want), now, now))
@@ -35,9 +35,9 @@ func TestAGroupIsMadeOfThoseListed(t *testing.T) {
 				for _, u := range test.want {
 					rows = append(rows, fmt.Sprintf("1 %d 0 %d %d", u, now, now))
 				}
-				w.wantRows("SELECT groupId,userId,status,created,updated FROM IMGroupMember "+
+				w.raw.Want("SELECT groupId,userId,status,created,updated FROM IMGroupMember "+
 					"ORDER BY id", rows...)
-				wantSame(w, "sessions", w.count("SELECT COUNT(*) FROM IMRecentSession"), 0)
+				wantSame(w, "sessions", w.raw.Count("SELECT COUNT(*) FROM IMRecentSession"), 0)
 			})
 		})
 	}
@@ -56,7 +56,7 @@ func TestGroupsAreNumberedWithoutGapsAndTheirTextsKept(t *testing.T) {
 					Avatar: repeat("语", 256), Members: []uint32{1}})
 			w.must(err)
 			wantSame(w, "id", id, uint32(i+1))
-			w.wantRows(fmt.Sprint("SELECT name,avatar FROM IMGroup WHERE id=", id), name+" "+
+			w.raw.Want(fmt.Sprint("SELECT name,avatar FROM IMGroup WHERE id=", id), name+" "+
 				repeat("语", 256))
 		}
 	})
@@ -150,13 +150,13 @@ func TestGroupsComeTheLatestUpdatedFirstHoweverMany(t *testing.T) {
 		const n = 1200 // more than one statement asks for
 		var known []chat.GroupVersion
 		var want []string
-		w.exec("BEGIN")
+		w.raw.Run("BEGIN")
 		for i := range n {
 			w.oldGroup(i+1, 1000+i, 1, 1)
 			known = append(known, chat.GroupVersion{ID: uint32(i + 1)})
 			want = append(want, fmt.Sprintf("%d v1: [1]", n-i))
 		}
-		w.exec("COMMIT")
+		w.raw.Run("COMMIT")
 		got := w.infos(known...)
 		wantSame(w, "groups", len(got), n)
 		for i := range got {

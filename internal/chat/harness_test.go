@@ -2,7 +2,6 @@ package chat_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
@@ -35,9 +33,7 @@ var noon = time.Date(2024, 5, 6, 12, 0, 0, 0, time.UTC)
 
 // engine is a kind of store. Every rule is tested on every engine.
 type engine struct {
-	name string
-	// open opens the store that is kept in dir; a second time it opens what the first left there.
-	open func(t *testing.T, dir string, opt records.Options) backend
+	testdb.Engine
 	// refuseRow is a statement that makes the database refuse rows with a content in a message
 	// table.
 	refuseRow func(table, content string) string
@@ -46,16 +42,8 @@ type engine struct {
 	holdFiles, release string
 }
 
-// backend is an open store.
-type backend struct {
-	chat.Store
-	raw   *sql.DB // a connection of its own to the same tables
-	close func() error
-}
-
 var engines = []engine{{
-	name: "embedded",
-	open: openEmbedded,
+	Engine: testdb.Embedded,
 	refuseRow: func(table, content string) string {
 		return fmt.Sprintf("CREATE TRIGGER refuse_%[1]s BEFORE INSERT ON %[1]s WHEN "+
 			"NEW.content='%[2]s' "+
@@ -64,8 +52,7 @@ var engines = []engine{{
 	holdFiles: "BEGIN IMMEDIATE",
 	release:   "COMMIT",
 }, {
-	name: "mysql",
-	open: openMySQL,
+	Engine: testdb.MySQL,
 	refuseRow: func(table, content string) string {
 		return fmt.Sprintf("CREATE TRIGGER refuse_%[1]s BEFORE INSERT ON %[1]s FOR EACH ROW IF "+
 			"NEW.content='%[2]s' "+
@@ -77,105 +64,6 @@ var engines = []engine{{
 }}
 
 func TestMain(m *testing.M) { os.Exit(servers.Around(m).Run()) }
-
-// emptySQLite is a database with its tables, to be copied: making them takes longer than most
-// tests.
-var emptySQLite = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "empty")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "dbproxy.db")
-	store, err := records.OpenSQLite(path, records.Options{})
-	if err != nil {
-		return nil, err
-	}
-	_, err = tables.Migrate(context.Background(), store.DB())
-	if err = errors.Join(err, store.Close()); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
-
-func openEmbedded(t *testing.T, dir string, opt records.Options) backend {
-	t.Helper()
-	path := filepath.Join(dir, "dbproxy.db")
-	if _, err := os.Stat(path); err != nil {
-		fresh, err := emptySQLite()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, fresh, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	store, err := records.OpenSQLite(path, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := sql.Open("sqlite", "file:"+path+
-		"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.SetMaxOpenConns(1) // so that BEGIN and COMMIT may be said
-	counted := counters.Embedded{Records: store}
-	return backend{
-		Store: chat.Store{
-			Ledger: store, Sequencer: counted, Counters: counted, Directory: store,
-			Profiles: store, Archive: store, Sessions: store, Groups: store, Mutes: store,
-			Tokens: store, Files: store, Voice: sounds,
-			Failures: &counters.Failures{Table: store},
-		},
-		raw:   raw,
-		close: func() error { return errors.Join(raw.Close(), store.Close(), sounds.Close()) },
-	}
-}
-
-// openMySQL keeps the database of a directory by a file in it.
-func openMySQL(t *testing.T, dir string, opt records.Options) backend {
-	t.Helper()
-	db := databaseOf(t, dir)
-	store, err := records.OpenMySQL(testdb.At(db), nil, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	counted := counters.Embedded{Records: store}
-	return backend{
-		Store: chat.Store{
-			Ledger: store, Sequencer: counted, Counters: counted, Directory: store,
-			Profiles: store, Archive: store, Sessions: store, Groups: store, Mutes: store,
-			Tokens: store, Files: store, Voice: sounds,
-			Failures: &counters.Failures{},
-		},
-		raw:   db.Admin,
-		close: func() error { return errors.Join(store.Close(), sounds.Close()) },
-	}
-}
-
-var databases sync.Map // by directory, each a *servers.Database
-
-// databaseOf is the database that belongs to a directory; the first call makes it, with its tables.
-func databaseOf(t *testing.T, dir string) *servers.Database {
-	t.Helper()
-	if db, ok := databases.Load(dir); ok {
-		return db.(*servers.Database)
-	}
-	db := testdb.New(t)
-	db.Admin.SetMaxOpenConns(1) // so that BEGIN and COMMIT may be said
-	databases.Store(dir, db)
-	t.Cleanup(func() { databases.Delete(dir) })
-	return db
-}
 
 // clock is set by the test.
 type clock struct {
@@ -200,7 +88,7 @@ type world struct {
 	*testing.T
 	svc   *chat.Service
 	store chat.Store // what svc works on
-	raw   *sql.DB
+	raw   testdb.Raw
 	clock *clock
 	ctx   context.Context // of requests; it has a deadline, as theirs have
 	dir   string
@@ -221,11 +109,20 @@ func rule(t *testing.T, test func(w *world)) {
 	onEngines(t, func(t *testing.T, e engine) { test(start(t, e, nil)) })
 }
 
+// ruleOnLedger is rule with a test's hand on the ledger.
+func ruleOnLedger(t *testing.T, test func(w *world, l *ledger)) {
+	t.Helper()
+	onEngines(t, func(t *testing.T, e engine) {
+		l := new(ledger)
+		test(start(t, e, l.wrap), l)
+	})
+}
+
 // onEngines is rule for tests that start their worlds themselves.
 func onEngines(t *testing.T, test func(t *testing.T, e engine)) {
 	t.Helper()
 	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) { test(t, e) })
+		t.Run(e.Name, func(t *testing.T) { test(t, e) })
 	}
 }
 
@@ -249,29 +146,35 @@ func (w *world) begin() {
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(w.Output(), &w.log), nil))
 	opt := w.more
 	opt.Now, opt.Log = w.clock.now, log
-	b := w.engine.open(w.T, w.dir, opt)
-	if w.wrap != nil {
-		w.wrap(&b.Store)
+	kept, raw := w.engine.Open(w.T, w.dir, opt)
+	raw.SetMaxOpenConns(1) // so that BEGIN and COMMIT may be said
+	sounds, err := voice.OpenDir(filepath.Join(w.dir, "voice"))
+	w.must(err)
+	store, failures := counters.OnRecords(kept), &counters.Failures{}
+	if w.engine.Name == testdb.Embedded.Name {
+		failures.Table = kept
 	}
-	svc, err := chat.New(b.Store, chat.Options{
+	store.Voice, store.Failures = sounds, failures
+	if w.wrap != nil {
+		w.wrap(&store)
+	}
+	svc, err := chat.New(store, chat.Options{
 		VoiceKey: chat.DefaultVoiceKey, Now: w.clock.now, Log: log, Committed: w.committed,
 	})
-	if err != nil {
-		w.Fatal(err)
-	}
+	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() {
 		ran <- svc.Run(ctx)
 		close(ran)
 	}()
-	w.svc, w.store, w.raw, w.cancel, w.ran = svc, b.Store, b.raw, cancel, ran
+	w.svc, w.store, w.raw, w.cancel, w.ran = svc, store, raw, cancel, ran
 	w.end = sync.OnceFunc(func() {
 		cancel()
 		if err := await(w, ran); err != nil {
 			w.Errorf("Run: %v", err)
 		}
-		if err := b.close(); err != nil {
+		if err := errors.Join(kept.Close(), sounds.Close()); err != nil {
 			w.Error(err)
 		}
 	})

@@ -25,7 +25,7 @@ func (w *world) change(c chat.MemberChange) string {
 // version is a group's, and userCnt.
 func (w *world) version(group uint32) string {
 	w.Helper()
-	return w.rows("SELECT version,userCnt FROM IMGroup WHERE id=?", group)[0]
+	return w.raw.Rows("SELECT version,userCnt FROM IMGroup WHERE id=?", group)[0]
 }
 
 func TestWhoMayChangeTheMembersOfAGroup(t *testing.T) {
@@ -82,12 +82,12 @@ func TestAddingIgnoresThoseWhoAreMembers(t *testing.T) {
 		wantSame(w, "adding", w.change(chat.MemberChange{By: 1, Group: g,
 			Users: []uint32{100, 2, 10, 100, 1, 9}}), "[9 10 100] -> [1 10 100 2 9]")
 		wantSame(w, "version and userCnt", w.version(g), "2 5")
-		w.wantRows("SELECT userId,status,created,updated FROM IMGroupMember WHERE userId IN "+
+		w.raw.Want("SELECT userId,status,created,updated FROM IMGroupMember WHERE userId IN "+
 			"(2,9) ORDER BY userId",
 			fmt.Sprintf("2 0 %d %d", w.later(-10), w.later(-10)),
 			fmt.Sprintf("9 0 %d %d", w.now(), w.now()))
-		w.wantRows("SELECT updated FROM IMGroup", fmt.Sprint(w.later(-10)))
-		wantSame(w, "sessions", w.count("SELECT COUNT(*) FROM IMRecentSession"), 0)
+		w.raw.Want("SELECT updated FROM IMGroup", fmt.Sprint(w.later(-10)))
+		wantSame(w, "sessions", w.raw.Count("SELECT COUNT(*) FROM IMRecentSession"), 0)
 	})
 }
 
@@ -109,11 +109,11 @@ func TestWhoComesBackHasTheOldRow(t *testing.T) {
 		g := w.group(1, 2)
 		w.advance(seconds(10))
 		w.leaves(g, 2)
-		w.wantRows("SELECT id,userId,status,created,updated FROM IMGroupMember WHERE userId=2",
+		w.raw.Want("SELECT id,userId,status,created,updated FROM IMGroupMember WHERE userId=2",
 			fmt.Sprintf("2 2 1 %d %d", w.later(-10), w.later(-10)))
 		w.advance(seconds(10))
 		w.joins(g, 2)
-		w.wantRows("SELECT id,userId,status,created,updated FROM IMGroupMember WHERE userId=2",
+		w.raw.Want("SELECT id,userId,status,created,updated FROM IMGroupMember WHERE userId=2",
 			fmt.Sprintf("2 2 0 %d %d", w.later(-20), w.now()))
 		wantSame(w, "version and userCnt", w.version(g), "3 2")
 	})
@@ -127,7 +127,7 @@ func TestRemovingAnswersAllWhoWereNamed(t *testing.T) {
 			Users: []uint32{77, 3, 3, 2}}), "[2 3 77] -> [1 10]")
 		wantSame(w, "version and userCnt", w.version(g), "2 2")
 		then := w.later(-10)
-		w.wantRows("SELECT userId,status,created,updated FROM IMGroupMember ORDER BY userId",
+		w.raw.Want("SELECT userId,status,created,updated FROM IMGroupMember ORDER BY userId",
 			fmt.Sprintf("1 0 %d %d", then, then), fmt.Sprintf("2 1 %d %d", then, then),
 			fmt.Sprintf("3 1 %d %d", then, then), fmt.Sprintf("10 0 %d %d", then, then))
 		wantSame(w, "removing again",
@@ -152,7 +152,7 @@ func TestAddingAndRemovingSetTheLevelToTheCount(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2, 3)
 		levels := func() []string {
-			return w.rows("SELECT userId,level FROM IMProxyLevel ORDER BY userId")
+			return w.raw.Rows("SELECT userId,level FROM IMProxyLevel ORDER BY userId")
 		}
 		w.joins(g, 4)
 		w.leaves(g, 3)
@@ -177,7 +177,7 @@ func TestRemovingTakesTheGroupOffTheirLists(t *testing.T) {
 		sent := w.now()
 		w.advance(seconds(10))
 		w.leaves(g, 2, 3)
-		w.wantRows("SELECT userId,type,status,updated FROM IMRecentSession ORDER BY userId,type",
+		w.raw.Want("SELECT userId,type,status,updated FROM IMRecentSession ORDER BY userId,type",
 			fmt.Sprintf("1 1 0 %d", sent),
 			fmt.Sprintf("1 2 0 %d", sent), fmt.Sprintf("2 1 0 %d", sent),
 			fmt.Sprintf("2 2 1 %d", w.now()), fmt.Sprintf("3 2 1 %d", sent))
@@ -232,7 +232,7 @@ func TestManyMembersAreAddedAndRemovedAtOnce(t *testing.T) {
 		wantSame(w, "version and userCnt", w.version(g), "3 101")
 		w.joins(g, users...)
 		wantSame(w, "version and userCnt", w.version(g), "4 1101")
-		wantSame(w, "rows", w.count("SELECT COUNT(*) FROM IMGroupMember"), 1101)
+		wantSame(w, "rows", w.raw.Count("SELECT COUNT(*) FROM IMGroupMember"), 1101)
 		wantSame(w, "of one who came back", w.unread(500), "")
 		wantSame(w, "of one who stayed", w.unread(1101), fmt.Sprintf("g%d=1", g))
 	})

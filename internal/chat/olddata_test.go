@@ -13,17 +13,17 @@ func (w *world) relationUsed() int {
 	w.Helper()
 	pair := chat.PairTalk(1, 2)
 	for _, id := range []int{1, 2, 3, 4} {
-		if w.count("SELECT COUNT(*) FROM IMRelationShip WHERE id=?", id) > 0 {
+		if w.raw.Count("SELECT COUNT(*) FROM IMRelationShip WHERE id=?", id) > 0 {
 			w.oldMessage(oldMessage{relation: id, from: 1, to: 2, id: 7, created: 10,
 				content: fmt.Sprint("relation ", id)})
 		}
 	}
 	read := brief(w.all(2, pair))
-	if w.count("SELECT COUNT(*) FROM IMRelationShip WHERE COALESCE(status,0)=0") == 0 {
+	if w.raw.Count("SELECT COUNT(*) FROM IMRelationShip WHERE COALESCE(status,0)=0") == 0 {
 		wantSame(w, "what is read of a pair that was removed", read, "")
 	}
 	w.says(2, 1, "new")
-	used := w.count(`SELECT relateId FROM (
+	used := w.raw.Count(`SELECT relateId FROM (
 		SELECT relateId,content FROM IMMessage_1 UNION ALL SELECT relateId,content FROM IMMessage_2
 		UNION ALL SELECT relateId,content FROM IMMessage_3
 		UNION ALL SELECT relateId,content FROM IMMessage_4
@@ -61,9 +61,10 @@ func TestOfDuplicateRelationsOneIsUsed(t *testing.T) {
 					w.oldRelation(i+1, 1, 2, r.status, r.updated)
 				}
 				wantSame(w, "relation used", w.relationUsed(), test.want)
-				wantSame(w, "relations", w.count("SELECT COUNT(*) FROM IMRelationShip"),
+				wantSame(w, "relations", w.raw.Count("SELECT COUNT(*) FROM IMRelationShip"),
 					len(test.relations))
-				wantSame(w, "its status", w.count("SELECT COALESCE(status,0) FROM IMRelationShip "+
+				wantSame(w, "its status", w.raw.Count("SELECT COALESCE(status,0) FROM "+
+					"IMRelationShip "+
 					"WHERE id=?", test.want), 0)
 			})
 		})
@@ -92,13 +93,13 @@ func TestOfDuplicateSessionsOneIsUsed(t *testing.T) {
 				w.saysIn(5, 1, "x")
 				moved := "SELECT id,COALESCE(status,0) FROM IMRecentSession WHERE userId=1 AND " +
 					"updated>50 ORDER BY id"
-				w.wantRows(moved, fmt.Sprintf("%d 0", test.want),
+				w.raw.Want(moved, fmt.Sprintf("%d 0", test.want),
 					fmt.Sprintf("%d 0", test.want+100))
 				wantSame(w, "sessions of 1",
-					w.count("SELECT COUNT(*) FROM IMRecentSession WHERE userId=1"),
+					w.raw.Count("SELECT COUNT(*) FROM IMRecentSession WHERE userId=1"),
 					2*len(test.statuses))
 				wantSame(w, "sessions of 2",
-					w.count("SELECT COUNT(*) FROM IMRecentSession WHERE userId=2"), 1)
+					w.raw.Count("SELECT COUNT(*) FROM IMRecentSession WHERE userId=2"), 1)
 			})
 		})
 	}
@@ -153,7 +154,7 @@ func TestTimesGoOnFromTheLastInTheTables(t *testing.T) {
 		w.says(1, 2, "x")
 		w.saysIn(4, 1, "x")
 		wantSame(w, "times of the pair", w.storedTimes(), []int{100, 100})
-		w.wantRows("SELECT created FROM IMGroupMessage_4 ORDER BY id", fmt.Sprint(w.later(200)),
+		w.raw.Want("SELECT created FROM IMGroupMessage_4 ORDER BY id", fmt.Sprint(w.later(200)),
 			fmt.Sprint(w.later(200)))
 	})
 }
@@ -238,10 +239,10 @@ func TestAPairThatWasRemovedHasNothingToBeReadUntilAMessageRevivesIt(t *testing.
 				if ours {
 					w.says(1, 2, "new")
 				}
-				w.exec("UPDATE IMRelationShip SET status=1 WHERE id=1")
+				w.raw.Run("UPDATE IMRelationShip SET status=1 WHERE id=1")
 				w.leavesNoTrace(func() { w.wantNothingOf(pair) })
 				wantSame(w, "the other pair's", brief(w.all(3, other)), "1:to another")
-				w.wantRows(relations, "1 1", "2 0")
+				w.raw.Want(relations, "1 1", "2 0")
 
 				w.says(2, 1, "again")
 				want := "2:again 1:old"
@@ -250,7 +251,7 @@ func TestAPairThatWasRemovedHasNothingToBeReadUntilAMessageRevivesIt(t *testing.
 				}
 				wantSame(w, "the page after a message", brief(w.all(1, pair)), want)
 				wantSame(w, "unread after a message", w.unread(1), "2=1")
-				w.wantRows(relations, "1 0", "2 0")
+				w.raw.Want(relations, "1 0", "2 0")
 			})
 		})
 	}

@@ -67,7 +67,7 @@ func TestTalksSentSideBySideKeepTheirOrder(t *testing.T) {
 			}()
 		}
 		done.Wait()
-		wantSame(w, "relations", w.count("SELECT COUNT(*) FROM IMRelationShip"), talks-1)
+		wantSame(w, "relations", w.raw.Count("SELECT COUNT(*) FROM IMRelationShip"), talks-1)
 	})
 }
 
@@ -89,9 +89,9 @@ func TestFirstMessagesAtOnceMakeOneRelationAndTwoSessionsPerPair(t *testing.T) {
 			}
 		}
 		done.Wait()
-		wantSame(w, "relations", w.count("SELECT COUNT(*) FROM IMRelationShip"), pairs)
-		wantSame(w, "largest relation", w.count("SELECT MAX(id) FROM IMRelationShip"), pairs)
-		wantSame(w, "sessions", w.count("SELECT COUNT(*) FROM IMRecentSession"), 2*pairs)
+		wantSame(w, "relations", w.raw.Count("SELECT COUNT(*) FROM IMRelationShip"), pairs)
+		wantSame(w, "largest relation", w.raw.Count("SELECT MAX(id) FROM IMRelationShip"), pairs)
+		wantSame(w, "sessions", w.raw.Count("SELECT COUNT(*) FROM IMRecentSession"), 2*pairs)
 		for p := range uint32(pairs) {
 			messages := w.all(1+p, chat.PairTalk(1+p, 101+p))
 			if len(messages) != 2*senders || messages[0].ID != 2*senders {
@@ -103,9 +103,7 @@ func TestFirstMessagesAtOnceMakeOneRelationAndTwoSessionsPerPair(t *testing.T) {
 }
 
 func TestNewPairsOfABatchAreNumberedInTheOrderSent(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		var want []string
 		l.together(w, func() {
 			for i := range uint32(70) { // more than one statement inserts
@@ -116,8 +114,8 @@ func TestNewPairsOfABatchAreNumberedInTheOrderSent(t *testing.T) {
 			}
 		})
 		w.says(901, 902, "after all these")
-		wantSame(w, "relations", w.rows("SELECT id,smallId,bigId FROM IMRelationShip WHERE id>1 "+
-			"ORDER BY id"), want)
+		wantSame(w, "relations", w.raw.Rows("SELECT id,smallId,bigId FROM IMRelationShip "+
+			"WHERE id>1 ORDER BY id"), want)
 	})
 }
 
@@ -202,16 +200,11 @@ func TestAChangeWhoseDeadlinePassedInTheQueueIsNotDone(t *testing.T) {
 }
 
 func TestAMessageWhoseDeadlinePassedInTheQueueIsNotStored(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		release := l.hold(w)
 		ctx, cancel := context.WithCancel(w.ctx)
-		told := make(chan answer, 1)
 		before := w.submit(w.pairText(1, 2, "before"))
-		w.svc.Send(ctx, w.pairText(1, 2, "late"), func(id uint32, err error) {
-			told <- answer{id, err}
-		})
+		told := w.submitIn(ctx, w.pairText(1, 2, "late"))
 		after := w.submit(w.pairText(1, 2, "after"))
 		cancel()
 		release()
@@ -223,16 +216,14 @@ func TestAMessageWhoseDeadlinePassedInTheQueueIsNotStored(t *testing.T) {
 }
 
 func TestAFullQueueHoldsSendersUntilTheirDeadline(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		release := l.hold(w)
 		const limit = 8192
 		done := make(chan struct{}, limit)
 		for i := range uint32(limit - 1) { // the one held up counts, too
 			w.svc.Send(w.ctx, w.pairText(1+i%50, 100, "x"), func(_ uint32, err error) {
 				if err != nil {
-					t.Error(err)
+					w.Error(err)
 				}
 				done <- struct{}{}
 			})
@@ -257,7 +248,7 @@ func TestAFullQueueHoldsSendersUntilTheirDeadline(t *testing.T) {
 // TestReadsGoOnWhileChangesWaitForTheDatabase has more changes wait than may run at once.
 func TestReadsGoOnWhileChangesWaitForTheDatabase(t *testing.T) {
 	rule(t, func(w *world) {
-		w.exec(w.engine.holdFiles) // as another process that writes for long
+		w.raw.Run(w.engine.holdFiles) // as another process that writes for long
 		const changes = 40
 		told := make(chan error, changes)
 		for i := range uint32(changes) {
@@ -276,7 +267,7 @@ func TestReadsGoOnWhileChangesWaitForTheDatabase(t *testing.T) {
 			read <- err
 		})
 		w.must(await(w, read))
-		w.exec(w.engine.release)
+		w.raw.Run(w.engine.release)
 		for range changes {
 			w.must(await(w, told))
 		}

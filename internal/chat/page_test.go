@@ -99,8 +99,8 @@ func TestTheLastMessageIsTheFirstInPagingOrder(t *testing.T) {
 			w.must(err)
 			wantSame(w, fmt.Sprint("latest id of ", talk), id, 5)
 		}
-		w.exec("UPDATE IMMessage_1 SET status=1 WHERE msgId=5")
-		w.exec("UPDATE IMGroupMessage_4 SET status=1 WHERE msgId=5")
+		w.raw.Run("UPDATE IMMessage_1 SET status=1 WHERE msgId=5")
+		w.raw.Run("UPDATE IMGroupMessage_4 SET status=1 WHERE msgId=5")
 		w.oldSession(1, 1, 2, 1, 0, 5)
 		w.oldSession(2, 1, 4, 2, 0, 5)
 		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
@@ -122,8 +122,8 @@ func shownType(talk chat.Talk) chat.MsgType {
 func TestATalkWhoseMessagesWereAllRemovedHasNoLatestID(t *testing.T) {
 	rule(t, func(w *world) {
 		talks := fiveMessages(w)
-		w.exec("UPDATE IMMessage_1 SET status=1")
-		w.exec("UPDATE IMGroupMessage_4 SET status=1")
+		w.raw.Run("UPDATE IMMessage_1 SET status=1")
+		w.raw.Run("UPDATE IMGroupMessage_4 SET status=1")
 		for _, talk := range append(talks, chat.PairTalk(7, 8), chat.GroupTalk(99)) {
 			id, err := w.svc.LatestID(w.ctx, talk)
 			w.must(err)
@@ -174,7 +174,7 @@ func TestAnAnswerIsCutAt4MiBAndTakesBoundedMemory(t *testing.T) {
 		w.oldMessage(oldMessage{relation: 1, from: 1, to: 2, id: 1, created: 1,
 			content: repeat("x", length)})
 		for n := 1; n < rows; n *= 2 {
-			w.exec("INSERT INTO IMMessage_1 "+
+			w.raw.Run("INSERT INTO IMMessage_1 "+
 				"(relateId,fromId,toId,msgId,content,type,status,created,updated)"+
 				" SELECT relateId,fromId,toId,msgId+?,content,type,status,created+?,updated FROM "+
 				"IMMessage_1", n, n)
@@ -198,7 +198,7 @@ func TestAnOldMessageOfAClockFarAheadStandsFirstAThousandMessagesDeep(t *testing
 	rule(t, func(w *world) {
 		w.oldRelation(1, 1, 2, 0, 1)
 		w.oldGroup(4, 1, 1, 1, 2)
-		w.exec("BEGIN")
+		w.raw.Run("BEGIN")
 		for id := range 1500 {
 			created := 1000 + id + 1
 			if id+1 == 600 {
@@ -208,7 +208,7 @@ func TestAnOldMessageOfAClockFarAheadStandsFirstAThousandMessagesDeep(t *testing
 				created: created, content: "x"})
 			w.oldGroupMessage(4, 1, int64(id+1), created, 0, "x")
 		}
-		w.exec("COMMIT")
+		w.raw.Run("COMMIT")
 		for _, talk := range []chat.Talk{chat.PairTalk(1, 2), chat.GroupTalk(4)} {
 			for upTo, want := range map[uint32]string{0: "600:x 1500:x 1499:x",
 				1400: "600:x 1400:x 1399:x", 700: "600:x 700:x 699:x", 600: "600:x 599:x 598:x",

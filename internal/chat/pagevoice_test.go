@@ -59,10 +59,10 @@ func TestVoiceHasARowInIMAudioWhoseIDIsItsContent(t *testing.T) {
 		w.stored(first)
 		w.says(1, 2, "between")
 		w.stored(w.groupVoice(1, g, 0, "other sound"))
-		w.wantRows("SELECT id,fromId,toId,size,duration,created FROM IMAudio ORDER BY id",
+		w.raw.Want("SELECT id,fromId,toId,size,duration,created FROM IMAudio ORDER BY id",
 			fmt.Sprintf("1 2 1 5 7 %d", w.later(1000)), fmt.Sprintf("2 1 %d 11 0 %d", g, w.now()))
-		w.wantRows("SELECT content,type FROM IMMessage_1 ORDER BY id", "1 2", "between 1")
-		w.wantRows("SELECT content,type FROM IMGroupMessage_1 ORDER BY id", "2 18")
+		w.raw.Want("SELECT content,type FROM IMMessage_1 ORDER BY id", "1 2", "between 1")
+		w.raw.Want("SELECT content,type FROM IMGroupMessage_1 ORDER BY id", "2 18")
 	})
 }
 
@@ -92,14 +92,14 @@ func TestVoiceIsShownByItsLabelInLists(t *testing.T) {
 func TestVoiceWithoutItsSoundKeepsItsPlace(t *testing.T) {
 	const row = " WHERE id=1" // in IMAudio, of the message that loses its sound
 	path := func(value string) func(w *world) {
-		return func(w *world) { w.exec("UPDATE IMAudio SET path=" + value + row) }
+		return func(w *world) { w.raw.Run("UPDATE IMAudio SET path=" + value + row) }
 	}
 	for name, test := range map[string]struct {
 		lose     func(w *world)
 		duration uint32
 	}{
 		"the files are gone":     {func(w *world) { w.loseSounds() }, 7},
-		"the row is gone":        {func(w *world) { w.exec("DELETE FROM IMAudio" + row) }, 0},
+		"the row is gone":        {func(w *world) { w.raw.Run("DELETE FROM IMAudio" + row) }, 0},
 		"the path is wrong":      {path("'no/such.audio'"), 7},
 		"the path is empty":      {path("''"), 7},
 		"the path is NULL":       {path("NULL"), 7},
@@ -140,7 +140,7 @@ func TestVoiceWithoutItsSoundKeepsItsPlace(t *testing.T) {
 // contentIs gives the voice message of the pair another content.
 func (w *world) contentIs(content any) {
 	w.Helper()
-	w.exec("UPDATE IMMessage_1 SET content=? WHERE type=2", content)
+	w.raw.Run("UPDATE IMMessage_1 SET content=? WHERE type=2", content)
 }
 
 func TestAPageOfVoiceIsCutAt4MiBWithoutLoadingTheRest(t *testing.T) {

@@ -124,51 +124,44 @@ func TestDepartmentsAreThoseChangedAfterATimeOpenOrClosed(t *testing.T) {
 // profile is what users may change of user 1.
 func (w *world) profile() string {
 	w.Helper()
-	return w.rows("SELECT sign_info,avatar,push_shield_status,updated FROM IMUser WHERE id=1")[0]
+	return w.raw.Rows("SELECT sign_info,avatar,push_shield_status,updated FROM IMUser " +
+		"WHERE id=1")[0]
+}
+
+// change is what a user changes of their own.
+type change func(w *world) error
+
+func signs(user uint32, text string) change {
+	return func(w *world) error { return w.svc.SetSignature(w.ctx, user, text) }
+}
+
+func pictures(user uint32, url string) change {
+	return func(w *world) error { return w.svc.SetAvatar(w.ctx, user, url) }
+}
+
+func shields(user, value uint32) change {
+	return func(w *world) error { return w.svc.SetPushShield(w.ctx, user, value) }
 }
 
 func TestUsersChangeWhatIsTheirs(t *testing.T) {
 	long, wide := repeat("x", 128), repeat("语", 42) // 126 bytes
+	faces := repeat("😀", 255)
 	for name, test := range map[string]struct {
-		change func(w *world) error
+		change change
 		want   string // the profile's
 	}{
-		"signature": {func(w *world) error {
-			return w.svc.SetSignature(w.ctx, 1, "it's")
-		}, "it's a.png 0"},
-		"signature of 128 bytes": {func(w *world) error {
-			return w.svc.SetSignature(w.ctx, 1, long)
-		}, long + " a.png 0"},
-		"signature of wide characters": {func(w *world) error {
-			return w.svc.SetSignature(w.ctx, 1, wide)
-		}, wide + " a.png 0"},
-		"no signature": {func(w *world) error {
-			return w.svc.SetSignature(w.ctx, 1, "")
-		}, " a.png 0"},
-		"the same signature": {func(w *world) error {
-			return w.svc.SetSignature(w.ctx, 1, "hi")
-		}, "hi a.png 0"},
-		"avatar": {func(w *world) error {
-			return w.svc.SetAvatar(w.ctx, 1, "http://b")
-		}, "hi http://b 0"},
-		"avatar of 255 characters": {func(w *world) error {
-			return w.svc.SetAvatar(w.ctx, 1, repeat("😀", 255))
-		}, "hi " + repeat("😀", 255) + " 0"},
-		"no avatar": {func(w *world) error {
-			return w.svc.SetAvatar(w.ctx, 1, "")
-		}, "hi  0"},
-		"the same avatar": {func(w *world) error {
-			return w.svc.SetAvatar(w.ctx, 1, "a.png")
-		}, "hi a.png 0"},
-		"shield": {func(w *world) error {
-			return w.svc.SetPushShield(w.ctx, 1, 1)
-		}, "hi a.png 1"},
-		"the largest shield": {func(w *world) error {
-			return w.svc.SetPushShield(w.ctx, 1, 255)
-		}, "hi a.png 255"},
-		"the same shield": {func(w *world) error {
-			return w.svc.SetPushShield(w.ctx, 1, 0)
-		}, "hi a.png 0"},
+		"signature":                    {signs(1, "it's"), "it's a.png 0"},
+		"signature of 128 bytes":       {signs(1, long), long + " a.png 0"},
+		"signature of wide characters": {signs(1, wide), wide + " a.png 0"},
+		"no signature":                 {signs(1, ""), " a.png 0"},
+		"the same signature":           {signs(1, "hi"), "hi a.png 0"},
+		"avatar":                       {pictures(1, "http://b"), "hi http://b 0"},
+		"avatar of 255 characters":     {pictures(1, faces), "hi " + faces + " 0"},
+		"no avatar":                    {pictures(1, ""), "hi  0"},
+		"the same avatar":              {pictures(1, "a.png"), "hi a.png 0"},
+		"shield":                       {shields(1, 1), "hi a.png 1"},
+		"the largest shield":           {shields(1, 255), "hi a.png 255"},
+		"the same shield":              {shields(1, 0), "hi a.png 0"},
 		"the same again in one second": {func(w *world) error {
 			w.must(w.svc.SetSignature(w.ctx, 1, "x"))
 			return w.svc.SetSignature(w.ctx, 1, "x")
@@ -178,10 +171,10 @@ func TestUsersChangeWhatIsTheirs(t *testing.T) {
 			rule(t, func(w *world) {
 				w.user(1, map[string]any{"sign_info": "hi", "avatar": "a.png"})
 				w.user(2, nil)
-				others := w.rows("SELECT * FROM IMUser WHERE id=2")
+				others := w.raw.Rows("SELECT * FROM IMUser WHERE id=2")
 				w.must(test.change(w))
 				wantSame(w, "the profile", w.profile(), fmt.Sprint(test.want, " ", w.now()))
-				wantSame(w, "others", w.rows("SELECT * FROM IMUser WHERE id=2"), others)
+				wantSame(w, "others", w.raw.Rows("SELECT * FROM IMUser WHERE id=2"), others)
 			})
 		})
 	}
@@ -191,48 +184,24 @@ func TestProfilesThatCannotBeKeptAreRefused(t *testing.T) {
 	rule(t, func(w *world) {
 		w.user(1, nil)
 		for name, test := range map[string]struct {
-			change func() error
+			change change
 			kind   chat.Kind
 		}{
-			"signature of 129 bytes": {func() error {
-				return w.svc.SetSignature(w.ctx, 1, repeat("x", 129))
-			}, chat.Invalid},
-			"signature of 129 wide bytes": {func() error {
-				return w.svc.SetSignature(w.ctx, 1, repeat("语", 43))
-			}, chat.Invalid},
-			"signature with a NUL": {func() error {
-				return w.svc.SetSignature(w.ctx, 1, "a\x00")
-			}, chat.Invalid},
-			"signature not UTF-8": {func() error {
-				return w.svc.SetSignature(w.ctx, 1, "\xff")
-			}, chat.Invalid},
-			"signature of nobody": {func() error {
-				return w.svc.SetSignature(w.ctx, 9, "x")
-			}, chat.NotFound},
-			"avatar of 256 characters": {func() error {
-				return w.svc.SetAvatar(w.ctx, 1, repeat("x", 256))
-			}, chat.Invalid},
-			"avatar of 256 wide ones": {func() error {
-				return w.svc.SetAvatar(w.ctx, 1, repeat("语", 256))
-			}, chat.Invalid},
-			"avatar not UTF-8": {func() error {
-				return w.svc.SetAvatar(w.ctx, 1, "a\xe8")
-			}, chat.Invalid},
-			"avatar of nobody": {func() error {
-				return w.svc.SetAvatar(w.ctx, 9, "x")
-			}, chat.NotFound},
-			"shield 256": {func() error {
-				return w.svc.SetPushShield(w.ctx, 1, 256)
-			}, chat.Invalid},
-			"shield 4294967295": {func() error {
-				return w.svc.SetPushShield(w.ctx, 1, 4294967295)
-			}, chat.Invalid},
-			"shield of nobody": {func() error {
-				return w.svc.SetPushShield(w.ctx, 9, 1)
-			}, chat.NotFound},
+			"signature of 129 bytes":      {signs(1, repeat("x", 129)), chat.Invalid},
+			"signature of 129 wide bytes": {signs(1, repeat("语", 43)), chat.Invalid},
+			"signature with a NUL":        {signs(1, "a\x00"), chat.Invalid},
+			"signature not UTF-8":         {signs(1, "\xff"), chat.Invalid},
+			"signature of nobody":         {signs(9, "x"), chat.NotFound},
+			"avatar of 256 characters":    {pictures(1, repeat("x", 256)), chat.Invalid},
+			"avatar of 256 wide ones":     {pictures(1, repeat("语", 256)), chat.Invalid},
+			"avatar not UTF-8":            {pictures(1, "a\xe8"), chat.Invalid},
+			"avatar of nobody":            {pictures(9, "x"), chat.NotFound},
+			"shield 256":                  {shields(1, 256), chat.Invalid},
+			"shield 4294967295":           {shields(1, 4294967295), chat.Invalid},
+			"shield of nobody":            {shields(9, 1), chat.NotFound},
 		} {
 			w.leavesNoTrace(func() {
-				if wantKind(w, test.change(), test.kind); w.Failed() {
+				if wantKind(w, test.change(w), test.kind); w.Failed() {
 					w.Fatal(name)
 				}
 			})
@@ -256,7 +225,7 @@ func TestListsOfPeopleAreWholeOrRefused(t *testing.T) {
 		// about 1200 bytes
 		w.user(1, map[string]any{"avatar": repeat("😀", 255), "sign_info": repeat("x", 128)})
 		for n := 1; n < 4096; n *= 2 {
-			w.exec("INSERT INTO IMUser "+
+			w.raw.Run("INSERT INTO IMUser "+
 				"(id,sex,name,domain,nick,password,salt,phone,email,avatar,"+
 				"departId,status,created,updated,push_shield_status,sign_info)"+
 				" SELECT "+
@@ -267,7 +236,7 @@ func TestListsOfPeopleAreWholeOrRefused(t *testing.T) {
 		for i := range uint32(4096) {
 			ids = append(ids, i+1)
 		}
-		w.exec("UPDATE IMUser SET updated=77 WHERE id=4096")
+		w.raw.Run("UPDATE IMUser SET updated=77 WHERE id=4096")
 		byID := func(ctx context.Context) ([]chat.User, error) { return w.svc.Users(ctx, ids) }
 		everybody := func(ctx context.Context) ([]chat.User, error) {
 			users, latest, err := w.svc.UsersSince(ctx, 0)

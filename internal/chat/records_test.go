@@ -77,7 +77,7 @@ func (c *counted) moved(w *world) []chat.Change {
 // recorded are the commit records that are kept, those aside that only Outcome needs.
 func (w *world) recorded() []string {
 	w.Helper()
-	return w.rows("SELECT id FROM IMProxyCommit WHERE COALESCE(changes,'')<>'{}' ORDER BY id")
+	return w.raw.Rows("SELECT id FROM IMProxyCommit WHERE COALESCE(changes,'')<>'{}' ORDER BY id")
 }
 
 func TestACommitSaysHowItMovedTheCounters(t *testing.T) {
@@ -209,8 +209,7 @@ func TestCommitsLeftByACrashAreAppliedAtTheNextStart(t *testing.T) {
 }
 
 func TestABatchThatWasNotStoredKeepsTheRecordsItWouldHaveDeleted(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		w := start(t, e, nil)
+	rule(t, func(w *world) {
 		w.refuseRows("bad")
 		w.says(1, 2, "x")
 		before := w.recorded()

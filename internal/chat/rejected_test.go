@@ -75,14 +75,14 @@ func TestWhatADatabaseRefusesIsItsOwnFault(t *testing.T) {
 			w.user(1, nil)
 			w.group = w.world.group(1, 2)
 			w.says(1, 2, "x")
-			w.exec(test.spoil)
+			w.raw.Run(test.spoil)
 			err := test.do(w)
 			if chat.KindOf(err) != test.kind ||
 				errors.Is(err, chat.ErrRejected) != (test.kind == chat.Unavailable) {
 				t.Errorf("kind %v, want %v: %v", chat.KindOf(err), test.kind, err)
 			}
 			t.Log(err)
-			w.exec(test.mend)
+			w.raw.Run(test.mend)
 			if err := test.do(w); err != nil {
 				t.Errorf("when it was mended: %v", err)
 			}
@@ -134,8 +134,8 @@ func (w *spoiled) sign() error { return w.svc.SetSignature(w.ctx, 1, "x") }
 func TestAColumnOfATriggersTable(t *testing.T) {
 	w := &spoiled{start(t, engines[1], nil), 0}
 	w.user(1, nil)
-	w.exec("CREATE TABLE audit (content varchar(4096) CHARACTER SET latin1)")
-	w.exec("CREATE TRIGGER t BEFORE INSERT ON IMMessage_1 " +
+	w.raw.Run("CREATE TABLE audit (content varchar(4096) CHARACTER SET latin1)")
+	w.raw.Run("CREATE TRIGGER t BEFORE INSERT ON IMMessage_1 " +
 		"FOR EACH ROW INSERT INTO audit VALUES (NEW.content)")
 	w.says(1, 2, "x")
 	_, err := w.world.send(w.pairText(1, 2, "😀"))
@@ -147,8 +147,7 @@ func TestAColumnOfATriggersTable(t *testing.T) {
 // TestMessagesThatTheStorageRefusesAreTrouble has a trigger refuse messages: they are trouble until
 // others are stored, and their neighbours are stored at once.
 func TestMessagesThatTheStorageRefusesAreTrouble(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		w := start(t, e, nil)
+	rule(t, func(w *world) {
 		w.refuseRows("bad")
 		w.says(1, 2, "good")
 		_, err := w.send(w.pairText(1, 2, "bad"))

@@ -25,11 +25,11 @@ func TestAMessageIsStoredInTheTableOfItsRelation(t *testing.T) {
 			w.says(1, 10+peer, fmt.Sprint("to ", 10+peer))
 		}
 		now := w.now()
-		w.wantRows("SELECT relateId,fromId,toId,msgId,content,type,status,created,updated FROM "+
+		w.raw.Want("SELECT relateId,fromId,toId,msgId,content,type,status,created,updated FROM "+
 			"IMMessage_1 ORDER BY id",
 			fmt.Sprintf("1 1 10 1 to 10 1 0 %d %d", now, now),
 			fmt.Sprintf("9 1 18 1 to 18 1 0 %d %d", now, now))
-		w.wantRows("SELECT relateId,content FROM IMMessage_0", "8 to 17")
+		w.raw.Want("SELECT relateId,content FROM IMMessage_0", "8 to 17")
 	})
 }
 
@@ -66,44 +66,25 @@ func TestWhatMustNotBeStoredIsRefusedWithoutATrace(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		for name, m := range map[string]chat.NewMessage{
-			"4097 characters": {From: 1, To: 2, Type: chat.PairText,
-				Data: []byte(repeat("x", 4097))},
-			"4097 characters of four bytes": {From: 1, To: 2, Type: chat.PairText,
-				Data: []byte(repeat("😀", 4097))},
-			"4097 characters in a group": {From: 1, To: g, Type: chat.GroupText,
-				Data: []byte(repeat("语", 4097))},
-			"invalid UTF-8": {From: 1, To: 2, Type: chat.PairText,
-				Data: []byte("a\xffb")},
-			"half a character": {From: 1, To: 2, Type: chat.PairText,
-				Data: []byte("语"[:2])},
-			"a surrogate": {From: 1, To: 2, Type: chat.PairText,
-				Data: []byte("\xed\xa0\x80")},
-			"invalid UTF-8 in a group": {From: 1, To: g, Type: chat.GroupText,
-				Data: []byte("\xc0\x80")},
-			"a NUL": {From: 1, To: 2, Type: chat.PairText,
-				Data: []byte("a\x00b")},
-			"a NUL in a group": {From: 1, To: g, Type: chat.GroupText,
-				Data: []byte("\x00")},
-			"to oneself": {From: 1, To: 1, Type: chat.PairText,
-				Data: []byte("x")},
-			"voice to oneself": {From: 1, To: 1, Type: chat.PairVoice,
-				Data: []byte("1234sound")},
-			"from 0": {From: 0, To: 2, Type: chat.PairText,
-				Data: []byte("x")},
-			"to 0": {From: 1, To: 0, Type: chat.PairText,
-				Data: []byte("x")},
-			"from 0 to 0": {From: 0, To: 0, Type: chat.PairText,
-				Data: []byte("x")},
-			"from 0 in a group": {From: 0, To: g, Type: chat.GroupText,
-				Data: []byte("x")},
-			"to group 0": {From: 1, To: 0, Type: chat.GroupText,
-				Data: []byte("x")},
-			"voice without sound": {From: 1, To: 2, Type: chat.PairVoice,
-				Data: []byte("1234")},
-			"voice without a whole duration": {From: 1, To: 2, Type: chat.PairVoice,
-				Data: []byte("1")},
-			"voice without sound in a group": {From: 1, To: g, Type: chat.GroupVoice,
-				Data: []byte("1234")},
+			"4097 characters":                w.message(1, 2, chat.PairText, repeat("x", 4097)),
+			"4097 characters of four bytes":  w.message(1, 2, chat.PairText, repeat("😀", 4097)),
+			"4097 characters in a group":     w.message(1, g, chat.GroupText, repeat("语", 4097)),
+			"invalid UTF-8":                  w.message(1, 2, chat.PairText, "a\xffb"),
+			"half a character":               w.message(1, 2, chat.PairText, "语"[:2]),
+			"a surrogate":                    w.message(1, 2, chat.PairText, "\xed\xa0\x80"),
+			"invalid UTF-8 in a group":       w.message(1, g, chat.GroupText, "\xc0\x80"),
+			"a NUL":                          w.message(1, 2, chat.PairText, "a\x00b"),
+			"a NUL in a group":               w.message(1, g, chat.GroupText, "\x00"),
+			"to oneself":                     w.message(1, 1, chat.PairText, "x"),
+			"voice to oneself":               w.message(1, 1, chat.PairVoice, "1234sound"),
+			"from 0":                         w.message(0, 2, chat.PairText, "x"),
+			"to 0":                           w.message(1, 0, chat.PairText, "x"),
+			"from 0 to 0":                    w.message(0, 0, chat.PairText, "x"),
+			"from 0 in a group":              w.message(0, g, chat.GroupText, "x"),
+			"to group 0":                     w.message(1, 0, chat.GroupText, "x"),
+			"voice without sound":            w.message(1, 2, chat.PairVoice, "1234"),
+			"voice without a whole duration": w.message(1, 2, chat.PairVoice, "1"),
+			"voice without sound in a group": w.message(1, g, chat.GroupVoice, "1234"),
 		} {
 			w.leavesNoTrace(func() {
 				id, err := w.send(m)
@@ -182,7 +163,7 @@ func TestTimesInAGroupAreNeverBelowTheLatestJoin(t *testing.T) {
 		before.Time = 0
 		w.leaves(g, 3) // the join stays the latest there was
 		w.stored(before)
-		w.wantRows("SELECT created FROM IMGroupMessage_1 ORDER BY id", fmt.Sprint(joined),
+		w.raw.Want("SELECT created FROM IMGroupMessage_1 ORDER BY id", fmt.Sprint(joined),
 			fmt.Sprint(joined))
 		w.joins(g, 3)
 		w.stored(before)
@@ -222,8 +203,8 @@ func TestFirstMessagesMakeOneRelationAndBothSessions(t *testing.T) {
 		now := w.now()
 		w.says(5, 3, "x") // from the larger id
 		w.says(3, 5, "y")
-		w.wantRows("SELECT * FROM IMRelationShip", fmt.Sprintf("1 3 5 0 %d %d", now, now))
-		w.wantRows("SELECT userId,peerId,type,status,created,updated FROM IMRecentSession ORDER "+
+		w.raw.Want("SELECT * FROM IMRelationShip", fmt.Sprintf("1 3 5 0 %d %d", now, now))
+		w.raw.Want("SELECT userId,peerId,type,status,created,updated FROM IMRecentSession ORDER "+
 			"BY userId",
 			fmt.Sprintf("3 5 1 0 %d %d", now, now), fmt.Sprintf("5 3 1 0 %d %d", now, now))
 		wantSame(w, "unread of 3", w.unread(3), "5=1")
@@ -243,7 +224,7 @@ func TestRelationsAreNumberedWithoutGaps(t *testing.T) {
 		w.says(4, 3, "x")
 		w.says(2, 1, "x")
 		w.says(1, 3, "x")
-		w.wantRows("SELECT id,smallId,bigId FROM IMRelationShip ORDER BY id", "1 1 2", "2 3 4",
+		w.raw.Want("SELECT id,smallId,bigId FROM IMRelationShip ORDER BY id", "1 1 2", "2 3 4",
 			"3 1 3")
 	})
 }
@@ -263,7 +244,7 @@ func TestSessionsOfBothComeBackWithAMessage(t *testing.T) {
 		w.must(w.svc.RemoveSession(w.ctx, 2, chat.PairTalk(1, 2)))
 		w.advance(seconds(10))
 		w.says(1, 2, "y")
-		w.wantRows("SELECT id,userId,peerId,status,updated FROM IMRecentSession ORDER BY id",
+		w.raw.Want("SELECT id,userId,peerId,status,updated FROM IMRecentSession ORDER BY id",
 			fmt.Sprintf("1 1 2 0 %d", w.now()), fmt.Sprintf("2 2 1 0 %d", w.now()))
 		wantSame(w, "unread of 2", w.unread(2), "1=1")
 	})
@@ -273,12 +254,12 @@ func TestARelationThatWasEndedIsRevivedWithItsID(t *testing.T) {
 	rule(t, func(w *world) {
 		w.says(1, 2, "x")
 		w.says(1, 3, "x")
-		w.exec("UPDATE IMRelationShip SET status=1 WHERE id=1")
+		w.raw.Run("UPDATE IMRelationShip SET status=1 WHERE id=1")
 		w.advance(seconds(10))
 		wantSame(w, "id", w.stored(w.pairText(2, 1, "y")), 2)
-		w.wantRows("SELECT id,status,updated FROM IMRelationShip WHERE id=1",
+		w.raw.Want("SELECT id,status,updated FROM IMRelationShip WHERE id=1",
 			fmt.Sprintf("1 0 %d", w.now()))
-		wantSame(w, "relations", w.count("SELECT COUNT(*) FROM IMRelationShip"), 2)
+		wantSame(w, "relations", w.raw.Count("SELECT COUNT(*) FROM IMRelationShip"), 2)
 	})
 }
 

@@ -16,7 +16,7 @@ func TestMessagesOfAGroupAreNumberedFromOne(t *testing.T) {
 		}
 		wantSame(w, "ids", ids, []uint32{1, 2, 3, 4})
 		wantSame(w, "the first id of another group", w.stored(w.groupText(1, other, "x")), 1)
-		w.wantRows("SELECT groupId,userId,msgId,content,type,status FROM IMGroupMessage_1 ORDER "+
+		w.raw.Want("SELECT groupId,userId,msgId,content,type,status FROM IMGroupMessage_1 ORDER "+
 			"BY id",
 			"1 1 1 x 17 0", "1 3 2 x 17 0", "1 2 3 x 17 0", "1 1 4 x 17 0")
 	})
@@ -67,7 +67,7 @@ func TestAGroupMessageTouchesTheSendersSessionOnly(t *testing.T) {
 		first := w.now()
 		w.advance(seconds(5))
 		w.saysIn(g, 2, "x")
-		w.wantRows("SELECT userId,peerId,type,status,updated FROM IMRecentSession ORDER BY userId",
+		w.raw.Want("SELECT userId,peerId,type,status,updated FROM IMRecentSession ORDER BY userId",
 			fmt.Sprintf("1 %d 2 0 %d", g, first), fmt.Sprintf("2 %d 2 0 %d", g, w.now()),
 			fmt.Sprintf("3 %d 2 0 7", g))
 	})
@@ -80,7 +80,7 @@ func TestTheSendersSessionInAGroupComesBack(t *testing.T) {
 		w.must(w.svc.RemoveSession(w.ctx, 1, chat.GroupTalk(g)))
 		w.advance(seconds(5))
 		w.saysIn(g, 1, "x")
-		w.wantRows("SELECT id,userId,status,updated FROM IMRecentSession",
+		w.raw.Want("SELECT id,userId,status,updated FROM IMRecentSession",
 			fmt.Sprintf("1 1 0 %d", w.now()))
 	})
 }
@@ -92,7 +92,7 @@ func TestAGroupNotesWhenThereWasTalkLast(t *testing.T) {
 		m := w.groupText(1, g, "x")
 		m.Time = w.later(200) // lastChated goes by our clock
 		w.stored(m)
-		w.wantRows("SELECT id,lastChated,version FROM IMGroup ORDER BY id",
+		w.raw.Want("SELECT id,lastChated,version FROM IMGroup ORDER BY id",
 			fmt.Sprintf("%d %d 1", g, w.now()), fmt.Sprintf("%d 0 1", quiet))
 	})
 }
@@ -110,9 +110,7 @@ func TestASenderHasReadTheGroupUpToItsOwnMessage(t *testing.T) {
 }
 
 func TestASenderHasReadUpToItsOwnMessageWithinABatchToo(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		g := w.group(1, 2, 3, 4)
 		var answers []<-chan answer
 		l.together(w, func() {
@@ -124,7 +122,7 @@ func TestASenderHasReadUpToItsOwnMessageWithinABatchToo(t *testing.T) {
 			wantSame(w, "answer", await(w, a), answer{id: uint32(i + 1)}, sameErrors)
 		}
 		if n := l.largest(); n != 6 {
-			t.Fatalf("the largest batch had %d drafts: the test did not test", n)
+			w.Fatalf("the largest batch had %d drafts: the test did not test", n)
 		}
 		for user, want := range map[uint32]string{1: "g1=3", 2: "", 3: "g1=1", 4: "g1=6"} {
 			wantSame(w, fmt.Sprint("unread of ", user), w.unread(user), want)
@@ -133,9 +131,7 @@ func TestASenderHasReadUpToItsOwnMessageWithinABatchToo(t *testing.T) {
 }
 
 func TestReadAcksTakeEffectAmongTheMessagesOfABatch(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		g := w.group(1, 2, 3)
 		l.together(w, func() {
 			for _, talk := range []chat.Talk{chat.GroupTalk(g), chat.PairTalk(1, 2)} {
@@ -147,7 +143,7 @@ func TestReadAcksTakeEffectAmongTheMessagesOfABatch(t *testing.T) {
 				w.submit(m)
 				w.svc.ReadAck(w.ctx, 2, talk, func(err error) {
 					if err != nil {
-						t.Error(err)
+						w.Error(err)
 					}
 				})
 				w.submit(m)
@@ -161,9 +157,7 @@ func TestReadAcksTakeEffectAmongTheMessagesOfABatch(t *testing.T) {
 }
 
 func TestOneStrangerInABatchDoesNotFailItsNeighbours(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		g := w.group(1, 2)
 		var good, bad []<-chan answer
 		l.together(w, func() {

@@ -77,7 +77,7 @@ func TestSessionsWithoutAMessageAreLeftOut(t *testing.T) {
 		w.oldSession(50, 1, 4, 1, 0, int(w.later(100)))
 		w.oldSession(51, 1, int(g), 2, 0, int(w.later(100)))
 		w.oldSession(52, 1, 77, 2, 0, int(w.later(100)))
-		w.exec("UPDATE IMMessage_1 SET status=1") // of 1 and 2
+		w.raw.Run("UPDATE IMMessage_1 SET status=1") // of 1 and 2
 		wantSame(w, "sessions of 1", w.recent(1, 0), "3")
 	})
 }
@@ -105,7 +105,7 @@ func TestARemovedSessionIsGoneForItsUserOnly(t *testing.T) {
 		w.says(1, 3, "b")
 		w.advance(seconds(10))
 		w.must(w.svc.RemoveSession(w.ctx, 1, chat.PairTalk(1, 2)))
-		w.wantRows("SELECT userId,peerId,status,updated FROM IMRecentSession ORDER BY id",
+		w.raw.Want("SELECT userId,peerId,status,updated FROM IMRecentSession ORDER BY id",
 			fmt.Sprintf("1 2 1 %d", w.now()), fmt.Sprintf("2 1 0 %d", w.later(-10)),
 			fmt.Sprintf("1 3 0 %d", w.later(-10)), fmt.Sprintf("3 1 0 %d", w.later(-10)))
 		wantSame(w, "sessions of 1", w.recent(1, 0), "3")

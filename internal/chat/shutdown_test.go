@@ -39,9 +39,7 @@ func TestAfterTheEndOfRunEverythingIsRefused(t *testing.T) {
 }
 
 func TestTheEndOfRunRefusesQueuedMessages(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		release := l.hold(w)
 		queued := []<-chan answer{w.submit(w.pairText(1, 2, "a")), w.submit(w.pairText(1, 2, "b")),
 			w.submit(w.pairText(3, 4, "c"))}

@@ -8,19 +8,17 @@ import (
 )
 
 func TestMessagesThatAreNotStoredAreTroubleUntilTheyAreAgain(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		count := func(when string, want int) {
-			t.Helper()
+			w.Helper()
 			what, failing := w.svc.Failing()
 			if what.Count != want || failing != (want > 0) ||
 				failing != errors.Is(what.Err, errFault) {
-				t.Errorf("%s: failing %v, %+v", when, failing, what)
+				w.Errorf("%s: failing %v, %+v", when, failing, what)
 			}
 		}
 		fails := func() {
-			t.Helper()
+			w.Helper()
 			l.fail(notStored, notStored, notStored, notStored)
 			_, err := w.send(w.pairText(1, 2, "x"))
 			wantKind(w, err, chat.Unavailable)
@@ -40,7 +38,7 @@ func TestMessagesThatAreNotStoredAreTroubleUntilTheyAreAgain(t *testing.T) {
 		w.says(1, 2, "y")
 		count("some are stored and some fail", 2)
 		if what, _ := w.svc.Failing(); !what.Since.Equal(begun) || !what.Last.Equal(w.clock.now()) {
-			t.Errorf("%+v, begun at %v", what, begun)
+			w.Errorf("%+v, begun at %v", what, begun)
 		}
 		w.advance(seconds(9))
 		count("none failed for 9 seconds", 2)

@@ -1,73 +1,20 @@
 package chat_test
 
 import (
-	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// exec changes tables behind the service's back, as original servers and administrators do.
-func (w *world) exec(query string, args ...any) {
-	w.Helper()
-	if _, err := w.raw.ExecContext(w.ctx, query, args...); err != nil {
-		w.Fatalf("%s: %v", query, err)
-	}
-}
-
 // refuseRows makes the database refuse messages with that content. A transaction that fails may
 // leave a gap in the ids of relations, and so their messages may go to any table.
 func (w *world) refuseRows(content string) {
 	w.Helper()
 	for i := range 8 {
-		w.exec(w.engine.refuseRow(fmt.Sprint("IMMessage_", i), content))
-		w.exec(w.engine.refuseRow(fmt.Sprint("IMGroupMessage_", i), content))
+		w.raw.Run(w.engine.refuseRow(fmt.Sprint("IMMessage_", i), content))
+		w.raw.Run(w.engine.refuseRow(fmt.Sprint("IMGroupMessage_", i), content))
 	}
-}
-
-// rows returns what a query finds: a text per row, its columns separated by spaces.
-func (w *world) rows(query string, args ...any) (found []string) {
-	w.Helper()
-	rows, err := w.raw.QueryContext(w.ctx, query, args...)
-	if err != nil {
-		w.Fatalf("%s: %v", query, err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	w.must(err)
-	for rows.Next() {
-		values := make([]sql.NullString, len(columns))
-		dest := make([]any, len(columns))
-		for i := range values {
-			dest[i] = &values[i]
-		}
-		w.must(rows.Scan(dest...))
-		texts := make([]string, len(columns))
-		for i, v := range values {
-			if texts[i] = v.String; !v.Valid {
-				texts[i] = "NULL"
-			}
-		}
-		found = append(found, strings.Join(texts, " "))
-	}
-	w.must(rows.Err())
-	return found
-}
-
-// wantRows checks what a query finds, rows as in rows.
-func (w *world) wantRows(query string, want ...string) {
-	w.Helper()
-	wantSame(w, query, w.rows(query), want)
-}
-
-// count is the number that a query finds.
-func (w *world) count(query string, args ...any) (n int) {
-	w.Helper()
-	if err := w.raw.QueryRowContext(w.ctx, query, args...).Scan(&n); err != nil {
-		w.Fatalf("%s: %v", query, err)
-	}
-	return n
 }
 
 // allTables are the tables whose rows the rules decide about.
@@ -87,7 +34,7 @@ func (w *world) snapshot() map[string][]string {
 	w.Helper()
 	all := make(map[string][]string)
 	for _, table := range allTables() {
-		rows := w.rows("SELECT * FROM " + table)
+		rows := w.raw.Rows("SELECT * FROM " + table)
 		slices.Sort(rows)
 		if len(rows) > 0 {
 			all[table] = rows
@@ -112,7 +59,7 @@ func (w *world) insert(table string, row map[string]any) {
 	for _, c := range columns {
 		values = append(values, row[c])
 	}
-	w.exec(fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)", table, strings.Join(columns, ","),
+	w.raw.Run(fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)", table, strings.Join(columns, ","),
 		strings.Repeat(",?", len(columns)-1)), values...)
 }
 

@@ -31,7 +31,7 @@ func (w *world) pushes(users ...uint32) string {
 // owners are the users that tokens name.
 func (w *world) owners() []string {
 	w.Helper()
-	return w.rows("SELECT token,userId FROM IMProxyToken ORDER BY token")
+	return w.raw.Rows("SELECT token,userId FROM IMProxyToken ORDER BY token")
 }
 
 func TestATokenIsKeptWithItsPlatform(t *testing.T) {
@@ -56,7 +56,7 @@ func TestATokenIsKeptWithItsPlatform(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rule(t, func(w *world) {
 				w.setToken(1, test.platform, test.token)
-				w.wantRows("SELECT device FROM IMProxyDevice", test.device)
+				w.raw.Want("SELECT device FROM IMProxyDevice", test.device)
 				wantSame(w, "pushed to", w.pushes(1), test.pushed)
 			})
 		})
@@ -115,7 +115,7 @@ func TestLogoutUnlinksTheTokenAndWritesNoneForNothing(t *testing.T) {
 		w.setToken(1, chat.IOS, "tok")
 		w.setToken(1, chat.IOS, "")
 		wantSame(w, "pushed to", w.pushes(1), "")
-		w.wantRows("SELECT userId,device FROM IMProxyDevice", "1 ")
+		w.raw.Want("SELECT userId,device FROM IMProxyDevice", "1 ")
 		wantSame(w, "owners", w.owners(), []string(nil))
 		w.setToken(1, chat.IOS, "") // again
 		w.setToken(2, chat.NoPlatform, "")

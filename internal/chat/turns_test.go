@@ -79,9 +79,7 @@ func takeTurns(t *testing.T, w *world, begin beginning) {
 
 // TestMessagesTakeTurnsByConnection has one connection send to many talks before another one sends.
 func TestMessagesTakeTurnsByConnection(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		release := l.hold(w)
 		const talks = 3000
 		before := make(chan error, talks)
@@ -93,13 +91,13 @@ func TestMessagesTakeTurnsByConnection(t *testing.T) {
 		w.svc.Send(chat.AskedBy(w.ctx, modest), w.pairText(9998, 9999, "x"),
 			func(_ uint32, err error) {
 				if err != nil {
-					t.Error(err)
+					w.Error(err)
 				}
 				came <- len(before)
 			})
 		release()
 		if n := await(w, came); n > talks/2 {
-			t.Errorf("a message was stored after %d that another connection had sent", n)
+			w.Errorf("a message was stored after %d that another connection had sent", n)
 		}
 		for range talks {
 			w.must(await(w, before))

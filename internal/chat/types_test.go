@@ -85,10 +85,10 @@ func TestUnreadCountsMessagesOfOtherTypes(t *testing.T) {
 		w.says(1, 2, "a", "b")
 		w.saysIn(4, 1, "a", "b")
 		w.says(3, 2, "c")
-		w.exec("UPDATE IMMessage_1 SET type=3 WHERE content='b'")
-		w.exec("UPDATE IMGroupMessage_4 SET type=19 WHERE content='b'")
-		w.exec("UPDATE IMMessage_2 SET type=8 WHERE content='c'") // all there is between 3 and 2
-		w.exec("UPDATE IMMessage_3 SET type=8 WHERE content='c'")
+		w.raw.Run("UPDATE IMMessage_1 SET type=3 WHERE content='b'")
+		w.raw.Run("UPDATE IMGroupMessage_4 SET type=19 WHERE content='b'")
+		w.raw.Run("UPDATE IMMessage_2 SET type=8 WHERE content='c'") // all there is between 3 and 2
+		w.raw.Run("UPDATE IMMessage_3 SET type=8 WHERE content='c'")
 		talks, total, err := w.svc.Unread(w.ctx, 2)
 		w.must(err)
 		var shown []string
@@ -146,7 +146,7 @@ func TestATalkOfOtherTypesAloneShowsNothing(t *testing.T) {
 func TestOtherTypesAreLoggedOncePerType(t *testing.T) {
 	rule(t, func(w *world) {
 		w.forks(1, 3, 19, 3)
-		w.exec("UPDATE IMGroup SET type=7")
+		w.raw.Run("UPDATE IMGroup SET type=7")
 		for range 3 {
 			for _, talk := range both {
 				w.all(2, talk)
@@ -171,8 +171,8 @@ func TestTypesThatMayPassAreShown(t *testing.T) {
 	rule(t, func(w *world) {
 		w.forks(1, 3, 19)
 		w.oldGroup(5, 1, 1, 1, 2)
-		w.exec("UPDATE IMGroup SET type=7 WHERE id=4")
-		w.exec("UPDATE IMGroup SET type=8 WHERE id=5")
+		w.raw.Run("UPDATE IMGroup SET type=7 WHERE id=4")
+		w.raw.Run("UPDATE IMGroup SET type=8 WHERE id=5")
 		w.more.MessageTypes, w.more.GroupTypes = []uint8{19}, []uint8{7}
 		w.restart()
 		for _, talk := range both {
@@ -192,7 +192,7 @@ func TestGroupsOfOtherTypesAreLeftOutOfTheirList(t *testing.T) {
 		var asked []chat.GroupVersion
 		for i, typ := range []int{1, 2, 3, 0, 8, 19, 255} {
 			w.oldGroup(i+1, 100-i, 1, 1, 2)
-			w.exec("UPDATE IMGroup SET type=? WHERE id=?", typ, i+1)
+			w.raw.Run("UPDATE IMGroup SET type=? WHERE id=?", typ, i+1)
 			asked = append(asked, chat.GroupVersion{ID: uint32(i + 1)})
 		}
 		groups, err := w.svc.GroupsNewerThan(w.ctx, asked)

@@ -74,8 +74,8 @@ func TestUnreadTalksWithoutAMessageAreLeftOut(t *testing.T) {
 		w.says(1, 2, "a", "b")
 		w.says(3, 2, "c")
 		w.saysIn(g, 1, "d")
-		w.exec("UPDATE IMMessage_1 SET status=1")
-		w.exec("UPDATE IMGroupMessage_1 SET status=1")
+		w.raw.Run("UPDATE IMMessage_1 SET status=1")
+		w.raw.Run("UPDATE IMGroupMessage_1 SET status=1")
 		wantSame(w, "of 2", w.unread(2), "3=1")
 		wantSame(w, "total of 2", w.unreadTotal(2), 1)
 	})
@@ -155,7 +155,7 @@ func TestWhoLeftBeforeTheFirstWordHasNothingUnreadOnReturn(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		w.leaves(g, 2)
-		wantSame(w, "levels", w.count("SELECT COUNT(*) FROM IMProxyLevel"), 0)
+		wantSame(w, "levels", w.raw.Count("SELECT COUNT(*) FROM IMProxyLevel"), 0)
 		w.saysIn(g, 1, "a", "b")
 		w.joins(g, 2)
 		wantSame(w, "of 2", w.unread(2), "")
@@ -168,7 +168,7 @@ func TestALevelAheadOfTheCountIsNothingUnread(t *testing.T) {
 		w.saysIn(g, 1, "a")
 		w.saysIn(other, 1, "b", "c")
 		w.reads(2, chat.GroupTalk(g))
-		w.exec("UPDATE IMProxyLevel SET level=100 WHERE userId=2 AND groupId=?", g)
+		w.raw.Run("UPDATE IMProxyLevel SET level=100 WHERE userId=2 AND groupId=?", g)
 		wantSame(w, "of 2", w.unread(2), fmt.Sprintf("g%d=2", other))
 		totals, err := w.store.Counters.UnreadTotals(w.ctx, []uint32{2})
 		w.must(err)
@@ -208,9 +208,7 @@ func TestUnreadTotalsCountPairsAndGroups(t *testing.T) {
 }
 
 func TestWhatCountsUnreadWaitsForTheReadAcksBefore(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		w.says(1, 2, "a")
 		w.must(w.svc.AwaitAcks(w.ctx, []uint32{1, 2, 3}))
 		release := l.hold(w)

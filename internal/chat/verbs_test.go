@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
@@ -20,9 +21,11 @@ type answer struct {
 }
 
 // submit sends a message and does not wait for the answer.
-func (w *world) submit(m chat.NewMessage) <-chan answer {
+func (w *world) submit(m chat.NewMessage) <-chan answer { return w.submitIn(w.ctx, m) }
+
+func (w *world) submitIn(ctx context.Context, m chat.NewMessage) <-chan answer {
 	c := make(chan answer, 2) // one more, for an answer too many
-	w.svc.Send(w.ctx, m, func(id uint32, err error) { c <- answer{id, err} })
+	w.svc.Send(ctx, m, func(id uint32, err error) { c <- answer{id, err} })
 	return c
 }
 
@@ -43,24 +46,24 @@ func (w *world) stored(m chat.NewMessage) uint32 {
 	return id
 }
 
+func (w *world) message(from, to uint32, typ chat.MsgType, data string) chat.NewMessage {
+	return chat.NewMessage{From: from, To: to, Type: typ, Time: w.now(), Data: []byte(data)}
+}
+
 func (w *world) pairText(from, to uint32, text string) chat.NewMessage {
-	return chat.NewMessage{From: from, To: to, Type: chat.PairText, Time: w.now(),
-		Data: []byte(text)}
+	return w.message(from, to, chat.PairText, text)
 }
 
 func (w *world) groupText(from, group uint32, text string) chat.NewMessage {
-	return chat.NewMessage{From: from, To: group, Type: chat.GroupText, Time: w.now(),
-		Data: []byte(text)}
+	return w.message(from, group, chat.GroupText, text)
 }
 
 func (w *world) pairVoice(from, to, duration uint32, sound string) chat.NewMessage {
-	return chat.NewMessage{From: from, To: to, Type: chat.PairVoice, Time: w.now(),
-		Data: []byte(voiceData(duration, sound))}
+	return w.message(from, to, chat.PairVoice, voiceData(duration, sound))
 }
 
 func (w *world) groupVoice(from, group, duration uint32, sound string) chat.NewMessage {
-	return chat.NewMessage{From: from, To: group, Type: chat.GroupVoice, Time: w.now(),
-		Data: []byte(voiceData(duration, sound))}
+	return w.message(from, group, chat.GroupVoice, voiceData(duration, sound))
 }
 
 // voiceData is a voice message as it comes over the wire and goes back.

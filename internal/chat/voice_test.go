@@ -154,10 +154,8 @@ func TestTheSoundOfAMessageThatWasNotStoredIsRemoved(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onEngines(t, func(t *testing.T, e engine) {
-				var l ledger
-				w := start(t, e, l.wrap)
-				send(w, &l)
+			ruleOnLedger(t, func(w *world, l *ledger) {
+				send(w, l)
 				w.end() // nothing is pending any more
 				if files := w.sounds(); len(files) > 0 {
 					w.Errorf("left behind: %v", files)
@@ -168,9 +166,7 @@ func TestTheSoundOfAMessageThatWasNotStoredIsRemoved(t *testing.T) {
 }
 
 func TestTheSoundOfAMessageOfUnknownOutcomeStays(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		l.fail(storedUnknown)
 		w.stored(w.pairVoice(1, 2, 1, "sound"))
 		wantSame(w, "the talk", brief(w.all(1, chat.PairTalk(1, 2))), "1:"+voiceData(1, "sound"))

@@ -10,9 +10,7 @@ import (
 )
 
 func TestEveryTryToCommitIsToldOf(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine) {
-		var l ledger
-		w := start(t, e, l.wrap)
+	ruleOnLedger(t, func(w *world, l *ledger) {
 		tries := func() (all []string) {
 			for {
 				select {
@@ -24,7 +22,7 @@ func TestEveryTryToCommitIsToldOf(t *testing.T) {
 			}
 		}
 		w.says(1, 2, "12345")
-		wantSame(t, "a message", tries(), []string{"1 rows, 69 bytes, <nil>"})
+		wantSame(w, "a message", tries(), []string{"1 rows, 69 bytes, <nil>"})
 		var three []<-chan answer
 		l.together(w, func() {
 			for range 3 {
@@ -35,14 +33,14 @@ func TestEveryTryToCommitIsToldOf(t *testing.T) {
 			await(w, one)
 		}
 		w.says(1, 2, "after them")
-		wantSame(t, "one held up and three together", tries(), []string{
+		wantSame(w, "one held up and three together", tries(), []string{
 			"1 rows, 71 bytes, <nil>", "3 rows, 195 bytes, <nil>", "1 rows, 74 bytes, <nil>",
 		})
 		l.fail(func(func() (chat.Receipt, error)) (chat.Receipt, error) {
 			return chat.Receipt{}, chat.Errorf(chat.Unavailable, "not now")
 		})
 		w.says(1, 2, "x")
-		wantSame(t, "a failure and its retry", tries(),
+		wantSame(w, "a failure and its retry", tries(),
 			[]string{"1 rows, 65 bytes, not now", "1 rows, 65 bytes, <nil>"})
 	})
 }

@@ -44,10 +44,14 @@ var shutOut = map[string]struct {
 	say   []string
 	words []string
 }{
-	"locked":               {[]string{"ALTER USER %s ACCOUNT LOCK"}, []string{"locked", "ACCOUNT UNLOCK"}},
-	"expired":              {[]string{"ALTER USER %s PASSWORD EXPIRE"}, []string{"expired", "PASSWORD EXPIRE NEVER"}},
-	"let in by the socket": {[]string{"ALTER USER %s IDENTIFIED VIA unix_socket"}, []string{"unix_socket", "IDENTIFIED BY"}},
-	"of an old password": {[]string{"ALTER USER %s IDENTIFIED VIA mysql_old_password USING '7c9c4a0e5a2e4f3d'"},
+	"locked": {[]string{"ALTER USER %s ACCOUNT LOCK"},
+		[]string{"locked", "ACCOUNT UNLOCK"}},
+	"expired": {[]string{"ALTER USER %s PASSWORD EXPIRE"},
+		[]string{"expired", "PASSWORD EXPIRE NEVER"}},
+	"let in by the socket": {[]string{"ALTER USER %s IDENTIFIED VIA unix_socket"},
+		[]string{"unix_socket", "IDENTIFIED BY"}},
+	"of an old password": {[]string{"ALTER USER %s IDENTIFIED VIA mysql_old_password USING " +
+		"'7c9c4a0e5a2e4f3d'"},
 		[]string{"old or unknown kind", "mysql_native_password"}},
 	"of another password": {[]string{"ALTER USER %s IDENTIFIED BY 'another'"}, []string{"denied"}},
 }
@@ -63,7 +67,8 @@ func TestAccountsThatAreNotLetIn(t *testing.T) {
 			m := testdb.At(b)
 			m.MaxIdle = 1
 			var log logs.Log
-			store, err := records.OpenMySQL(m, nil, records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			store, err := records.OpenMySQL(m, nil,
+				records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 			closing(t, store, err)
 			watching(t, store)
 			for _, s := range way.say {
@@ -71,8 +76,10 @@ func TestAccountsThatAreNotLetIn(t *testing.T) {
 			}
 			want(t, ofMaster(t, testdb.Patient(b)), "reachable", checkup.Wrong,
 				append(way.words, m.Addr, b.User, "teamtalk_master_password")...)
-			awaitLog(t, store, &log, append(way.words, "MySQL does not let us in", m.Addr, "NAME_password")...)
-			exec(t, b.Admin, fmt.Sprintf("ALTER USER '%s'@'%%' IDENTIFIED BY '%s' ACCOUNT UNLOCK", b.User, b.Password))
+			awaitLog(t, store, &log, append(way.words, "MySQL does not let us in", m.Addr,
+				"NAME_password")...)
+			exec(t, b.Admin, fmt.Sprintf("ALTER USER '%s'@'%%' IDENTIFIED BY '%s' ACCOUNT UNLOCK",
+				b.User, b.Password))
 			awaitLog(t, store, &log, "MySQL lets us in again", m.Addr)
 		})
 	}
@@ -93,17 +100,21 @@ func TestServersThatHaveNoConnectionLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	want(t, ofMaster(t, testdb.Patient(b)), "reachable", checkup.Wrong, "max_user_connections", "teamtalk_master_maxconncnt")
+	want(t, ofMaster(t, testdb.Patient(b)), "reachable", checkup.Wrong, "max_user_connections",
+		"teamtalk_master_maxconncnt")
 
 	m := testdb.Patient(b)
 	m.Addr = closingListener(t)
-	want(t, ofMaster(t, m), "reachable", checkup.Wrong, m.Addr, "closed the connection", "max_connections",
+	want(t, ofMaster(t, m), "reachable", checkup.Wrong, m.Addr, "closed the connection",
+		"max_connections",
 		"teamtalk_master_maxconncnt")
 	var log logs.Log
-	store, err := records.OpenMySQL(m, nil, records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	store, err := records.OpenMySQL(m, nil,
+		records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	closing(t, store, err)
 	watching(t, store)
-	awaitLog(t, store, &log, "MySQL is away", m.Addr, "closed before it was let in", "max_connections", "NAME_maxconncnt")
+	awaitLog(t, store, &log, "MySQL is away", m.Addr, "closed before it was let in",
+		"max_connections", "NAME_maxconncnt")
 }
 
 // watching has a store watch its master until the test ends.
@@ -118,7 +129,8 @@ func watching(t *testing.T, s *records.Store) {
 // awaitLog asks the store until the log has a line with all those words.
 func awaitLog(t *testing.T, s *records.Store, log *logs.Log, words ...string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	const pause = 20 * time.Millisecond
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(pause) {
 		var asking sync.WaitGroup
 		for range 4 {
 			asking.Go(func() { _, _ = s.UsersByID(t.Context(), []uint32{1}) })

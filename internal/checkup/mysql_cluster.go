@@ -13,41 +13,35 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// ItemCluster is the item of findings that say whether a server takes part in its cluster. One that
+// itemCluster is the item of findings that say whether a server takes part in its cluster. One that
 // does not may do so in a while.
-const ItemCluster = "cluster"
+const itemCluster = "cluster"
 
 // galera is whether the server is a node of Galera, or of Percona XtraDB Cluster: the same here.
 func (c *inspection) galera() bool { return c.on("wsrep_on") }
 
-// cluster looks at the cluster that the server is a node of. It reports whether the server can be
+// cluster checks the cluster that the server is a node of. takesPart is whether the server can be
 // asked more: a node that is cut off answers nothing else.
 func (c *inspection) cluster(ctx context.Context) (takesPart bool) {
 	switch provider := c.vars["wsrep_provider"]; {
 	case c.galera():
-		c.all(ctx, question{item: ItemCluster, ask: c.asNode})
+		c.all(ctx, question{item: itemCluster, ask: c.asNode})
 	case provider != "" && provider != "none":
 		c.add(Fault("wsrep_on",
 			"off on a node of Galera: what is written here no other node gets",
-			"SET GLOBAL wsrep_on = 1, and find out what the other nodes lack; "+
-				"or start it without wsrep_provider"))
+			"SET GLOBAL wsrep_on = 1, and find out what the other nodes lack; or start it without "+
+				"wsrep_provider"))
 	case c.vars["group_replication_group_name"] != "":
-		c.all(ctx, question{item: ItemCluster, ask: c.asMember})
+		c.all(ctx, question{item: itemCluster, ask: c.asMember})
 	}
 	return !slices.ContainsFunc(c.found, func(f Finding) bool {
-		return f.Grade == Wrong && (f.Item == ItemCluster || f.Item == "reachable")
+		return f.Grade == Wrong && (f.Item == itemCluster || f.Item == "reachable")
 	})
 }
 
-// asNode looks at a node of Galera.
+// asNode checks a node of Galera.
 func (c *inspection) asNode(ctx context.Context) error {
-	status := make(map[string]string)
-	err := sqldb.Each(ctx, c.db, "SHOW GLOBAL STATUS LIKE 'wsrep%'", nil, func(scan sqldb.Scanner) error {
-		var name, value string
-		err := scan(&name, &value)
-		status[strings.ToLower(name)] = value
-		return err
-	})
+	status, err := c.named(ctx, "SHOW GLOBAL STATUS LIKE 'wsrep%'")
 	if err != nil {
 		return err
 	}
@@ -62,33 +56,34 @@ func (c *inspection) asNode(ctx context.Context) error {
 	return c.replicates(ctx)
 }
 
-// nodeState is whether a node takes part.
+// nodeState reports whether a node takes part.
 func nodeState(status map[string]string) Finding {
 	state := status["wsrep_local_state_comment"]
 	switch view := status["wsrep_cluster_status"]; {
 	case !strings.EqualFold(view, "Primary"):
-		return Fault(ItemCluster, fmt.Sprintf("a node of Galera that is not of the majority "+
+		return Fault(itemCluster, fmt.Sprintf("a node of Galera that is not of the majority "+
 			"(wsrep_cluster_status is %s): it refuses all statements", cmp.Or(view, "empty")),
-			"start the other nodes, or see why it does not reach them; when they are gone for good, "+
-				"SET GLOBAL wsrep_provider_options = 'pc.bootstrap=1' on one node, and on no other")
+			"start the other nodes, or see why it does not reach them; when they are gone for "+
+				"good, SET GLOBAL wsrep_provider_options = 'pc.bootstrap=1' on one node, and on "+
+				"no other")
 	case status["wsrep_ready"] != "ON":
-		return Fault(ItemCluster,
-			fmt.Sprintf("a node of Galera that is not ready (%s): it refuses all statements", state),
+		return Fault(itemCluster,
+			"a node of Galera that is not ready ("+state+"): it refuses all statements",
 			"wait until it has what it lacks; look at its error log if it takes long")
 	case state != "Synced":
-		return Doubt(ItemCluster,
-			fmt.Sprintf("a node of Galera that is %s: it may be far behind the others", state),
+		return Doubt(itemCluster,
+			"a node of Galera that is "+state+": it may be far behind the others",
 			"wait until it is Synced, or name another node")
 	default:
-		return Goodf(ItemCluster, "a node of Galera, synced; texts are not joined on it")
+		return Goodf(itemCluster, "a node of Galera, synced; texts are not joined on it")
 	}
 }
 
-// nodeCount looks at how many members the cluster has, arbitrators included.
+// nodeCount checks how many members the cluster has, arbitrators included.
 func nodeCount(status map[string]string) Finding {
 	const item = "cluster size"
-	const mend = "have three members, of which one may be an arbitrator (garbd), " +
-		"each on a machine of its own"
+	const mend = "have three members, of which one may be an arbitrator (garbd), each on a " +
+		"machine of its own"
 	size, weight := status["wsrep_cluster_size"], status["wsrep_cluster_weight"]
 	switch {
 	case size == "1":
@@ -101,11 +96,11 @@ func nodeCount(status map[string]string) Finding {
 	}
 }
 
-// What is told of several nodes that are written to. In the load of the tests, where all is about a
-// few talks, one transaction is undone for six that are not, and nothing is refused.
+// From when on it is doubtful that several nodes are written to. In the load of the tests, where
+// all is about a few talks, one transaction is undone for six that are not, and nothing is refused.
 const (
-	leastUndone = 100 // transactions; fewer say little
-	oftenUndone = 4   // one undone for so many that are not is doubtful
+	leastUndone = 100 // transactions undone; fewer say little
+	oftenUndone = 4   // one undone for so many that were committed
 )
 
 // writers says what comes of it that several nodes are written to.
@@ -121,12 +116,12 @@ func (c *inspection) writers(status map[string]string) Finding {
 	if undone == 0 {
 		return Goodf(item, "no transaction here was ever undone because of another node's")
 	}
-	text := fmt.Sprintf("several nodes are written to: since this one started %d transactions were "+
-		"committed here, and %d undone because of another node's; proxies try them again",
+	text := fmt.Sprintf("several nodes are written to: since this one started %d transactions "+
+		"were committed here, and %d undone because of another node's; proxies try them again",
 		committed, undone)
 	if undone >= leastUndone && undone*oftenUndone > committed {
-		return Doubt(item, text+", which costs time", fmt.Sprintf("name the same node in "+
-			"%s_host and %[1]s_port of all proxies, and another one only while that is away", c.opt.Name))
+		return Doubt(item, text+", which costs time", "name the same node in "+c.key("host")+
+			" and "+c.key("port")+" of all proxies, and another one only while that is away")
 	}
 	return Finding{Item: item, Text: text}
 }
@@ -135,7 +130,7 @@ func (c *inspection) writers(status map[string]string) Finding {
 // request has as much time by default.
 const slowToSuspect = 5 * time.Second
 
-// nodeSettings looks at what a node was told.
+// nodeSettings checks how a node is configured.
 func (c *inspection) nodeSettings() {
 	if v, ok := c.vars["innodb_autoinc_lock_mode"]; ok && v != "2" {
 		c.add(Doubt("innodb_autoinc_lock_mode",
@@ -149,22 +144,24 @@ func (c *inspection) nodeSettings() {
 			"SET GLOBAL "+spread+" = 1 on all nodes, and the same in their configuration"))
 	}
 	options := c.vars["wsrep_provider_options"]
-	if v, ok := isoDuration(providerOption(options, "evs.suspect_timeout")); ok && v >= slowToSuspect {
+	suspect, ok := isoDuration(providerOption(options, "evs.suspect_timeout"))
+	if ok && suspect >= slowToSuspect {
 		c.add(Doubt("evs.suspect_timeout", fmt.Sprintf("%v: when a node dies all others wait so "+
-			"long, which is as long as a request may take; messages are refused meanwhile", v),
+			"long, which is as long as a request may take; messages are refused meanwhile",
+			suspect),
 			"'evs.suspect_timeout=PT2S' among the wsrep_provider_options of all members"))
 	}
 	for _, option := range []string{"pc.ignore_sb", "pc.ignore_quorum"} {
 		if providerOption(options, option) == "true" {
 			c.add(Doubt(option, "true: nodes that do not see each other go on, each for itself, "+
-				"and what all but one of them store meanwhile is lost", "SET GLOBAL "+
-				"wsrep_provider_options = '"+option+"=false', and the same in its configuration"))
+				"and what all but one of them store meanwhile is lost",
+				setGlobal("wsrep_provider_options", "'"+option+"=false'")))
 		}
 	}
 	if v := strings.ToUpper(c.vars["wsrep_osu_method"]); v != "" && v != "TOI" {
 		c.add(Doubt("wsrep_osu_method",
 			v+": tables that \"dbproxy migrate\" makes here come to be on this node alone",
-			"SET GLOBAL wsrep_osu_method = 'TOI', and the same in its configuration"))
+			setGlobal("wsrep_osu_method", "'TOI'")))
 	}
 	if v := cmp.Or(c.vars["wsrep_sync_wait"], "0"); v == "0" {
 		c.add(Goodf("wsrep_sync_wait",
@@ -191,7 +188,7 @@ func isoDuration(text string) (d time.Duration, ok bool) {
 	return d, ok && err == nil
 }
 
-// replicates looks at whether what our user writes goes to the other nodes.
+// replicates checks whether what our user writes goes to the other nodes.
 func (c *inspection) replicates(ctx context.Context) error {
 	var on string
 	if err := c.db.QueryRowContext(ctx, "SELECT @@SESSION.wsrep_on").Scan(&on); err != nil {
@@ -205,10 +202,11 @@ func (c *inspection) replicates(ctx context.Context) error {
 	return nil
 }
 
+// MembersOfGroup asks for the members of a replication group. MariaDB has no such table.
 const MembersOfGroup = "SELECT MEMBER_ID,MEMBER_HOST,MEMBER_PORT,MEMBER_STATE,MEMBER_ROLE " +
 	"FROM performance_schema.replication_group_members"
 
-// asMember looks at a member of MySQL's Group Replication.
+// asMember checks a member of MySQL's Group Replication.
 func (c *inspection) asMember(ctx context.Context) error {
 	var all []groupMember
 	err := sqldb.Each(ctx, c.db, MembersOfGroup, nil, func(scan sqldb.Scanner) error {
@@ -221,7 +219,7 @@ func (c *inspection) asMember(ctx context.Context) error {
 	})
 	switch {
 	case denied(err):
-		c.add(Doubt(ItemCluster,
+		c.add(Doubt(itemCluster,
 			"a member of a replication group; how it is, this user may not see",
 			"GRANT SELECT ON performance_schema.replication_group_members TO "+c.account(ctx)))
 		return nil
@@ -235,7 +233,8 @@ func (c *inspection) asMember(ctx context.Context) error {
 // groupMember is a member of a replication group.
 type groupMember struct{ id, addr, state, role string }
 
-// groupFindings is what is to be said of a member whose variables are vars.
+// groupFindings is what is to be said of a member that has these variables, in a group of all
+// these.
 func groupFindings(vars map[string]string, all []groupMember) []Finding {
 	var me groupMember
 	var primary string
@@ -252,21 +251,22 @@ func groupFindings(vars map[string]string, all []groupMember) []Finding {
 		}
 	}
 	single := vars["group_replication_single_primary_mode"] == "ON"
-	state := Goodf(ItemCluster, "the primary of a replication group, online")
+	state := Goodf(itemCluster, "the primary of a replication group, online")
 	switch {
 	case me.state != "ONLINE":
-		return []Finding{Fault(ItemCluster,
+		return []Finding{Fault(itemCluster,
 			"a member of a replication group that is "+cmp.Or(me.state, "OFFLINE"),
-			"wait while it is RECOVERING; otherwise see its error log, and START GROUP_REPLICATION")}
+			"wait while it is RECOVERING; otherwise see its error log, and START "+
+				"GROUP_REPLICATION")}
 	case 2*len(silent) >= len(all):
-		return []Finding{Fault(ItemCluster, "a member of a replication group without "+
-			"a majority: writes hang; it does not reach "+List(silent),
+		return []Finding{Fault(itemCluster, "a member of a replication group without a majority: "+
+			"writes hang; it does not reach "+list(silent),
 			"start the others, or see why it does not reach them")}
 	case single && me.role != "PRIMARY":
-		state = Goodf(ItemCluster,
+		state = Goodf(itemCluster,
 			"a secondary of a replication group, online; its primary is %s", primary)
 	case !single:
-		state = Doubt(ItemCluster, "a member of a replication group of which all members take "+
+		state = Doubt(itemCluster, "a member of a replication group of which all members take "+
 			"writes; dbproxy was never tried on one",
 			"SELECT group_replication_switch_to_single_primary_mode() on a member")
 	}
@@ -274,11 +274,11 @@ func groupFindings(vars map[string]string, all []groupMember) []Finding {
 		groupSize(len(all), silent)...)
 }
 
-// groupSize is groupFindings for how many members there are, and are seen.
+// groupSize is the part of groupFindings about how many members there are, and are seen.
 func groupSize(size int, silent []string) (found []Finding) {
 	if len(silent) > 0 {
 		found = append(found, Doubt("cluster members",
-			"it does not reach "+List(silent), "see whether they run"))
+			"it does not reach "+list(silent), "see whether they run"))
 	}
 	if size < 3 {
 		return append(found, Doubt("cluster size",
@@ -290,21 +290,21 @@ func groupSize(size int, silent []string) (found []Finding) {
 
 const groupConsistency = "group_replication_consistency"
 
-// consistency is groupFindings for when a member may answer before it has what others stored.
-// single: only one of them is written to.
+// consistency is the part of groupFindings about whether a member may answer before it has what
+// others stored. single says that only one of them is written to.
 func consistency(v string, single bool) Finding {
 	const set = "SET PERSIST " + groupConsistency + " = "
+	known := cmp.Or(v, "not known to this version")
 	switch {
 	case !single && (v == "" || v == "EVENTUAL" || v == "BEFORE_ON_PRIMARY_FAILOVER"):
-		return Doubt(groupConsistency, cmp.Or(v, "not known to this version")+
-			": what was stored through another member a moment ago may be missing here, and be refused "+
-			"as if it were not there",
+		return Doubt(groupConsistency, known+": what was stored through another member a moment "+
+			"ago may be missing here, and be refused as if it were not there",
 			"write to one member; or, from MySQL 8.0.14 on, "+set+"'BEFORE' on all members")
 	case v == "EVENTUAL":
-		return Doubt(groupConsistency,
-			v+": after a failover the new primary answers before it has all that the old one stored",
+		return Doubt(groupConsistency, v+": after a failover the new primary answers before it "+
+			"has all that the old one stored",
 			set+"'BEFORE_ON_PRIMARY_FAILOVER' on all members")
 	default:
-		return Goodf(groupConsistency, "%s", cmp.Or(v, "not known to this version"))
+		return Goodf(groupConsistency, "%s", known)
 	}
 }

@@ -46,8 +46,10 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 			"evs.suspect_timeout", checkup.Doubtful, []string{"5s", "refused", "PT2S"}},
 		{"wsrep_auto_increment_control=0", "=1", "wsrep_auto_increment_control", checkup.Doubtful,
 			[]string{"same ids", "all nodes"}},
-		{"wsrep_desync=1", "=0", "cluster", checkup.Doubtful, []string{"Donor/Desynced", "another node"}},
-		{"innodb_flush_log_at_trx_commit=2", "=1", "durability", checkup.Doubtful, []string{"all nodes"}},
+		{"wsrep_desync=1", "=0", "cluster", checkup.Doubtful, []string{"Donor/Desynced",
+			"another node"}},
+		{"innodb_flush_log_at_trx_commit=2", "=1", "durability", checkup.Doubtful,
+			[]string{"all nodes"}},
 		{"wsrep_on=0", "=1", "wsrep_on", checkup.Wrong, []string{"no other node"}},
 	} {
 		exec(t, b.Admin, "SET GLOBAL "+c.set)
@@ -58,21 +60,25 @@ func TestCheckOfANodeOfGalera(t *testing.T) {
 	wantAllGood(t, ofMaster(t, testdb.Patient(b)))
 
 	overtake(t, b, r, 1)
-	want(t, ofMaster(t, testdb.Patient(b)), "writers", checkup.Good, "several nodes", "try them again")
+	want(t, ofMaster(t, testdb.Patient(b)), "writers", checkup.Good, "several nodes",
+		"try them again")
 	overtake(t, b, r, 150)
-	want(t, ofMaster(t, testdb.Patient(b)), "writers", checkup.Doubtful, "several nodes", "teamtalk_master_host")
+	want(t, ofMaster(t, testdb.Patient(b)), "writers", checkup.Doubtful, "several nodes",
+		"teamtalk_master_host")
 
 	g.Arbitrator.Stop(t)
 	g.AwaitSize(t, 0, 2)
-	want(t, ofMaster(t, testdb.Patient(b)), "cluster size", checkup.Doubtful, "2, and equal", "garbd")
+	want(t, ofMaster(t, testdb.Patient(b)), "cluster size", checkup.Doubtful, "2, and equal",
+		"garbd")
 	g.Nodes[1].Stop(t)
 	g.AwaitSize(t, 0, 1)
 	want(t, ofMaster(t, testdb.Patient(b)), "cluster size", checkup.Doubtful, "no other node")
 
 	g.Nodes[1].Restart(t)
-	g.Nodes[1].Kill(t) // without a word: this node cannot know whether it is the one that was cut off
+	// without a word: this node cannot know whether it is the one that was cut off
+	g.Nodes[1].Kill(t)
 	apart := func(f checkup.Finding) bool {
-		return f.Item == checkup.ItemCluster && f.Grade == checkup.Wrong
+		return f.Item == "cluster" && f.Grade == checkup.Wrong
 	}
 	deadline := time.Now().Add(time.Minute)
 	for ; !slices.ContainsFunc(found, apart); found = ofMaster(t, testdb.Patient(b)) {
@@ -139,24 +145,30 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 		"in error": {"ON", "", three("ERROR", ""), "cluster", checkup.Wrong,
 			[]string{"ERROR", "START GROUP_REPLICATION"}},
 		"of no group": {"ON", "", nil, "cluster", checkup.Wrong, []string{"OFFLINE"}},
-		"all write": {"OFF", "", three("ONLINE", "PRIMARY", secondaries...), "cluster", checkup.Doubtful,
+		"all write": {"OFF", "", three("ONLINE", "PRIMARY", secondaries...), "cluster",
+			checkup.Doubtful,
 			[]string{"all members", "single_primary"}},
-		"two": {"ON", "", three("ONLINE", "PRIMARY", secondaries[0]), "cluster size", checkup.Doubtful,
+		"two": {"ON", "", three("ONLINE", "PRIMARY", secondaries[0]), "cluster size",
+			checkup.Doubtful,
 			[]string{"2", "three"}},
-		"three": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "cluster size", checkup.Good,
+		"three": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), "cluster size",
+			checkup.Good,
 			[]string{"3"}},
 		"one is lost": {"ON", "",
 			three("ONLINE", "PRIMARY", secondaries[0], member("c", "UNREACHABLE", "")),
 			"cluster members", checkup.Doubtful, []string{"host-c:3306"}},
 		"two are lost": {"ON", "",
-			three("ONLINE", "PRIMARY", member("b", "UNREACHABLE", ""), member("c", "UNREACHABLE", "")),
+			three("ONLINE", "PRIMARY", member("b", "UNREACHABLE", ""),
+				member("c", "UNREACHABLE", "")),
 			"cluster", checkup.Wrong, []string{"majority", "host-b:3306, host-c:3306"}},
 		"all write, eventual": {"OFF", "EVENTUAL",
 			three("ONLINE", "PRIMARY", secondaries...), consistency,
 			checkup.Doubtful, []string{"another member", "'BEFORE'"}},
 		"all write, careful after a failover": {"OFF", "BEFORE_ON_PRIMARY_FAILOVER",
-			three("ONLINE", "PRIMARY", secondaries...), consistency, checkup.Doubtful, []string{"'BEFORE'"}},
-		"all write, and wait": {"OFF", "BEFORE", three("ONLINE", "PRIMARY", secondaries...), consistency,
+			three("ONLINE", "PRIMARY", secondaries...), consistency, checkup.Doubtful,
+			[]string{"'BEFORE'"}},
+		"all write, and wait": {"OFF", "BEFORE", three("ONLINE", "PRIMARY", secondaries...),
+			consistency,
 			checkup.Good, []string{"BEFORE"}},
 		"all write, MySQL 5.7": {"OFF", "", three("ONLINE", "PRIMARY", secondaries...), consistency,
 			checkup.Doubtful, []string{"not known"}},
@@ -164,7 +176,8 @@ func TestWhatIsSaidOfAReplicationGroup(t *testing.T) {
 			checkup.Doubtful, []string{"failover", "BEFORE_ON_PRIMARY_FAILOVER"}},
 		"not eventual": {"ON", "AFTER", three("ONLINE", "PRIMARY", secondaries...), consistency,
 			checkup.Good, []string{"AFTER"}},
-		"MySQL 5.7": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), consistency, checkup.Good,
+		"MySQL 5.7": {"ON", "", three("ONLINE", "PRIMARY", secondaries...), consistency,
+			checkup.Good,
 			[]string{"not known"}},
 	} {
 		t.Run(name, func(t *testing.T) {

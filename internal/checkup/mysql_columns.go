@@ -9,7 +9,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
 
-// table looks at one table.
+// table checks one table.
 func (s *shape) table(t tables.Table, there *tables.SeenTable) {
 	if there.View {
 		grade := Wrong
@@ -54,14 +54,11 @@ func primaryClause(t tables.Table, there *tables.SeenTable) string {
 	return clause
 }
 
-// ids looks at the column that the database counts. A primary key that only begins with it, as
+// ids checks the column that the database counts. A primary key that only begins with it, as
 // partitions need, is as good.
 func (s *shape) ids(t tables.Table, there *tables.SeenTable) {
 	id, ok := there.Columns["id"]
-	grade := Wrong
-	if onlyRead(t) {
-		grade = Doubtful
-	}
+	grade := gradeOf(t)
 	if !ok {
 		s.note(oddIDs, grade, t.Name, t.Name+" (no id)",
 			"ADD COLUMN id "+idType(t)+" NOT NULL AUTO_INCREMENT PRIMARY KEY FIRST")
@@ -107,16 +104,17 @@ var intBytes = map[string]int{
 
 // column compares a column with what it is to be.
 func (s *shape) column(t tables.Table, want tables.Column, is tables.SeenColumn) {
-	place := fmt.Sprintf("%s.%s (%s)", t.Name, is.Name, is.Declared)
-	grade := Wrong
-	if time := want.Name == "created" || want.Name == "updated"; onlyRead(t) && !time {
-		grade = Doubtful
+	where := fmt.Sprintf("%s.%s (%s)", t.Name, is.Name, is.Declared)
+	grade := gradeOf(t)
+	if want.Name == "created" || want.Name == "updated" {
+		grade = Wrong
 	}
-	switch want.Type {
-	case tables.Signed, tables.Unsigned, tables.Tiny:
-		s.number(t, want, is, grade, place)
-	default:
-		s.text(t, want, is, grade, place)
+	kind, compare := oddTexts, compareText
+	if want.Type <= tables.Tiny {
+		kind, compare = oddNumbers, compareNumber
+	}
+	if fits, wide := compare(want, is); fits > Good {
+		s.note(kind, min(fits, grade), t.Name, where, modify(want, is, wide))
 	}
 	if is.Null && !want.Null {
 		value := "''"
@@ -125,32 +123,36 @@ func (s *shape) column(t tables.Table, want tables.Column, is tables.SeenColumn)
 		}
 		is.Null = false
 		s.note(oddNulls, Doubtful, t.Name, t.Name+"."+is.Name, fmt.Sprintf(
-			"!UPDATE %s SET %s=%s WHERE %[2]s IS NULL; ALTER TABLE %[1]s MODIFY %[4]s",
-			t.Name, is.Name, value, definition(want, is, is.Whole())))
+			"!UPDATE %s SET %s=%s WHERE %[2]s IS NULL; ALTER TABLE %[1]s %[4]s",
+			t.Name, is.Name, value, modify(want, is, is.Whole())))
 	}
 }
 
-// number compares a column of numbers. Where it may be as large as 255 or 4294967295, the half of
-// that is enough for what the suite stores, but for the shield, of which the protocol says 255.
-func (s *shape) number(t tables.Table, want tables.Column, is tables.SeenColumn, grade Grade, place string) {
+// compareNumber returns how well a column fits the numbers that it is to have, and the type that
+// does. Where they may be as large as 255 or 4294967295, the half of that is enough for what the
+// suite stores, but for the shield, of which the protocol says 255.
+func compareNumber(want tables.Column, is tables.SeenColumn) (fits Grade, wide string) {
 	least := 4
 	if want.Type == tables.Tiny {
 		least = 1
 	}
-	wide := tables.MySQLColumn(tables.Column{Name: want.Name, Type: want.Type, Null: true})
+	wide = tables.MySQLColumn(tables.Column{Name: want.Name, Type: want.Type, Null: true})
 	wide = strings.TrimSuffix(strings.TrimPrefix(wide, want.Name+" "), " DEFAULT NULL")
 	size := intBytes[is.Type]
 	switch {
 	case size == 0 && is.Type == "decimal" && strings.Contains(is.Declared, ",0)"):
+		return Good, wide
 	case size < least:
-		s.note(oddNumbers, grade, t.Name, place, "MODIFY "+definition(want, is, wide))
-	case want.Name == "push_shield_status" && size == 1 && !strings.Contains(is.Declared, "unsigned"):
-		s.note(oddNumbers, Doubtful, t.Name, place, "MODIFY "+definition(want, is, wide))
+		return Wrong, wide
+	case want.Name == "push_shield_status" && size == 1 &&
+		!strings.Contains(is.Declared, "unsigned"):
+		return Doubtful, wide
 	}
+	return Good, wide
 }
 
-// text compares a column of text.
-func (s *shape) text(t tables.Table, want tables.Column, is tables.SeenColumn, grade Grade, place string) {
+// compareText is compareNumber for a column of text.
+func compareText(want tables.Column, is tables.SeenColumn) (fits Grade, wide string) {
 	size, wide := int64(want.Size), fmt.Sprintf("varchar(%d)", want.Size)
 	switch want.Type {
 	case tables.Binary:
@@ -163,43 +165,42 @@ func (s *shape) text(t tables.Table, want tables.Column, is tables.SeenColumn, g
 	}
 	switch {
 	case !is.IsText():
-		s.note(oddTexts, grade, t.Name, place, "MODIFY "+definition(want, is, wide))
+		return Wrong, wide
 	case is.Length < size:
-		s.note(oddTexts, Doubtful, t.Name, place, "MODIFY "+definition(want, is, wide))
+		return Doubtful, wide
 	}
+	return Good, wide
 }
 
-// definition is a column with another type, which may be NULL as it may now.
-func definition(want tables.Column, is tables.SeenColumn, typ string) string {
-	def := want.Default
+// modify is the clause that gives a column another type. It may be NULL if it may be now.
+func modify(want tables.Column, is tables.SeenColumn, typ string) string {
+	clause, def := "MODIFY "+is.Name+" "+typ, want.Default
 	switch {
 	case is.Null:
-		return is.Name + " " + typ + " DEFAULT NULL"
-	case want.Type == tables.Text || strings.HasSuffix(is.Type, "text") && strings.HasPrefix(typ, is.Type):
-		return is.Name + " " + typ + " NOT NULL"
+		return clause + " DEFAULT NULL"
+	case want.Type == tables.Text,
+		strings.HasSuffix(is.Type, "text") && strings.HasPrefix(typ, is.Type):
+		return clause + " NOT NULL"
 	case want.Type > tables.Tiny:
 		def = "''"
 	case def == "":
 		def = "0"
 	}
-	return is.Name + " " + typ + " NOT NULL DEFAULT " + def
+	return clause + " NOT NULL DEFAULT " + def
 }
 
-// strangers looks at what others have added to a table: columns that want a value, keys that forbid
-// rows.
+// strangers checks what others have added to a table: columns that want a value, and keys that
+// forbid rows.
 func (s *shape) strangers(t tables.Table, there *tables.SeenTable) {
 	known := map[string]bool{"id": t.Primary == nil}
 	for _, c := range t.Columns {
 		known[strings.ToLower(c.Name)] = true
 	}
-	grade := Wrong
-	if onlyRead(t) {
-		grade = Doubtful
-	}
+	grade := gradeOf(t)
 	for _, name := range slices.Sorted(maps.Keys(there.Columns)) {
 		if is := there.Columns[name]; !known[name] && !is.Given {
-			place := fmt.Sprintf("%s.%s (%s)", t.Name, is.Name, is.Declared)
-			s.note(oddColumns, grade, t.Name, place, defaultClause(is))
+			where := fmt.Sprintf("%s.%s (%s)", t.Name, is.Name, is.Declared)
+			s.note(oddColumns, grade, t.Name, where, defaultClause(is))
 		}
 	}
 	if onlyRead(t) || t.Primary != nil {

@@ -1,6 +1,7 @@
 package checkup
 
 import (
+	"cmp"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -20,117 +21,89 @@ const (
 	errHostNotAllowed = 1130
 )
 
-// unreachable reports which server could not be reached, why, and what to do.
-func (c *inspection) unreachable(err error) Finding {
-	text, mend := c.whyUnreachable(err)
-	return Fault("reachable", text, mend)
-}
+// key is a key of the server in the configuration.
+func (c *inspection) key(rest string) string { return c.opt.Name + "_" + rest }
 
-// whyUnreachable says why the server could not be reached, and what to do about it.
-func (c *inspection) whyUnreachable(err error) (text, mend string) {
-	if text, mend = c.refused(err); text != "" {
-		return text, mend
+// unreachable reports that the server could not be reached, why, and what to do. What MySQL has of
+// its own stands here, the rest in package advice.
+func (c *inspection) unreachable(err error) Finding {
+	const item = "reachable"
+	var said *mysql.MySQLError
+	if errors.As(err, &said) {
+		return Fault(item, fmt.Sprintf("%s refuses user %s: %s", c.Addr, c.User, said.Message),
+			cmp.Or(c.mendAccount(err), c.mendRefusal(said)))
 	}
-	key := func(rest string) string { return c.opt.Name + "_" + rest }
-	address := key("host") + " and " + key("port")
-	text, mend = advice.Server{
-		Program: "MySQL", Where: c.Addr, Waited: c.ConnectTimeout,
-		Address: address, Timeouts: key("connect_timeout"),
-		TLS: key("tls"), CA: key("tls_ca"), ServerName: key("tls_servername"),
-	}.Network(err)
+	address := c.key("host") + " and " + c.key("port")
 	switch trouble := advice.Of(err); {
-	case trouble == advice.Refused:
-		mend = c.mendOfSilence()
-	case trouble != advice.Closed && trouble != advice.Other:
-		// MySQL's client has no more to say of these.
+	case trouble == advice.Refused && strings.HasPrefix(c.Addr, "/"):
+		address = c.key("host") + `: its variable "socket" has the path`
+	case trouble == advice.Refused && strings.HasPrefix(c.Addr, "localhost:"):
+		address += fmt.Sprintf("; where it has only a socket, which the original takes for "+
+			"localhost, set %s to its path", c.key("host"))
+	case trouble != advice.Other && trouble != advice.Closed: // the same for all protocols
 	case errors.Is(err, sqldb.ErrShutOut):
-		text = c.Addr + ": it closed the connection before it let us in"
-		mend = sqldb.WhyShutOut(key("maxconncnt"))
-	case sqldb.MendOfAccount(err, "", "") != "":
-		text = fmt.Sprintf("%s, user %s: %v", c.Addr, c.User, err)
-		mend = sqldb.MendOfAccount(err, key("username"), key("password"))
+		return Fault(item, c.Addr+": it closed the connection before it let us in",
+			sqldb.WhyShutOut(c.key("maxconncnt")))
+	case c.mendAccount(err) != "":
+		text := fmt.Sprintf("%s, user %s: %v", c.Addr, c.User, err)
+		return Fault(item, text, c.mendAccount(err))
 	case errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrMalformPkt),
 		errors.Is(err, mysql.ErrOldProtocol):
-		text, mend = fmt.Sprintf("what answers at %s is no MySQL: %v", c.Addr, err), "mend "+address
+		text := fmt.Sprintf("what answers at %s is no MySQL: %v", c.Addr, err)
+		return Fault(item, text, "mend "+address)
 	case errors.Is(err, mysql.ErrNoTLS):
-		text = c.Addr + " has no TLS"
-		mend = "give the server a certificate, or set " + key("tls") + " to off"
-	case text == "":
-		text, mend = fmt.Sprintf("%s: %v", c.Addr, err),
-			"see whether MySQL works there; mend "+address
+		return Fault(item, c.Addr+" has no TLS",
+			"give the server a certificate, or set "+c.key("tls")+" to off")
 	}
-	return text, mend
+	text, mend := advice.Server{
+		Program: "MySQL", Where: c.Addr, Bind: "bind-address", Waited: c.ConnectTimeout,
+		Address: address, Timeouts: c.key("connect_timeout"),
+		TLS: c.key("tls"), CA: c.key("tls_ca"), ServerName: c.key("tls_servername"),
+	}.Network(err)
+	return Fault(item, cmp.Or(text, fmt.Sprintf("%s: %v", c.Addr, err)),
+		cmp.Or(mend, "see whether MySQL works there; mend "+address))
 }
 
-// mendOfSilence is what to do where nothing listens.
-func (c *inspection) mendOfSilence() string {
-	host, port := c.opt.Name+"_host", c.opt.Name+"_port"
-	if strings.HasPrefix(c.Addr, "/") {
-		return "start MySQL, or mend " + host + `: its variable "socket" has the path`
-	}
-	mend := fmt.Sprintf("start MySQL there, have it listen on that address (bind-address), "+
-		"or mend %s and %s", host, port)
-	if strings.HasPrefix(c.Addr, "localhost:") {
-		mend += fmt.Sprintf("; where it has only a socket, "+
-			"which the original takes for localhost, set %s to its path", host)
-	}
-	return mend
+// mendAccount is what to do about an account that is not let in; empty for other errors.
+func (c *inspection) mendAccount(err error) string {
+	return sqldb.MendOfAccount(err, c.key("username"), c.key("password"))
 }
 
-// refused is whyUnreachable for what the server itself answered; text is empty when it answered
-// nothing.
-func (c *inspection) refused(err error) (text, mend string) {
-	var said *mysql.MySQLError
-	if !errors.As(err, &said) {
-		return "", ""
-	}
-	key := func(rest string) string { return c.opt.Name + "_" + rest }
-	text = fmt.Sprintf("%s refuses user %s: %s", c.Addr, c.User, said.Message)
-	if mend = sqldb.MendOfAccount(err, key("username"), key("password")); mend != "" {
-		return text, mend
-	}
+// mendRefusal is what to do about what the server itself says, unless it is about the account.
+func (c *inspection) mendRefusal(said *mysql.MySQLError) string {
 	switch said.Number {
 	case sqldb.CodeNoDatabase:
-		mend = fmt.Sprintf("mend %s, or CREATE DATABASE %s CHARACTER SET utf8mb4", key("dbname"),
-			quoted(c.Database))
+		return fmt.Sprintf("mend %s, or CREATE DATABASE %s CHARACTER SET utf8mb4",
+			c.key("dbname"), quoted(c.Database))
 	case sqldb.CodeDBDenied:
-		mend = fmt.Sprintf("mend %s, or let the user in: %s", key("dbname"),
-			c.grant("SELECT, INSERT, UPDATE, DELETE", deniedAccount(said.Message, c.User))+orRole)
+		// The account that is named there cannot be asked for.
+		account := cmp.Or(deniedUser.FindString(said.Message), quoted(c.User))
+		return fmt.Sprintf("mend %s, or let the user in: %s", c.key("dbname"),
+			c.grant("SELECT, INSERT, UPDATE, DELETE", account)+orRole)
 	case sqldb.CodeTooManyConns:
-		mend = fmt.Sprintf("raise max_connections of the server, or lower %s of all proxies",
-			key("maxconncnt"))
+		return "raise max_connections of the server, or lower " + c.key("maxconncnt") +
+			" of all proxies"
 	case sqldb.CodeTooManyOfUser, sqldb.CodeTooMuchOfUser:
-		mend = fmt.Sprintf("raise max_user_connections of the server, or what the account may "+
-			"have "+
-			"of it (ALTER USER … WITH …), or lower %s of all proxies", key("maxconncnt"))
+		return "raise max_user_connections of the server, or what the account may have of it " +
+			"(ALTER USER … WITH …), or lower " + c.key("maxconncnt") + " of all proxies"
 	case errHostBlocked:
-		mend = "FLUSH HOSTS there, and see what failed so often from here"
+		return "FLUSH HOSTS there, and see what failed so often from here"
 	case errHostNotAllowed:
-		mend = "CREATE USER there for the address of this machine"
+		return "CREATE USER there for the address of this machine"
 	default:
-		mend = "see its error log"
+		return "see its error log"
 	}
-	return text, mend
 }
 
 // deniedUser finds the account in "Access denied for user 'a'@'b' to database 'c'".
 var deniedUser = regexp.MustCompile(`'[^']*'@'[^']*'`)
 
-// deniedAccount is the account that a refusal names, since no statement can ask for it then. Where
-// the refusal names none, it is the user alone.
-func deniedAccount(message, user string) string {
-	if named := deniedUser.FindString(message); named != "" {
-		return named
-	}
-	return quoted(user)
+// grant is the statement that gives rights on the database to an account.
+func (c *inspection) grant(rights, account string) string {
+	return fmt.Sprintf("GRANT %s ON %s.* TO %s", rights, quoted(c.Database), account)
 }
 
-// grant is the statement that gives rights on the database.
-func (c *inspection) grant(rights, user string) string {
-	return fmt.Sprintf("GRANT %s ON %s.* TO %s", rights, quoted(c.Database), user)
-}
-
-// cutOff reports whether an error is one of the connection, not of the server.
+// cutOff reports whether an error is one of the connection, and not what the server says.
 func cutOff(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||

@@ -1,6 +1,7 @@
 package checkup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,7 +13,7 @@ import (
 
 // CheckShape connects to the server that is written, and reports what of its tables is not as it
 // should be, though it is there: types, keys, columns of others. It changes nothing.
-// "dbproxy migrate" shows that, as it mends none of it.
+// "dbproxy migrate" shows these findings, as it mends none of them.
 func CheckShape(ctx context.Context, m sqldb.MySQL, opt CheckOptions) []Finding {
 	c, reached := inspect(ctx, m, opt)
 	defer c.close()
@@ -21,7 +22,7 @@ func CheckShape(ctx context.Context, m sqldb.MySQL, opt CheckOptions) []Finding 
 	}
 	c.found = nil
 	c.all(ctx, question{item: "tables", ask: func(ctx context.Context) error {
-		if err := c.look(ctx); err != nil {
+		if err := c.readTables(ctx); err != nil {
 			return err
 		}
 		return c.shape(ctx)
@@ -29,12 +30,20 @@ func CheckShape(ctx context.Context, m sqldb.MySQL, opt CheckOptions) []Finding 
 	return slices.DeleteFunc(c.found, func(f Finding) bool { return f.Grade == Good })
 }
 
-// onlyRead is whether serving only reads the table, but for what people say of themselves.
+// onlyRead reports whether serving only reads a table, but for what people say of themselves.
 func onlyRead(t tables.Table) bool { return t.Name == "IMUser" || t.Name == "IMDepart" }
 
-// shape looks at what the tables that are there look like.
+// gradeOf is how bad it is that a table cannot be written.
+func gradeOf(t tables.Table) Grade {
+	if onlyRead(t) {
+		return Doubtful
+	}
+	return Wrong
+}
+
+// shape checks what the tables that are there are like.
 func (c *inspection) shape(ctx context.Context) error {
-	s := shape{c: c, parts: map[string]*shapePart{}}
+	s := shape{c: c, parts: make(map[partKey]*shapePart)}
 	for _, t := range tables.All() {
 		if there := c.seen.Tables[t.Name]; there != nil && !t.Outdated(there) {
 			s.table(t, there)
@@ -45,23 +54,28 @@ func (c *inspection) shape(ctx context.Context) error {
 	return err
 }
 
-// shape gathers what is odd about tables, so that each kind of it is one finding.
+// shape gathers what is odd about tables, so that there is one finding for each kind and grade.
 type shape struct {
 	c     *inspection
-	parts map[string]*shapePart // by kind, and by grade within it
+	parts map[partKey]*shapePart
+}
+
+type partKey struct {
+	item  string
+	grade Grade
 }
 
 // shapePart is a finding in the making.
 type shapePart struct {
-	places []string // such as "IMUser.nick (int(11))"
-	mends  []string // statements, the clauses of each table together
-	clause map[string]int
+	where   []string       // such as "IMUser.nick (int(11))"
+	mends   []string       // statements, the clauses of each table together
+	clauses map[string]int // by table, the index of its ALTER TABLE in mends
 }
 
 // oddity is a kind of what may be odd.
 type oddity struct {
 	item string
-	text map[Grade]string // what comes of it, before the list of places
+	text map[Grade]string // what comes of it; the list of where it is follows
 }
 
 // The oddities, in the order in which they are reported.
@@ -74,36 +88,40 @@ var (
 		Wrong:    "too small, or no whole number, so that writes are refused or sorted wrongly"}}
 	oddIDs = oddity{"ids", map[Grade]string{
 		Doubtful: "not counted by the database, or no key of its own",
-		Wrong:    "not counted by the database, or without their key: writes fail, or read whole tables"}}
+		Wrong: "not counted by the database, or without their key: writes fail, or read whole " +
+			"tables"}}
 	oddTexts = oddity{"texts", map[Grade]string{
 		Doubtful: "shorter than what clients may send, or no text: what does not fit is refused",
 		Wrong:    "no text: each write fails"}}
 	oddNulls = oddity{"empty values", map[Grade]string{
-		Doubtful: "may be NULL, which is read as 0 or empty; a row in which one is may not be found, or sorted last"}}
+		Doubtful: "may be NULL, which is read as 0 or empty; a row in which one is may not be " +
+			"found, or sorted last"}}
 	oddColumns = oddity{"columns of others", map[Grade]string{
 		Doubtful: "have no default, so that \"dbproxy user add\" and the like fail",
 		Wrong:    "have no default, so that each write fails"}}
 	oddUniques = oddity{"unique keys", map[Grade]string{
 		Doubtful: "not the suite's; a row that they forbid is not stored"}}
 	oddForeigns = oddity{"foreign keys", map[Grade]string{
-		Doubtful: "not the suite's, where users need not exist; a row that they forbid is not stored"}}
+		Doubtful: "not the suite's, where users need not exist; a row that they forbid is not " +
+			"stored"}}
 	oddTriggers = oddity{"triggers", map[Grade]string{
 		Doubtful: "not the suite's; what they refuse is not stored, what they do takes time"}}
 	oddities = []oddity{oddViews, oddNumbers, oddIDs, oddTexts, oddNulls, oddColumns, oddUniques,
 		oddForeigns, oddTriggers}
 )
 
-// note notes a place at which something is odd, and the clause of an ALTER TABLE that mends it; ""
-// for none, "!" before a whole statement.
-func (s *shape) note(k oddity, grade Grade, table, place, clause string) {
-	key := fmt.Sprint(k.item, grade)
-	if s.parts[key] == nil {
-		s.parts[key] = &shapePart{clause: map[string]int{}}
-	}
+// note notes where something is odd, and the clause of an ALTER TABLE that mends it. The clause is
+// "" for none, and begins with "!" if it is a whole statement.
+func (s *shape) note(k oddity, grade Grade, table, where, clause string) {
+	key := partKey{k.item, grade}
 	p := s.parts[key]
-	p.places = append(p.places, place)
+	if p == nil {
+		p = &shapePart{clauses: make(map[string]int)}
+		s.parts[key] = p
+	}
+	p.where = append(p.where, where)
 	whole, isWhole := strings.CutPrefix(clause, "!")
-	at, known := p.clause[table]
+	at, known := p.clauses[table]
 	switch {
 	case clause == "":
 	case isWhole:
@@ -111,34 +129,29 @@ func (s *shape) note(k oddity, grade Grade, table, place, clause string) {
 	case known:
 		p.mends[at] += ", " + clause
 	default:
-		p.clause[table] = len(p.mends)
+		p.clauses[table] = len(p.mends)
 		p.mends = append(p.mends, "ALTER TABLE "+table+" "+clause)
 	}
 }
 
-// report adds the findings. Of what is not odd anywhere nothing is said.
+// report adds the findings. There is none for what is odd nowhere.
 func (s *shape) report() {
 	for _, k := range oddities {
 		for _, grade := range []Grade{Good, Doubtful, Wrong} {
-			p := s.parts[fmt.Sprint(k.item, grade)]
+			p := s.parts[partKey{k.item, grade}]
 			if p == nil {
 				continue
 			}
-			f := Finding{Item: k.item, Grade: grade}
-			f.Text = k.text[grade] + ": " + List(p.places)
-			switch {
-			case grade == Good:
-			case len(p.mends) == 0:
-				f.Mend = "look at what they do"
-			default:
-				f.Mend = strings.Join(p.mends, "; ")
+			f := Finding{Item: k.item, Grade: grade, Text: k.text[grade] + ": " + list(p.where)}
+			if grade > Good {
+				f.Mend = cmp.Or(strings.Join(p.mends, "; "), "look at what they do")
 			}
 			s.c.add(f)
 		}
 	}
 }
 
-// rulesOfOthers looks at what forbids rows beside the tables' own definitions.
+// rulesOfOthers checks what forbids rows beside the tables' own definitions.
 func (s *shape) rulesOfOthers(ctx context.Context) error {
 	names := make(map[string]string)
 	for _, name := range s.c.seen.There() {
@@ -152,8 +165,8 @@ func (s *shape) rulesOfOthers(ctx context.Context) error {
 		var table, name, timing, event string
 		err := scan(&table, &name, &timing, &event)
 		if own := names[strings.ToLower(table)]; own != "" {
-			place := fmt.Sprintf("%s (%s %s %s)", name, timing, event, own)
-			s.note(oddTriggers, Doubtful, own, place, "")
+			where := fmt.Sprintf("%s (%s %s %s)", name, timing, event, own)
+			s.note(oddTriggers, Doubtful, own, where, "")
 		}
 		return err
 	})

@@ -10,27 +10,29 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
 
-// look reads what tables there are.
-func (c *inspection) look(ctx context.Context) (err error) {
+// readTables reads which tables there are, and what they are like.
+func (c *inspection) readTables(ctx context.Context) (err error) {
 	c.seen, err = tables.Inspect(ctx, c.pool)
 	return err
 }
 
-// tables looks at what there is of tables, columns and keys, and of what kind they are.
+// tables checks which tables, columns and keys there are, and of what kind they are.
 func (c *inspection) tables(ctx context.Context) error {
-	if err := c.look(ctx); err != nil {
+	if err := c.readTables(ctx); err != nil {
 		return err
 	}
+	const item = "tables"
 	if misnamed := c.seen.Misnamed(); len(misnamed) > 0 {
 		for i, name := range misnamed {
 			misnamed[i] = c.seen.Twins[name]
 		}
-		c.add(Fault("tables", "in other letters than they must be: "+List(misnamed)+"; "+tables.WhyMisnamed,
-			"with all that uses them stopped: "+c.seen.Renaming()))
+		text := "in other letters than they must be: " + list(misnamed) + "; " + tables.WhyMisnamed
+		c.add(Fault(item, text, "with all that uses them stopped: "+c.seen.Renaming()))
 		return nil
 	}
 	old, oldKeys := c.seen.Absent(tables.Old())
@@ -38,58 +40,60 @@ func (c *inspection) tables(ctx context.Context) error {
 	c.lacksOld, c.lacksOwn = append(old, oldKeys...), append(own, ownKeys...)
 	switch total := len(tables.Old()); {
 	case len(old) == total && len(c.seen.Tables) == 0:
-		c.add(Fault("tables", fmt.Sprintf("there is none in the database %s that this user sees", c.Database),
-			fmt.Sprintf("mend %s_dbname if another is meant, else create them with \"dbproxy migrate --config FILE\"", c.opt.Name)))
+		c.add(Fault(item,
+			fmt.Sprintf("there is none in the database %s that this user sees", c.Database),
+			"mend "+c.key("dbname")+" if another is meant, else create them with \"dbproxy "+
+				"migrate --config FILE\""))
 		return nil
 	case len(old) > 0:
-		c.add(Fault("tables", "missing: "+List(old), tables.MigrateMend))
+		c.add(Fault(item, "missing: "+list(old), tables.MigrateMend))
 	default:
-		c.add(Goodf("tables", "all %d of the suite's are there, with all columns", total))
+		c.add(Goodf(item, "all %d of the suite's are there, with all columns", total))
 	}
 	if len(oldKeys) > 0 {
-		c.add(Doubt("keys", "missing, so that whole tables are read: "+List(oldKeys), tables.MigrateMend))
+		text := "missing, so that whole tables are read: " + list(oldKeys)
+		c.add(Doubt("keys", text, tables.MigrateMend))
 	}
 	if twins := c.seen.Twins; len(twins) > 0 {
-		c.add(Doubt("twins", fmt.Sprintf("there are tables of other letters beside the ones used: %s", List(beside(twins))),
-			"see in which the rows are, and drop or rename the other, with all that uses them stopped"))
+		var beside []string
+		for _, name := range slices.Sorted(maps.Keys(twins)) {
+			beside = append(beside, twins[name]+" beside "+name)
+		}
+		c.add(Doubt("twins",
+			"there are tables of other letters beside the ones used: "+list(beside),
+			"see in which the rows are, and drop or rename the other, with all that uses them "+
+				"stopped"))
 	}
 	c.own()
 	c.kinds()
 	return c.shape(ctx)
 }
 
-// beside lists the twins of tables, as "imuser beside IMUser".
-func beside(twins map[string]string) (all []string) {
-	for _, name := range slices.Sorted(maps.Keys(twins)) {
-		all = append(all, twins[name]+" beside "+name)
-	}
-	return all
-}
-
-// own looks at whether our own tables are there.
+// own checks whether our own tables are there.
 func (c *inspection) own() {
 	const item = "own tables"
 	switch outdated := c.seen.Outdated(); {
 	case len(outdated) > 0:
-		c.add(Fault(item, "an earlier version's, whose rows are to be brought under another key: "+List(outdated),
-			"run \"dbproxy migrate --config FILE\", as a user who may; proxies of that version may go on meanwhile"))
+		c.add(Fault(item,
+			"an earlier version's, whose rows are to be brought under another key: "+list(outdated),
+			"run \"dbproxy migrate --config FILE\", as a user who may; proxies of that version "+
+				"may go on meanwhile"))
 		c.lacksOwn = append(c.lacksOwn, outdated...)
 	case len(c.lacksOwn) == 0:
 		c.add(Goodf(item, "all %d are there", len(tables.New())))
 	case c.opt.MakesOwn:
-		c.add(Goodf(item, "to be made: %s", List(c.lacksOwn)))
+		c.add(Goodf(item, "to be made: %s", list(c.lacksOwn)))
 	default:
-		c.add(Fault(item, "missing: "+List(c.lacksOwn), tables.OwnMend))
+		c.add(Fault(item, "missing: "+list(c.lacksOwn), tables.OwnMend))
 	}
 }
 
-// bytesMend is for columns of text.
-const bytesMend = "ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-
-// kinds looks at what the tables are made of; of views it is not for us to say.
+// kinds checks the engines, character sets and collations of the tables. Those of a view are not
+// for us to judge.
 func (c *inspection) kinds() {
 	var unsafe []string
-	charsets, collations := map[string][]string{}, map[string][]string{} // "table.column", by what it has
+	charsets := make(map[string][]string) // "table.column", by its character set, if that is odd
+	collations := make(map[string][]string)
 	for _, name := range c.seen.There() {
 		t := c.seen.Tables[name]
 		if t.View {
@@ -108,22 +112,24 @@ func (c *inspection) kinds() {
 		}
 	}
 	if len(unsafe) > 0 {
-		c.add(Fault("engine", "without transactions, so that messages are lost or numbered twice: "+List(unsafe),
-			"ALTER TABLE ... ENGINE=InnoDB, with all servers stopped"))
+		text := "without transactions, so that messages are lost or numbered twice: " + list(unsafe)
+		c.add(Fault("engine", text, "ALTER TABLE ... ENGINE=InnoDB, with all servers stopped"))
 	} else {
 		c.add(Goodf("engine", "InnoDB"))
 	}
+	const mend = "ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 	if len(charsets) > 0 {
-		c.add(Doubt("characters", "text with characters that do not fit, such as emoji, is refused: "+inWhich(charsets), bytesMend))
+		c.add(Doubt("characters", "text with characters that do not fit, such as emoji, is "+
+			"refused: "+inWhich(charsets), mend))
 	} else {
 		c.add(Goodf("characters", "utf8mb4"))
 	}
-	if len(collations) == 0 {
+	if len(collations) > 0 {
+		c.add(Doubt("collation", "text that is not the same may count as equal for the database, "+
+			"and be found or refused for it: "+inWhich(collations), mend))
+	} else {
 		c.add(Goodf("collation", "all text is compared byte by byte"))
-		return
 	}
-	c.add(Doubt("collation", "text that is not the same may count as equal for the database, and be found or refused for it: "+
-		inWhich(collations), bytesMend))
 }
 
 // inWhich lists in which columns something is.
@@ -131,7 +137,7 @@ func inWhich(columns map[string][]string) string {
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(columns)) {
 		slices.Sort(columns[what])
-		parts = append(parts, what+" in "+List(columns[what]))
+		parts = append(parts, what+" in "+list(columns[what]))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -142,8 +148,9 @@ var (
 	needsRead = []string{"SELECT"}
 )
 
-// harmless is a statement that changes nothing, for which the server checks the rights as if it did: so nobody has to
-// understand grants, patterns and roles. What only reads is run, as to explain a view takes more rights than to read it.
+// harmless is a statement that changes nothing, for which the server checks the rights as if it
+// did: so nobody has to understand grants, patterns and roles. What only reads is run, as to
+// explain a view takes more rights than to read it.
 func harmless(right string, t tables.Table) string {
 	col := "id"
 	if t.Primary != nil {
@@ -161,27 +168,28 @@ func harmless(right string, t tables.Table) string {
 	}
 }
 
-// rights looks at what the user may do.
+// rights checks whether the user may do all that a proxy does.
 func (c *inspection) rights(ctx context.Context) error {
 	if err := c.rightsOn(ctx, needsAll); err != nil {
 		return err
 	}
-	if len(c.lacksOld)+len(c.lacksOwn) == 0 {
+	missing := slices.Concat(c.lacksOld, c.lacksOwn)
+	if len(missing) == 0 {
 		return nil // there is nothing to migrate: who may not create tables is the better user
 	}
 	lacks, err := c.mayNot(ctx)
 	if err != nil || len(lacks) == 0 {
 		return err
 	}
-	text := fmt.Sprintf("the user may not %s here, and these are missing: %s", strings.Join(lacks, ", "),
-		List(slices.Concat(c.lacksOld, c.lacksOwn)))
-	mend := "run \"dbproxy migrate --config FILE\" as a user who may, or " + c.grant(strings.Join(lacks, ", "), c.account(ctx)) +
-		orRole
+	rights := strings.Join(lacks, ", ")
+	f := Doubt("rights to create",
+		fmt.Sprintf("the user may not %s here, and these are missing: %s", rights, list(missing)),
+		"run \"dbproxy migrate --config FILE\" as a user who may, or "+
+			c.grant(rights, c.account(ctx))+orRole)
 	if c.opt.MakesOwn && len(c.lacksOwn) > 0 {
-		c.add(Fault("rights to create", text, mend))
-	} else {
-		c.add(Doubt("rights to create", text, mend))
+		f.Grade = Wrong
 	}
+	c.add(f)
 	return nil
 }
 
@@ -191,25 +199,27 @@ const orRole = "; or, where a role may, have it on from the start: SET DEFAULT R
 // rightsOn asks for rights on all tables, one by one.
 func (c *inspection) rightsOn(ctx context.Context, rights []string) error {
 	there := c.seen.There()
-	tables := slices.DeleteFunc(tables.All(), func(t tables.Table) bool {
+	all := slices.DeleteFunc(tables.All(), func(t tables.Table) bool {
 		return !slices.Contains(there, t.Name) || t.Outdated(c.seen.Tables[t.Name])
 	})
 	const item = "rights"
-	lacks := map[string][]string{}
-	var broken []string // views
+	lacks := make(map[string][]string) // tables, by right
+	var broken []string                // views
 	var said *mysql.MySQLError
-	for _, t := range tables {
+	for _, t := range all {
+		view := c.seen.Tables[t.Name].View
 		for _, r := range rights {
-			if r != "SELECT" && c.seen.Tables[t.Name].View {
+			if r != "SELECT" && view {
 				continue // the suite's rows of it are not ours to write
 			}
-			switch err := sqldb.Drain(ctx, c.db, harmless(r, t)); {
+			err := sqldb.Drain(ctx, c.db, harmless(r, t))
+			switch code := sqldb.Code(err); {
 			case denied(err):
 				lacks[r] = append(lacks[r], t.Name)
-			case sqldb.Code(err) == sqldb.CodeReadOnly, sqldb.Code(err) == sqldb.CodeReadOnlyMode: // told already
-				return nil
-			case sqldb.Code(err) == sqldb.CodeNoColumn: // likewise
-			case c.seen.Tables[t.Name].View && errors.As(err, &said): // also that its definer is denied
+			case code == sqldb.CodeReadOnly, code == sqldb.CodeReadOnlyMode:
+				return nil // another finding says so
+			case code == sqldb.CodeNoColumn: // likewise
+			case view && errors.As(err, &said): // also when its definer is denied
 				broken = append(broken, t.Name+": "+said.Error())
 			case err != nil:
 				return err
@@ -217,27 +227,26 @@ func (c *inspection) rightsOn(ctx context.Context, rights []string) error {
 		}
 	}
 	if len(broken) > 0 {
-		c.add(Fault(item, "views that cannot be read: "+strings.Join(broken, "; "),
-			sqldb.MendOfView))
+		text := "views that cannot be read: " + strings.Join(broken, "; ")
+		c.add(Fault(item, text, sqldb.MendOfView))
 	}
-	switch {
-	case len(tables) == 0:
-		return nil
-	case len(lacks) == 0 && len(broken) > 0:
-		return nil
-	case len(lacks) == 0:
-		c.add(Goodf(item, "%s on all tables that are there", strings.Join(rights, ", ")))
+	names := strings.Join(rights, ", ")
+	if len(lacks) == 0 {
+		if len(all) > 0 && len(broken) == 0 {
+			c.add(Goodf(item, "%s on all tables that are there", names))
+		}
 		return nil
 	}
 	var parts []string
 	for _, r := range rights {
-		if on := lacks[r]; len(on) == len(tables) {
+		if on := lacks[r]; len(on) == len(all) {
 			parts = append(parts, r+" on all tables")
 		} else if len(on) > 0 {
-			parts = append(parts, r+" on "+List(on))
+			parts = append(parts, r+" on "+list(on))
 		}
 	}
-	c.add(Fault(item, fmt.Sprintf("user %s lacks %s", c.User, strings.Join(parts, "; ")), c.grant(strings.Join(rights, ", "), c.account(ctx))+orRole))
+	text := fmt.Sprintf("user %s lacks %s", c.User, strings.Join(parts, "; "))
+	c.add(Fault(item, text, c.grant(names, c.account(ctx))+orRole))
 	return nil
 }
 
@@ -250,28 +259,31 @@ func denied(err error) bool {
 	return false
 }
 
-// whoAmI is the account that the server took the user for, as statements have it: 'name'@'host'.
-const whoAmI = "CONCAT('''',SUBSTRING_INDEX(CURRENT_USER(),'@',1),'''@''',SUBSTRING_INDEX(CURRENT_USER(),'@',-1),'''')"
+// whoAmI asks for the account that the server took the user for, as statements have it:
+// 'name'@'host'.
+const whoAmI = "SELECT CONCAT('''',SUBSTRING_INDEX(CURRENT_USER(),'@',1),'''@'''," +
+	"SUBSTRING_INDEX(CURRENT_USER(),'@',-1),'''')"
 
-// account asks for whoAmI; a server that does not say is left the name alone, which is any host's.
+// account returns the account. Where the server does not say, it is the name alone, which is
+// that of any host.
 func (c *inspection) account(ctx context.Context) string {
 	var who string
-	if err := c.db.QueryRowContext(ctx, "SELECT "+whoAmI).Scan(&who); err != nil {
+	if err := c.db.QueryRowContext(ctx, whoAmI).Scan(&who); err != nil {
 		return quoted(c.User)
 	}
 	return who
 }
 
-// triedRights are statements that can never be done, of which the server says first whether the user may: a role's
-// rights count, and patterns, which nobody has to understand.
+// triedRights are statements that can never be done, and of which the server says first whether the
+// user may. So roles and patterns count, and nobody has to understand them.
 var triedRights = []struct{ right, stmt string }{
 	{"CREATE", "CREATE TABLE IMProxyTried (a int, a int)"},
 	{"ALTER", "ALTER TABLE IMProxyTried ADD COLUMN a int"},
 	{"INDEX", "CREATE INDEX a ON IMProxyTried (a)"},
 }
 
-// mayNot returns which of the rights to create the user has not. A node of Galera would tell all others of what is
-// tried there, so that there it is only prepared.
+// mayNot returns which of the rights to create the user has not. A node of Galera would tell all
+// others of a statement that is tried there, so there it is only prepared.
 func (c *inspection) mayNot(ctx context.Context) (lacks []string, err error) {
 	for _, t := range triedRights {
 		if c.galera() {

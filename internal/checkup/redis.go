@@ -122,16 +122,17 @@ func (c *redisCheck) do(
 }
 
 func (c *redisCheck) clock(ctx context.Context) {
-	const limit = 2 * time.Second
-	begun := c.now()
-	now, err := c.do(ctx, c.client, "TIME").AsIntSlice()
-	took := c.now().Sub(begun)
-	if err != nil || len(now) != 2 {
-		c.add(Unseen("clock", fmt.Errorf("TIME is answered with %v, %w", now, err)))
-		return
+	f, err := clock(c.now, func() (time.Time, error) {
+		now, err := c.do(ctx, c.client, "TIME").AsIntSlice()
+		if err != nil || len(now) != 2 {
+			return time.Time{}, fmt.Errorf("TIME is answered with %v, %w", now, err)
+		}
+		return time.Unix(now[0], now[1]*int64(time.Microsecond)), nil
+	})
+	if err != nil {
+		f = unseen("clock", err)
 	}
-	theirs := time.Unix(now[0], now[1]*int64(time.Microsecond))
-	c.add(Clock(theirs.Sub(begun.Add(took/2)), took/2, limit))
+	c.add(f)
 }
 
 // compare finds instances that are the same server under another name.

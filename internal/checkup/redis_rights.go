@@ -47,12 +47,12 @@ func (c *redisCheck) rights(ctx context.Context) {
 	}
 	switch {
 	case len(missing) > 0:
-		c.add(Fault("rights", "it does not know: "+List(missing),
-			fmt.Sprintf("give it the commands "+
-				"back (rename-command in its configuration), or name a Redis in %s and %s",
+		c.add(Fault("rights", "it does not know: "+list(missing),
+			fmt.Sprintf("give it the commands back (rename-command in its configuration), or name "+
+				"a Redis in %s and %s",
 				c.key("host"), c.key("port"))))
 	case len(lacks) > 0:
-		c.add(Fault("rights", fmt.Sprintf("user %s is not allowed: %s", c.User(), List(lacks)),
+		c.add(Fault("rights", fmt.Sprintf("user %s is not allowed: %s", c.User(), list(lacks)),
 			c.Grant()))
 	case broke != nil:
 		c.add(Fault("writes", fmt.Sprintf("it takes none: %v", broke),
@@ -80,7 +80,7 @@ func (c *redisCheck) cluster(ctx context.Context) {
 	const item = "cluster"
 	text, err := c.do(ctx, c.client, "CLUSTER", "INFO").ToString()
 	if err != nil {
-		c.add(Unseen(item, err))
+		c.add(unseen(item, err))
 		return
 	}
 	values := link.Lines(text)
@@ -108,11 +108,11 @@ func (c *redisCheck) sentinels(ctx context.Context) {
 		c.add(Goodf(item, "all %d know %s, and can agree on another master",
 			len(c.Sentinels), c.SentinelMaster))
 	case len(wrong) == len(c.Sentinels):
-		c.add(Fault(item, "none can say where the master is and could choose another: "+List(wrong),
+		c.add(Fault(item, "none can say where the master is and could choose another: "+list(wrong),
 			fmt.Sprintf("start them, or mend %s and %s",
 				c.key("sentinels"), c.key("sentinel_master"))))
 	default:
-		c.add(Doubt(item, List(wrong), "start them, or mend "+c.key("sentinels")))
+		c.add(Doubt(item, list(wrong), "start them, or mend "+c.key("sentinels")))
 	}
 }
 

@@ -83,7 +83,7 @@ func (c *redisCheck) nodes(infos []info) {
 
 func (c *redisCheck) node(i info) (found []Finding) {
 	if i.denied != nil {
-		return []Finding{Unseen("settings", fmt.Errorf("INFO is refused: %w", i.denied))}
+		return []Finding{unseen("settings", fmt.Errorf("INFO is refused: %w", i.denied))}
 	}
 	if len(c.Cluster) == 0 {
 		c.runID = i.values["run_id"]
@@ -155,8 +155,7 @@ func (i info) eviction() Finding {
 		return Goodf(item, "%s, without maxmemory", policy)
 	case strings.HasPrefix(policy, "allkeys"):
 		return Doubt(item, fmt.Sprintf("%s: at %d MiB keys are thrown away, and counters with "+
-			"them; "+
-			"what proxies counted comes back from MySQL, what originals counted does not",
+			"them; what proxies counted comes back from MySQL, what originals counted does not",
 			policy, limit>>20), noMore)
 	case used*100 >= limit*almostFull:
 		text := fmt.Sprintf("%d of %d MiB are used: when it is full, writes are refused",

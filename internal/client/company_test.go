@@ -34,12 +34,8 @@ func serveCompany() (addr string, stop func()) {
 	must(err)
 	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
 	must(err)
-	counted := counters.Embedded{Records: store}
-	rules := chat.Store{
-		Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store,
-		Archive: store, Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store,
-		Voice: sounds, Failures: &counters.Failures{Table: store, Log: quiet},
-	}
+	rules := counters.OnRecords(store)
+	rules.Voice, rules.Failures = sounds, &counters.Failures{Table: store, Log: quiet}
 	opt := chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: quiet}
 	_, err = company.Ensure(ctx, store, rules, opt)
 	must(err)

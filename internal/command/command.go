@@ -111,8 +111,11 @@ type action struct {
 type call struct {
 	ctx      context.Context
 	peer     server.Peer
-	req      proto.Message
 	entry    *entry
+	seq      uint16
+	begun    time.Time
+	finish   func(answer pdu.Frame, ok bool)
+	req      proto.Message
 	most     int // bytes of the longest answer that may be sent, without its frame and attach data
 	reserved int // bytes of memory for the answer
 }
@@ -153,7 +156,8 @@ func (h *Handler) Start(
 		finish(pdu.Frame{}, false)
 		return
 	}
-	r := reply{entry: e, seq: f.Seq, begun: begun, finish: finish}
+	c := &call{ctx: chat.AskedBy(ctx, chat.Asker(p.Conn())), peer: p, entry: e, seq: f.Seq,
+		begun: begun, finish: finish}
 	req, err := decode(e.Request, f.Body)
 	if err != nil {
 		h.note(slog.LevelInfo, "refused", "peer", p.String(), "command", hex(f.Command),
@@ -162,11 +166,10 @@ func (h *Handler) Start(
 		// Only an unparsable login has an answer, which lacks required fields on purpose. The body
 		// of no answer is nil.
 		body, _ := proto.MarshalOptions{AllowPartial: true}.Marshal(unparsable(e))
-		h.send(r, Unparsable, body)
+		h.send(c, Unparsable, body)
 		return
 	}
-	c := &call{ctx: chat.AskedBy(ctx, chat.Asker(p.Conn())), peer: p, req: req, entry: e}
-	c.most = max(1, h.maxFrame-pdu.HeaderLen-len(attached(req))-answerFields)
+	c.req, c.most = req, max(1, h.maxFrame-pdu.HeaderLen-len(attached(req))-answerFields)
 	e.start(h, c, func(answer proto.Message, err error) {
 		var body []byte
 		if err == nil {
@@ -175,14 +178,15 @@ func (h *Handler) Start(
 		// When a connection is gone, its own last line in the log says how many requests have no
 		// answer.
 		if err != nil && !errors.Is(err, server.ErrGone) {
-			body = h.fail(e, c, err)
+			body = h.fail(c, err)
 		}
-		h.send(r, outcomeOf(err), body)
+		h.send(c, outcomeOf(err), body)
 	})
 }
 
 // fail logs an error and makes the body of the answer to it; nil for none.
-func (h *Handler) fail(e *entry, c *call, err error) (body []byte) {
+func (h *Handler) fail(c *call, err error) (body []byte) {
+	e := c.entry
 	var long *chat.TooLongError
 	if errors.As(err, &long) {
 		err = h.tooLong(long.Bytes + h.maxFrame - c.most)
@@ -218,26 +222,18 @@ func (h *Handler) note(level slog.Level, what string, args ...any) {
 	h.log.Log(context.Background(), level, what, args...)
 }
 
-// reply is what is needed to finish a request.
-type reply struct {
-	entry  *entry
-	seq    uint16
-	begun  time.Time
-	finish func(pdu.Frame, bool)
-}
-
 // send finishes the request with the body of its answer; nil means none.
-func (h *Handler) send(r reply, what Outcome, body []byte) {
-	h.observe(r.entry.name, what, time.Since(r.begun))
+func (h *Handler) send(c *call, what Outcome, body []byte) {
+	h.observe(c.entry.name, what, time.Since(c.begun))
 	if body == nil {
-		r.finish(pdu.Frame{}, false)
+		c.finish(pdu.Frame{}, false)
 		return
 	}
-	if n := int64(len(body)); n > r.entry.longest.Load() {
-		r.entry.longest.Store(n) // if two store at once, either will do
+	if n := int64(len(body)); n > c.entry.longest.Load() {
+		c.entry.longest.Store(n) // if two store at once, either will do
 	}
-	r.finish(pdu.Frame{
-		Service: r.entry.Service, Command: r.entry.AnswerCommand, Seq: r.seq, Body: body,
+	c.finish(pdu.Frame{
+		Service: c.entry.Service, Command: c.entry.AnswerCommand, Seq: c.seq, Body: body,
 	}, true)
 }
 

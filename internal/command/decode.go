@@ -54,18 +54,14 @@ func listed(fields protoreflect.FieldDescriptors, body []byte) int {
 		return rest
 	}
 	for b := body; len(b) > 0; {
-		num, typ, n := protowire.ConsumeTag(b)
+		num, _, n := protowire.ConsumeField(b)
 		if n < 0 {
 			break
 		}
-		size := protowire.ConsumeFieldValue(num, typ, b[n:])
-		if size < 0 {
-			break
-		}
 		if f := fields.ByNumber(num); f != nil && f.Kind() == protoreflect.BytesKind {
-			rest -= n + size
+			rest -= n
 		}
-		b = b[n+size:]
+		b = b[n:]
 	}
 	return rest
 }
@@ -80,18 +76,15 @@ func lastKnown(
 	f protoreflect.FieldDescriptor, body []byte,
 ) (last protoreflect.EnumNumber, ok bool) {
 	for len(body) > 0 {
-		num, typ, n := protowire.ConsumeTag(body)
+		num, typ, tag := protowire.ConsumeTag(body)
+		_, _, n := protowire.ConsumeField(body)
 		if n < 0 {
-			return last, ok
+			break
 		}
-		body = body[n:]
 		if num == f.Number() && typ == protowire.VarintType {
-			if v, _ := protowire.ConsumeVarint(body); known(f, protoreflect.EnumNumber(v)) {
+			if v, _ := protowire.ConsumeVarint(body[tag:]); known(f, protoreflect.EnumNumber(v)) {
 				last, ok = protoreflect.EnumNumber(v), true
 			}
-		}
-		if n = protowire.ConsumeFieldValue(num, typ, body); n < 0 {
-			return last, ok
 		}
 		body = body[n:]
 	}

@@ -81,7 +81,7 @@ func TestARequiredEnumOutsideItsListIsMissing(t *testing.T) {
 			})
 		}
 		for _, table := range []string{"IMRelationShip", "IMRecentSession", "IMProxyTalk"} {
-			if n := w.count("SELECT COUNT(*) FROM " + table); n > 0 {
+			if n := w.raw.Count("SELECT COUNT(*) FROM " + table); n > 0 {
 				w.Errorf("%d rows in %s", n, table)
 			}
 		}
@@ -171,10 +171,8 @@ func TestAnOptionalEnumOutsideItsListIsAbsent(t *testing.T) {
 			if w.askRaw(e, enums(body, 3, test.sent...)) == nil {
 				w.Errorf("%v: no answer", test.sent)
 			}
-			if got := w.text(fmt.Sprint("SELECT device FROM IMProxyDevice WHERE userId=",
-				user)); got != test.want {
-				w.Errorf("%v: device %s, want %s", test.sent, got, test.want)
-			}
+			w.raw.Want(fmt.Sprint("SELECT device FROM IMProxyDevice WHERE userId=", user),
+				test.want)
 		}
 	})
 }

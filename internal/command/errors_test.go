@@ -17,6 +17,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // outcome is what an answer says: its result_code, or -1 when there is no answer. The id of a
@@ -238,7 +239,7 @@ func TestWhatIsNotServedIsCounted(t *testing.T) {
 // in it.
 func TestARefusedLoginNamesTheUser(t *testing.T) {
 	var log bytes.Buffer
-	w := start(t, 0, nil, slog.NewJSONHandler(&log, nil))
+	w := start(t, testdb.Embedded, nil, slog.NewJSONHandler(&log, nil))
 	w.people()
 	for name, shown := range map[string]string{
 		"nobody":                 "nobody",

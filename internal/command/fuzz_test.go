@@ -10,6 +10,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // FuzzRequest sends any body under any command. Whatever comes, a request is finished once, nothing
@@ -47,7 +48,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add(uint16(0x0701), []byte(nil))
 	f.Add(uint16(0xffff), []byte("\xff"))
 
-	w := start(f, 0, nil, slog.DiscardHandler)
+	w := start(f, testdb.Embedded, nil, slog.DiscardHandler)
 	w.people()
 	f.Fuzz(func(t *testing.T, command uint16, body []byte) {
 		w := *w

@@ -2,7 +2,6 @@ package command_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"io"
 	"log/slog"
@@ -22,7 +21,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/server"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
@@ -34,76 +32,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 // patience is how long a test waits for what must come. No test passes by waiting this long.
 const patience = 60 * time.Second
 
-// engines are the stores that the handler is tested on.
-var engines = []struct {
-	name string
-	open func(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer)
-}{{"embedded", openEmbedded}, {"mysql", openMySQL}}
-
-func openEmbedded(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer) {
-	tb.Helper()
-	path := filepath.Join(dir, "dbproxy.db")
-	store, err := records.OpenSQLite(path, records.Options{Log: log})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := tables.Migrate(context.Background(), store.DB()); err != nil {
-		tb.Fatal(err)
-	}
-	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	raw, err := sql.Open("sqlite", "file:"+path+
-		"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	raw.SetMaxOpenConns(1)
-	tb.Cleanup(func() {
-		if err := errors.Join(raw.Close(), store.Close(), sounds.Close()); err != nil {
-			tb.Error(err)
-		}
-	})
-	return rules(store, sounds), raw, store
-}
-
-func openMySQL(tb testing.TB, dir string, log *slog.Logger) (chat.Store, *sql.DB, io.Closer) {
-	tb.Helper()
-	db := testdb.New(tb)
-	store, err := records.OpenMySQL(testdb.At(db), nil, records.Options{Log: log})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := errors.Join(store.Close(), sounds.Close()); err != nil {
-			tb.Error(err)
-		}
-	})
-	return rules(store, sounds), db.Admin, store
-}
-
-// rules is what the service needs of a store.
-func rules(store *records.Store, sounds chat.Voice) chat.Store {
-	counted := counters.Embedded{Records: store}
-	return chat.Store{
-		Ledger: store, Sequencer: counted, Counters: counted, Directory: store, Profiles: store,
-		Archive:  store,
-		Sessions: store, Groups: store, Mutes: store, Tokens: store, Files: store, Voice: sounds,
-		Failures: &counters.Failures{},
-	}
-}
-
 // world is a handler at work on a store of its own.
 type world struct {
 	testing.TB
 	svc   *chat.Service
 	h     *command.Handler
-	raw   *sql.DB
+	raw   testdb.Raw
 	store io.Closer
 	ctx   context.Context // of requests
 	peer  peer
@@ -120,18 +54,25 @@ func rule(t *testing.T, test func(w *world)) {
 // ruleWith is rule with something put between the service and its store.
 func ruleWith(t *testing.T, wrap func(*chat.Store), test func(w *world)) {
 	t.Helper()
-	for i := range engines {
-		t.Run(engines[i].name, func(t *testing.T) {
-			test(start(t, i, wrap, slog.NewTextHandler(t.Output(), nil)))
+	for _, e := range testdb.Engines {
+		t.Run(e.Name, func(t *testing.T) {
+			test(start(t, e, wrap, slog.NewTextHandler(t.Output(), nil)))
 		})
 	}
 }
 
-// start starts a handler on the engine with a number. The service ends with the test.
-func start(tb testing.TB, engine int, wrap func(*chat.Store), logs slog.Handler) *world {
+// start starts a handler on an engine. The service ends with the test.
+func start(tb testing.TB, engine testdb.Engine, wrap func(*chat.Store), logs slog.Handler) *world {
 	tb.Helper()
 	log := slog.New(logs)
-	store, raw, closer := engines[engine].open(tb, tb.TempDir(), log)
+	dir := tb.TempDir()
+	kept, raw := engine.Open(tb, dir, records.Options{Log: log})
+	sounds, err := voice.OpenDir(filepath.Join(dir, "voice"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	store := counters.OnRecords(kept)
+	store.Voice, store.Failures = sounds, &counters.Failures{}
 	if wrap != nil {
 		wrap(&store)
 	}
@@ -142,12 +83,12 @@ func start(tb testing.TB, engine int, wrap func(*chat.Store), logs slog.Handler)
 	life, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- svc.Run(life) }()
-	w := &world{TB: tb, svc: svc, raw: raw, store: closer, outcomes: new(outcomes)}
+	w := &world{TB: tb, svc: svc, raw: raw, store: kept, outcomes: new(outcomes)}
 	w.h = command.New(svc, command.Options{Log: log, Observe: w.outcomes.add})
 	tb.Cleanup(func() {
 		w.h.Wait()
 		stop()
-		if err := <-ran; err != nil {
+		if err := errors.Join(<-ran, sounds.Close()); err != nil {
 			tb.Error(err)
 		}
 	})
@@ -319,40 +260,16 @@ func value(f protoreflect.FieldDescriptor) protoreflect.Value {
 func (w *world) people() {
 	w.Helper()
 	for _, name := range []string{"x", "y"} {
-		w.exec("INSERT INTO IMUser "+
+		w.raw.Run("INSERT INTO IMUser "+
 			"(sex,name,domain,nick,password,salt,phone,email,avatar,departId,status,"+
 			"created,updated,push_shield_status,sign_info)"+
 			" VALUES (1,?,'','',?,'s','','','',0,0,1,1,0,'')", name, chat.HashPassword("x", "s"))
 	}
-	w.exec("INSERT INTO IMGroup " +
+	w.raw.Run("INSERT INTO IMGroup " +
 		"(id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES " +
 		"(1,'g','',1,1,2,0,2,0,1,1)")
 	for user := range 2 {
-		w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES "+
+		w.raw.Run("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES "+
 			"(1,?,0,1,1)", user+1)
 	}
-}
-
-func (w *world) exec(query string, args ...any) {
-	w.Helper()
-	if _, err := w.raw.ExecContext(w.ctx, query, args...); err != nil {
-		w.Fatalf("%s: %v", query, err)
-	}
-}
-
-func (w *world) count(query string) (n int) {
-	w.Helper()
-	if err := w.raw.QueryRowContext(w.ctx, query).Scan(&n); err != nil {
-		w.Fatalf("%s: %v", query, err)
-	}
-	return n
-}
-
-// text is the single text that a query finds.
-func (w *world) text(query string) (s string) {
-	w.Helper()
-	if err := w.raw.QueryRowContext(w.ctx, query).Scan(&s); err != nil {
-		w.Fatalf("%s: %v", query, err)
-	}
-	return s
 }

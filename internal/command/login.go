@@ -85,6 +85,5 @@ func unparsable(e *entry) proto.Message {
 	if _, ok := e.Request.(*impb.IMValidateReq); !ok {
 		return nil
 	}
-	return &impb.IMValidateRsp{ResultCode: new(uint32(loginError)),
-		ResultString: new(loginText[loginError])}
+	return loginResult(new(impb.IMValidateReq), loginError)
 }

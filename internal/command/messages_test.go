@@ -178,10 +178,8 @@ func TestOfPipelinedChangesTheLastStands(t *testing.T) {
 				w.Error("no answer")
 			}
 		}
-		if got := w.text("SELECT CONCAT(sign_info,' ',avatar,' ',(SELECT value FROM " +
-			"IMProxyMute)) FROM IMUser WHERE id=1"); got != "29 29 29" {
-			w.Errorf("stored: %s", got)
-		}
+		w.raw.Want("SELECT sign_info,avatar,(SELECT value FROM IMProxyMute) FROM IMUser "+
+			"WHERE id=1", "29 29 29")
 	})
 }
 

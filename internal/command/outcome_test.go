@@ -130,7 +130,7 @@ func TestAChangeWhoseAnswerIsTooLongIsNotToldAsRefused(t *testing.T) {
 			w.Errorf("more than fits is answered %v", answer)
 		}
 		w.observed("IMGroupChangeMemberReq answered", "IMGroupChangeMemberReq too_long")
-		if n := w.count("SELECT COUNT(*) FROM IMGroupMember WHERE groupId=1"); n != 112 {
+		if n := w.raw.Count("SELECT COUNT(*) FROM IMGroupMember WHERE groupId=1"); n != 112 {
 			w.Errorf("the group has %d members, want 112", n)
 		}
 	})

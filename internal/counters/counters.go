@@ -32,6 +32,7 @@ import (
 	"context"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 )
 
 // Records is what the records count: chat.Counters but for Apply.
@@ -39,6 +40,33 @@ type Records interface {
 	UnreadPairs(ctx context.Context, user uint32) ([]chat.Count, error)
 	UnreadGroups(ctx context.Context, user uint32) ([]chat.Count, error)
 	UnreadTotals(ctx context.Context, users []uint32) (map[uint32]uint32, error)
+}
+
+// AllRecords is all that the rules need of the records, on any engine.
+type AllRecords interface {
+	SharedRecords
+	chat.Ledger
+	chat.Directory
+	chat.Archive
+	chat.Sessions
+	chat.Groups
+	chat.Files
+}
+
+// OnRecords is what the rules work on where the records count alone. Voice and Failures, which are
+// no records, are left to the caller.
+func OnRecords(r AllRecords) chat.Store {
+	counted := Embedded{r}
+	return chat.Store{Ledger: r, Sequencer: counted, Counters: counted, Directory: r, Profiles: r,
+		Archive: r, Sessions: r, Groups: r, Mutes: r, Tokens: r, Files: r}
+}
+
+// OnCopy is OnRecords where the records have a copy in Redis.
+func OnCopy(r AllRecords, copied *redis.Copy) chat.Store {
+	rules, counted := OnRecords(r), Shared{r, copied}
+	rules.Sequencer, rules.Counters = copied, counted
+	rules.Mutes, rules.Tokens, rules.Profiles = counted, counted, counted
+	return rules
 }
 
 // Embedded implements chat.Counters and chat.Sequencer on the records alone.

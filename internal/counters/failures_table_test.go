@@ -11,7 +11,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // table is a store's table of failed logins, which counts what is written to it, and can be broken.
@@ -36,19 +36,8 @@ func (s *table) KeepFailures(
 
 func newTable(t *testing.T) *table {
 	t.Helper()
-	store, err := records.OpenSQLite(filepath.Join(t.TempDir(), "db"), records.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
-		t.Fatal(err)
-	}
-	return &table{Store: store}
+	path := filepath.Join(t.TempDir(), "db")
+	return &table{Store: testdb.OpenSQLite(t, path, records.Options{})}
 }
 
 // on is a process that counts on a table.

@@ -14,6 +14,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // openBoth is a store in MySQL with its copy in Redis.
@@ -28,15 +29,10 @@ func openBoth(t *testing.T) (*world, *servers.Redis, *redis.Copy) {
 		t.Fatal(err)
 	}
 	t.Cleanup(copied.Close)
-	db := database(t)
-	store, err := records.OpenMySQL(mysqlOf(db), nil,
-		records.Options{Log: logTo(t), Follower: copied})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	db := testdb.New(t)
+	store := testdb.OpenMySQL(t, testdb.At(db), records.Options{Log: logTo(t), Follower: copied})
 	copied.Use(t.Context(), store)
-	w := &world{T: t, store: store, raw: db.Admin, seq: copied,
+	w := &world{T: t, store: store, raw: testdb.RawMySQL(t, db), seq: copied,
 		copy: redis.Comparison{Copy: copied}}
 	w.apply = func(commits ...chat.Commit) error { return copied.Apply(t.Context(), commits) }
 	return w, server, copied
@@ -46,7 +42,7 @@ func openBoth(t *testing.T) (*world, *servers.Redis, *redis.Copy) {
 func (w *world) filled() (group uint32) {
 	w.Helper()
 	for i := 1; i <= 4; i++ {
-		w.exec("INSERT INTO IMUser "+
+		w.raw.Run("INSERT INTO IMUser "+
 			"(id,name,password,salt,nick,domain,phone,email,sign_info,departId,created,updated) "+
 			"VALUES (?,?,'','','','','','','',0,1,1)",
 			i, fmt.Sprint("user", i))

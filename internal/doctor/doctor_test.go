@@ -9,6 +9,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestAHealthyStoreHasNothing(t *testing.T) {
@@ -44,7 +45,7 @@ func TestSplitTalksAreMerged(t *testing.T) {
 		w.message(2, 1, 2, 2, 140, "e")
 		w.message(9, 2, 1, 2, 150, "f")
 		w.message(1, 2, 1, 3, 160, "removed")
-		w.exec("UPDATE IMMessage_1 SET status=1 WHERE content='removed'")
+		w.raw.Run("UPDATE IMMessage_1 SET status=1 WHERE content='removed'")
 		// another pair, whose messages are only under a relation of status 1
 		w.relation(3, 1, 3, 1, 50)
 		w.relation(4, 1, 3, 0, 60)
@@ -52,14 +53,14 @@ func TestSplitTalksAreMerged(t *testing.T) {
 		w.wantFound([]string{"split-talk 2"}, []string{"split-talk 2/2"}, nil)
 		w.wantPage(chat.PairTalk(1, 2), "6:f@150 5:d@140 4:c@140 3:a@140 2:e@140 1:b@110")
 		w.wantPage(chat.PairTalk(1, 3), "1:x@70")
-		w.want("SELECT id,status,updated FROM IMRelationShip ORDER BY id", "1 1 100", "2 0 300",
+		w.raw.Want("SELECT id,status,updated FROM IMRelationShip ORDER BY id", "1 1 100", "2 0 300",
 			"3 1 50", "4 0 60", "9 1 200")
-		w.want("SELECT oldTable,oldOwner,oldId,oldCreated,newTable,newOwner,newId,newCreated "+
+		w.raw.Want("SELECT oldTable,oldOwner,oldId,oldCreated,newTable,newOwner,newId,newCreated "+
 			"FROM IMProxyJournal WHERE b=2 ORDER BY newId",
 			"IMMessage_1 1 1 100 IMMessage_2 2 3 140", "IMMessage_1 9 1 120 IMMessage_2 2 4 140",
 			"IMMessage_1 1 2 130 IMMessage_2 2 5 140",
 			"IMMessage_1 9 2 150 IMMessage_2 2 6 150", "IMMessage_1 1 3 160 IMMessage_2 2 7 160")
-		w.want("SELECT COUNT(*) FROM IMProxyTalk", "0") // to adopt them is for who sends
+		w.raw.Want("SELECT COUNT(*) FROM IMProxyTalk", "0") // to adopt them is for who sends
 		if ids := w.send(text(1, 2, "g")); ids[0] != 8 {
 			w.Errorf("the next id is %d", ids[0])
 		}
@@ -74,7 +75,7 @@ func TestATalkKeepsTheRelationOfItsRow(t *testing.T) {
 		w.message(5, 2, 1, 2, 1500, "d")
 		w.wantFound([]string{"split-talk 1"}, []string{"split-talk 1/1"}, nil)
 		w.wantPage(chat.PairTalk(1, 2), "4:d@1500 3:c@1000 2:b@1000 1:a@1000")
-		w.want("SELECT relateId,lastId,lastCreated,sentA,sentB,rev FROM IMProxyTalk",
+		w.raw.Want("SELECT relateId,lastId,lastCreated,sentA,sentB,rev FROM IMProxyTalk",
 			"1 4 1500 2 0 2")
 		if ids := w.send(text(2, 1, "e")); ids[0] != 5 {
 			w.Errorf("the next id is %d", ids[0])
@@ -136,7 +137,7 @@ func TestNobodySeesWhatWasWrittenBeforeTheyJoined(t *testing.T) {
 		w.group(4, 5, 1)
 		w.groupMessage(4, 1, 4294967295, 10, "before")
 		w.member(4, 2, 0, 20)
-		w.exec("UPDATE IMGroup SET userCnt=2")
+		w.raw.Run("UPDATE IMGroup SET userCnt=2")
 		w.groupMessage(4, 1, 1, 30, "after")
 		w.wantFound([]string{"impossible-id 1"}, []string{"impossible-id 1"},
 			[]string{"impossible-id 1"})
@@ -156,19 +157,19 @@ func TestDuplicateSessionsAndMembers(t *testing.T) {
 		w.member(4, 3, 1, 9)
 		w.session(31, 3, 4, 2, 0, 50) // has left
 		w.session(32, 1, 4, 2, 0, 50)
-		w.exec("UPDATE IMGroup SET userCnt=6 WHERE id=4")
-		now := w.rows("SELECT updated FROM IMRecentSession WHERE id=1")[0]
+		w.raw.Run("UPDATE IMGroup SET userCnt=6 WHERE id=4")
+		now := w.raw.Rows("SELECT updated FROM IMRecentSession WHERE id=1")[0]
 		w.wantFound([]string{"duplicate-session 2", "stray-session 1", "duplicate-member 1",
 			"user-count 1"},
 			[]string{"duplicate-session 2/2", "stray-session 1/1", "duplicate-member 1/1"}, nil)
-		w.want("SELECT id,status,updated FROM IMRecentSession WHERE id<>2 ORDER BY id",
+		w.raw.Want("SELECT id,status,updated FROM IMRecentSession WHERE id<>2 ORDER BY id",
 			"1 1 "+now, "11 0 "+now, "12 1 900", "21 1 700", "22 0 700",
 			"31 1 50", "32 0 50")
-		w.want("SELECT sessionA,sessionB FROM IMProxyTalk WHERE kind=1", "11 2")
-		w.want("SELECT userId,status,updated FROM IMGroupMember ORDER BY id", "1 1 5", "2 0 5",
+		w.raw.Want("SELECT sessionA,sessionB FROM IMProxyTalk WHERE kind=1", "11 2")
+		w.raw.Want("SELECT userId,status,updated FROM IMGroupMember ORDER BY id", "1 1 5", "2 0 5",
 			"1 0 3", "1 1 9", "3 1 9")
-		w.want("SELECT userCnt FROM IMGroup", "2")
-		w.want("SELECT oldTable,oldRow,newRow FROM IMProxyJournal ORDER BY oldTable,oldRow",
+		w.raw.Want("SELECT userCnt FROM IMGroup", "2")
+		w.raw.Want("SELECT oldTable,oldRow,newRow FROM IMProxyJournal ORDER BY oldTable,oldRow",
 			"IMGroupMember 1 3", "IMGroupMember 4 3",
 			"IMRecentSession 1 11", "IMRecentSession 21 22", "IMRecentSession 31 0")
 		w.send(text(1, 2, "b"))
@@ -182,13 +183,13 @@ func TestWhatIsOnlyReported(t *testing.T) {
 		w.message(1, 1, 2, 1, 10, "a")
 		w.message(1, 1, 3, 2, 11, "of others")
 		w.message(77, 1, 3, 1, 11, "of no relation")
-		w.exec("INSERT INTO IMMessage_5 " +
+		w.raw.Run("INSERT INTO IMMessage_5 " +
 			"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
 			"(1,1,2,3,'in a wrong table',1,0,12,12)")
 		w.groupMessage(66, 1, 1, 12, "of no group")
-		w.exec("INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created) VALUES " +
+		w.raw.Run("INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created) VALUES " +
 			"(5,1,2,'p',1,1,10),(6,1,2,'q',1,1,10)")
-		w.exec("INSERT INTO IMMessage_1 " +
+		w.raw.Run("INSERT INTO IMMessage_1 " +
 			"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
 			"(1,1,2,4,'5',2,0,20,20),(1,1,2,5,'7',2,0,20,20),(1,1,2,6,'?',2,0,20,20)")
 		found := []string{"lost-message 4", "missing-sound 2", "orphan-sound 1"}
@@ -201,18 +202,18 @@ func TestOurOwnRows(t *testing.T) {
 		w.send(text(1, 2, "a"))
 		w.group(4, 5, 1, 2)
 		w.send(inGroup(1, 4, "b"))
-		w.exec("UPDATE IMProxyLevel SET level=9 WHERE userId=1 AND groupId=4")
-		w.exec("INSERT INTO IMProxyLevel (userId,groupId,level) VALUES (2,4,1),(3,5,1)")
-		w.exec("INSERT INTO IMProxyTalk (kind,a,b,relateId,sentA,rev) VALUES " +
+		w.raw.Run("UPDATE IMProxyLevel SET level=9 WHERE userId=1 AND groupId=4")
+		w.raw.Run("INSERT INTO IMProxyLevel (userId,groupId,level) VALUES (2,4,1),(3,5,1)")
+		w.raw.Run("INSERT INTO IMProxyTalk (kind,a,b,relateId,sentA,rev) VALUES " +
 			"(1,7,8,99,3,1),(2,88,0,0,3,1)")
-		w.exec("INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,5,?)",
+		w.raw.Run("INSERT INTO IMProxyCommit (id,created,changes) VALUES (?,5,?)",
 			"00000000000000000000000000000001", `{"Changes":[]}`)
 		w.wantFound([]string{"level-ahead 2", "stray-talk 1", "old-commit 1", "stray-group 1"},
 			[]string{"level-ahead 2/2", "stray-talk 1/1", "old-commit 1/1", "stray-group 1"},
 			[]string{"stray-group 1"})
-		w.want("SELECT userId,groupId,level FROM IMProxyLevel ORDER BY groupId,userId", "1 4 1",
+		w.raw.Want("SELECT userId,groupId,level FROM IMProxyLevel ORDER BY groupId,userId", "1 4 1",
 			"2 4 1", "3 5 0")
-		w.want("SELECT t.sentA-t.readB FROM IMProxyTalk t JOIN IMRelationShip r ON "+
+		w.raw.Want("SELECT t.sentA-t.readB FROM IMProxyTalk t JOIN IMRelationShip r ON "+
 			"r.id=t.relateId WHERE t.a=7 AND r.smallId=7 AND r.bigId=8", "0")
 	})
 }
@@ -232,9 +233,9 @@ func TestALookChangesNothing(t *testing.T) {
 		w.session(1, 1, 2, 1, 0, 1)
 		w.session(2, 1, 2, 1, 0, 1)
 		w.examine(nil)
-		w.want("SELECT id,status FROM IMRelationShip ORDER BY id", "1 0", "2 0")
-		w.want("SELECT id,status FROM IMRecentSession ORDER BY id", "1 0", "2 0")
-		w.want("SELECT COUNT(*) FROM IMProxyJournal", "0")
+		w.raw.Want("SELECT id,status FROM IMRelationShip ORDER BY id", "1 0", "2 0")
+		w.raw.Want("SELECT id,status FROM IMRecentSession ORDER BY id", "1 0", "2 0")
+		w.raw.Want("SELECT COUNT(*) FROM IMProxyJournal", "0")
 	})
 }
 
@@ -272,7 +273,7 @@ func TestARepairThatIsStoppedGoesOn(t *testing.T) {
 			want = fmt.Sprintf("%d:%d@20 ", i+2, i) + want
 		}
 		w.wantPage(chat.PairTalk(1, 2), want)
-		w.want("SELECT COUNT(*),COUNT(DISTINCT newId) FROM IMProxyJournal", "450 450")
+		w.raw.Want("SELECT COUNT(*),COUNT(DISTINCT newId) FROM IMProxyJournal", "450 450")
 		w.wantFound(nil, nil, nil)
 	})
 }
@@ -336,12 +337,12 @@ func repairBesideAProxy(w *world) {
 	if fmt.Sprint(got) != "[split-talk 1/1 impossible-id 300/300]" {
 		w.Errorf("repaired %q", got)
 	}
-	w.want("SELECT COUNT(*),COUNT(DISTINCT msgId),MIN(msgId),MAX(msgId) FROM IMMessage_2",
+	w.raw.Want("SELECT COUNT(*),COUNT(DISTINCT msgId),MIN(msgId),MAX(msgId) FROM IMMessage_2",
 		fmt.Sprintf("%[1]d %[1]d 1 %[1]d", 600+sent))
-	w.want("SELECT COUNT(*) FROM IMMessage_2 x JOIN IMMessage_2 y ON y.msgId=x.msgId+1 AND "+
+	w.raw.Want("SELECT COUNT(*) FROM IMMessage_2 x JOIN IMMessage_2 y ON y.msgId=x.msgId+1 AND "+
 		"(y.created<x.created OR y.id<x.id)", "0")
 	for _, what := range []string{"old", "away", "new"} { // each in its order
-		rows := w.rows("SELECT content FROM IMMessage_2 WHERE content LIKE '" + what +
+		rows := w.raw.Rows("SELECT content FROM IMMessage_2 WHERE content LIKE '" + what +
 			"%' ORDER BY msgId")
 		for i, content := range rows {
 			if content != fmt.Sprint(what, " ", i) {
@@ -349,13 +350,13 @@ func repairBesideAProxy(w *world) {
 			}
 		}
 	}
-	w.exec("DELETE FROM IMProxyCommit")
+	w.raw.Run("DELETE FROM IMProxyCommit")
 	w.wantFound(nil, nil, nil)
 }
 
 func TestAnOriginalNeedsRedis(t *testing.T) {
 	t.Parallel()
-	w := openEmbedded(t)
+	w := newWorld(t, testdb.Embedded)
 	d := w.doctor()
 	d.BeforeOriginal = true
 	if _, err := d.Run(t.Context()); err == nil {
@@ -365,7 +366,7 @@ func TestAnOriginalNeedsRedis(t *testing.T) {
 
 func TestItSaysHowFarItIs(t *testing.T) {
 	t.Parallel()
-	w := openEmbedded(t)
+	w := newWorld(t, testdb.Embedded)
 	w.relation(1, 1, 2, 0, 1)
 	shares := make(map[string]float64)
 	w.examine(func(d *doctor.Doctor) {
@@ -384,12 +385,12 @@ func TestRowsOfOtherTypesAreCounted(t *testing.T) {
 		for i, typ := range []int{1, 3, 17, 19, 0, 2, 19} {
 			w.message(1, 1, 2, int64(i+1), 100+i, "7")
 			w.groupMessage(4, 1, int64(i+1), 100+i, "7")
-			w.exec("UPDATE IMMessage_1 SET type=? WHERE msgId=?", typ, i+1)
-			w.exec("UPDATE IMGroupMessage_4 SET type=? WHERE msgId=?", typ, i+1)
+			w.raw.Run("UPDATE IMMessage_1 SET type=? WHERE msgId=?", typ, i+1)
+			w.raw.Run("UPDATE IMGroupMessage_4 SET type=? WHERE msgId=?", typ, i+1)
 		}
-		w.exec("UPDATE IMMessage_1 SET status=1 WHERE msgId=7") // removed: nobody misses it
-		w.exec("UPDATE IMGroup SET type=9 WHERE id=4")
-		w.exec("INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created)" +
+		w.raw.Run("UPDATE IMMessage_1 SET status=1 WHERE msgId=7") // removed: nobody misses it
+		w.raw.Run("UPDATE IMGroup SET type=9 WHERE id=4")
+		w.raw.Run("INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created)" +
 			" VALUES (7,1,2,'x',1,1,1)")
 		found := []string{"message-type 7", "group-type 1"}
 		w.wantFound(found, found, found)

@@ -2,11 +2,8 @@ package doctor_test
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,9 +17,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/doctor"
 	"github.com/teamtalk-go/dbproxy/internal/doctor/repair"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
@@ -32,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 type world struct {
 	*testing.T
 	store *records.Store
-	raw   *sql.DB
+	raw   testdb.Raw
 	seq   chat.Sequencer
 	copy  doctor.Copy // nil: none
 	apply func(commits ...chat.Commit) error
@@ -41,126 +37,27 @@ type world struct {
 // onEngines runs a test on a store of each kind.
 func onEngines(t *testing.T, test func(w *world)) {
 	t.Parallel()
-	for name, open := range map[string]func(*testing.T) *world{
-		"embedded": openEmbedded, "mysql": openMySQL,
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, e := range testdb.Engines {
+		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
-			test(open(t))
+			test(newWorld(t, e))
 		})
 	}
 }
 
 func logTo(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
-func openEmbedded(t *testing.T) *world {
+func newWorld(t *testing.T, e testdb.Engine) *world {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "dbproxy.db")
-	store, err := records.OpenSQLite(path, records.Options{Log: logTo(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := sql.Open("sqlite", "file:"+path+
-		"?_pragma=busy_timeout(20000)&_pragma=synchronous(off)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(raw.Close(), store.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	counted := counters.Embedded{Records: store}
-	return &world{T: t, store: store, raw: raw, seq: counted, apply: func(...chat.Commit) error {
-		return nil
-	}}
-}
-
-func openMySQL(t *testing.T) *world {
-	t.Helper()
-	db := database(t)
-	store, err := records.OpenMySQL(mysqlOf(db), nil, records.Options{Log: logTo(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	counted := counters.Embedded{Records: store}
-	return &world{T: t, store: store, raw: db.Admin, seq: counted,
+	store, raw := e.Open(t, t.TempDir(), records.Options{Log: logTo(t)})
+	return &world{T: t, store: store, raw: raw, seq: counters.Embedded{Records: store},
 		apply: func(...chat.Commit) error { return nil }}
-}
-
-func mysqlOf(db *servers.Database) sqldb.MySQL {
-	return sqldb.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port), Database: db.Name,
-		User: db.User, Password: db.Password}
-}
-
-// database is a database with its tables.
-func database(t *testing.T) *servers.Database {
-	return servers.MariaDB(t).Filled(t, "tables", func(db *servers.Database) {
-		store, err := records.OpenMySQL(mysqlOf(db), nil, records.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = tables.Migrate(t.Context(), store.DB())
-		if err := errors.Join(err, store.Close()); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-// exec executes statements as an original server, or the years, would.
-func (w *world) exec(query string, args ...any) {
-	w.Helper()
-	if _, err := w.raw.ExecContext(w.Context(), query, args...); err != nil {
-		w.Fatalf("%s: %v", query, err)
-	}
 }
 
 func (w *world) must(err error) {
 	w.Helper()
 	if err != nil {
 		w.Fatal(err)
-	}
-}
-
-// rows is what a query finds, a line per row.
-func (w *world) rows(query string, args ...any) []string {
-	w.Helper()
-	rows, err := w.raw.QueryContext(w.Context(), query, args...)
-	w.must(err)
-	defer rows.Close()
-	columns, err := rows.Columns()
-	w.must(err)
-	var found []string
-	for rows.Next() {
-		values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		w.must(rows.Scan(into...))
-		cells := make([]string, len(values))
-		for i, v := range values {
-			if cells[i] = v.String; !v.Valid {
-				cells[i] = "NULL"
-			}
-		}
-		found = append(found, strings.Join(cells, " "))
-	}
-	w.must(rows.Err())
-	return found
-}
-
-func (w *world) want(query string, want ...string) {
-	w.Helper()
-	if got := w.rows(query); !slices.Equal(got, want) {
-		w.Errorf("%s: %q, want %q", query, got, want)
 	}
 }
 
@@ -220,10 +117,10 @@ func (w *world) wantFound(found, repaired, left []string) {
 func (w *world) audit() (all []string) {
 	w.Helper()
 	for i := range 8 {
-		all = append(all, w.rows(fmt.Sprintf("SELECT fromId,toId,content,type,status,updated "+
+		all = append(all, w.raw.Rows(fmt.Sprintf("SELECT fromId,toId,content,type,status,updated "+
 			"FROM IMMessage_%d", i))...)
-		all = append(all, w.rows(fmt.Sprintf("SELECT groupId,userId,content,type,status,updated "+
-			"FROM IMGroupMessage_%d", i))...)
+		all = append(all, w.raw.Rows(fmt.Sprintf("SELECT groupId,userId,content,type,status,"+
+			"updated FROM IMGroupMessage_%d", i))...)
 	}
 	slices.Sort(all)
 	return all
@@ -232,7 +129,7 @@ func (w *world) audit() (all []string) {
 // message is a row as an original server leaves it.
 func (w *world) message(relation, from, to int, id int64, created int, content string) {
 	w.Helper()
-	w.exec(fmt.Sprintf("INSERT INTO IMMessage_%d "+
+	w.raw.Run(fmt.Sprintf("INSERT INTO IMMessage_%d "+
 		"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES "+
 		"(?,?,?,?,?,1,0,?,?)", relation%8),
 		relation, from, to, id, content, created, created)
@@ -240,7 +137,7 @@ func (w *world) message(relation, from, to int, id int64, created int, content s
 
 func (w *world) groupMessage(group, from int, id int64, created int, content string) {
 	w.Helper()
-	w.exec(fmt.Sprintf("INSERT INTO IMGroupMessage_%d "+
+	w.raw.Run(fmt.Sprintf("INSERT INTO IMGroupMessage_%d "+
 		"(groupId,userId,msgId,content,type,status,updated,created) VALUES (?,?,?,?,17,0,?,?)",
 		group%8),
 		group, from, id, content, created, created)
@@ -248,20 +145,20 @@ func (w *world) groupMessage(group, from int, id int64, created int, content str
 
 func (w *world) relation(id, a, b, status, updated int) {
 	w.Helper()
-	w.exec("INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES "+
+	w.raw.Run("INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES "+
 		"(?,?,?,?,1,?)", id, a, b, status, updated)
 }
 
 func (w *world) session(id, user, peer, kind, status, updated int) {
 	w.Helper()
-	w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) VALUES "+
+	w.raw.Run("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) VALUES "+
 		"(?,?,?,?,?,1,?)", id, user, peer, kind, status, updated)
 }
 
 // group is an original's group, with members who joined at a time.
 func (w *world) group(id, joined int, members ...int) {
 	w.Helper()
-	w.exec("INSERT INTO IMGroup "+
+	w.raw.Run("INSERT INTO IMGroup "+
 		"(id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES "+
 		"(?,'g','',1,1,?,0,1,0,1,1)", id, len(members))
 	for _, m := range members {
@@ -271,8 +168,8 @@ func (w *world) group(id, joined int, members ...int) {
 
 func (w *world) member(group, user, status, joined int) {
 	w.Helper()
-	w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (?,?,?,1,?)",
-		group, user, status, joined)
+	w.raw.Run("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES "+
+		"(?,?,?,1,?)", group, user, status, joined)
 }
 
 // send stores messages as a proxy does, a batch, and returns their ids.

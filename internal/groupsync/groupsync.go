@@ -10,6 +10,7 @@
 package groupsync
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -29,15 +30,19 @@ type Store interface {
 	// order given. Sessions that are removed or later stay as they are, and so do those of former
 	// members. It is safe for concurrent use, also by several processes.
 	SyncSessions(ctx context.Context, group uint32, users []uint32, at uint32) error
-	// Mark returns the value of a name; ok is false when there is none. SetMark sets it.
-	Mark(ctx context.Context, name string) (value uint32, ok bool, err error)
-	SetMark(ctx context.Context, name string, value uint32) error
 	// HoldLease gives the lease of a name to holder (at most 64 bytes), or renews it. It lasts
 	// whole seconds from now, by one clock for all processes. held is false while somebody else has
 	// it.
 	HoldLease(ctx context.Context, name, holder string, lasts time.Duration) (held bool, err error)
 	// ReleaseLease gives the lease back, so that others may have it at once.
 	ReleaseLease(ctx context.Context, name, holder string) error
+}
+
+// Marks keeps how far the loop has got.
+type Marks interface {
+	// Mark returns the value of a name; ok is false when there is none. SetMark sets it.
+	Mark(ctx context.Context, name string) (value uint32, ok bool, err error)
+	SetMark(ctx context.Context, name string, value uint32) error
 }
 
 const (
@@ -62,6 +67,7 @@ const (
 // Syncer is the loop. Run must run; nothing may change the fields meanwhile.
 type Syncer struct {
 	Store Store
+	Marks Marks // the records, or what has a copy of theirs
 	Now   func() time.Time
 	Log   *slog.Logger
 	// Observe is told of every pass: how long it took, and why it failed (nil: it did not). While
@@ -75,12 +81,7 @@ type Syncer struct {
 // done again in the next pass. When ctx ends, Run releases the lease and returns nil.
 func (s *Syncer) Run(ctx context.Context) error {
 	l := &loop{Syncer: *s, holder: rand.Text(), done: make(map[uint32]chat.GroupNews)}
-	if l.Every == 0 {
-		l.Every = Every
-	}
-	if l.Lease == 0 {
-		l.Lease = Lease
-	}
+	l.Every, l.Lease = cmp.Or(l.Every, Every), cmp.Or(l.Lease, Lease)
 	defer l.leave(ctx)
 	tick := time.NewTicker(l.Every)
 	defer tick.Stop()

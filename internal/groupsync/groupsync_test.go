@@ -1,12 +1,10 @@
 package groupsync_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 )
 
 func TestMembersGetSessionsInTheOrderOfTheirIDsAsText(t *testing.T) {
@@ -56,9 +54,9 @@ func TestOfDuplicateSessionsTheOneInUseMoves(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2, 3)
 		for id, status := range []int{1, 0, 1} {
-			w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
+			w.raw.Run("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
 				"VALUES (?,2,?,2,?,1,100000)", id+10, g, status)
-			w.exec("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
+			w.raw.Run("INSERT INTO IMRecentSession (id,userId,peerId,type,status,created,updated) "+
 				"VALUES (?,3,?,2,0,1,100000)", id+20, g)
 		}
 		w.at.Add(5)
@@ -71,7 +69,7 @@ func TestOfDuplicateSessionsTheOneInUseMoves(t *testing.T) {
 func TestSessionsAheadOfTheTalkDoNotGoBack(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
-		w.exec("INSERT INTO IMRecentSession (userId,peerId,type,status,created,updated) VALUES "+
+		w.raw.Run("INSERT INTO IMRecentSession (userId,peerId,type,status,created,updated) VALUES "+
 			"(2,?,2,0,1,100009)", g)
 		w.talk(g, 1)
 		w.look()
@@ -94,7 +92,7 @@ func TestThoseWhoLeftGetNoSession(t *testing.T) {
 func TestOnlyGroupsOfStatusZeroAreLookedAt(t *testing.T) {
 	rule(t, func(w *world) {
 		g, removed := w.group(1, 2), w.group(1, 2)
-		w.exec("UPDATE IMGroup SET status=1 WHERE id=?", removed)
+		w.raw.Run("UPDATE IMGroup SET status=1 WHERE id=?", removed)
 		w.talk(g, 1)
 		w.talk(removed, 1)
 		w.look()
@@ -127,22 +125,20 @@ func TestLargeGroupsAreDoneInPartsInTheSameOrder(t *testing.T) {
 		g := w.group(members...)
 		w.talk(g, 1000)
 		w.look()
-		var wrong int
-		if err := w.raw.QueryRowContext(w.Context(), `SELECT COUNT(*) FROM IMRecentSession a JOIN IMRecentSession b ON b.id=a.id+1
- WHERE a.userId<>1000 AND CAST(a.userId AS CHAR)>=CAST(b.userId AS CHAR)`).Scan(&wrong); err != nil || wrong > 0 {
-			w.Errorf("%d sessions stand before those of smaller ids as text; %v", wrong, err)
+		wrong := w.raw.Count(`SELECT COUNT(*) FROM IMRecentSession a JOIN IMRecentSession b ON b.id=a.id+1
+ WHERE a.userId<>1000 AND CAST(a.userId AS CHAR)>=CAST(b.userId AS CHAR)`)
+		if wrong > 0 {
+			w.Errorf("%d sessions stand before those of smaller ids as text", wrong)
 		}
-		if err := w.raw.QueryRowContext(w.Context(), "SELECT COUNT(DISTINCT userId) FROM "+
-			"IMRecentSession WHERE updated=100000").Scan(&wrong); err != nil || wrong != 1200 {
-			w.Errorf("%d of 1200 members have a session; %v", wrong, err)
-		}
+		w.raw.Want("SELECT COUNT(DISTINCT userId) FROM IMRecentSession WHERE updated=100000",
+			"1200")
 	})
 }
 
 func TestARestartResumesFromTheMark(t *testing.T) {
 	rule(t, func(w *world) {
 		g, old := w.group(1, 2), w.group(1, 2)
-		w.exec("UPDATE IMGroup SET lastChated=1000 WHERE id=?", old) // long before we ever looked
+		w.raw.Run("UPDATE IMGroup SET lastChated=1000 WHERE id=?", old) // long before
 		w.look()
 		w.at.Add(60)
 		w.talk(g, 1) // while nobody looks
@@ -185,12 +181,17 @@ func TestTheMarkStaysWhenALookFails(t *testing.T) {
 		w.talk(g, 1)
 		w.talk(other, 1)
 		w.at.Add(60)
-		m, stop := w.run(g)
-		await(w, m.failed)
+		failed := make(chan error, 1)
+		stop := w.beginEvery(&watched{Store: w.Store, before: func(group uint32) error {
+			if group != g {
+				return nil
+			}
+			failed <- errFault
+			return errFault
+		}}, hour, hour)
+		await(w, failed)
 		stop()
-		if at, _, err := w.Mark(w.Context(), "last_update_group"); at != 100_000 || err != nil {
-			w.Errorf("the mark is %d, %v", at, err)
-		}
+		w.wantMark(100_000)
 		w.look()
 		w.wantSessions(g, "1@60 2@60")
 		w.wantSessions(other, "1@60 2@60")
@@ -201,10 +202,11 @@ func TestTheMarkIsTheTimeBeforeTheQuery(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2)
 		w.talk(g, 1)
-		w.lookWhile(func(uint32) { w.at.Add(60) })
-		if at, _, err := w.Mark(w.Context(), "last_update_group"); at != 100_000 || err != nil {
-			w.Errorf("the mark is %d, %v", at, err)
-		}
+		w.lookOnce(&watched{Store: w.Store, before: func(uint32) error {
+			w.at.Add(60)
+			return nil
+		}})
+		w.wantMark(100_000)
 	})
 }
 
@@ -212,39 +214,10 @@ func TestThoseWhoLeaveDuringALookGetNoSession(t *testing.T) {
 	rule(t, func(w *world) {
 		g := w.group(1, 2, 3)
 		w.talk(g, 1)
-		w.lookWhile(func(group uint32) {
-			if _, err := w.RemoveMembers(w.Context(), group, []uint32{2}, 100_000); err != nil {
-				t.Error(err)
-			}
-		})
+		w.lookOnce(&watched{Store: w.Store, before: func(group uint32) error {
+			_, err := w.RemoveMembers(w.Context(), group, []uint32{2}, 100_000)
+			return err
+		}})
 		w.wantSessions(g, "1@0 3@0")
 	})
-}
-
-// meanwhile is a store where something happens after the sessions of a group's members have been
-// read.
-type meanwhile struct {
-	marking
-	happens func(group uint32)
-}
-
-func (m meanwhile) Behind(ctx context.Context, group, at uint32) ([]uint32, error) {
-	users, err := m.marking.Behind(ctx, group, at)
-	m.happens(group)
-	return users, err
-}
-
-// lookWhile is look with something that happens in the middle of it.
-func (w *world) lookWhile(happens func(group uint32)) {
-	w.Helper()
-	m := meanwhile{marking{w.Store, make(chan uint32, 1), nil, nil}, happens}
-	ctx, cancel := context.WithCancel(w.Context())
-	ran := make(chan error, 1)
-	s := groupsync.Syncer{Store: m, Now: w.now, Log: w.log}
-	go func() { ran <- s.Run(ctx) }()
-	await(w, m.marked)
-	cancel()
-	if err := await(w, ran); err != nil {
-		w.Error(err)
-	}
 }

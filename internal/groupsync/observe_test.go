@@ -13,7 +13,7 @@ func TestLooksAreObserved(t *testing.T) {
 		ctx, cancel := context.WithCancel(w.Context())
 		defer cancel()
 		observed, ran := make(chan error, 1), make(chan error, 1)
-		s := groupsync.Syncer{Store: w.Store, Now: w.now, Log: w.log,
+		s := groupsync.Syncer{Store: w.Store, Marks: w.Store, Now: w.now, Log: w.log,
 			Observe: func(took time.Duration, err error) {
 				if took < 0 {
 					w.Errorf("a look took %v", took)
@@ -33,8 +33,7 @@ func TestLooksAreObserved(t *testing.T) {
 		defer cancel()
 		g := w.group(1, 2)
 		w.talk(g, 1)
-		s.Store = marking{w.Store, make(chan uint32, 1), make(chan uint32, 1),
-			map[uint32]bool{g: true}}
+		s.Store = &watched{Store: w.Store, before: func(uint32) error { return errFault }}
 		begin()
 		if err := await(w, observed); err == nil {
 			w.Error("a look that failed was observed as one that worked")

@@ -61,7 +61,7 @@ func (l *loop) pass(ctx context.Context) (held bool, err error) {
 		return false, err
 	}
 	now := uint32(l.Now().Unix())
-	since, ok, err := l.Store.Mark(ctx, mark)
+	since, ok, err := l.Marks.Mark(ctx, mark)
 	if err != nil {
 		return true, err
 	}
@@ -75,7 +75,7 @@ func (l *loop) pass(ctx context.Context) (held bool, err error) {
 	if held, err := l.syncAll(ctx, groups); !held || err != nil {
 		return held, err
 	}
-	return true, l.Store.SetMark(ctx, mark, now)
+	return true, l.Marks.SetMark(ctx, mark, now)
 }
 
 // syncAll syncs the groups that are not done. It goes on with the others when one fails. held is

@@ -3,11 +3,12 @@ package groupsync_test
 import (
 	"context"
 	"sync/atomic"
-	"testing"
 	"time"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/rig/wait"
 )
 
 // watched is the world's store as one process sees it, with counts of what the loop did.
@@ -19,9 +20,11 @@ type watched struct {
 	synced  atomic.Int64 // calls of SyncSessions
 	refused atomic.Int64 // leases that others had
 
-	always bool                     // this process has the lease, whoever has it
-	deaf   bool                     // nobody hears of its end
-	before func(group uint32) error // called before sessions are synced; nil: nothing
+	always bool // this process has the lease, whoever has it
+	deaf   bool // nobody hears of its end
+	// before is called when it is known who is behind, and before their sessions are synced; nil:
+	// nothing.
+	before func(group uint32) error
 }
 
 func (s *watched) ChangedGroups(ctx context.Context, since uint32) ([]news, error) {
@@ -69,6 +72,8 @@ func (s *watched) ReleaseLease(ctx context.Context, name, holder string) error {
 	return s.Store.ReleaseLease(ctx, name, holder)
 }
 
+var errFault = chat.Errorf(chat.Unavailable, "a fault of the test's")
+
 // begin starts a loop that looks all the time; stop ends it and waits for it.
 func (w *world) begin(s *watched, lease time.Duration) (stop func()) {
 	w.Helper()
@@ -79,7 +84,8 @@ func (w *world) beginEvery(s *watched, every, lease time.Duration) (stop func())
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())
 	ran := make(chan error, 1)
-	loop := groupsync.Syncer{Store: s, Now: w.now, Log: w.log, Every: every, Lease: lease}
+	loop := groupsync.Syncer{Store: s, Marks: s, Now: w.now, Log: w.log, Every: every,
+		Lease: lease}
 	go func() { ran <- loop.Run(ctx) }()
 	return func() {
 		w.Helper()
@@ -90,6 +96,15 @@ func (w *world) beginEvery(s *watched, every, lease time.Duration) (stop func())
 	}
 }
 
+// lookOnce has a loop look once, as after a restart.
+func (w *world) lookOnce(s *watched) {
+	w.Helper()
+	before := s.looks.Load()
+	stop := w.beginEvery(s, hour, hour)
+	eventually(w, "a look", func() bool { return s.looks.Load() > before })
+	stop()
+}
+
 // looksTwice waits for a look that began after now, and its end.
 func (w *world) looksTwice(s *watched) {
 	w.Helper()
@@ -98,19 +113,4 @@ func (w *world) looksTwice(s *watched) {
 }
 
 // eventually waits for something that must come.
-func eventually(w *world, what string, is func() bool) {
-	w.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// onMySQL tests what several processes do on one database.
-func onMySQL(t *testing.T, test func(w *world)) {
-	t.Helper()
-	w := newWorld(t)
-	w.Store, w.raw = openMySQL(t, "", records.Options{Now: w.now, Log: w.log})
-	test(w)
-}
+var eventually = wait.Until

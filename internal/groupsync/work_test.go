@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
 func TestTalkThatWasShownIsNotLookedAtAgain(t *testing.T) {
@@ -55,7 +53,7 @@ func TestTalkStoredByAClockThatIsBehindIsShown(t *testing.T) {
 		s := &watched{Store: w.Store}
 		stop := w.begin(s, hour)
 		w.looksTwice(s)
-		w.exec("UPDATE IMGroup SET lastChated=?", 100_000-40) // by a server whose clock is behind
+		w.raw.Run("UPDATE IMGroup SET lastChated=?", 100_000-40) // by a clock that is behind
 		w.looksTwice(s)
 		stop()
 		w.wantSessions(g, "1@0 2@0")
@@ -82,7 +80,7 @@ func TestAGroupThatFailedIsDoneAgainAndOthersAreNot(t *testing.T) {
 		times := make(map[uint32]int) // only the loop touches it
 		s := &watched{Store: w.Store, before: func(group uint32) error {
 			if times[group]++; times[g] < 3 && group == g {
-				return chat.Errorf(chat.Unavailable, "a fault of the test's")
+				return errFault
 			}
 			return nil
 		}}
@@ -109,9 +107,9 @@ func TestTheNumberOfStatementsDoesNotGrowWithTheMembers(t *testing.T) {
 		perPart = 7
 	)
 	onMySQL(t, func(w *world) {
-		w.exec("SET GLOBAL log_output='TABLE'")
-		w.exec("SET GLOBAL general_log=1")
-		defer w.exec("SET GLOBAL general_log=0")
+		w.raw.Run("SET GLOBAL log_output='TABLE'")
+		w.raw.Run("SET GLOBAL general_log=1")
+		defer w.raw.Run("SET GLOBAL general_log=0")
 		for parts := range 5 {
 			var members []uint32
 			for u := range uint32(500 * parts) {
@@ -146,15 +144,6 @@ func TestTheNumberOfStatementsDoesNotGrowWithTheMembers(t *testing.T) {
 	})
 }
 
-// lookOnce has a loop look once, as after a restart.
-func (w *world) lookOnce(s *watched) {
-	w.Helper()
-	before := s.looks.Load()
-	stop := w.beginEvery(s, hour, hour)
-	eventually(w, "a look", func() bool { return s.looks.Load() > before })
-	stop()
-}
-
 // sessionsOfHalf has every second member of a group have a session already, and somebody talk.
 func (w *world) sessionsOfHalf(group uint32, members []uint32) {
 	w.Helper()
@@ -165,7 +154,7 @@ func (w *world) sessionsOfHalf(group uint32, members []uint32) {
 	if err := w.SyncSessions(w.Context(), group, half, 1); err != nil {
 		w.Fatal(err)
 	}
-	w.exec("UPDATE IMGroup SET lastChated=? WHERE id=?", w.at.Load(), group)
+	w.raw.Run("UPDATE IMGroup SET lastChated=? WHERE id=?", w.at.Load(), group)
 	if users, err := w.Behind(w.Context(), group, uint32(w.at.Load())); err != nil ||
 		len(users) != len(members) {
 		w.Fatalf("%d of %d members are behind, %v", len(users), len(members), err)
@@ -173,23 +162,8 @@ func (w *world) sessionsOfHalf(group uint32, members []uint32) {
 }
 
 // statements are all that the store has run, by the server's log, which is written before they run.
-func (w *world) statements() (ran []string) {
+func (w *world) statements() []string {
 	w.Helper()
-	rows, err := w.raw.QueryContext(w.Context(), `SELECT SUBSTR(argument,1,200) FROM mysql.general_log
+	return w.raw.Rows(`SELECT SUBSTR(argument,1,200) FROM mysql.general_log
  WHERE user_host LIKE CONCAT(DATABASE(),'[%') AND command_type IN ('Query','Execute')`)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var query string
-		if err := rows.Scan(&query); err != nil {
-			w.Fatal(err)
-		}
-		ran = append(ran, query)
-	}
-	if err := rows.Err(); err != nil {
-		w.Fatal(err)
-	}
-	return ran
 }

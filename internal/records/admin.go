@@ -12,18 +12,20 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// What the commands of an administrator need. They work on the store directly, beside a running proxy: nothing of
-// IMUser and IMDepart outlives a request there. Here are people; departments and groups have files of their own.
+// What the commands of an administrator need. They work on the store directly, beside a running
+// proxy, which keeps nothing of IMUser and IMDepart beyond a request. Here are people; departments
+// and groups have files of their own.
 
-// Marks that transactions write which rely on what they read of all people, or of all departments.
+// The marks that are written by transactions which rely on what they read of all people, or of all
+// departments.
 const (
 	peopleMark     = "people"
 	departmentMark = "departments"
 )
 
-// changeAlone is change for transactions of which one at a time is to be at work. They write a
-// mark: a node of a cluster of which several are written to knows nothing of the locks at the
-// others.
+// changeAlone is sqldb.DB.Change for transactions that rely on all people, or on all departments,
+// to stay as they were read. Each writes the same mark, so that of two at once one is undone or
+// waits, also at two nodes of a cluster, where neither knows of the locks at the other.
 func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx sqldb.Tx) error) error {
 	return s.db.Change(ctx, func(tx sqldb.Tx) error {
 		if s.db.ManyWriters() {
@@ -35,28 +37,23 @@ func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx sqldb
 	})
 }
 
-// AddUser makes a user and returns its id; kind NotAllowed when somebody who can log in has that name already, kind
-// NotFound when the department does not exist (0 means none).
+// AddUser makes a user and returns its id. The kind of the error is NotAllowed when somebody who
+// can log in has that name already, and NotFound when the department does not exist (0 means none).
 func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error) {
 	err = s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
 		if err := mayAdd(ctx, tx, []chat.User{u}); err != nil {
 			return err
 		}
 		row := newUser(u, s.Unix())
-		res, err := tx.ExecContext(ctx, "INSERT INTO IMUser ("+newUserColumns+") VALUES ("+
-			sqldb.Params(len(row))+")", row...)
-		if err != nil {
-			return err
-		}
-		last, err := res.LastInsertId()
-		id, err = sqldb.NewID("IMUser", last, err)
+		insert := "INSERT INTO IMUser (" + newUserColumns + ") VALUES (%s)"
+		id, err = tx.InsertID(ctx, "IMUser", sqldb.WithParams(insert, len(row)), row...)
 		return err
 	})
 	return id, s.wroteAnything(err)
 }
 
-// AddUsers makes users, all of them or, with an error, none. Kinds as of AddUser; NotAllowed also when two of the users
-// have the same name.
+// AddUsers makes users: all of them or, with an error, none. Errors have the kinds of AddUser's; it
+// is NotAllowed also when two of the users have the same name.
 func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
 	err := s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
 		if err := mayAdd(ctx, tx, users); err != nil {
@@ -84,16 +81,17 @@ func mayAdd(ctx context.Context, tx sqldb.Tx, users []chat.User) error {
 			return err
 		}
 	}
-	return c.check(ctx, tx.Session)
+	return c.run(ctx, tx.Session)
 }
 
-// userChecks gathers what is to be looked up before users are stored.
+// userChecks gathers what is to be asked of the database before users are stored.
 type userChecks struct {
 	names       map[string]uint32 // that must be free, with the id of who is to have it
 	departments map[uint32]bool   // that must exist
 }
 
-// note looks at a user to be stored in the place of old, who cannot log in when the user is new.
+// note checks a user who is to be stored in place of old, and notes what the database is to be
+// asked. A new user comes in place of one who cannot log in.
 func (c *userChecks) note(old, u chat.User) error {
 	check := chat.CheckUser
 	if u.ID != 0 {
@@ -117,14 +115,16 @@ func (c *userChecks) note(old, u chat.User) error {
 	return nil
 }
 
-func (c *userChecks) check(ctx context.Context, q sqldb.Session) error {
+// run asks the database. Names are compared here, too, as some engines ignore trailing spaces.
+func (c *userChecks) run(ctx context.Context, q sqldb.Session) error {
+	const query = "SELECT id,name FROM IMUser WHERE COALESCE(status,0)=0 AND name IN (%s)"
 	err := sqldb.ByText(q, slices.Sorted(maps.Keys(c.names)), func(some []string) error {
-		query := "SELECT id,name FROM IMUser WHERE COALESCE(status,0)=0 AND name IN (" + sqldb.Params(len(some)) + ")"
+		query := sqldb.WithParams(query, len(some))
 		return sqldb.Each(ctx, q, query, sqldb.Args(some), func(scan sqldb.Scanner) error {
 			var id uint32
 			var name string
 			err := scan(&id, &name)
-			if wanted, asked := c.names[name]; err == nil && asked && wanted != id { // some engines ignore trailing spaces
+			if wanted, asked := c.names[name]; err == nil && asked && wanted != id {
 				err = nameTaken(name)
 			}
 			return err
@@ -142,11 +142,14 @@ func nameTaken(name string) error {
 	return chat.Errorf(chat.NotAllowed, "there is a user named %q already", name)
 }
 
-// ChangeUsers calls change for each of the users, of any status, ascending by id, and stores what it changed, with
-// updated set to now: all of it or, with an error, nothing. change may be called again for the same user, when the
-// transaction has to be repeated. It returns how many users are now different. Kind NotFound when a user or a department
-// does not exist; NotAllowed when somebody else who can log in has the name already.
-func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat.User) error) (changed int, err error) {
+// ChangeUsers calls change for each of the users, of any status, ascending by id, and stores what
+// it changed, with updated set to now: all of it or, with an error, nothing. change may be called
+// again for the same user, when the transaction has to be repeated. It returns how many users are
+// now different. The kind of the error is NotFound when a user or a department does not exist, and
+// NotAllowed when somebody else who can log in has the name already.
+func (s *Store) ChangeUsers(
+	ctx context.Context, ids []uint32, change func(*chat.User) error,
+) (changed int, err error) {
 	err = s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
 		before, err := s.lockUsers(ctx, tx, ids)
 		if err != nil {
@@ -167,7 +170,7 @@ func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat
 			}
 			after = append(after, u)
 		}
-		if err := c.check(ctx, tx.Session); err != nil {
+		if err := c.run(ctx, tx.Session); err != nil {
 			return err
 		}
 		changed = len(after)
@@ -176,16 +179,20 @@ func (s *Store) ChangeUsers(ctx context.Context, ids []uint32, change func(*chat
 	return changed, s.wroteAnything(err)
 }
 
-// lockUsers reads users that all must exist, ascending by id, and keeps them as they are until the transaction ends.
-func (s *Store) lockUsers(ctx context.Context, tx sqldb.Tx, ids []uint32) (users []chat.User, err error) {
+// lockUsers reads users that all must exist, ascending by id, and keeps them as they are until the
+// transaction ends.
+func (s *Store) lockUsers(
+	ctx context.Context, tx sqldb.Tx, ids []uint32,
+) (users []chat.User, err error) {
 	ids = chat.SortedSet(ids)
 	err = sqldb.Chunked(ids, func(ids []uint32) error {
-		query := adminUsers + " WHERE id IN (" + sqldb.Params(len(ids)) + ") ORDER BY id" + s.db.ForUpdate()
-		return sqldb.Each(ctx, tx, query, sqldb.Args(ids), func(scan sqldb.Scanner) error {
-			u, err := scanAdminUser(scan)
-			users = append(users, u)
-			return err
-		})
+		query := sqldb.WithParams(adminUsers+" WHERE id IN (%s) ORDER BY id", len(ids))
+		return sqldb.Each(ctx, tx, query+s.db.ForUpdate(), sqldb.Args(ids),
+			func(scan sqldb.Scanner) error {
+				u, err := scanAdminUser(scan)
+				users = append(users, u)
+				return err
+			})
 	})
 	if err != nil {
 		return nil, err
@@ -203,48 +210,54 @@ var updateUser = "UPDATE IMUser SET " + strings.Join(setColumns, "=?,") + "=? WH
 func (s *Store) updateUsers(ctx context.Context, tx sqldb.Tx, users []chat.User) error {
 	now := s.Unix()
 	for _, u := range users {
-		if _, err := sqldb.Exec(ctx, tx, updateUser, append(setValues(&u, now), u.ID)...); err != nil {
+		_, err := sqldb.Exec(ctx, tx, updateUser, append(setValues(&u, now), u.ID)...)
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Accounts returns the users with one of the ids or exactly one of the names, of any status, ascending by id, with what
-// only administrators may know.
-func (s *Store) Accounts(ctx context.Context, ids []uint32, names []string) ([]chat.User, error) {
+// Accounts returns the users with one of the ids or exactly one of the names, of any status,
+// ascending by id, with what only administrators may know.
+func (s *Store) Accounts(
+	ctx context.Context, ids []uint32, names []string,
+) ([]chat.User, error) {
 	found := make(map[uint32]chat.User)
-	read := func(where string, params []any, wanted func(chat.User) bool) error {
-		return s.db.Query(ctx, "users", adminUsers+" WHERE "+where, params, func(scan sqldb.Scanner) error {
+	row := func(wanted func(chat.User) bool) func(sqldb.Scanner) error {
+		return func(scan sqldb.Scanner) error {
 			u, err := scanAdminUser(scan)
 			if wanted(u) {
 				found[u.ID] = u
 			}
 			return err
-		})
+		}
 	}
-	err := sqldb.Chunked(ids, func(some []uint32) error {
-		return read("id IN ("+sqldb.Params(len(some))+")", sqldb.Args(some), func(chat.User) bool { return true })
-	})
+	err := sqldb.QueryIn(ctx, s.db.Pool, "users", adminUsers+" WHERE id IN (%s)", ids,
+		row(func(chat.User) bool { return true }))
 	if err != nil {
 		return nil, err
 	}
 	err = sqldb.ByText(s.db, names, func(some []string) error {
-		exactly := func(u chat.User) bool { return slices.Contains(some, u.Name) } // some engines ignore trailing spaces
-		return read("name IN ("+sqldb.Params(len(some))+")", sqldb.Args(some), exactly)
+		// Some engines ignore trailing spaces.
+		exactly := row(func(u chat.User) bool { return slices.Contains(some, u.Name) })
+		query := sqldb.WithParams(adminUsers+" WHERE name IN (%s)", len(some))
+		return s.db.Query(ctx, "users", query, sqldb.Args(some), exactly)
 	})
-	return slices.SortedFunc(maps.Values(found), func(a, b chat.User) int { return cmp.Compare(a.ID, b.ID) }), err
+	byID := func(a, b chat.User) int { return cmp.Compare(a.ID, b.ID) }
+	return slices.SortedFunc(maps.Values(found), byID), err
 }
 
 // AllUsers calls f for every user of any status, ascending by id.
 func (s *Store) AllUsers(ctx context.Context, f func(chat.User) error) error {
-	return s.db.Fail("reading users", sqldb.Each(ctx, s.db, adminUsers+" ORDER BY id", nil, func(scan sqldb.Scanner) error {
+	err := sqldb.Each(ctx, s.db, adminUsers+" ORDER BY id", nil, func(scan sqldb.Scanner) error {
 		u, err := scanAdminUser(scan)
 		if err != nil {
 			return err
 		}
 		return f(u)
-	}))
+	})
+	return s.db.Fail("reading users", err)
 }
 
 var adminUsers = "SELECT " + userColumns + ",password,salt,created FROM IMUser"

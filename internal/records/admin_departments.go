@@ -9,10 +9,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// AddDepartment makes a department and returns its id; kind NotFound when its parent does not exist
-// (0 means none), and, unless sameName is set, NotAllowed when there is an open one of that name
-// under the same parent.
-func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName bool) (id uint32, err error) {
+// AddDepartment makes a department and returns its id. The kind of the error is NotFound when its
+// parent does not exist (0 means none) and, unless sameName is set, NotAllowed when there is an
+// open department of that name under the same parent.
+func (s *Store) AddDepartment(
+	ctx context.Context, d chat.Department, sameName bool,
+) (id uint32, err error) {
 	if err := chat.CheckDepartment(d); err != nil {
 		return 0, err
 	}
@@ -31,23 +33,20 @@ func (s *Store) AddDepartment(ctx context.Context, d chat.Department, sameName b
 		if err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, "INSERT INTO IMDepart (departName,priority,parentId,status,created,updated) VALUES (?,?,?,0,?,?)",
+		id, err = tx.InsertID(ctx, "IMDepart", "INSERT INTO IMDepart "+
+			"(departName,priority,parentId,status,created,updated) VALUES (?,?,?,0,?,?)",
 			d.Name, d.Priority, d.Parent, s.Unix(), at)
-		if err != nil {
-			return err
-		}
-		last, err := res.LastInsertId()
-		id, err = sqldb.NewID("IMDepart", last, err)
 		return err
 	})
 	return id, s.wrote(err, replica.AllDepartments)
 }
 
-// ChangeDepartment calls change for a department and stores what it changed, with a new updated; it reports whether that
-// was anything. change may be called again, when the transaction has to be repeated. Kind NotFound when the department
-// or its parent does not exist, kind Invalid when it would stand above itself; unless sameName is
-// set, NotAllowed when another open one has its new name under its parent, or its name under its
-// new parent, or its name and it is to be open again.
+// ChangeDepartment calls change for a department and stores what it changed, with a new updated; it
+// reports whether that was anything. change may be called again, when the transaction has to be
+// repeated. The kind of the error is NotFound when the department or its parent does not exist, and
+// Invalid when it would stand above itself. Unless sameName is set, it is NotAllowed when another
+// open department has its new name under its parent, or its name under its new parent, or its name
+// and it is to be open again.
 func (s *Store) ChangeDepartment(
 	ctx context.Context, id uint32, sameName bool, change func(*chat.Department) error,
 ) (changed bool, err error) {
@@ -87,26 +86,28 @@ func (s *Store) ChangeDepartment(
 		if err != nil {
 			return err
 		}
-		_, err = sqldb.Exec(ctx, tx, "UPDATE IMDepart SET departName=?,priority=?,parentId=?,status=?,updated=? WHERE id=?",
+		_, err = sqldb.Exec(ctx, tx,
+			"UPDATE IMDepart SET departName=?,priority=?,parentId=?,status=?,updated=? WHERE id=?",
 			d.Name, int32(d.Priority), int32(d.Parent), int32(d.Status), at, id)
 		return err
 	})
 	return changed && err == nil, s.wrote(err, replica.AllDepartments)
 }
 
-// sameDepartment returns an error if another of all departments has the name and the parent of one,
+// sameDepartment returns an error if another of all departments has the name and the parent of d,
 // and is open.
 func sameDepartment(d chat.Department, all []chat.Department) error {
 	for _, other := range all {
-		if other.ID != d.ID && other.Name == d.Name && other.Parent == d.Parent && other.Status == 0 {
-			return chat.Errorf(chat.NotAllowed, "there is a department named %q already, with the id %d",
-				d.Name, other.ID)
+		if other.ID != d.ID && other.Name == d.Name && other.Parent == d.Parent &&
+			other.Status == 0 {
+			return chat.Errorf(chat.NotAllowed,
+				"there is a department named %q already, with the id %d", d.Name, other.ID)
 		}
 	}
 	return nil
 }
 
-// mayBe refuses a department that cannot take the place of old, given the parent of each.
+// mayBe refuses a department that cannot be what old becomes, given the parent of each.
 func mayBe(d, old chat.Department, parents map[uint32]uint32) error {
 	if err := chat.CheckDepartmentChange(old, d); err != nil || d.Parent == old.Parent {
 		return err
@@ -117,7 +118,8 @@ func mayBe(d, old chat.Department, parents map[uint32]uint32) error {
 	above := d.Parent
 	for range parents { // no chain is longer; one that runs in a circle already is not ours to mend
 		if above == d.ID {
-			return chat.Errorf(chat.Invalid, "department %d would stand above itself: %d is at or below it", d.ID, d.Parent)
+			return chat.Errorf(chat.Invalid,
+				"department %d would stand above itself: %d is at or below it", d.ID, d.Parent)
 		}
 		above = parents[above]
 	}
@@ -130,22 +132,23 @@ func (s *Store) AllDepartments(ctx context.Context) ([]chat.Department, error) {
 	return all, s.db.Fail("reading departments", err)
 }
 
-// Headcounts returns how many people who have not left each department has; those without anybody are missing, and 0
-// stands for people without a department.
+// Headcounts returns how many people who have not left each department has, by its id. Departments
+// without anybody are missing, and 0 stands for people without a department.
 func (s *Store) Headcounts(ctx context.Context) (map[uint32]int, error) {
 	counts := make(map[uint32]int)
-	err := sqldb.Each(ctx, s.db, "SELECT departId,COUNT(*) FROM IMUser WHERE COALESCE(status,0)<>3 GROUP BY departId", nil, func(scan sqldb.Scanner) error {
-		var id uint32
-		var n int
-		err := scan(&id, &n)
-		counts[id] = n
-		return err
-	})
+	const query = "SELECT departId,COUNT(*) FROM IMUser WHERE COALESCE(status,0)<>3" +
+		" GROUP BY departId"
+	err := sqldb.Each(ctx, s.db, query, nil, sqldb.Into(counts))
 	return counts, s.db.Fail("counting people", err)
 }
 
-func departments(ctx context.Context, q sqldb.Querier, lock string) (all []chat.Department, err error) {
-	err = sqldb.Each(ctx, q, "SELECT id,departName,parentId,priority,status,updated FROM IMDepart ORDER BY id"+lock, nil, func(scan sqldb.Scanner) error {
+const departmentColumns = "SELECT id,departName,parentId,priority,status,updated FROM IMDepart"
+
+func departments(
+	ctx context.Context, q sqldb.Querier, lock string,
+) (all []chat.Department, err error) {
+	query := departmentColumns + " ORDER BY id" + lock
+	err = sqldb.Each(ctx, q, query, nil, func(scan sqldb.Scanner) error {
 		d, err := scanDepartment(scan)
 		all = append(all, d)
 		return err
@@ -153,8 +156,8 @@ func departments(ctx context.Context, q sqldb.Querier, lock string) (all []chat.
 	return all, err
 }
 
-// scanDepartment reads numbers that are signed in the original's tables; what no such number is
-// becomes the nearest one that is.
+// scanDepartment reads departmentColumns. Some of the numbers are signed in the original's tables;
+// one that does not fit becomes the nearest one that does.
 func scanDepartment(scan sqldb.Scanner) (d chat.Department, err error) {
 	var parent, priority, status int64
 	err = scan(&d.ID, &d.Name, &parent, &priority, &status, &d.Updated)
@@ -163,31 +166,27 @@ func scanDepartment(scan sqldb.Scanner) (d chat.Department, err error) {
 	return d, err
 }
 
-// nextDepartmentChange is the time to note for a change: now, or a little more when several changes fall in one second.
-// Clients ask for departments changed after the latest change they know, so the same time twice would be missed.
-func (s *Store) nextDepartmentChange(ctx context.Context, q sqldb.Querier) (at uint32, err error) {
-	at = s.Unix()
-	err = sqldb.Each(ctx, q, "SELECT COALESCE(MAX(updated),0) FROM IMDepart", nil, func(scan sqldb.Scanner) error {
-		var last uint32
-		err := scan(&last)
-		at = max(at, min(last, math.MaxUint32-1)+1)
-		return err
-	})
-	return at, err
+// nextDepartmentChange returns the time to note for a change, in Unix seconds: now, or a little
+// more when several changes fall in one second. Clients ask for departments changed after the
+// latest change they know, so that they would miss the same time twice.
+func (s *Store) nextDepartmentChange(ctx context.Context, q sqldb.Querier) (uint32, error) {
+	var last uint32
+	err := sqldb.Each(ctx, q, "SELECT COALESCE(MAX(updated),0) FROM IMDepart", nil,
+		func(scan sqldb.Scanner) error { return scan(&last) })
+	return max(s.Unix(), min(last, math.MaxUint32-1)+1), err
 }
 
+// departmentExists returns an error of the kind NotFound when there is no department with an id; 0,
+// which means none, passes.
 func departmentExists(ctx context.Context, q sqldb.Querier, id uint32) error {
 	if id == 0 {
 		return nil
 	}
-	n, err := count(ctx, q, "SELECT COUNT(*) FROM IMDepart WHERE id=?", id)
+	n := 0
+	err := sqldb.Each(ctx, q, "SELECT COUNT(*) FROM IMDepart WHERE id=?", []any{id},
+		func(scan sqldb.Scanner) error { return scan(&n) })
 	if err == nil && n == 0 {
 		err = chat.Errorf(chat.NotFound, "there is no department %d", id)
 	}
 	return err
-}
-
-func count(ctx context.Context, q sqldb.Querier, query string, args ...any) (n int, err error) {
-	err = sqldb.Each(ctx, q, query, args, func(scan sqldb.Scanner) error { return scan(&n) })
-	return n, err
 }

@@ -14,7 +14,8 @@ func (s *Store) AllGroups(ctx context.Context) ([]chat.GroupSummary, error) {
 
 // GroupsOf returns every group that user is in, ascending by id.
 func (s *Store) GroupsOf(ctx context.Context, user uint32) ([]chat.GroupSummary, error) {
-	return s.summaries(ctx, "WHERE g.id IN (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0)", user)
+	return s.summaries(ctx,
+		"WHERE g.id IN (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0)", user)
 }
 
 // GroupsNamed returns the ids of the groups that exist and have exactly that name, ascending.
@@ -35,14 +36,18 @@ func (s *Store) GroupsNamed(ctx context.Context, name string) (ids []uint32, err
 	return ids, s.db.Fail("reading groups", err)
 }
 
-func (s *Store) summaries(ctx context.Context, where string, params ...any) (groups []chat.GroupSummary, err error) {
-	query := "SELECT " + groupColumns + ",c.size,COALESCE(t.sentA,0),COALESCE(t.rev,0)>0,g.created,g.lastChated FROM IMGroup g" +
-		" JOIN (SELECT groupId,COUNT(DISTINCT userId) size FROM IMGroupMember WHERE status=0 GROUP BY groupId) c ON c.groupId=g.id" +
+func (s *Store) summaries(
+	ctx context.Context, where string, params ...any,
+) (groups []chat.GroupSummary, err error) {
+	query := "SELECT " + groupColumns +
+		",c.size,COALESCE(t.sentA,0),COALESCE(t.rev,0)>0,g.created,g.lastChated FROM IMGroup g" +
+		" JOIN (SELECT groupId,COUNT(DISTINCT userId) size FROM IMGroupMember WHERE status=0" +
+		" GROUP BY groupId) c ON c.groupId=g.id" +
 		" LEFT JOIN IMProxyTalk t ON t.kind=2 AND t.a=g.id AND t.b=0 " + where + " ORDER BY g.id"
-	err = sqldb.Each(ctx, s.db, query, params, func(scan sqldb.Scanner) error {
+	err = sqldb.Each(ctx, s.db, query, params, func(scan sqldb.Scanner) (err error) {
 		var g chat.GroupSummary
-		var err error
-		g.GroupInfo, err = scanGroup(scan, &g.Size, &g.Messages, &g.Counted, &g.Created, &g.LastTalk)
+		g.GroupInfo, err = scanGroup(scan, &g.Size, &g.Messages, &g.Counted, &g.Created,
+			&g.LastTalk)
 		groups = append(groups, g)
 		return err
 	})
@@ -50,13 +55,12 @@ func (s *Store) summaries(ctx context.Context, where string, params ...any) (gro
 }
 
 // Memberships returns who is in a group and since when, ascending by user.
-func (s *Store) Memberships(ctx context.Context, group uint32) (members []chat.Membership, err error) {
-	query := "SELECT userId,MIN(updated) FROM IMGroupMember WHERE groupId=? AND status=0 GROUP BY userId ORDER BY userId"
-	err = sqldb.Each(ctx, s.db, query, []any{group}, func(scan sqldb.Scanner) error {
-		var m chat.Membership
-		err := scan(&m.User, &m.Joined)
-		members = append(members, m)
-		return err
-	})
+func (s *Store) Memberships(
+	ctx context.Context, group uint32,
+) (members []chat.Membership, err error) {
+	query := "SELECT userId,MIN(updated) FROM IMGroupMember WHERE groupId=? AND status=0" +
+		" GROUP BY userId ORDER BY userId"
+	err = sqldb.Each(ctx, s.db, query, []any{group}, sqldb.Onto(&members,
+		func(m *chat.Membership) []any { return []any{&m.User, &m.Joined} }))
 	return members, s.db.Fail("reading members", err)
 }

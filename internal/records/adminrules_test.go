@@ -8,7 +8,7 @@ import (
 )
 
 func TestNamesOfThoseWhoCanLogInAreUnique(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		add := func(name string, status uint32) error {
 			_, err := s.AddUser(t.Context(), chat.User{Name: name, Status: status})
@@ -30,7 +30,7 @@ func TestNamesOfThoseWhoCanLogInAreUnique(t *testing.T) {
 }
 
 func TestUsersAndDepartmentsBelongToDepartmentsThatExist(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		top, err := s.AddDepartment(t.Context(), chat.Department{Name: "top"}, true)
 		if err != nil {
@@ -58,7 +58,7 @@ func TestUsersAndDepartmentsBelongToDepartmentsThatExist(t *testing.T) {
 }
 
 func TestAllUsersComeOneByOneUntilTheCallerHasEnough(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		for _, name := range []string{"a", "b", "c"} {
 			if _, err := s.AddUser(t.Context(), chat.User{Name: name, Status: 3}); err != nil {
@@ -66,7 +66,11 @@ func TestAllUsersComeOneByOneUntilTheCallerHasEnough(t *testing.T) {
 			}
 		}
 		all := ""
-		if err := s.AllUsers(t.Context(), func(u chat.User) error { all += u.Name; return nil }); err != nil || all != "abc" {
+		if err := s.AllUsers(t.Context(), func(
+			u chat.User) error {
+			all += u.Name
+			return nil
+		}); err != nil || all != "abc" {
 			t.Errorf("%q, %v", all, err)
 		}
 		enough := errors.New("enough")

@@ -16,19 +16,21 @@ import (
 //  1. It locks the rows of the talks, and asks with them who is a member, when somebody last joined
 //     and which sessions the senders have. Who is no member is refused.
 //  2. Rows that are missing are made, and talks whose rows are new are adopted: see package talk.
-//  3. Messages get their ids from seq and their times from chat.BoundCreated, each draft in its turn.
-//     A batch that fails gives its ids back, so that there is no gap.
+//  3. Messages get their ids from seq and their times from chat.BoundCreated, in the order of the
+//     drafts. A batch that fails gives its ids back, so that there is no gap.
 //  4. It writes sounds, messages (a few statements for each shard), sessions, rows of talks, levels
 //     of groups, and the time of last talk.
 //  5. It writes the commit record.
 //
-// However many talks it has, that takes MySQL two round trips where texts may be joined: what 1 asks
-// for goes together, and what 4 and 5 write is sent with the COMMIT. The first message of a talk takes
-// five more.
-func (s *Store) Append(ctx context.Context, b chat.Batch, seq chat.Sequencer) (chat.Receipt, error) {
+// However many talks it has, that takes MySQL two round trips where texts may be joined: what 1
+// asks for goes together, and what 4 and 5 write is sent with the COMMIT. The first message of a
+// talk takes five more.
+func (s *Store) Append(
+	ctx context.Context, b chat.Batch, seq chat.Sequencer,
+) (chat.Receipt, error) {
 	a := new(appending)
 	purge := s.takeApplied()
-	sure := false // that what is refused is to be
+	sure := false // whether a refusal is final
 	err := s.db.Batch(ctx, func(tx sqldb.Tx) error {
 		a.giveBack(ctx, seq) // those of the try before
 		a = &appending{Batch: b, Work: s.Talking(tx), stored: make([]chat.Stored, len(b.Drafts))}
@@ -88,18 +90,20 @@ type appending struct {
 	chat.Batch
 	talk.Work
 
-	// unsure says of a refusal that it may be otherwise when the transaction runs again.
+	// unsure reports whether a refusal may not be one when the transaction runs again: see
+	// sqldb.DB.MayLack. It says so once.
 	unsure func(refused error) bool
 
 	talks    map[chat.Talk]*talk.Row
-	joins    map[uint32]uint32 // the latest join of each group written to
+	joins    map[uint32]uint32 // when somebody last joined each group written to, Unix seconds
 	stored   []chat.Stored
 	reserved []chat.Reserve             // from the sequencer; Floor is the id before the first
 	sounds   map[int]uint32             // ids in IMAudio of voice messages, by the drafts' indices
 	sessions map[talk.SessionKey]uint32 // of the senders in groups; 0: made in this transaction
 
-	read   map[chat.Talk][]uint32 // who had read all there was of a talk at some time, a sender in a group included
-	levels map[talk.Member]uint32 // groups: how far users have seen
+	// read is who had read all there was of a talk at some time, senders in groups included.
+	read   map[chat.Talk][]uint32
+	levels map[talk.Member]uint32 // how many messages of groups users have seen
 }
 
 func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
@@ -125,9 +129,9 @@ func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
 	return nil
 }
 
-// lockTalks reads the rows of all talks of the batch and holds them until its end, and with them what must be known of
-// those who send to groups: who is no member is refused. They are locked in the order of their key, so that two batches
-// never wait for each other in a circle.
+// lockTalks reads the rows of all talks of the batch and holds them until its end, and with them
+// what must be known of those who send to groups: who is no member is refused. Rows are locked in
+// the order of their keys, so that two batches never wait for each other in a circle.
 func (a *appending) lockTalks(ctx context.Context) error {
 	seen := make(map[chat.Talk]bool, len(a.Drafts))
 	var talks []chat.Talk
@@ -142,7 +146,8 @@ func (a *appending) lockTalks(ctx context.Context) error {
 	senders := make(map[talk.Member]bool)
 	var keys []talk.SessionKey
 	a.messages(func(_ int, d *chat.Draft) {
-		if m := (talk.Member{Group: d.Talk.A, User: d.From}); d.Talk.Kind == chat.Group && !senders[m] {
+		m := talk.Member{Group: d.Talk.A, User: d.From}
+		if d.Talk.Kind == chat.Group && !senders[m] {
 			groups[m.Group], senders[m] = true, true
 			keys = append(keys, talk.SessionKey{User: m.User, Peer: m.Group, Kind: chat.Group})
 		}
@@ -159,7 +164,8 @@ func (a *appending) lockTalks(ctx context.Context) error {
 	))
 	a.messages(func(i int, d *chat.Draft) {
 		if d.Talk.Kind == chat.Group && !members[talk.Member{Group: d.Talk.A, User: d.From}] {
-			a.stored[i].Err = chat.Errorf(chat.NotAllowed, "user %d is no member of group %d, or there is no such group", d.From, d.Talk.A)
+			a.stored[i].Err = chat.Errorf(chat.NotAllowed,
+				"user %d is no member of group %d, or there is no such group", d.From, d.Talk.A)
 		}
 	})
 	if refused := a.refusal(); err == nil && a.unsure(refused) {
@@ -177,10 +183,12 @@ func (a *appending) messages(f func(i int, d *chat.Draft)) {
 	}
 }
 
-// claimTries is how often rows of talks are made that others take back at once: the doctor does, see talk.Work.Release.
+// claimTries is how often rows of talks are made that others take back at once, as the doctor does:
+// see talk.Work.Release.
 const claimTries = 3
 
-// claimMissing makes rows for talks that are written to for the first time, so that they can be locked.
+// claimMissing makes rows for talks that are written to for the first time, so that they can be
+// locked.
 func (a *appending) claimMissing(ctx context.Context) error {
 	for try := 0; a.ManyWriters(); try++ {
 		missing := a.writtenTo(func(t *talk.Row) bool { return t == nil })
@@ -188,7 +196,8 @@ func (a *appending) claimMissing(ctx context.Context) error {
 		case len(missing) == 0:
 			return nil
 		case try == claimTries:
-			return chat.Errorf(chat.Unavailable, "rows of %d talks were taken back before they could be locked", len(missing))
+			return chat.Errorf(chat.Unavailable,
+				"rows of %d talks were taken back before they could be locked", len(missing))
 		}
 		if err := a.ClaimAnew(ctx, missing); err != nil {
 			return err
@@ -209,7 +218,7 @@ func (a *appending) adoptMissing(ctx context.Context) error {
 	return a.Adopt(ctx, missing, a.Now, a.talks)
 }
 
-// writtenTo is those talks that get messages whose rows are of some kind.
+// writtenTo returns those talks that get messages and whose rows are of some kind.
 func (a *appending) writtenTo(kind func(*talk.Row) bool) (talks []chat.Talk) {
 	seen := make(map[chat.Talk]bool)
 	a.messages(func(_ int, d *chat.Draft) {
@@ -221,7 +230,8 @@ func (a *appending) writtenTo(kind func(*talk.Row) bool) (talks []chat.Talk) {
 	return talks
 }
 
-// number gives every message its id and time, and every talk its new counters, in the order of the drafts.
+// number gives every message its id and time, and every talk its new counters, in the order of the
+// drafts.
 func (a *appending) number(ctx context.Context, seq chat.Sequencer) error {
 	at := make(map[chat.Talk]int) // indices into want
 	var want []chat.Reserve
@@ -235,7 +245,8 @@ func (a *appending) number(ctx context.Context, seq chat.Sequencer) error {
 			want[n].Count++
 		default:
 			at[d.Talk] = len(want)
-			want = append(want, chat.Reserve{Talk: d.Talk, Relation: t.Relation, Count: 1, Floor: t.LastID, Checked: t.Checked})
+			want = append(want, chat.Reserve{Talk: d.Talk, Relation: t.Relation, Count: 1,
+				Floor: t.LastID, Checked: t.Checked})
 		}
 	})
 	if len(want) > 0 {
@@ -280,8 +291,8 @@ func (a *appending) add(d *chat.Draft) chat.Stored {
 	return chat.Stored{ID: t.LastID, Created: t.LastCreated}
 }
 
-// readAll notes that user has seen all there is of a talk now. In a group a sender has, with its own
-// message.
+// readAll notes that user has seen all there is of a talk now. Whoever sends in a group has, with
+// the message sent.
 func (a *appending) readAll(of chat.Talk, user uint32) {
 	if t := a.talks[of]; t.Counted() {
 		t.Dirty = true

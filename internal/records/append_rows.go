@@ -21,10 +21,13 @@ func (a *appending) addSounds(ctx context.Context) error {
 	a.messages(func(i int, d *chat.Draft) {
 		if d.Sound != nil {
 			voices = append(voices, i)
-			rows = append(rows, []any{d.From, d.Talk.Peer(d.From), d.Sound.Path, d.Sound.Size, d.Sound.Duration, d.Time})
+			rows = append(rows, []any{
+				d.From, d.Talk.Peer(d.From), d.Sound.Path, d.Sound.Size, d.Sound.Duration, d.Time,
+			})
 		}
 	})
-	ids, err := a.InsertIDs(ctx, "INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)", rows)
+	ids, err := a.InsertIDs(ctx,
+		"INSERT INTO IMAudio (fromId,toId,path,size,duration,created) VALUES (?,?,?,?,?,?)", rows)
 	if err != nil {
 		return err
 	}
@@ -39,8 +42,8 @@ func (a *appending) addSounds(ctx context.Context) error {
 	return nil
 }
 
-// addMessages writes the messages, a few statements for each shard. The content of a voice message is
-// the id of its sound.
+// addMessages writes the messages, a few statements for each shard. The content of a voice message
+// is the id of its sound.
 func (a *appending) addMessages(ctx context.Context) error {
 	values := make(map[tables.Shard][]any)
 	a.messages(func(i int, d *chat.Draft) {
@@ -61,7 +64,8 @@ func (a *appending) addMessages(ctx context.Context) error {
 		if shard.Kind == chat.Group {
 			columns = "groupId,userId,msgId,content,type,status,updated,created"
 		}
-		if err := sqldb.Insert(ctx, a.Session, shard.Table(), columns, values[shard], ""); err != nil {
+		err := sqldb.Insert(ctx, a.Session, shard.Table(), columns, values[shard], "")
+		if err != nil {
 			return err
 		}
 	}
@@ -84,7 +88,8 @@ func (a *appending) senders() (keys []talk.SessionKey) {
 	return keys
 }
 
-// touchSessions brings the sessions of the talks to life: of both users of a pair, of the sender in a group.
+// touchSessions brings the sessions of the talks to the top of their users' lists: those of both
+// users of a pair, and of the sender in a group. It also brings removed relations back to life.
 func (a *appending) touchSessions(ctx context.Context) error {
 	var ids []uint32
 	for _, key := range a.senders() {
@@ -107,7 +112,7 @@ func (a *appending) touchSessions(ctx context.Context) error {
 	return talk.ReviveRelations(ctx, a, slices.Sorted(maps.Keys(relations)), a.Now)
 }
 
-// saveTalks saves the talks whose counts moved, as their next revision.
+// saveTalks saves the talks whose counts moved. Each gets its next revision.
 func (a *appending) saveTalks(ctx context.Context) error {
 	var talks []chat.Talk
 	for talk, t := range a.talks {
@@ -136,10 +141,8 @@ func (a *appending) touchGroups(ctx context.Context) error {
 			groups[d.Talk.A] = true
 		}
 	})
-	return sqldb.Chunked(slices.Sorted(maps.Keys(groups)), func(ids []uint32) error {
-		_, err := sqldb.Exec(ctx, a, "UPDATE IMGroup SET lastChated=? WHERE id IN ("+sqldb.Params(len(ids))+")", append([]any{a.Now}, sqldb.Args(ids)...)...)
-		return err
-	})
+	return sqldb.ExecIn(ctx, a, "UPDATE IMGroup SET lastChated=? WHERE id IN (%s)",
+		slices.Sorted(maps.Keys(groups)), a.Now)
 }
 
 // record writes the commit record: by it Outcome finds out whether this transaction was committed.

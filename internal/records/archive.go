@@ -16,48 +16,48 @@ import (
 )
 
 // Page implements chat.Archive.
-func (s *Store) Page(ctx context.Context, talk chat.Talk, q chat.PageQuery) ([]chat.Message, error) {
+func (s *Store) Page(
+	ctx context.Context, talk chat.Talk, q chat.PageQuery,
+) ([]chat.Message, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Message, error) {
-		return r.page(ctx, talk, q)
-	}, replica.AboutTalk(talk))
-}
-
-func (r reader) page(ctx context.Context, talk chat.Talk, q chat.PageQuery) (messages []chat.Message, err error) {
-	shard, where, id, err := r.locate(ctx, talk)
-	if err != nil || id == 0 {
-		return nil, err
-	}
-	params := []any{id}
-	if q.Since > 0 {
-		where += " AND created>=?"
-		params = append(params, q.Since)
-	}
-	if q.UpTo > 0 {
-		latest, err := r.latest(ctx, shard.Table(), where, append(params, q.UpTo))
-		if err != nil || latest < 0 {
+		shard, where, id, err := r.locate(ctx, talk)
+		if err != nil || id == 0 {
 			return nil, err
 		}
-		where += " AND msgId+0<=? AND created<=?" // +0 keeps engines from the key on msgId, which has another order
-		params = append(params, q.UpTo, latest)
-	}
-	p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: chat.PageLimit(ctx)}
-	if q.IDs == nil {
-		err = p.read(where, params)
-		return p.messages, err
-	}
-	// The newest ids first, until there are enough.
-	ids := slices.Clone(q.IDs)
-	slices.Reverse(ids)
-	err = sqldb.Chunked(ids, func(ids []uint32) error {
-		if len(p.messages) >= int(q.Count) || p.size > p.limit {
-			return nil
+		params := []any{id}
+		if q.Since > 0 {
+			where += " AND created>=?"
+			params = append(params, q.Since)
 		}
-		return p.read(where+" AND msgId IN ("+sqldb.Params(len(ids))+")", slices.Concat(params, sqldb.Args(ids)))
-	})
-	slices.SortStableFunc(p.messages, func(a, b chat.Message) int {
-		return cmp.Compare(b.Created, a.Created)
-	})
-	return p.messages[:min(len(p.messages), int(q.Count))], err
+		if q.UpTo > 0 {
+			latest, err := r.latest(ctx, shard.Table(), where, append(params, q.UpTo))
+			if err != nil || latest < 0 {
+				return nil, err
+			}
+			// +0 keeps engines from the key on msgId, which has another order.
+			where += " AND msgId+0<=? AND created<=?"
+			params = append(params, q.UpTo, latest)
+		}
+		p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: chat.PageLimit(ctx)}
+		if q.IDs == nil {
+			err = p.read(where, params)
+			return p.messages, err
+		}
+		// The newest ids first, until there are enough.
+		ids := slices.Clone(q.IDs)
+		slices.Reverse(ids)
+		err = sqldb.Chunked(ids, func(ids []uint32) error {
+			if len(p.messages) >= int(q.Count) || p.size > p.limit {
+				return nil
+			}
+			among := where + " AND msgId IN (" + sqldb.Params(len(ids)) + ")"
+			return p.read(among, slices.Concat(params, sqldb.Args(ids)))
+		})
+		slices.SortStableFunc(p.messages, func(a, b chat.Message) int {
+			return cmp.Compare(b.Created, a.Created)
+		})
+		return p.messages[:min(len(p.messages), int(q.Count))], err
+	}, replica.AboutTalk(talk))
 }
 
 // pager gathers the messages of a page.
@@ -65,11 +65,11 @@ type pager struct {
 	r     reader
 	ctx   context.Context // of the page
 	shard tables.Shard
-	count uint32 // at most so many of one read
-	limit int    // for all of them, bytes; one may be longer
+	count uint32 // how many messages one read takes at most
+	limit int    // how many bytes all messages may have; a single one may have more
 
 	messages []chat.Message
-	size     int // of them, bytes
+	size     int // of messages, in bytes
 }
 
 // read adds the first messages in paging order under a condition. As a rule all are of types that
@@ -85,7 +85,8 @@ func (p *pager) read(where string, params []any) error {
 	return err
 }
 
-// readOnce adds messages, but for those of other types: whether there were any.
+// readOnce adds messages, but for those of types that are not told to peers. others is whether
+// there were any.
 func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 	query := "SELECT msgId," + p.shard.Sender() + ",type,created,content FROM " + p.shard.Table() +
 		" WHERE " + where + " ORDER BY created DESC, id DESC LIMIT ?"
@@ -101,7 +102,8 @@ func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 			return nil
 		}
 		if p.size += len(m.Data) + 32; p.size > p.limit && len(p.messages) > 0 {
-			p.r.log.Info("a page is cut; its reader asks on", "messages", len(p.messages), "max_bytes", p.limit)
+			p.r.log.Info("a page is cut; its reader asks on",
+				"messages", len(p.messages), "max_bytes", p.limit)
 			return sqldb.ErrEnough
 		}
 		p.messages = append(p.messages, m)
@@ -110,23 +112,27 @@ func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 	return others, err
 }
 
-// latest returns the time at which a page begins that is to end with some id: the latest among the ids below; -1 when
-// there are none. With it the key on created is entered in the right place and read in order: a query of its own, as not
-// every engine enters a key at what a subquery returns. Times rise with ids, but for those that original servers stored
-// under several clocks, which disagree over skewWindow messages at most.
-func (r reader) latest(ctx context.Context, table, where string, params []any) (at int64, err error) {
+// latest returns the time (Unix seconds) at which a page begins that is to end with some id: the
+// latest among the ids below; -1 when there are none. With it the key on created is entered at the
+// right position and read in order. It is a query of its own, as not every engine enters a key at
+// what a subquery returns. Times rise with ids, but for those that original servers stored under
+// several clocks, which disagree over skewWindow messages at most.
+func (r reader) latest(
+	ctx context.Context, table, where string, params []any,
+) (at int64, err error) {
 	at = -1
-	query := "SELECT COALESCE(MAX(created),-1) FROM (SELECT created FROM " + table + " WHERE " + where +
-		" AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
-	err = r.Query(ctx, "the time of a message", query, append(params, skewWindow), func(scan sqldb.Scanner) error { return scan(&at) })
+	query := "SELECT COALESCE(MAX(created),-1) FROM (SELECT created FROM " + table + " WHERE " +
+		where + " AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
+	err = r.Query(ctx, "the time of a message", query, append(params, skewWindow),
+		func(scan sqldb.Scanner) error { return scan(&at) })
 	return at, err
 }
 
 // skewWindow is over how many messages of a talk the order of times may differ from that of ids.
 const skewWindow = 1000
 
-// locate returns where the messages of a talk are: the shard, the condition, and the id it takes; 0
-// when the talk does not exist, or was removed.
+// locate returns where the messages of a talk are: the shard, the condition on its rows, and the id
+// that the condition takes. The id is 0 when the talk does not exist, or was removed.
 func (r reader) locate(
 	ctx context.Context, talk chat.Talk,
 ) (shard tables.Shard, where string, id uint32, err error) {
@@ -140,19 +146,16 @@ func (r reader) locate(
 }
 
 // findPairs returns the relation of those pairs that have one which was not removed: what the
-// talk's row says, else what is found in the original's table.
+// talk's row says, else what is found in the original's table. Where it was removed, which is
+// status 1, there is nothing to be read until a message gives it status 0 again.
 func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk]uint32, error) {
 	found := make(map[chat.Talk]uint32, len(pairs))
 	known := make(map[chat.Talk]bool, len(pairs))
 	err := sqldb.Chunked(pairs, func(pairs []chat.Talk) error {
-		params := make([]any, 0, 3*len(pairs))
-		for _, p := range pairs {
-			params = append(params, uint32(chat.Pair), p.A, p.B)
-		}
 		const columns = "a,b,relateId,COALESCE(r.status,0)"
 		query := r.Lookup(columns, "IMProxyTalk", talk.Key, len(pairs)) +
 			" LEFT JOIN IMRelationShip r ON r.id=t.relateId"
-		return r.Query(ctx, "talks", query, params, func(scan sqldb.Scanner) error {
+		return r.Query(ctx, "talks", query, talk.KeyArgs(pairs), func(scan sqldb.Scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id, status uint32
 			err := scan(&t.A, &t.B, &id, &status)
@@ -216,12 +219,13 @@ func (r reader) findLast(
 	}
 	last := make(map[chat.Talk]chat.Newest, len(talks))
 	var others []tables.Owner // whose last message is of a type that is not told to peers
-	err = r.lastOf(ctx, slices.Collect(maps.Keys(owners)), "", func(o tables.Owner, m chat.Message) {
-		if last[owners[o]] = (chat.Newest{ID: m.ID, Shown: m}); m.Type == 0 {
-			others = append(others, o)
-			last[owners[o]] = chat.Newest{ID: m.ID}
-		}
-	})
+	err = r.lastOf(ctx, slices.Collect(maps.Keys(owners)), "",
+		func(o tables.Owner, m chat.Message) {
+			if last[owners[o]] = (chat.Newest{ID: m.ID, Shown: m}); m.Type == 0 {
+				others = append(others, o)
+				last[owners[o]] = chat.Newest{ID: m.ID}
+			}
+		})
 	if err != nil || len(others) == 0 {
 		return last, err
 	}
@@ -232,10 +236,11 @@ func (r reader) findLast(
 	return last, err
 }
 
-// lastOf finds the last message of each of some owners, of those under a condition if it is not
-// empty.
+// lastOf finds the last message of each of some owners; where is a further condition on messages,
+// or empty.
 func (r reader) lastOf(
-	ctx context.Context, owners []tables.Owner, where string, found func(tables.Owner, chat.Message),
+	ctx context.Context, owners []tables.Owner, where string,
+	found func(tables.Owner, chat.Message),
 ) error {
 	slices.SortFunc(owners, tables.CompareOwners)
 	for some := range slices.Chunk(owners, sqldb.MaxList) {
@@ -246,12 +251,13 @@ func (r reader) lastOf(
 	return nil
 }
 
-// lastOfSome is lastOf for no more owners than a statement names.
-// There is one SELECT for each shard; where an answer is some way off they are one statement. Then
-// there is one for every shard of a kind, all of the same width, so that few different statements
-// are prepared.
+// lastOfSome is lastOf for no more owners than a statement names. There is one SELECT for each
+// shard. Where each statement is a round trip, all of them are one statement. Then there is a
+// SELECT for every shard of a kind, all with lists of the same length, so that few different
+// statements are prepared.
 func (r reader) lastOfSome(
-	ctx context.Context, owners []tables.Owner, where string, found func(tables.Owner, chat.Message),
+	ctx context.Context, owners []tables.Owner, where string,
+	found func(tables.Owner, chat.Message),
 ) error {
 	ids := make(map[tables.Shard][]any)
 	for _, o := range owners {
@@ -302,9 +308,9 @@ func (r reader) lastOfSome(
 	return nil
 }
 
-// lastSelect finds the last message of each of n owners of one shard, of those (named l) under a
-// condition. The inner query reads one entry of an index for each owner, and more only of those
-// whose last messages are not under the condition.
+// lastSelect finds the last message of each of n owners of one shard, among those (named l) that a
+// further condition holds for. The inner query reads one entry of an index for each owner, and more
+// only where the condition does not hold for the last messages.
 func lastSelect(shard tables.Shard, where string, n int) string {
 	return fmt.Sprintf(`SELECT %[6]d,m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,m.content FROM %[3]s m
  JOIN (SELECT (SELECT l.id FROM %[3]s l WHERE l.%[1]s=o.id AND l.status=0%[7]s
@@ -317,21 +323,15 @@ func lastSelect(shard tables.Shard, where string, n int) string {
 // Sounds implements chat.Archive.
 func (s *Store) Sounds(ctx context.Context, ids []uint32) (map[uint32]chat.Sound, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]chat.Sound, error) {
-		return r.sounds(ctx, ids)
+		sounds := make(map[uint32]chat.Sound, len(ids))
+		const query = "SELECT id,COALESCE(path,''),size,duration FROM IMAudio WHERE id IN (%s)"
+		row := func(scan sqldb.Scanner) error {
+			var id uint32
+			var so chat.Sound
+			err := scan(&id, &so.Path, &so.Size, &so.Duration)
+			sounds[id] = so
+			return err
+		}
+		return sounds, sqldb.QueryIn(ctx, r.Pool, "sounds", query, ids, row)
 	}, replica.AboutEach(ids, replica.AboutSound)...)
-}
-
-func (r reader) sounds(ctx context.Context, ids []uint32) (map[uint32]chat.Sound, error) {
-	sounds := make(map[uint32]chat.Sound, len(ids))
-	err := sqldb.Chunked(ids, func(ids []uint32) error {
-		return r.Query(ctx, "sounds", "SELECT id,COALESCE(path,''),size,duration FROM IMAudio WHERE id IN ("+sqldb.Params(len(ids))+")", sqldb.Args(ids),
-			func(scan sqldb.Scanner) error {
-				var id uint32
-				var so chat.Sound
-				err := scan(&id, &so.Path, &so.Size, &so.Duration)
-				sounds[id] = so
-				return err
-			})
-	})
-	return sounds, err
 }

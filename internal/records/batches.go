@@ -6,18 +6,18 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// batches are the batchers of one server.
+// batches are the queries to one server that requests share, by their shape.
 type batches struct {
 	users  sqldb.Shared[uint32, chat.User]
 	names  sqldb.Shared[string, chat.User]
 	groups sqldb.Shared[uint32, foundGroup]
 	joins  sqldb.Shared[talk.Member, uint32]
-	pairs  sqldb.Shared[chat.Talk, uint32] // their relations
+	pairs  sqldb.Shared[chat.Talk, uint32] // the relations of pairs
 	last   sqldb.Shared[chat.Talk, chat.Newest]
-	all    sqldb.Shared[int, everybody] // by the limit of its list
+	all    sqldb.Shared[int, everybody] // by the limit of the list, in bytes
 }
 
-// everybody is the list of all people, or why there is none. It is not to be changed.
+// everybody is the list of all people, or why there is none. Callers share it; nobody changes it.
 type everybody struct {
 	users []chat.User
 	err   error
@@ -35,13 +35,11 @@ func newBatches(r reader, most int) *batches {
 	}
 }
 
-// wait returns when no query runs any more for those that have left.
+// wait returns when no shared query runs any more, also none whose requests have all ended.
 func (b *batches) wait() {
-	b.users.Wait()
-	b.names.Wait()
-	b.groups.Wait()
-	b.joins.Wait()
-	b.pairs.Wait()
-	b.last.Wait()
-	b.all.Wait()
+	for _, shared := range []interface{ Wait() }{
+		&b.users, &b.names, &b.groups, &b.joins, &b.pairs, &b.last, &b.all,
+	} {
+		shared.Wait()
+	}
 }

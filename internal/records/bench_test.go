@@ -21,7 +21,8 @@ import (
 func BenchmarkAppend(b *testing.B) {
 	for _, e := range engines {
 		for _, size := range []int{1, 16, 62, 128, 512} {
-			b.Run(e.name+"/"+strconv.Itoa(size), func(b *testing.B) { benchmarkAppend(b, e.place(b).store(), size) })
+			b.Run(e.name+"/"+strconv.Itoa(size),
+				func(b *testing.B) { benchmarkAppend(b, e.fixture(b).store(), size) })
 		}
 	}
 }
@@ -34,7 +35,8 @@ func benchmarkAppend(b *testing.B, store *records.Store, size int) {
 		for range size {
 			p := uint32(rand.IntN(1000) + 1)
 			batch.Drafts = append(batch.Drafts, chat.Draft{
-				Talk: chat.PairTalk(p, p+100000), From: p, Type: chat.PairText, Content: text, Time: batch.Now,
+				Talk: chat.PairTalk(p,
+					p+100000), From: p, Type: chat.PairText, Content: text, Time: batch.Now,
 			})
 		}
 		if _, err := store.Append(context.Background(), batch, counters.Embedded{}); err != nil {
@@ -48,19 +50,27 @@ func benchmarkAppend(b *testing.B, store *records.Store, size int) {
 	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 }
 
-// BenchmarkReads has many ask for single things at once, in turns with queries shared by those who wait and without.
-// What counts is the ratio: how many more are served by sharing.
+// BenchmarkReads has many ask for single things at once, in turns with queries shared by those who
+// wait and without. What counts is the ratio: how many more are served by sharing.
 func BenchmarkReads(b *testing.B) {
 	for _, e := range engines {
-		p := e.place(b)
+		p := e.fixture(b)
 		const n = 2000
 		alone, shared := p.store(), p.store()
 		records.Unshared(alone)
 		fillForReads(b, alone, n)
 		ctx := b.Context()
 		for name, ask := range map[string]func(s *records.Store, i uint32) error{
-			"user":  func(s *records.Store, i uint32) error { _, err := s.UsersByID(ctx, []uint32{i}); return err },
-			"login": func(s *records.Store, i uint32) error { _, err := s.UserByName(ctx, fmt.Sprint("user", i)); return err },
+			"user": func(s *records.Store, i uint32) error {
+				_,
+					err := s.UsersByID(ctx, []uint32{i})
+				return err
+			},
+			"login": func(s *records.Store, i uint32) error {
+				_,
+					err := s.UserByName(ctx, fmt.Sprint("user", i))
+				return err
+			},
 			"last": func(s *records.Store, i uint32) error {
 				_, err := s.Last(ctx, []chat.Talk{chat.PairTalk(i, i+n)})
 				return err
@@ -69,8 +79,16 @@ func BenchmarkReads(b *testing.B) {
 				_, err := s.Page(ctx, chat.PairTalk(i, i+n), chat.PageQuery{Count: 10})
 				return err
 			},
-			"joined": func(s *records.Store, i uint32) error { _, _, err := s.Joined(ctx, 1, i); return err },
-			"group":  func(s *records.Store, i uint32) error { _, err := s.Find(ctx, 1); return err },
+			"joined": func(s *records.Store, i uint32) error {
+				_, _,
+					err := s.Joined(ctx, 1, i)
+				return err
+			},
+			"group": func(s *records.Store, i uint32) error {
+				_,
+					err := s.Find(ctx, 1)
+				return err
+			},
 		} {
 			for _, callers := range []int{1, 4, 32} {
 				b.Run(fmt.Sprintf("%s/%s/%d", e.name, name, callers), func(b *testing.B) {
@@ -128,7 +146,9 @@ func fillForReads(b *testing.B, store *records.Store, n uint32) {
 		for some := range slices.Chunk(ids, 500) {
 			batch := chat.Batch{ID: chat.NewCommitID(), Now: 1000}
 			for _, i := range some {
-				batch.Drafts = append(batch.Drafts, chat.Draft{Talk: chat.PairTalk(i, i+n), From: i, Type: chat.PairText, Content: "some text"})
+				batch.Drafts = append(batch.Drafts,
+					chat.Draft{Talk: chat.PairTalk(i, i+n), From: i, Type: chat.PairText,
+						Content: "some text"})
 			}
 			if _, err := store.Append(b.Context(), batch, counters.Embedded{}); err != nil {
 				b.Fatal(err)

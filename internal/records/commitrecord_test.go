@@ -30,7 +30,7 @@ func (away) Counted(_ context.Context, talks []chat.Known) []chat.Counted {
 // versions read each other's.
 func TestCommitRecordsAreStoredAsBefore(t *testing.T) {
 	golden := filepath.Join("testdata", "commit-records.jsonl")
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		c := &clock{1000}
 		s := p.open(records.Options{Now: c.now, Follower: away{}})
 		changeEverything(t, s, c)
@@ -55,14 +55,16 @@ func changeEverything(t *testing.T, s *records.Store, c *clock) {
 	t.Helper()
 	ctx := t.Context()
 	send := func(drafts ...chat.Draft) error {
-		_, err := s.Append(ctx, chat.Batch{ID: chat.NewCommitID(), Now: uint32(c.unix), Drafts: drafts},
+		_, err := s.Append(ctx, chat.Batch{ID: chat.NewCommitID(), Now: uint32(c.unix),
+			Drafts: drafts},
 			counters.Embedded{})
 		return err
 	}
 	pair, group := chat.PairTalk(1, 2), chat.GroupTalk(1)
 	for _, change := range []func() error{
 		func() error {
-			return send(chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "a", Time: 1000},
+			return send(chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "a",
+				Time: 1000},
 				chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "b", Time: 1000})
 		},
 		func() error { return send(chat.Draft{Talk: pair, From: 2, Read: true}) },
@@ -72,7 +74,8 @@ func changeEverything(t *testing.T, s *records.Store, c *clock) {
 			return err
 		},
 		func() error {
-			return send(chat.Draft{Talk: group, From: 2, Type: chat.GroupText, Content: "c", Time: 1003},
+			return send(chat.Draft{Talk: group, From: 2, Type: chat.GroupText, Content: "c",
+				Time: 1003},
 				chat.Draft{Talk: group, From: 1, Read: true})
 		},
 		func() error { return s.SetMute(ctx, 1, 2, 1) },
@@ -89,9 +92,10 @@ func changeEverything(t *testing.T, s *records.Store, c *clock) {
 }
 
 // storedCommits are the records in the table, a line each, in the order of their times.
-func storedCommits(t *testing.T, p place) string {
+func storedCommits(t *testing.T, p fixture) string {
 	t.Helper()
-	rows, err := p.raw.QueryContext(t.Context(), "SELECT changes FROM IMProxyCommit ORDER BY created")
+	rows, err := p.raw.QueryContext(t.Context(),
+		"SELECT changes FROM IMProxyCommit ORDER BY created")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,11 +117,13 @@ func storedCommits(t *testing.T, p place) string {
 // TestCommitRecordsAreReadBack reads what an earlier version wrote, and leaves a later
 // version's alone.
 func TestCommitRecordsAreReadBack(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.open(records.Options{Now: (&clock{5000}).now})
-		p.exec(`INSERT INTO IMProxyCommit (id,created,changes) VALUES ('000102030405060708090a0b0c0d0e0f',1000,` +
+		p.exec(`INSERT INTO IMProxyCommit (id,created,changes) VALUES ` +
+			`('000102030405060708090a0b0c0d0e0f',1000,` +
 			`'{"Changes":[{"Talk":{"Kind":1,"A":1,"B":2},"Relation":7,"Rev":3,"LastID":9,` +
-			`"Users":[{"User":2,"Before":1,"Unread":2}]}],"Devices":[{"User":1,"Rev":1,"Device":"d","Token":"t"}]}')`)
+			`"Users":[{"User":2,"Before":1,"Unread":2}]}],` +
+			`"Devices":[{"User":1,"Rev":1,"Device":"d","Token":"t"}]}')`)
 		commits, err := s.Unapplied(t.Context(), time.Second, 10)
 		if err != nil || len(commits) != 1 {
 			t.Fatal(commits, err)
@@ -128,7 +134,8 @@ func TestCommitRecordsAreReadBack(t *testing.T) {
 			t.Errorf("read back as %+v", c)
 		}
 		p.exec("UPDATE IMProxyCommit SET changes='{\"Version\":2}'")
-		if commits, err = s.Unapplied(t.Context(), time.Second, 10); err != nil || len(commits) != 0 {
+		if commits, err = s.Unapplied(t.Context(), time.Second, 10); err != nil ||
+			len(commits) != 0 {
 			t.Errorf("of a later version: %v, %v", commits, err)
 		}
 	})

@@ -11,21 +11,26 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// What a follower asks to give back what its copy has lost: how things stand, as changes would say it.
+// What a follower asks for to give back what its copy has lost: how things stand, told as changes.
 
-// PairsNow returns all pairs of these users that are counted. Users of each names those of them who were asked for.
+// PairsNow returns all pairs of these users that are counted. The Users of each pair are those of
+// its two who were asked for.
 func (s *Store) PairsNow(ctx context.Context, users []uint32) (pairs []chat.Change, err error) {
 	asked := make(map[uint32]bool, len(users))
 	for _, user := range users {
 		asked[user] = true
 	}
-	const columns = "SELECT a,b,relateId,lastId,sentA,sentB,readA,readB,rev FROM IMProxyTalk WHERE kind=1 AND rev>0 AND "
+	const columns = "SELECT a,b,relateId,lastId,sentA,sentB,readA,readB,rev FROM IMProxyTalk" +
+		" WHERE kind=1 AND rev>0 AND "
 	seen := make(map[chat.Talk]bool)
 	err = sqldb.Chunked(users, func(users []uint32) error {
 		in := " IN (" + sqldb.Params(len(users)) + ")"
-		return s.db.Query(ctx, "counters", columns+"a"+in+" UNION ALL "+columns+"b"+in, slices.Concat(sqldb.Args(users), sqldb.Args(users)), func(scan sqldb.Scanner) error {
+		query := columns + "a" + in + " UNION ALL " + columns + "b" + in
+		params := slices.Repeat(sqldb.Args(users), 2)
+		return s.db.Query(ctx, "counters", query, params, func(scan sqldb.Scanner) error {
 			p, t := chat.Talk{Kind: chat.Pair}, talk.Row{}
-			err := scan(&p.A, &p.B, &t.Relation, &t.LastID, &t.SentA, &t.SentB, &t.ReadA, &t.ReadB, &t.Rev)
+			err := scan(&p.A, &p.B, &t.Relation, &t.LastID, &t.SentA, &t.SentB,
+				&t.ReadA, &t.ReadB, &t.Rev)
 			if err != nil || seen[p] {
 				return err
 			}
@@ -43,34 +48,34 @@ func (s *Store) PairsNow(ctx context.Context, users []uint32) (pairs []chat.Chan
 	return pairs, err
 }
 
-// InGroups returns the groups that each user is in, the latest joined first, with their Count and what the user has not
-// seen of it. Rev is 0 where nothing is counted yet.
+// InGroups returns the groups that each user is in, the latest joined first, with their Count and
+// what the user has not seen of it. Rev is 0 where nothing is counted yet.
 func (s *Store) InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.Change, error) {
 	groups := make(map[uint32][]chat.Change, len(users))
-	type entry struct{ user, group uint32 }
-	seen := make(map[entry]bool)
-	err := sqldb.Chunked(users, func(users []uint32) error {
-		return s.db.Query(ctx, "counters of groups", `SELECT m.userId,m.groupId,COALESCE(t.lastId,0),COALESCE(t.sentA,0),COALESCE(l.level,0),COALESCE(t.rev,0)
+	const query = `SELECT m.userId,m.groupId,COALESCE(t.lastId,0),COALESCE(t.sentA,0),COALESCE(l.level,0),COALESCE(t.rev,0)
  FROM IMGroupMember m LEFT JOIN IMProxyTalk t ON t.kind=2 AND t.a=m.groupId AND t.b=0
  LEFT JOIN IMProxyLevel l ON l.userId=m.userId AND l.groupId=m.groupId
- WHERE m.status=0 AND m.userId IN (`+sqldb.Params(len(users))+") ORDER BY m.userId, m.updated DESC, m.id DESC", sqldb.Args(users), func(scan sqldb.Scanner) error {
-			var user, group, level uint32
-			c := chat.Change{}
-			if err := scan(&user, &group, &c.LastID, &c.Count, &level, &c.Rev); err != nil || seen[entry{user, group}] {
-				return err
-			}
-			seen[entry{user, group}] = true
-			c.Talk = chat.GroupTalk(group)
-			c.Users = []chat.Moved{{User: user, Unread: c.Count - min(level, c.Count)}}
-			groups[user] = append(groups[user], c)
-			return nil
-		})
-	})
-	return groups, err
+ WHERE m.status=0 AND m.userId IN (%s) ORDER BY m.userId, m.updated DESC, m.id DESC`
+	seen := make(map[talk.Member]bool)
+	row := func(scan sqldb.Scanner) error {
+		var user, group, level uint32
+		var c chat.Change
+		err := scan(&user, &group, &c.LastID, &c.Count, &level, &c.Rev)
+		m := talk.Member{Group: group, User: user}
+		if err != nil || seen[m] {
+			return err
+		}
+		seen[m] = true
+		c.Talk = chat.GroupTalk(group)
+		c.Users = []chat.Moved{{User: user, Unread: c.Count - min(level, c.Count)}}
+		groups[user] = append(groups[user], c)
+		return nil
+	}
+	return groups, sqldb.QueryIn(ctx, s.db.Pool, "counters of groups", query, users, row)
 }
 
-// GroupsNow returns the members and mutes of groups. They are read after Rev, so they may be newer,
-// but are not older.
+// GroupsNow returns the members and mutes of groups. They are read after Rev, so they may be newer
+// than it, but are not older.
 func (s *Store) GroupsNow(ctx context.Context, groups []uint32) ([]chat.Change, error) {
 	now := talk.NoGroups(groups)
 	err := sqldb.Chunked(groups, func(groups []uint32) error {
@@ -88,42 +93,21 @@ func (s *Store) GroupsNow(ctx context.Context, groups []uint32) ([]chat.Change, 
 	return changes, err
 }
 
-// DevicesNow returns the push tokens that users have set. Token is empty where it belongs to another user by now.
-func (s *Store) DevicesNow(ctx context.Context, users []uint32) (devices []chat.Device, err error) {
-	read := func(users []uint32) error {
-		in := sqldb.Params(len(users))
-		owners := make(map[string]uint32)
-		var some []chat.Device
-		var tokens []any
-		seen := make(map[uint32]bool)
-		err := s.db.Query(ctx, "push tokens", "SELECT userId,device,rev FROM IMProxyDevice WHERE userId IN ("+in+")", sqldb.Args(users), func(scan sqldb.Scanner) error {
-			var d chat.Device
-			if err := scan(&d.User, &d.Device, &d.Rev); err != nil || seen[d.User] {
-				return err
-			}
-			seen[d.User] = true
-			token, ok := "", false
-			if _, token, ok = chat.SplitDevice(d.Device); !ok {
-				token = d.Device
-			}
-			if d.Token = token; token != "" {
-				tokens = append(tokens, tables.TokenDigest(token))
-			}
-			some = append(some, d)
-			return nil
-		})
+// DevicesNow returns the push tokens that users have set. Token is empty where it belongs to
+// another user by now.
+func (s *Store) DevicesNow(
+	ctx context.Context, users []uint32,
+) (devices []chat.Device, err error) {
+	err = sqldb.Chunked(users, func(users []uint32) error {
+		some, tokens, err := s.devicesOf(ctx, users)
 		if err != nil {
 			return err
 		}
+		owners := make(map[string]uint32)
 		if len(tokens) > 0 {
-			err = s.db.Query(ctx, "owners of push tokens", "SELECT digest,userId FROM IMProxyToken WHERE digest IN ("+sqldb.Params(len(tokens))+")", tokens,
-				func(scan sqldb.Scanner) error {
-					var digest string
-					var owner uint32
-					err := scan(&digest, &owner)
-					owners[digest] = owner
-					return err
-				})
+			query := "SELECT digest,userId FROM IMProxyToken WHERE digest IN (" +
+				sqldb.Params(len(tokens)) + ")"
+			err = s.db.Query(ctx, "owners of push tokens", query, tokens, sqldb.Into(owners))
 		}
 		for _, d := range some {
 			if owners[tables.TokenDigest(d.Token)] != d.User {
@@ -132,6 +116,33 @@ func (s *Store) DevicesNow(ctx context.Context, users []uint32) (devices []chat.
 			devices = append(devices, d)
 		}
 		return err
-	}
-	return devices, sqldb.Chunked(users, read)
+	})
+	return devices, err
+}
+
+// devicesOf returns the devices of some users, whoever has their tokens by now, and the digests of
+// these tokens.
+func (s *Store) devicesOf(
+	ctx context.Context, users []uint32,
+) (devices []chat.Device, tokens []any, err error) {
+	seen := make(map[uint32]bool)
+	query := "SELECT userId,device,rev FROM IMProxyDevice WHERE userId IN (" +
+		sqldb.Params(len(users)) + ")"
+	err = s.db.Query(ctx, "push tokens", query, sqldb.Args(users), func(scan sqldb.Scanner) error {
+		var d chat.Device
+		if err := scan(&d.User, &d.Device, &d.Rev); err != nil || seen[d.User] {
+			return err
+		}
+		seen[d.User] = true
+		var ok bool
+		if _, d.Token, ok = chat.SplitDevice(d.Device); !ok {
+			d.Token = d.Device
+		}
+		if d.Token != "" {
+			tokens = append(tokens, tables.TokenDigest(d.Token))
+		}
+		devices = append(devices, d)
+		return nil
+	})
+	return devices, tokens, err
 }

@@ -9,27 +9,32 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
-// crowd has users 2 to n+1 each send something to user 1, and makes n/2 groups with user 1 and 2n others, which talk.
+// crowd has users 2 to n+1 each send something to user 1, and makes n/2 groups with user 1 and 2n
+// others, which talk.
 func crowd(t *testing.T, s *records.Store, n uint32) (users, groups []uint32) {
 	t.Helper()
 	var drafts []chat.Draft
 	for i := range n {
 		users = append(users, i+1)
-		drafts = append(drafts, chat.Draft{Talk: chat.PairTalk(1, i+2), From: i + 2, Type: chat.PairText, Content: "x"})
+		drafts = append(drafts, chat.Draft{Talk: chat.PairTalk(1, i+2), From: i + 2,
+			Type: chat.PairText, Content: "x"})
 	}
 	members := []uint32{1}
 	for i := range 2 * n {
 		members = append(members, i+2)
 	}
 	for range n / 2 {
-		id, err := s.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x", Members: members}, 1)
+		id, err := s.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup,
+			Name: "x", Members: members}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		groups = append(groups, id)
-		drafts = append(drafts, chat.Draft{Talk: chat.GroupTalk(id), From: 2, Type: chat.GroupText, Content: "x"})
+		drafts = append(drafts, chat.Draft{Talk: chat.GroupTalk(id), From: 2, Type: chat.GroupText,
+			Content: "x"})
 	}
-	if _, err := s.Append(t.Context(), chat.Batch{ID: chat.NewCommitID(), Now: 1000, Drafts: drafts}, counters.Embedded{}); err != nil {
+	if _, err := s.Append(t.Context(), chat.Batch{ID: chat.NewCommitID(), Now: 1000,
+		Drafts: drafts}, counters.Embedded{}); err != nil {
 		t.Fatal(err)
 	}
 	var people []chat.User
@@ -45,21 +50,23 @@ func crowd(t *testing.T, s *records.Store, n uint32) (users, groups []uint32) {
 	return chat.SortedSet(users), groups
 }
 
-// TestListsTakeAFixedNumberOfStatements asks for lists of some and of many: sessions, unread messages, groups with their
-// members, users. Messages of pairs and groups are in eight tables each, which are asked together, or where an answer is
-// not far, one by one.
+// TestListsTakeAFixedNumberOfStatements asks for lists of some and of many: sessions, unread
+// messages, groups with their members, users. Messages of pairs and groups are in eight tables
+// each, which are asked together, or where an answer is not far, one by one.
 func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
-		want := map[string]int{"sessions": 3, "unread": 4, "groups": 2, "users": 1, "devices": 1, "members": 2}
+	rule(t, func(t *testing.T, p fixture) {
+		want := map[string]int{"sessions": 3, "unread": 4, "groups": 2, "users": 1, "devices": 1,
+			"members": 2}
 		if p.engine.name == "embedded" { // sessions are those of pairs
 			want["sessions"], want["unread"] = 2+8, 3+8+8
 		}
 		for _, n := range []uint32{20, 100} {
 			var heard statements
-			store := p.engine.place(t).listening(&heard)
+			store := p.engine.fixture(t).listening(&heard)
 			users, groups := crowd(t, store, n)
 			svc, err := chat.New(chat.Store{
-				Archive: store, Sessions: store, Groups: store, Directory: store, Tokens: store, Mutes: store,
+				Archive: store, Sessions: store, Groups: store,
+				Directory: store, Tokens: store, Mutes: store,
 				Counters: counters.Embedded{Records: store},
 			}, chat.Options{VoiceKey: chat.DefaultVoiceKey, Log: discard})
 			if err != nil {

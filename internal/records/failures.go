@@ -10,11 +10,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// failuresPruned is how many names KeepFailures forgets at most each time.
+// failuresPruned is how many names KeepFailures deletes at most each time because they are old.
 const failuresPruned = 1000
 
-// FailedAt returns when logins of a name failed, as KeepFailures has stored it; none where nothing
-// is.
+// FailedAt returns when logins of a name failed, as KeepFailures has stored it; none when nothing
+// is stored.
 func (s *Store) FailedAt(ctx context.Context, name string) (at []time.Time, err error) {
 	query := "SELECT times FROM IMProxyFailure WHERE name=?"
 	err = s.db.Query(ctx, "failed logins", query, []any{name}, func(scan sqldb.Scanner) error {
@@ -30,9 +30,9 @@ func (s *Store) FailedAt(ctx context.Context, name string) (at []time.Time, err 
 	return at, err
 }
 
-// KeepFailures stores when logins of names failed, oldest first, in the place of what is stored of
-// these names; no times mean that nothing is to be kept. It also forgets names whose last failure
-// was before a time, as many as it forgets at once, and says whether there may be more.
+// KeepFailures stores when logins of names failed, oldest first, in place of what is stored of
+// these names; of a name without times nothing stays stored. It also deletes names whose last
+// failure was before a time, failuresPruned at most, and says whether there may be more of them.
 func (s *Store) KeepFailures(
 	ctx context.Context, names map[string][]time.Time, before time.Time,
 ) (more bool, err error) {
@@ -50,21 +50,24 @@ func (s *Store) KeepFailures(
 	}
 	err = s.db.Change(ctx, func(tx sqldb.Tx) error {
 		for _, name := range gone {
-			if _, err := sqldb.Exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name=?", name); err != nil {
+			_, err := sqldb.Exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name=?", name)
+			if err != nil {
 				return err
 			}
 		}
-		tail := s.db.Upsert([]string{"name"}, []string{"last", "times"})
-		if err := sqldb.Insert(ctx, tx.Session, "IMProxyFailure", "name,last,times", rows, tail); err != nil {
+		err := sqldb.Insert(ctx, tx.Session, "IMProxyFailure", "name,last,times", rows,
+			s.db.Upsert([]string{"name"}, []string{"last", "times"}))
+		if err != nil {
 			return err
 		}
 		n, err := sqldb.Exec(ctx, tx, "DELETE FROM IMProxyFailure WHERE name IN"+
-			" (SELECT name FROM IMProxyFailure WHERE last<? LIMIT ?)", seconds(before), failuresPruned)
+			" (SELECT name FROM IMProxyFailure WHERE last<? LIMIT ?)",
+			seconds(before), failuresPruned)
 		more = n == failuresPruned
 		return err
 	})
 	return more, s.db.Fail("storing failed logins", err)
 }
 
-// seconds are Unix seconds as a column has them.
+// seconds is a time in Unix seconds, as a column has it.
 func seconds(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) }

@@ -5,28 +5,27 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// Follower keeps a copy of counters, members, mutes and tokens elsewhere (Redis, for the original servers beside us) in
-// step with the records.
+// Follower keeps a copy of counters, members, mutes and tokens elsewhere, in step with the records:
+// in Redis, for the original servers beside us.
 type Follower interface {
+	talk.Elsewhere
 	// Apply brings the copy up to date with commits; applying one twice does no harm.
 	Apply(ctx context.Context, commits []chat.Commit) error
-	// Counted returns what is counted elsewhere of talks that the records do not know yet, in their order. It has no
-	// error: where nothing can be had, everything is 0.
-	Counted(ctx context.Context, talks []chat.Known) []chat.Counted
 }
 
-// changeFollowed is change for what is copied elsewhere: work adds to the commit how it moved things. The commit's record
-// is written in the same transaction, so that the copy follows even when this process ends before it does.
-func (s *Store) changeFollowed(ctx context.Context, now uint32, work func(tx sqldb.Tx, c *chat.Commit) error) error {
-	if s.follower == nil {
-		return s.db.Change(ctx, func(tx sqldb.Tx) error { return work(tx, new(chat.Commit)) })
-	}
+// changeFollowed is sqldb.DB.Change for what is copied elsewhere: work adds to the commit how it
+// moved things. The commit's record is written in the same transaction, so that the copy follows
+// even when this process ends before it has. now is Unix seconds.
+func (s *Store) changeFollowed(
+	ctx context.Context, now uint32, work func(tx sqldb.Tx, c *chat.Commit) error,
+) error {
 	var all []chat.Commit
 	err := s.db.Change(ctx, func(tx sqldb.Tx) error {
 		c := chat.Commit{ID: chat.NewCommitID()}
-		if err := work(tx, &c); err != nil {
+		if err := work(tx, &c); err != nil || s.follower == nil {
 			return err
 		}
 		all = pieces(c)
@@ -37,7 +36,7 @@ func (s *Store) changeFollowed(ctx context.Context, now uint32, work func(tx sql
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil || s.follower == nil {
 		return err
 	}
 	if err := s.follower.Apply(ctx, all); err != nil {
@@ -52,13 +51,16 @@ func (s *Store) changeFollowed(ctx context.Context, now uint32, work func(tx sql
 	return nil
 }
 
-// recordedUsers is of how many users one record tells, so that it fits into a packet of leastPacket.
+// recordedUsers is how many users one commit record tells of at most, so that it is shorter than
+// sqldb.LeastPacket.
 const recordedUsers = 4096
 
-// pieces takes the commit of a change to very many users apart. Each piece may be applied without the others, in any
-// order: every user's part has the revision of the whole. Only with the last one a new group is whole.
+// pieces takes the commit of a change to very many users apart. Each piece may be applied without
+// the others, in any order: every user's part has the revision of the whole. A new group is whole
+// only with the last piece.
 func pieces(c chat.Commit) (all []chat.Commit) {
-	for len(c.Changes) == 1 && max(len(c.Changes[0].Users), len(c.Changes[0].Members)) > recordedUsers {
+	for len(c.Changes) == 1 &&
+		max(len(c.Changes[0].Users), len(c.Changes[0].Members)) > recordedUsers {
 		whole := c.Changes[0]
 		first, rest := whole, whole
 		first.New = false
@@ -70,7 +72,7 @@ func pieces(c chat.Commit) (all []chat.Commit) {
 	return append(all, c)
 }
 
-// cut returns the first of a list, and the rest of it.
+// cut returns the first recordedUsers of a list, and the rest of it.
 func cut[T any](list []T) (first, rest []T) {
 	n := min(len(list), recordedUsers)
 	return list[:n], list[n:]

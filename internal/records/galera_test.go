@@ -154,6 +154,7 @@ func newNodes(t *testing.T, g *servers.Galera) *nodes {
 	handler := slog.NewTextHandler(p, &slog.HandlerOptions{Level: slog.LevelDebug})
 	log := slog.New(handler)
 	db := testdb.On(t, g.Nodes[0])
+	g.Nodes[1].New(t) // what is made there comes after db, so that the node has db, too
 	other := db.On(t, g.Nodes[1])
 	var err error
 	opt := records.Options{Log: log}
@@ -391,7 +392,8 @@ func TestNodeGoesOnAfterAStatementThatCannotBePrepared(t *testing.T) {
 	group, err := s.Create(t.Context(),
 		chat.NewGroup{Name: "g", Creator: 1, Members: []uint32{1, 2}}, 500)
 	if err == nil {
-		_, err = b.Admin.ExecContext(t.Context(), fmt.Sprintf("DROP TABLE IMGroupMessage_%d", group%8))
+		_, err = b.Admin.ExecContext(t.Context(),
+			fmt.Sprintf("DROP TABLE IMGroupMessage_%d", group%8))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,10 @@ func administer(ctx context.Context, s *records.Store) error {
 		func() error { return one(s.AddUser(ctx, chat.User{Name: "ann"})) },
 		func() error { return s.AddUsers(ctx, []chat.User{{Name: "bob"}, {Name: "cy"}}) },
 		func() error { return one(s.AddDepartment(ctx, chat.Department{Name: "d"}, true)) },
-		func() error { return one(s.AddDepartment(ctx, chat.Department{Name: "d", Parent: 1}, true)) },
+		func() error {
+			return one(s.AddDepartment(ctx, chat.Department{Name: "d", Parent: 1},
+				true))
+		},
 		func() error { return one(s.GroupsNamed(ctx, "g")) },
 		func() error { return one(s.ChangeDepartment(ctx, 1, true, close)) },
 		func() error { return one(s.ChangeUsers(ctx, []uint32{1, 2}, change)) },
@@ -71,27 +74,32 @@ func administer(ctx context.Context, s *records.Store) error {
 
 // damage is what races and crashes of original servers leave in tables, some of each kind.
 var damage = []string{
-	"INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES (901,91,92,0,1,100),(902,91,92,0,1,300)",
-	"INSERT INTO IMMessage_5 (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
-		"(901,91,92,1,'a',1,0,1,10),(901,91,92,4294967295,'b',1,0,1,11),(901,91,92,1,'c',1,0,1,12)," +
-		"(901,91,92,3,'d',1,1,1,13)",
-	"INSERT INTO IMMessage_6 (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
-		"(902,91,92,1,'a',1,0,1,10),(902,91,92,2,'7777',2,0,1,11),(902,91,93,3,'b',1,0,1,12)," +
-		"(902,91,92,2,'c',1,0,1,13)",
-	"INSERT INTO IMMessage_7 (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
-		"(7007,1,2,1,'a',1,0,1,10)",
-	"INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created) VALUES (7778,91,92,'p',1,1,10)",
-	"INSERT INTO IMGroup (id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES " +
+	"INSERT INTO IMRelationShip (id,smallId,bigId,status,created,updated) VALUES " +
+		"(901,91,92,0,1,100),(902,91,92,0,1,300)",
+	"INSERT INTO IMMessage_5 (relateId,fromId,toId,msgId,content,type,status,updated,created)" +
+		" VALUES (901,91,92,1,'a',1,0,1,10),(901,91,92,4294967295,'b',1,0,1,11)," +
+		"(901,91,92,1,'c',1,0,1,12),(901,91,92,3,'d',1,1,1,13)",
+	"INSERT INTO IMMessage_6 (relateId,fromId,toId,msgId,content,type,status,updated,created)" +
+		" VALUES (902,91,92,1,'a',1,0,1,10),(902,91,92,2,'7777',2,0,1,11)," +
+		"(902,91,93,3,'b',1,0,1,12),(902,91,92,2,'c',1,0,1,13)",
+	"INSERT INTO IMMessage_7 (relateId,fromId,toId,msgId,content,type,status,updated,created)" +
+		" VALUES (7007,1,2,1,'a',1,0,1,10)",
+	"INSERT INTO IMAudio (id,fromId,toId,path,size,duration,created)" +
+		" VALUES (7778,91,92,'p',1,1,10)",
+	"INSERT INTO IMGroup " +
+		"(id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES " +
 		"(904,'g','',1,1,9,0,1,0,1,1)",
 	"INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES " +
 		"(904,91,0,1,3),(904,91,0,1,9),(904,92,0,1,3),(904,93,1,1,9)",
-	"INSERT INTO IMGroupMessage_0 (groupId,userId,msgId,content,type,status,updated,created) VALUES " +
-		"(904,91,1,'a',17,0,1,10),(904,91,4294967295,'b',17,0,1,11),(904,91,1,'c',17,0,1,12)",
+	"INSERT INTO IMGroupMessage_0 (groupId,userId,msgId,content,type,status,updated,created)" +
+		" VALUES (904,91,1,'a',17,0,1,10),(904,91,4294967295,'b',17,0,1,11)," +
+		"(904,91,1,'c',17,0,1,12)",
 	"INSERT INTO IMRecentSession (userId,peerId,type,status,created,updated) VALUES " +
 		"(91,92,1,0,1,500),(91,92,1,0,1,600),(93,904,2,0,1,50)",
 	"INSERT INTO IMProxyTalk (kind,a,b,relateId,sentA,rev) VALUES (1,97,98,99,3,1),(2,988,0,0,3,1)",
 	"INSERT INTO IMProxyLevel (userId,groupId,level) VALUES (92,904,9)",
-	"INSERT INTO IMProxyCommit (id,created,changes) VALUES ('00000000000000000000000000000001',5,'{\"Changes\":[]}')",
+	"INSERT INTO IMProxyCommit (id,created,changes) VALUES " +
+		"('00000000000000000000000000000001',5,'{\"Changes\":[]}')",
 }
 
 // mend has the doctor repair a store, and look again. What it finds before is not small.
@@ -101,7 +109,8 @@ func mend(ctx context.Context, s *records.Store) error {
 		if err != nil {
 			return err
 		}
-		d := doctor.Doctor{Records: examination, Sequencer: counters.Embedded{Records: s}, Repair: mends}
+		d := doctor.Doctor{Records: examination, Sequencer: counters.Embedded{Records: s},
+			Repair: mends}
 		switch report, err := d.Run(ctx); {
 		case err != nil:
 			return err
@@ -112,8 +121,8 @@ func mend(ctx context.Context, s *records.Store) error {
 	return nil
 }
 
-// unheard are statements for servers that have a replica, fail, or are of another kind than those of
-// the tests.
+// unheard are statements for servers that have a replica, fail, or are of another kind than those
+// of the tests.
 var unheard = []string{marks.Raise, tables.Options(nil).WritesNothing, checkup.MembersOfGroup}
 
 // compare has the doctor read what it compares with Redis, and the feed of "dbproxy tail" what is
@@ -148,8 +157,10 @@ func compare(ctx context.Context, s *records.Store, at sqldb.MySQL) error {
 }
 
 // since80 are words that MySQL 5.7 does not know, which the grammars do.
-var since80 = regexp.MustCompile(`\b(WITH|OVER|LATERAL|INTERSECT|EXCEPT|RECURSIVE|WINDOW|NOWAIT|SKIP LOCKED|JSON_TABLE` +
-	`|GROUPING|ROW_NUMBER|RANK|REGEXP_\w+|UUID_TO_BIN|MEMBER OF|INVISIBLE|RETURNING)\b|VALUES ROW|\) AS new\b|DEFAULT \(`)
+var since80 = regexp.MustCompile(
+	`\b(WITH|OVER|LATERAL|INTERSECT|EXCEPT|RECURSIVE|WINDOW|NOWAIT|SKIP LOCKED|JSON_TABLE` +
+		`|GROUPING|ROW_NUMBER|RANK|REGEXP_\w+|UUID_TO_BIN|MEMBER OF|INVISIBLE|RETURNING)\b` +
+		`|VALUES ROW|\) AS new\b|DEFAULT \(`)
 
 // TestEveryStatementIsMySQL has a MariaDB write down all that the records say to it, and other
 // grammars parse that: MariaDB takes more than MySQL does.
@@ -159,17 +170,21 @@ func TestEveryStatementIsMySQL(t *testing.T) {
 	at := testdb.At(db)
 	store, err := records.OpenMySQL(at, nil, records.Options{Log: discard})
 	closing(t, store, err)
-	p := place{TB: t, engine: engines[1], raw: db.Admin}
+	p := fixture{TB: t, engine: engines[1], raw: db.Admin}
 	migrate(t, store)
-	for _, stmt := range []string{"ALTER TABLE IMUser DROP COLUMN sign_info, DROP COLUMN avatar", "ALTER TABLE IMGroup DROP KEY idx_creator",
-		"ALTER TABLE IMGroupMember DROP KEY idx_groupId_userId_status", "ALTER TABLE IMProxyToken DROP PRIMARY KEY, ADD PRIMARY KEY (token)", "ALTER TABLE IMProxyToken DROP COLUMN digest"} {
+	for _, stmt := range []string{"ALTER TABLE IMUser DROP COLUMN sign_info, DROP COLUMN avatar",
+		"ALTER TABLE IMGroup DROP KEY idx_creator",
+		"ALTER TABLE IMGroupMember DROP KEY idx_groupId_userId_status",
+		"ALTER TABLE IMProxyToken DROP PRIMARY KEY, ADD PRIMARY KEY (token)",
+		"ALTER TABLE IMProxyToken DROP COLUMN digest"} {
 		p.exec(stmt)
 	}
 	if ran := migrate(t, store); len(ran) < 4 {
 		t.Errorf("ran only %q", ran)
 	}
 	p.oldGroups(store)
-	for _, do := range []func(context.Context, *records.Store) error{everything, everything, administer} {
+	for _, do := range []func(context.Context, *records.Store) error{everything, everything,
+		administer} {
 		if err := do(t.Context(), store); err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +202,8 @@ func TestEveryStatementIsMySQL(t *testing.T) {
 	checkup.CheckReplica(t.Context(), at, at, checkup.CheckOptions{})
 
 	asked := append(said(t, db), unheard...)
-	for _, want := range []string{"CREATE TABLE", "ALTER TABLE", "INSERT", "UPDATE", "DELETE", "SELECT", "SHOW", "EXPLAIN",
+	for _, want := range []string{"CREATE TABLE", "ALTER TABLE", "INSERT", "UPDATE", "DELETE",
+		"SELECT", "SHOW", "EXPLAIN",
 		"SET NAMES", "SET SESSION", "START TRANSACTION", "COMMIT"} {
 		if !slices.ContainsFunc(asked, func(s string) bool { return strings.HasPrefix(s, want) }) {
 			t.Errorf("no %s was seen", want)
@@ -220,8 +236,9 @@ func TestEveryStatementIsMySQL(t *testing.T) {
 // one text apart. Of prepared ones it is the text with its question marks.
 func said(t *testing.T, db *servers.Database) []string {
 	t.Helper()
-	rows, err := db.Admin.QueryContext(t.Context(), "SELECT DISTINCT argument FROM mysql.general_log"+
-		" WHERE command_type IN ('Query','Prepare') AND user_host LIKE '"+db.User+"%'")
+	rows, err := db.Admin.QueryContext(t.Context(),
+		"SELECT DISTINCT argument FROM mysql.general_log"+
+			" WHERE command_type IN ('Query','Prepare') AND user_host LIKE '"+db.User+"%'")
 	if err != nil {
 		t.Fatal(err)
 	}

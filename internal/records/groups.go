@@ -15,34 +15,34 @@ import (
 // Create implements chat.Groups.
 func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uint32, err error) {
 	err = s.changeFollowed(ctx, now, func(tx sqldb.Tx, c *chat.Commit) error {
-		res, err := tx.ExecContext(ctx,
-			"INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated,updated,created) VALUES (?,?,?,?,?,0,1,0,?,?)",
+		id, err = tx.InsertID(ctx, "IMGroup",
+			"INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated,"+
+				"updated,created) VALUES (?,?,?,?,?,0,1,0,?,?)",
 			g.Name, g.Avatar, g.Creator, uint32(g.Type), len(g.Members), now, now)
 		if err != nil {
 			return err
 		}
-		last, err := res.LastInsertId()
-		if id, err = sqldb.NewID("IMGroup", last, err); err != nil {
+		row := func(user uint32) []any { return []any{id, user, 0, now, now} }
+		rows := sqldb.ArgsOf(g.Members, row)
+		err = sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns, rows, "")
+		if err != nil {
 			return err
 		}
-		rows := make([]any, 0, 5*len(g.Members))
-		for _, user := range g.Members {
-			rows = append(rows, id, user, 0, now, now)
-		}
-		if err := sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns, rows, ""); err != nil {
-			return err
-		}
-		c.Changes = []chat.Change{{Talk: chat.GroupTalk(id), Rev: 1, New: true, Members: joined(g.Members, now)}}
+		c.Changes = []chat.Change{{
+			Talk: chat.GroupTalk(id), Rev: 1, New: true, Members: joined(g.Members, now),
+		}}
 		return s.Talking(tx).SaveNewGroup(ctx, id)
 	})
-	return id, s.wrote(err, append(replica.AboutEach(g.Members, replica.AboutUser), replica.AboutGroup(id))...)
+	about := append(replica.AboutEach(g.Members, replica.AboutUser), replica.AboutGroup(id))
+	return id, s.wrote(err, about...)
 }
 
 const groupColumns = "g.id,g.name,g.avatar,g.creator,g.type,g.version"
 
-// scanGroup reads groupColumns and more. A type out of a byte's range is 0.
+// scanGroup reads groupColumns and more columns behind them. A type beyond a byte's range is 0.
 func scanGroup(scan sqldb.Scanner, more ...any) (g chat.GroupInfo, err error) {
-	err = scan(append([]any{&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version}, more...)...)
+	own := []any{&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version}
+	err = scan(append(own, more...)...)
 	return g, err
 }
 
@@ -64,129 +64,121 @@ func (r reader) find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
 // foundGroup is a group without its members.
 type foundGroup struct {
 	chat.GroupInfo
-	typ     int64 // as it stands in the table
-	updated uint32
-	exists  bool // somebody is in it
+	typ     int64  // the type as it stands in the table
+	updated uint32 // Unix seconds
+	exists  bool   // somebody is in it
 }
 
 func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundGroup, error) {
 	groups := make(map[uint32]foundGroup, len(ids))
-	err := sqldb.Chunked(ids, func(ids []uint32) error {
-		query := "SELECT " + groupColumns + ",g.type,g.updated," +
-			"EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)" +
-			" FROM IMGroup g WHERE g.id IN (" + sqldb.Params(len(ids)) + ")"
-		return r.Query(ctx, "groups", query, sqldb.Args(ids), func(scan sqldb.Scanner) (err error) {
-			var g foundGroup
-			g.GroupInfo, err = scanGroup(scan, &g.typ, &g.updated, &g.exists)
-			groups[g.ID] = g
-			return err
-		})
-	})
-	return groups, err
+	const query = "SELECT " + groupColumns + ",g.type,g.updated," +
+		"EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)" +
+		" FROM IMGroup g WHERE g.id IN (%s)"
+	row := func(scan sqldb.Scanner) (err error) {
+		var g foundGroup
+		g.GroupInfo, err = scanGroup(scan, &g.typ, &g.updated, &g.exists)
+		groups[g.ID] = g
+		return err
+	}
+	return groups, sqldb.QueryIn(ctx, r.Pool, "groups", query, ids, row)
 }
 
-// findMembers returns the members of groups as far as they fit, and adds them to size.
-func (r reader) findMembers(ctx context.Context, groups []uint32, size *chat.Measure) (map[uint32][]uint32, error) {
+// findMembers returns the members of groups as long as the answer is within its limit, and adds
+// them to its size.
+func (r reader) findMembers(
+	ctx context.Context, groups []uint32, size *chat.Measure,
+) (map[uint32][]uint32, error) {
 	members := make(map[uint32][]uint32, len(groups))
-	err := sqldb.Chunked(groups, func(ids []uint32) error {
-		query := "SELECT DISTINCT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN (" + sqldb.Params(len(ids)) + ")"
-		return r.Query(ctx, "members of groups", query, sqldb.Args(ids), func(scan sqldb.Scanner) error {
-			var m talk.Member
-			err := scan(&m.Group, &m.User)
-			if size.Add(6) {
-				members[m.Group] = append(members[m.Group], m.User)
-			} else {
-				clear(members)
-			}
-			return err
-		})
-	})
-	return members, err
+	const query = "SELECT DISTINCT groupId,userId FROM IMGroupMember" +
+		" WHERE status=0 AND groupId IN (%s)"
+	row := func(scan sqldb.Scanner) error {
+		var m talk.Member
+		err := scan(&m.Group, &m.User)
+		if size.Add(6) {
+			members[m.Group] = append(members[m.Group], m.User)
+		} else {
+			clear(members)
+		}
+		return err
+	}
+	return members, sqldb.QueryIn(ctx, r.Pool, "members of groups", query, groups, row)
 }
 
 // NewerThan implements chat.Groups.
-func (s *Store) NewerThan(ctx context.Context, known map[uint32]uint32) ([]chat.GroupInfo, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.GroupInfo, error) {
-		return r.newerThan(ctx, known)
+func (s *Store) NewerThan(
+	ctx context.Context, known map[uint32]uint32,
+) ([]chat.GroupInfo, error) {
+	return read(ctx, s, func(ctx context.Context, r reader) (groups []chat.GroupInfo, err error) {
+		found, err := r.groups.Get(ctx, slices.Sorted(maps.Keys(known)))
+		if err != nil {
+			return nil, err
+		}
+		var newer []foundGroup
+		var ids []uint32
+		for id, version := range known {
+			if g := found[id]; g.exists && g.Version > version && r.groupTypes.pass(g.typ) != 0 {
+				newer = append(newer, g)
+				ids = append(ids, id)
+			}
+		}
+		slices.SortFunc(newer, func(a, b foundGroup) int {
+			return cmp.Or(cmp.Compare(b.updated, a.updated), cmp.Compare(b.ID, a.ID))
+		})
+		size := chat.NewMeasure(ctx, "groups")
+		for _, g := range newer {
+			size.Add(len(g.Name) + len(g.Avatar) + 40)
+		}
+		members, err := r.findMembers(ctx, ids, size)
+		if err := cmp.Or(err, size.Err()); err != nil {
+			return nil, err
+		}
+		for _, g := range newer {
+			// Where there are none, the last one has just left: the group does not exist any more.
+			if g.Members = members[g.ID]; len(g.Members) > 0 {
+				groups = append(groups, g.GroupInfo)
+			}
+		}
+		return groups, nil
 	}, replica.AboutEach(slices.Collect(maps.Keys(known)), replica.AboutGroup)...)
-}
-
-func (r reader) newerThan(ctx context.Context, known map[uint32]uint32) (groups []chat.GroupInfo, err error) {
-	found, err := r.groups.Get(ctx, slices.Sorted(maps.Keys(known)))
-	if err != nil {
-		return nil, err
-	}
-	var newer []foundGroup
-	var ids []uint32
-	for id, version := range known {
-		if g := found[id]; g.exists && g.Version > version && r.groupTypes.pass(g.typ) != 0 {
-			newer = append(newer, g)
-			ids = append(ids, id)
-		}
-	}
-	slices.SortFunc(newer, func(a, b foundGroup) int {
-		return cmp.Or(cmp.Compare(b.updated, a.updated), cmp.Compare(b.ID, a.ID))
-	})
-	size := chat.NewMeasure(ctx, "groups")
-	for _, g := range newer {
-		size.Add(len(g.Name) + len(g.Avatar) + 40)
-	}
-	members, err := r.findMembers(ctx, ids, size)
-	if err := cmp.Or(err, size.Err()); err != nil {
-		return nil, err
-	}
-	for _, g := range newer {
-		if g.Members = members[g.ID]; len(g.Members) > 0 { // or the last has just left: it does not exist any more
-			groups = append(groups, g.GroupInfo)
-		}
-	}
-	return groups, nil
 }
 
 // NormalOf implements chat.Groups.
 func (s *Store) NormalOf(ctx context.Context, user uint32) ([]chat.GroupVersion, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.GroupVersion, error) {
-		return r.normalOf(ctx, user)
-	}, replica.AboutUser(user))
-}
-
-func (r reader) normalOf(ctx context.Context, user uint32) (groups []chat.GroupVersion, err error) {
-	size := chat.NewMeasure(ctx, "groups of a user")
-	err = r.Query(ctx, "groups of a user", "SELECT g.id,g.version FROM IMGroup g WHERE g.type=1 AND g.id IN"+
-		" (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0) ORDER BY g.updated DESC, g.id DESC",
-		[]any{user}, func(scan sqldb.Scanner) error {
+	return read(ctx, s, func(ctx context.Context, r reader) (all []chat.GroupVersion, err error) {
+		size := chat.NewMeasure(ctx, "groups of a user")
+		const query = "SELECT g.id,g.version FROM IMGroup g WHERE g.type=1 AND g.id IN" +
+			" (SELECT groupId FROM IMGroupMember WHERE userId=? AND status=0)" +
+			" ORDER BY g.updated DESC, g.id DESC"
+		err = r.Query(ctx, "groups of a user", query, []any{user}, func(scan sqldb.Scanner) error {
 			var g chat.GroupVersion
 			err := scan(&g.ID, &g.Version)
-			if size.Add(16) {
-				groups = append(groups, g)
-			}
+			keep(size, &all, g, 16)
 			return err
 		})
-	return groups, cmp.Or(err, size.Err())
+		return all, cmp.Or(err, size.Err())
+	}, replica.AboutUser(user))
 }
 
 // Joined implements chat.Archive.
 func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error) {
-	_, err = read(ctx, s, func(ctx context.Context, r reader) (struct{}, error) {
-		at, ok, err = r.joined(ctx, group, user)
-		return struct{}{}, err
-	}, replica.AboutGroup(group))
-	return at, ok, err
-}
-
-func (r reader) joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error) {
 	m := talk.Member{Group: group, User: user}
-	found, err := r.joins.Get(ctx, []talk.Member{m})
+	found, err := read(ctx, s, func(ctx context.Context, r reader) (map[talk.Member]uint32, error) {
+		return r.joins.Get(ctx, []talk.Member{m})
+	}, replica.AboutGroup(group))
 	at, ok = found[m]
 	return at, ok, err
 }
 
-// findJoins returns when members joined; of several rows the earliest counts.
-func (r reader) findJoins(ctx context.Context, asked []talk.Member) (map[talk.Member]uint32, error) {
+// findJoins returns when members joined, in Unix seconds. Of several rows the earliest counts.
+func (r reader) findJoins(
+	ctx context.Context, asked []talk.Member,
+) (map[talk.Member]uint32, error) {
 	joins := make(map[talk.Member]uint32, len(asked))
 	err := sqldb.Chunked(asked, func(asked []talk.Member) error {
-		query := r.Lookup("groupId,userId,updated", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) + " WHERE status=0"
-		return r.Query(ctx, "members", query, talk.MemberArgs(asked), func(scan sqldb.Scanner) error {
+		query := r.Lookup("groupId,userId,updated", "IMGroupMember", []string{"groupId", "userId"},
+			len(asked)) + " WHERE status=0"
+		params := talk.MemberArgs(asked)
+		return r.Query(ctx, "members", query, params, func(scan sqldb.Scanner) error {
 			var m talk.Member
 			var at uint32
 			err := scan(&m.Group, &m.User, &at)
@@ -223,25 +215,15 @@ func (s *Store) SetMute(ctx context.Context, group, user, value uint32) error {
 }
 
 // Mutes implements chat.Mutes.
-func (s *Store) Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
+func (s *Store) Mutes(
+	ctx context.Context, group uint32, users []uint32,
+) (map[uint32]uint32, error) {
 	return readSurely(ctx, s, func(ctx context.Context, r reader) (map[uint32]uint32, error) {
-		return r.mutes(ctx, group, users)
+		if _, err := r.find(ctx, group); err != nil {
+			return nil, err
+		}
+		values := make(map[uint32]uint32)
+		const query = "SELECT userId,value FROM IMProxyMute WHERE groupId=? AND userId IN (%s)"
+		return values, sqldb.QueryIn(ctx, r.Pool, "mutes", query, users, sqldb.Into(values), group)
 	}, replica.AboutGroup(group))
-}
-
-func (r reader) mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
-	if _, err := r.find(ctx, group); err != nil {
-		return nil, err
-	}
-	values := make(map[uint32]uint32)
-	err := sqldb.Chunked(users, func(users []uint32) error {
-		return r.Query(ctx, "mutes", "SELECT userId,value FROM IMProxyMute WHERE groupId=? AND userId IN ("+sqldb.Params(len(users))+")",
-			append([]any{group}, sqldb.Args(users)...), func(scan sqldb.Scanner) error {
-				var user, value uint32
-				err := scan(&user, &value)
-				values[user] = value
-				return err
-			})
-	})
-	return values, err
 }

@@ -44,8 +44,8 @@ func wantKind(t *testing.T, err error, want chat.Kind) {
 	}
 }
 
-// settles checks what Outcome says of a commit, as often as it is asked.
-func settles(t *testing.T, s *records.Store, id chat.CommitID, want bool) {
+// wantOutcome checks what Outcome says of a commit, as often as it is asked.
+func wantOutcome(t *testing.T, s *records.Store, id chat.CommitID, want bool) {
 	t.Helper()
 	for i := range 3 {
 		if stored, err := s.Outcome(t.Context(), id); stored != want || err != nil {
@@ -54,27 +54,27 @@ func settles(t *testing.T, s *records.Store, id chat.CommitID, want bool) {
 	}
 }
 
-func TestSettleSaysWhetherACommitWasStored(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+func TestOutcomeSaysWhetherACommitWasStored(t *testing.T) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		b := oneText(1, 2, "x")
 		if _, err := s.Append(t.Context(), b, counters.Embedded{}); err != nil {
 			t.Fatal(err)
 		}
-		settles(t, s, b.ID, true)
-		settles(t, s, chat.NewCommitID(), false)
+		wantOutcome(t, s, b.ID, true)
+		wantOutcome(t, s, chat.NewCommitID(), false)
 	})
 }
 
 func TestACommitSaidNotToBeStoredNeverIs(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		late := oneText(1, 2, "late")
-		settles(t, s, late.ID, false)
+		wantOutcome(t, s, late.ID, false)
 		if _, err := s.Append(t.Context(), late, counters.Embedded{}); err == nil {
 			t.Error("it was stored after all")
 		}
-		settles(t, s, late.ID, false)
+		wantOutcome(t, s, late.ID, false)
 		if got := texts(t, s, 1, 2); got != "" {
 			t.Errorf("stored: %s", got)
 		}
@@ -82,7 +82,7 @@ func TestACommitSaidNotToBeStoredNeverIs(t *testing.T) {
 }
 
 func TestACommitIsStoredOnce(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		b := oneText(1, 2, "x")
 		if _, err := s.Append(t.Context(), b, counters.Embedded{}); err != nil {
@@ -98,7 +98,7 @@ func TestACommitIsStoredOnce(t *testing.T) {
 }
 
 func TestUnappliedReturnsTheOldestCommitsFirst(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		now := time.Unix(10_000, 0)
 		s := p.open(records.Options{Now: func() time.Time { return now }})
 		names := make(map[chat.CommitID]int)
@@ -124,24 +124,26 @@ func TestUnappliedReturnsTheOldestCommitsFirst(t *testing.T) {
 			ages := []int{}
 			for _, c := range commits {
 				ages = append(ages, names[c.ID])
-				if len(c.Changes) != 1 || c.Changes[0].Talk != chat.PairTalk(1, 2) || c.Changes[0].Users[0].User != 2 ||
+				if len(c.Changes) != 1 || c.Changes[0].Talk != chat.PairTalk(1, 2) ||
+					c.Changes[0].Users[0].User != 2 ||
 					c.Changes[0].Users[0].Unread != c.Changes[0].LastID {
 					t.Errorf("changes %+v", c.Changes)
 				}
 			}
 			if got := fmt.Sprint(ages); err != nil || got != test.want {
-				t.Errorf("older than %s, at most %d: of age %s, want %s; %v", test.olderThan, test.max, got, test.want, err)
+				t.Errorf("older than %s, at most %d: of age %s, want %s; %v", test.olderThan,
+					test.max, got, test.want, err)
 			}
 		}
 	})
 }
 
 func TestWhatSaysThatACommitNeverWasGoesInTheEnd(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		now := time.Unix(10_000, 0)
 		s := p.open(records.Options{Now: func() time.Time { return now }})
 		id := chat.NewCommitID()
-		settles(t, s, id, false)
+		wantOutcome(t, s, id, false)
 		for _, test := range []struct {
 			age  time.Duration
 			want int
@@ -161,13 +163,14 @@ func TestWhatSaysThatACommitNeverWasGoesInTheEnd(t *testing.T) {
 }
 
 func TestRecordsOfAppliedCommitsGoWithTheNextThatIsStored(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		p.exec(p.engine.refuse("IMMessage_1", "bad"))
 		count := func(want int) {
 			t.Helper()
 			var n int
-			if err := p.raw.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM IMProxyCommit").Scan(&n); err != nil || n != want {
+			if err := p.raw.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM IMProxyCommit").Scan(
+				&n); err != nil || n != want {
 				t.Errorf("%d records, want %d; %v", n, want, err)
 			}
 		}
@@ -199,12 +202,13 @@ func TestRecordsOfAppliedCommitsGoWithTheNextThatIsStored(t *testing.T) {
 	})
 }
 
-// TestInterruptedCommitsAreStoredOrNot cuts commits off at moments spread over their whole length: whatever is said of
-// each must be so.
+// TestInterruptedCommitsAreStoredOrNot cuts commits off at moments spread over their whole length:
+// whatever is said of each must be so.
 func TestInterruptedCommitsAreStoredOrNot(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
-		if _, err := s.Append(t.Context(), oneText(1, 2, "first"), counters.Embedded{}); err != nil {
+		if _, err := s.Append(t.Context(), oneText(1, 2, "first"),
+			counters.Embedded{}); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{"first"}
@@ -240,11 +244,12 @@ func TestInterruptedCommitsAreStoredOrNot(t *testing.T) {
 
 // TestInterruptedReadsDisturbNobody cuts reads off while others go on.
 func TestInterruptedReadsDisturbNobody(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		var b chat.Batch
 		for i := range 400 {
-			b.Drafts = append(b.Drafts, oneText(1, 2, fmt.Sprintf("%d %s", i, strings.Repeat("x", 2000))).Drafts...)
+			b.Drafts = append(b.Drafts, oneText(1, 2,
+				fmt.Sprintf("%d %s", i, strings.Repeat("x", 2000))).Drafts...)
 		}
 		b.ID = chat.NewCommitID()
 		if _, err := s.Append(t.Context(), b, counters.Embedded{}); err != nil {
@@ -254,13 +259,16 @@ func TestInterruptedReadsDisturbNobody(t *testing.T) {
 		for r := range 4 {
 			readers.Go(func() {
 				for i := range 40 {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*r)*20*time.Microsecond)
+					ctx, cancel := context.WithTimeout(t.Context(),
+						time.Duration(i*r)*20*time.Microsecond)
 					_, err := s.Page(ctx, chat.PairTalk(1, 2), chat.PageQuery{Count: 1000})
-					if end, _ := ctx.Deadline(); err != nil && (chat.KindOf(err) != chat.Unavailable || time.Now().Before(end)) {
+					if end, _ := ctx.Deadline(); err != nil &&
+						(chat.KindOf(err) != chat.Unavailable || time.Now().Before(end)) {
 						t.Errorf("interrupted: %v", err)
 					}
 					cancel()
-					page, err := s.Page(t.Context(), chat.PairTalk(1, 2), chat.PageQuery{Count: 1000})
+					page, err := s.Page(t.Context(), chat.PairTalk(1, 2),
+						chat.PageQuery{Count: 1000})
 					if err != nil || len(page) != 400 {
 						t.Errorf("not interrupted: %d messages, %v", len(page), err)
 					}
@@ -272,7 +280,7 @@ func TestInterruptedReadsDisturbNobody(t *testing.T) {
 }
 
 func TestSeveralStoresOfOneDatabaseNumberMessagesTogether(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		const stores, each = 3, 25
 		var writers sync.WaitGroup
 		for range stores {
@@ -289,9 +297,10 @@ func TestSeveralStoresOfOneDatabaseNumberMessagesTogether(t *testing.T) {
 		}
 		writers.Wait()
 		for query, want := range map[string]int{
-			"SELECT COUNT(*) FROM IMRelationShip":                                    1 + each,
-			"SELECT MAX(id) FROM IMRelationShip":                                     1 + each,
-			"SELECT COUNT(*) FROM IMRecentSession":                                   2 * (1 + each),
+			"SELECT COUNT(*) FROM IMRelationShip": 1 + each,
+			"SELECT MAX(id) FROM IMRelationShip":  1 + each,
+			"SELECT COUNT(*) FROM IMRecentSession": 2 * (1 +
+				each),
 			"SELECT lastId FROM IMProxyTalk WHERE kind=1 AND a=1 AND b=2":            stores * each,
 			"SELECT COUNT(DISTINCT msgId) FROM IMMessage_1 WHERE relateId=1":         stores * each,
 			"SELECT COUNT(*) FROM IMProxyTalk WHERE lastId=3 AND sentA+sentB=lastId": each,
@@ -305,7 +314,7 @@ func TestSeveralStoresOfOneDatabaseNumberMessagesTogether(t *testing.T) {
 }
 
 func TestAStoreWithoutItsTablesFailsAsUnavailable(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		p.exec("DROP TABLE IMProxyTalk")
 		_, err := s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{})

@@ -9,23 +9,23 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// latestJoins fetches when somebody last joined each group. The subquery reads one entry of an index; MAX would read all.
+// latestJoins fetches when somebody last joined each group, in Unix seconds. The subquery reads one
+// entry of an index; MAX would read all of them.
 func latestJoins(groups []uint32, found map[uint32]uint32) []sqldb.Fetch {
+	const query = "SELECT g.id,COALESCE((SELECT m.updated FROM IMGroupMember m" +
+		" WHERE m.groupId=g.id ORDER BY m.updated DESC LIMIT 1),0)" +
+		" FROM IMGroup g WHERE g.id IN (%s)"
 	return sqldb.Fetches(groups, func(groups []uint32) sqldb.Fetch {
-		query := "SELECT g.id,COALESCE((SELECT m.updated FROM IMGroupMember m WHERE m.groupId=g.id ORDER BY m.updated DESC LIMIT 1),0)" +
-			" FROM IMGroup g WHERE g.id IN (" + sqldb.Params(len(groups)) + ")"
-		return sqldb.Fetch{Text: query, Args: sqldb.Args(groups), Row: func(scan sqldb.Scanner) error {
-			var id, at uint32
-			err := scan(&id, &at)
-			found[id] = at
-			return err
-		}}
+		text := sqldb.WithParams(query, len(groups))
+		return sqldb.Fetch{Text: text, Args: sqldb.Args(groups), Row: sqldb.Into(found)}
 	})
 }
 
 // AddMembers implements chat.Groups.
-func (s *Store) AddMembers(ctx context.Context, group uint32, users []uint32, now uint32) (added, members []uint32, err error) {
-	err = s.changeMembers(ctx, group, now, func(tx sqldb.Tx, rows map[uint32]talk.MemberRow) (changed []chat.Member, err error) {
+func (s *Store) AddMembers(
+	ctx context.Context, group uint32, users []uint32, now uint32,
+) (added, members []uint32, err error) {
+	err = s.changeMembers(ctx, group, now, func(tx sqldb.Tx, rows memberRows) (changed, error) {
 		added = nil
 		var back []uint32 // rows of those who come back
 		var fresh []any
@@ -46,45 +46,50 @@ func (s *Store) AddMembers(ctx context.Context, group uint32, users []uint32, no
 		if len(added) == 0 {
 			return nil, errNothing
 		}
-		err = sqldb.Chunked(back, func(ids []uint32) error {
-			_, err := sqldb.Exec(ctx, tx, "UPDATE IMGroupMember SET status=0, updated=? WHERE id IN ("+sqldb.Params(len(ids))+")", append([]any{now}, sqldb.Args(ids)...)...)
-			return err
-		})
+		err := sqldb.ExecIn(ctx, tx,
+			"UPDATE IMGroupMember SET status=0, updated=? WHERE id IN (%s)", back, now)
 		if err != nil {
 			return nil, err
 		}
-		return joined(added, now), sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns, fresh, "")
+		return joined(added, now), sqldb.Insert(ctx, tx.Session, "IMGroupMember", memberColumns,
+			fresh, "")
 	})
 	return added, members, err
 }
 
 // RemoveMembers implements chat.Groups.
-func (s *Store) RemoveMembers(ctx context.Context, group uint32, users []uint32, now uint32) (members []uint32, err error) {
-	err = s.changeMembers(ctx, group, now, func(tx sqldb.Tx, rows map[uint32]talk.MemberRow) (changed []chat.Member, err error) {
+func (s *Store) RemoveMembers(
+	ctx context.Context, group uint32, users []uint32, now uint32,
+) (members []uint32, err error) {
+	err = s.changeMembers(ctx, group, now, func(tx sqldb.Tx, rows memberRows) (changed, error) {
 		for _, user := range users {
 			delete(rows, user)
 		}
 		members = talk.Current(rows)
-		return joined(users, 0), sqldb.Chunked(users, func(users []uint32) error {
-			in := " IN (" + sqldb.Params(len(users)) + ")"
-			if _, err := sqldb.Exec(ctx, tx, "UPDATE IMGroupMember SET status=1 WHERE groupId=? AND status=0 AND userId"+in,
-				append([]any{group}, sqldb.Args(users)...)...); err != nil {
-				return err
-			}
-			_, err := sqldb.Exec(ctx, tx, "UPDATE IMRecentSession SET status=1, updated=? WHERE peerId=? AND type=2 AND COALESCE(status,0)=0 AND userId"+in,
-				append([]any{now, group}, sqldb.Args(users)...)...)
-			return err
-		})
+		err := sqldb.ExecIn(ctx, tx,
+			"UPDATE IMGroupMember SET status=1 WHERE groupId=? AND status=0 AND userId IN (%s)",
+			users, group)
+		if err != nil {
+			return nil, err
+		}
+		return joined(users, 0), sqldb.ExecIn(ctx, tx,
+			"UPDATE IMRecentSession SET status=1, updated=? WHERE peerId=? AND type=2"+
+				" AND COALESCE(status,0)=0 AND userId IN (%s)", users, now, group)
 	})
 	return members, err
 }
 
 const memberColumns = "groupId,userId,status,created,updated"
 
-// errNothing says that there is nothing to change; it stays within this file.
+type (
+	memberRows = map[uint32]talk.MemberRow // of a group, by user
+	changed    = []chat.Member             // who joined or left a group
+)
+
+// errNothing says that there is nothing to change. It stays within this file.
 var errNothing = chat.Errorf(chat.Invalid, "nothing to change")
 
-// joined are users who joined at a time, or left when it is 0.
+// joined are users who joined at a time, in Unix seconds; 0 means that they left.
 func joined(users []uint32, at uint32) []chat.Member {
 	members := make([]chat.Member, len(users))
 	for i, user := range users {
@@ -93,8 +98,10 @@ func joined(users []uint32, at uint32) []chat.Member {
 	return members
 }
 
-// lockGroup locks the talk of a group that exists, and reads who is or was in it.
-func (s *Store) lockGroup(ctx context.Context, tx sqldb.Tx, group, now uint32) (*talk.Row, map[uint32]talk.MemberRow, error) {
+// lockGroup locks the talk of a group that exists, and reads who is or was in the group.
+func (s *Store) lockGroup(
+	ctx context.Context, tx sqldb.Tx, group, now uint32,
+) (*talk.Row, memberRows, error) {
 	rows, err := talk.Members(ctx, tx, group)
 	if err == nil && len(talk.Current(rows)) == 0 {
 		err = chat.ErrNoGroup
@@ -109,21 +116,25 @@ func (s *Store) lockGroup(ctx context.Context, tx sqldb.Tx, group, now uint32) (
 	return t, rows, err
 }
 
-// changeMembers holds the talk of a group while change does its work on the rows of its members, which it updates, then
-// raises the version and sets the levels of all whom change names, so that who comes back starts with nothing unread.
-func (s *Store) changeMembers(ctx context.Context, group, now uint32, change func(tx sqldb.Tx, rows map[uint32]talk.MemberRow) ([]chat.Member, error)) error {
+// changeMembers holds the talk of a group while change does its work on the rows of its members,
+// which change also keeps up to date. Then it raises the group's version. It also sets the levels
+// of all whom change names, so that who comes back has nothing unread at first.
+func (s *Store) changeMembers(
+	ctx context.Context, group, now uint32,
+	change func(tx sqldb.Tx, rows memberRows) (changed, error),
+) error {
 	var touched []uint32 // whose lists of groups change
 	err := s.changeFollowed(ctx, now, func(tx sqldb.Tx, c *chat.Commit) error {
 		t, rows, err := s.lockGroup(ctx, tx, group, now)
 		if err != nil {
 			return err
 		}
-		changed, err := change(tx, rows)
+		who, err := change(tx, rows)
 		if err != nil {
 			return err
 		}
-		users := make([]uint32, len(changed))
-		for i, m := range changed {
+		users := make([]uint32, len(who))
+		for i, m := range who {
 			users[i] = m.User
 		}
 		touched = append(talk.Current(rows), users...)
@@ -131,19 +142,21 @@ func (s *Store) changeMembers(ctx context.Context, group, now uint32, change fun
 		if err != nil {
 			return err
 		}
-		moved.Members = changed
+		moved.Members = who
 		c.Changes = append(c.Changes, moved)
-		_, err = sqldb.Exec(ctx, tx, "UPDATE IMGroup SET version=version+1, userCnt=? WHERE id=?", len(talk.Current(rows)), group)
+		_, err = sqldb.Exec(ctx, tx, "UPDATE IMGroup SET version=version+1, userCnt=? WHERE id=?",
+			len(talk.Current(rows)), group)
 		return err
 	})
 	if err == errNothing {
 		return nil
 	}
-	return s.wrote(err, append(replica.AboutEach(touched, replica.AboutUser), replica.AboutGroup(group))...)
+	about := append(replica.AboutEach(touched, replica.AboutUser), replica.AboutGroup(group))
+	return s.wrote(err, about...)
 }
 
-// readGroup notes that users have seen all there is of a group whose talk is locked. Nothing is written
-// while there is nothing.
+// readGroup notes that users have seen all there is of a group whose talk is locked. Nothing is
+// written while there is nothing.
 func (s *Store) readGroup(
 	ctx context.Context, tx sqldb.Tx, group uint32, users []uint32, t *talk.Row,
 ) (chat.Change, error) {

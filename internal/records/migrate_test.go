@@ -17,7 +17,8 @@ import (
 // schemaOf is what a database is made of: "table name", "index name on table", …
 func schemaOf(t *testing.T, raw *sql.DB) (parts []string) {
 	t.Helper()
-	rows, err := raw.QueryContext(t.Context(), "SELECT type,name,tbl_name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY type,name")
+	rows, err := raw.QueryContext(t.Context(), "SELECT type,name,tbl_name FROM sqlite_master "+
+		"WHERE name NOT LIKE 'sqlite_%' ORDER BY type,name")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func schemaOf(t *testing.T, raw *sql.DB) (parts []string) {
 	return parts
 }
 
-func exec(t *testing.T, raw *sql.DB, query string, args ...any) {
+func exec(t testing.TB, raw *sql.DB, query string, args ...any) {
 	t.Helper()
 	if _, err := raw.ExecContext(t.Context(), query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -63,7 +64,8 @@ func TestMigrateMakesEveryTableOnce(t *testing.T) {
 	}
 	raw := openRaw(t, path)
 	made := schemaOf(t, raw)
-	for _, table := range []string{"IMUser", "IMDepart", "IMRelationShip", "IMRecentSession", "IMMessage_0", "IMMessage_7", "IMGroup", "IMGroupMember",
+	for _, table := range []string{"IMUser", "IMDepart", "IMRelationShip", "IMRecentSession",
+		"IMMessage_0", "IMMessage_7", "IMGroup", "IMGroupMember",
 		"IMGroupMessage_0", "IMGroupMessage_7", "IMAudio", "IMTransmitFile"} {
 		if !slices.Contains(made, "table "+table+" on "+table) {
 			t.Errorf("there is no %s", table)
@@ -86,7 +88,8 @@ func TestMigrateCompletesOldTablesAndTouchesNoData(t *testing.T) {
 	whole := schemaOf(t, raw)
 
 	exec(t, raw, "INSERT INTO IMUser (id,name,password,salt) VALUES (7,'grace','x','1')")
-	exec(t, raw, "INSERT INTO IMRecentSession (id,userId,peerId,type,status,updated) VALUES (3,1,2,1,0,9)")
+	exec(t, raw, "INSERT INTO IMRecentSession (id,userId,peerId,type,status,updated) VALUES "+
+		"(3,1,2,1,0,9)")
 	exec(t, raw, "DROP TABLE IMTransmitFile")
 	exec(t, raw, "DROP INDEX IMRecentSession_idx_userId_peerId_type")
 	exec(t, raw, "ALTER TABLE IMUser DROP COLUMN sign_info")
@@ -100,7 +103,8 @@ func TestMigrateCompletesOldTablesAndTouchesNoData(t *testing.T) {
 		t.Errorf("ran only %q", ran)
 	}
 	for _, stmt := range ran {
-		if !strings.HasPrefix(stmt, "CREATE TABLE") && !strings.HasPrefix(stmt, "CREATE INDEX") && !strings.Contains(stmt, " ADD COLUMN ") {
+		if !strings.HasPrefix(stmt, "CREATE TABLE") && !strings.HasPrefix(stmt, "CREATE INDEX") &&
+			!strings.Contains(stmt, " ADD COLUMN ") {
 			t.Errorf("ran more than additions: %s", stmt)
 		}
 	}
@@ -110,8 +114,9 @@ func TestMigrateCompletesOldTablesAndTouchesNoData(t *testing.T) {
 		t.Errorf("there is %q, want %q", got, want)
 	}
 	for query, want := range map[string]int{
-		"SELECT COUNT(*) FROM IMUser WHERE id=7 AND name='grace' AND sign_info='' AND push_shield_status=0": 1,
-		"SELECT COUNT(*) FROM IMRecentSession WHERE id=3 AND updated=9":                                     1,
+		"SELECT COUNT(*) FROM IMUser WHERE id=7 AND name='grace' AND sign_info='' AND " +
+			"push_shield_status=0": 1,
+		"SELECT COUNT(*) FROM IMRecentSession WHERE id=3 AND updated=9":                1,
 		"SELECT COUNT(*) FROM IMAdmin":                                                 1,
 		"SELECT COUNT(*) FROM pragma_table_info('IMGroup') WHERE name='ofAFork'":       1,
 		"SELECT COUNT(*) FROM pragma_table_info('IMTransmitFile') WHERE name='taskId'": 1,
@@ -127,7 +132,8 @@ func TestMigrateCompletesOldTablesAndTouchesNoData(t *testing.T) {
 	if err := store.SetSignature(t.Context(), 7, "works", 1); err != nil {
 		t.Error(err)
 	}
-	if err := store.AddFile(t.Context(), chat.OfflineFile{From: 1, To: 2, Task: "t"}, 1); err != nil {
+	if err := store.AddFile(t.Context(), chat.OfflineFile{From: 1, To: 2, Task: "t"},
+		1); err != nil {
 		t.Error(err)
 	}
 }
@@ -146,7 +152,8 @@ func TestMigrateBesideAServerDoesNotDisturbIt(t *testing.T) {
 	}
 	send()
 	for range 3 {
-		exec(t, raw, "DROP INDEX IMRecentSession_idx_userId_peerId_type") // makes all compiled statements stale
+		// makes all compiled statements stale
+		exec(t, raw, "DROP INDEX IMRecentSession_idx_userId_peerId_type")
 		if ran := migrate(t, command); len(ran) != 1 {
 			t.Errorf("ran %q", ran)
 		}
@@ -155,13 +162,16 @@ func TestMigrateBesideAServerDoesNotDisturbIt(t *testing.T) {
 }
 
 func TestAStoreOpensInAPathOfAnyCharacters(t *testing.T) {
-	for _, name := range []string{"with space", "per%20cent", "question?mark", "ha#sh", "a&b=c", "语音😀", "quote'd", "semi;colon"} {
+	for _, name := range []string{"with space", "per%20cent", "question?mark", "ha#sh", "a&b=c",
+		"语音😀", "quote'd", "semi;colon"} {
 		path := filepath.Join(t.TempDir(), name+".db")
 		store := openAt(t, path)
-		if _, err := store.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{}); err != nil {
+		if _, err := store.Append(t.Context(), oneText(1, 2, "x"),
+			counters.Embedded{}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if found, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); err != nil || !slices.Contains(found, path) {
+		if found, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); err != nil ||
+			!slices.Contains(found, path) {
 			t.Errorf("%s: the directory has %q, %v", name, found, err)
 		}
 	}
@@ -169,7 +179,8 @@ func TestAStoreOpensInAPathOfAnyCharacters(t *testing.T) {
 
 func TestWhatIsNoDatabaseIsNotOpened(t *testing.T) {
 	dir := t.TempDir()
-	for name, path := range map[string]string{"no such directory": filepath.Join(dir, "none", "x.db"), "a directory": dir} {
+	for name, path := range map[string]string{"no such directory": filepath.Join(dir, "none",
+		"x.db"), "a directory": dir} {
 		store, err := records.OpenSQLite(path, records.Options{Log: discard})
 		if err == nil {
 			t.Errorf("%s was opened", name)

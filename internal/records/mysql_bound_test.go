@@ -92,7 +92,7 @@ func TestSessionsAreWhatTheyShouldBe(t *testing.T) {
 		b := testdb.On(t, server)
 		s, _ := opened(t, testdb.At(b))
 		keepsText(t, s, b.Admin)
-		p := place{TB: t, engine: engines[1], raw: b.Admin}
+		p := fixture{TB: t, engine: engines[1], raw: b.Admin}
 		p.oldGroups(s)
 		if err := everything(t.Context(), s); err != nil {
 			t.Errorf("with %s: %v", impose, err)
@@ -169,17 +169,19 @@ func TestWhatCannotBePreparedIsSpelled(t *testing.T) {
 func spells(t *testing.T, server *servers.DatabaseServer) {
 	t.Helper()
 	b := testdb.On(t, server)
-	if _, err := b.Admin.ExecContext(t.Context(), "SET GLOBAL max_prepared_stmt_count=0"); err != nil {
+	if _, err := b.Admin.ExecContext(t.Context(),
+		"SET GLOBAL max_prepared_stmt_count=0"); err != nil {
 		t.Fatal(err)
 	}
 	s, log := opened(t, testdb.At(b))
 	keepsText(t, s, b.Admin)
-	p := place{TB: t, engine: engines[1], raw: b.Admin}
+	p := fixture{TB: t, engine: engines[1], raw: b.Admin}
 	p.oldGroups(s)
 	if err := everything(t.Context(), s); err != nil {
 		t.Error(err)
 	}
-	if n := strings.Count(log.String(), "max_prepared_stmt_count"); n == 0 || n > 4 { // by two pools
+	if n := strings.Count(log.String(), "max_prepared_stmt_count"); n == 0 || n > 4 {
+		// by two pools
 		t.Errorf("the log names max_prepared_stmt_count %d times:\n%s", n, log.String())
 	}
 	_, err := b.Admin.ExecContext(t.Context(), "SET GLOBAL max_prepared_stmt_count=1000")
@@ -202,7 +204,7 @@ func TestFewStatementsAreKept(t *testing.T) {
 	at := testdb.At(b)
 	at.MaxConns = 2
 	s, _ := opened(t, at)
-	p := place{TB: t, engine: engines[1], raw: b.Admin}
+	p := fixture{TB: t, engine: engines[1], raw: b.Admin}
 	p.oldGroups(s)
 	if err := everything(t.Context(), s); err != nil {
 		t.Fatal(err)
@@ -260,7 +262,8 @@ func TestOnlyBatchesJoinTexts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := s.SetSignature(t.Context(), 1, "in a change", 1); chat.KindOf(err) != chat.NotFound {
+		if err := s.SetSignature(t.Context(), 1, "in a change", 1); chat.KindOf(
+			err) != chat.NotFound {
 			t.Fatal(err)
 		}
 		if _, err := s.UserByName(t.Context(), "in a read"); chat.KindOf(err) != chat.NotFound {
@@ -270,14 +273,16 @@ func TestOnlyBatchesJoinTexts(t *testing.T) {
 			"in a batch": test.joined, "in a change": false, "in a read": false,
 		} {
 			var texts, bound int
-			row := b.Admin.QueryRowContext(t.Context(), "SELECT COALESCE(SUM(command_type='Query'),0),"+
-				"COALESCE(SUM(command_type='Execute'),0) FROM mysql.general_log"+
-				" WHERE argument LIKE ? AND user_host LIKE ?", "%'"+value+"'%", b.User+"%")
+			row := b.Admin.QueryRowContext(t.Context(),
+				"SELECT COALESCE(SUM(command_type='Query'),0),"+
+					"COALESCE(SUM(command_type='Execute'),0) FROM mysql.general_log"+
+					" WHERE argument LIKE ? AND user_host LIKE ?", "%'"+value+"'%", b.User+"%")
 			if err := row.Scan(&texts, &bound); err != nil {
 				t.Fatal(err)
 			}
 			if inText != (texts > 0) || inText == (bound > 0) {
-				t.Errorf("joining %d: %q came in %d texts, and bound %d times", test.join, value, texts, bound)
+				t.Errorf("joining %d: %q came in %d texts, and bound %d times", test.join, value,
+					texts, bound)
 			}
 		}
 	}

@@ -19,13 +19,15 @@ import (
 func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 	t.Parallel()
 	server := servers.StartMariaDB(t, "--max-allowed-packet=1M")
-	for how, join := range map[string]sqldb.Joining{"joined": sqldb.JoinAlways, "alone": sqldb.JoinNever} {
+	for how, join := range map[string]sqldb.Joining{"joined": sqldb.JoinAlways,
+		"alone": sqldb.JoinNever} {
 		t.Run(how, func(t *testing.T) {
 			b := testdb.On(t, server)
 			m := testdb.Patient(b)
 			m.Join = join
 			follows := new(counting)
-			store, err := records.OpenMySQL(m, nil, records.Options{Log: discard, Follower: follows})
+			store, err := records.OpenMySQL(m, nil,
+				records.Options{Log: discard, Follower: follows})
 			s := closing(t, store, err)
 			batch := largest()
 			r, err := s.Append(t.Context(), batch, counters.Embedded{})
@@ -37,7 +39,7 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 					t.Fatalf("message %d: %+v", i, stored)
 				}
 			}
-			p := place{TB: t, engine: engines[1], raw: b.Admin}
+			p := fixture{TB: t, engine: engines[1], raw: b.Admin}
 			all := "SELECT COALESCE(SUM(n),0) FROM (SELECT COUNT(*) AS n FROM IMMessage_0"
 			for i := 1; i < 8; i++ {
 				all += fmt.Sprintf(" UNION ALL SELECT COUNT(*) FROM IMMessage_%d", i)
@@ -46,7 +48,7 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 			if n := p.count(all); n != len(batch.Drafts) {
 				t.Errorf("%d messages, want %d", n, len(batch.Drafts))
 			}
-			settles(t, s, batch.ID, true)
+			wantOutcome(t, s, batch.ID, true)
 
 			// What the last piece refuses, none of the others has stored.
 			p.exec(p.engine.refuse("IMMessage_4", "no"))
@@ -58,16 +60,18 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 			if n := p.count(all); n != len(batch.Drafts) {
 				t.Errorf("%d messages are left, want %d", n, len(batch.Drafts))
 			}
-			settles(t, s, batch.ID, false)
+			wantOutcome(t, s, batch.ID, false)
 
-			if err := s.AddFile(t.Context(), chat.OfflineFile{From: 1, To: 2, Task: "t", Name: strings.Repeat("'", chat.MaxFileName)}, 1); err != nil {
+			if err := s.AddFile(t.Context(), chat.OfflineFile{From: 1, To: 2, Task: "t",
+				Name: strings.Repeat("'", chat.MaxFileName)}, 1); err != nil {
 				t.Error(err)
 			}
 			members := make([]uint32, 9_000)
 			for i := range members {
 				members[i] = uint32(i + 1)
 			}
-			group, err := s.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "g", Members: members}, 9)
+			group, err := s.Create(t.Context(),
+				chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "g", Members: members}, 9)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +88,8 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "max_allowed_packet") {
 				t.Errorf("more than goes into a packet: %v", err)
 			}
-			if _, err := s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{}); err != nil {
+			if _, err := s.Append(t.Context(), oneText(1, 2, "x"),
+				counters.Embedded{}); err != nil {
 				t.Errorf("after that: %v", err)
 			}
 		})
@@ -92,7 +97,10 @@ func TestSmallPacketsTakeWhatClientsMaySend(t *testing.T) {
 }
 
 // counting is a follower that counts who joined and left.
-type counting struct{ joined, left int }
+type counting struct {
+	away
+	joined, left int
+}
 
 func (c *counting) Apply(_ context.Context, commits []chat.Commit) error {
 	for _, commit := range commits {
@@ -109,17 +117,16 @@ func (c *counting) Apply(_ context.Context, commits []chat.Commit) error {
 	return nil
 }
 
-func (*counting) Counted(_ context.Context, talks []chat.Known) []chat.Counted {
-	return make([]chat.Counted, len(talks))
-}
-
-// largest is 192 messages of the longest contents, in eight talks; of what the driver must escape, and of wide characters.
+// largest is 192 messages of the longest contents, in eight talks; of what the driver must escape,
+// and of wide characters.
 func largest() chat.Batch {
 	batch := oneText(1, 2, "x")
 	batch.Drafts = nil
 	for i := range uint32(192) {
-		content := []string{strings.Repeat("'", chat.MaxContent), strings.Repeat("😀", chat.MaxContent)}[i%2]
-		batch.Drafts = append(batch.Drafts, chat.Draft{Talk: chat.PairTalk(100, 200+i%8), From: 100, Type: chat.PairText, Content: content, Time: 1000})
+		content := []string{strings.Repeat("'", chat.MaxContent),
+			strings.Repeat("😀", chat.MaxContent)}[i%2]
+		batch.Drafts = append(batch.Drafts, chat.Draft{Talk: chat.PairTalk(100, 200+i%8), From: 100,
+			Type: chat.PairText, Content: content, Time: 1000})
 	}
 	return batch
 }

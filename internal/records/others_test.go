@@ -15,7 +15,7 @@ import (
 
 // TestACommitThatAnotherAppliedIsStillKnown: whoever stored it, and was not told so, may still ask.
 func TestACommitThatAnotherAppliedIsStillKnown(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		maker, other := p.store(), p.store()
 		var made []chat.CommitID
 		for range 40 { // more than would wait for the next Append
@@ -41,21 +41,29 @@ func TestACommitThatAnotherAppliedIsStillKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		left(0)
-		if _, err := other.Append(t.Context(), oneText(1, 2, "y"), counters.Embedded{}); err != nil {
+		if _, err := other.Append(t.Context(), oneText(1, 2, "y"),
+			counters.Embedded{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, id := range made {
-			settles(t, maker, id, true)
+			wantOutcome(t, maker, id, true)
 		}
 	})
 }
 
-// TestAnUnknownOutcomeOfAClaimStoresNothing cuts the connection where the rows of new talks are made.
+// TestAnUnknownOutcomeOfAClaimStoresNothing cuts the connection where the rows of new talks are
+// made.
 func TestAnUnknownOutcomeOfAClaimStoresNothing(t *testing.T) {
 	t.Parallel()
 	for name, arm := range map[string]func(*faultproxy.Proxy) *faultproxy.Shot{
-		"before": func(p *faultproxy.Proxy) *faultproxy.Shot { return p.BeforeMySQL(isClaim, faultproxy.Nth(1)) },
-		"after":  func(p *faultproxy.Proxy) *faultproxy.Shot { return p.AfterMySQL(isClaim, faultproxy.Nth(1)) },
+		"before": func(p *faultproxy.Proxy) *faultproxy.Shot {
+			return p.BeforeMySQL(isClaim,
+				faultproxy.Nth(1))
+		},
+		"after": func(p *faultproxy.Proxy) *faultproxy.Shot {
+			return p.AfterMySQL(isClaim,
+				faultproxy.Nth(1))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,14 +110,17 @@ func (*ahead) GiveBack(_ context.Context, unused []chat.Reserve) []bool {
 	return make([]bool, len(unused))
 }
 
-// TestAnIDIsNeverBelowWhatIsStored: Redis may be ahead of what proxies have stored and yet behind what is in the tables.
+// TestAnIDIsNeverBelowWhatIsStored: Redis may be ahead of what proxies have stored and yet behind
+// what is in the tables.
 func TestAnIDIsNeverBelowWhatIsStored(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.store()
 		if _, err := s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{}); err != nil {
 			t.Fatal(err)
 		}
-		p.exec("INSERT INTO IMMessage_1 (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES (1,2,1,50,'y',1,0,2000,2000)")
+		p.exec("INSERT INTO IMMessage_1 " +
+			"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES " +
+			"(1,2,1,50,'y',1,0,2000,2000)")
 		r, err := s.Append(t.Context(), oneText(1, 2, "z"), new(ahead))
 		if err != nil || r.Stored[0].ID != 51 {
 			t.Errorf("%+v, %v; want id 51", r.Stored, err)

@@ -88,20 +88,39 @@ func everything(ctx context.Context, s *records.Store) error {
 		"file, remove":     func() error { return s.RemoveFile(ctx, 1, 2, "task") },
 		"files":            func() error { return one(s.Waiting(ctx, user)) },
 		"groups of a user": func() error { return one(s.NormalOf(ctx, user)) },
-		"groups, newer":    func() error { return one(s.NewerThan(ctx, map[uint32]uint32{theGroup: 0, 2: 0})) },
-		"last messages":    func() error { return one(s.Last(ctx, talks)) },
-		"login":            func() error { return ignoreNotFound(one(s.UserByName(ctx, "x"))) },
-		"members":          func() error { return changeMembers(2) },
-		"mute":             func() error { return s.SetMute(ctx, theGroup, 1, 1) },
-		"mutes":            func() error { return one(s.Mutes(ctx, theGroup, []uint32{1, 2})) },
-		"page by id":       func() error { return one(s.Page(ctx, pair, chat.PageQuery{IDs: []uint32{1, 2}, Count: 10})) },
-		"page of a group":  func() error { return one(s.Page(ctx, group, chat.PageQuery{UpTo: 10, Since: 5, Count: 10})) },
-		"page up to":       func() error { return one(s.Page(ctx, pair, chat.PageQuery{UpTo: 10, Count: 10})) },
-		"page":             func() error { return one(s.Page(ctx, pair, chat.PageQuery{Count: 10})) },
-		"group page by id": func() error { return one(s.Page(ctx, group, chat.PageQuery{IDs: []uint32{1, 2}, Since: 5, Count: 10})) },
-		"profile":          func() error { return one(nil, ignoreNotFound(s.SetAvatar(ctx, 1, "x", now))) },
+		"groups, newer": func() error {
+			return one(s.NewerThan(ctx,
+				map[uint32]uint32{theGroup: 0, 2: 0}))
+		},
+		"last messages": func() error { return one(s.Last(ctx, talks)) },
+		"login":         func() error { return ignoreNotFound(one(s.UserByName(ctx, "x"))) },
+		"members":       func() error { return changeMembers(2) },
+		"mute":          func() error { return s.SetMute(ctx, theGroup, 1, 1) },
+		"mutes":         func() error { return one(s.Mutes(ctx, theGroup, []uint32{1, 2})) },
+		"page by id": func() error {
+			return one(s.Page(ctx, pair,
+				chat.PageQuery{IDs: []uint32{1, 2}, Count: 10}))
+		},
+		"page of a group": func() error {
+			return one(s.Page(ctx, group,
+				chat.PageQuery{UpTo: 10, Since: 5, Count: 10}))
+		},
+		"page up to": func() error {
+			return one(s.Page(ctx, pair,
+				chat.PageQuery{UpTo: 10, Count: 10}))
+		},
+		"page": func() error {
+			return one(s.Page(ctx, pair,
+				chat.PageQuery{Count: 10}))
+		},
+		"group page by id": func() error {
+			return one(s.Page(ctx, group,
+				chat.PageQuery{IDs: []uint32{1, 2}, Since: 5, Count: 10}))
+		},
+		"profile": func() error { return one(nil, ignoreNotFound(s.SetAvatar(ctx, 1, "x", now))) },
 		"read ack": func() error {
-			return batch(chat.Draft{Talk: pair, From: 1, Read: true}, chat.Draft{Talk: group, From: 1, Read: true})
+			return batch(chat.Draft{Talk: pair, From: 1, Read: true},
+				chat.Draft{Talk: group, From: 1, Read: true})
 		},
 		"send as forks do": func() error {
 			return batch(chat.Draft{Talk: fork, From: 1, Type: other, Content: "x"},
@@ -113,23 +132,29 @@ func everything(ctx context.Context, s *records.Store) error {
 		"recent sessions": func() error { return one(s.Recent(ctx, user, 1, 100)) },
 		"remove session":  func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },
 		"remove group":    func() error { return ignoreNotFound(s.Remove(ctx, user, group, now)) },
-		"settle":          func() error { return one(s.Outcome(ctx, chat.NewCommitID())) },
+		"outcome":         func() error { return one(s.Outcome(ctx, chat.NewCommitID())) },
 		"shields":         func() error { return one(s.PushShields(ctx, []uint32{1, 2})) },
 		"sounds":          func() error { return one(s.Sounds(ctx, []uint32{1, 2})) },
-		"sync":            func() error { return s.SyncSessions(ctx, theGroup, []uint32{1, 2, 3}, now) },
-		"sync, behind":    func() error { return one(s.Behind(ctx, theGroup, now+1)) },
-		"synced members":  func() error { return one(s.Members(ctx, theGroup)) },
-		"token":           func() error { return s.SetToken(ctx, 1, "ios:x", "x") },
-		"unapplied":       func() error { return one(s.Unapplied(ctx, 0, 10)) },
-		"unread groups":   func() error { return one(s.UnreadGroups(ctx, user)) },
-		"unread pairs":    func() error { return one(s.UnreadPairs(ctx, user)) },
-		"unread totals":   func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
-		"users":           func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
-		"joined":          func() error { _, _, err := s.Joined(ctx, theGroup, 1); return err },
-		"send much":       func() error { return batch(many...) },
+		"sync": func() error {
+			return s.SyncSessions(ctx, theGroup, []uint32{1, 2, 3},
+				now)
+		},
+		"sync, behind":   func() error { return one(s.Behind(ctx, theGroup, now+1)) },
+		"synced members": func() error { return one(s.Members(ctx, theGroup)) },
+		"token":          func() error { return s.SetToken(ctx, 1, "ios:x", "x") },
+		"unapplied":      func() error { return one(s.Unapplied(ctx, 0, 10)) },
+		"unread groups":  func() error { return one(s.UnreadGroups(ctx, user)) },
+		"unread pairs":   func() error { return one(s.UnreadPairs(ctx, user)) },
+		"unread totals":  func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
+		"users":          func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
+		"joined":         func() error { _, _, err := s.Joined(ctx, theGroup, 1); return err },
+		"send much":      func() error { return batch(many...) },
 		"send": func() error {
-			return batch(chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "x"}, chat.Draft{Talk: chat.PairTalk(2, 3), From: 2, Type: chat.PairText, Content: "x"},
-				chat.Draft{Talk: voice, From: 1, Type: chat.PairVoice, Sound: &chat.Sound{Path: "x", Size: 1}}, chat.Draft{Talk: group, From: 1, Type: chat.GroupText, Content: "x"})
+			return batch(chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "x"},
+				chat.Draft{Talk: chat.PairTalk(2, 3), From: 2, Type: chat.PairText, Content: "x"},
+				chat.Draft{Talk: voice, From: 1, Type: chat.PairVoice,
+					Sound: &chat.Sound{Path: "x", Size: 1}},
+				chat.Draft{Talk: group, From: 1, Type: chat.GroupText, Content: "x"})
 		},
 	} {
 		if err := do(); err != nil {
@@ -153,21 +178,24 @@ const theGroup = oldGroup + 8*19 + 1
 const oldGroup = 10000
 
 // oldGroups makes the groups that everything needs.
-func (p place) oldGroups(store *records.Store) {
+func (p fixture) oldGroups(store *records.Store) {
 	p.Helper()
 	for i := range 20 {
-		p.exec(fmt.Sprintf("INSERT INTO IMGroup (id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created)"+
+		p.exec(fmt.Sprintf("INSERT INTO IMGroup "+
+			"(id,name,avatar,creator,type,userCnt,status,version,lastChated,updated,created)"+
 			" VALUES (%d,'old','',1,1,1,0,1,0,1,1)", oldGroup+8*i))
-		p.exec(fmt.Sprintf("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) VALUES (%d,1,0,1,1)", oldGroup+8*i))
+		p.exec(fmt.Sprintf("INSERT INTO IMGroupMember (groupId,userId,status,created,updated) "+
+			"VALUES (%d,1,0,1,1)", oldGroup+8*i))
 	}
-	group := chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x", Members: []uint32{1, 2, 3}}
+	group := chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x",
+		Members: []uint32{1, 2, 3}}
 	if _, err := store.Create(p.Context(), group, 1); err != nil {
 		p.Fatal(err)
 	}
 }
 
 // ranOn is every statement that a store on a database runs; before is done before.
-func ranOn(t *testing.T, p place, before func(*records.Store)) map[string][]any {
+func ranOn(t *testing.T, p fixture, before func(*records.Store)) map[string][]any {
 	t.Helper()
 	var s statements
 	store := p.listening(&s)
@@ -189,20 +217,22 @@ func ranOn(t *testing.T, p place, before func(*records.Store)) map[string][]any 
 var scan = regexp.MustCompile(`^SCAN (\w+)`)
 
 func TestNoStatementReadsATableFromEndToEnd(t *testing.T) {
-	p := engines[0].place(t)
+	p := engines[0].fixture(t)
 	for query, args := range ranOn(t, p, nil) {
 		for _, step := range plan(t, p.raw, query, args) {
 			if m := scan.FindStringSubmatch(step); m != nil && mayNotScan(query, m[1]) {
 				t.Errorf("%s\n  in %.500s", step, query)
 			}
-			if strings.Contains(step, "TEMP B-TREE FOR ORDER BY") && strings.Contains(query, "Message_") && !strings.Contains(query, "msgId IN") {
+			if strings.Contains(step, "TEMP B-TREE FOR ORDER BY") &&
+				strings.Contains(query, "Message_") && !strings.Contains(query, "msgId IN") {
 				t.Errorf("messages are sorted, not read in order:\n  %.500s", query)
 			}
 		}
 	}
 }
 
-// mayNotScan reports whether a plan that goes through all of name, a table or what the statement calls it, is a mistake.
+// mayNotScan reports whether a plan that goes through all of name, a table or what the statement
+// calls it, is a mistake.
 func mayNotScan(query, name string) bool {
 	table := name
 	if m := regexp.MustCompile(`(IM\w+) ` + name + `\b`).FindStringSubmatch(query); m != nil {

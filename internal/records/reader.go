@@ -10,7 +10,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// reader reads from one server. Requests of one shape share queries.
+// reader reads from one server, the master or a replica. Requests of one shape share queries.
 type reader struct {
 	*sqldb.Pool
 	*batches
@@ -21,19 +21,20 @@ type reader struct {
 func newReader(s *Store, pool *sqldb.Pool) reader {
 	most := sqldb.SharedQueries
 	if !pool.Remote() {
-		most = math.MaxInt // a query costs little more than its rows: waiting for others gains nothing
+		most = math.MaxInt // a query costs little more than its rows, so that waiting gains nothing
 	}
 	r := reader{Pool: pool, messageTypes: s.messageTypes, groupTypes: s.groupTypes, log: s.log}
 	r.batches = newBatches(r, most)
 	return r
 }
 
-// master reads what must not be late.
-func (s *Store) master() reader { return s.reader }
-
-// read calls f for the replica, if that has what this proxy wrote about subjects, else for the master. What fails on the
-// replica is done again on the master: f begins anew whenever it is called.
-func read[T any](ctx context.Context, s *Store, f func(context.Context, reader) (T, error), subjects ...replica.Subject) (T, error) {
+// read calls f for the replica, if that has what this proxy wrote about subjects, else for the
+// master. What fails on the replica is done again on the master: f begins anew whenever it is
+// called.
+func read[T any](
+	ctx context.Context, s *Store, f func(context.Context, reader) (T, error),
+	subjects ...replica.Subject,
+) (T, error) {
 	if s.replica.Has(subjects) {
 		bounded, cancel := context.WithTimeout(ctx, replica.Timeout)
 		defer cancel()
@@ -43,13 +44,14 @@ func read[T any](ctx context.Context, s *Store, f func(context.Context, reader) 
 		}
 		s.replica.Failed(err)
 	}
-	return f(ctx, s.master())
+	return f(ctx, s.reader)
 }
 
-// readSurely is read for what is refused when it is not found: a node that may lack it catches up
-// first.
+// readSurely is read for what is refused when it is not found. A node of a cluster that may lack it
+// catches up first, and is asked again.
 func readSurely[T any](
-	ctx context.Context, s *Store, f func(context.Context, reader) (T, error), subjects ...replica.Subject,
+	ctx context.Context, s *Store, f func(context.Context, reader) (T, error),
+	subjects ...replica.Subject,
 ) (T, error) {
 	v, err := read(ctx, s, f, subjects...)
 	if !s.db.MayLack(err) {
@@ -58,7 +60,7 @@ func readSurely[T any](
 	if err := s.db.CatchUp(ctx); err != nil {
 		return v, err
 	}
-	return f(ctx, s.master())
+	return f(ctx, s.reader)
 }
 
 // wrote notes what was committed just now, so that it is not read from a replica that does not have
@@ -70,7 +72,7 @@ func (s *Store) wrote(err error, subjects ...replica.Subject) error {
 	return err
 }
 
-// wroteAnything is wrote where it is not known what.
+// wroteAnything is wrote where it is not known what was written.
 func (s *Store) wroteAnything(err error) error {
 	if err == nil {
 		s.replica.WroteAnything()
@@ -78,8 +80,8 @@ func (s *Store) wroteAnything(err error) error {
 	return err
 }
 
-// RunReplica measures how far the replica is behind, until ctx ends. Without it, and where there is no
-// replica, all is read from the master.
+// RunReplica measures how far the replica is behind, until ctx ends. Without it, and where there is
+// no replica, all is read from the master.
 func (s *Store) RunReplica(ctx context.Context) error { return s.replica.Run(ctx, s.db) }
 
 // Replica is what is known of the replica; nil where there is none.

@@ -44,13 +44,17 @@ func (s *sum) result() (any, error) { return fmt.Sprint(s.shown), s.err }
 func kinds(ctx context.Context) []kind {
 	pair, group := chat.PairTalk(1, 2), chat.GroupTalk(1)
 	send := func(s *records.Store, d chat.Draft) error {
-		r, err := s.Append(ctx, chat.Batch{ID: chat.NewCommitID(), Now: 1000, Drafts: []chat.Draft{d}}, counters.Embedded{})
+		r, err := s.Append(ctx, chat.Batch{ID: chat.NewCommitID(), Now: 1000,
+			Drafts: []chat.Draft{d}}, counters.Embedded{})
 		if err == nil {
 			err = r.Stored[0].Err
 		}
 		return err
 	}
-	page := func(s *records.Store) (any, error) { return s.Page(ctx, pair, chat.PageQuery{Count: 1000}) }
+	page := func(s *records.Store) (any, error) {
+		return s.Page(ctx, pair,
+			chat.PageQuery{Count: 1000})
+	}
 	groups := func(s *records.Store) (any, error) {
 		var v sum
 		v.add(s.Find(ctx, 1))
@@ -78,25 +82,30 @@ func kinds(ctx context.Context) []kind {
 	}
 	return []kind{
 		{name: "a page", read: page, write: func(s *records.Store, n uint32) error {
-			return send(s, chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: fmt.Sprint(n)})
+			return send(s, chat.Draft{Talk: pair, From: 1, Type: chat.PairText,
+				Content: fmt.Sprint(n)})
 		}},
 		{name: "a group's page", read: func(s *records.Store) (any, error) {
 			return s.Page(ctx, group, chat.PageQuery{Count: 1000})
 		}, write: func(s *records.Store, n uint32) error {
-			return send(s, chat.Draft{Talk: group, From: 1, Type: chat.GroupText, Content: fmt.Sprint(n)})
+			return send(s, chat.Draft{Talk: group, From: 1, Type: chat.GroupText,
+				Content: fmt.Sprint(n)})
 		}},
 		{name: "last messages", read: func(s *records.Store) (any, error) {
 			return s.Last(ctx, []chat.Talk{group, pair, chat.PairTalk(2, 3)})
 		}, write: func(s *records.Store, n uint32) error {
-			return send(s, chat.Draft{Talk: chat.PairTalk(2, 3), From: 3, Type: chat.PairText, Content: fmt.Sprint(n)})
+			return send(s, chat.Draft{Talk: chat.PairTalk(2, 3), From: 3, Type: chat.PairText,
+				Content: fmt.Sprint(n)})
 		}},
 		{name: "sounds", read: func(s *records.Store) (any, error) {
 			return s.Sounds(ctx, []uint32{1, 2, 3, 4, 5, 6, 7, 8})
 		}, write: func(s *records.Store, n uint32) error {
-			return send(s, chat.Draft{Talk: pair, From: 2, Type: chat.PairVoice, Sound: &chat.Sound{Path: fmt.Sprint(n), Size: n}})
+			return send(s, chat.Draft{Talk: pair, From: 2, Type: chat.PairVoice,
+				Sound: &chat.Sound{Path: fmt.Sprint(n), Size: n}})
 		}},
 		{name: "sessions", read: recent, write: func(s *records.Store, n uint32) error {
-			return send(s, chat.Draft{Talk: chat.PairTalk(1, 100+n), From: 100 + n, Type: chat.PairText, Content: "x"})
+			return send(s, chat.Draft{Talk: chat.PairTalk(1, 100+n), From: 100 + n,
+				Type: chat.PairText, Content: "x"})
 		}},
 		{name: "removed sessions", read: recent, write: func(s *records.Store, n uint32) error {
 			return ignoreNotFound(s.Remove(ctx, 1, chat.PairTalk(1, 100+n), 2000))
@@ -111,7 +120,8 @@ func kinds(ctx context.Context) []kind {
 			v.add(s.UnreadTotals(ctx, []uint32{1, 2}))
 			return v.result()
 		}, write: func(s *records.Store, n uint32) error {
-			return send(s, chat.Draft{Talk: group, From: 1, Type: chat.GroupText, Content: fmt.Sprint(n)})
+			return send(s, chat.Draft{Talk: group, From: 1, Type: chat.GroupText,
+				Content: fmt.Sprint(n)})
 		}},
 		{name: "members", read: groups, write: func(s *records.Store, n uint32) error {
 			if n%2 == 0 {
@@ -122,20 +132,31 @@ func kinds(ctx context.Context) []kind {
 			return err
 		}},
 		{name: "new groups", read: groups, write: func(s *records.Store, n uint32) error {
-			_, err := s.Create(ctx, chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "new", Members: []uint32{2}}, n)
+			_, err := s.Create(ctx, chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "new",
+				Members: []uint32{2}}, n)
 			return err
 		}},
-		{name: "mutes", read: func(s *records.Store) (any, error) { return s.Mutes(ctx, 1, []uint32{1, 2}) },
+		{name: "mutes", read: func(s *records.Store) (any, error) {
+			return s.Mutes(ctx, 1, []uint32{1, 2})
+		},
 			write: func(s *records.Store, n uint32) error { return s.SetMute(ctx, 1, 2, n) }},
 		{name: "signatures", read: people,
-			write: func(s *records.Store, n uint32) error { return s.SetSignature(ctx, 1, fmt.Sprint(n), 1000) }},
+			write: func(s *records.Store, n uint32) error {
+				return s.SetSignature(ctx, 1,
+					fmt.Sprint(n), 1000)
+			}},
 		{name: "shields", read: people,
-			write: func(s *records.Store, n uint32) error { return s.SetPushShield(ctx, 2, uint8(n%2), 1000+n) }},
+			write: func(s *records.Store, n uint32) error {
+				return s.SetPushShield(ctx, 2,
+					uint8(n%2), 1000+n)
+			}},
 		{name: "new users", read: people, write: func(s *records.Store, n uint32) error {
 			_, err := s.AddUser(ctx, chat.User{Name: fmt.Sprint("user", n)})
 			return err
 		}},
-		{name: "tokens", read: func(s *records.Store) (any, error) { return s.Devices(ctx, []uint32{1, 2}) },
+		{name: "tokens", read: func(s *records.Store) (any, error) {
+			return s.Devices(ctx, []uint32{1, 2})
+		},
 			write: func(s *records.Store, n uint32) error {
 				return s.SetToken(ctx, 1, fmt.Sprint("ios:", n), fmt.Sprint(n))
 			}},
@@ -143,7 +164,9 @@ func kinds(ctx context.Context) []kind {
 			write: func(s *records.Store, n uint32) error {
 				return s.AddFile(ctx, chat.OfflineFile{From: 1, To: 2, Task: fmt.Sprint(n)}, n)
 			}},
-		{name: "departments", read: func(s *records.Store) (any, error) { return s.DepartmentsChanged(ctx, 0) },
+		{name: "departments", read: func(s *records.Store) (any, error) {
+			return s.DepartmentsChanged(ctx, 0)
+		},
 			write: func(s *records.Store, n uint32) error {
 				_, err := s.AddDepartment(ctx, chat.Department{Name: fmt.Sprint(n)}, true)
 				return err
@@ -174,7 +197,9 @@ func startReplicated(t *testing.T) *replicated {
 	r.others, r.ours = open(nil), open(&copied)
 	r.ours.Replica().SetMaxLag(time.Hour)
 	addPeople(t, r.others, "ann", "bob", "cy")
-	if _, err := r.others.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x", Members: []uint32{1, 2}}, 1); err != nil {
+	if _, err := r.others.Create(t.Context(),
+		chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "x",
+			Members: []uint32{1, 2}}, 1); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -240,8 +265,10 @@ func (r *replicated) sql(statement string) {
 func TestReplica(t *testing.T) {
 	t.Parallel()
 	r := startReplicated(t)
-	t.Run("what others wrote comes from it, what we wrote does not", func(t *testing.T) { r.with(t).testRouting() })
-	t.Run("what we wrote stays while it catches up", func(t *testing.T) { r.with(t).testCatchingUp() })
+	t.Run("what others wrote comes from it, what we wrote does not",
+		func(t *testing.T) { r.with(t).testRouting() })
+	t.Run("what we wrote stays while it catches up",
+		func(t *testing.T) { r.with(t).testCatchingUp() })
 	t.Run("it is not used while it is far behind", func(t *testing.T) { r.with(t).testFarBehind() })
 	t.Run("reads go on without it", func(t *testing.T) { r.with(t).testAway() })
 }
@@ -266,7 +293,8 @@ func (r *replicated) testRouting() {
 				r.Errorf("%s that others wrote: %v, want %v", k.name, got, now)
 			}
 		} else if now != before {
-			r.await(k.name+" that only the replica shows", func() bool { return r.read(k, r.ours) != now })
+			r.await(k.name+" that only the replica shows",
+				func() bool { return r.read(k, r.ours) != now })
 		} else if k.name != "removed sessions" {
 			r.Errorf("%s: nothing was changed", k.name)
 		}
@@ -277,7 +305,8 @@ func (r *replicated) testRouting() {
 			r.Errorf("%s that we wrote: %v, want %v", k.name, got, want)
 		}
 	}
-	r.await("what is kept in mind", func() bool { // nothing is while the replica is thought to be away
+	r.await("what is kept in mind", func() bool {
+		// nothing is while the replica is thought to be away
 		r.write(kinds(r.Context())[0], r.ours)
 		return r.ours.Replica().Ahead() > 0
 	})
@@ -286,7 +315,8 @@ func (r *replicated) testRouting() {
 	r.await("its being forgotten", func() bool { return r.ours.Replica().Ahead() == 0 })
 }
 
-// testCatchingUp reads what was written again and again until the replica has it, and a little longer.
+// testCatchingUp reads what was written again and again until the replica has it, and a little
+// longer.
 func (r *replicated) testCatchingUp() {
 	all := kinds(r.Context())
 	for _, k := range all {

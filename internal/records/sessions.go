@@ -9,28 +9,28 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// Recent implements chat.Sessions. Databases of the original server may have several rows for one session; the one with
-// the greatest id counts.
-func (s *Store) Recent(ctx context.Context, user, since uint32, max int) ([]chat.Session, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Session, error) {
-		return r.recent(ctx, user, since, max)
-	}, replica.AboutUser(user))
-}
-
-func (r reader) recent(ctx context.Context, user, since uint32, max int) (sessions []chat.Session, err error) {
-	err = r.Query(ctx, "sessions", `SELECT s.peerId,s.type,s.updated FROM IMRecentSession s
+// Recent implements chat.Sessions. Databases of the original server may have several rows for one
+// session; the one with the greatest id counts.
+func (s *Store) Recent(
+	ctx context.Context, user, since uint32, max int,
+) ([]chat.Session, error) {
+	const query = `SELECT s.peerId,s.type,s.updated FROM IMRecentSession s
  WHERE s.userId=? AND COALESCE(s.status,0)=0 AND s.updated>? AND s.type IN (1,2) AND NOT EXISTS (SELECT 1 FROM IMRecentSession d
   WHERE d.userId=s.userId AND d.peerId=s.peerId AND d.type=s.type AND COALESCE(d.status,0)=0 AND d.id>s.id)
- ORDER BY s.updated DESC, s.id DESC LIMIT ?`, []any{user, since, max}, func(scan sqldb.Scanner) error {
-		var peer uint32
-		var kind chat.TalkKind
-		var se chat.Session
-		err := scan(&peer, &kind, &se.Updated)
-		se.Talk = chat.TalkOf(user, kind, peer)
-		sessions = append(sessions, se)
-		return err
-	})
-	return sessions, err
+ ORDER BY s.updated DESC, s.id DESC LIMIT ?`
+	return read(ctx, s, func(ctx context.Context, r reader) (sessions []chat.Session, err error) {
+		params := []any{user, since, max}
+		err = r.Query(ctx, "sessions", query, params, func(scan sqldb.Scanner) error {
+			var peer uint32
+			var kind chat.TalkKind
+			var se chat.Session
+			err := scan(&peer, &kind, &se.Updated)
+			se.Talk = chat.TalkOf(user, kind, peer)
+			sessions = append(sessions, se)
+			return err
+		})
+		return sessions, err
+	}, replica.AboutUser(user))
 }
 
 // Remove implements chat.Sessions.
@@ -40,7 +40,8 @@ func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uin
 		if err != nil {
 			return err
 		}
-		n, err := sqldb.Exec(ctx, tx, "UPDATE IMRecentSession SET status=1, updated=? WHERE userId=? AND peerId=? AND type=? AND COALESCE(status,0)=0",
+		n, err := sqldb.Exec(ctx, tx, "UPDATE IMRecentSession SET status=1, updated=?"+
+			" WHERE userId=? AND peerId=? AND type=? AND COALESCE(status,0)=0",
 			now, user, talk.Peer(user), uint32(talk.Kind))
 		switch {
 		case err != nil:
@@ -55,8 +56,8 @@ func (s *Store) Remove(ctx context.Context, user uint32, talk chat.Talk, now uin
 	return s.wrote(err, replica.AboutUser(user), replica.AboutTalk(talk))
 }
 
-// clearUnread notes that user has seen all of a talk whose row is locked; nil when the records count
-// nothing of it.
+// clearUnread notes that user has seen all of a talk whose row, t, is locked. t is nil when the
+// talk has none; then the records count nothing of it.
 func (s *Store) clearUnread(
 	ctx context.Context, tx sqldb.Tx, user uint32, of chat.Talk, t *talk.Row,
 ) (chat.Change, error) {

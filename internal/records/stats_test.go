@@ -15,7 +15,8 @@ func TestReachable(t *testing.T) {
 		t.Error(err)
 	}
 	pools := store.Pools()
-	if len(pools) != 2 || pools["write"].Stats().MaxOpenConnections != 1 || pools["read"].Stats().MaxOpenConnections == 0 {
+	if len(pools) != 2 || pools["write"].Stats().MaxOpenConnections != 1 ||
+		pools["read"].Stats().MaxOpenConnections == 0 {
 		t.Errorf("the pools: %v", pools)
 	}
 	if _, err := openRaw(t, path).ExecContext(t.Context(), "DROP TABLE IMProxyMark"); err != nil {
@@ -24,7 +25,8 @@ func TestReachable(t *testing.T) {
 	if err := store.DB().Reachable(t.Context()); chat.KindOf(err) != chat.Unavailable {
 		t.Errorf("without its tables: %v", err)
 	}
-	closed, err := records.OpenSQLite(filepath.Join(t.TempDir(), "dbproxy.db"), records.Options{Log: discard})
+	closed, err := records.OpenSQLite(filepath.Join(t.TempDir(), "dbproxy.db"),
+		records.Options{Log: discard})
 	if err != nil {
 		t.Fatal(err)
 	}

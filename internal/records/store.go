@@ -1,9 +1,45 @@
-// Package records keeps users, talks, messages, sessions and groups in SQL: one set of queries for all
-// engines, on the original server's tables and a few of our own. Store implements the interfaces that
-// chat declares; a method is one whole operation, and transactions never cross it.
+// Package records keeps users, talks, messages, sessions and groups in SQL: one set of queries for
+// all engines, on the original server's tables and a few of our own. Store implements the
+// interfaces that chat declares. A method is one whole operation, and transactions never cross it.
 //
-// Below it are sqldb, which knows engines and no table; tables, which knows what tables there are; and
-// talk, the row by which many processes may write to one talk.
+// Below it are sqldb, which knows engines and no table; tables, which knows what tables there are;
+// and talk, the row by which many processes may write to one talk. Beside it are marks, for values
+// and leases by name, and replica, which knows what a second server to read from already has.
+//
+// # Writing
+//
+// Append stores a batch of messages in one transaction; its comment tells the steps. All other
+// changes go one by one, few at a time. What is copied elsewhere, to Redis, is told in a commit
+// record, a row that is written in the same transaction: so whoever keeps the copy (Follower)
+// brings it up to date even after a crash. The same record answers whether a transaction was stored
+// whose COMMIT nobody answered: see Outcome. Administration relies on what it reads of all people,
+// or of all departments, and so each such transaction also writes a mark: see changeAlone.
+//
+// # Reading
+//
+// A list takes a fixed number of statements, however long it is. Requests for single things (a
+// user, a login name, a group, a talk's last message) share queries: see batches.
+//
+// Reads may go to a replica, which is behind the master. It is asked when it is known to have what
+// this proxy wrote about the subject of the read, and what fails there is read from the master: see
+// read. Counters, marks, and whatever a write depends on are always read from the master.
+//
+// # Rows of others
+//
+// Forks, back offices and the years leave rows that no proxy writes. One of them must not keep
+// others from being read, nor a peer from reading the answer:
+//
+//   - Odd values: NULL is 0 or empty, and a number that the protocol's field cannot hold is the
+//     nearest one that it can: see sqldb.Scanner.
+//   - Types outside the protocol's lists: a peer in C++ cannot parse an answer with one in a
+//     required field. passing says which types are told. Pages and last messages are asked for as
+//     if all were, and only where others are found, once more for those alone. What is counted
+//     counts them all.
+//   - Removed relations: a pair whose relation has status 1 has nothing to be read until a message
+//     gives it status 0 again: see findPairs.
+//   - Characters that a column lacks: MySQL refuses to compare a column of latin1 or utf8mb3 with
+//     such a text, and with all others in the same list. sqldb.ByText finds it by halving the list:
+//     nobody has it.
 package records
 
 import (
@@ -27,12 +63,12 @@ type Options struct {
 	Now func() time.Time // the clock; nil means time.Now
 	Log *slog.Logger     // nil means slog.Default()
 	// Follower is told of everything that is copied elsewhere, but for what Append returns in its
-	// receipt. Nil: there is no copy.
+	// receipt: that its caller tells. Without a copy it is nil.
 	Follower Follower
-	// MessageTypes and GroupTypes are told to peers as they are, beside the protocol's own. Rows of
-	// all other types are counted, and left out of answers.
+	// MessageTypes and GroupTypes are types that are told to peers beside the protocol's own. Rows
+	// of all others are counted, and left out of answers.
 	MessageTypes, GroupTypes []uint8
-	// Note hears every text before it goes to the database, for tests; nil: nobody does.
+	// Note is called with every statement before it goes to the database, for tests. It may be nil.
 	Note sqldb.Note
 }
 
@@ -60,8 +96,8 @@ type Store struct {
 	marks.Keeper
 
 	db       *sqldb.DB
-	reader   reader           // of db
-	late     reader           // of the replica
+	reader   reader           // of the master
+	late     reader           // of the replica, which may be behind; without one it is not used
 	replica  *replica.Replica // nil: none
 	now      func() time.Time
 	log      *slog.Logger
@@ -70,7 +106,7 @@ type Store struct {
 	messageTypes, groupTypes *passing // never changed
 
 	mu      sync.Mutex
-	applied []chat.CommitID // records to delete with the next commit; guarded by mu
+	applied []chat.CommitID // guarded by mu: whose records the next Append deletes
 }
 
 // OpenSQLite opens the embedded store in a file: see sqldb.OpenSQLite. Its tables are made by
@@ -84,9 +120,9 @@ func OpenSQLite(path string, opt Options) (*Store, error) {
 	return newStore(db, opt), nil
 }
 
-// OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where at, the replica, is nil or the
-// same database as master, all is read from the master; else see RunReplica. It does not connect yet.
-// Tables are made by tables.Migrate.
+// OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where at, the replica, is
+// nil or the same database as master, all is read from the master; else see RunReplica. It does not
+// connect yet. Tables are made by tables.Migrate.
 func OpenMySQL(master sqldb.MySQL, at *sqldb.MySQL, opt Options) (*Store, error) {
 	opt = opt.complete()
 	db, err := sqldb.OpenMySQL(master, opt.database())
@@ -114,13 +150,14 @@ func newStore(db *sqldb.DB, opt Options) *Store {
 	return s
 }
 
-// DB is the database below, for what works on it beside the records. It belongs to the Store.
+// DB is the database below, for what works on it beside the records. It belongs to the Store, which
+// closes it.
 func (s *Store) DB() *sqldb.DB { return s.db }
 
 const closeTimeout = time.Second // of the last tidying up
 
-// Close deletes the commit records that are done with and closes the connections. Nothing may be
-// under way.
+// Close deletes the commit records that are done with and closes the connections. No other call may
+// be at work.
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -140,7 +177,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Pools returns the connection pools by name, for those who want to know how they do: those of
+// Pools returns the connection pools by name, so that metrics can tell how they do: those of
 // sqldb.DB.Pools and, where there is a replica, "replica". They belong to the store: nobody else
 // sends anything through them or closes them.
 func (s *Store) Pools() map[string]*sql.DB {
@@ -151,7 +188,8 @@ func (s *Store) Pools() map[string]*sql.DB {
 	return pools
 }
 
-// Talking is the work on talks within a transaction, for what works on them beside the records.
+// Talking is the work on talks within a transaction, also for packages beside records that change
+// talks.
 func (s *Store) Talking(tx sqldb.Tx) talk.Work {
 	return talk.Work{Tx: tx, Elsewhere: s.follower}
 }
@@ -161,4 +199,6 @@ func (s *Store) Unix() uint32 { return uint32(s.now().Unix()) }
 
 // TypesTold are the types of messages and of groups that peers are told, as lists in a statement:
 // "(1,2)".
-func (s *Store) TypesTold() (messages, groups string) { return s.messageTypes.in(), s.groupTypes.in() }
+func (s *Store) TypesTold() (messages, groups string) {
+	return s.messageTypes.in(), s.groupTypes.in()
+}

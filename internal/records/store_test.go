@@ -24,13 +24,13 @@ var discard = slog.New(slog.DiscardHandler)
 // engine is a kind of database. What holds for a store is tested on every engine.
 type engine struct {
 	name string
-	make func(tb testing.TB) place
+	make func(tb testing.TB) fixture
 	// refuse is a statement that makes the database refuse rows with a content in a message table.
 	refuse func(table, content string) string
 }
 
-// place is a database of a test's own, with its tables.
-type place struct {
+// fixture is a database of a test's own, with its tables.
+type fixture struct {
 	testing.TB
 	engine engine
 	raw    *sql.DB // of the test's own
@@ -40,12 +40,17 @@ type place struct {
 
 var engines = []engine{{
 	name: "embedded",
-	make: func(tb testing.TB) place {
+	make: func(tb testing.TB) fixture {
 		path := filepath.Join(tb.TempDir(), "dbproxy.db")
 		openAt(tb, path)
-		at := func(opt records.Options) (*records.Store, error) { return records.OpenSQLite(path, opt) }
-		pool := func() (*sqldb.Pool, error) { return sqldb.OpenSQLitePool(path, tables.Options(nil)) }
-		return place{TB: tb, raw: openRaw(tb, path), at: at, pool: pool}
+		at := func(opt records.Options) (*records.Store, error) {
+			return records.OpenSQLite(path, opt)
+		}
+		pool := func() (*sqldb.Pool, error) {
+			return sqldb.OpenSQLitePool(path,
+				tables.Options(nil))
+		}
+		return fixture{TB: tb, raw: openRaw(tb, path), at: at, pool: pool}
 	},
 	refuse: func(table, content string) string {
 		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s WHEN NEW.content='%s' "+
@@ -53,34 +58,37 @@ var engines = []engine{{
 	},
 }, {
 	name: "mysql",
-	make: func(tb testing.TB) place {
+	make: func(tb testing.TB) fixture {
 		db := testdb.New(tb)
-		at := func(opt records.Options) (*records.Store, error) { return records.OpenMySQL(testdb.At(db), nil, opt) }
+		at := func(opt records.Options) (*records.Store, error) {
+			return records.OpenMySQL(testdb.At(db), nil, opt)
+		}
 		pool := func() (*sqldb.Pool, error) { return tail.Open(tb.Context(), testdb.At(db)) }
-		return place{TB: tb, raw: db.Admin, at: at, pool: pool}
+		return fixture{TB: tb, raw: db.Admin, at: at, pool: pool}
 	},
 	refuse: func(table, content string) string {
-		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW IF NEW.content='%s' "+
-			"THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='refused by the test'; END IF", table, content)
+		return fmt.Sprintf("CREATE TRIGGER refuse BEFORE INSERT ON %s FOR EACH ROW"+
+			" IF NEW.content='%s' THEN SIGNAL SQLSTATE '45000'"+
+			" SET MESSAGE_TEXT='refused by the test'; END IF", table, content)
 	},
 }}
 
 // rule tests something on every engine.
-func rule(t *testing.T, test func(t *testing.T, p place)) {
+func rule(t *testing.T, test func(t *testing.T, p fixture)) {
 	t.Helper()
 	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) { test(t, e.place(t)) })
+		t.Run(e.name, func(t *testing.T) { test(t, e.fixture(t)) })
 	}
 }
 
-func (e engine) place(tb testing.TB) place {
+func (e engine) fixture(tb testing.TB) fixture {
 	p := e.make(tb)
 	p.engine = e
 	return p
 }
 
 // open opens a store there; it is closed when the test ends.
-func (p place) open(opt records.Options) *records.Store {
+func (p fixture) open(opt records.Options) *records.Store {
 	p.Helper()
 	if opt.Log == nil {
 		opt.Log = discard
@@ -90,23 +98,21 @@ func (p place) open(opt records.Options) *records.Store {
 }
 
 // listening opens a store whose statements are noted.
-func (p place) listening(heard *statements) *records.Store {
+func (p fixture) listening(heard *statements) *records.Store {
 	p.Helper()
 	store, err := p.at(records.Options{Log: discard, Note: heard.note})
 	return closing(p, store, err)
 }
 
 // store opens a store with no particular options.
-func (p place) store() *records.Store {
+func (p fixture) store() *records.Store {
 	p.Helper()
 	return p.open(records.Options{})
 }
 
-func (p place) exec(query string) {
+func (p fixture) exec(query string) {
 	p.Helper()
-	if _, err := p.raw.ExecContext(p.Context(), query); err != nil {
-		p.Fatalf("%s: %v", query, err)
-	}
+	exec(p, p.raw, query)
 }
 
 // closing closes a store that was just opened when the test ends.
@@ -137,7 +143,8 @@ func openAt(tb testing.TB, path string) *records.Store {
 // openRaw opens a plain connection to a store's file.
 func openRaw(tb testing.TB, path string) *sql.DB {
 	tb.Helper()
-	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
+	raw, err := sql.Open("sqlite",
+		"file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(off)")
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -13,8 +13,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
-// TestRowsTakenBackAreMadeAgain has a batch begin a talk whose row somebody takes back before the batch has locked it, as
-// the doctor does with a row that it made to hold a talk. Ids are given out only while the row is there, and locked.
+// TestRowsTakenBackAreMadeAgain has a batch begin a talk whose row somebody takes back before the
+// batch has locked it, as the doctor does with a row that it made to hold a talk. Ids are given out
+// only while the row is there, and locked.
 func TestRowsTakenBackAreMadeAgain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -26,7 +27,8 @@ func TestRowsTakenBackAreMadeAgain(t *testing.T) {
 	if _, err := s.Append(ctx, oneText(1, 2, "old"), counters.Embedded{}); err != nil {
 		t.Fatal(err)
 	}
-	waits := "CREATE TRIGGER waits BEFORE INSERT ON IMProxyTalk FOR EACH ROW IF NEW.a=3 THEN DO GET_LOCK(DATABASE(),60), RELEASE_LOCK(DATABASE()); END IF"
+	waits := "CREATE TRIGGER waits BEFORE INSERT ON IMProxyTalk FOR EACH ROW IF NEW.a=3 THEN DO " +
+		"GET_LOCK(DATABASE(),60), RELEASE_LOCK(DATABASE()); END IF"
 	if _, err := db.Admin.ExecContext(ctx, waits); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +45,8 @@ func TestRowsTakenBackAreMadeAgain(t *testing.T) {
 		both := oneText(1, 2, "goes on")
 		both.Drafts = append(both.Drafts, oneText(3, 4, "first").Drafts...)
 		_, err := s.Append(ctx, both, heldTalks{t: t, count: func() (n int, err error) {
-			err = db.Admin.QueryRowContext(ctx, "SELECT COUNT(*) FROM IMProxyTalk WHERE kind=1 AND a=3 AND b=4 FOR UPDATE NOWAIT").Scan(&n)
+			err = db.Admin.QueryRowContext(ctx, "SELECT COUNT(*) FROM IMProxyTalk WHERE kind=1 "+
+				"AND a=3 AND b=4 FOR UPDATE NOWAIT").Scan(&n)
 			return n, err
 		}})
 		stored <- err
@@ -54,17 +57,20 @@ func TestRowsTakenBackAreMadeAgain(t *testing.T) {
 		}
 		return n
 	}
-	for count("SELECT COUNT(*) FROM information_schema.processlist WHERE db=DATABASE() AND state='User lock'") == 0 {
+	for count("SELECT COUNT(*) FROM information_schema.processlist WHERE db=DATABASE() AND "+
+		"state='User lock'") == 0 {
 	}
 	tx, err := db.Admin.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err == nil { // the batch is to wait for the talk that it locks first
-		_, err = tx.ExecContext(ctx, "SELECT 1 FROM IMProxyTalk WHERE kind=1 AND a=1 AND b=2 FOR UPDATE")
+		_, err = tx.ExecContext(ctx, "SELECT 1 FROM IMProxyTalk WHERE kind=1 AND a=1 AND b=2 "+
+			"FOR UPDATE")
 	}
 	if err == nil {
 		_, err = gate.ExecContext(ctx, "DO RELEASE_LOCK(DATABASE())")
 	}
 	for deleted := int64(0); err == nil && deleted == 0; {
-		res, failed := tx.ExecContext(ctx, "DELETE FROM IMProxyTalk WHERE kind=1 AND a=3 AND b=4 AND rev=0")
+		res, failed := tx.ExecContext(ctx, "DELETE FROM IMProxyTalk WHERE kind=1 AND a=3 AND "+
+			"b=4 AND rev=0")
 		if err = failed; err == nil {
 			deleted, err = res.RowsAffected()
 		}

@@ -13,9 +13,9 @@ import (
 func (s *Store) SetToken(ctx context.Context, user uint32, device, token string) error {
 	err := s.changeFollowed(ctx, s.Unix(), func(tx sqldb.Tx, c *chat.Commit) error {
 		before, rev := "", uint32(0)
-		err := sqldb.Each(ctx, tx, "SELECT device,rev FROM IMProxyDevice WHERE userId=?"+s.db.ForUpdate(), []any{user}, func(scan sqldb.Scanner) error {
-			return scan(&before, &rev)
-		})
+		query := "SELECT device,rev FROM IMProxyDevice WHERE userId=?" + s.db.ForUpdate()
+		err := sqldb.Each(ctx, tx, query, []any{user},
+			func(scan sqldb.Scanner) error { return scan(&before, &rev) })
 		if err != nil {
 			return err
 		}
@@ -31,14 +31,15 @@ func (s *Store) SetToken(ctx context.Context, user uint32, device, token string)
 			}
 		}
 		c.Devices = []chat.Device{{User: user, Rev: rev + 1, Device: device, Token: token}}
-		return sqldb.Insert(ctx, tx.Session, "IMProxyDevice", "userId,device,rev", []any{user, device, rev + 1},
+		row := []any{user, device, rev + 1}
+		return sqldb.Insert(ctx, tx.Session, "IMProxyDevice", "userId,device,rev", row,
 			s.db.Upsert([]string{"userId"}, []string{"device", "rev"}))
 	})
 	return s.wrote(err, replica.AboutUser(user))
 }
 
-// unlinkToken forgets whom the token belongs to that was in the text of a user's device before. If
-// that had a platform, it is unlinked whoever has it; else it stays linked to another user.
+// unlinkToken forgets whom the token belongs to that a user's device had before. If the text of the
+// device had a platform, the token is unlinked whoever has it; else only where it is the user's.
 func unlinkToken(ctx context.Context, tx sqldb.Tx, user uint32, device string) error {
 	query := "DELETE FROM IMProxyToken WHERE digest=?"
 	if _, token, ok := chat.SplitDevice(device); ok {
@@ -55,21 +56,8 @@ func unlinkToken(ctx context.Context, tx sqldb.Tx, user uint32, device string) e
 // Devices implements chat.Tokens.
 func (s *Store) Devices(ctx context.Context, users []uint32) (map[uint32]string, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) (map[uint32]string, error) {
-		return r.devices(ctx, users)
+		devices := make(map[uint32]string, len(users))
+		const query = "SELECT userId,device FROM IMProxyDevice WHERE userId IN (%s)"
+		return devices, sqldb.QueryIn(ctx, r.Pool, "push tokens", query, users, sqldb.Into(devices))
 	}, replica.AboutEach(users, replica.AboutUser)...)
-}
-
-func (r reader) devices(ctx context.Context, users []uint32) (map[uint32]string, error) {
-	devices := make(map[uint32]string, len(users))
-	err := sqldb.Chunked(users, func(users []uint32) error {
-		return r.Query(ctx, "push tokens", "SELECT userId,device FROM IMProxyDevice WHERE userId IN ("+sqldb.Params(len(users))+")", sqldb.Args(users),
-			func(scan sqldb.Scanner) error {
-				var user uint32
-				var device string
-				err := scan(&user, &device)
-				devices[user] = device
-				return err
-			})
-	})
-	return devices, err
 }

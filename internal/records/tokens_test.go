@@ -31,19 +31,22 @@ func owns(t testing.TB, s *records.Store, want ...uint32) {
 }
 
 // formerTokens makes IMProxyToken that of an earlier version, with rows as it left them.
-func (p place) formerTokens() {
+func (p fixture) formerTokens() {
 	p.Helper()
 	p.exec("DROP TABLE IMProxyToken")
-	create := "CREATE TABLE IMProxyToken (token varbinary(2048) NOT NULL DEFAULT '', userId int unsigned NOT NULL DEFAULT 0, PRIMARY KEY (token))"
+	create := "CREATE TABLE IMProxyToken (token varbinary(2048) NOT NULL DEFAULT '', userId int " +
+		"unsigned NOT NULL DEFAULT 0, PRIMARY KEY (token))"
 	if p.engine.name == "embedded" {
-		create = "CREATE TABLE IMProxyToken (token TEXT NOT NULL DEFAULT '', userId INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (token)) WITHOUT ROWID"
+		create = "CREATE TABLE IMProxyToken (token TEXT NOT NULL DEFAULT '', userId INTEGER NOT " +
+			"NULL DEFAULT 0, PRIMARY KEY (token)) WITHOUT ROWID"
 	}
 	p.exec(create)
-	p.exec("INSERT INTO IMProxyDevice (userId,device,rev) VALUES (1,'ios:a',1),(2,'ios:a',1),(3,'bare:语',1),(4,'',1)")
+	p.exec("INSERT INTO IMProxyDevice (userId,device,rev) VALUES " +
+		"(1,'ios:a',1),(2,'ios:a',1),(3,'bare:语',1),(4,'',1)")
 	p.exec("INSERT INTO IMProxyToken (token,userId) VALUES ('a',2),('语',3),('gone',0),('b',4)")
 }
 
-func (p place) count(query string) (n int) {
+func (p fixture) count(query string) (n int) {
 	p.Helper()
 	if err := p.raw.QueryRowContext(p.Context(), query).Scan(&n); err != nil {
 		p.Fatal(err)
@@ -52,7 +55,7 @@ func (p place) count(query string) (n int) {
 }
 
 func TestTokensOfAnEarlierVersionAreCarriedOver(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		p.formerTokens()
 		s := p.open(records.Options{})
 		if stmts, err := tables.MissingOwn(t.Context(), s.DB()); err != nil || len(stmts) > 0 {
@@ -77,10 +80,11 @@ func TestTokensOfAnEarlierVersionAreCarriedOver(t *testing.T) {
 func TestAnEarlierVersionGoesOnBesideTheNewKeyOfTokens(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
-	p := engines[1].place(t)
+	p := engines[1].fixture(t)
 	p.raw = b.Admin
 	p.formerTokens()
-	found := checkup.CheckMaster(t.Context(), testdb.Patient(b), checkup.CheckOptions{MakesOwn: true})
+	found := checkup.CheckMaster(t.Context(), testdb.Patient(b),
+		checkup.CheckOptions{MakesOwn: true})
 	said := fmt.Sprintf("%+v", found[slices.IndexFunc(found, func(f checkup.Finding) bool {
 		return f.Item == "own tables" && f.Grade == checkup.Wrong
 	})])
@@ -94,8 +98,10 @@ func TestAnEarlierVersionGoesOnBesideTheNewKeyOfTokens(t *testing.T) {
 		t.Helper()
 		for _, user := range []string{"7", "8"} {
 			p.exec("UPDATE IMProxyToken SET userId=0 WHERE token='old" + user + "'")
-			p.exec("INSERT INTO IMProxyToken (token,userId) VALUES ('new" + user + "'," + user + ") ON DUPLICATE KEY UPDATE userId=VALUES(userId)")
-			p.exec("INSERT INTO IMProxyDevice (userId,device,rev) VALUES (" + user + ",'ios:new" + user + "',1) ON DUPLICATE KEY UPDATE rev=rev+1")
+			p.exec("INSERT INTO IMProxyToken (token,userId) VALUES ('new" + user + "'," + user +
+				") ON DUPLICATE KEY UPDATE userId=VALUES(userId)")
+			p.exec("INSERT INTO IMProxyDevice (userId,device,rev) VALUES (" + user + ",'ios:new" +
+				user + "',1) ON DUPLICATE KEY UPDATE rev=rev+1")
 		}
 	}
 	stmts, err := tables.Missing(t.Context(), s.DB())
@@ -104,7 +110,8 @@ func TestAnEarlierVersionGoesOnBesideTheNewKeyOfTokens(t *testing.T) {
 	}
 	for _, stmt := range stmts { // written between any two
 		write()
-		if _, err := s.DB().Define(t.Context(), []string{stmt}, nil); err != nil && stmt == stmts[len(stmts)-1] {
+		if _, err := s.DB().Define(t.Context(), []string{stmt}, nil); err != nil &&
+			stmt == stmts[len(stmts)-1] {
 			t.Logf("to be run again: %v", err)
 		} else if err != nil {
 			t.Error(err)
@@ -121,7 +128,7 @@ func TestAnEarlierVersionGoesOnBesideTheNewKeyOfTokens(t *testing.T) {
 }
 
 func TestTokensTakeNoMoreRowsThanUsersHaveDevices(t *testing.T) {
-	rule(t, func(t *testing.T, p place) {
+	rule(t, func(t *testing.T, p fixture) {
 		s := p.open(records.Options{})
 		for i := range 20 {
 			for user := uint32(1); user <= 3; user++ {

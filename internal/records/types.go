@@ -11,20 +11,21 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// passing is which types of one kind of row are told to peers. The protocol has a list of them in a
-// required field, and a peer in C++ loses the whole answer over one number that is not in it. Other
-// servers store others: these are left out of answers, but for those that an operator has named.
+// passing says which types of one kind of row are told to peers. The protocol has a list of them
+// for a required field, and a peer in C++ cannot parse an answer with a number that is not in the
+// list. Other servers store others. These are left out of answers, but for those that an operator
+// has named.
 type passing struct {
 	of   string  // "messages"
-	key  string  // that names more: "MessageTypes (--message-types)"
+	key  string  // the option that names more: "MessageTypes (--message-types)"
 	list []uint8 // never changed
 	log  *slog.Logger
 
 	mu   sync.Mutex
-	told []int64 // of which the log has been told that they are left out
+	told []int64 // guarded by mu: the types of which the log says that they are left out
 }
 
-// mostTold is of how many types the log is told.
+// mostTold is of how many types the log tells at most.
 const mostTold = 256
 
 // passingMessages are the types of messages that every peer knows, and those that opt names.
@@ -41,7 +42,7 @@ func passingGroups(opt Options) *passing {
 	return &passing{of: "groups", key: "GroupTypes (--group-types)", list: list, log: opt.Log}
 }
 
-// in is the list as a statement has it.
+// in is the list as a statement has it: "(1,2)".
 func (p *passing) in() string {
 	var list []string
 	for _, t := range p.list {
@@ -50,8 +51,8 @@ func (p *passing) in() string {
 	return "(" + strings.Join(list, ",") + ")"
 }
 
-// pass is a type as a peer may be told of it; 0 for one that is left out, which the log is told of
-// once.
+// pass returns a type as a peer may be told of it: 0 when it is left out. The log tells of each
+// such type once.
 func (p *passing) pass(typ int64) uint8 {
 	if 0 < typ && typ <= math.MaxUint8 && slices.Contains(p.list, uint8(typ)) {
 		return uint8(typ)

@@ -10,13 +10,13 @@ import (
 
 // UnreadPairs implements chat.Counters.
 func (s *Store) UnreadPairs(ctx context.Context, user uint32) (counts []chat.Count, err error) {
-	err = s.db.Query(ctx, "unread counters", `SELECT a,b,sentB-readA FROM IMProxyTalk WHERE kind=1 AND a=? AND sentB>readA
- UNION ALL SELECT a,b,sentA-readB FROM IMProxyTalk WHERE kind=1 AND b=? AND sentA>readB`, []any{user, user}, func(scan sqldb.Scanner) error {
-		c := chat.Count{Talk: chat.Talk{Kind: chat.Pair}}
-		err := scan(&c.Talk.A, &c.Talk.B, &c.Unread)
-		counts = append(counts, c)
-		return err
-	})
+	const query = `SELECT a,b,sentB-readA FROM IMProxyTalk WHERE kind=1 AND a=? AND sentB>readA
+ UNION ALL SELECT a,b,sentA-readB FROM IMProxyTalk WHERE kind=1 AND b=? AND sentA>readB`
+	err = s.db.Query(ctx, "unread counters", query, []any{user, user}, sqldb.Onto(&counts,
+		func(c *chat.Count) []any {
+			c.Talk.Kind = chat.Pair
+			return []any{&c.Talk.A, &c.Talk.B, &c.Unread}
+		}))
 	return counts, err
 }
 
@@ -27,13 +27,13 @@ const memberTalks = ` FROM (SELECT userId,groupId,MAX(updated) AS joined,MAX(id)
 
 // UnreadGroups implements chat.Counters.
 func (s *Store) UnreadGroups(ctx context.Context, user uint32) (counts []chat.Count, err error) {
-	err = s.db.Query(ctx, "unread counters of groups", "SELECT m.groupId,t.sentA-COALESCE(l.level,0)"+sqldb.WithParams(memberTalks, 1)+
-		" ORDER BY m.joined DESC, m.id DESC", []any{user}, func(scan sqldb.Scanner) error {
-		c := chat.Count{Talk: chat.Talk{Kind: chat.Group}}
-		err := scan(&c.Talk.A, &c.Unread)
-		counts = append(counts, c)
-		return err
-	})
+	query := "SELECT m.groupId,t.sentA-COALESCE(l.level,0)" + sqldb.WithParams(memberTalks, 1) +
+		" ORDER BY m.joined DESC, m.id DESC"
+	err = s.db.Query(ctx, "unread counters of groups", query, []any{user}, sqldb.Onto(&counts,
+		func(c *chat.Count) []any {
+			c.Talk.Kind = chat.Group
+			return []any{&c.Talk.A, &c.Unread}
+		}))
 	return counts, err
 }
 
@@ -42,11 +42,13 @@ func (s *Store) UnreadTotals(ctx context.Context, users []uint32) (map[uint32]ui
 	totals := make(map[uint32]uint32, len(users))
 	err := sqldb.Chunked(users, func(users []uint32) error {
 		in := sqldb.Params(len(users))
-		query := "SELECT a,SUM(sentB-readA) FROM IMProxyTalk WHERE kind=1 AND sentB>readA AND a IN (" + in + ") GROUP BY a" +
-			" UNION ALL SELECT b,SUM(sentA-readB) FROM IMProxyTalk WHERE kind=1 AND sentA>readB AND b IN (" + in + ") GROUP BY b" +
-			" UNION ALL SELECT m.userId,SUM(t.sentA-COALESCE(l.level,0))" + sqldb.WithParams(memberTalks, len(users)) + " GROUP BY m.userId"
-		ids := sqldb.Args(users)
-		return s.db.Query(ctx, "unread totals", query, slices.Concat(ids, ids, ids), func(scan sqldb.Scanner) error {
+		query := "SELECT a,SUM(sentB-readA) FROM IMProxyTalk WHERE kind=1 AND sentB>readA AND a " +
+			"IN (" + in + ") GROUP BY a UNION ALL SELECT b,SUM(sentA-readB) FROM IMProxyTalk " +
+			"WHERE kind=1 AND sentA>readB AND b IN (" + in + ") GROUP BY b UNION ALL SELECT " +
+			"m.userId,SUM(t.sentA-COALESCE(l.level,0))" +
+			sqldb.WithParams(memberTalks, len(users)) + " GROUP BY m.userId"
+		params := slices.Repeat(sqldb.Args(users), 3)
+		return s.db.Query(ctx, "unread totals", query, params, func(scan sqldb.Scanner) error {
 			var user, n uint32
 			err := scan(&user, &n)
 			totals[user] += n

@@ -17,14 +17,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
-// TestWorksOnOwnTablesOfANewerVersion has every table of our own do its work with a column that only the next version
-// knows, before and behind ours.
+// TestWorksOnOwnTablesOfANewerVersion has every table of our own do its work with a column that
+// only the next version knows, before and behind ours.
 func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
 	own := tablesOf(t, b.Admin, "IMProxy%")
 	for _, table := range own {
-		exec(t, b.Admin, "ALTER TABLE "+table+" ADD COLUMN newer int NOT NULL DEFAULT 7 FIRST, ADD COLUMN newest varchar(9) NOT NULL DEFAULT 'x'")
+		exec(t, b.Admin, "ALTER TABLE "+table+" ADD COLUMN newer int NOT NULL DEFAULT 7 FIRST, "+
+			"ADD COLUMN newest varchar(9) NOT NULL DEFAULT 'x'")
 	}
 	s := openMySQL(t, b)
 	if stmts, err := tables.Missing(t.Context(), s.DB()); err != nil || len(stmts) > 0 {
@@ -37,12 +38,14 @@ func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 		}
 	}
 	ctx := t.Context()
-	group, err := s.Create(ctx, chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "g", Members: []uint32{1, 2, 3}}, 900)
+	group, err := s.Create(ctx, chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "g",
+		Members: []uint32{1, 2, 3}}, 900)
 	do("creating a group", err)
 	var ids []chat.CommitID
 	for i := range 2 {
 		batch := oneText(1, 2, "x")
-		batch.Drafts = append(batch.Drafts, chat.Draft{Talk: chat.GroupTalk(group), From: 1, Type: chat.GroupText, Content: "y", Time: 1000},
+		batch.Drafts = append(batch.Drafts, chat.Draft{Talk: chat.GroupTalk(group), From: 1,
+			Type: chat.GroupText, Content: "y", Time: 1000},
 			chat.Draft{Talk: chat.GroupTalk(group), From: 2, Read: true})
 		r, err := s.Append(ctx, batch, counters.Embedded{})
 		do("storing", err)
@@ -53,8 +56,8 @@ func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 		}
 		ids = append(ids, batch.ID)
 	}
-	settles(t, s, ids[0], true)
-	settles(t, s, chat.NewCommitID(), false)
+	wantOutcome(t, s, ids[0], true)
+	wantOutcome(t, s, chat.NewCommitID(), false)
 	commits, err := s.Unapplied(ctx, 0, 10)
 	do("listing commits", err)
 	if len(commits) < 2 {
@@ -80,10 +83,16 @@ func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 	do("unread of groups", err)
 	read, err := s.UnreadGroups(ctx, 2)
 	do("unread of groups", err)
-	do("leaving", func() error { _, err := s.RemoveMembers(ctx, group, []uint32{3}, 2000); return err }())
+	do("leaving", func() error {
+		_, err := s.RemoveMembers(ctx, group, []uint32{3},
+			2000)
+		return err
+	}())
 	for what, got := range map[string]string{
-		"mutes": fmt.Sprint(mutes[2]), "device": devices[2], "mark": fmt.Sprint(mark), "lease": fmt.Sprint(held),
-		"unread of pairs": fmt.Sprint(unread(pairs)), "of groups": fmt.Sprint(unread(groups)), "of read groups": fmt.Sprint(unread(read)),
+		"mutes": fmt.Sprint(mutes[2]), "device": devices[2], "mark": fmt.Sprint(
+			mark), "lease": fmt.Sprint(held),
+		"unread of pairs": fmt.Sprint(unread(pairs)), "of groups": fmt.Sprint(
+			unread(groups)), "of read groups": fmt.Sprint(unread(read)),
 	} {
 		want := map[string]string{"mutes": "1", "device": "ios:abc", "mark": "6", "lease": "true",
 			"unread of pairs": "[2]", "of groups": "[2]", "of read groups": "[]"}[what]
@@ -93,9 +102,13 @@ func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 	}
 	for _, table := range own {
 		var rows, ours int
-		row := b.Admin.QueryRowContext(ctx, "SELECT COUNT(*),COALESCE(SUM(newer=7 AND newest='x'),0) FROM "+table)
-		if err := row.Scan(&rows, &ours); err != nil || (rows == 0) != (table == "IMProxyJournal") || rows != ours { // the journal is the doctor's
-			t.Errorf("%s has %d rows, %d of them with the default of what is newer, %v", table, rows, ours, err)
+		row := b.Admin.QueryRowContext(ctx, "SELECT COUNT(*),COALESCE(SUM(newer=7 AND "+
+			"newest='x'),0) FROM "+table)
+		if err := row.Scan(&rows, &ours); err != nil ||
+			(rows == 0) != (table == "IMProxyJournal") || rows != ours {
+			// the journal is the doctor's
+			t.Errorf("%s has %d rows, %d of them with the default of what is newer, %v", table,
+				rows, ours, err)
 		}
 	}
 }
@@ -138,8 +151,10 @@ func openMySQL(t *testing.T, b *servers.Database) *records.Store {
 func TestEveryColumnOfOurOwnTablesHasADefault(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
-	rows, err := b.Admin.QueryContext(t.Context(), "SELECT CONCAT(TABLE_NAME,'.',COLUMN_NAME) FROM information_schema.COLUMNS "+
-		"WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME LIKE 'IMProxy%' AND COLUMN_DEFAULT IS NULL AND IS_NULLABLE='NO' AND EXTRA=''")
+	rows, err := b.Admin.QueryContext(t.Context(),
+		"SELECT CONCAT(TABLE_NAME,'.',COLUMN_NAME) FROM information_schema.COLUMNS "+
+			"WHERE TABLE_SCHEMA=DATABASE() AND TABLE_NAME LIKE 'IMProxy%' AND COLUMN_DEFAULT IS "+
+			"NULL AND IS_NULLABLE='NO' AND EXTRA=''")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,14 +187,16 @@ func TestMigratingMySQLTwiceAtOnce(t *testing.T) {
 	whole := tablesOf(t, b.Admin, "IM%")
 	exec(t, b.Admin, "ALTER TABLE IMUser DROP COLUMN sign_info, DROP KEY idx_phone")
 	exec(t, b.Admin, "DROP TABLE IMProxyMark")
-	stmts, err := tables.Missing(t.Context(), one.DB()) // both know what is missing before one of them adds it
+	// both know what is missing before one of them adds it
+	stmts, err := tables.Missing(t.Context(), one.DB())
 	if err != nil || len(stmts) != 3 {
 		t.Fatalf("%q, %v", stmts, err)
 	}
 	for _, s := range []*records.Store{one, two} {
 		both.Go(func() {
 			var begun []string
-			ran, err := s.DB().Define(t.Context(), stmts, func(stmt string) { begun = append(begun, stmt) })
+			ran, err := s.DB().Define(t.Context(), stmts,
+				func(stmt string) { begun = append(begun, stmt) })
 			if err != nil || !slices.Equal(ran, stmts) || !slices.Equal(begun, stmts) {
 				t.Errorf("began %q, ran %q: %v", begun, ran, err)
 			}
@@ -194,8 +211,8 @@ func TestMigratingMySQLTwiceAtOnce(t *testing.T) {
 	}
 }
 
-// TestMigratingWaitsForATableWithoutHoldingOthersUp: who changes a table waits for a transaction that has read it, and
-// everybody else behind them.
+// TestMigratingWaitsForATableWithoutHoldingOthersUp: who changes a table waits for a transaction
+// that has read it, and everybody else behind them.
 func TestMigratingWaitsForATableWithoutHoldingOthersUp(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
@@ -215,7 +232,8 @@ func TestMigratingWaitsForATableWithoutHoldingOthersUp(t *testing.T) {
 	}()
 	waiting := func() bool {
 		var n int
-		err := b.Admin.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB=? AND INFO LIKE 'ALTER%'", b.Name).Scan(&n)
+		err := b.Admin.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+
+			"information_schema.PROCESSLIST WHERE DB=? AND INFO LIKE 'ALTER%'", b.Name).Scan(&n)
 		return err == nil && n > 0
 	}
 	for deadline := time.Now().Add(time.Minute); !waiting(); time.Sleep(time.Millisecond) {
@@ -224,7 +242,8 @@ func TestMigratingWaitsForATableWithoutHoldingOthersUp(t *testing.T) {
 		}
 	}
 	var n int // goes on while the reader still has not ended
-	if err := b.Admin.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM IMUser").Scan(&n); err != nil {
+	if err := b.Admin.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM IMUser").Scan(
+		&n); err != nil {
 		t.Error(err)
 	}
 	if err := reader.Rollback(); err != nil {

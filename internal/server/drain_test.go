@@ -52,8 +52,7 @@ func TestDrainEndsWhenThePeerCloses(t *testing.T) {
 	cfg.DrainQuiet = patience
 	s := serve(t, cfg, echo)
 	c := s.dial()
-	c.send(request(1, 20))
-	c.wants(request(1, 20))
+	c.echoed(request(1, 20))
 	s.cancel()
 	c.wants(stopReceiving)
 	_ = c.Close()
@@ -172,8 +171,7 @@ func TestServeSeveralListeners(t *testing.T) {
 	for _, ln := range []net.Listener{a, b} {
 		s.addr = ln.Addr().String()
 		c := s.dial()
-		c.send(request(1, 20))
-		c.wants(request(1, 20))
+		c.echoed(request(1, 20))
 	}
 	if err := s.stop(); err != nil {
 		t.Errorf("Serve: %v", err)

@@ -208,6 +208,13 @@ func (c *client) wants(frames ...pdu.Frame) {
 	}
 }
 
+// echoed sends frames, which must come back.
+func (c *client) echoed(frames ...pdu.Frame) {
+	c.t.Helper()
+	c.send(frames...)
+	c.wants(frames...)
+}
+
 // closed reads the end of the connection, which the server closed with nothing lost.
 func (c *client) closed() {
 	c.t.Helper()

@@ -68,8 +68,7 @@ func TestMaxConns(t *testing.T) {
 	if line := s.logged("connection refused: too many"); line.Level != "WARN" || line.Limit != 1 {
 		t.Errorf("logged %+v", line)
 	}
-	first.send(request(1, 20))
-	first.wants(request(1, 20))
+	first.echoed(request(1, 20))
 	if got := s.Stats().Refused; got != 1 {
 		t.Errorf("%d refused", got)
 	}
@@ -146,8 +145,7 @@ func TestAnnouncementReservesNothing(t *testing.T) {
 		t.Errorf("%d bytes reserved", got)
 	}
 	c := s.dial()
-	c.send(request(1, 20))
-	c.wants(request(1, 20))
+	c.echoed(request(1, 20))
 }
 
 // TestDribblerLosesItsHold fills the budget with a frame that never becomes complete.
@@ -162,8 +160,7 @@ func TestDribblerLosesItsHold(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	c := s.dial()
-	c.send(request(1, 20))
-	c.wants(request(1, 20))
+	c.echoed(request(1, 20))
 	dribbler.closed()
 	line := s.logged("connection closed")
 	if line.Reason != "frame sent too slowly, below 16384 bytes/s for 50ms" {
@@ -326,7 +323,6 @@ func TestStalledLargeFramesKeepNobodyOut(t *testing.T) {
 	}
 	c := s.dial()
 	for i := range 50 {
-		c.send(request(i, 100))
-		c.wants(request(i, 100))
+		c.echoed(request(i, 100))
 	}
 }

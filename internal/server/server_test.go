@@ -17,8 +17,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	s := serve(t, testConfig(), echo)
 	c := s.dial()
 	frames := requests(3000)
-	c.send(frames...)
-	c.wants(frames...)
+	c.echoed(frames...)
 	if got := s.Stats(); got.Requests != 3000 || got.Answers < 2000 || got.Connections != 1 {
 		t.Errorf("Stats: %+v", got)
 	}
@@ -226,8 +225,7 @@ func TestSecondFinishIsIgnored(t *testing.T) {
 		}))
 	c := s.dial()
 	frames := requests(2)
-	c.send(frames...)
-	c.wants(frames...)
+	c.echoed(frames...)
 	for range frames {
 		line := s.logged("handler finished a request twice, the second is ignored")
 		if line.Level != "ERROR" {
@@ -254,8 +252,7 @@ func TestAcceptErrorsAreWaitedOut(t *testing.T) {
 	ln.failures.Store(3)
 	s := start(t, testConfig(), echo, ln)
 	c := s.dial()
-	c.send(request(1, 20))
-	c.wants(request(1, 20))
+	c.echoed(request(1, 20))
 	for range 3 {
 		if line := s.logged("cannot accept connections"); line.Level != "ERROR" {
 			t.Errorf("logged %+v", line)

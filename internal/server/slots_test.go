@@ -30,19 +30,15 @@ func TestQuietConnectionsMakeRoom(t *testing.T) {
 	for _, c := range many {
 		c.send(pdu.Frame{Service: 7, Command: cmdHeartbeat})
 	}
-	many[0].send(request(1, 20))
-	many[0].wants(request(1, 20))
+	many[0].echoed(request(1, 20))
 	fresh := s.dial()
-	fresh.send(request(2, 20))
-	fresh.wants(request(2, 20))
+	fresh.echoed(request(2, 20))
 	line := s.logged("connection closed")
 	if line.Peer != many[1].LocalAddr().String() && line.Peer != many[2].LocalAddr().String() {
 		t.Errorf("%s made room", line.Peer)
 	}
-	lone.send(request(3, 20))
-	lone.wants(request(3, 20))
-	many[0].send(request(4, 20))
-	many[0].wants(request(4, 20))
+	lone.echoed(request(3, 20))
+	many[0].echoed(request(4, 20))
 	s.counted(map[string]int64{"made_room": 1})
 	if p := s.Peers(); p.MostConns.Conns != 2 || !p.Crowded || p.Refused.Address != "127.0.0.2" {
 		t.Errorf("peers: %+v", p)

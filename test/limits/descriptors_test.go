@@ -44,12 +44,6 @@ func TestFewDescriptors(t *testing.T) {
 				t.Errorf("the warning is %s; it lacks %s", warned.Raw, want)
 			}
 		}
-		listening, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
-			return l.Message == "listening"
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		c := rig.Dial(t, p)
 		rig.SendText(t, c, "before")
 		crowd(t, p.Addr, 100)
@@ -60,7 +54,7 @@ func TestFewDescriptors(t *testing.T) {
 					"raise "+limit+", or run another proxy") &&
 				strings.Contains(said, "does, or raise "+limit+`"`)
 		})
-		crowd(t, listening.Text("admin"), 100)
+		crowd(t, rig.AdminAddr(t, p), 100)
 		const messages = 30
 		for i := range messages {
 			sound := fmt.Sprint("\x00\x00\x00\x07sound ", i)

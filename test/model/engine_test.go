@@ -20,7 +20,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/groupsync"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
@@ -49,16 +48,9 @@ type engine interface {
 type opened struct {
 	rules chat.Store
 	sync  groupsync.Store
+	marks groupsync.Marks
 	loops []func(context.Context) error
 	close func() error
-}
-
-func rulesOf(store *records.Store) chat.Store {
-	return chat.Store{
-		Ledger: store, Directory: store, Profiles: store, Archive: store, Sessions: store,
-		Groups: store, Mutes: store,
-		Tokens: store, Files: store,
-	}
 }
 
 // embedded is a directory.
@@ -71,12 +63,7 @@ type embedded struct {
 
 func newEmbedded(t *testing.T) engine {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "dbproxy.db")
-	store, err := records.OpenSQLite(path, records.Options{})
-	must(t, err)
-	_, err = tables.Migrate(t.Context(), store.DB())
-	must(t, errors.Join(err, store.Close()))
-	empty, err := os.ReadFile(path)
+	empty, err := testdb.EmptySQLite()
 	must(t, err)
 	e := &embedded{t: t, empty: empty}
 	t.Cleanup(func() { must(t, e.remove()) })
@@ -119,12 +106,11 @@ func (e *embedded) open(now func() time.Time, log *slog.Logger) (*opened, error)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	rules, counted := rulesOf(store), counters.Embedded{Records: store}
-	rules.Sequencer, rules.Counters = counted, counted
+	rules := counters.OnRecords(store)
 	failures := &counters.Failures{Table: store, Now: now, Log: log}
 	rules.Voice, rules.Failures = sounds, failures
 	return &opened{
-		rules: rules, sync: store,
+		rules: rules, sync: store, marks: store,
 		close: func() error {
 			ended, end := context.WithCancel(context.Background())
 			end()
@@ -214,13 +200,10 @@ func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	copied.Use(s.t.Context(), store)
-	rules := rulesOf(store)
-	counted := counters.Shared{Records: store, Copy: copied}
-	rules.Sequencer, rules.Counters = copied, counted
-	rules.Mutes, rules.Tokens, rules.Profiles = counted, counted, counted
+	rules := counters.OnCopy(store, copied)
 	rules.Voice, rules.Failures = sounds, &counters.SharedFailures{Copy: copied}
 	return &opened{
-		rules: rules, sync: markedSync{store, counted},
+		rules: rules, sync: store, marks: counters.Shared{Records: store, Copy: copied},
 		loops: []func(context.Context) error{copied.Run, store.RunReplica},
 		close: func() error {
 			err := errors.Join(store.Close(), sounds.Close())
@@ -228,20 +211,6 @@ func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
 			return err
 		},
 	}, nil
-}
-
-// markedSync is the records with the group sync's mark in Redis, too.
-type markedSync struct {
-	*records.Store
-	counted counters.Shared
-}
-
-func (m markedSync) Mark(ctx context.Context, name string) (uint32, bool, error) {
-	return m.counted.Mark(ctx, name)
-}
-
-func (m markedSync) SetMark(ctx context.Context, name string, value uint32) error {
-	return m.counted.SetMark(ctx, name, value)
 }
 
 func must(t testing.TB, err error) {

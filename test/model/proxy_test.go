@@ -60,7 +60,7 @@ func (p *proxy) syncGroups() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := errors.New("the group sync did not look")
-	s := groupsync.Syncer{Store: p.sync, Now: p.now, Log: p.log, Every: patience,
+	s := groupsync.Syncer{Store: p.sync, Marks: p.marks, Now: p.now, Log: p.log, Every: patience,
 		Observe: func(_ time.Duration, failed error) {
 			err = failed
 			cancel()

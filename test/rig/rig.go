@@ -12,15 +12,15 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/wait"
 )
 
 // Patience is how long a test waits for what must come. It is no measure of speed: a busy machine
 // needs it.
-const Patience = 60 * time.Second
+const Patience = wait.Patience
 
 // Binary is the binary under test. Main makes it; users other than ours can run it, too.
 var Binary string
@@ -98,12 +98,8 @@ var NoteSources = sync.OnceFunc(func() {
 	}
 })
 
-// Await calls done until it says so.
+// Await waits for what must come to be so.
 func Await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(Patience); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come in %v", what, Patience)
-		}
-	}
+	wait.Until(t, what, done)
 }

@@ -200,16 +200,11 @@ func sendsWithoutEnd(t *testing.T, p *harness.Proxy) {
 }
 
 func profile(t *testing.T, p *harness.Proxy) {
-	line, err := p.Log.Await(rig.Within(t), func(l harness.Line) bool {
-		return l.Message == "listening"
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := rig.AdminAddr(t, p)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		resp, err := http.Get("http://" + line.Text("admin") + "/debug/pprof/trace?seconds=20")
+		resp, err := http.Get("http://" + admin + "/debug/pprof/trace?seconds=20")
 		if err == nil {
 			resp.Body.Close()
 		}

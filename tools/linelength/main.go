@@ -4,23 +4,19 @@
 //	go -C tools run ./linelength ..
 //
 // Not counted are generated files, lines with a URL, SQL and Lua in raw strings, and what cannot be
-// broken: tags of fields, and in Markdown the rows of tables. The folders in baseline.txt, and
-// those below them, are still to be done: of these it prints only how many lines are too wide.
-// Every such line elsewhere is printed, and then it exits with 1.
+// broken: tags of fields, and in Markdown the rows of tables. Every other line that is too wide is
+// printed, and then it exits with 1.
 package main
 
 import (
-	_ "embed"
 	"fmt"
 	"go/scanner"
 	"go/token"
 	"log"
-	"maps"
 	"os"
 	"os/exec"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 )
@@ -29,9 +25,6 @@ const (
 	limit = 100 // cells
 	tab   = 4   // cells
 )
-
-//go:embed baseline.txt
-var baseline string
 
 func main() {
 	log.SetFlags(0)
@@ -44,7 +37,6 @@ func main() {
 	if err != nil {
 		log.Fatalf("git ls-files: %v", err)
 	}
-	listed, undone := strings.Fields(baseline), make(map[string]int) // lines by folder
 	failed := 0
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list), "\x00"), "\x00") {
 		text, err := os.ReadFile(name)
@@ -55,27 +47,12 @@ func main() {
 			log.Fatal(err)
 		}
 		for _, w := range wide(name, string(text)) {
-			if folder := path.Dir(name); slices.ContainsFunc(listed, within(folder)) {
-				undone[folder]++
-				continue
-			}
 			fmt.Printf("%s:%d: %d cells, at most %d\n", name, w.line, w.cells, limit)
 			failed++
 		}
 	}
-	for _, folder := range slices.Sorted(maps.Keys(undone)) {
-		fmt.Printf("%6d wide lines still to be done in %s\n", undone[folder], folder)
-	}
 	if failed > 0 {
 		log.Fatalf("%d lines are wider than %d cells", failed, limit)
-	}
-}
-
-// within returns a function that tells whether a folder is the given one or lies above it. The root
-// of the repository, ".", lies above none.
-func within(folder string) func(above string) bool {
-	return func(above string) bool {
-		return folder == above || strings.HasPrefix(folder, above+"/")
 	}
 }
 

@@ -17,16 +17,6 @@ func TestWidth(t *testing.T) {
 	}
 }
 
-func TestWithin(t *testing.T) {
-	for folder, want := range map[string]bool{
-		"a/b": true, "a/b/c": true, "a": false, ".": false, "a/bc": false,
-	} {
-		if got := within(folder)("a/b"); got != want {
-			t.Errorf("a/b is %s or above it: %t, want %t", folder, got, want)
-		}
-	}
-}
-
 func TestWide(t *testing.T) {
 	long := strings.Repeat("x", 101)
 	for _, test := range []struct {

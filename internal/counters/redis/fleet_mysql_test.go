@@ -3,9 +3,6 @@ package redis_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,34 +11,16 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // onMySQL is a proxy on a real database.
 func onMySQL(t *testing.T, db *servers.Database, opt redis.Options) *proxy {
 	t.Helper()
-	opt.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	r, err := redis.Open(opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.Close)
-	store, err := records.OpenMySQL(sqldb.MySQL{
-		Addr:     net.JoinHostPort(db.Host, strconv.Itoa(db.Port)),
-		Database: db.Name, User: db.User, Password: db.Password,
-		ConnectTimeout: 30 * time.Second, StatementTimeout: 30 * time.Second,
-	}, nil, records.Options{Log: opt.Log, Follower: r})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
-		t.Fatal(err)
-	}
-	r.Use(t.Context(), store)
-	return proxyOn(t, r, store)
+	return proxyOn(t, opt, func(opt records.Options) *records.Store {
+		return testdb.OpenMySQL(t, testdb.Patient(db), opt)
+	})
 }
 
 // TestThreeProxiesUnderFlushes has three proxies send to the same talks while Redis is flushed
@@ -49,7 +28,7 @@ func onMySQL(t *testing.T, db *servers.Database, opt redis.Options) *proxy {
 func TestThreeProxiesUnderFlushes(t *testing.T) {
 	t.Parallel()
 	const batches, flushEvery = 60, 15
-	db, r := servers.MariaDB(t).New(t), servers.StartRedis(t)
+	db, r := testdb.New(t), servers.StartRedis(t)
 	var proxies []*proxy
 	for range 3 {
 		p := onMySQL(t, db, all(at(r)))

@@ -20,8 +20,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/records"
-	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
+	"github.com/teamtalk-go/dbproxy/test/rig/wait"
 )
 
 func TestMain(m *testing.M) {
@@ -32,17 +33,10 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long anything may take on a machine that has much else to do.
-const patience = time.Minute
+const patience = wait.Patience
 
 // await polls until done.
-func await(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come in %v", what, patience)
-		}
-	}
-}
+var await = wait.Until
 
 // patient is an instance with timeouts that a busy machine does not exceed.
 func patient(i link.Instance) link.Instance {
@@ -71,30 +65,29 @@ type proxy struct {
 	now   uint32
 }
 
-// proxyOn is a proxy on a copy and records that are there.
-func proxyOn(t *testing.T, r *redis.Copy, store *records.Store) *proxy {
-	return &proxy{t, counters.Shared{Records: store, Copy: r}, store, uint32(time.Now().Unix())}
-}
-
-func newProxy(t *testing.T, path string, opt redis.Options) *proxy {
+// proxyOn is a proxy on a copy, and on the records that open opens.
+func proxyOn(
+	t *testing.T, opt redis.Options, open func(records.Options) *records.Store,
+) *proxy {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	opt.Log = log
+	opt.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{
+		Level: slog.LevelDebug}))
 	r, err := redis.Open(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	store, err := records.OpenSQLite(path, records.Options{Log: log, Follower: r})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if _, err := tables.Migrate(t.Context(), store.DB()); err != nil {
-		t.Fatal(err)
-	}
+	store := open(records.Options{Log: opt.Log, Follower: r})
 	r.Use(t.Context(), store)
-	return proxyOn(t, r, store)
+	return &proxy{t, counters.Shared{Records: store, Copy: r}, store, uint32(time.Now().Unix())}
+}
+
+// newProxy is a proxy on the records in a file.
+func newProxy(t *testing.T, path string, opt redis.Options) *proxy {
+	t.Helper()
+	return proxyOn(t, opt, func(opt records.Options) *records.Store {
+		return testdb.OpenSQLite(t, path, opt)
+	})
 }
 
 // start is a proxy on an empty store and server.

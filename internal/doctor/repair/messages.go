@@ -15,44 +15,42 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// messages finds what is wrong with the messages of one shard: in their ids, in where they are, in
-// what they refer to.
-func (c *Examination) messages(shard tables.Shard) func(context.Context, Cursor) (Found, error) {
+// messages returns what finds what is wrong with the messages of one shard: with their ids, where
+// they are stored, and what they refer to.
+func (c *Examination) messages(
+	shard tables.Shard,
+) func(ctx context.Context, after, upTo int64) ([]Fault, error) {
 	table, query := shard.Table(), c.messageFaults(shard)
-	return func(ctx context.Context, after Cursor) (Found, error) {
-		found, err := c.chunk(ctx, table, after, scanRows)
-		if err != nil || found.Rows == 0 {
-			return found, err
-		}
-		args := []any{after.a, found.Next.a}
+	return func(ctx context.Context, after, upTo int64) (faults []Fault, err error) {
+		args := []any{after, upTo}
 		err = c.query(ctx, table, query, args, func(scan sqldb.Scanner) error {
 			f, err := scanMessage(scan, shard)
-			found.Faults = append(found.Faults, f)
+			faults = append(faults, f)
 			return err
 		})
 		if err != nil {
-			return found, err
+			return nil, err
 		}
 		told, _ := c.records.TypesTold()
-		others, err := c.otherTypes(ctx, finding.OtherMessageType, table, told, after, found.Next)
+		others, err := c.otherTypes(ctx, finding.OtherMessageType, table, told, after, upTo)
 		if err != nil {
-			return found, err
+			return nil, err
 		}
-		missing, err := c.listen(ctx, table, after, found.Next)
-		found.Faults = slices.Concat(found.Faults, others, missing)
-		return found, err
+		missing, err := c.listen(ctx, table, after, upTo)
+		return slices.Concat(faults, others, missing), err
 	}
 }
 
-// messageFaults is the query for messages that are lost, or have an id that is impossible or that an
-// earlier row has.
+// messageFaults is the query for messages that are lost, and for those whose id is impossible or is
+// that of an earlier row.
 func (c *Examination) messageFaults(shard tables.Shard) string {
 	key, parts, fits := shard.OwnerColumn(), "COALESCE(o.id,0),0", "1=1"
 	if shard.Kind == chat.Pair {
 		parts = "COALESCE(o.smallId,0),COALESCE(o.bigId,0)"
 		fits = "(m.fromId=o.smallId AND m.toId=o.bigId OR m.fromId=o.bigId AND m.toId=o.smallId)"
 	}
-	lost := fmt.Sprintf("(o.id IS NULL OR m.%s%%%d<>%d OR NOT %s)", key, tables.Shards, shard.Number, fits)
+	lost := fmt.Sprintf("(o.id IS NULL OR m.%s%%%d<>%d OR NOT %s)", key, tables.Shards,
+		shard.Number, fits)
 	impossible := fmt.Sprintf("m.msgId>%d", chat.MaxMsgID)
 	duplicate := "(m.status=0 AND " + c.earlier(shard.Kind, shard.Table()) + ")"
 	return fmt.Sprintf("SELECT m.id,m.%s,m.msgId,%s,CASE WHEN %s THEN 1 ELSE 0 END,"+
@@ -61,8 +59,8 @@ func (c *Examination) messageFaults(shard tables.Shard) string {
 		shard.Table(), shard.OwnerTable(), key, lost, impossible, duplicate)
 }
 
-// earlier is the condition that the talk of a message m, in a shard's table, has an earlier row with
-// its id.
+// earlier is the condition that a message m, in a shard's table, has an id that an earlier row of
+// its talk has.
 func (c *Examination) earlier(kind chat.TalkKind, table string) string {
 	index := "groupId,msgId,status,created"
 	if kind == chat.Pair {
@@ -79,18 +77,18 @@ func scanMessage(scan sqldb.Scanner, shard tables.Shard) (Fault, error) {
 	var owner, id uint32
 	var lost, none bool
 	err := scan(&f.Row, &owner, &id, &f.Talk.A, &f.Talk.B, &lost, &none)
-	under := "relation"
+	of := "relation"
 	if shard.Kind == chat.Group {
-		under = "group"
+		of = "group"
 	}
+	of = fmt.Sprintf("%s row %d is of %s %d, ", table, f.Row, of, owner)
 	switch {
 	case none:
 		f.Kind, f.Talk = finding.LostMessage, chat.Talk{}
-		f.Text = fmt.Sprintf("%s row %d is of %s %d, which does not exist", table, f.Row, under, owner)
+		f.Text = of + "which does not exist"
 	case lost:
 		f.Kind = finding.LostMessage
-		f.Text = fmt.Sprintf("%s row %d is of %s %d, but in the wrong table, or between other users",
-			table, f.Row, under, owner)
+		f.Text = of + "but in the wrong table, or between other users"
 	default:
 		if id > chat.MaxMsgID {
 			f.Kind = finding.ImpossibleID
@@ -103,11 +101,11 @@ func scanMessage(scan sqldb.Scanner, shard tables.Shard) (Fault, error) {
 // otherTypes finds rows of types that are not told to peers. All tables that have types call a row
 // removed by status 1.
 func (c *Examination) otherTypes(
-	ctx context.Context, kind finding.Kind, table, told string, after, upTo Cursor,
+	ctx context.Context, kind finding.Kind, table, told string, after, upTo int64,
 ) (others []Fault, err error) {
 	query := "SELECT id,type FROM " + table + " WHERE id>? AND id<=? AND status=0" +
 		" AND COALESCE(type,0) NOT IN " + told + " ORDER BY id"
-	err = c.query(ctx, table, query, []any{after.a, upTo.a}, func(scan sqldb.Scanner) error {
+	err = c.query(ctx, table, query, []any{after, upTo}, func(scan sqldb.Scanner) error {
 		var row, typ int64
 		err := scan(&row, &typ)
 		text := fmt.Sprintf("%s row %d has type %d", table, row, typ)
@@ -117,14 +115,18 @@ func (c *Examination) otherTypes(
 	return others, err
 }
 
-// listen notes which sounds voice messages refer to, and finds those whose sound is not there.
-func (c *Examination) listen(ctx context.Context, table string, after, upTo Cursor) (missing []Fault, err error) {
+// listen notes which sounds voice messages refer to, and finds messages whose sound is not there.
+func (c *Examination) listen(
+	ctx context.Context, table string, after, upTo int64,
+) (missing []Fault, err error) {
 	rows := make(map[uint32]int64) // by sound
 	voiceless := func(row int64, what string) {
-		missing = append(missing, Fault{Kind: finding.MissingSound, Table: table, Row: row, Text: fmt.Sprintf("%s row %d is a voice message %s", table, row, what)})
+		missing = append(missing, Fault{Kind: finding.MissingSound, Table: table, Row: row,
+			Text: fmt.Sprintf("%s row %d is a voice message %s", table, row, what)})
 	}
-	query := fmt.Sprintf("SELECT id,COALESCE(content,'') FROM %s WHERE id>? AND id<=? AND type IN (%d,%d)", table, chat.PairVoice, chat.GroupVoice)
-	err = c.query(ctx, table, query, []any{after.a, upTo.a}, func(scan sqldb.Scanner) error {
+	query := fmt.Sprintf("SELECT id,COALESCE(content,'') FROM %s WHERE id>? AND id<=?"+
+		" AND type IN (%d,%d)", table, chat.PairVoice, chat.GroupVoice)
+	err = c.query(ctx, table, query, []any{after, upTo}, func(scan sqldb.Scanner) error {
 		var row int64
 		var content string
 		err := scan(&row, &content)
@@ -140,41 +142,37 @@ func (c *Examination) listen(ctx context.Context, table string, after, upTo Curs
 	if err != nil {
 		return nil, err
 	}
-	err = sqldb.Chunked(slices.Sorted(maps.Keys(rows)), func(ids []uint32) error {
-		return c.query(ctx, "IMAudio", "SELECT id FROM IMAudio WHERE id IN ("+sqldb.Params(len(ids))+")", sqldb.Args(ids), func(scan sqldb.Scanner) error {
-			var id uint32
-			err := scan(&id)
-			delete(rows, id)
-			return err
-		})
-	})
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		voiceless(rows[id], fmt.Sprintf("whose sound, IMAudio row %d, is not there", id))
+	sounds := slices.Sorted(maps.Keys(rows))
+	there, err := c.among(ctx, "IMAudio", "SELECT id FROM IMAudio WHERE id IN (%s)", sounds)
+	for _, id := range sounds {
+		if !there[id] {
+			voiceless(rows[id], fmt.Sprintf("whose sound, IMAudio row %d, is not there", id))
+		}
 	}
 	return missing, err
 }
 
-// orphans finds sounds that no message refers to; all messages have been looked at before.
-func (c *Examination) orphans(ctx context.Context, after Cursor) (Found, error) {
-	found, err := c.chunk(ctx, "IMAudio", after, scanRows)
-	if err != nil {
-		return found, err
-	}
-	err = c.query(ctx, "IMAudio", "SELECT id FROM IMAudio WHERE id>? AND id<=? AND id<=? AND created<?",
-		[]any{after.a, found.Next.a, c.sounds, max(c.began, soundGrace) - soundGrace}, func(scan sqldb.Scanner) error {
-			var id uint32
-			err := scan(&id)
-			if !c.heard.has(id) {
-				found.Faults = append(found.Faults, Fault{Kind: finding.OrphanSound, Table: "IMAudio", Row: int64(id),
-					Text: fmt.Sprintf("IMAudio row %d", id)})
-			}
-			return err
-		})
-	return found, err
+// orphans finds sounds that no message refers to. All messages have been scanned before.
+func (c *Examination) orphans(ctx context.Context, after, upTo int64) (faults []Fault, err error) {
+	const query = "SELECT id FROM IMAudio WHERE id>? AND id<=? AND id<=? AND created<?"
+	args := []any{after, upTo, c.sounds, max(c.began, soundGrace) - soundGrace}
+	err = c.query(ctx, "IMAudio", query, args, func(scan sqldb.Scanner) error {
+		var id uint32
+		err := scan(&id)
+		if !c.heard.has(id) {
+			faults = append(faults, Fault{Kind: finding.OrphanSound, Table: "IMAudio",
+				Row: int64(id), Text: fmt.Sprintf("IMAudio row %d", id)})
+		}
+		return err
+	})
+	return faults, err
 }
 
-// renumber gives messages with ids that are impossible, or that an earlier row has, new ones at the end of their talks.
-func (c *Examination) renumber(ctx context.Context, faults []Fault, seq chat.Sequencer) (mended int, left []string, err error) {
+// renumber appends messages whose ids are impossible, or are those of earlier rows, to their talks
+// with new ids.
+func (c *Examination) renumber(
+	ctx context.Context, faults []Fault, seq chat.Sequencer,
+) (mended int, left []string, err error) {
 	byTalk := make(map[chat.Talk][]Fault)
 	for _, f := range faults {
 		byTalk[f.Talk] = append(byTalk[f.Talk], f)
@@ -183,8 +181,8 @@ func (c *Examination) renumber(ctx context.Context, faults []Fault, seq chat.Seq
 		for some := range slices.Chunk(byTalk[of], moveRows) {
 			var gone, moved int
 			var why string
-			err := c.holding(ctx, of, func(tx talk.Work, h talk.Held) (err error) {
-				rows, others, err := c.stillFaulty(ctx, tx, h, some)
+			err := c.holding(ctx, of, func(h held) (err error) {
+				rows, others, err := c.stillFaulty(ctx, h, some)
 				if err != nil {
 					return err
 				}
@@ -192,7 +190,7 @@ func (c *Examination) renumber(ctx context.Context, faults []Fault, seq chat.Seq
 					why, moved = "its relation is not the one in use", 0
 					return nil
 				}
-				moved, why, err = c.move(ctx, tx, h, seq, rows)
+				moved, why, err = c.move(ctx, h, seq, rows)
 				return err
 			})
 			if err != nil {
@@ -207,10 +205,10 @@ func (c *Examination) renumber(ctx context.Context, faults []Fault, seq chat.Seq
 	return mended, left, nil
 }
 
-// stillFaulty reads those messages of the talk held that are as wrong as they were found, in order of
-// their times. others is how many of them are not stored under the talk's relation.
+// stillFaulty reads those messages of the talk held that are as wrong as they were found, in order
+// of their times. others is how many of them are not stored under the talk's relation.
 func (c *Examination) stillFaulty(
-	ctx context.Context, tx talk.Work, h talk.Held, faults []Fault,
+	ctx context.Context, h held, faults []Fault,
 ) (rows []moving, others int, err error) {
 	table := faults[0].Table
 	params := []any{chat.MaxMsgID}
@@ -219,8 +217,9 @@ func (c *Examination) stillFaulty(
 	}
 	query := fmt.Sprintf("SELECT m.id,m.%s,m.msgId,m.created FROM %s m"+
 		" WHERE (m.msgId>? OR m.status=0 AND %s) AND m.id IN (%s)",
-		h.Owner().Shard().OwnerColumn(), table, c.earlier(h.Talk.Kind, table), sqldb.Params(len(faults)))
-	err = sqldb.Each(ctx, tx, query, params, func(scan sqldb.Scanner) error {
+		h.Owner().Shard().OwnerColumn(), table, c.earlier(h.Talk.Kind, table),
+		sqldb.Params(len(faults)))
+	err = sqldb.Each(ctx, h.tx, query, params, func(scan sqldb.Scanner) error {
 		m, err := scanMoving(scan, table)
 		if m.owner == h.Owner().ID {
 			rows = append(rows, m)
@@ -235,7 +234,7 @@ func (c *Examination) stillFaulty(
 	return rows, others, err
 }
 
-// idSet is a set of numbers that takes memory for where there are some: a bit each.
+// idSet is a set of numbers: a bit each, in pages of 65536 that are made when they are needed.
 type idSet map[uint32]*[1024]uint64
 
 func (b *idSet) add(n uint32) {

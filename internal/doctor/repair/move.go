@@ -27,22 +27,28 @@ func scanMoving(scan sqldb.Scanner, table string) (m moving, err error) {
 	return m, err
 }
 
-const journalColumns = "kind,a,b,oldTable,oldRow,oldOwner,oldId,oldCreated,newTable,newRow,newOwner,newId,newCreated,at"
+const journalColumns = "kind,a,b,oldTable,oldRow,oldOwner,oldId,oldCreated," +
+	"newTable,newRow,newOwner,newId,newCreated,at"
 
-// move appends messages to the talk held, in the order given: each gets the next id, and a time that is not before that of
-// the message with the largest id, so that paging by id and sorting by time agree. Nothing else in its row changes, and
-// nobody's unread count does. In one transaction the journal gets what it was and is, the row is copied and the old one
-// deleted.
+// move appends messages to the talk held, in the order given. Each gets the next id, and a time
+// that is not before that of the message with the largest id, so that paging by id and sorting by
+// time agree. Nothing else in its row changes, and nobody's unread count does. In one transaction
+// the journal says what each row was and is, the row is copied, and the old one is deleted.
 //
-// In a group those messages are left that a member would see by this who has joined since they were written.
-func (c *Examination) move(ctx context.Context, tx talk.Work, h talk.Held, seq chat.Sequencer, rows []moving) (moved int, why string, err error) {
-	last, err := c.lastTime(ctx, tx, h)
+// A message of a group stays where it is if a member who has joined since it was written would see
+// it by this. moved is how many were appended, and why says what became of the others.
+func (c *Examination) move(
+	ctx context.Context, h held, seq chat.Sequencer, rows []moving,
+) (moved int, why string, err error) {
+	last, err := c.lastTime(ctx, h)
 	if err != nil {
 		return 0, "", err
 	}
-	var joins []uint32
+	var joins []uint32 // when those who are in the group have joined it
 	if h.Talk.Kind == chat.Group {
-		if joins, err = c.joins(ctx, tx, h.Talk.A); err != nil {
+		joins, err = column[uint32](ctx, h.tx, "SELECT DISTINCT updated FROM IMGroupMember"+
+			" WHERE groupId=? AND status=0", h.Talk.A)
+		if err != nil {
 			return 0, "", err
 		}
 	}
@@ -66,102 +72,114 @@ func (c *Examination) move(ctx context.Context, tx talk.Work, h talk.Held, seq c
 	}
 	want := chat.Reserve{Talk: h.Talk, Relation: h.Relation, Count: uint32(len(rows)),
 		Floor: h.LastID, Checked: h.Checked}
-	held := map[chat.Talk]*talk.Row{h.Talk: h.Row}
-	if _, err := tx.Number(ctx, seq, []chat.Reserve{want}, held); err != nil {
+	locked := map[chat.Talk]*talk.Row{h.Talk: h.Row}
+	if _, err := h.tx.Number(ctx, seq, []chat.Reserve{want}, locked); err != nil {
 		return 0, "", err
 	}
 	first := h.LastID + 1
-	if err := c.copyRows(ctx, tx, h, rows, times, first, now); err != nil {
+	if err := c.copyRows(ctx, h, rows, times, first, now); err != nil {
 		return 0, "", err
 	}
-	h.LastID, h.LastCreated, h.Dirty = first+uint32(len(rows))-1, max(h.LastCreated, last), true
+	h.LastID = first + uint32(len(rows)) - 1
+	h.LastCreated, h.Dirty = max(h.LastCreated, last), true
 	return len(rows), why, nil
 }
 
-// lastTime is when the message with the talk's largest id was created; of several with that id, the first.
-func (c *Examination) lastTime(ctx context.Context, tx talk.Work, h talk.Held) (at uint32, err error) {
+// lastTime is when the message with the talk's largest id was created. Of several with that id, the
+// first row counts.
+func (c *Examination) lastTime(ctx context.Context, h held) (at uint32, err error) {
 	shard := h.Owner().Shard()
-	table, key := shard.Table(), shard.OwnerColumn()
-	from := table + c.by(table, "relateId,status,msgId,created") + c.by(table, "groupId,msgId,status,created")
-	var last uint32
-	err = sqldb.Each(ctx, tx, "SELECT COALESCE(MAX(msgId),0) FROM "+from+" WHERE "+key+"=? AND status=0 AND msgId<=?",
-		[]any{h.Owner().ID, chat.MaxMsgID}, func(scan sqldb.Scanner) error { return scan(&last) })
+	table := shard.Table()
+	from := table + c.by(table, "relateId,status,msgId,created") +
+		c.by(table, "groupId,msgId,status,created") +
+		" WHERE " + shard.OwnerColumn() + "=? AND status=0 AND msgId"
+	last, err := column[uint32](ctx, h.tx,
+		"SELECT COALESCE(MAX(msgId),0) FROM "+from+"<=?", h.Owner().ID, chat.MaxMsgID)
 	if err != nil {
 		return 0, err
 	}
-	err = sqldb.Each(ctx, tx, "SELECT created FROM "+from+" WHERE "+key+"=? AND status=0 AND msgId=? ORDER BY id LIMIT 1",
-		[]any{h.Owner().ID, last}, func(scan sqldb.Scanner) error { return scan(&at) })
-	return at, err
+	times, err := column[uint32](ctx, h.tx,
+		"SELECT created FROM "+from+"=? ORDER BY id LIMIT 1", h.Owner().ID, last[0])
+	if err != nil || len(times) == 0 {
+		return 0, err
+	}
+	return times[0], nil
 }
 
-// joins returns when those who are in a group have joined it.
-func (c *Examination) joins(ctx context.Context, tx talk.Work, group uint32) (at []uint32, err error) {
-	err = sqldb.Each(ctx, tx, "SELECT DISTINCT updated FROM IMGroupMember WHERE groupId=? AND status=0", []any{group}, func(scan sqldb.Scanner) error {
-		var t uint32
-		err := scan(&t)
-		at = append(at, t)
-		return err
-	})
-	return at, err
-}
-
-// copyRows writes the journal, the new rows and deletes the old ones.
-func (c *Examination) copyRows(ctx context.Context, tx talk.Work, h talk.Held, rows []moving, times []uint32, first, now uint32) error {
+// copyRows writes the journal and the new rows, and deletes the old ones. The new rows have the ids
+// from first on.
+func (c *Examination) copyRows(
+	ctx context.Context, h held, rows []moving, times []uint32, first, now uint32,
+) error {
 	shard := h.Owner().Shard()
 	target, key := shard.Table(), shard.OwnerColumn()
-	sources := make(map[string][]uint32)
+	bySource := make(map[string][]uint32)
 	var journal []any
 	for i, m := range rows {
-		sources[m.table] = append(sources[m.table], uint32(m.row))
-		journal = append(journal, uint32(h.Talk.Kind), h.Talk.A, h.Talk.B, m.table, m.row, m.owner, m.id, m.created,
+		bySource[m.table] = append(bySource[m.table], uint32(m.row))
+		journal = append(journal, uint32(h.Talk.Kind), h.Talk.A, h.Talk.B,
+			m.table, m.row, m.owner, m.id, m.created,
 			target, 0, h.Owner().ID, first+uint32(i), times[i], now)
 	}
-	if err := sqldb.Insert(ctx, tx.Session, "IMProxyJournal", journalColumns, journal, ""); err != nil {
+	err := sqldb.Insert(ctx, h.tx.Session, "IMProxyJournal", journalColumns, journal, "")
+	if err != nil {
 		return err
 	}
-	columns, err := c.copied(target, key, slices.Sorted(maps.Keys(sources)))
+	sources := slices.Sorted(maps.Keys(bySource))
+	columns, err := c.copied(target, key, sources)
 	if err != nil {
 		return err
 	}
 	var selects []string
 	var params []any
-	for _, source := range slices.Sorted(maps.Keys(sources)) {
-		selects = append(selects, "SELECT j.newOwner,j.newId,j.newCreated,m."+strings.Join(columns, ",m.")+" FROM IMProxyJournal j JOIN "+source+
-			" m ON m.id=j.oldRow WHERE j.kind=? AND j.a=? AND j.b=? AND j.newId>=? AND j.newId<=? AND j.oldTable=?")
-		params = append(params, uint32(h.Talk.Kind), h.Talk.A, h.Talk.B, first, first+uint32(len(rows))-1, source)
+	for _, source := range sources {
+		selects = append(selects, "SELECT j.newOwner,j.newId,j.newCreated,m."+
+			strings.Join(columns, ",m.")+" FROM IMProxyJournal j JOIN "+source+
+			" m ON m.id=j.oldRow WHERE j.kind=? AND j.a=? AND j.b=?"+
+			" AND j.newId>=? AND j.newId<=? AND j.oldTable=?")
+		params = append(params, uint32(h.Talk.Kind), h.Talk.A, h.Talk.B,
+			first, first+uint32(len(rows))-1, source)
 	}
 	names := strings.Join(columns, ",")
-	copied, err := sqldb.Exec(ctx, tx, fmt.Sprintf("INSERT INTO %s (%s,msgId,created,%s) SELECT newOwner,newId,newCreated,%s FROM (%s) x ORDER BY newId",
-		target, key, names, names, strings.Join(selects, " UNION ALL ")), params...)
+	query := fmt.Sprintf("INSERT INTO %s (%s,msgId,created,%s)"+
+		" SELECT newOwner,newId,newCreated,%[3]s FROM (%s) x ORDER BY newId",
+		target, key, names, strings.Join(selects, " UNION ALL "))
+	copied, err := sqldb.Exec(ctx, h.tx, query, params...)
 	if err != nil {
 		return err
 	}
 	deleted := int64(0)
-	for _, source := range slices.Sorted(maps.Keys(sources)) {
-		n, err := sqldb.Exec(ctx, tx, "DELETE FROM "+source+" WHERE id IN ("+sqldb.Params(len(sources[source]))+")", sqldb.Args(sources[source])...)
+	for _, source := range sources {
+		ids := bySource[source]
+		query := sqldb.WithParams("DELETE FROM "+source+" WHERE id IN (%s)", len(ids))
+		n, err := sqldb.Exec(ctx, h.tx, query, sqldb.Args(ids)...)
 		if err != nil {
 			return err
 		}
 		deleted += n
 	}
 	if want := int64(len(rows)); copied != want || deleted != want {
-		return fmt.Errorf("%d messages were to be moved, %d were copied and %d deleted; nothing of it is kept", want, copied, deleted)
+		return fmt.Errorf("%d messages were to be moved, %d were copied and %d deleted; nothing "+
+			"of it is kept", want, copied, deleted)
 	}
 	return nil
 }
 
-// copied returns the columns of the messages that a move takes over as they are, those that forks have added included.
+// copied returns the columns of messages that a move takes over as they are. Those that forks have
+// added are among them.
 func (c *Examination) copied(target, key string, sources []string) ([]string, error) {
 	all := c.seen.Tables[target].Names()
 	for _, source := range sources {
 		for column := range c.seen.Tables[source].Names() {
 			if !all[column] {
-				return nil, chat.Errorf(chat.Invalid, "%s has a column %s that %s has not: it would be lost", source, column, target)
+				return nil, chat.Errorf(chat.Invalid,
+					"%s has a column %s that %s has not: it would be lost", source, column, target)
 			}
 		}
 	}
 	own := []string{"id", strings.ToLower(key), "msgid", "created"}
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.seen.Tables[sources[0]].Names())), func(name string) bool {
+	names := slices.Sorted(maps.Keys(c.seen.Tables[sources[0]].Names()))
+	return slices.DeleteFunc(names, func(name string) bool {
 		return slices.Contains(own, strings.ToLower(name))
 	}), nil
 }

@@ -1,6 +1,6 @@
-// Package marks keeps values by name, such as how far the group sync has come, by which the processes
-// that use one database agree: in IMProxyMark. Beside them are leases, in IMProxyLease: who does what
-// one process is enough for.
+// Package marks keeps values by name, such as how far the group sync has come, by which the
+// processes that use one database agree: in IMProxyMark. Beside them are leases, in IMProxyLease:
+// who does what one process is enough for.
 package marks
 
 import (
@@ -11,18 +11,19 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// Keeper keeps the marks and leases of a database. Errors have kinds: see sqldb.Pool.Fail.
+// Keeper keeps the marks and leases of a database. It is safe for concurrent use. Errors have
+// kinds: see sqldb.Pool.Fail.
 type Keeper struct{ db *sqldb.DB }
 
-// Of is that of a database.
+// Of returns the Keeper of a database.
 func Of(db *sqldb.DB) Keeper { return Keeper{db} }
 
-// Raise raises a mark by one, and makes it where it is missing; its parameter is the name. It is a
-// statement of MySQL's. After the largest number comes 0.
+// Raise is a statement of MySQL's that raises a mark by one, and makes it where it is missing. Its
+// parameter is the name. After the largest number comes 0.
 const Raise = "INSERT INTO IMProxyMark (name,value) VALUES (?,1)" +
 	" ON DUPLICATE KEY UPDATE value=(value+1)&4294967295"
 
-// Mark returns a stored value by its name; ok is false when it was never set.
+// Mark returns the value of a mark; ok is false when it was never set.
 func (m Keeper) Mark(ctx context.Context, name string) (value uint32, ok bool, err error) {
 	ctx, cancel := m.db.Bounded(ctx)
 	defer cancel()
@@ -30,46 +31,45 @@ func (m Keeper) Mark(ctx context.Context, name string) (value uint32, ok bool, e
 	return value, ok, m.db.Fail("reading a mark", err)
 }
 
-// Read reads a mark, and whether it was ever set.
+// Read is Mark through a pool, a connection or a transaction.
 func Read(ctx context.Context, q sqldb.Querier, name string) (value uint32, ok bool, err error) {
-	err = sqldb.Each(ctx, q, "SELECT value FROM IMProxyMark WHERE name=?", []any{name}, func(scan sqldb.Scanner) error {
+	const query = "SELECT value FROM IMProxyMark WHERE name=?"
+	err = sqldb.Each(ctx, q, query, []any{name}, func(scan sqldb.Scanner) error {
 		ok = true
 		return scan(&value)
 	})
 	return value, ok, err
 }
 
-// SetMark stores a value under a name.
+// SetMark sets a mark to a value. Its name has 64 bytes at most.
 func (m Keeper) SetMark(ctx context.Context, name string, value uint32) error {
 	return m.db.Change(ctx, func(tx sqldb.Tx) error {
-		return sqldb.Insert(ctx, tx.Session, "IMProxyMark", "name,value", []any{name, value}, m.db.Upsert([]string{"name"}, []string{"value"}))
+		return sqldb.Insert(ctx, tx.Session, "IMProxyMark", "name,value", []any{name, value},
+			m.db.Upsert([]string{"name"}, []string{"value"}))
 	})
 }
 
 // Marks returns those of the named marks that were ever set.
 func (m Keeper) Marks(ctx context.Context, names []string) (map[string]uint32, error) {
 	found := make(map[string]uint32, len(names))
-	err := sqldb.Chunked(names, func(names []string) error {
-		return m.db.Query(ctx, "marks", "SELECT name,value FROM IMProxyMark WHERE name IN ("+sqldb.Params(len(names))+")", sqldb.Args(names), func(scan sqldb.Scanner) error {
-			var name string
-			var value uint32
-			err := scan(&name, &value)
-			found[name] = value
-			return err
-		})
-	})
-	return found, err
+	const query = "SELECT name,value FROM IMProxyMark WHERE name IN (%s)"
+	return found, sqldb.QueryIn(ctx, m.db.Pool, "marks", query, names, sqldb.Into(found))
 }
 
-// SwapMark sets a mark to value if it is old, or was never set and old is 0, and says whether it did.
-func (m Keeper) SwapMark(ctx context.Context, name string, old, value uint32) (swapped bool, err error) {
+// SwapMark sets a mark to value if it is old, or was never set and old is 0, and says whether it
+// did.
+func (m Keeper) SwapMark(
+	ctx context.Context, name string, old, value uint32,
+) (swapped bool, err error) {
 	err = m.db.Change(ctx, func(tx sqldb.Tx) error {
 		if old != 0 {
-			n, err := sqldb.Exec(ctx, tx, "UPDATE IMProxyMark SET value=? WHERE name=? AND value=?", value, name, old)
+			n, err := sqldb.Exec(ctx, tx, "UPDATE IMProxyMark SET value=? WHERE name=? AND value=?",
+				value, name, old)
 			swapped = n == 1
 			return err
 		}
-		_, err := sqldb.Exec(ctx, tx, "INSERT INTO IMProxyMark (name,value) VALUES (?,?)", name, value)
+		_, err := sqldb.Exec(ctx, tx,
+			"INSERT INTO IMProxyMark (name,value) VALUES (?,?)", name, value)
 		if swapped = err == nil; err != nil && m.db.Duplicate(err) {
 			return nil
 		}
@@ -78,11 +78,13 @@ func (m Keeper) SwapMark(ctx context.Context, name string, old, value uint32) (s
 	return swapped && err == nil, err
 }
 
-// RaiseMarks sets those marks that are below these values. It makes none.
+// RaiseMarks sets those of the marks to these values that are below them. It makes none.
 func (m Keeper) RaiseMarks(ctx context.Context, values map[string]uint32) error {
 	return m.db.Change(ctx, func(tx sqldb.Tx) error {
 		for _, name := range slices.Sorted(maps.Keys(values)) {
-			if _, err := sqldb.Exec(ctx, tx, "UPDATE IMProxyMark SET value=? WHERE name=? AND value<?", values[name], name, values[name]); err != nil {
+			_, err := sqldb.Exec(ctx, tx, "UPDATE IMProxyMark SET value=? WHERE name=? AND value<?",
+				values[name], name, values[name])
+			if err != nil {
 				return err
 			}
 		}

@@ -1,15 +1,16 @@
-// Package replica keeps in mind what a second server to read from, which is behind its master by a
-// while, already has.
+// Package replica keeps in mind what a second server to read from already has. It is behind its
+// master by a while.
 //
-// Every second each proxy raises a row on the master, the beat, and looks four times a second which
-// beat the replica has. What was committed before a beat was begun, the replica has when it has the
-// beat; no clocks are compared. So:
+// Every second each proxy raises a row on the master, the beat, and asks the replica four times a
+// second which beat it has. What was committed before a beat was begun, the replica has when it has
+// the beat; no clocks are compared. So:
 //
-//   - What this proxy has written it notes by Subject, with the number of the next beat. What is about
-//     that subject is read from the master until the replica has the beat.
-//   - Of a replica that is far behind, by more than 10 seconds or by nobody knows how much, nothing is
-//     read.
-//   - What fails there is read from the master within the same request, and the replica rests.
+//   - What this proxy has written it notes by Subject, with the number of the next beat. A read
+//     about that subject goes to the master until the replica has the beat.
+//   - From a replica that is far behind, by more than 10 seconds or by nobody knows how much,
+//     nothing is read.
+//   - What fails there is read from the master within the same request, and the replica rests for a
+//     second.
 //
 // What another proxy wrote within the replica's delay may be missing in an answer, as it may with
 // originals. Counters and marks, and whatever a write depends on, are never read there.
@@ -42,36 +43,38 @@ const (
 	beatMark = "replica_beat"
 )
 
-// Replica is what is known of a replica. It is safe for concurrent use. All methods may be called on
-// nil, which stands for none.
+// Replica is what is known of a replica. It is safe for concurrent use. All methods may be called
+// on nil, which stands for none.
 type Replica struct {
 	pool *sqldb.Pool
 	addr string
 	log  *slog.Logger
 
-	mu      sync.RWMutex // guards what follows
-	maxLag  time.Duration
-	begun   uint64             // the last beat that was begun on the master, counted by this process
-	sent    []beat             // those that the replica did not have when last asked, oldest first
+	mu     sync.RWMutex // guards what follows
+	maxLag time.Duration
+	// the last beat that this process has begun on the master, counted from 1
+	begun uint64
+	// the beats that the replica did not have when last asked, oldest first
+	sent    []beat
 	seen    uint64             // the last beat that it had
-	value   uint32             // of that
-	asOf    time.Time          // when that was begun, so that it has all from before; zero: not known
-	wrote   map[Subject]uint64 // the beat that the replica must have before these are read there
-	all     uint64             // likewise, for everything
+	value   uint32             // of that beat
+	asOf    time.Time          // when that beat was begun; zero: not known
+	wrote   map[Subject]uint64 // the beat that it must have before a subject is read there
+	all     uint64             // the beat that it must have before anything is read there
 	trouble string             // why it is not used; empty: it is
 	since   time.Time          // when trouble began
-	rest    time.Time          // after a failure it is not used before
+	rest    time.Time          // it is not used before, as something has failed
 }
 
 // beat is one beat of this process.
 type beat struct {
 	number uint64
 	value  uint32    // of the mark
-	at     time.Time // when it was begun; elapsed time is measured by it, no time of day
+	at     time.Time // when it was begun, by this process's monotonic clock
 }
 
-// New returns what is known of the server of a pool, at an address: nothing yet. It is not used before
-// Run has measured it.
+// New returns what is known of the server of a pool, at an address: nothing yet. It is not used
+// before Run has measured it.
 func New(pool *sqldb.Pool, addr string, log *slog.Logger) *Replica {
 	return &Replica{
 		pool: pool, addr: addr, log: log, maxLag: mostLag,
@@ -103,15 +106,8 @@ func (r *Replica) Has(subjects []Subject) bool {
 	if r.trouble != "" || r.seen < r.all || time.Since(r.asOf) > r.maxLag {
 		return false
 	}
-	for _, s := range subjects {
-		if len(r.wrote) == 0 {
-			break
-		}
-		if r.wrote[s] > r.seen {
-			return false
-		}
-	}
-	return true
+	return len(r.wrote) == 0 ||
+		!slices.ContainsFunc(subjects, func(s Subject) bool { return r.wrote[s] > r.seen })
 }
 
 // Wrote keeps in mind that subjects were written. It is called after the commit.
@@ -154,16 +150,19 @@ func (r *Replica) Failed(err error) {
 	r.rest = time.Now().Add(beatEvery)
 }
 
-// setTrouble notes why the replica is not used, or with an empty text that it is. The caller holds mu.
+// setTrouble notes why the replica is not used, or with an empty text that it is. The caller holds
+// mu.
 func (r *Replica) setTrouble(text string) {
 	was := r.trouble
 	switch r.trouble = text; {
 	case text != "" && was == "":
 		r.since = time.Now()
-		r.log.Warn("the replica is not used: all is read from the master", "addr", r.addr, "reason", text)
+		r.log.Warn("the replica is not used: all is read from the master",
+			"addr", r.addr, "reason", text)
 		r.noteAll()
 	case text == "" && was != "":
-		r.log.Info("the replica is used", "addr", r.addr, "after", time.Since(r.since).Round(time.Millisecond), "was", was)
+		r.log.Info("the replica is used", "addr", r.addr,
+			"after", time.Since(r.since).Round(time.Millisecond), "was", was)
 	}
 }
 
@@ -265,8 +264,8 @@ func (r *Replica) probe(ctx context.Context) error {
 }
 
 // Lag returns how far the replica is behind at most: it has all that was committed so long ago. As
-// beats are a second apart, up to about a second means not at all. known is false without a replica,
-// and before the first beat has arrived there.
+// beats are a second apart, up to about a second means not at all. known is false without a
+// replica, and before the first beat has arrived there.
 func (r *Replica) Lag() (lag time.Duration, known bool) {
 	if r == nil {
 		return 0, false

@@ -17,17 +17,19 @@ import (
 // Options of a database.
 type Options struct {
 	Log *slog.Logger // nil means slog.Default()
-	// ReadsLittle is a query that reads few rows of a table of ours, to see whether the database
-	// answers. WritesNothing changes nothing; a server that takes no writes refuses it nevertheless.
+	// ReadsLittle is a query that reads a few rows of one table, to find out whether the database
+	// answers. WritesNothing is a statement that changes nothing, and which a server that takes no
+	// writes refuses nevertheless.
 	ReadsLittle, WritesNothing string
-	// FromCaller reports whether the texts of a column come from callers, so that a refusal of one is
-	// the caller's affair. Where the server does not name the table, it is empty. nil: none do.
+	// FromCaller reports whether the texts of a column come from callers, so that it is the
+	// caller's error when the column cannot hold one. table is empty where the server does not name
+	// it. Nil means that none do.
 	FromCaller func(table, column string) bool
-	// Note hears every text before it goes to the database, for tests. nil: nobody does.
+	// Note is called with every text before it goes to the database, for tests. It may be nil.
 	Note Note
 }
 
-// Note hears a text, and the values that go with it.
+// Note is called with a text, and the values that go with it. Many goroutines may call it at once.
 type Note func(query string, args []any)
 
 func (n Note) hear(query string, args []driver.NamedValue) {
@@ -54,14 +56,14 @@ func (opt Options) complete() Options {
 
 // DB is a database that is read and written. It is safe for concurrent use.
 type DB struct {
-	*Pool          // reads; never late
-	write  *sql.DB // the same as the pool's where both may write
-	batch  *sql.DB // what Batch writes through; on the embedded store it is write
+	*Pool          // for reads; never behind
+	write  *sql.DB // for writes; the same as the pool's where both may write
+	batch  *sql.DB // for Batch; on the embedded store it is write
 	opt    Options
-	watch  *watch      // over the master; nil: none
-	role   *serverRole // the master's; nil on the embedded store
-	waits  Shared[nothing, nothing]
-	writes *semaphore.Weighted // held by each Change
+	watch  *watch                   // over the master; nil on the embedded store
+	role   *serverRole              // the master's; nil on the embedded store
+	waits  Shared[nothing, nothing] // of CatchUp
+	writes *semaphore.Weighted      // one slot for each Change at work
 }
 
 const (
@@ -87,28 +89,28 @@ func newPool(db *sql.DB, e engine, opt Options) *Pool {
 		suspect: func() {}, caller: opt.FromCaller}
 }
 
-// Close closes all connections. Nothing may be under way.
+// Close closes all connections. No statement may be at work.
 func (db *DB) Close() error {
 	db.waits.Wait()
 	return errors.Join(db.db.Close(), db.write.Close(), db.batch.Close())
 }
 
-// Writes is the connections that write, for single statements each of which is a transaction of its
-// own.
+// Writes is for single statements that write, each of which is a transaction of its own.
 func (db *DB) Writes() Session { return Session{db.write, db.engine} }
 
-// txTries is how often a transaction is run that the engine undid (a lock not had, a connection
-// that broke), raceTries where it did so in favour of another one: on a cluster whose nodes are all
-// written to, that may happen many times in a row, and is known at once. Between such tries there
-// is a pause, at random up to racePause longer each time, so that two that meet do not meet again.
+// How often a transaction runs that the engine undoes: txTries where it had to wait too long for a
+// lock, or its connection broke; raceTries where another transaction was preferred. The latter may
+// happen many times in a row on a cluster whose nodes are all written to, and each time is over at
+// once. Between such tries there is a pause at random, at most racePause longer each time, so that
+// two transactions that met do not meet again.
 const (
 	txTries   = 3
 	raceTries = 20
 	racePause = 2 * time.Millisecond
 )
 
-// Change is Tx for everything but batches. Few changes run at once, so that a batch waits for few
-// other transactions at most: for one where only one connection can write.
+// Change is Tx for everything but batches. Only a few changes run at once (a single one where only
+// one connection can write), so that a batch waits for few other transactions.
 func (db *DB) Change(ctx context.Context, work func(tx Tx) error) error {
 	if err := db.writes.Acquire(ctx, 1); err != nil {
 		return db.Fail("waiting to write", err)
@@ -117,10 +119,10 @@ func (db *DB) Change(ctx context.Context, work func(tx Tx) error) error {
 	return db.Tx(ctx, work)
 }
 
-// Tx runs work in a write transaction. work runs again when the database undid it, and once more
-// when a node of a cluster may have lacked what was committed elsewhere. On an error of work nothing
-// of it is kept; an error of the commit itself has the kind UnknownOutcome unless the engine says
-// that it undid it.
+// Tx runs work in a transaction that writes. work runs again when the database undid the
+// transaction, and once more when a node of a cluster may have lacked what was committed elsewhere.
+// When work returns an error, nothing of it is kept. An error of the COMMIT has the kind
+// UnknownOutcome, unless the engine says that it undid the transaction.
 func (db *DB) Tx(ctx context.Context, work func(tx Tx) error) error {
 	return db.Retry(ctx, func() error { return db.txOnce(ctx, db.write, work) })
 }
@@ -137,11 +139,12 @@ func (db *DB) txOnce(ctx context.Context, on beginner, work func(tx Tx) error) e
 	}
 	at := eachAtOnce{tx}
 	err = work(Tx{Session{at, db.engine}, at})
-	return db.end(ctx, err, func() error { return tx.Commit() }, func() error { return tx.Rollback() })
+	return db.end(ctx, err, tx.Commit, tx.Rollback)
 }
 
-// Batch is Tx through connections of its own, on which, where the server can do that, what is
-// executed is kept back until the next query or the COMMIT: see joined.
+// Batch is Tx through connections of its own. Where the server can do that, what is executed there
+// is kept back until the next query or the COMMIT, so that nothing is known of what it affected:
+// see joined.
 func (db *DB) Batch(ctx context.Context, work func(tx Tx) error) error {
 	return db.Retry(ctx, func() error {
 		conn, err := db.batch.Conn(ctx)
@@ -156,7 +159,14 @@ func (db *DB) Batch(ctx context.Context, work func(tx Tx) error) error {
 		if j == nil {
 			return db.txOnce(ctx, conn, work)
 		}
+		ended := false
+		defer func() {
+			if !ended { // work panicked: the transaction must not be committed by the next one
+				_ = j.drop()
+			}
+		}()
 		err = work(Tx{Session{j, dialect}, j})
+		ended = true
 		return db.end(ctx, err,
 			func() error { return j.Commit(ctx) }, func() error { return j.Rollback(ctx) })
 	})
@@ -186,8 +196,8 @@ func (db *DB) end(ctx context.Context, err error, commit, rollBack func() error)
 	}
 }
 
-// Retry runs a transaction again while the engine undoes it, and once more when it may have lacked
-// what was committed elsewhere.
+// Retry runs a transaction, once, again while the engine undoes it, and once more when it may have
+// lacked what was committed elsewhere.
 func (db *DB) Retry(ctx context.Context, once func() error) error {
 	caughtUp := false
 	for try := 1; ; try++ {
@@ -207,10 +217,12 @@ func (db *DB) Retry(ctx context.Context, once func() error) error {
 			return err
 		}
 		if !raced {
-			db.opt.Log.Warn("the database undid a transaction; running it again", "try", try, "err", err)
+			db.opt.Log.Warn("the database undid a transaction; running it again",
+				"try", try, "err", err)
 			continue
 		}
-		db.opt.Log.Debug("another transaction came first; running this one again", "try", try, "err", err)
+		db.opt.Log.Debug("another transaction came first; running this one again",
+			"try", try, "err", err)
 		select {
 		case <-ctx.Done():
 			return err

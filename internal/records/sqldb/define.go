@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// defineTries is how often a statement that defines tables is tried while others use the table all
+// defineTries is how often a statement that defines a table is tried while others use the table all
 // the time.
 const defineTries = 20
 
@@ -43,7 +43,8 @@ func (db *DB) Define(
 		}
 		if err := db.define(ctx, conn, stmt); err != nil {
 			if db.Duplicate(err) {
-				err = fmt.Errorf("%w: a proxy of an earlier version wrote meanwhile; run the same again", err)
+				err = fmt.Errorf("%w: a proxy of an earlier version wrote meanwhile; run the "+
+					"same again", err)
 			}
 			return ran, db.Fail(firstLine(stmt), err)
 		}

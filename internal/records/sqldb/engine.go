@@ -11,10 +11,10 @@ type engine interface {
 
 	// name is "mysql" or "sqlite".
 	name() Engine
-	// texts says what a refused text was meant for: see place of a text in Options.FromCaller. ok is
-	// false when err says nothing of a text that does not fit.
+	// refusedText returns the column that could not hold a text, and its table where the engine
+	// says that; see Options.FromCaller. ok is false when err is about something else.
 	refusedText(err error) (table, column string, ok bool)
-	// rejects reports whether the engine refuses what it was given, and not to work.
+	// rejects reports whether the engine refuses what it was given, and would take something else.
 	rejects(err error) bool
 	// explain adds what can be done about an error.
 	explain(err error) error
@@ -22,15 +22,15 @@ type engine interface {
 	exists(err error) bool
 	// undone reports whether a COMMIT that met err has certainly stored nothing.
 	undone(err error) bool
-	// retry reports whether, moreover, the transaction may succeed when it is run again at once.
+	// retry reports whether the transaction was undone, and may succeed when it runs again at once.
 	retry(err error) bool
-	// raced reports whether it was undone in favour of another one.
+	// raced reports whether the transaction was undone in favour of another one.
 	raced(err error) bool
-	// waitForTables has statements of a connection that define tables wait for those who use the
-	// tables not longer than these would bear; or as long as usual again.
+	// waitForTables sets how long statements of a connection that define tables wait for others who
+	// use these tables: briefly, so that those others hardly notice, or again as long as usual.
 	waitForTables(ctx context.Context, q Querier, briefly bool) error
 	// join begins a transaction that sends several statements as one text, where the connection may
-	// do so; nil where it may not.
+	// do so; it returns nil where it may not.
 	join(conn *sql.Conn) (*joined, Dialect, error)
 }
 

@@ -47,13 +47,7 @@ func FetchAll(ctx context.Context, s Session, all []Fetch) (err error) {
 		if i > 0 && !rows.NextResultSet() {
 			return errors.Join(errors.New("a query has no answer"), rows.Err())
 		}
-		scan := scanRows(rows)
-		for rows.Next() {
-			if err := f.Row(scan); err != nil {
-				return err
-			}
-		}
-		if err := rows.Err(); err != nil {
+		if err := eachRow(rows, f.Row); err != nil {
 			return err
 		}
 	}

@@ -13,11 +13,11 @@ import (
 
 // joined is a transaction on a connection of its own that sends several statements as one text.
 //
-// It saves round trips: the begin, and what is executed, are kept back and go to the server together
-// with the next query, or with the COMMIT. Nothing is known then of what a statement affected, and
-// its error may be that of the query or of the COMMIT. The statements are constants of ours, and the
-// driver puts in the values, in a character set that the connection was seen to have. It is for one
-// goroutine.
+// It saves round trips: the begin, and what is executed, are kept back and go to the server
+// together with the next query, or with the COMMIT. Nothing is known then of what a statement
+// affected, and its error may be that of a later one, or of the COMMIT. Statements are constants
+// of ours, and the driver puts in the values, in a character set that the connection was seen to
+// have. It is for one goroutine.
 type joined struct {
 	conn   *sql.Conn
 	packet int // bytes that the server takes in one piece
@@ -44,6 +44,9 @@ func (j *joined) ExecContext(ctx context.Context, query string, args ...any) (sq
 
 // QueryContext sends what was kept back, and a query with it.
 func (j *joined) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := ctx.Err(); err != nil { // the driver would give up the connection for it
+		return nil, err
+	}
 	if err := j.makeFree(ctx, sizeOf(query, args)); err != nil {
 		return nil, err
 	}
@@ -55,6 +58,9 @@ func (j *joined) QueryContext(ctx context.Context, query string, args ...any) (*
 func (j *joined) makeFree(ctx context.Context, more int) error {
 	if j.size == 0 || j.size+more <= j.packet-packetSpare {
 		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	return j.sendKept(ctx)
 }
@@ -69,7 +75,7 @@ func (j *joined) sendKept(ctx context.Context) error {
 	return err
 }
 
-// take is a statement behind what was kept back for it.
+// take returns a statement with what was kept back in front of it, which is then kept no more.
 func (j *joined) take(query string, args []any) (string, []any) {
 	j.sent = true
 	if len(j.kept) > 0 {
@@ -110,9 +116,9 @@ func (j *joined) insertIDs(
 	}
 }
 
-// Commit sends what is kept back and the COMMIT. The former is waited for until ctx ends, the COMMIT
-// for as long as the connection waits for anything. The error is notCommitted when the server did
-// not come to the COMMIT; then the transaction is undone.
+// Commit sends what is kept back and the COMMIT. It waits for the former until ctx ends, and for
+// the COMMIT as long as the connection waits for any answer. The error is notCommitted when the
+// server did not come to the COMMIT; then the transaction is undone.
 func (j *joined) Commit(ctx context.Context) error {
 	if !j.sent && len(j.kept) == 1 {
 		return nil
@@ -132,12 +138,12 @@ func (j *joined) Commit(ctx context.Context) error {
 	return err
 }
 
-// endOfJoined ends a transaction. The SELECT has an answer when all before it was done: so an error of
-// an earlier statement is told from a COMMIT of which nothing is known.
+// endOfJoined ends a transaction. The SELECT has an answer when all before it was done, so that an
+// error of an earlier statement is told from a COMMIT of which nothing is known.
 const endOfJoined = "SELECT 1;\nCOMMIT"
 
-// commitJoined runs a text that ends with endOfJoined. reached is false when the server certainly did
-// not come to the COMMIT.
+// commitJoined runs a text that ends with endOfJoined. reached is false when the server certainly
+// did not come to the COMMIT.
 func (c *mysqlConn) commitJoined(
 	ctx context.Context, query string, args []any,
 ) (reached bool, err error) {
@@ -182,8 +188,8 @@ func answerOfCommit(rows driver.Rows) error {
 	return nil
 }
 
-// Rollback undoes the transaction. A connection on which that fails is not used again, and then the
-// server undoes it.
+// Rollback undoes the transaction. When that fails, the connection is not used again, and the
+// server undoes the transaction as the connection ends.
 func (j *joined) Rollback(ctx context.Context) error {
 	j.kept, j.args, j.size = nil, nil, 0
 	if !j.sent {

@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"context"
 	"math/bits"
 	"slices"
 	"strings"
@@ -10,9 +11,9 @@ import (
 // MaxList is how many keys one statement names at most.
 const MaxList = 1000
 
-// Chunked calls f with the keys for one statement at a time, and not at all when there are none. The
-// last key is repeated until there are as many as a list has, which changes nothing where keys are
-// looked up.
+// Chunked calls f with the keys for one statement at a time, and not at all when there are none.
+// The last key is repeated until there are as many as a list has, which changes nothing where keys
+// are looked up.
 func Chunked[K any](keys []K, f func([]K) error) error {
 	for chunk := range slices.Chunk(keys, MaxList) {
 		if want := ListLength(len(chunk)); len(chunk) < want {
@@ -42,6 +43,35 @@ func WithParams(format string, n int) string {
 	return strings.Replace(format, "%s", Params(n), 1)
 }
 
+// QueryIn is Pool.Query for the rows with one of many keys, in as few queries as suit: see Chunked.
+// The list of keys stands where the query has its only %s; first are the values of what is before
+// it.
+func QueryIn[K any](
+	ctx context.Context, p *Pool, what, query string, keys []K, row func(Scanner) error,
+	first ...any,
+) error {
+	return Chunked(keys, func(keys []K) error {
+		params := slices.Concat(first, Args(keys))
+		return p.Query(ctx, what, WithParams(query, len(keys)), params, row)
+	})
+}
+
+// ExecIn is Exec for the rows with one of many keys, in as few statements as suit: see QueryIn.
+func ExecIn[K any](ctx context.Context, q Querier, stmt string, keys []K, first ...any) error {
+	return Chunked(keys, func(keys []K) error {
+		_, err := Exec(ctx, q, WithParams(stmt, len(keys)), slices.Concat(first, Args(keys))...)
+		return err
+	})
+}
+
+// ArgsOf is Args for a list of whose elements each is several arguments.
+func ArgsOf[T any](list []T, of func(T) []any) (args []any) {
+	for _, v := range list {
+		args = append(args, of(v)...)
+	}
+	return args
+}
+
 // Args turns a list into the arguments of a statement.
 func Args[T any](list []T) []any {
 	args := make([]any, len(list))
@@ -62,14 +92,14 @@ func ByText(d Dialect, texts []string, find func(texts []string) error) error {
 func byTextHalves(d Dialect, texts []string, find func([]string) error) error {
 	err := find(texts)
 	switch half := len(texts) / 2; {
-	case err == nil || !d.LacksCharacter(err):
+	case err == nil || !d.lacksCharacter(err):
 		return err
 	case half > 0:
 		if err := byTextHalves(d, texts[:half], find); err != nil {
 			return err
 		}
 		return byTextHalves(d, texts[half:], find)
-	case isASCII(texts[0]): // which every character set has: something else is wrong
+	case isASCII(texts[0]): // every character set has these characters: something else is wrong
 		return err
 	default:
 		return nil
@@ -77,10 +107,5 @@ func byTextHalves(d Dialect, texts []string, find func([]string) error) error {
 }
 
 func isASCII(text string) bool {
-	for i := range len(text) {
-		if text[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
 }

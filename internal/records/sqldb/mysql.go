@@ -19,20 +19,23 @@ type MySQL struct {
 	Database       string
 	User, Password string
 	TLS            *tls.Config // nil: none
-	PlainAllowed   bool        // a server that has no TLS is taken without it
-	// MaxConns is how many connections are open at most (0: 16; a master that is written has two at
-	// least), MaxIdle how many of each pool stay open unused (0: all). Of a master's, half and at most
-	// eight store batches of messages.
+	PlainAllowed   bool        // a server that has no TLS is used without it
+	// MaxConns is how many connections are open at most (0: 16; a master that is written to has two
+	// at least), MaxIdle how many of each pool stay open unused (0: all). Of a master's, half and
+	// at most eight store batches of messages.
 	MaxConns, MaxIdle int
 	// Join is whether the connections that store batches send several statements as one text.
 	Join Joining
-	// MaxLifetime is how long a connection is used, MaxIdleTime how long it stays open unused; 0: without end.
+	// MaxLifetime is how long a connection is used, MaxIdleTime how long it stays open unused; 0:
+	// without end.
 	MaxLifetime, MaxIdleTime time.Duration
 	ConnectTimeout           time.Duration // 0: 2 s
-	// StatementTimeout is how long a read may take; 0: 3 s. ReadTimeout and WriteTimeout are how long the server may be
-	// silent, or take nothing, before a connection is given up; 0: as StatementTimeout.
+	// StatementTimeout is how long a read may take; 0: 3 s. ReadTimeout and WriteTimeout are how
+	// long the server may be silent, or take nothing, before a connection is given up; 0: as
+	// StatementTimeout.
 	StatementTimeout, ReadTimeout, WriteTimeout time.Duration
-	Log                                         mysql.Logger // of what the driver has to say; nil: nothing
+
+	Log mysql.Logger // for what the driver says; nil: nobody hears it
 }
 
 // Joining is whether several statements may go to a server as one text, which saves round trips.
@@ -58,13 +61,13 @@ const (
 // OpenMySQL opens a MySQL, MariaDB or compatible database that is written. It does not connect yet:
 // see Ping.
 func OpenMySQL(master MySQL, opt Options) (*DB, error) {
-	opt = opt.complete()
+	opt, master = opt.complete(), master.Complete()
 	batches, changes := master.split()
-	toBatches, err := batches.batchConnector(opt)
+	toBatches, err := batches.connector(opt, true)
 	if err != nil {
 		return nil, err
 	}
-	connector, err := changes.connector(opt)
+	connector, err := changes.connector(opt, false)
 	if err != nil {
 		return nil, err
 	}
@@ -74,43 +77,42 @@ func OpenMySQL(master MySQL, opt Options) (*DB, error) {
 	db.batch, db.role = batches.pool(toBatches), toBatches.role
 	// Half of the connections are left for those who read, however many changes wait for a lock.
 	db.writes = semaphore.NewWeighted(int64(min(sharedWriters, max(1, changes.MaxConns/2))))
-	db.timeout = cmp.Or(master.StatementTimeout, readTimeout)
+	db.timeout = master.StatementTimeout
 	db.watch = newWatch(db, connector, master.Addr)
 	return db, nil
 }
 
-// OpenMySQLPool opens a MySQL, MariaDB or compatible database that is only read. It does not connect
-// yet.
+// OpenMySQLPool opens a MySQL, MariaDB or compatible database that is only read. It does not
+// connect yet.
 func OpenMySQLPool(m MySQL, opt Options) (*Pool, error) {
-	opt = opt.complete()
-	connector, err := m.connector(opt)
+	opt, m = opt.complete(), m.Complete()
+	connector, err := m.connector(opt, false)
 	if err != nil {
 		return nil, err
 	}
 	p := newPool(m.pool(connector), mysqlDialect{}, opt)
-	p.timeout = cmp.Or(m.StatementTimeout, readTimeout)
+	p.timeout = m.StatementTimeout
 	return p, nil
 }
 
-// maxBatchConns is how many connections store batches at most: as many commits are under way at
-// once.
+// maxBatchConns is how many connections store batches at most, and so how many of their commits may
+// be pending at once.
 const maxBatchConns = 8
 
 // split divides the connections to a master between those that store batches and all others.
 func (m MySQL) split() (batches, others MySQL) {
-	conns := cmp.Or(m.MaxConns, defaultConns)
 	batches, others = m, m
-	batches.MaxConns = min(max(1, conns/2), maxBatchConns)
-	others.MaxConns = max(1, conns-batches.MaxConns)
+	batches.MaxConns = min(max(1, m.MaxConns/2), maxBatchConns)
+	others.MaxConns = max(1, m.MaxConns-batches.MaxConns)
 	return batches, others
 }
 
 // Prepared is how many prepared statements the connections to a server keep there, at most.
 func (m MySQL) Prepared() int {
-	return max(2, cmp.Or(m.MaxConns, defaultConns)) * maxStatements
+	return max(2, m.Complete().MaxConns) * maxStatements
 }
 
-// Complete is m with its defaults.
+// Complete is m with the defaults of MaxConns, ConnectTimeout and StatementTimeout filled in.
 func (m MySQL) Complete() MySQL {
 	m.MaxConns = cmp.Or(m.MaxConns, defaultConns)
 	m.ConnectTimeout = cmp.Or(m.ConnectTimeout, connectTimeout)
@@ -126,30 +128,21 @@ func (m MySQL) Same(other MySQL) bool {
 // pool is the connections to the server, made by a connector.
 func (m MySQL) pool(connector driver.Connector) *sql.DB {
 	db := sql.OpenDB(connector)
-	conns := cmp.Or(m.MaxConns, defaultConns)
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(cmp.Or(m.MaxIdle, conns))
+	db.SetMaxOpenConns(m.MaxConns)
+	db.SetMaxIdleConns(cmp.Or(m.MaxIdle, m.MaxConns))
 	db.SetConnMaxLifetime(m.MaxLifetime)
 	db.SetConnMaxIdleTime(m.MaxIdleTime)
 	return db
 }
 
-// connector makes connections on which the server binds all values: see mysqlConn.
-func (m MySQL) connector(opt Options) (*mysqlConnector, error) {
-	return m.connectorOf(m.driverConfig(), opt)
-}
-
-// batchConnector makes connections for batches, which may send several statements as one text.
-func (m MySQL) batchConnector(opt Options) (*mysqlConnector, error) {
+// connector makes connections on which the server binds all values (see mysqlConn) or, for batches,
+// which may send several statements as one text.
+func (m MySQL) connector(opt Options, batches bool) (*mysqlConnector, error) {
 	cfg := m.driverConfig()
-	if m.Join != JoinNever {
+	if batches && m.Join != JoinNever {
 		cfg.MultiStatements = true   // for texts that are constants of ours
 		cfg.InterpolateParams = true // prepared, a text is one statement
 	}
-	return m.connectorOf(cfg, opt)
-}
-
-func (m MySQL) connectorOf(cfg *mysql.Config, opt Options) (*mysqlConnector, error) {
 	inner, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
@@ -168,10 +161,10 @@ func (m MySQL) driverConfig() *mysql.Config {
 	}
 	cfg.DBName, cfg.User, cfg.Passwd, cfg.TLS = m.Database, m.User, m.Password, m.TLS
 	cfg.AllowFallbackToPlaintext = m.PlainAllowed
-	statement := cmp.Or(m.StatementTimeout, readTimeout)
-	cfg.Timeout = cmp.Or(m.ConnectTimeout, connectTimeout)
-	// A COMMIT has no other bound.
-	cfg.ReadTimeout, cfg.WriteTimeout = cmp.Or(m.ReadTimeout, statement), cmp.Or(m.WriteTimeout, statement)
+	cfg.Timeout = m.ConnectTimeout
+	// Nothing else bounds a COMMIT.
+	cfg.ReadTimeout = cmp.Or(m.ReadTimeout, m.StatementTimeout)
+	cfg.WriteTimeout = cmp.Or(m.WriteTimeout, m.StatementTimeout)
 	cfg.ClientFoundRows = true // an update that finds its row has found it, changed or not
 	cfg.Collation = collation
 	if cfg.Logger = m.Log; m.Log == nil {

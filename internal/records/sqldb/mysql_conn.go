@@ -19,7 +19,8 @@ type driverConn interface {
 	driver.Validator
 }
 
-// mysqlConn is one connection. As every driver.Conn it is used by one goroutine at a time.
+// mysqlConn is one connection. As every driver.Conn it is used by one goroutine at a time, which
+// owns all its fields.
 //
 // The server binds the values of its statements, which are prepared, and kept: so no value can end
 // the text that it belongs to. On a connection that joins, the driver puts the values into the text
@@ -27,13 +28,13 @@ type driverConn interface {
 type mysqlConn struct {
 	driverConn
 	of         *mysqlConnector
-	generation uint64
-	joins      bool
-	node       bool       // to a node of Galera
-	within     bool       // a transaction
+	generation uint64     // of the server's role when it was made: see serverRole
+	joins      bool       // several statements may go in one text
+	node       bool       // the server is a node of Galera
+	within     bool       // a transaction has begun
 	packet     int        // bytes that the server takes in one piece: its max_allowed_packet
-	statements statements // where it does not join
-	lost       bool       // it is not to be used again
+	statements statements // used where it does not join
+	lost       bool       // it must not be used again
 }
 
 // BeginTx implements driver.ConnBeginTx.
@@ -53,65 +54,51 @@ func (c *mysqlConn) BeginTx(ctx context.Context, opt driver.TxOptions) (driver.T
 func (c *mysqlConn) ExecContext(
 	ctx context.Context, query string, args []driver.NamedValue,
 ) (driver.Result, error) {
-	if c.lost {
-		return nil, driver.ErrBadConn
-	}
-	c.of.note.hear(query, args)
-	res, err := c.exec(ctx, query, args)
-	return res, c.heard(err, query != begin && query != rollback)
-}
-
-// exec runs one text.
-func (c *mysqlConn) exec(
-	ctx context.Context, query string, args []driver.NamedValue,
-) (driver.Result, error) {
-	if err := c.fits(query, args); err != nil {
-		return nil, err
-	}
-	if c.joins || len(args) == 0 {
-		return c.driverConn.ExecContext(ctx, query, args)
-	}
-	return bound(ctx, c, query, args, func(stmt driver.Stmt) (driver.Result, error) {
-		return stmt.(driver.StmtExecContext).ExecContext(ctx, args)
-	}, func(text string) (driver.Result, error) {
-		return c.driverConn.ExecContext(ctx, text, nil)
-	})
+	writes := query != begin && query != rollback
+	return run(ctx, c, query, args, writes, c.driverConn.ExecContext,
+		func(stmt driver.Stmt) (driver.Result, error) {
+			return stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+		})
 }
 
 // QueryContext implements driver.QueryerContext.
 func (c *mysqlConn) QueryContext(
 	ctx context.Context, query string, args []driver.NamedValue,
 ) (driver.Rows, error) {
+	return run(ctx, c, query, args, false, c.driverConn.QueryContext,
+		func(stmt driver.Stmt) (driver.Rows, error) {
+			return stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+		})
+}
+
+// run runs one text, by asText as it is, or by prepared as a statement that the server has
+// prepared.
+func run[R any](
+	ctx context.Context, c *mysqlConn, query string, args []driver.NamedValue, writes bool,
+	asText func(context.Context, string, []driver.NamedValue) (R, error),
+	prepared func(driver.Stmt) (R, error),
+) (result R, err error) {
 	if c.lost {
-		return nil, driver.ErrBadConn
+		return result, driver.ErrBadConn
 	}
 	c.of.note.hear(query, args)
-	rows, err := c.query(ctx, query, args)
-	return rows, c.heard(err, false)
+	switch err = c.fits(query, args); {
+	case err != nil:
+	case c.joins, len(args) == 0:
+		result, err = asText(ctx, query, args)
+	default:
+		result, err = bound(ctx, c, query, args, asText, prepared)
+	}
+	return result, c.heard(err, writes)
 }
 
-// query runs one text that has rows.
-func (c *mysqlConn) query(
-	ctx context.Context, query string, args []driver.NamedValue,
-) (driver.Rows, error) {
-	if err := c.fits(query, args); err != nil {
-		return nil, err
-	}
-	if c.joins || len(args) == 0 {
-		return c.driverConn.QueryContext(ctx, query, args)
-	}
-	return bound(ctx, c, query, args, func(stmt driver.Stmt) (driver.Rows, error) {
-		return stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
-	}, func(text string) (driver.Rows, error) {
-		return c.driverConn.QueryContext(ctx, text, nil)
-	})
-}
-
-// heard notes what an answer says of the server. wrote: it is that to a write. Where there is no
-// answer, nobody knows what was done, so that nothing may follow it on this connection.
+// heard notes what an answer says of the server, and returns its error. wrote means that it is the
+// answer to a write. Where there is no answer, nobody knows what was done, so that nothing may
+// follow it on this connection.
 func (c *mysqlConn) heard(err error, wrote bool) error {
 	switch {
-	case errors.Is(err, driver.ErrSkip): // now database/sql would prepare the text, as one statement
+	case errors.Is(err, driver.ErrSkip):
+		// else database/sql would prepare the text as one statement
 		err = errors.New("the driver cannot bind the values of a statement, or it is too large")
 		c.lost = true
 	case takesNoWrites(err):
@@ -146,8 +133,9 @@ type mysqlTx struct {
 	ctx context.Context
 }
 
-// Commit implements driver.Tx. It is waited for as long as the connection waits for anything. The
-// error is notCommitted when the connection was lost before.
+// Commit implements driver.Tx. It waits as long as the connection waits for any answer, also when
+// the context of the transaction has ended. The error is notCommitted when the connection was lost
+// before.
 func (tx mysqlTx) Commit() error {
 	defer func() { tx.within = false }()
 	if tx.lost {
@@ -161,7 +149,7 @@ func (tx mysqlTx) Commit() error {
 // Rollback implements driver.Tx.
 func (tx mysqlTx) Rollback() error {
 	defer func() { tx.within = false }()
-	if !tx.driverConn.IsValid() { // a connection that is gone has taken it along
+	if !tx.driverConn.IsValid() { // the server undoes what a broken connection has begun
 		return nil
 	}
 	_, err := tx.driverConn.ExecContext(context.WithoutCancel(tx.ctx), rollback, nil)

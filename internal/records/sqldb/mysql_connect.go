@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// mysqlConnector prepares every connection of a pool, and takes those out of use that lead to a
-// server which is the master no more. After a failover the old one may still run, and answer who
-// reads from it.
+// mysqlConnector makes the connections of a pool, and takes those out of use that lead to a server
+// which is the master no more: after a failover the old one may still run, and answer those who
+// read from it.
 type mysqlConnector struct {
 	driver.Connector
 	addr string
@@ -29,10 +29,10 @@ type mysqlConnector struct {
 
 	silence time.Duration // how long the server may be silent before a connection is given up
 
-	unbound atomic.Bool // the last statement could not be prepared: see mysqlConn.cannotBind
+	unbound atomic.Bool // the log says that values go with the texts: see mysqlConn.cannotBind
 }
 
-// serverRole is what is known of a server's being the master.
+// serverRole is what is known of whether a server is the master. All connections to it share one.
 type serverRole struct {
 	// generation is raised when the server refuses writes, and when one takes them again:
 	// connections made before that are not used any more, for reads neither.
@@ -41,16 +41,16 @@ type serverRole struct {
 	node       atomic.Bool // of Galera, the last that was connected to
 }
 
-// charset and collation are what a connection speaks. Were the server to take a text for one in
-// another character set, a value could end the text that it stands in.
+// charset and collation are what a connection speaks. Were the server to read a text in another
+// character set, a value could end the text that it stands in.
 const (
 	charset   = "utf8mb4"
 	collation = "utf8mb4_bin"
 )
 
-// session is said at the begin of every connection: what we rely on does not depend on the
-// configuration of the server, nor on its init_connect. A wait for a lock ends before the request
-// that waits.
+// session is what every connection says first, so that what we rely on depends neither on the
+// server's configuration nor on its init_connect. A wait for a lock ends before the request that
+// waits.
 var session = []string{
 	"SET NAMES " + charset + " COLLATE " + collation + ", SESSION sql_mode='" + sqlMode + "', " +
 		"SESSION autocommit=1, SESSION completion_type=0, SESSION innodb_lock_wait_timeout=3, " +
@@ -65,8 +65,8 @@ const sqlMode = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITU
 // one of them.
 const heldVariables = "SHOW VARIABLES WHERE Variable_name IN (" +
 	"'character_set_client','character_set_connection','character_set_results'," +
-	"'collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation','wsrep_on'," +
-	"'max_allowed_packet')"
+	"'collation_connection','sql_mode','autocommit','tx_isolation','transaction_isolation'," +
+	"'wsrep_on','max_allowed_packet')"
 
 // Connect implements driver.Connector. A connection that does not become what session says is not
 // used.
@@ -92,7 +92,8 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return m, nil
 }
 
-// setUp says and sees what a connection is, and finds out whether texts are joined on it.
+// setUp says what a connection is, asks whether it has become that, and finds out whether texts are
+// joined on it.
 func (m *mysqlConn) setUp(ctx context.Context) (err error) {
 	for _, text := range session {
 		if _, err := m.driverConn.ExecContext(ctx, text, nil); err != nil {
@@ -129,9 +130,11 @@ func (c *mysqlConnector) mayBeJoined(ctx context.Context, conn driverConn) (bool
 	}
 }
 
-// verify sees that what session says holds: what stands between may have kept it to itself. It
-// returns heldVariables, by their names in lower case.
-func (c *mysqlConnector) verify(ctx context.Context, conn driverConn) (has map[string]string, err error) {
+// verify asks whether what session says holds: something between this process and the server may
+// have kept it from the server. It returns heldVariables, by their names in lower case.
+func (c *mysqlConnector) verify(
+	ctx context.Context, conn driverConn,
+) (has map[string]string, err error) {
 	rows, err := textRows(ctx, conn, heldVariables)
 	if err != nil {
 		return nil, err

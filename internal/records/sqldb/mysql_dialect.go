@@ -9,16 +9,17 @@ import (
 	"math/bits"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/teamtalk-go/dbproxy/internal/descriptors"
+	"github.com/teamtalk-go/dbproxy/internal/advice"
 )
 
-// mysqlDialect is that of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
+// mysqlDialect is the engine of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
 type mysqlDialect struct {
-	joined bool // of a joined transaction
+	joined bool // it is for a joined transaction
 }
 
 func (mysqlDialect) name() Engine { return EngineMySQL }
@@ -43,8 +44,8 @@ func (mysqlDialect) ForUpdate() string { return " FOR UPDATE" }
 
 func (mysqlDialect) ForceIndex(name string) string { return " FORCE INDEX (" + name + ")" }
 
-// insertRows: where statements are prepared there are powers of two, so that few different ones are
-// kept.
+// insertRows: where statements are prepared, numbers of rows are powers of two, so that there are
+// few different statements.
 func (d mysqlDialect) insertRows(left int) int {
 	if d.joined {
 		return min(left, 1000)
@@ -52,10 +53,10 @@ func (d mysqlDialect) insertRows(left int) int {
 	return 1 << min(bits.Len(uint(left))-1, 8)
 }
 
-// Lookup joins the lists with the table, in this order: each is one step in a key. Given (a,b) IN
-// ((?,?),…) MariaDB takes longer to choose the steps than to go them, and sometimes reads all rows
-// instead, which would lock them all. All keys are numbers. Where values are bound that must be
-// said: of one in a list of columns MySQL 8 would make text.
+// Lookup joins the lists with the table, in this order, so that each list is one step in a key.
+// Given (a,b) IN ((?,?),…) MariaDB takes longer to choose the steps than to go them, and sometimes
+// reads all rows instead, which would lock them all. All keys are numbers. Where values are bound
+// the statement must say so, since MySQL 8 would take one in a list of columns for text.
 func (d mysqlDialect) Lookup(columns, table string, keys []string, n int) string {
 	value := "CAST(? AS UNSIGNED)"
 	if d.joined {
@@ -68,7 +69,8 @@ func (d mysqlDialect) Lookup(columns, table string, keys []string, n int) string
 	}
 	list := strings.TrimSuffix(strings.Repeat(value+",", len(keys)), ",")
 	lists := "SELECT " + strings.Join(first, ",") + strings.Repeat(" UNION ALL SELECT "+list, n-1)
-	return fmt.Sprintf("SELECT %s FROM (%s) k STRAIGHT_JOIN %s t ON %s", columns, lists, table, strings.Join(on, " AND "))
+	return fmt.Sprintf("SELECT %s FROM (%s) k STRAIGHT_JOIN %s t ON %s",
+		columns, lists, table, strings.Join(on, " AND "))
 }
 
 func (mysqlDialect) Upsert(_, set []string) string {
@@ -88,11 +90,11 @@ func (mysqlDialect) waitForTables(ctx context.Context, q Querier, briefly bool) 
 	return err
 }
 
-// MendOfView is what to do about a view whose tables have gone, or whose definer may not read them, or
-// has gone.
+// MendOfView is what to do about a view whose tables are gone, or whose definer is gone or may not
+// read them.
 const MendOfView = "make the view anew, as a user who may read what it is made of"
 
-// Codes of MySQL's errors that are treated in a way of their own.
+// The codes of MySQL's errors that are treated in a way of their own.
 const (
 	errAccessDenied   = 1045
 	CodeNoDatabase    = 1049
@@ -154,8 +156,11 @@ func Code(err error) uint16 {
 	return 0
 }
 
-// columnOf finds the column in what the server says of a text that does not fit there, and its table
-// where that is said.
+// codeIn reports whether a MySQL server has sent an error with one of the codes.
+func codeIn(err error, codes ...uint16) bool { return slices.Contains(codes, Code(err)) }
+
+// columnOf finds the column in what the server says of a text that does not fit there, and its
+// table where that is said.
 var columnOf = regexp.MustCompile("column (?:`[^`]*`\\.`([^`]*)`\\.)?['`]([^'`]+)['`]")
 
 // refusedText: a column is too narrow for a text, or its character set lacks a character.
@@ -170,81 +175,96 @@ func (mysqlDialect) refusedText(err error) (table, column string, ok bool) {
 	return "", "", false
 }
 
-// rejects: the server says that of what it was given. Of the states 22 is about values, 23 about
-// keys and constraints, 44 about views, and 45 what triggers say.
+// rejects: the server refuses what it was given. Of the classes of SQLSTATE 22 is about values, 23
+// about keys and constraints, 44 about views, and 45 is what triggers say.
 func (mysqlDialect) rejects(err error) bool {
 	var said *mysql.MySQLError
 	if !errors.As(err, &said) {
 		return errors.Is(err, mysql.ErrPktTooLarge)
 	}
 	switch said.Number {
-	case errPacket, errTruncatedText, errBadText, errNoDefault, errSignal, errCheck, errNoPartition, errIDsUsedUp:
+	case errPacket, errTruncatedText, errBadText, errNoDefault, errSignal, errCheck, errNoPartition,
+		errIDsUsedUp:
 		return true
 	}
 	switch class := string(said.SQLState[:2]); class {
 	case "22", "23", "44", "45":
 		return true
 	default: // or one that no server has of its own: a trigger's
-		return class[0] != 0 && !strings.Contains("00 01 02 07 08 0A 0K 0Z 20 21 24 25 26 27 28 2B 2D 2F 34 35 38 39 3B 3D "+
-			"3F 40 42 70 HY XA", class)
+		const servers = "00 01 02 07 08 0A 0K 0Z 20 21 24 25 26 27 28 2B 2D 2F 34 35 38 39 3B 3D " +
+			"3F 40 42 70 HY XA"
+		return class[0] != 0 && !strings.Contains(servers, class)
 	}
 }
+
+// mends is what can be done about errors, by their codes.
+var mends = map[uint16]string{
+	CodeNoDatabase: "the database must exist, and the user have rights on it",
+	CodeDBDenied:   "the database must exist, and the user have rights on it",
+	CodeNoTable:    "create what is missing with \"dbproxy migrate\"",
+	CodeNoColumn:   "create what is missing with \"dbproxy migrate\"",
+	errBrokenView:  MendOfView,
+	errNoDefiner:   MendOfView,
+	CodeTableDenied: "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; " +
+		"CREATE, ALTER and INDEX, too, to migrate",
+	CodeTooManyConns: "raise max_connections of the server, or lower NAME_maxconncnt of all " +
+		"proxies",
+	CodeTooManyOfUser:    mendOfUsersConns,
+	CodeTooMuchOfUser:    mendOfUsersConns,
+	errPacket:            "raise max_allowed_packet of the server to 4 MiB or more",
+	CodeReadOnly:         mendOfReadOnly,
+	errReadOnlyTx:        mendOfReadOnly,
+	CodeReadOnlyMode:     mendOfReadOnly,
+	errTableFull:         mendOfFullDisk,
+	errDiskFull:          mendOfFullDisk,
+	errWriteFile:         mendOfFullDisk,
+	errTooManyStatements: "raise max_prepared_stmt_count of the server, or lower maxconncnt here",
+	errApart: "the node is cut off from its cluster, or not up to date; see its " +
+		"wsrep_cluster_status and wsrep_local_state_comment",
+	errTooLong: mendOfText,
+	errBadText: mendOfText,
+	errNoDefault: "the table has a column that we do not know, and it has no default: " +
+		"give it one, or let it be NULL; where it is id, it must be AUTO_INCREMENT",
+	errSignal: "a trigger of the database says so",
+	errDuplicate: "another row has that key: see whether the table's id is AUTO_INCREMENT, and " +
+		"which keys others have added",
+	errNull: mendOfTable, errRange: mendOfTable, errTruncatedText: mendOfTable,
+	errBadDate: mendOfTable, errCheck: mendOfTable, errNoParent: mendOfTable,
+	errHasChildren: mendOfTable,
+	errIDsUsedUp:   "the table has used up its ids, or cannot count them",
+	errLockWait:    "another transaction holds these rows for too long",
+}
+
+const (
+	mendOfUsersConns = "raise max_user_connections of the server, or what the account may have " +
+		"of it (ALTER USER … WITH …), or lower NAME_maxconncnt of all proxies"
+	mendOfReadOnly = "the server takes no writes; it must be the master"
+	mendOfFullDisk = "the server's disk is full; free some space on it"
+	mendOfText     = "the column is narrower than the protocol, or its character set lacks a " +
+		"character: see \"dbproxy config check\""
+	mendOfTable = "a column or a constraint of the table is not as the original's: see \"dbproxy " +
+		"config check\""
+)
 
 // ExplainMySQL adds to an error of a MySQL server, or of the way there, what can be done about it.
 func ExplainMySQL(err error) error { return mysqlDialect{}.explain(err) }
 
 func (mysqlDialect) explain(err error) error {
-	mend := MendOfAccount(err, "NAME_username", "NAME_password")
-	switch Code(err) {
-	case CodeNoDatabase, CodeDBDenied:
-		mend = "the database must exist, and the user have rights on it"
-	case CodeNoTable, CodeNoColumn:
-		mend = "create what is missing with \"dbproxy migrate\""
-	case errBrokenView, errNoDefiner:
-		mend = MendOfView
-	case CodeTableDenied:
-		mend = "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; CREATE, ALTER and INDEX, too, to migrate"
-	case CodeTooManyConns:
-		mend = "raise max_connections of the server, or lower NAME_maxconncnt of all proxies"
-	case CodeTooManyOfUser, CodeTooMuchOfUser:
-		mend = "raise max_user_connections of the server, or what the account may have of it (ALTER USER … WITH …), " +
-			"or lower NAME_maxconncnt of all proxies"
-	case errPacket:
-		mend = "raise max_allowed_packet of the server to 4 MiB or more"
-	case CodeReadOnly, errReadOnlyTx, CodeReadOnlyMode:
-		mend = "the server takes no writes; it must be the master"
-	case errTableFull, errDiskFull, errWriteFile:
-		mend = "the server's disk is full; free some space on it"
-	case errTooManyStatements:
-		mend = "raise max_prepared_stmt_count of the server, or lower maxconncnt here"
-	case errApart:
-		mend = "the node is cut off from its cluster, or not up to date; " +
-			"see its wsrep_cluster_status and wsrep_local_state_comment"
-	case errTooLong, errBadText:
-		mend = "the column is narrower than the protocol, or its character set lacks a character: see \"dbproxy config check\""
-	case errNoDefault:
-		mend = "the table has a column that we do not know, and it has no default: give it one, or let it be NULL; " +
-			"where it is id, it must be AUTO_INCREMENT"
-	case errSignal:
-		mend = "a trigger of the database says so"
-	case errDuplicate:
-		mend = "another row has that key: see whether the table's id is AUTO_INCREMENT, and which keys others have added"
-	case errNull, errRange, errTruncatedText, errBadDate, errCheck, errNoParent, errHasChildren:
-		mend = "a column or a constraint of the table is not as the original's: see \"dbproxy config check\""
-	case errIDsUsedUp:
-		mend = "the table has used up its ids, or cannot count them"
-	case errLockWait:
-		mend = "another transaction holds these rows for too long"
+	mend, known := mends[Code(err)]
+	if !known {
+		mend = MendOfAccount(err, "NAME_username", "NAME_password")
 	}
 	var dial *net.OpError
-	switch {
-	case descriptors.Mend(err) != "":
-		return descriptors.Explain(err)
+	dialling := errors.As(err, &dial) && dial.Op == "dial"
+	switch trouble := advice.Of(err); {
 	case errors.Is(err, ErrShutOut):
 		mend = WhyShutOut("NAME_maxconncnt")
-	case errors.As(err, &dial) && dial.Op == "dial":
-		mend = "start the server, or mend its host and port in the configuration"
-	case mend == "":
+	case mend != "", trouble == advice.Closed, trouble == advice.Timeout && !dialling:
+		// The last two befall a statement, too, and then there is nothing to do about it.
+	default:
+		mend = advice.Mend(err)
+	}
+	if mend == "" || strings.Contains(err.Error(), mend) {
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, mend)
@@ -252,44 +272,32 @@ func (mysqlDialect) explain(err error) error {
 
 func (mysqlDialect) Duplicate(err error) bool { return Code(err) == errDuplicate }
 
-func (mysqlDialect) LacksCharacter(err error) bool {
-	switch Code(err) {
-	case errCollations, errCollations3, errCollationsN, errNoConversion:
-		return true
-	}
-	return false
+func (mysqlDialect) lacksCharacter(err error) bool {
+	return codeIn(err, errCollations, errCollations3, errCollationsN, errNoConversion)
 }
 
-func (mysqlDialect) exists(err error) bool {
-	code := Code(err)
-	return code == errColumnThere || code == errKeyThere
-}
+func (mysqlDialect) exists(err error) bool { return codeIn(err, errColumnThere, errKeyThere) }
 
-// undone: the server said that it did not commit, or was not asked to. Of a connection that broke since nothing is known.
+// undone: the server said that it did not commit, or was not asked to. Of a connection that has
+// broken since nothing is known.
 func (d mysqlDialect) undone(err error) bool {
 	return takesNoWrites(err) || d.retry(err)
 }
 
-// takesNoWrites: the server is read-only.
+// takesNoWrites reports whether the server is read-only.
 func takesNoWrites(err error) bool {
-	switch Code(err) {
-	case CodeReadOnly, errReadOnlyTx, CodeReadOnlyMode:
-		return true
-	}
-	return false
+	return codeIn(err, CodeReadOnly, errReadOnlyTx, CodeReadOnlyMode)
 }
 
-// retry: besides, a connection may turn out to be broken before anything was sent, and then the server undoes what was
-// begun there.
+// retry: besides, a connection may turn out to be broken before anything was sent, and then the
+// server undoes what was begun there.
 func (mysqlDialect) retry(err error) bool {
 	return undoneByOthers(err) || Code(err) == errLockWait || errors.Is(err, driver.ErrBadConn)
 }
 
 func (mysqlDialect) raced(err error) bool { return undoneByOthers(err) }
 
-// undoneByOthers: the server undid the whole transaction in favour of another one, also of another
-// node of a cluster, of which one may hear no earlier than at the COMMIT.
-func undoneByOthers(err error) bool {
-	code := Code(err)
-	return code == errDeadlock || code == errGroupRolledBack
-}
+// undoneByOthers reports whether the server undid the whole transaction in favour of another one.
+// That may also be one of another node of a cluster, of which one may hear no earlier than at the
+// COMMIT.
+func undoneByOthers(err error) bool { return codeIn(err, errDeadlock, errGroupRolledBack) }

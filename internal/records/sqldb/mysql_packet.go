@@ -14,8 +14,9 @@ const LeastPacket = 1 << 20
 // packetSpare is what is left free in a packet for what belongs to it beside statements and values.
 const packetSpare = 1 << 10
 
-// maxInsert is how many bytes of text one INSERT has at most, but for a single row: spelled in
-// hexadecimal digits, and with all else that it has, they still fit into a packet of LeastPacket.
+// maxInsert is how many bytes of text one INSERT has at most, unless it has a single row. In
+// hexadecimal digits, and with all else that the statement has, they still fit into a packet of
+// LeastPacket.
 const maxInsert = 256 << 10
 
 // sizeOf is how many bytes a statement takes at most with its values in it, as the driver spells
@@ -56,8 +57,9 @@ func (c *mysqlConn) fits(query string, args []driver.NamedValue) error {
 		size += sizeOfValue(arg.Value)
 	}
 	if size > c.packet {
-		return &mysql.MySQLError{Number: errPacket, Message: fmt.Sprintf("a statement of %d bytes is "+
-			"more than max_allowed_packet of the server at %s, which is %d", size, c.of.addr, c.packet)}
+		return &mysql.MySQLError{Number: errPacket,
+			Message: fmt.Sprintf("a statement of %d bytes is more than max_allowed_packet of the "+
+				"server at %s, which is %d", size, c.of.addr, c.packet)}
 	}
 	return nil
 }

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// maxStatements is how many prepared statements one connection keeps; the one that was used least
-// recently goes.
+// maxStatements is how many prepared statements one connection keeps. Of more it closes the one
+// that was used least recently.
 const maxStatements = 256
 
 // statements are those that one connection has prepared.
 type statements struct {
 	byText map[string]*list.Element // of preparedStmt
-	used   *list.List               // the last used first
+	used   *list.List               // the same, the one used last in front
 	missed map[string]bool          // texts that were not prepared: see mayPrepare
 }
 
@@ -52,9 +52,9 @@ func (s statements) get(
 	return stmt, nil
 }
 
-// mayPrepare says that a statement is prepared, or may be now. A node of Galera that undoes a
-// transaction while it prepares a statement does not tell so: what follows would be outside of any
-// transaction. So there, within transactions, what is not prepared goes as a text.
+// mayPrepare reports whether a statement is prepared, or may be now. A node of Galera that undoes a
+// transaction while it prepares a statement does not say so (MariaDB 10.11): what follows would be
+// outside of any transaction. So what is not prepared yet goes there as a text within transactions.
 func (c *mysqlConn) mayPrepare(text string) bool {
 	if !c.node || !c.within || c.statements.byText[text] != nil {
 		return true
@@ -63,23 +63,23 @@ func (c *mysqlConn) mayPrepare(text string) bool {
 	return false
 }
 
-// prepareMissed prepares what could not be in the transactions before.
+// prepareMissed prepares what could not be prepared within the transactions before.
 func (c *mysqlConn) prepareMissed(ctx context.Context) error {
 	for text := range c.statements.missed {
 		delete(c.statements.missed, text)
 		switch _, err := c.prepared(ctx, text); {
-		case err == nil: // or it goes as a text again, and is refused there if it is to be
+		case err == nil:
 		case Code(err) == 0:
 			return c.heard(err, false)
 		case cannotPrepare(err):
 			c.cannotBind(err)
 			clear(c.statements.missed)
-		}
+		} // of any other error the text is told, when it is sent
 	}
 	return nil
 }
 
-// prepared is statements.get.
+// prepared is statements.get; it also says in the log when statements are prepared again.
 func (c *mysqlConn) prepared(ctx context.Context, text string) (driver.Stmt, error) {
 	kept := c.statements.byText[text] != nil
 	stmt, err := c.statements.get(ctx, c.driverConn, text)
@@ -89,7 +89,7 @@ func (c *mysqlConn) prepared(ctx context.Context, text string) (driver.Stmt, err
 	return stmt, err
 }
 
-// drop closes a statement, which has no answer.
+// drop closes a statement. The server does not answer that.
 func (s statements) drop(text string) error {
 	e := s.byText[text]
 	delete(s.byText, text)
@@ -101,59 +101,47 @@ func (s statements) drop(text string) error {
 // values go with the text.
 func bound[R any](
 	ctx context.Context, c *mysqlConn, text string, args []driver.NamedValue,
-	run func(driver.Stmt) (R, error), runText func(text string) (R, error),
+	asText func(context.Context, string, []driver.NamedValue) (R, error),
+	prepared func(driver.Stmt) (R, error),
 ) (result R, err error) {
-	if !c.mayPrepare(text) {
-		if text, err = spelled(text, args); err != nil {
+	if c.mayPrepare(text) {
+		stmt, err := c.prepared(ctx, text)
+		if err == nil {
+			if result, err = prepared(stmt); !forgotten(err) {
+				return result, err
+			}
+			if err := c.statements.drop(text); err != nil {
+				return result, err
+			}
+		} else if !cannotPrepare(err) {
 			return result, err
 		}
-		return runText(text)
+		c.cannotBind(err)
 	}
-	stmt, err := c.prepared(ctx, text)
-	if err == nil {
-		if result, err = run(stmt); !forgotten(err) {
-			return result, err
-		}
-		if err := c.statements.drop(text); err != nil {
-			return result, err
-		}
-	} else if !cannotPrepare(err) {
-		return result, err
-	}
-	c.cannotBind(err)
 	if text, err = spelled(text, args); err != nil {
 		return result, err
 	}
-	return runText(text)
+	return asText(ctx, text, nil)
 }
 
-// cannotPrepare: the server has as many prepared statements as it may, or prepares none of this
-// kind.
+// cannotPrepare reports whether the server has as many prepared statements as it may, or prepares
+// none of this kind.
 func cannotPrepare(err error) bool {
-	switch Code(err) {
-	case errTooManyStatements, errNotPrepared:
-		return true
-	}
-	return false
+	return codeIn(err, errTooManyStatements, errNotPrepared)
 }
 
-// forgotten: the server does not have the statement any more, or not as it was.
-func forgotten(err error) bool {
-	switch Code(err) {
-	case errUnknownStatement, errPrepareAgain:
-		return true
-	}
-	return false
-}
+// forgotten reports whether the server does not have the statement any more, or not as it was.
+func forgotten(err error) bool { return codeIn(err, errUnknownStatement, errPrepareAgain) }
 
-// cannotBind says once in the log that values go with the texts.
+// cannotBind says in the log that values go with the texts, once until bindsAgain.
 func (c *mysqlConn) cannotBind(err error) {
 	if !c.of.unbound.Swap(true) {
-		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, spelled in "+
-			"hexadecimal digits", "addr", c.of.addr, "err", mysqlDialect{}.explain(err))
+		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, "+
+			"spelled in hexadecimal digits", "addr", c.of.addr, "err", mysqlDialect{}.explain(err))
 	}
 }
 
+// bindsAgain says in the log that what cannotBind told is over.
 func (c *mysqlConn) bindsAgain() {
 	if c.of.unbound.Load() && c.of.unbound.Swap(false) {
 		c.of.log.Info("MySQL prepares statements again", "addr", c.of.addr)

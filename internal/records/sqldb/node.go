@@ -20,15 +20,15 @@ func (db *DB) MayLack(err error) bool {
 	return kind == chat.NotFound || kind == chat.NotAllowed
 }
 
-// CatchUp waits until the node has applied all that was committed anywhere before now. An error
-// says that it has not come so far: then nothing is known of what it lacks. All who ask while one
-// such wait is under way share the next one: so many requests for what does not exist cost few.
+// CatchUp waits until the node has applied all that was committed anywhere before now. With an
+// error it has not come so far, and nobody knows what it lacks. All who ask while one such wait is
+// at work share the next one, so that many requests for what does not exist cost few.
 func (db *DB) CatchUp(ctx context.Context) error {
 	_, err := db.waits.Get(ctx, nil)
 	return err
 }
 
-// nothing is the keys and values of a Shared whose requests all ask for the same.
+// nothing is the key and the value of a Shared whose requests all ask for the same.
 type nothing struct{}
 
 func (db *DB) awaitCluster(ctx context.Context, _ []nothing) (map[nothing]nothing, error) {
@@ -42,8 +42,8 @@ func (db *DB) awaitCluster(ctx context.Context, _ []nothing) (map[nothing]nothin
 	return nil, db.Fail("waiting for what other nodes have committed", err)
 }
 
-// waitOn has a read wait, and the reads after it no more than those before. A connection of which
-// that is not sure is not used again.
+// waitOn makes one read on a connection wait for the node, and restores how long reads wait there.
+// A connection of which that is not certain is not used again.
 func (db *DB) waitOn(ctx context.Context, conn *sql.Conn) (err error) {
 	var before int
 	if err := conn.QueryRowContext(ctx, "SELECT @@wsrep_sync_wait").Scan(&before); err != nil {

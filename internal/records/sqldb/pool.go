@@ -12,16 +12,16 @@ import (
 
 // Pool reads from one server. It is safe for concurrent use.
 type Pool struct {
-	Session // its connections; statements are not bounded in time
+	Session // its connections; Query bounds a statement in time, these do not
 	db      *sql.DB
 	engine  engine
-	timeout time.Duration                   // of a Query
-	suspect func()                          // told of errors that may be the server's
+	timeout time.Duration                   // how long a Query may take
+	suspect func()                          // is called after errors that may be the server's
 	caller  func(table, column string) bool // Options.FromCaller
 }
 
-// Query runs a query, bounded by the time that a read may take, and calls row for every row of the
-// result. Errors have kinds: see Fail. what says what is read: "messages".
+// Query runs a query, for as long as a read may take, and calls row for every row of the result.
+// Errors have kinds: see Fail. what is what is read, for the error: "messages".
 func (p *Pool) Query(
 	ctx context.Context, what, query string, args []any, row func(Scanner) error,
 ) error {
@@ -30,14 +30,14 @@ func (p *Pool) Query(
 	return p.Fail("reading "+what, Each(ctx, p, query, args, row))
 }
 
-// Bounded is ctx with the time that a read may take.
+// Bounded is ctx, which ends also when a read has taken as long as it may.
 func (p *Pool) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, p.timeout)
 }
 
-// Fail gives an error of the driver its kind, and says what can be done about it; errors that have a
-// kind keep it. Invalid is what a caller's text has no column for, all else is Unavailable. doing
-// says what was being done; it may be empty.
+// Fail gives an error of the driver its kind, and says what can be done about it. An error that has
+// a kind keeps it. Invalid is a caller's text that its column cannot hold; all else is Unavailable.
+// doing is what was being done, for the error; it may be empty.
 func (p *Pool) Fail(doing string, err error) error {
 	var known *chat.Error
 	if err == nil || errors.As(err, &known) {
@@ -67,8 +67,8 @@ func (p *Pool) Explain(err error) error { return p.engine.explain(err) }
 // Engine is what kind of database it is.
 func (p *Pool) Engine() Engine { return p.engine.name() }
 
-// Connections is the pool as database/sql has it, for those who want to know how it does.
+// Connections is the pool as database/sql has it, for metrics. It belongs to the Pool.
 func (p *Pool) Connections() *sql.DB { return p.db }
 
-// Close closes the connections. Nothing may be under way.
+// Close closes the connections. No statement may be at work.
 func (p *Pool) Close() error { return p.db.Close() }

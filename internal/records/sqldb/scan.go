@@ -10,11 +10,11 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Scanner copies the columns of the row at hand. It takes whatever stands there, so that one odd
-// row does not keep others from being read: tables of other servers have columns that may be NULL,
-// signed or wider than the protocol's fields. NULL is 0 or empty; a number out of range is the
-// nearest one in it, a kind out of range none (0); of text in the place of a number counts what the
-// original makes of it (C's atoi).
+// Scanner copies the columns of the row at hand to where its arguments point. It takes whatever
+// stands there, so that one odd row does not keep others from being read: tables of other servers
+// have columns that may be NULL, signed or wider than the protocol's fields. NULL is 0 or empty. A
+// number out of range is the nearest one in it, but a kind out of range is none (0). Of a text
+// where a number belongs it takes what the original makes of it (C's atoi).
 type Scanner func(dest ...any) error
 
 // scanRows is the Scanner of rows.
@@ -37,10 +37,33 @@ func scanRows(rows *sql.Rows) Scanner {
 	}
 }
 
+// Into returns a function that puts rows of a key and a value into a map. Of several rows with one
+// key the last one stays.
+func Into[K comparable, V any](found map[K]V) func(Scanner) error {
+	return func(scan Scanner) error {
+		var k K
+		var v V
+		err := scan(&k, &v)
+		found[k] = v
+		return err
+	}
+}
+
+// Onto returns a function that appends each row to a list. columns says where the columns of a row
+// belong in an element.
+func Onto[V any](list *[]V, columns func(*V) []any) func(Scanner) error {
+	return func(scan Scanner) error {
+		var v V
+		err := scan(columns(&v)...)
+		*list = append(*list, v)
+		return err
+	}
+}
+
 // value is one column of a row; it implements sql.Scanner.
 type value struct{ dest any }
 
-// Scan copies the column to where it belongs.
+// Scan implements sql.Scanner: it copies the column to dest.
 func (v *value) Scan(src any) error {
 	switch d := v.dest.(type) {
 	case *string:

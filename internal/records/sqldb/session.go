@@ -34,14 +34,15 @@ type Dialect interface {
 	// Upsert is appended to an INSERT: where a row with these keys is there, the columns set are
 	// overwritten.
 	Upsert(keys, set []string) string
-	// ForceIndex comes after the name of a table in a query: an engine that guesses which key is the
-	// best one takes this one. Statistics that lag behind a growing table mislead such an engine.
+	// ForceIndex comes after the name of a table in a query: an engine that guesses which key is
+	// the best one takes this one. Statistics that lag behind a growing table mislead such an
+	// engine.
 	ForceIndex(name string) string
 
-	// Duplicate reports whether err refuses a second row with a unique key, LacksCharacter whether a
-	// text was compared with columns whose character sets lack one of its characters.
+	// Duplicate reports whether err refuses a second row with a unique key, lacksCharacter whether
+	// a text was compared with columns whose character sets lack one of its characters.
 	Duplicate(err error) bool
-	LacksCharacter(err error) bool
+	lacksCharacter(err error) bool
 
 	// insertRows is how many of the rows left (at least one) the next INSERT takes.
 	insertRows(left int) int
@@ -73,14 +74,23 @@ func (tx Tx) InsertIDs(ctx context.Context, query string, rows [][]any) ([]int64
 	return tx.rows.insertIDs(ctx, query, rows)
 }
 
+// InsertID is InsertIDs for one row of a table, which must count its ids: see NewID.
+func (tx Tx) InsertID(ctx context.Context, table, query string, row ...any) (uint32, error) {
+	ids, err := tx.InsertIDs(ctx, query, [][]any{row})
+	if err != nil {
+		return 0, err
+	}
+	return NewID(table, ids[0], nil)
+}
+
 // The texts of a transaction's begin and of its undoing.
 const (
 	begin    = "START TRANSACTION"
 	rollback = "ROLLBACK"
 )
 
-// Anew undoes what the transaction has done and lets its locks go, runs work, each statement of
-// which is a transaction of its own, and begins the transaction anew.
+// Anew has the transaction undone, which releases its locks, then runs work, each
+// statement of which is a transaction of its own, and begins the transaction anew.
 func (tx Tx) Anew(ctx context.Context, work func() error) error {
 	if _, err := Exec(ctx, tx, rollback); err != nil {
 		return err
@@ -117,8 +127,9 @@ func (a eachAtOnce) insertIDs(
 // Unavailable.
 func NewID(table string, id int64, err error) (uint32, error) {
 	if err == nil && (id <= 0 || id > math.MaxUint32) {
-		err = chat.Errorf(chat.Unavailable, "%w: a new row of %s got the id %d: the column id must "+
-			"count by itself (AUTO_INCREMENT)", chat.ErrRejected, table, id)
+		err = chat.Errorf(chat.Unavailable,
+			"%w: a new row of %s got the id %d: the column id must count by itself "+
+				"(AUTO_INCREMENT)", chat.ErrRejected, table, id)
 	}
 	return uint32(id), err
 }
@@ -145,11 +156,17 @@ func Each(
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	if err = eachRow(rows, row); errors.Is(err, ErrEnough) {
+		return nil
+	}
+	return err
+}
+
+// eachRow calls row for every row of one result.
+func eachRow(rows *sql.Rows, row func(Scanner) error) error {
 	scan := scanRows(rows)
 	for rows.Next() {
-		if err := row(scan); errors.Is(err, ErrEnough) {
-			return nil
-		} else if err != nil {
+		if err := row(scan); err != nil {
 			return err
 		}
 	}
@@ -169,7 +186,8 @@ func Insert(
 	width := 1 + strings.Count(columns, ",")
 	for len(rows) > 0 {
 		n := s.insertRows(fewRows(rows, width))
-		query := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s", table, columns, tuples(n, width), tail)
+		query := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s", table, columns, tuples(n, width),
+			tail)
 		if _, err := s.ExecContext(ctx, query, rows[:n*width]...); err != nil {
 			return err
 		}
@@ -178,8 +196,8 @@ func Insert(
 	return nil
 }
 
-// fewRows is how many rows of a width there are, or of many as many as have maxInsert bytes of text;
-// at least one.
+// fewRows is how many of the first rows have at most maxInsert bytes of text, and at least one.
+// rows are given flat, each of so many values.
 func fewRows(rows []any, width int) (n int) {
 	size := 0
 	for n*width < len(rows) {
@@ -191,7 +209,7 @@ func fewRows(rows []any, width int) (n int) {
 	return n
 }
 
-// textSize is how many bytes of text values have.
+// textSize is how many bytes the texts among values have.
 func textSize(values []any) (size int) {
 	for _, v := range values {
 		if text, ok := v.(string); ok {

@@ -14,19 +14,20 @@ type Shared[K comparable, V any] struct {
 	Find func(ctx context.Context, keys []K) (map[K]V, error)
 	Most int // queries that run at once, before requests wait
 
-	mu      sync.Mutex     // guards what follows
-	running int            // queries
-	waiting []*ask[K, V]   // in the order they came
-	rounds  sync.WaitGroup // queries that run for several requests
+	mu      sync.Mutex     // guards running and waiting
+	running int            // how many queries run
+	waiting []*ask[K, V]   // requests, in the order they came
+	rounds  sync.WaitGroup // the queries that run for several requests
 }
 
-// Of a MySQL server on the same two cores 32 callers get 1.4 to 3 times as much by sharing (a user 3, a group 2.4, last
-// messages 2, a login 1.8, a join time 1.4, a page of which only the relation is shared 1.4), 4 callers as much as
-// without. With 2 queries at once it is 1.2 to 6 times for 32 callers, and a tenth less for 4. The embedded store gains
-// nothing. See BenchmarkReads.
+// How many queries are shared, and by how many keys. With a MySQL server on the same two cores 32
+// callers get 1.4 to 3 times as much by sharing (a user 3, a group 2.4, last messages 2, a login
+// 1.8, a join time 1.4, a page of which only the relation is shared 1.4), and 4 callers as much as
+// without. With 2 queries at once 32 callers get 1.2 to 6 times as much, and 4 callers a tenth
+// less. The embedded store gains nothing. See BenchmarkReads.
 const (
-	SharedQueries = 4   // of one shape, at once
-	sharedKeys    = 256 // of one query
+	SharedQueries = 4   // how many queries of one shape run at once, before requests wait
+	sharedKeys    = 256 // how many keys one shared query has at most
 	FewKeys       = 8   // a request with more keys runs a query of its own
 )
 
@@ -40,8 +41,9 @@ type ask[K comparable, V any] struct {
 	err   error
 }
 
-// Get returns what there is of keys, and perhaps more, as a query finds it that begins after the call. The result
-// must not be changed. Errors are those of find; kind Unavailable when ctx ends first.
+// Get returns what there is of keys, and perhaps more, as a query finds it that begins after the
+// call. Several callers may share the result, and none may change it. Errors are those of Find; it
+// is of kind Unavailable when ctx ends first.
 func (b *Shared[K, V]) Get(ctx context.Context, keys []K) (map[K]V, error) {
 	if len(keys) > FewKeys {
 		return b.Find(ctx, keys)
@@ -64,7 +66,7 @@ func (b *Shared[K, V]) Get(ctx context.Context, keys []K) (map[K]V, error) {
 	}
 }
 
-// next begins the next query in the place of one that has ended.
+// next begins the next query, in the slot of one that has ended.
 func (b *Shared[K, V]) next() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -74,7 +76,8 @@ func (b *Shared[K, V]) next() {
 		return
 	}
 	b.rounds.Go(func() {
-		// It serves several: it does not end with one of them. Queries of the records are bounded in time.
+		// It serves several: it does not end with one of them. Queries of the records are bounded
+		// in time.
 		found, err := b.Find(context.WithoutCancel(asks[0].ctx), keys)
 		for _, a := range asks {
 			a.found, a.err = found, err
@@ -84,7 +87,8 @@ func (b *Shared[K, V]) next() {
 	})
 }
 
-// take removes the requests for one query, without those that nobody waits for any more. The caller holds mu.
+// take removes the requests for one query, without those that nobody waits for any more. The caller
+// holds mu.
 func (b *Shared[K, V]) take() (asks []*ask[K, V], keys []K) {
 	n := 0
 	for _, a := range b.waiting {

@@ -14,8 +14,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// gate is a source of which queries wait until they are let through. What it finds of a key is how many queries had
-// begun when it was asked.
+// gate is a source of which queries wait until they are let through. What it finds of a key is how
+// many queries had begun when it was asked.
 type gate struct {
 	begun atomic.Int32
 	keys  chan []int // of each query that begins
@@ -91,7 +91,8 @@ func TestRequestsThatWaitShareTheNextQuery(t *testing.T) {
 	wantKeys(t, g, 1, 2, 3)
 	g.let <- nil
 	for _, c := range []<-chan answer{second, third} {
-		// A query that began before they asked must not be their answer, though it was for the same key.
+		// A query that began before they asked must not be their answer, though it was for the same
+		// key.
 		if a := <-c; a.err != nil || !maps.Equal(a.found, map[int]int32{1: 2, 2: 2, 3: 2}) {
 			t.Errorf("a request that waited: %+v", a)
 		}
@@ -161,10 +162,12 @@ func TestSharedQueriesAreBounded(t *testing.T) {
 	b.Wait()
 }
 
-// TestManyRequestsGetWhatIsTheirs has many ask for changing values: nobody may get one from before it asked.
+// TestManyRequestsGetWhatIsTheirs has many ask for changing values: nobody may get one from before
+// it asked.
 func TestManyRequestsGetWhatIsTheirs(t *testing.T) {
 	var now atomic.Int64
-	b := &Shared[int, int64]{Most: 2, Find: func(_ context.Context, keys []int) (map[int]int64, error) {
+	b := &Shared[int, int64]{Most: 2, Find: func(_ context.Context, keys []int) (map[int]int64,
+		error) {
 		at := now.Load()
 		found := make(map[int]int64)
 		for _, k := range keys {

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,9 @@ import (
 // sqliteReaders is how many reads run side by side on the embedded store.
 const sqliteReaders = 8
 
-// sqliteFiles is how many files a connection may open at a time: the database, its log, that log's index, their
-// directory, and what does not fit into memory. SQLite, when it cannot, has closed some of them already.
+// sqliteFiles is how many files a connection may open at a time: the database, its log, that log's
+// index, their directory, and what does not fit into memory. SQLite, when it cannot, has closed
+// some of them already.
 const sqliteFiles = 8
 
 // OpenSQLite opens the embedded store in a file, which is created when missing. The commits of one
@@ -82,7 +84,8 @@ func (f sqliteFile) open(opt Options) (*sql.DB, error) {
 	return db, nil
 }
 
-// sqliteDialect is SQLite's. A write transaction has the database for itself, so nothing needs locking.
+// sqliteDialect is SQLite's. A write transaction has the database for itself, so nothing needs
+// locking.
 type sqliteDialect struct{}
 
 func (sqliteDialect) name() Engine { return EngineSQLite }
@@ -112,7 +115,8 @@ func (sqliteDialect) Upsert(keys, set []string) string {
 	for i, c := range set {
 		assign[i] = c + "=excluded." + c
 	}
-	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(keys, ","), strings.Join(assign, ","))
+	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(keys, ","),
+		strings.Join(assign, ","))
 }
 
 // waitForTables: busy_timeout bounds all waiting, and migrations run in one transaction.
@@ -130,12 +134,8 @@ func sqliteCode(err error) int {
 func (sqliteDialect) refusedText(error) (table, column string, ok bool) { return "", "", false }
 
 func (sqliteDialect) rejects(err error) bool {
-	switch sqliteCode(err) {
-	case lib.SQLITE_CONSTRAINT, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG, lib.SQLITE_RANGE:
-		return true
-	default:
-		return false
-	}
+	codes := []int{lib.SQLITE_CONSTRAINT, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG, lib.SQLITE_RANGE}
+	return slices.Contains(codes, sqliteCode(err))
 }
 
 func (sqliteDialect) explain(err error) error {
@@ -143,15 +143,19 @@ func (sqliteDialect) explain(err error) error {
 	case lib.SQLITE_FULL:
 		return fmt.Errorf("%w: the disk is full; free some space on it", err)
 	case lib.SQLITE_CANTOPEN: // SQLite does not say why
-		if scarce := descriptors.Scarce(sqliteFiles); scarce != nil && descriptors.Mend(scarce) != "" {
+		scarce := descriptors.Scarce(sqliteFiles)
+		if scarce != nil && descriptors.Mend(scarce) != "" {
 			return fmt.Errorf("%w: %w", err, descriptors.Explain(scarce))
 		}
-		return fmt.Errorf("%w: see whether the database file and its directory are there, the user this "+
-			"runs as can write both, and the process may open more files (%s)", err, descriptors.More)
+		return fmt.Errorf("%w: see whether the database file and its directory are there, "+
+			"the user this runs as can write both, and the process may open more files (%s)",
+			err, descriptors.More)
 	case lib.SQLITE_READONLY, lib.SQLITE_PERM:
-		return fmt.Errorf("%w: the user this runs as must be able to write the database file and its directory", err)
+		return fmt.Errorf("%w: the user this runs as must be able to write the database file and "+
+			"its directory", err)
 	case lib.SQLITE_NOTADB, lib.SQLITE_CORRUPT:
-		return fmt.Errorf("%w: the database file is damaged or none of ours; restore it from a backup", err)
+		return fmt.Errorf("%w: the database file is damaged or none of ours; restore it from a "+
+			"backup", err)
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
 		return fmt.Errorf("%w: another process is writing to the database", err)
 	default:
@@ -161,7 +165,7 @@ func (sqliteDialect) explain(err error) error {
 
 func (sqliteDialect) Duplicate(err error) bool { return sqliteCode(err) == lib.SQLITE_CONSTRAINT }
 
-func (sqliteDialect) LacksCharacter(error) bool { return false } // all text is UTF-8
+func (sqliteDialect) lacksCharacter(error) bool { return false } // all text is UTF-8
 
 func (sqliteDialect) exists(error) bool { return false } // tables are made in a transaction
 

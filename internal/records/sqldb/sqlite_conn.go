@@ -8,8 +8,8 @@ import (
 	"modernc.org/sqlite"
 )
 
-// sqliteConnector opens connections to a SQLite file that keep their compiled statements: compiling takes longer than
-// running for most of ours.
+// sqliteConnector opens connections to a SQLite file that keep their compiled statements: compiling
+// takes longer than running for most of ours.
 type sqliteConnector struct {
 	dsn  string
 	note Note
@@ -25,7 +25,8 @@ func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
 	full, ok := conn.(sqliteDriverConn)
 	if !ok {
 		conn.Close()
-		return nil, fmt.Errorf("the SQLite driver's connection (%T) lacks an interface that records need", conn)
+		return nil, fmt.Errorf("the SQLite driver's connection (%T) lacks an interface that "+
+			"records need", conn)
 	}
 	return &sqliteConn{sqliteDriverConn: full, note: c.note, stmts: make(map[string]*keptStmt)}, nil
 }
@@ -55,11 +56,15 @@ type keptStmt struct {
 	busy bool
 }
 
-// prepared returns the compiled statement of a text, nil when it is busy.
-func (c *sqliteConn) prepared(ctx context.Context, query string) (*keptStmt, error) {
+// prepared returns the compiled statement of a text. The error is driver.ErrSkip while rows of that
+// statement are being read: then database/sql compiles the text once more, for this once.
+func (c *sqliteConn) prepared(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (*keptStmt, error) {
+	c.note.hear(query, args)
 	if s := c.stmts[query]; s != nil {
 		if s.busy {
-			return nil, nil
+			return nil, driver.ErrSkip
 		}
 		return s, nil
 	}
@@ -92,27 +97,23 @@ func (c *sqliteConn) forget() error {
 }
 
 // ExecContext implements driver.ExecerContext.
-func (c *sqliteConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	c.note.hear(query, args)
-	s, err := c.prepared(ctx, query)
+func (c *sqliteConn) ExecContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Result, error) {
+	s, err := c.prepared(ctx, query, args)
 	if err != nil {
 		return nil, err
-	}
-	if s == nil {
-		return nil, driver.ErrSkip // database/sql compiles it for this once
 	}
 	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 }
 
 // QueryContext implements driver.QueryerContext.
-func (c *sqliteConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	c.note.hear(query, args)
-	s, err := c.prepared(ctx, query)
+func (c *sqliteConn) QueryContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Rows, error) {
+	s, err := c.prepared(ctx, query, args)
 	if err != nil {
 		return nil, err
-	}
-	if s == nil {
-		return nil, driver.ErrSkip
 	}
 	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	if err != nil {

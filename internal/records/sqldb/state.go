@@ -7,9 +7,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Pools returns the connection pools by name. Of the embedded store "write" is
-// the one that changes go through, "read" the one that requests read from; else there are "master"
-// and "batches", which stores messages there.
+// Pools returns the connection pools by name, for metrics. On MySQL "batches" stores messages, and
+// "master" is for all else. On the embedded store changes go through "write", and requests read
+// from "read".
 func (db *DB) Pools() map[string]*sql.DB {
 	if db.db == db.write {
 		return map[string]*sql.DB{"master": db.write, "batches": db.batch}
@@ -20,9 +20,9 @@ func (db *DB) Pools() map[string]*sql.DB {
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return db.Fail("", db.write.PingContext(ctx)) }
 
-// OpenAll opens all connections that the embedded store may have, with the files that each needs.
-// SQLite would open them when it first needs them, and there may be no more descriptors then. They
-// stay open.
+// OpenAll opens all connections that the embedded store may have, with the files that each needs,
+// and they stay open. SQLite would open them when it first needs them, and the process may have no
+// file descriptors left then.
 func (db *DB) OpenAll(ctx context.Context) error {
 	for _, pool := range db.Pools() {
 		for range pool.Stats().MaxOpenConnections {
@@ -32,7 +32,8 @@ func (db *DB) OpenAll(ctx context.Context) error {
 			}
 			defer conn.Close() // gives it back to the pool
 			var n int
-			if err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&n); err != nil {
+			err = conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&n)
+			if err != nil {
 				return db.Fail("", err)
 			}
 		}
@@ -40,10 +41,10 @@ func (db *DB) OpenAll(ctx context.Context) error {
 	return nil
 }
 
-// Reachable reads a little through each pool, and so fails when the database does not answer, when
-// its tables are not there, when no connection becomes free before ctx ends, and when a MySQL master
-// takes no writes. The error has kind Unavailable, and says of a MySQL master since when it cannot be
-// used, if that is known: see WatchMaster.
+// Reachable reads a little through each pool. So it fails when the database does not answer, when
+// its tables are not there, when no connection becomes free before ctx ends, and when a MySQL
+// master takes no writes. The error has kind Unavailable, and says since when a MySQL master cannot
+// be used, if that is known: see WatchMaster.
 func (db *DB) Reachable(ctx context.Context) error {
 	err := db.reach(ctx)
 	if err == nil {
@@ -54,7 +55,8 @@ func (db *DB) Reachable(ctx context.Context) error {
 		return chat.Errorf(chat.Unavailable, "%s", known)
 	}
 	if ctx.Err() != nil {
-		return chat.Errorf(chat.Unavailable, "no answer in time, or no connection that was free: %w", err)
+		return chat.Errorf(chat.Unavailable,
+			"no answer in time, or no connection that was free: %w", err)
 	}
 	return err
 }

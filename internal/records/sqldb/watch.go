@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	watchEvery   = time.Second     // how long between two looks at the master, at least
-	watchTimeout = 2 * time.Second // of a look
+	watchEvery   = time.Second     // how long at least between two probes of the master
+	watchTimeout = 2 * time.Second // of one probe
 )
 
 // trouble is why a master cannot be used as it should.
@@ -31,59 +31,40 @@ const (
 	masterReadOnly
 	masterCrowded // it gives no more connections
 	masterCloses  // it does not let us in any more
-	masterApart   // from its cluster
-	noDescriptors // we may not have more connections
+	masterApart   // it is cut off from its cluster
+	noDescriptors // this process may not have more connections
 )
 
-// begins and ends are what the log says of a trouble.
-func (t trouble) begins() string {
-	switch t {
-	case masterReadOnly:
-		return "MySQL takes no writes; nothing is stored until it does"
-	case masterCrowded:
-		return "MySQL gives no more connections; going on with those there are"
-	case masterCloses:
-		return "MySQL does not let us in; going on with the connections there are, if any"
-	case masterApart:
-		return "MySQL is cut off from its cluster; requests fail until it is back in it"
-	case noDescriptors:
-		return "no more connections to MySQL can be made; going on with those there are"
-	default:
-		return "MySQL is away; requests fail until it is back"
-	}
+// says is what the log says when a trouble begins, and when it ends.
+var says = map[trouble]struct{ begins, ends string }{
+	masterAway: {"MySQL is away; requests fail until it is back", "MySQL is back"},
+	masterReadOnly: {"MySQL takes no writes; nothing is stored until it does",
+		"MySQL takes writes again"},
+	masterCrowded: {"MySQL gives no more connections; going on with those there are",
+		"MySQL gives connections again"},
+	masterCloses: {"MySQL does not let us in; going on with the connections there are, if any",
+		"MySQL lets us in again"},
+	masterApart: {"MySQL is cut off from its cluster; requests fail until it is back in it",
+		"MySQL is back in its cluster"},
+	noDescriptors: {"no more connections to MySQL can be made; going on with those there are",
+		"connections to MySQL can be made again"},
 }
 
-func (t trouble) ends() string {
-	switch t {
-	case masterReadOnly:
-		return "MySQL takes writes again"
-	case masterCrowded:
-		return "MySQL gives connections again"
-	case masterCloses:
-		return "MySQL lets us in again"
-	case masterApart:
-		return "MySQL is back in its cluster"
-	case noDescriptors:
-		return "connections to MySQL can be made again"
-	default:
-		return "MySQL is back"
-	}
-}
-
-// watch finds out whether the master can be used, whenever something has failed there, and says in the log when that
-// changes. It looks through connections of its own, since those of the pool may all be waiting for an answer.
+// watch finds out whether the master can be used, whenever something has failed there, and says in
+// the log when that changes. It probes through connections of its own, since those of the pool may
+// all be waiting for an answer.
 type watch struct {
 	connector driver.Connector
 	addr      string
 	log       *slog.Logger
 	explain   func(error) error
-	tryWrite  string
+	tryWrite  string // Options.WritesNothing
 	prober    *probe.Prober
 
-	mu      sync.Mutex
-	trouble trouble
-	why     error
-	since   time.Time
+	mu      sync.Mutex // guards what follows
+	trouble trouble    // as the last probe found it
+	why     error      // what that probe met
+	since   time.Time  // when the probe was begun that found the trouble first
 }
 
 func newWatch(db *DB, connector driver.Connector, addr string) *watch {
@@ -91,15 +72,16 @@ func newWatch(db *DB, connector driver.Connector, addr string) *watch {
 		explain: db.engine.explain, tryWrite: db.opt.WritesNothing, prober: probe.New()}
 }
 
-// suspect notes that something has failed. A nil watch does not care.
+// suspect notes that something has failed. On a nil watch it does nothing.
 func (w *watch) suspect() {
 	if w != nil {
 		w.prober.Suspect()
 	}
 }
 
-// WatchMaster looks at a MySQL master when something has failed there, until it is well, and says in the log what it
-// finds: when it is away, when it takes no writes, and when that is over. It returns when ctx ends.
+// WatchMaster probes a MySQL master when something has failed there, until it is well, and says in
+// the log what it finds: when it is away, when it takes no writes, and when that is over. It
+// returns when ctx ends.
 func (db *DB) WatchMaster(ctx context.Context) error {
 	if db.watch == nil {
 		<-ctx.Done()
@@ -108,7 +90,8 @@ func (db *DB) WatchMaster(ctx context.Context) error {
 	return db.watch.run(ctx)
 }
 
-// MasterTrouble says why a MySQL master cannot be used, and since when, as far as WatchMaster knows; empty when it can.
+// MasterTrouble says why a MySQL master cannot be used, and since when, as far as WatchMaster
+// knows. It is empty when the master can be used.
 func (db *DB) MasterTrouble() string {
 	if db.watch == nil {
 		return ""
@@ -119,17 +102,18 @@ func (db *DB) MasterTrouble() string {
 	if w.trouble == noTrouble {
 		return ""
 	}
-	return fmt.Sprintf("%s (at %s, for %v now): %v", w.trouble.begins(), w.addr, time.Since(w.since).Round(time.Second), w.why)
+	return fmt.Sprintf("%s (at %s, for %v now): %v", says[w.trouble].begins, w.addr,
+		time.Since(w.since).Round(time.Second), w.why)
 }
 
-// run looks whenever something has failed.
+// run probes whenever something has failed, until ctx ends.
 func (w *watch) run(ctx context.Context) error {
 	db := sql.OpenDB(w.connector)
 	db.SetMaxIdleConns(-1)
 	defer db.Close() // nothing is open by then
 	return w.prober.Run(ctx, watchEvery, func(ctx context.Context) func() bool {
 		begun := time.Now()
-		found, err := w.look(ctx, db)
+		found, err := w.probe(ctx, db)
 		return func() (well bool) {
 			if ctx.Err() == nil {
 				w.note(found, err, begun)
@@ -139,8 +123,8 @@ func (w *watch) run(ctx context.Context) error {
 	})
 }
 
-// look tries to write nothing. The error says why the master cannot be used.
-func (w *watch) look(ctx context.Context, db *sql.DB) (found trouble, err error) {
+// probe writes in a way that changes nothing. The error says why the master cannot be used.
+func (w *watch) probe(ctx context.Context, db *sql.DB) (found trouble, err error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	conn, err := db.Conn(ctx)
@@ -157,20 +141,21 @@ func (w *watch) look(ctx context.Context, db *sql.DB) (found trouble, err error)
 		found = masterCrowded
 	case descriptors.Mend(err) != "":
 		found = noDescriptors
-	case err == nil, conn != nil && code != 0 && code != errShutdown: // it answers; who asks it for more sees what it lacks
-		return noTrouble, nil
+	case err == nil, conn != nil && code != 0 && code != errShutdown:
+		return noTrouble, nil // it answers; whoever asks it for more sees what it lacks
 	case MendOfAccount(err, "", "") != "":
 		found = masterCloses
 	default:
 		found = masterAway
 	}
 	if ctx.Err() != nil || errors.Is(err, mysql.ErrInvalidConn) && !errors.Is(err, ErrShutOut) {
-		err = chat.Errorf(chat.Unavailable, "no answer: see whether it hangs, or what keeps packets from it")
+		err = chat.Errorf(chat.Unavailable,
+			"no answer: see whether it hangs, or what keeps packets from it")
 	}
 	return found, w.explain(err)
 }
 
-// note keeps what a look found that was begun at some time, and logs what has changed.
+// note keeps what a probe found that was begun at some time, and logs what has changed.
 func (w *watch) note(found trouble, err error, begun time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -180,11 +165,12 @@ func (w *watch) note(found trouble, err error, begun time.Time) {
 		return
 	}
 	w.trouble, w.since = found, begun
-	// Of one that was away and now has another trouble it is known that it is back.
+	// A master that was away and now has another trouble is back all the same.
 	if was == masterAway || was != noTrouble && found == noTrouble {
-		w.log.Info(was.ends(), "addr", w.addr, "after", time.Since(since).Round(time.Millisecond))
+		w.log.Info(says[was].ends, "addr", w.addr, "after",
+			time.Since(since).Round(time.Millisecond))
 	}
 	if found != noTrouble {
-		w.log.Warn(found.begins(), "addr", w.addr, "err", err)
+		w.log.Warn(says[found].begins, "addr", w.addr, "err", err)
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// How missing tables come about: MigrateMend for all, OwnMend for those of the proxy's own.
+// What an operator can do about missing tables: MigrateMend about any of them, OwnMend about those
+// of the proxy's own.
 const (
 	MigrateMend = "create what is missing with \"dbproxy migrate --config FILE\", as a user who may"
 	OwnMend     = MigrateMend + "; \"dbproxy serve\" makes them, too, unless it is told --no-create"
@@ -44,17 +45,18 @@ func inspect(ctx context.Context, p *sqldb.Pool, q sqldb.Querier) (Seen, error) 
 	return seen, p.Fail("looking at the tables", err)
 }
 
-// Missing returns the statements that create the tables that are missing and complete those that lack
-// columns or keys; none when all is there. They only add, and bring rows of an earlier version's
-// table of our own under its present key. Views are passed over. The kind of the error is NotAllowed
-// when tables are there in other letters than they must be. DB.Define runs them.
+// Missing returns the statements that create the tables that are missing and complete those that
+// lack columns or keys; none when all is there. They only add, and bring rows of an earlier
+// version's table of our own under its present key. Views are left alone. The kind of the error is
+// NotAllowed when tables are there in other letters than they must be. sqldb.DB.Define runs the
+// statements.
 func Missing(ctx context.Context, db *sqldb.DB) (stmts []string, err error) {
 	return missing(ctx, db, db.Writes(), Of(db.Engine()), true)
 }
 
 // MissingOwn is Missing for the tables of the proxy's own, which no other server knows, and for
-// IMTransmitFile, which old databases do not have; but for those that have rows to bring under
-// another key.
+// IMTransmitFile, which old databases do not have. It leaves alone tables whose rows are to be
+// brought under another key.
 func MissingOwn(ctx context.Context, db *sqldb.DB) (stmts []string, err error) {
 	return missing(ctx, db, db.Writes(), New(), false)
 }
@@ -127,9 +129,9 @@ func Migrate(ctx context.Context, db *sqldb.DB) (ran []string, err error) {
 	return ran, err
 }
 
-// UserIndex returns the statement that adds an index on IMUser.updated, empty when it is there.
-// Originals' databases have none, and so read all people to find those who changed; they work with it
-// as without. It is empty for a view, too.
+// UserIndex returns the statement that adds an index on IMUser.updated. It is empty when the index
+// is there, and for a view. Originals' databases have none, and so read all people to find those
+// who changed; originals work with it as without.
 func UserIndex(ctx context.Context, db *sqldb.DB) (stmt string, err error) {
 	const key = "updated"
 	seen, err := inspect(ctx, db.Pool, db.Writes())

@@ -9,9 +9,9 @@ import (
 // mysqlTables is MySQL's definer.
 type mysqlTables struct{}
 
-// create says no row format: no key is longer than the 767 bytes that each of them, and each server,
-// allows.
-func (d mysqlTables) create(t Table) []string {
+// create says no row format: no key is longer than the 767 bytes that each of them, and each
+// server, allows.
+func (mysqlTables) create(t Table) []string {
 	var lines []string
 	if t.Primary == nil {
 		id := "id int NOT NULL AUTO_INCREMENT"
@@ -21,7 +21,7 @@ func (d mysqlTables) create(t Table) []string {
 		lines = append(lines, id)
 	}
 	for _, c := range t.Columns {
-		lines = append(lines, d.column(c))
+		lines = append(lines, MySQLColumn(c))
 	}
 	primary := t.Primary
 	if primary == nil {
@@ -35,11 +35,9 @@ func (d mysqlTables) create(t Table) []string {
 	if t.utf8 {
 		charset = "utf8"
 	}
-	return []string{fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n  %s\n) ENGINE=InnoDB DEFAULT CHARSET=%s",
-		t.Name, strings.Join(lines, ",\n  "), charset)}
+	const create = "CREATE TABLE IF NOT EXISTS %s (\n  %s\n) ENGINE=InnoDB DEFAULT CHARSET=%s"
+	return []string{fmt.Sprintf(create, t.Name, strings.Join(lines, ",\n  "), charset)}
 }
-
-func (mysqlTables) column(c Column) string { return MySQLColumn(c) }
 
 // MySQLColumn is a column as MySQL's definition of a table has it.
 func MySQLColumn(c Column) string {
@@ -65,16 +63,16 @@ func MySQLColumn(c Column) string {
 	return fmt.Sprintf("%s %s NOT NULL DEFAULT %s", c.Name, typ, def)
 }
 
-func (d mysqlTables) addColumn(t Table, c Column) string {
-	return fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s", t.Name, d.column(c))
+func (mysqlTables) addColumn(t Table, c Column) string {
+	return fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s", t.Name, MySQLColumn(c))
 }
 
 func (mysqlTables) addKey(t Table, key string) string {
 	return fmt.Sprintf("ALTER TABLE %s ADD KEY %s (%s)", t.Name, KeyName(key), key)
 }
 
-// carryOver leaves alone those of an earlier version that still run: they find their columns, and what
-// they write takes a digest that nobody looks for.
+// carryOver does not disturb proxies of an earlier version that still run: they find their columns,
+// and what they write takes a digest that no other proxy asks for.
 func (mysqlTables) carryOver(t Table) []string {
 	return []string{
 		"DELETE FROM " + t.Name + " WHERE userId=0",

@@ -1,3 +1,18 @@
+// Package tables knows which tables there are: those of the original server, as they are in its
+// databases, and the proxy's own, which originals do not know and need not (see Own). It also reads
+// what a database has of them, and says what is missing.
+//
+// Our own tables may only grow, so that proxies of two neighbouring versions can share them.
+// "dbproxy serve" makes those that are missing (MissingOwn). Rows of an earlier version that belong
+// under another key now are carried over by "dbproxy migrate" alone (Missing), and in a data
+// directory at the start of the server. No key is longer than the 767 bytes that old servers allow.
+//
+// What a MySQL database has of all tables is read in four statements (Inspect), for the migration,
+// the doctor and the check. Names of tables count as the server counts them: where it tells upper
+// from lower case and has the tables in other letters, nothing is made.
+//
+// The messages of pairs, and those of groups, are spread over eight tables each, the shards. A
+// message's Owner, a relation or a group, says in which shard it is.
 package tables
 
 import (
@@ -19,7 +34,7 @@ const (
 	Tiny                       // tinyint unsigned
 	Varchar                    // varchar(Size)
 	Text                       // longer than a varchar may be
-	Binary                     // text of Size bytes that is compared byte by byte, trailing spaces included
+	Binary                     // Size bytes at most, compared with trailing spaces
 )
 
 // Column is a column as it is declared.
@@ -34,11 +49,13 @@ type Column struct {
 // nullable is the column with NULL allowed.
 func (c Column) nullable() Column { c.Null = true; return c }
 
-func ints(names ...string) []Column                { return columns(Signed, names) }
-func unsigneds(names ...string) []Column           { return columns(Unsigned, names) }
-func tinys(names ...string) []Column               { return columns(Tiny, names) }
-func chars(name string, size int) Column           { return Column{Name: name, Type: Varchar, Size: size} }
-func number(t ColumnType, name, def string) Column { return Column{Name: name, Type: t, Default: def} }
+func ints(names ...string) []Column      { return columns(Signed, names) }
+func unsigneds(names ...string) []Column { return columns(Unsigned, names) }
+func tinys(names ...string) []Column     { return columns(Tiny, names) }
+func chars(name string, size int) Column { return Column{Name: name, Type: Varchar, Size: size} }
+func number(t ColumnType, name, def string) Column {
+	return Column{Name: name, Type: t, Default: def}
+}
 
 func columns(t ColumnType, names []string) []Column {
 	cols := make([]Column, len(names))
@@ -48,23 +65,26 @@ func columns(t ColumnType, names []string) []Column {
 	return cols
 }
 
-// Table is a table as it is declared. The primary key is id, counted by the database, unless Primary
-// names other columns.
+// Table is a table as it is declared. The primary key is id, counted by the database, unless
+// Primary names other columns.
 type Table struct {
 	Name       string
-	UnsignedID bool
+	UnsignedID bool     // id is unsigned
 	utf8       bool     // the original's three tables without text are utf8, others utf8mb4_bin
-	Columns    []Column // but for id
-	Primary    []string
+	Columns    []Column // all but id
+	Primary    []string // the columns of the primary key; nil: id
 	former     []string // the primary key that an earlier version gave it; nil: the same
 	Keys       []string // each the columns of one key, joined by commas
-	// unused are keys that no statement of ours needs; they belong to databases that original servers share. The
-	// embedded store does without: that of the message tables costs it 8 to 22 % of its throughput (BenchmarkAppend).
+	later      bool     // an original's database may lack the table
+	// unused are keys that no statement of ours needs; they belong to databases that original
+	// servers share. The embedded store does without: that of the message tables costs it 8 to 22 %
+	// of its throughput (BenchmarkAppend).
 	unused []string
 }
 
-// Outdated is whether what is there of the table is an earlier version's, whose rows are to be brought
-// under the key that it has now. Only "dbproxy migrate" does that.
+// Outdated reports whether what is there of the table is an earlier version's, whose rows are to be
+// brought under the key that the table has now. Only "dbproxy migrate" does that, and on the
+// embedded store the start of the server.
 func (t Table) Outdated(there *SeenTable) bool {
 	return there != nil && t.former != nil && slices.Equal(there.PrimaryKey(), t.former)
 }
@@ -91,21 +111,24 @@ func All() []Table {
 	tables := []Table{
 		{
 			Name: "IMUser", UnsignedID: true,
-			Columns: join(tinys("sex"), chars("name", 32), chars("domain", 32), chars("nick", 32), chars("password", 32),
-				chars("salt", 4), chars("phone", 11), chars("email", 64), chars("avatar", 255).nullable(),
-				unsigneds("departId"), number(Tiny, "status", "").nullable(), unsigneds("created", "updated"),
+			Columns: join(tinys("sex"), chars("name", 32), chars("domain", 32), chars("nick", 32),
+				chars("password", 32), chars("salt", 4), chars("phone", 11), chars("email", 64),
+				chars("avatar", 255).nullable(), unsigneds("departId"),
+				number(Tiny, "status", "").nullable(), unsigneds("created", "updated"),
 				tinys("push_shield_status"), chars("sign_info", 128)),
 			Keys: []string{"domain", "name", "phone"},
 		},
 		{
 			Name: "IMDepart", UnsignedID: true,
-			Columns: join(chars("departName", 64), unsigneds("priority", "parentId", "status", "created", "updated")),
-			Keys:    []string{"departName", "priority,status"},
+			Columns: join(chars("departName", 64),
+				unsigneds("priority", "parentId", "status", "created", "updated")),
+			Keys: []string{"departName", "priority,status"},
 		},
 		{
 			Name: "IMRelationShip", utf8: true,
-			Columns: join(unsigneds("smallId", "bigId"), number(Tiny, "status", "").nullable(), ints("created", "updated")),
-			Keys:    []string{"smallId,bigId,status,updated"},
+			Columns: join(unsigneds("smallId", "bigId"), number(Tiny, "status", "").nullable(),
+				ints("created", "updated")),
+			Keys: []string{"smallId,bigId,status,updated"},
 		},
 		{
 			Name: "IMRecentSession", utf8: true,
@@ -115,38 +138,43 @@ func All() []Table {
 		},
 		{
 			Name: "IMGroup",
-			Columns: join(chars("name", 256), chars("avatar", 256), unsigneds("creator"), tinys("type"), unsigneds("userCnt"),
-				number(Tiny, "status", "1"), unsigneds("version", "lastChated", "updated", "created")),
+			Columns: join(chars("name", 256), chars("avatar", 256), unsigneds("creator"),
+				tinys("type"), unsigneds("userCnt"), number(Tiny, "status", "1"),
+				unsigneds("version", "lastChated", "updated", "created")),
 			Keys: []string{"name(191)", "creator"},
 		},
 		{
 			Name: "IMGroupMember", utf8: true,
-			Columns: join(unsigneds("groupId", "userId"), number(Tiny, "status", "1"), ints("created", "updated")),
-			Keys:    []string{"groupId,userId,status", "userId,status,updated", "groupId,updated"},
+			Columns: join(unsigneds("groupId", "userId"), number(Tiny, "status", "1"),
+				ints("created", "updated")),
+			Keys: []string{"groupId,userId,status", "userId,status,updated", "groupId,updated"},
 		},
 		{
-			Name:    "IMAudio",
-			Columns: join(unsigneds("fromId", "toId"), chars("path", 255).nullable(), unsigneds("size", "duration", "created")),
-			Keys:    []string{"fromId,toId"},
+			Name: "IMAudio",
+			Columns: join(unsigneds("fromId", "toId"), chars("path", 255).nullable(),
+				unsigneds("size", "duration", "created")),
+			Keys: []string{"fromId,toId"},
 		},
 		{
-			Name: "IMTransmitFile",
-			Columns: join(unsigneds("fromId", "toId"), chars("fileName", 4096).nullable(), chars("taskId", 128).nullable(),
-				unsigneds("size"), tinys("status"), ints("updated", "created")),
+			Name: "IMTransmitFile", later: true,
+			Columns: join(unsigneds("fromId", "toId"), chars("fileName", 4096).nullable(),
+				chars("taskId", 128).nullable(), unsigneds("size"), tinys("status"),
+				ints("updated", "created")),
 			Keys: []string{"fromId,toId,status", "toId,status,created"},
 		},
 	}
 	for i := range uint32(Shards) {
 		tables = append(tables, Table{
 			Name: Shard{chat.Pair, i}.Table(),
-			Columns: join(unsigneds("relateId", "fromId", "toId", "msgId"), chars("content", 4096).nullable(),
-				tinys("type", "status"), ints("updated", "created")),
+			Columns: join(unsigneds("relateId", "fromId", "toId", "msgId"),
+				chars("content", 4096).nullable(), tinys("type", "status"),
+				ints("updated", "created")),
 			Keys:   []string{"relateId,status,created", "relateId,status,msgId,created"},
 			unused: []string{"fromId,toId,status"},
 		}, Table{
 			Name: Shard{chat.Group, i}.Table(),
-			Columns: join(unsigneds("groupId", "userId", "msgId"), chars("content", 4096), tinys("type"), unsigneds("status"),
-				ints("updated", "created")),
+			Columns: join(unsigneds("groupId", "userId", "msgId"), chars("content", 4096),
+				tinys("type"), unsigneds("status"), ints("updated", "created")),
 			Keys: []string{"groupId,status,created", "groupId,msgId,status,created"},
 		})
 	}
@@ -155,80 +183,92 @@ func All() []Table {
 
 // Own are the proxy's own tables.
 //
-// Proxies of two neighbouring versions work on them at the same time, while one after the other is replaced. So a version
-// only adds, tables, keys, and columns that have a default (dialects give every column one); what an older one writes
-// must mean the same to it. And statements name their columns: never SELECT *, never an INSERT without a list.
+// Proxies of two neighbouring versions work on them at the same time, while one after the other is
+// replaced. So a version may only add: tables, keys, and columns that have a default (each has
+// one). What an older version writes must mean the same to it. And statements name their columns:
+// never SELECT *, never an INSERT without a list.
 func Own() []Table {
-	return []Table{
+	own := []Table{
 		{
-			// One row per talk: its lock, what it consists of, its last id, and what was sent and read. turn
-			// is there to be written by those who hold the lock and change nothing else: see talking.lock.
+			// A row is a talk: its lock, its relation and sessions, its last id, and what was sent
+			// and read. turn is written by those who hold the lock and change nothing else: see
+			// talk.Work.Lock.
 			Name: "IMProxyTalk",
-			Columns: join(tinys("kind"), unsigneds("a", "b", "relateId", "sessionA", "sessionB", "lastId", "lastCreated",
-				"sentA", "sentB", "readA", "readB", "rev"), tinys("turn")),
+			Columns: join(tinys("kind"), unsigneds("a", "b", "relateId", "sessionA", "sessionB",
+				"lastId", "lastCreated", "sentA", "sentB", "readA", "readB", "rev"), tinys("turn")),
 			Primary: []string{"kind", "a", "b"},
 			Keys:    []string{"b,kind"},
 		},
 		{
-			// How many of a group's messages a user has seen.
+			// A row is how many of a group's messages a user has seen.
 			Name:    "IMProxyLevel",
 			Columns: unsigneds("userId", "groupId", "level"),
 			Primary: []string{"userId", "groupId"},
 		},
 		{
-			// One row per commit, until its counters are applied. changes NULL: the commit never was, see Outcome; {}: it is
-			// only there for Outcome, see Swept.
-			Name:    "IMProxyCommit",
-			Columns: join(chars("id", 32), unsigneds("created"), Column{Name: "changes", Type: Text, Null: true}),
+			// A row is a commit whose counters may not be applied yet. Where changes is NULL, the
+			// commit never was: see records.Store.Outcome. Where it is {}, all is applied, and the
+			// row is only there for Outcome: see records.Store.Swept.
+			Name: "IMProxyCommit",
+			Columns: join(chars("id", 32), unsigneds("created"),
+				Column{Name: "changes", Type: Text, Null: true}),
 			Primary: []string{"id"},
 			Keys:    []string{"created"},
 		},
 		{
+			// A row is a member's mute value for a group.
 			Name:    "IMProxyMute",
 			Columns: unsigneds("groupId", "userId", "value"),
 			Primary: []string{"groupId", "userId"},
 		},
 		{
-			// device is "platform:token", a bare token, or empty.
+			// A row is a user's push token, as device: "platform:token", a bare token, or empty.
 			Name:    "IMProxyDevice",
 			Columns: join(unsigneds("userId"), chars("device", 520), unsigneds("rev")),
 			Primary: []string{"userId"},
 		},
 		{
-			// The user whom a token was last given to, as long as it is the one of that user's device: so there
-			// is one row for each row of IMProxyDevice at most. The token itself is longer than a key may be
-			// on some servers; it is what an earlier version goes by.
+			// A row is the user whom a token was last given to, as long as it is the token of that
+			// user's device; so there are no more rows than in IMProxyDevice. The key is the
+			// token's SHA-256, as the token itself is longer than a key may be on some servers. An
+			// earlier version goes by the token.
 			Name: "IMProxyToken",
-			Columns: join(chars("digest", 64), Column{Name: "token", Type: Binary, Size: 4 * chat.MaxToken},
+			Columns: join(chars("digest", 64),
+				Column{Name: "token", Type: Binary, Size: 4 * chat.MaxToken},
 				unsigneds("userId")),
 			Primary: []string{"digest"},
 			former:  []string{"token"},
 		},
 		{
-			// Single values, such as how far the group sync has looked.
+			// A row is a value by name: how far the group sync has come, epochs and beats.
 			Name:    "IMProxyMark",
 			Columns: join(chars("name", 64), unsigneds("value")),
 			Primary: []string{"name"},
 		},
 		{
-			// What "dbproxy doctor" has moved: a message from its old row and id to the end of a talk, or a row of another table
-			// that gave way to newRow.
+			// A row is what "dbproxy doctor --repair" has moved: a message from its old row and id
+			// to the end of a talk, or a row of another table that gave way to newRow.
 			Name: "IMProxyJournal",
-			Columns: join(tinys("kind"), unsigneds("a", "b"), chars("oldTable", 32), unsigneds("oldRow", "oldOwner", "oldId", "oldCreated"),
-				chars("newTable", 32), unsigneds("newRow", "newOwner", "newId", "newCreated", "at")),
+			Columns: join(tinys("kind"), unsigneds("a", "b"), chars("oldTable", 32),
+				unsigneds("oldRow", "oldOwner", "oldId", "oldCreated"), chars("newTable", 32),
+				unsigneds("newRow", "newOwner", "newId", "newCreated", "at")),
 			Keys: []string{"kind,a,b,newId", "oldTable,oldRow"},
 		},
 		{
-			// Who does what one process is enough for, and until when by the clock of the database, Unix seconds.
+			// A row is who does what one process is enough for, and until when, in Unix seconds by
+			// the clock of the database.
 			Name:    "IMProxyLease",
 			Columns: join(chars("name", 64), chars("holder", 64), unsigneds("expires")),
 			Primary: []string{"name"},
 		},
 	}
+	for i := range own {
+		own[i].later = true
+	}
+	return own
 }
 
-// embedded are those of the embedded store alone. Where there is MySQL, Redis has what they
-// have.
+// embedded are the tables of the embedded store alone. Beside MySQL, Redis has what they have.
 func embedded() []Table {
 	return []Table{{
 		// When the latest logins of a name failed, Unix milliseconds, the oldest first, joined by
@@ -248,17 +288,12 @@ func Of(engine sqldb.Engine) []Table {
 	return All()
 }
 
-// New are those tables that an original's database may lack: our own, and the one that originals made
-// later. Old are all others.
-func New() []Table { return slices.DeleteFunc(All(), func(t Table) bool { return !t.isNew() }) }
+// New are the tables that an original's database may lack: our own, and the one that originals made
+// later.
+func New() []Table { return slices.DeleteFunc(All(), func(t Table) bool { return !t.later }) }
 
 // Old are the tables that every original's database has.
-func Old() []Table { return slices.DeleteFunc(All(), Table.isNew) }
-
-// isNew is whether old databases do not have the table.
-func (t Table) isNew() bool {
-	return strings.HasPrefix(t.Name, "IMProxy") || t.Name == "IMTransmitFile"
-}
+func Old() []Table { return slices.DeleteFunc(All(), func(t Table) bool { return t.later }) }
 
 // fromCallers are the columns, in lower case, whose texts come from callers; all others we make.
 var fromCallers = map[string]bool{

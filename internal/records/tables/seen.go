@@ -19,7 +19,7 @@ type Seen struct {
 	Twins map[string]string
 }
 
-// SeenTable is a table that is there, or a view in its place.
+// SeenTable is a table that is there, or a view of its name.
 type SeenTable struct {
 	View    bool
 	Engine  string                // of MySQL's: "InnoDB"
@@ -27,12 +27,12 @@ type SeenTable struct {
 	Keys    map[string]*SeenKey   // likewise
 }
 
-// SeenColumn is a column; what is more than its name is not known of the embedded store.
+// SeenColumn is a column that is there. Of the embedded store only its name is known.
 type SeenColumn struct {
 	Name               string
 	Type               string // in lower case: "int"
 	Declared           string // the same as CREATE TABLE has it: "int(11) unsigned"
-	Length             int64  // of text, in characters; 0: it is none
+	Length             int64  // how many characters of text it holds; 0: it holds none
 	Null               bool
 	Auto               bool // the database counts it
 	Given              bool // it has a value without being given one
@@ -45,7 +45,7 @@ type SeenKey struct {
 	Columns []string
 }
 
-// PrimaryName is the name that servers give it, in lower case.
+// PrimaryName is the name that servers give the primary key, in lower case.
 const PrimaryName = "primary"
 
 func newSeen() Seen {
@@ -67,13 +67,13 @@ func (t *SeenTable) addKey(name string, unique bool, column string) {
 	t.Keys[name].Columns = append(t.Keys[name].Columns, strings.ToLower(column))
 }
 
-// Has is whether the table has a column.
+// Has reports whether the table has a column.
 func (t *SeenTable) Has(column string) bool {
 	_, ok := t.Columns[strings.ToLower(column)]
 	return ok
 }
 
-// HasKey is whether the table has a key, given by its columns: see Table.Keys.
+// HasKey reports whether the table has a key, given by its columns: see Table.Keys.
 func (t *SeenTable) HasKey(key string) bool { return t.Keys[strings.ToLower(KeyName(key))] != nil }
 
 // PrimaryKey is the columns of the primary key, in lower case.
@@ -143,16 +143,16 @@ func (s Seen) Named() error {
 const (
 	ofThisDatabase = " WHERE TABLE_SCHEMA=DATABASE() AND LOWER(TABLE_NAME) LIKE 'im%'"
 
-	seenTablesQuery = "SELECT TABLE_NAME,TABLE_TYPE,COALESCE(ENGINE,'')" +
-		" FROM information_schema.TABLES" + ofThisDatabase
+	seenTablesQuery = "SELECT TABLE_NAME,TABLE_TYPE,COALESCE(ENGINE,'') FROM " +
+		"information_schema.TABLES" + ofThisDatabase
 
 	seenColumnsQuery = "SELECT TABLE_NAME,COLUMN_NAME,DATA_TYPE,COLUMN_TYPE," +
 		"COALESCE(CHARACTER_MAXIMUM_LENGTH,0),IS_NULLABLE,COLUMN_DEFAULT,EXTRA," +
-		"COALESCE(CHARACTER_SET_NAME,''),COALESCE(COLLATION_NAME,'')" +
-		" FROM information_schema.COLUMNS" + ofThisDatabase
+		"COALESCE(CHARACTER_SET_NAME,''),COALESCE(COLLATION_NAME,'') FROM " +
+		"information_schema.COLUMNS" + ofThisDatabase
 
-	seenKeysQuery = "SELECT TABLE_NAME,INDEX_NAME,NON_UNIQUE,COALESCE(COLUMN_NAME,'')" +
-		" FROM information_schema.STATISTICS" + ofThisDatabase +
+	seenKeysQuery = "SELECT TABLE_NAME,INDEX_NAME,NON_UNIQUE,COALESCE(COLUMN_NAME,'') FROM " +
+		"information_schema.STATISTICS" + ofThisDatabase +
 		" ORDER BY TABLE_NAME,INDEX_NAME,SEQ_IN_INDEX"
 )
 
@@ -160,9 +160,8 @@ const (
 func (mysqlTables) inspect(ctx context.Context, q sqldb.Querier) (Seen, error) {
 	s := newSeen()
 	folds := 0 // not 0: the server does not tell upper from lower case
-	err := sqldb.Each(ctx, q, "SELECT @@lower_case_table_names", nil, func(scan sqldb.Scanner) error {
-		return scan(&folds)
-	})
+	err := sqldb.Each(ctx, q, "SELECT @@lower_case_table_names", nil,
+		func(scan sqldb.Scanner) error { return scan(&folds) })
 	if err != nil {
 		return s, fmt.Errorf("whether names are told apart by their case: %w", err)
 	}
@@ -229,7 +228,7 @@ func scanColumn(scan sqldb.Scanner) (table string, c SeenColumn, err error) {
 	return table, c, err
 }
 
-// IsText is whether it holds text, or bytes.
+// IsText reports whether the column holds text, or bytes.
 func (c SeenColumn) IsText() bool { return c.Charset != "" || slices.Contains(bytesTypes, c.Type) }
 
 // Whole is the type with its character set.
@@ -243,8 +242,8 @@ func (c SeenColumn) Whole() string {
 // bytesTypes are the types of text without a character set.
 var bytesTypes = []string{"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
 
-// Absent is what tables lack, in words: whole tables and columns, and apart from them keys. Of views
-// it is columns, of an earlier version's tables nothing.
+// Absent is what tables lack, in words: whole tables and columns, and apart from them keys. Of
+// views it is columns, of an earlier version's tables nothing.
 func (s Seen) Absent(tables []Table) (parts, keys []string) {
 	for _, t := range tables {
 		there := s.Tables[t.Name]

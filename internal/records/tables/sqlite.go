@@ -25,7 +25,8 @@ func (d sqliteTables) create(t Table) []string {
 	if t.Primary != nil {
 		cols = append(cols, "PRIMARY KEY ("+strings.Join(t.Primary, ",")+")")
 	}
-	stmts := []string{fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s)%s", t.Name, strings.Join(cols, ", "), options)}
+	stmts := []string{fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s)%s", t.Name,
+		strings.Join(cols, ", "), options)}
 	for _, k := range t.Keys {
 		stmts = append(stmts, d.addKey(t, k))
 	}
@@ -57,12 +58,16 @@ func (sqliteTables) addKey(t Table, key string) string {
 }
 
 func (sqliteTables) inspect(ctx context.Context, q sqldb.Querier) (Seen, error) {
+	const (
+		columns = "SELECT name,pk FROM pragma_table_info(?) ORDER BY pk"
+		keys    = "SELECT name FROM pragma_index_list(?)"
+	)
 	s := newSeen()
 	for _, t := range append(All(), embedded()...) {
 		seen := newSeenTable()
-		err := sqldb.Each(ctx, q, "SELECT name,pk FROM pragma_table_info(?) ORDER BY pk", []any{t.Name}, func(scan sqldb.Scanner) error {
+		err := sqldb.Each(ctx, q, columns, []any{t.Name}, func(scan sqldb.Scanner) error {
 			var c SeenColumn
-			var at int // its position in the primary key, from 1
+			var at int // its position in the primary key, from 1; 0: it is not in it
 			err := scan(&c.Name, &at)
 			if seen.addColumn(c); at > 0 {
 				seen.addKey(PrimaryName, true, c.Name)
@@ -70,7 +75,7 @@ func (sqliteTables) inspect(ctx context.Context, q sqldb.Querier) (Seen, error) 
 			return err
 		})
 		if err == nil {
-			err = sqldb.Each(ctx, q, "SELECT name FROM pragma_index_list(?)", []any{t.Name}, func(scan sqldb.Scanner) error {
+			err = sqldb.Each(ctx, q, keys, []any{t.Name}, func(scan sqldb.Scanner) error {
 				var name string
 				err := scan(&name)
 				seen.addKey(strings.TrimPrefix(name, t.Name+"_"), false, "")
@@ -90,8 +95,8 @@ func (sqliteTables) inspect(ctx context.Context, q sqldb.Querier) (Seen, error) 
 // carryOver: see carrySQLite.
 func (sqliteTables) carryOver(Table) []string { return nil }
 
-// carrySQLite brings the rows of an earlier version's IMProxyToken under its present key. SQLite makes
-// no digests.
+// carrySQLite brings the rows of an earlier version's IMProxyToken under its present key. It
+// computes their digests here, as SQLite cannot.
 func carrySQLite(ctx context.Context, tx sqldb.Tx) error {
 	seen, err := sqliteTables{}.inspect(ctx, tx)
 	if err != nil {
@@ -102,7 +107,8 @@ func carrySQLite(ctx context.Context, tx sqldb.Tx) error {
 			continue
 		}
 		var rows []any
-		err := sqldb.Each(ctx, tx, "SELECT token,userId FROM "+t.Name+" WHERE userId<>0", nil, func(scan sqldb.Scanner) error {
+		query := "SELECT token,userId FROM " + t.Name + " WHERE userId<>0"
+		err := sqldb.Each(ctx, tx, query, nil, func(scan sqldb.Scanner) error {
 			var token string
 			var user uint32
 			err := scan(&token, &user)

@@ -12,8 +12,8 @@ import (
 )
 
 // Adopt fills the rows of talks that say nothing yet with what the original server's tables say of
-// them; what is missing there (a pair's relation and sessions) is created, in the order given, at now
-// (Unix seconds). The rows are in talks, to be saved by the caller. Where others are at work, they
+// them. What is missing there (a pair's relation and sessions) is created, in the order given, at
+// now (Unix seconds). The rows are in talks; the caller saves them. Where others are at work, they
 // must be there, and locked.
 func (w Work) Adopt(
 	ctx context.Context, missing []chat.Talk, now uint32, talks map[chat.Talk]*Row,
@@ -66,8 +66,8 @@ func (w Work) adoptPairs(
 	return nil
 }
 
-// takeOver begins the counts of talks with what is counted of them elsewhere, and the mutes of groups
-// likewise.
+// takeOver begins the counts of talks with what is counted of them elsewhere, and the mutes of
+// groups likewise.
 func (w Work) takeOver(
 	ctx context.Context, adopted []chat.Talk, talks map[chat.Talk]*Row,
 ) error {
@@ -123,9 +123,9 @@ func (w Work) LastStored(ctx context.Context, talks []chat.Talk, rows map[chat.T
 	return LastStored(ctx, w.Session, owners)
 }
 
-// LastStored brings the last ids and created times of rows, by what their messages are stored under,
-// up to what the message tables have. Ids above chat.MaxMsgID are what the original server left where
-// it failed, and are ignored.
+// LastStored brings the last ids and created times of rows, by what their messages are stored
+// under, up to what the message tables have. Ids above chat.MaxMsgID are what the original server
+// left where it failed, and are ignored.
 func LastStored(ctx context.Context, s sqldb.Session, owners map[tables.Owner]*Row) error {
 	ids := make(map[tables.Shard][]uint32)
 	for o := range owners {
@@ -143,8 +143,8 @@ func LastStored(ctx context.Context, s sqldb.Session, owners map[tables.Owner]*R
 // lastOf fetches the last messages of owners in a shard.
 func lastOf(shard tables.Shard, ids []uint32, owners map[tables.Owner]*Row) sqldb.Fetch {
 	// Each subquery reads one entry of an index, where the largest stands: MAX would read all of
-	// them. In the key of pairs the status stands before the id, so it is looked for under both; in
-	// that of groups it stands after.
+	// them. In the key of pairs the status stands before the id, so there is a subquery for each
+	// status; in that of groups it stands after.
 	largest := func(column, where string) string {
 		return fmt.Sprintf("COALESCE((SELECT m.%[1]s FROM %[2]s m WHERE m.%[3]s=o.id%[4]s"+
 			" ORDER BY m.%[1]s DESC LIMIT 1),0)", column, shard.Table(), shard.OwnerColumn(), where)

@@ -3,7 +3,6 @@ package talk
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -26,7 +25,7 @@ type storedCommit struct {
 }
 
 type storedChange struct {
-	Talk     chat.Talk
+	Talk     storedTalk
 	Relation uint32         `json:",omitempty"`
 	Rev      uint32         `json:",omitempty"`
 	LastID   uint32         `json:",omitempty"`
@@ -36,6 +35,11 @@ type storedChange struct {
 	Users    []storedMoved  `json:",omitempty"`
 	Members  []storedMember `json:",omitempty"`
 	Mutes    []storedMute   `json:",omitempty"`
+}
+
+type storedTalk struct {
+	Kind chat.TalkKind
+	A, B uint32
 }
 
 type storedMoved struct {
@@ -58,6 +62,11 @@ type storedDevice struct {
 	Device string `json:",omitempty"`
 	Token  string `json:",omitempty"`
 }
+
+// Readable is the condition that a commit record is none of a later version. Those are left to the
+// proxies that know them. It goes by what encoding/json writes first.
+const Readable = "(changes IS NULL OR changes NOT LIKE '{\"Version\":%'" +
+	" OR changes LIKE '{\"Version\":1,%')"
 
 // Swept is the stored form of a commit whose changes have been applied: none.
 const Swept = "{}"
@@ -84,11 +93,12 @@ func encodeCommit(c chat.Commit) (string, error) {
 		Devices: convert(c.Devices, func(d chat.Device) storedDevice { return storedDevice(d) }),
 		Changes: convert(c.Changes, func(c chat.Change) storedChange {
 			return storedChange{
-				Talk: c.Talk, Relation: c.Relation, Rev: c.Rev, LastID: c.LastID,
+				Talk: storedTalk(c.Talk), Relation: c.Relation, Rev: c.Rev, LastID: c.LastID,
 				New: c.New, Before: c.Before, Count: c.Count,
-				Users:   convert(c.Users, func(m chat.Moved) storedMoved { return storedMoved(m) }),
-				Members: convert(c.Members, func(m chat.Member) storedMember { return storedMember(m) }),
-				Mutes:   convert(c.Mutes, func(m chat.Mute) storedMute { return storedMute(m) }),
+				Users: convert(c.Users, func(m chat.Moved) storedMoved { return storedMoved(m) }),
+				Members: convert(c.Members,
+					func(m chat.Member) storedMember { return storedMember(m) }),
+				Mutes: convert(c.Mutes, func(m chat.Mute) storedMute { return storedMute(m) }),
 			}
 		}),
 	}
@@ -96,24 +106,21 @@ func encodeCommit(c chat.Commit) (string, error) {
 	return string(text), err
 }
 
-// ErrLaterVersion says that a record has a form that only a later version of dbproxy reads.
-var ErrLaterVersion = errors.New("the record is of a later version of dbproxy, which is to apply it")
-
-// DecodeCommit reads the stored form into a commit, which has its id already. The error is
-// ErrLaterVersion for a form that is not known yet.
+// DecodeCommit reads the stored form into a commit, which has its id already. A form of a later
+// version is an error: see Readable.
 func DecodeCommit(text string, c *chat.Commit) error {
 	var stored storedCommit
 	if err := json.Unmarshal([]byte(text), &stored); err != nil {
 		return err
 	}
 	if stored.Version > commitVersion {
-		return fmt.Errorf("%w (%d, and this proxy reads none above %d)", ErrLaterVersion,
+		return fmt.Errorf("it has the form of version %d, and this proxy reads none above %d",
 			stored.Version, commitVersion)
 	}
 	c.Devices = convert(stored.Devices, func(d storedDevice) chat.Device { return chat.Device(d) })
 	c.Changes = convert(stored.Changes, func(s storedChange) chat.Change {
 		return chat.Change{
-			Talk: s.Talk, Relation: s.Relation, Rev: s.Rev, LastID: s.LastID,
+			Talk: chat.Talk(s.Talk), Relation: s.Relation, Rev: s.Rev, LastID: s.LastID,
 			New: s.New, Before: s.Before, Count: s.Count,
 			Users:   convert(s.Users, func(m storedMoved) chat.Moved { return chat.Moved(m) }),
 			Members: convert(s.Members, func(m storedMember) chat.Member { return chat.Member(m) }),

@@ -5,8 +5,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// Groups is how groups stand, by their ids: what is counted of them, their members and mutes. Rev is 0
-// where nothing is counted yet.
+// Groups is how groups stand, by their ids: what is counted of them, their members and mutes. Rev
+// is 0 where nothing is counted yet.
 type Groups map[uint32]*chat.Change
 
 // NoGroups are groups of which nothing is known yet.
@@ -18,15 +18,15 @@ func NoGroups(ids []uint32) Groups {
 	return groups
 }
 
-// Part is a query for a part of how groups stand, of the table that it reads.
+// Part is a query for a part of how groups stand, with the name of the table that it reads.
 type Part struct {
 	Table string
 	sqldb.Fetch
 }
 
-// Parts are the queries for some of the groups, to be run in this order: what is read after Rev may be
-// newer than it, but is not older. Of several rows of a member the first to join counts, as for what a
-// member may read.
+// Parts are the queries for some of the groups, to be run in this order: what is read after Rev may
+// be newer than it, but is not older. Of several rows of a member the first to join counts, as for
+// what a member may read.
 func (g Groups) Parts(ids []uint32) []Part {
 	in := "IN (" + sqldb.Params(len(ids)) + ")"
 	args := sqldb.Args(ids)
@@ -41,8 +41,9 @@ func (g Groups) Parts(ids []uint32) []Part {
 			return err
 		},
 	}}, {"IMGroupMember", sqldb.Fetch{
-		Text: "SELECT groupId,userId,MIN(updated) FROM IMGroupMember WHERE status=0 AND groupId " + in +
-			" GROUP BY groupId,userId ORDER BY groupId,userId",
+		Text: "SELECT groupId,userId,MIN(NULLIF(updated,0)) FROM IMGroupMember" +
+			" WHERE status=0 AND groupId " +
+			in + " GROUP BY groupId,userId ORDER BY groupId,userId",
 		Args: args,
 		Row: func(scan sqldb.Scanner) error {
 			var group uint32

@@ -12,11 +12,11 @@ import (
 type Held struct {
 	*Row
 	Talk chat.Talk
-	Ours bool // it has a row; else its Row only says what the original's tables do
+	Ours bool // the talk has a row of its own; else Row only says what the original's tables do
 }
 
-// Hold locks a talk until the end of the transaction. A talk that has no row gets none: to adopt it is
-// for those who send.
+// Hold locks a talk until the end of the transaction. A talk without a row gets one that is only
+// there to be locked, until Release: to adopt a talk is for those who send.
 func (w Work) Hold(ctx context.Context, talk chat.Talk) (h Held, err error) {
 	t, err := w.lockFirst(ctx, talk)
 	if err != nil {

@@ -6,14 +6,15 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Number gets ids for messages of talks that are locked, whose rows are in rows: when it returns, the
-// LastID of each row is the id before the first of its own. It returns what was reserved, which the
-// caller gives back when the transaction fails: see chat.Sequencer.
+// Number gets ids for messages of talks that are locked, whose rows are in rows: when it returns,
+// the LastID of each row is the id before the first of its own. It returns what was reserved, which
+// the caller gives back when the transaction fails: see chat.Sequencer.
 //
-// Where others than proxies may have written to a talk (its counter is behind, was lost, or has moved
-// on), the message table is asked first: ids and times go on from what is there, also where the
-// counter has moved on, but not as far. Where an original server has gone on from our ids, which is
-// how there may be greater ones in the table by then, they are ours.
+// Others than proxies may have written to a talk: its counter is behind, was lost, or has moved on.
+// Then the message table is asked first, and ids and times go on from what is there. That is also
+// so where the counter has moved on, but not as far. Where an original server has gone on from our
+// ids, which is how there may be greater ones in the table by then, the ids that we had reserved
+// are ours.
 func (w Work) Number(
 	ctx context.Context, seq chat.Sequencer, want []chat.Reserve, rows map[chat.Talk]*Row,
 ) (reserved []chat.Reserve, err error) {

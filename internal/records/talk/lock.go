@@ -15,19 +15,20 @@ type Elsewhere interface {
 	Counted(ctx context.Context, talks []chat.Known) []chat.Counted
 }
 
-// Work is the work on talks within one transaction.
+// Work is the work on talks within one transaction, for one goroutine.
 type Work struct {
 	sqldb.Tx
 	Elsewhere Elsewhere // nil: nothing is counted elsewhere
 }
 
-// Lock reads the row of a talk and locks it until the end of the transaction; nil when there is none.
-// It also writes the row: a node of a cluster of which several are written to knows nothing of the
-// locks at the others, but of two transactions that have written one row it undoes the one that comes
-// second to its COMMIT.
+// Lock reads the row of a talk and locks it until the end of the transaction; it returns nil when
+// there is none. It also writes the row: a node of a cluster of which several are written to knows
+// nothing of the locks at the others, but of two transactions that have written one row it undoes
+// the one that comes second to its COMMIT.
 func (w Work) Lock(ctx context.Context, talk chat.Talk) (*Row, error) {
 	if w.ManyWriters() {
-		n, err := sqldb.Exec(ctx, w, "UPDATE IMProxyTalk SET turn=1-turn WHERE kind=? AND a=? AND b=?",
+		n, err := sqldb.Exec(ctx, w,
+			"UPDATE IMProxyTalk SET turn=1-turn WHERE kind=? AND a=? AND b=?",
 			uint32(talk.Kind), talk.A, talk.B)
 		if err != nil || n == 0 {
 			return nil, err
@@ -38,16 +39,17 @@ func (w Work) Lock(ctx context.Context, talk chat.Talk) (*Row, error) {
 	return found[talk], err
 }
 
-// LockAll fetches those of the talks, which are sorted, that have a row, and locks them until the end
-// of the transaction, which must also write those that it relies on: see Lock.
+// LockAll fetches those of the talks, which are sorted, that have a row, and locks them until the
+// end of the transaction. The transaction must also write those rows that it relies on: see Lock.
 func (w Work) LockAll(talks []chat.Talk, found map[chat.Talk]*Row) []sqldb.Fetch {
 	return sqldb.Fetches(talks, func(talks []chat.Talk) sqldb.Fetch {
-		query := w.Lookup(columns, "IMProxyTalk", Key, len(talks)) + " ORDER BY kind,a,b" + w.ForUpdate()
+		query := w.Lookup(columns, "IMProxyTalk", Key, len(talks)) + " ORDER BY kind,a,b" +
+			w.ForUpdate()
 		return sqldb.Fetch{Text: query, Args: KeyArgs(talks), Row: func(scan sqldb.Scanner) error {
 			var talk chat.Talk
 			t := new(Row)
-			err := scan(&talk.Kind, &talk.A, &talk.B, &t.Relation, &t.SessionA, &t.SessionB, &t.LastID,
-				&t.LastCreated, &t.SentA, &t.SentB, &t.ReadA, &t.ReadB, &t.Rev)
+			err := scan(&talk.Kind, &talk.A, &talk.B, &t.Relation, &t.SessionA, &t.SessionB,
+				&t.LastID, &t.LastCreated, &t.SentA, &t.SentB, &t.ReadA, &t.ReadB, &t.Rev)
 			t.Before = t.Counts
 			found[talk] = t
 			return err
@@ -55,7 +57,7 @@ func (w Work) LockAll(talks []chat.Talk, found map[chat.Talk]*Row) []sqldb.Fetch
 	})
 }
 
-// LockOne locks one talk, and makes and adopts it when its row is missing.
+// LockOne locks one talk, and makes and adopts its row when that is missing. now is Unix seconds.
 func (w Work) LockOne(ctx context.Context, talk chat.Talk, now uint32) (*Row, error) {
 	t, err := w.lockFirst(ctx, talk)
 	if err != nil || t.Counted() {
@@ -68,8 +70,9 @@ func (w Work) LockOne(ctx context.Context, talk chat.Talk, now uint32) (*Row, er
 	return rows[talk], w.Save(ctx, []chat.Talk{talk}, rows)
 }
 
-// lockFirst locks one talk, where others are at work by a row that says nothing when it has none; nil
-// where it needs none. It must be the first that the transaction locks: see claim.
+// lockFirst locks one talk. Where others are at work and the talk has no row, it makes one that
+// says nothing yet; else it returns nil for such a talk. It must be the first talk that the
+// transaction locks: see claim.
 func (w Work) lockFirst(ctx context.Context, talk chat.Talk) (*Row, error) {
 	t, err := w.Lock(ctx, talk)
 	if err == nil && t == nil && w.ManyWriters() {
@@ -80,9 +83,9 @@ func (w Work) lockFirst(ctx context.Context, talk chat.Talk) (*Row, error) {
 	return t, err
 }
 
-// claim makes rows that say nothing yet for talks, those that exist aside. The transaction must have
-// locked no other talk before: it may come after these in the order of keys, and then two
-// transactions could wait for each other in a circle.
+// claim makes rows that say nothing yet for those of the talks that have none. The transaction must
+// not have locked other talks before: those may come after the new ones in the order of keys, and
+// then two transactions could wait for each other in a circle.
 func (w Work) claim(ctx context.Context, talks []chat.Talk) error {
 	var values []any
 	for _, t := range slices.SortedFunc(slices.Values(talks), Compare) {
@@ -91,8 +94,8 @@ func (w Work) claim(ctx context.Context, talks []chat.Talk) error {
 	return sqldb.Insert(ctx, w.Session, "IMProxyTalk", columns, values, w.Upsert(Key, Key[:1]))
 }
 
-// ClaimAnew makes rows that say nothing yet for talks, in a transaction that has locked other talks,
-// and done nothing else: it lets go of them first, and of the new rows, too. All is to be locked
+// ClaimAnew makes rows that say nothing yet for talks, in a transaction that has locked other talks
+// and done nothing else. It releases those first, and then the new rows, too. All are to be locked
 // again.
 func (w Work) ClaimAnew(ctx context.Context, talks []chat.Talk) error {
 	return w.Anew(ctx, func() error { return w.claim(ctx, talks) })

@@ -15,8 +15,8 @@ type MemberRow struct {
 	In bool // false: the user has left
 }
 
-// Members reads everybody who is or was in a group, by user: of several rows of a user one that says
-// "in", else the latest.
+// Members reads everybody who is or was in a group, by user. Of several rows of a user one that
+// says "in" counts, else the latest.
 func Members(ctx context.Context, q sqldb.Querier, group uint32) (map[uint32]MemberRow, error) {
 	rows := make(map[uint32]MemberRow)
 	asked := membersOf(group, rows)
@@ -37,7 +37,7 @@ func membersOf(group uint32, found map[uint32]MemberRow) sqldb.Fetch {
 	}}
 }
 
-// Current returns who is in.
+// Current returns the users who are in a group, in any order.
 func Current(rows map[uint32]MemberRow) (users []uint32) {
 	for user, m := range rows {
 		if m.In {
@@ -47,27 +47,24 @@ func Current(rows map[uint32]MemberRow) (users []uint32) {
 	return users
 }
 
-// MembersAmong fetches which of some are members.
+// MembersAmong fetches which of those asked for are members, into found.
 func MembersAmong(d sqldb.Dialect, asked []Member, found map[Member]bool) []sqldb.Fetch {
 	return sqldb.Fetches(asked, func(asked []Member) sqldb.Fetch {
-		query := d.Lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"}, len(asked)) +
-			" WHERE status=0"
-		return sqldb.Fetch{Text: query, Args: MemberArgs(asked), Row: func(scan sqldb.Scanner) error {
+		query := d.Lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"},
+			len(asked)) + " WHERE status=0"
+		row := func(scan sqldb.Scanner) error {
 			var m Member
 			err := scan(&m.Group, &m.User)
 			found[m] = true
 			return err
-		}}
+		}
+		return sqldb.Fetch{Text: query, Args: MemberArgs(asked), Row: row}
 	})
 }
 
 // MemberArgs are members as arguments of a statement: group and user of each.
 func MemberArgs(members []Member) []any {
-	args := make([]any, 0, 2*len(members))
-	for _, m := range members {
-		args = append(args, m.Group, m.User)
-	}
-	return args
+	return sqldb.ArgsOf(members, func(m Member) []any { return []any{m.Group, m.User} })
 }
 
 // SaveLevels stores how many messages of groups users have seen: rows of user, group, level.

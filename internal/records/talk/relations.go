@@ -53,9 +53,9 @@ func findOrMake(
 	return relations, sessions, err
 }
 
-// relationsOf fetches the relation in use of those pairs that have one, with live of those that were
-// not removed: of several, one of status 0 before others, then the latest updated, then the greatest
-// id.
+// relationsOf fetches the relation in use of those pairs that have one; with live, of those whose
+// relation was not removed. Of several, one of status 0 comes before others, then the one updated
+// last, then the greatest id.
 func relationsOf(
 	d sqldb.Dialect, live bool, pairs []chat.Talk, found map[chat.Talk]uint32,
 ) []sqldb.Fetch {
@@ -64,12 +64,9 @@ func relationsOf(
 		where = " WHERE COALESCE(status,0)=0"
 	}
 	return sqldb.Fetches(pairs, func(pairs []chat.Talk) sqldb.Fetch {
-		keys := make([]any, 0, 2*len(pairs))
-		for _, p := range pairs {
-			keys = append(keys, p.A, p.B)
-		}
-		query := d.Lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"}, len(pairs)) +
-			where + // the last row of a pair wins:
+		keys := sqldb.ArgsOf(pairs, func(p chat.Talk) []any { return []any{p.A, p.B} })
+		query := d.Lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"},
+			len(pairs)) + where + // the last row of a pair wins:
 			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id"
 		return sqldb.Fetch{Text: query, Args: keys, Row: func(scan sqldb.Scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
@@ -81,9 +78,9 @@ func relationsOf(
 	})
 }
 
-// Relations returns the relation in use of those pairs that have one. With live it is of those pairs
-// whose relation was not removed: of others there is nothing to be read, until a message brings the
-// relation back to life.
+// Relations returns the relation in use of those pairs that have one. With live it is of those
+// pairs whose relation was not removed: of others there is nothing to be read, until a message
+// brings the relation back to life.
 func Relations(
 	ctx context.Context, s sqldb.Session, live bool, pairs []chat.Talk,
 ) (map[chat.Talk]uint32, error) {
@@ -93,18 +90,15 @@ func Relations(
 
 // ReviveRelations brings relations of status 1 back to life.
 func ReviveRelations(ctx context.Context, q sqldb.Querier, ids []uint32, now uint32) error {
-	return sqldb.Chunked(ids, func(ids []uint32) error {
-		_, err := sqldb.Exec(ctx, q, "UPDATE IMRelationShip SET status=0, updated=?"+
-			" WHERE COALESCE(status,0)<>0 AND id IN ("+sqldb.Params(len(ids))+")",
-			append([]any{now}, sqldb.Args(ids)...)...)
-		return err
-	})
+	return sqldb.ExecIn(ctx, q, "UPDATE IMRelationShip SET status=0, updated=?"+
+		" WHERE COALESCE(status,0)<>0 AND id IN (%s)", ids, now)
 }
 
-// MakeSessions makes the sessions of those keys that were not found, in the order given, and returns
-// these keys; in found their ids are 0.
+// MakeSessions makes the sessions of those keys that are not in found, in the order given, and
+// returns these keys. It puts them into found with the id 0, as their ids are not known yet.
 func MakeSessions(
-	ctx context.Context, s sqldb.Session, keys []SessionKey, found map[SessionKey]uint32, now uint32,
+	ctx context.Context, s sqldb.Session, keys []SessionKey, found map[SessionKey]uint32,
+	now uint32,
 ) (missing []SessionKey, err error) {
 	var rows []any
 	for _, k := range keys {
@@ -120,14 +114,12 @@ func MakeSessions(
 // SessionColumns are those of a new session: user, peer, kind, status, created, updated.
 const SessionColumns = "userId,peerId,type,status,created,updated"
 
-// Sessions fetches the session in use for those keys that have one: of several, one of status 0 before
-// others, then the greatest id.
+// Sessions fetches the session in use for those keys that have one: of several, one of status 0
+// before others, then the greatest id.
 func Sessions(d sqldb.Dialect, keys []SessionKey, found map[SessionKey]uint32) []sqldb.Fetch {
 	return sqldb.Fetches(keys, func(keys []SessionKey) sqldb.Fetch {
-		params := make([]any, 0, 3*len(keys))
-		for _, k := range keys {
-			params = append(params, k.User, k.Peer, uint32(k.Kind))
-		}
+		params := sqldb.ArgsOf(keys,
+			func(k SessionKey) []any { return []any{k.User, k.Peer, uint32(k.Kind)} })
 		query := d.Lookup("id,userId,peerId,type", "IMRecentSession",
 			[]string{"userId", "peerId", "type"}, len(keys)) +
 			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, id" // the last row wins
@@ -143,10 +135,6 @@ func Sessions(d sqldb.Dialect, keys []SessionKey, found map[SessionKey]uint32) [
 
 // ReviveSessions puts sessions into their users' lists and on top of them.
 func ReviveSessions(ctx context.Context, q sqldb.Querier, ids []uint32, now uint32) error {
-	return sqldb.Chunked(ids, func(ids []uint32) error {
-		_, err := sqldb.Exec(ctx, q, "UPDATE IMRecentSession SET status=0, updated=?"+
-			" WHERE (COALESCE(status,0)<>0 OR updated<>?) AND id IN ("+sqldb.Params(len(ids))+")",
-			append([]any{now, now}, sqldb.Args(ids)...)...)
-		return err
-	})
+	return sqldb.ExecIn(ctx, q, "UPDATE IMRecentSession SET status=0, updated=?"+
+		" WHERE (COALESCE(status,0)<>0 OR updated<>?) AND id IN (%s)", ids, now, now)
 }

@@ -2,11 +2,10 @@
 // says in one line per step what it does and whether the proxy did what docs/protocol.md promises.
 // The people in it are those of package company.
 //
-// Each step compares what came with what must come. What differs first ends the step, which asks
-// nothing any more then; the play goes on with the next one. The first steps find out how things
-// are, so that a play can be given twice, and the last one leaves the lists of talks as they were
-// found. The proxy that is tried cannot be stopped by the play: the step that needs that starts one
-// of its own (Start).
+// Each step compares what came with what must come. The first difference ends a step, and the play
+// goes on with the next one. The first steps find out how things are, so that a play can be given
+// twice, and the last one leaves the lists of talks as they were found. The proxy that is tried
+// cannot be stopped by the play: the step that needs that starts one of its own (Start).
 package demo
 
 import (

@@ -15,24 +15,24 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// Feed tells which messages are added to a store that others write. It only reads: the ids of rows
-// rise, so it asks each shard for what is above the last id seen, which costs one step in its primary
-// key. A Feed is for one goroutine. Its connections are the caller's to close.
+// Feed tells which messages are added to a store that others write. It only reads. The ids of rows
+// rise, so it asks each shard for the rows above the last id that it has seen, which costs one step
+// in the primary key. A Feed is for one goroutine. The caller closes its pool.
 type Feed struct {
 	pool   *sqldb.Pool
 	shards []tables.Shard
-	seen   []int64 // the last id of each of the shards
+	seen   []int64 // by shard, the last id seen
 }
 
 // Added is a message in the store.
 type Added struct {
-	chat.Message // Data of a voice message is empty
+	chat.Message // its Data is empty for a voice message
 	Talk         chat.Talk
 	Size         int    // bytes of the text, or of the sound
 	To           uint32 // the other user, or the group
-	Group        bool   // To is a group
+	Group        bool   // whether To is a group
 	FromName     string // the sender's login name; empty when there is no such user
-	ToName       string // the same of the other user, or the group's name
+	ToName       string // the other user's login name, or the group's name
 }
 
 // feedBatch is how many messages of one shard are read at once.
@@ -44,7 +44,8 @@ func NewFeed(pool *sqldb.Pool) *Feed {
 	return &Feed{pool: pool, shards: shards, seen: make([]int64, len(shards))}
 }
 
-// Open opens a MySQL for reading alone, and connects to it.
+// Open opens a MySQL that is only read, with one connection, and connects to it. The caller closes
+// the pool.
 func Open(ctx context.Context, m sqldb.MySQL) (*sqldb.Pool, error) {
 	m.MaxConns = 1
 	pool, err := sqldb.OpenMySQLPool(m, tables.Options(nil))
@@ -57,13 +58,14 @@ func Open(ctx context.Context, m sqldb.MySQL) (*sqldb.Pool, error) {
 	return pool, nil
 }
 
-// Skip moves the feed behind all messages there are, and returns the last of them, at most max, oldest
-// first. With since (Unix seconds) above 0 it returns all that were created since, without a bound;
-// that reads the tables once.
+// Skip moves the feed behind all messages there are, and returns the last of them, at most max, the
+// oldest first. With since (Unix seconds) above 0 it returns all messages created since, however
+// many; then it reads the tables once from end to end.
 func (f *Feed) Skip(ctx context.Context, max int, since uint32) ([]Added, error) {
 	var tops []string
 	for i, shard := range f.shards {
-		tops = append(tops, fmt.Sprintf("SELECT %d AS shard,COALESCE(MAX(id),0) FROM %s", i, shard.Table()))
+		const top = "SELECT %d AS shard,COALESCE(MAX(id),0) FROM %s"
+		tops = append(tops, fmt.Sprintf(top, i, shard.Table()))
 	}
 	query := strings.Join(tops, " UNION ALL ")
 	err := sqldb.Each(ctx, f.pool, query, nil, func(scan sqldb.Scanner) error {
@@ -88,9 +90,9 @@ func (f *Feed) Skip(ctx context.Context, max int, since uint32) ([]Added, error)
 	return last, err
 }
 
-// Next returns messages that were added since the feed was last asked, in order of their times; those
-// of a talk in order of their ids. There are none when nothing was added, and more may be left when
-// there are many.
+// Next returns messages that were added since the feed was last asked, in order of their times, and
+// those of a talk in order of their ids. It returns none when none were added. When there are many,
+// some are left for the next call.
 func (f *Feed) Next(ctx context.Context) ([]Added, error) {
 	seen := slices.Clone(f.seen)
 	added, err := f.read(ctx, func(i int) (string, []any) {
@@ -102,8 +104,8 @@ func (f *Feed) Next(ctx context.Context) ([]Added, error) {
 	return added, err
 }
 
-// read collects messages of all shards, each under its own condition. With seen it notes the last ids
-// there.
+// read collects the messages of all shards that fulfil the condition of their shard. Where seen is
+// not nil, it notes there the last id of each shard.
 func (f *Feed) read(
 	ctx context.Context, condition func(i int) (string, []any), seen []int64,
 ) (found []Added, err error) {
@@ -131,8 +133,9 @@ func (f *Feed) read(
 		if err != nil {
 			return err
 		}
-		a.Talk, a.To, a.Group = chat.GroupTalk(one), one, f.shards[i].Kind == chat.Group
-		if !a.Group {
+		if a.Group = f.shards[i].Kind == chat.Group; a.Group {
+			a.Talk, a.To = chat.GroupTalk(one), one
+		} else {
 			a.Talk, a.To = chat.PairTalk(one, other), other
 		}
 		if a.Type.Voice() {
@@ -150,12 +153,13 @@ func (f *Feed) read(
 		err = f.name(ctx, found)
 	}
 	slices.SortFunc(found, func(a, b Added) int { // within a talk, times rise with ids
-		return cmp.Or(cmp.Compare(a.Created, b.Created), talk.Compare(a.Talk, b.Talk), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Created, b.Created), talk.Compare(a.Talk, b.Talk),
+			cmp.Compare(a.ID, b.ID))
 	})
 	return found, f.failed(err)
 }
 
-// name fills in names.
+// name fills in the names of users and groups.
 func (f *Feed) name(ctx context.Context, found []Added) error {
 	users, groups := make(map[uint32]string), make(map[uint32]string)
 	for _, a := range found {
@@ -168,14 +172,8 @@ func (f *Feed) name(ctx context.Context, found []Added) error {
 	}
 	for table, names := range map[string]map[uint32]string{"IMUser": users, "IMGroup": groups} {
 		err := sqldb.Chunked(slices.Sorted(maps.Keys(names)), func(ids []uint32) error {
-			query := "SELECT id,name FROM " + table + " WHERE id IN (" + sqldb.Params(len(ids)) + ")"
-			return sqldb.Each(ctx, f.pool, query, sqldb.Args(ids), func(scan sqldb.Scanner) error {
-				var id uint32
-				var name string
-				err := scan(&id, &name)
-				names[id] = name
-				return err
-			})
+			query := sqldb.WithParams("SELECT id,name FROM "+table+" WHERE id IN (%s)", len(ids))
+			return sqldb.Each(ctx, f.pool, query, sqldb.Args(ids), sqldb.Into(names))
 		})
 		if err != nil {
 			return err
@@ -191,6 +189,7 @@ func (f *Feed) name(ctx context.Context, found []Added) error {
 	return nil
 }
 
+// failed says what an error is about, and what to do; nil stays nil.
 func (f *Feed) failed(err error) error {
 	if err == nil {
 		return nil

@@ -14,32 +14,27 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
-// TestFeed adds more messages than one call of Next takes, in pairs and a group: each comes once, those
-// of a talk in order.
+// TestFeed adds more messages than one call of Next takes, in pairs and a group: each comes once,
+// those of a talk in order.
 func TestFeed(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "dbproxy.db")
-		store, err := records.OpenSQLite(path, records.Options{})
-		if err == nil {
-			_, err = tables.Migrate(t.Context(), store.DB())
-		}
-		testFeed(t, store, err, func() (*sqldb.Pool, error) {
+		testFeed(t, testdb.OpenSQLite(t, path, records.Options{}), func() (*sqldb.Pool, error) {
 			return sqldb.OpenSQLitePool(path, tables.Options(nil))
 		})
 	})
 	t.Run("mysql", func(t *testing.T) {
 		at := testdb.At(testdb.New(t))
-		store, err := records.OpenMySQL(at, nil, records.Options{})
-		testFeed(t, store, err, func() (*sqldb.Pool, error) { return tail.Open(t.Context(), at) })
+		testFeed(t, testdb.OpenMySQL(t, at, records.Options{}), func() (*sqldb.Pool, error) {
+			return tail.Open(t.Context(), at)
+		})
 	})
 }
 
-func testFeed(t *testing.T, store *records.Store, err error, open func() (*sqldb.Pool, error)) {
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	group, err := store.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "all", Members: []uint32{1}}, 1)
+func testFeed(t *testing.T, store *records.Store, open func() (*sqldb.Pool, error)) {
+	t.Helper()
+	group, err := store.Create(t.Context(), chat.NewGroup{Creator: 1, Type: chat.NormalGroup,
+		Name: "all", Members: []uint32{1}}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +42,8 @@ func testFeed(t *testing.T, store *records.Store, err error, open func() (*sqldb
 	send := func(n int) {
 		batch := chat.Batch{ID: chat.NewCommitID(), Now: 1_700_000_000}
 		for i := range n {
-			d := chat.Draft{Talk: talks[i%len(talks)], From: 1, Type: chat.PairText, Content: fmt.Sprint("你", i), Time: batch.Now}
+			d := chat.Draft{Talk: talks[i%len(talks)], From: 1, Type: chat.PairText,
+				Content: fmt.Sprint("你", i), Time: batch.Now}
 			if d.Talk.Kind == chat.Group {
 				d.Type = chat.GroupText
 			}
@@ -101,7 +97,8 @@ func testFeed(t *testing.T, store *records.Store, err error, open func() (*sqldb
 	}{{7, 0, 7}, {0, 0, 0}, {7, 1_700_000_000, sent}, {7, 1_700_000_001, 0}} {
 		added, err := other.Skip(t.Context(), c.max, c.since)
 		if err != nil || len(added) != c.want {
-			t.Errorf("Skip(%d, %d): %d messages, %v; want %d", c.max, c.since, len(added), err, c.want)
+			t.Errorf("Skip(%d, %d): %d messages, %v; want %d", c.max, c.since, len(added), err,
+				c.want)
 		}
 	}
 	send(1)

@@ -1,8 +1,8 @@
 // Package tail prints the messages of a store, one line each, as they are added.
 //
-// It asks a feed for them, which reads the store directly, and waits only when the feed has nothing
-// new. What a message says is printed on request alone, and quoted, so that it stays one line and
-// cannot steer a terminal.
+// It asks a Feed for them, which reads the store itself, and waits only when the feed has nothing
+// new. Texts of messages are printed only on request. They are quoted, so that each stays on one
+// line and cannot steer a terminal.
 package tail
 
 import (
@@ -18,21 +18,22 @@ import (
 
 // Source tells which messages are added. It is a Feed.
 type Source interface {
-	// Skip moves behind all there are and returns the last max of them, or all created since, Unix
-	// seconds, if not 0.
+	// Skip moves behind all messages there are. It returns the last max of them or, where since is
+	// not 0, all that were created since then, in Unix seconds.
 	Skip(ctx context.Context, max int, since uint32) ([]Added, error)
-	// Next returns messages added since the last call.
+	// Next returns the messages that were added since the last call.
 	Next(ctx context.Context) ([]Added, error)
 }
 
 // Options say what is printed.
 type Options struct {
 	Last    int       // how many messages to begin with
-	Since   time.Time // if not zero: begin with all created since then instead
+	Since   time.Time // if not zero, begin with all messages created since then instead
 	Once    bool      // end after those
-	Count   int       // end after so many lines; 0: never
+	Count   int       // end after so many lines; 0 for never
 	Content bool      // print the texts, quoted
-	// Readable decrypts a text, if a client has encrypted it; nil: texts are printed as they are.
+	// Readable decrypts a text that a client has encrypted. Where it is nil, texts are printed as
+	// they are stored.
 	Readable func(text string) string
 	Every    time.Duration // how long to wait when nothing is new
 	Out      io.Writer
@@ -98,20 +99,19 @@ func line(a Added, opt Options) string {
 	return s + "  " + strconv.Quote(text)
 }
 
-// kindWidth is how many cells the kind and the size have, without the one between them.
-const kindWidth = 12
-
-// whoWidth is how many cells "ann (1) > bob (2)" has, so that lines have 80. Longer names take
-// more.
-const whoWidth = 28
+// Widths in cells, by which lines have 80. Longer names take more.
+const (
+	kindWidth = 12 // of the kind and the size, without the cell between them
+	whoWidth  = 28 // of "ann (1) > bob (2)"
+)
 
 // named is a name with its id, and a dash where there is no name.
 func named(name string, id uint32) string {
 	return fmt.Sprintf("%s (%d)", cmp.Or(terminal.Clean(name), "-"), id)
 }
 
-// ParseSince reads a time: how long ago (90m, 24h), or a day, with or without the time of day, in
-// local time.
+// ParseSince reads a time in the past: how long before now (90m, 24h), or a day, with or without
+// the time of day, in the time zone of now.
 func ParseSince(text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil

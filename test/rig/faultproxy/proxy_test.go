@@ -16,12 +16,13 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
 
 // patience is how long anything may take, on a machine that has much else to do.
-const patience = time.Minute
+const patience = wait.Patience
 
 // echo starts a server that sends back what it gets, first its greeting, and returns its address.
 func echo(t *testing.T, greeting string) string {
@@ -79,6 +80,13 @@ func expect(t *testing.T, c net.Conn, want string) {
 	}
 }
 
+// echoed has a text sent there and back.
+func echoed(t *testing.T, c net.Conn, text string) {
+	t.Helper()
+	send(t, c, text)
+	expect(t, c, text)
+}
+
 // silent checks that nothing comes, as far as one can tell by waiting for a moment.
 func silent(t *testing.T, c net.Conn) {
 	t.Helper()
@@ -115,14 +123,7 @@ func refused(t *testing.T, addr string) {
 	}
 }
 
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come in %v", what, patience)
-		}
-	}
-}
+var await = wait.Until
 
 func TestEndsArePassedOn(t *testing.T) {
 	t.Parallel()
@@ -146,8 +147,7 @@ func TestCutAndHangup(t *testing.T) {
 	}{{p.Cut, syscall.ECONNRESET}, {p.Hangup, io.EOF}} {
 		one, two := dial(t, p.Addr()), dial(t, p.Addr())
 		for _, c := range []net.Conn{one, two} {
-			send(t, c, "a")
-			expect(t, c, "a")
+			echoed(t, c, "a")
 		}
 		how.do()
 		ended(t, one, how.want)
@@ -155,24 +155,20 @@ func TestCutAndHangup(t *testing.T) {
 		await(t, "the end of the connections", func() bool { return p.Connections() == 0 })
 	}
 	c := dial(t, p.Addr())
-	send(t, c, "new ones are served")
-	expect(t, c, "new ones are served")
+	echoed(t, c, "new ones are served")
 }
 
 func TestRefuse(t *testing.T) {
 	t.Parallel()
 	p := faultproxy.New(t, echo(t, ""))
 	old := dial(t, p.Addr())
-	send(t, old, "a")
-	expect(t, old, "a")
+	echoed(t, old, "a")
 	p.Refuse(true)
 	refused(t, p.Addr())
-	send(t, old, "old ones stay")
-	expect(t, old, "old ones stay")
+	echoed(t, old, "old ones stay")
 	p.Refuse(false)
 	c := dial(t, p.Addr())
-	send(t, c, "again")
-	expect(t, c, "again")
+	echoed(t, c, "again")
 }
 
 func TestAServerThatIsDownResets(t *testing.T) {
@@ -193,24 +189,21 @@ func TestSetTarget(t *testing.T) {
 	expect(t, old, "one")
 	p.SetTarget(echo(t, "two"))
 	expect(t, dial(t, p.Addr()), "two")
-	send(t, old, "still here")
-	expect(t, old, "still here")
+	echoed(t, old, "still here")
 }
 
 func TestHalfOpen(t *testing.T) {
 	t.Parallel()
 	p := faultproxy.New(t, echo(t, ""))
 	c := dial(t, p.Addr())
-	send(t, c, "a")
-	expect(t, c, "a")
+	echoed(t, c, "a")
 	p.HalfOpen()
 	for range 3 {
 		send(t, c, "is anybody there?")
 		silent(t, c)
 	}
 	other := dial(t, p.Addr())
-	send(t, other, "new ones are served")
-	expect(t, other, "new ones are served")
+	echoed(t, other, "new ones are served")
 	c.Close()
 	await(t, "the end of the half-open one", func() bool { return p.Connections() == 1 })
 }
@@ -219,8 +212,7 @@ func TestFreezeAndThaw(t *testing.T) {
 	t.Parallel()
 	p := faultproxy.New(t, echo(t, ""))
 	old := dial(t, p.Addr())
-	send(t, old, "a")
-	expect(t, old, "a")
+	echoed(t, old, "a")
 	p.Freeze()
 	p.Freeze() // it is already
 	send(t, old, "held")

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/wait"
 )
 
 // get returns a key's value, "" when there is none.
@@ -95,7 +96,7 @@ func TestSentinel(t *testing.T) {
 	if master := g.KillMaster(t); master == old {
 		t.Error("the master is the killed one")
 	}
-	await(t, func() bool {
+	wait.Until(t, "the new master", func() bool {
 		return c.Do(t.Context(), c.B().Set().Key("b").Value("1").Build()).Error() == nil
 	})
 	old.Restart(t)

@@ -12,11 +12,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/wait"
 )
 
 // childVar makes the test binary one that starts servers and tells of them.
@@ -81,7 +81,7 @@ func TestNothingStays(t *testing.T) {
 			if err := child.Wait(); how == "ended" && err != nil {
 				t.Error(err)
 			}
-			await(t, func() bool {
+			wait.Until(t, "the end of the servers", func() bool {
 				_, err := os.Stat(root)
 				return errors.Is(err, os.ErrNotExist) && !running(pids[0]) && !running(pids[1])
 			})
@@ -93,13 +93,4 @@ func TestNothingStays(t *testing.T) {
 func running(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err == nil && !strings.Contains(string(stat), ") Z ") && syscall.Kill(pid, 0) == nil
-}
-
-func await(t *testing.T, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not come in a minute")
-		}
-	}
 }

@@ -23,16 +23,20 @@ func New(t testing.TB) *servers.Database {
 // On is New on a server of the test's own.
 func On(t testing.TB, server *servers.DatabaseServer) *servers.Database {
 	t.Helper()
-	return server.Filled(t, "tables", func(db *servers.Database) {
-		store, err := records.OpenMySQL(At(db), nil, records.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = tables.Migrate(t.Context(), store.DB())
-		if err := errors.Join(err, store.Close()); err != nil {
-			t.Fatal(err)
-		}
-	})
+	return server.Filled(t, "tables", func(db *servers.Database) { MakeTables(t, db) })
+}
+
+// MakeTables makes the tables in a database.
+func MakeTables(t testing.TB, db *servers.Database) {
+	t.Helper()
+	store, err := records.OpenMySQL(At(db), nil, records.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tables.Migrate(t.Context(), store.DB())
+	if err := errors.Join(err, store.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // At is how records reach a database.

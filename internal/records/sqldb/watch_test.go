@@ -1,4 +1,4 @@
-package records_test
+package sqldb_test
 
 import (
 	"context"
@@ -11,17 +11,37 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
-// watched is a store whose master a test breaks.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
+
+// open opens a database, which is closed when the test ends.
+func open(t *testing.T, at sqldb.MySQL, log *slog.Logger) *sqldb.DB {
+	t.Helper()
+	db, err := sqldb.OpenMySQL(at, tables.Options(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// watched is a database that a test breaks.
 type watched struct {
 	*testing.T
-	*records.Store
+	*sqldb.DB
 	log logs.Log
 	at  string
 }
@@ -51,8 +71,13 @@ func (w *watched) busy() {
 	ctx, cancel := context.WithTimeout(w.Context(), 2*time.Second)
 	defer cancel()
 	var all sync.WaitGroup
-	for user := range uint32(8) {
-		all.Go(func() { _ = w.SetSignature(ctx, user, "busy", 1) })
+	for range 8 {
+		all.Go(func() {
+			_ = w.Change(ctx, func(tx sqldb.Tx) error {
+				_, err := sqldb.Exec(ctx, tx, "UPDATE IMUser SET sign_info='busy' WHERE id=1")
+				return err
+			})
+		})
 	}
 	all.Wait()
 }
@@ -72,8 +97,8 @@ func (w *watched) awaits(what string, holds func(entry) bool) entry {
 	}
 }
 
-// breaks has the master fail, and awaits that the log says so in certain words, and what to do; then it mends it, and
-// awaits that the log says this, too.
+// breaks has the master fail, and awaits that the log says so in certain words, and what to do;
+// then it mends it, and awaits that the log says this, too.
 func (w *watched) breaks(begins, mend string, fault func(), ends string, repair func()) {
 	w.Helper()
 	w.log.Take()
@@ -82,23 +107,26 @@ func (w *watched) breaks(begins, mend string, fault func(), ends string, repair 
 	if e.Level != "WARN" || e.Addr != w.at || !strings.Contains(e.Err, mend) {
 		w.Errorf("it says %+v", e)
 	}
-	if err := w.DB().Reachable(w.Context()); chat.KindOf(err) == chat.Unavailable && !strings.Contains(err.Error(), "MySQL ") {
+	if err := w.DB.Reachable(w.Context()); chat.KindOf(err) == chat.Unavailable &&
+		!strings.Contains(err.Error(), "MySQL ") {
 		w.Errorf("meanwhile: %v", err)
 	}
-	if said := w.DB().MasterTrouble(); !strings.Contains(said, w.at) {
+	if said := w.DB.MasterTrouble(); !strings.Contains(said, w.at) {
 		w.Errorf("the trouble is %q", said)
 	}
 	repair()
 	// The log says so within two seconds; the test fails at five times that.
-	for deadline := time.Now().Add(10 * time.Second); w.DB().MasterTrouble() != ""; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); w.MasterTrouble() != ""; {
+		time.Sleep(10 * time.Millisecond)
 		if time.Now().After(deadline) {
-			w.Fatalf("%s is not over: %s", begins, w.DB().MasterTrouble())
+			w.Fatalf("%s is not over: %s", begins, w.DB.MasterTrouble())
 		}
 	}
 	list := w.entries()
 	last := list[len(list)-1]
 	// On a machine that has much else to do it may have been found away in between.
-	if last.Level != "INFO" || last.Msg != ends && last.Msg != "MySQL is back" || last.Addr != w.at || last.After <= 0 {
+	if last.Level != "INFO" || last.Msg != ends && last.Msg != "MySQL is back" ||
+		last.Addr != w.at || last.After <= 0 {
 		w.Errorf("at the end it says %+v", last)
 	}
 	if len(list) > 8 {
@@ -114,12 +142,10 @@ func TestWatchMaster(t *testing.T) {
 	at := testdb.At(db)
 	at.MaxIdle, at.ReadTimeout = 1, time.Second
 	w := &watched{T: t, at: at.Addr}
-	var err error
-	w.Store, err = records.OpenMySQL(at, nil, records.Options{Log: slog.New(slog.NewJSONHandler(&w.log, nil))})
-	closing(t, w.Store, err)
+	w.DB = open(t, at, slog.New(slog.NewJSONHandler(&w.log, nil)))
 	var watching sync.WaitGroup
 	ctx, end := context.WithCancel(t.Context())
-	watching.Go(func() { _ = w.DB().WatchMaster(ctx) })
+	watching.Go(func() { _ = w.DB.WatchMaster(ctx) })
 	defer watching.Wait()
 	defer end()
 	admin := func(query string) func() {
@@ -130,7 +156,7 @@ func TestWatchMaster(t *testing.T) {
 		}
 	}
 	w.busy()
-	if said := w.DB().MasterTrouble(); said != "" || len(w.entries()) > 0 {
+	if said := w.DB.MasterTrouble(); said != "" || len(w.entries()) > 0 {
 		t.Errorf("in good times: %q, %+v", said, w.entries())
 	}
 
@@ -157,6 +183,8 @@ func TestWatchMaster(t *testing.T) {
 		}
 	}
 
-	w.breaks("MySQL is away", "see whether it hangs", func() { server.Freeze(t) }, "MySQL is back", func() { server.Thaw(t) })
-	w.breaks("MySQL is away", "start the server", func() { server.Kill(t) }, "MySQL is back", func() { server.Restart(t) })
+	w.breaks("MySQL is away", "see whether it hangs", func() { server.Freeze(t) }, "MySQL is back",
+		func() { server.Thaw(t) })
+	w.breaks("MySQL is away", "start the server", func() { server.Kill(t) }, "MySQL is back",
+		func() { server.Restart(t) })
 }

@@ -1,21 +1,22 @@
-package records_test
+package sqldb_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
-// TestAReadMayTakeAsLongAsIsConfigured keeps a table locked for longer than reads may take that nobody configured.
+// TestAReadMayTakeAsLongAsIsConfigured keeps a table locked for longer than reads may take that
+// nobody configured.
 func TestAReadMayTakeAsLongAsIsConfigured(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
 	at := testdb.At(b)
 	at.StatementTimeout = time.Minute
-	s, err := records.OpenMySQL(at, nil, records.Options{Log: discard})
-	closing(t, s, err)
+	db := open(t, at, slog.New(slog.DiscardHandler))
 	conn, err := b.Admin.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -26,8 +27,8 @@ func TestAReadMayTakeAsLongAsIsConfigured(t *testing.T) {
 	}
 	read := make(chan error, 1)
 	go func() {
-		_, err := s.UsersByID(t.Context(), []uint32{1})
-		read <- err
+		read <- db.Query(t.Context(), "people", "SELECT id FROM IMUser WHERE id=1", nil,
+			func(sqldb.Scanner) error { return nil })
 	}()
 	select {
 	case err := <-read:
