@@ -121,10 +121,9 @@ func TestUsersOfANameThatTheTablesCharacterSetLacksAreRefused(t *testing.T) {
 
 func TestAGroupNameThatTheTablesCharacterSetLacksIsNoGroups(t *testing.T) {
 	inNarrowTables(t, []string{"IMGroup"}, func(w *world, has string, lacks []string) {
-		id, _, err := w.svc.CreateGroup(w.ctx, chat.NewGroup{
+		id := w.made(chat.NewGroup{
 			Creator: 1, Type: chat.NormalGroup, Name: has, Members: []uint32{1},
 		})
-		w.must(err)
 		store := w.store.Directory.(*records.Store)
 		for _, name := range lacks {
 			found, err := store.GroupsNamed(w.ctx, name)

@@ -169,10 +169,8 @@ func TestAnOutcomeUnknownAtTheDeadlineIsSaidToBe(t *testing.T) {
 					l.failOutcome(cannotTell)
 				}
 				deadline := time.Now().Add(800 * time.Millisecond)
-				told := make(chan error, 1)
-				w.svc.Send(dueAt{w.ctx, deadline}, w.pairText(1, 2, "x"),
-					func(_ uint32, err error) { told <- err })
-				err := await(w, told)
+				told := w.submitIn(dueAt{w.ctx, deadline}, w.pairText(1, 2, "x"))
+				err := await(w, told).err
 				wantKind(w, err, chat.UnknownOutcome)
 				if time.Now().Before(deadline) {
 					w.Error("it was said before the deadline")

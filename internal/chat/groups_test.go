@@ -51,10 +51,8 @@ func TestGroupsAreNumberedWithoutGapsAndTheirTextsKept(t *testing.T) {
 					Members: []uint32{1}}); err == nil {
 				w.Error("a group without a name was made")
 			}
-			id, _, err := w.svc.CreateGroup(w.ctx,
-				chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: name,
-					Avatar: repeat("语", 256), Members: []uint32{1}})
-			w.must(err)
+			id := w.made(chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: name,
+				Avatar: repeat("语", 256), Members: []uint32{1}})
 			wantSame(w, "id", id, uint32(i+1))
 			w.raw.Want(fmt.Sprint("SELECT name,avatar FROM IMGroup WHERE id=", id), name+" "+
 				repeat("语", 256))
@@ -133,10 +131,8 @@ func TestGroupsComeThatAreNewerThanTheVersionsKnown(t *testing.T) {
 
 func TestAGroupsInfoSaysWhatItIs(t *testing.T) {
 	rule(t, func(w *world) {
-		id, _, err := w.svc.CreateGroup(w.ctx,
-			chat.NewGroup{Creator: 7, Type: chat.TemporaryGroup, Name: "名", Avatar: "a.png",
-				Members: []uint32{1}})
-		w.must(err)
+		id := w.made(chat.NewGroup{Creator: 7, Type: chat.TemporaryGroup, Name: "名", Avatar: "a.png",
+			Members: []uint32{1}})
 		groups, err := w.svc.GroupsNewerThan(w.ctx, []chat.GroupVersion{{id, 0}})
 		w.must(err)
 		wantSame(w, "info", groups,
@@ -170,10 +166,8 @@ func TestGroupsComeTheLatestUpdatedFirstHoweverMany(t *testing.T) {
 func TestANormalListHasTheNormalGroupsAUserIsIn(t *testing.T) {
 	rule(t, func(w *world) {
 		first := w.group(1, 2)
-		_, _, err := w.svc.CreateGroup(w.ctx,
-			chat.NewGroup{Creator: 1, Type: chat.TemporaryGroup, Name: "x",
-				Members: []uint32{1, 2}})
-		w.must(err)
+		w.made(chat.NewGroup{Creator: 1, Type: chat.TemporaryGroup, Name: "x",
+			Members: []uint32{1, 2}})
 		w.advance(seconds(1))
 		second := w.group(2, 3)
 		w.group(1, 3)

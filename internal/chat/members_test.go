@@ -55,10 +55,8 @@ func TestWhoMayChangeTheMembersOfAGroup(t *testing.T) {
 			func(t *testing.T) {
 				rule(t, func(w *world) {
 					// The creator is no member: it is not that which gives the right.
-					g, _, err := w.svc.CreateGroup(w.ctx,
-						chat.NewGroup{Creator: creator, Type: test.group, Name: "x",
-							Members: []uint32{2, 3}})
-					w.must(err)
+					g := w.made(chat.NewGroup{Creator: creator, Type: test.group, Name: "x",
+						Members: []uint32{2, 3}})
 					c := chat.MemberChange{By: test.by, Group: g, Remove: test.remove,
 						Users: []uint32{5}}
 					want := "[5] -> [2 3 5]"

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"maps"
@@ -55,9 +56,7 @@ func (s *Service) Send(ctx context.Context, m NewMessage, done func(id uint32, e
 		refused: checkMessage(m),
 	}
 	j.done = func(st Stored, err error) {
-		if err == nil {
-			err = st.Err
-		}
+		err = cmp.Or(err, st.Err)
 		done(st.ID, err)
 		if err != nil && j.draft.Sound != nil && KindOf(err) != UnknownOutcome {
 			s.committer.tasks.Go(func() { s.discard(j.draft.Sound.Path) })
@@ -132,12 +131,7 @@ func (s *Service) ReadAck(ctx context.Context, user uint32, talk Talk, done func
 	err := s.committer.submit(TalkLane(talk), &job{
 		ctx:   ctx,
 		draft: Draft{Talk: talk, From: user, Read: true},
-		done: func(st Stored, err error) {
-			if err == nil {
-				err = st.Err
-			}
-			finish(err)
-		},
+		done:  func(st Stored, err error) { finish(cmp.Or(err, st.Err)) },
 	})
 	if err != nil {
 		finish(err)

@@ -98,8 +98,14 @@ func (w *world) reads(user uint32, talk chat.Talk) {
 // group makes a normal group of user 1 and returns its id.
 func (w *world) group(members ...uint32) uint32 {
 	w.Helper()
-	id, _, err := w.svc.CreateGroup(w.ctx,
-		chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "group", Members: members})
+	return w.made(chat.NewGroup{Creator: 1, Type: chat.NormalGroup, Name: "group",
+		Members: members})
+}
+
+// made makes a group and returns its id.
+func (w *world) made(g chat.NewGroup) uint32 {
+	w.Helper()
+	id, _, err := w.svc.CreateGroup(w.ctx, g)
 	w.must(err)
 	return id
 }

@@ -117,11 +117,10 @@ func TestASoundThatIsNotStoredInTimeRefusesItsMessage(t *testing.T) {
 		}}
 		w := start(t, e, s.wrap)
 		ctx, cancel := context.WithCancel(w.ctx)
-		told := make(chan error, 1)
-		w.svc.Send(ctx, w.pairVoice(1, 2, 1, "sound"), func(_ uint32, err error) { told <- err })
+		told := w.submitIn(ctx, w.pairVoice(1, 2, 1, "sound"))
 		after := w.submit(w.pairText(1, 2, "after"))
 		cancel()
-		wantKind(w, await(w, told), chat.Unavailable)
+		wantKind(w, await(w, told).err, chat.Unavailable)
 		wantSame(w, "after", await(w, after), answer{id: 1}, sameErrors)
 	})
 }
@@ -144,13 +143,10 @@ func TestTheSoundOfAMessageThatWasNotStoredIsRemoved(t *testing.T) {
 		"the deadline passed in the queue": func(w *world, l *ledger) {
 			release := l.hold(w)
 			ctx, cancel := context.WithCancel(w.ctx)
-			told := make(chan error, 1)
-			w.svc.Send(ctx, w.pairVoice(1, 2, 1, "sound"), func(_ uint32, err error) {
-				told <- err
-			})
+			told := w.submitIn(ctx, w.pairVoice(1, 2, 1, "sound"))
 			cancel()
 			release()
-			wantKind(w, await(w, told), chat.Unavailable)
+			wantKind(w, await(w, told).err, chat.Unavailable)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

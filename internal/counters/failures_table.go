@@ -1,6 +1,7 @@
 package counters
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -76,10 +77,7 @@ func (f *Failures) keep(ctx context.Context, now time.Time) {
 	more, err := f.Table.KeepFailures(ctx, rows, now.Add(-chat.LockoutWindow))
 	f.kept(names, more, err)
 	if err != nil {
-		log := f.Log
-		if log == nil {
-			log = slog.Default()
-		}
+		log := cmp.Or(f.Log, slog.Default())
 		log.Warn("failed logins are counted, but could not be stored: until they are, "+
 			"a command cannot unlock a name that is locked out, and a restart does",
 			"names", len(names), "err", err)

@@ -187,11 +187,10 @@ func (m *Msfs) Discard(context.Context, string) error { return nil }
 // that the server does not have. All other errors are of kind Unavailable.
 func (m *Msfs) Load(ctx context.Context, path string) ([]byte, error) {
 	u, err := parseHTTP(path)
-	if err != nil {
-		return nil, chat.Errorf(chat.NotFound,
-			"the path %.300q of a sound is no URL to fetch it from: %w", path, err)
+	var req *http.Request
+	if err == nil {
+		req, err = http.NewRequest(http.MethodGet, u.String(), nil)
 	}
-	req, err := http.NewRequest(http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, chat.Errorf(chat.NotFound,
 			"the path %.300q of a sound is no URL to fetch it from: %w", path, err)

@@ -78,10 +78,8 @@ func TestFirstMessageCut(t *testing.T) {
 			"SELECT COUNT(*) FROM IMRecentSession WHERE userId=1 AND peerId=?",
 			"SELECT COUNT(*) FROM IMRecentSession WHERE userId=? AND peerId=1",
 		} {
-			var n int
-			if err := f.DB.Admin.QueryRowContext(rig.Within(t), query, peer).Scan(&n); err != nil ||
-				n != 1 {
-				t.Errorf("%s with %d: %d, %v", query, peer, n, err)
+			if n := rig.Count(t, f.DB.Admin, query, peer); n != 1 {
+				t.Errorf("%s with %d: %d", query, peer, n)
 			}
 		}
 	}

@@ -262,10 +262,7 @@ func awaitPeers(t *testing.T, p *harness.Proxy, wanted func(peersCheck) bool) {
 // awaitMetric waits until the metrics have a line that begins so.
 func awaitMetric(t *testing.T, p *harness.Proxy, line string) {
 	t.Helper()
-	for ctx := rig.Within(t); ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
-		if strings.Contains(rig.AdminPage(t, p, "/metrics"), "\n"+line) {
-			return
-		}
-	}
-	t.Errorf("the metrics never have %q", line)
+	rig.Await(t, line, func() bool {
+		return strings.Contains(rig.AdminPage(t, p, "/metrics"), "\n"+line)
+	})
 }

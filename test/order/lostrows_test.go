@@ -49,11 +49,7 @@ func TestTalkRowsLost(t *testing.T) {
 	t.Parallel()
 	m := original.NewMixed(t)
 	g := say5(m)
-	var relation uint32
-	if err := m.DB.Admin.QueryRowContext(rig.Within(t),
-		"SELECT id FROM IMRelationShip").Scan(&relation); err != nil {
-		t.Fatal(err)
-	}
+	relation := uint32(rig.Count(t, m.DB.Admin, "SELECT id FROM IMRelationShip"))
 	m.Send(relation, 1, 2, "of an original")
 	m.SendGroup(g, 1, "of an original")
 	m.Exec(t, "DELETE FROM IMProxyTalk")
@@ -75,11 +71,7 @@ func TestTablesLost(t *testing.T) {
 		"Journal", "Lease"} {
 		f.Exec(t, "DELETE FROM IMProxy"+table)
 	}
-	var relation uint32
-	if err := m.DB.Admin.QueryRowContext(rig.Within(t),
-		"SELECT id FROM IMRelationShip").Scan(&relation); err != nil {
-		t.Fatal(err)
-	}
+	relation := uint32(rig.Count(t, m.DB.Admin, "SELECT id FROM IMRelationShip"))
 	m.Send(relation, 1, 2, "of an original")
 	m.SendGroup(g, 1, "of an original")
 	m.Client = rig.Dial(t, f.Start(t))

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -41,8 +40,7 @@ func (p *proxy) checked(states ...chat.Change) (found []string) {
 
 func TestComparisonOnACluster(t *testing.T) {
 	cluster := servers.RedisCluster(t)
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"),
-		all(patient(link.Instance{Cluster: cluster.Addrs()})))
+	p := fresh(t, all(patient(link.Instance{Cluster: cluster.Addrs()})))
 	g := p.group(1, 2)
 	p.send(to(1, 2), to(1, 2), to(3, 2), in(1, g))
 	talks, err := p.store.PairsNow(t.Context(), []uint32{2})

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,14 +98,11 @@ type Copy struct {
 // see Away. An error says that the options are wrong.
 func Open(opt Options) (*Copy, error) {
 	r := &Copy{
-		now: opt.Now, log: opt.Log, wake: make(chan struct{}, 1),
+		now: opt.Now, log: cmp.Or(opt.Log, slog.Default()), wake: make(chan struct{}, 1),
 		evicted: make(map[*link.Link]evictions), replayed: make(map[*link.Link]time.Time),
 	}
 	if r.now == nil {
 		r.now = time.Now
-	}
-	if r.log == nil {
-		r.log = slog.Default()
 	}
 	if err := r.makeRoles(opt); err != nil {
 		return nil, err

@@ -2,8 +2,6 @@ package redis_test
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -16,6 +14,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // talk is something of everything: of group 1, of 1 and 2, and a token.
@@ -87,25 +86,33 @@ func TestWhatWasLostComesBackFromTheRecords(t *testing.T) {
 	}
 }
 
-// TestALossJustBeforeTheBeatIsRaisedIsNoticed: whoever raises the beat has looked at it, but a
-// moment ago.
+// TestALossJustBeforeTheBeatIsRaisedIsNoticed: whoever raises the beat has compared Redis with the
+// records, but a moment ago. It is noticed also when nobody asks for anything.
 func TestALossJustBeforeTheBeatIsRaisedIsNoticed(t *testing.T) {
 	t.Parallel()
-	r := servers.StartRedis(t)
-	between := faultproxy.New(t, r.Addr())
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"),
-		all(patient(link.Instance{Addr: between.Addr()})))
-	p.talk()
-	raise := between.HoldRedis(func(args []string) bool {
-		return strings.HasPrefix(args[0], "EVAL") && slices.Contains(args, "dbproxy:epoch:unread")
-	}, faultproxy.Nth(1))
-	p.run()
-	<-raise.Done()
-	r.Do(t, "FLUSHALL")
-	raise.Release()
-	p.wantTalk()
-	p.awaitEpoch("group_member", 2)
-	p.wantTalk()
+	for name, asked := range map[string]bool{"asked": true, "not asked": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := servers.StartRedis(t)
+			between := faultproxy.New(t, r.Addr())
+			p := fresh(t, all(patient(link.Instance{Addr: between.Addr()})))
+			p.talk()
+			raise := between.HoldRedis(func(args []string) bool {
+				return strings.HasPrefix(args[0], "EVAL") &&
+					slices.Contains(args, "dbproxy:epoch:unread")
+			}, faultproxy.Nth(1))
+			p.run()
+			<-raise.Done()
+			r.Do(t, "FLUSHALL")
+			raise.Release()
+			if asked {
+				p.wantTalk()
+				p.awaitEpoch("group_member", 2)
+			}
+			p.awaitEpoch("unread", 2)
+			p.wantTalk()
+		})
+	}
 }
 
 func TestTwoProxiesAgreeOnTheEpoch(t *testing.T) {
@@ -221,10 +228,7 @@ func TestRecordsFromABackupAreFollowed(t *testing.T) {
 	path, backup := filepath.Join(t.TempDir(), "db"), filepath.Join(t.TempDir(), "db")
 	p := newProxy(t, path, all(at(r)))
 	p.talk()
-	db, err := sql.Open("sqlite", path)
-	p.must(err)
-	_, err = db.Exec("VACUUM INTO ?", backup)
-	p.must(errors.Join(err, db.Close()))
+	testdb.RawSQLite(t, path).Run("VACUUM INTO ?", backup)
 	r.Do(t, "FLUSHALL")
 	p.wantTalk()
 	for range 5 {
@@ -251,7 +255,7 @@ func TestAFrozenRedisCostsOneTimeout(t *testing.T) {
 	var mu sync.Mutex
 	sent := 0
 	opt.Observe = func(string, int, time.Duration, error) { mu.Lock(); sent++; mu.Unlock() }
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"), opt)
+	p := fresh(t, opt)
 	p.talk()
 	r.Freeze(t)
 	p.next(1, 3, false)
@@ -283,7 +287,7 @@ func TestAnInstanceAwayDoesNotTakeTheOthersWithIt(t *testing.T) {
 	r, tokens := servers.StartRedis(t), servers.StartRedis(t)
 	opt := all(at(r))
 	opt.Token = at(tokens)
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"), opt)
+	p := fresh(t, opt)
 	tokens.Kill(t)
 	p.must(p.SetToken(t.Context(), 1, "ios:a", "a"))
 	p.wantIDs(p.send(to(1, 2)), "[1]")
@@ -314,24 +318,4 @@ func TestACallWithoutTimeIsNoOutage(t *testing.T) {
 	if away := p.Copy.Away(); away != nil {
 		t.Errorf("away: %v", away)
 	}
-}
-
-// TestALossBetweenTwoLooksIsNoticed has Redis lose everything after it was compared with the
-// records, and before its beat is raised.
-func TestALossBetweenTwoLooksIsNoticed(t *testing.T) {
-	t.Parallel()
-	r := servers.StartRedis(t)
-	line := faultproxy.New(t, r.Addr())
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"),
-		all(patient(link.Instance{Addr: line.Addr()})))
-	p.talk()
-	shot := line.HoldRedis(func(args []string) bool {
-		return args[0] == "EVALSHA" && slices.Contains(args, "dbproxy:epoch:unread")
-	}, faultproxy.Nth(1))
-	p.run()
-	<-shot.Done()
-	r.Do(t, "FLUSHALL")
-	shot.Release()
-	p.awaitEpoch("unread", 2)
-	p.wantTalk()
 }

@@ -16,7 +16,7 @@ import (
 func TestWhatWasEvictedComesBack(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t, "--maxmemory-samples", "64", "--maxmemory-policy", "allkeys-lru")
-	p := newProxy(t, t.TempDir()+"/db", all(at(r)))
+	p := fresh(t, all(at(r)))
 	p.talk()
 	p.run()
 	look := originalAt(t, at(r))

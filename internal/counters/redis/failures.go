@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
@@ -56,35 +58,38 @@ return 0
 // FailedAt returns when logins of a name failed, in Unix milliseconds, the oldest first. Some of
 // them may be older than what counts.
 func (r *Copy) FailedAt(ctx context.Context, name string) (at []int64, err error) {
-	results, err := r.unread.Do(ctx, link.Plain("HGET", failedKey, name))
+	times, err := r.failures(ctx, link.Plain("HGET", failedKey, name))
 	if err != nil {
 		return nil, err
 	}
-	for text := range strings.SplitSeq(text(results[0]), ",") {
+	for text := range strings.SplitSeq(text(times), ",") {
 		if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
 			at = append(at, ms)
 		}
 	}
-	return at, failure(results[0])
+	return at, nil
 }
 
 // AddFailure counts a failed login of a name. With more than so many names (most) those with the
 // fewest failures are forgotten.
 func (r *Copy) AddFailure(ctx context.Context, name string, now time.Time, most int) error {
-	results, err := r.unread.Do(ctx, link.Run(addFailure, failedKey, name,
+	_, err := r.failures(ctx, link.Run(addFailure, failedKey, name,
 		strconv.FormatInt(now.UnixMilli(), 10), decimal(chat.LockoutFailures), decimal(most),
 		strconv.FormatInt(chat.LockoutWindow.Milliseconds(), 10)))
-	if err != nil {
-		return err
-	}
-	return failure(results[0])
+	return err
 }
 
 // ClearFailures forgets the failed logins of a name.
 func (r *Copy) ClearFailures(ctx context.Context, name string) error {
-	results, err := r.unread.Do(ctx, link.Run(clearFailures, failedKey, name))
+	_, err := r.failures(ctx, link.Run(clearFailures, failedKey, name))
+	return err
+}
+
+// failures executes one command on the failed logins.
+func (r *Copy) failures(ctx context.Context, c link.Command) (rueidis.RedisResult, error) {
+	results, err := r.unread.Do(ctx, c)
 	if err != nil {
-		return err
+		return rueidis.RedisResult{}, err
 	}
-	return failure(results[0])
+	return results[0], failure(results[0])
 }

@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +15,7 @@ func TestEverythingWorksOnACluster(t *testing.T) {
 	t.Parallel()
 	c := servers.RedisCluster(t)
 	i := patient(link.Instance{Cluster: c.Addrs()})
-	path := filepath.Join(t.TempDir(), "db")
-	p := newProxy(t, path, all(i))
+	p := fresh(t, all(i))
 	p.talk()
 	p.wantTalk()
 	want := `msg_id_1=3
@@ -66,7 +64,7 @@ func TestEverythingGoesOnAfterASentinelFailover(t *testing.T) {
 	t.Parallel()
 	g := servers.Sentinel(t)
 	i := patient(link.Instance{Sentinels: g.Addrs(), SentinelMaster: servers.MasterName})
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"), all(i))
+	p := fresh(t, all(i))
 	p.run()
 	p.talk()
 	p.wantTalk()

@@ -90,11 +90,17 @@ func newProxy(t *testing.T, path string, opt redis.Options) *proxy {
 	})
 }
 
+// fresh is a proxy on empty records.
+func fresh(t *testing.T, opt redis.Options) *proxy {
+	t.Helper()
+	return newProxy(t, filepath.Join(t.TempDir(), "db"), opt)
+}
+
 // start is a proxy on an empty store and server.
 func start(t *testing.T) (*proxy, *servers.Redis) {
 	t.Helper()
 	r := servers.StartRedis(t)
-	return newProxy(t, filepath.Join(t.TempDir(), "db"), all(at(r))), r
+	return fresh(t, all(at(r))), r
 }
 
 // run has the proxy watch over the epochs until the test ends, or stop is called.

@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"database/sql"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // next asks for count ids of relation 1.
@@ -148,19 +148,11 @@ func TestARedisThatCameBackWithOldDataGivesNoOldIDs(t *testing.T) {
 // foreign puts messages into the table of a relation as an original server does.
 func foreign(t *testing.T, path string, relation uint32, ids ...uint32) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(60000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	raw := testdb.RawSQLite(t, path)
 	for _, id := range ids {
-		_, err := db.Exec(fmt.Sprintf("INSERT INTO IMMessage_%d "+
+		raw.Run(fmt.Sprintf("INSERT INTO IMMessage_%d "+
 			"(relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES "+
-			"(?,1,2,?,'x',1,0,1000,1000)", relation%8),
-			relation, id)
-		if err != nil {
-			t.Fatal(err)
-		}
+			"(?,1,2,?,'x',1,0,1000,1000)", relation%8), relation, id)
 	}
 }
 
@@ -194,8 +186,7 @@ func TestItOpensWithoutRedis(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	r.Kill(t)
-	path := filepath.Join(t.TempDir(), "db")
-	p := newProxy(t, path, all(at(r)))
+	p := fresh(t, all(at(r)))
 	p.run()
 	if missing := p.Copy.Away(); len(missing) != 2 {
 		t.Errorf("away: %v", missing)
@@ -234,16 +225,10 @@ func TestWrongOptionsAreToldAtOnce(t *testing.T) {
 // forget empties the proxy's own tables.
 func forget(t *testing.T, path string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(60000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	raw := testdb.RawSQLite(t, path)
 	for _, table := range []string{"IMProxyTalk", "IMProxyLevel", "IMProxyMark", "IMProxyMute",
 		"IMProxyDevice", "IMProxyToken", "IMProxyCommit"} {
-		if _, err := db.Exec("DELETE FROM " + table); err != nil {
-			t.Fatal(err)
-		}
+		raw.Run("DELETE FROM " + table)
 	}
 }
 

@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -54,7 +53,7 @@ func TestAStartLeavesTheTimesThatAreThere(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	r.Do(t, "SET", "total_user_updated", "7")
-	newProxy(t, filepath.Join(t.TempDir(), "db"), all(at(r)))
+	fresh(t, all(at(r)))
 	if m := r.Do(t, "EXISTS", "total_user_update"); m.Error() == nil {
 		if n, _ := m.AsInt64(); n != 0 {
 			t.Error("total_user_update was made")
@@ -69,7 +68,7 @@ func TestAWrongPasswordIsTold(t *testing.T) {
 	right.Password = "secret"
 	opt := all(right)
 	opt.Token.Password = "wrong"
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"), opt)
+	p := fresh(t, opt)
 	p.wantIDs(p.send(to(1, 2)), "[1]")
 	if away := p.Copy.Away(); len(away) != 1 || away[0].Roles[0] != "token" {
 		t.Errorf("away: %v", away)
@@ -82,7 +81,7 @@ func TestListsOfAnyLengthTakeAFixedNumberOfRoundTrips(t *testing.T) {
 	opt := all(at(r))
 	var sent atomic.Int64
 	opt.Observe = func(string, int, time.Duration, error) { sent.Add(1) }
-	p := newProxy(t, filepath.Join(t.TempDir(), "db"), opt)
+	p := fresh(t, opt)
 	var drafts []chat.Draft
 	var users []uint32
 	members := []uint32{1}

@@ -1,7 +1,6 @@
 package testdb
 
 import (
-	"database/sql"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -29,17 +28,7 @@ func openEmbedded(t testing.TB, dir string, opt records.Options) (*records.Store
 	t.Helper()
 	path := filepath.Join(dir, "dbproxy.db")
 	store := OpenSQLite(t, path, opt)
-	raw, err := sql.Open("sqlite", "file:"+path+
-		"?_pragma=busy_timeout(20000)&_pragma=synchronous(off)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := raw.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store, Raw{raw, t}
+	return store, RawSQLite(t, path)
 }
 
 func openMySQL(t testing.TB, dir string, opt records.Options) (*records.Store, Raw) {

@@ -19,6 +19,22 @@ type Raw struct {
 	t testing.TB
 }
 
+// RawSQLite connects to the file of a store until the test ends.
+func RawSQLite(t testing.TB, path string) Raw {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+
+		"?_pragma=busy_timeout(20000)&_pragma=synchronous(off)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return Raw{db, t}
+}
+
 // RawMySQL is the connections that there are to a database.
 func RawMySQL(t testing.TB, db *servers.Database) Raw { return Raw{db.Admin, t} }
 
