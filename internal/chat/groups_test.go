@@ -131,8 +131,8 @@ func TestGroupsComeThatAreNewerThanTheVersionsKnown(t *testing.T) {
 
 func TestAGroupsInfoSaysWhatItIs(t *testing.T) {
 	rule(t, func(w *world) {
-		id := w.made(chat.NewGroup{Creator: 7, Type: chat.TemporaryGroup, Name: "名", Avatar: "a.png",
-			Members: []uint32{1}})
+		id := w.made(chat.NewGroup{Creator: 7, Type: chat.TemporaryGroup, Name: "名",
+			Avatar: "a.png", Members: []uint32{1}})
 		groups, err := w.svc.GroupsNewerThan(w.ctx, []chat.GroupVersion{{id, 0}})
 		w.must(err)
 		wantSame(w, "info", groups,
