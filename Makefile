@@ -7,9 +7,11 @@ COMMIT  = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 DATA   ?= ./data
 PREFIX ?= /usr/local
 PROGRAM = db_proxy_server
-# All tests, by a command. The packages under test/ load servers, and run one after the other.
-all-tests = failed=0; $(1) $$($(GO) list ./... | grep -v /dbproxy/test/) || failed=1; \
-  $(1) -p 1 ./test/... || failed=1; exit $$failed
+# All tests, by a command. The packages under test/ load servers, and run one after the other; on
+# the other half of the processors run those of all other packages.
+HALF = $(shell echo $$((($$(nproc) + 1) / 2)))
+all-tests = $(1) -p $(HALF) $$($(GO) list ./... | grep -v /dbproxy/test/) & others=$$!; \
+  $(1) -p 1 ./test/...; failed=$$?; wait $$others && exit $$failed
 
 .DEFAULT_GOAL = help
 .PHONY: help build install run test race faults \

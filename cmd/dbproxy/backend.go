@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -42,8 +43,8 @@ type backend struct {
 
 // close closes what was opened. Nothing may use the backend any more.
 func (b *backend) close() (err error) {
-	for i := range b.closers {
-		err = errors.Join(err, b.closers[len(b.closers)-1-i]())
+	for _, end := range slices.Backward(b.closers) {
+		err = errors.Join(err, end())
 	}
 	return err
 }
@@ -174,8 +175,7 @@ func (s *servers) redisCheck(context.Context) (ops.State, string) {
 		return ops.Good, "reachable"
 	}
 	return ops.Doubtful, fmt.Sprintf("%v (for %v now): %s; all goes on from MySQL meanwhile, and "+
-		"Redis will follow",
-		away[0], ago(away[0].Since), away[0].Mend())
+		"Redis will follow", away[0], ago(away[0].Since), away[0].Mend())
 }
 
 // replicaCheck is doubtful while the replica cannot be used. Then everything is read from the

@@ -78,7 +78,7 @@ Secrets are not shown. Mistakes are listed, all at once.`,
 // loadConfig loads a configuration, with the environment above it, and prints the warnings to
 // standard error.
 func loadConfig(c *cobra.Command, path string) (*config.Config, error) {
-	cfg, warnings, err := config.Load(path, os.Environ())
+	cfg, warnings, err := config.Load(path, os.Environ(), nil)
 	warn(c, warnings)
 	return cfg, err
 }

@@ -53,7 +53,7 @@ The exit code says what became of it:
 		if err != nil {
 			return err
 		}
-		cfg, warnings, err := config.Load(path, os.Environ())
+		cfg, warnings, err := config.Load(path, os.Environ(), nil)
 		if err != nil {
 			warn(c, warnings)
 			return err

@@ -22,8 +22,7 @@ Departments are named by id (2, or id:2) or by their exact name.`,
 		Example: "  dbproxy department add Engineering\n  dbproxy department list",
 	})
 	c.AddCommand(departmentAddCommand(), departmentListCommand(), departmentEditCommand(),
-		departmentCloseCommand(),
-		departmentReopenCommand())
+		departmentCloseCommand(), departmentReopenCommand())
 	return c
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,6 @@ const copyTime = time.Second
 // examining is what "dbproxy doctor" is asked for.
 type examining struct {
 	where                          *target
-	cmd                            *cobra.Command
 	repair, original, asJSON, sure bool
 }
 
@@ -65,7 +65,7 @@ docs/doctor.md explains every finding.`,
 			return nil
 		},
 	}
-	e := examining{where: targetFlags(c), cmd: c}
+	e := examining{where: targetFlags(c)}
 	f := c.Flags()
 	f.BoolVar(&e.repair, "repair", false, "mend what can be mended without loss")
 	f.BoolVar(&e.original, "before-original", false,
@@ -116,7 +116,7 @@ func (e *examining) run(c *cobra.Command) (err error) {
 func (e *examining) repairing() string {
 	typed := "dbproxy doctor"
 	for _, name := range []string{"data", "config"} {
-		if f := e.cmd.Flags().Lookup(name); f.Changed {
+		if f := e.where.cmd.Flags().Lookup(name); f.Changed {
 			typed += " --" + name + " " + printable(terminal.ShellWord(f.Value.String()))
 		}
 	}
@@ -177,12 +177,9 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 // watch runs what notices that Redis has lost its data, until stop is called.
 func watch(s *servers) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = s.redis.Run(ctx) // ends with ctx alone
-	}()
-	return func() { cancel(); <-done }
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.redis.Run(ctx) }) // ends with ctx alone
+	return func() { cancel(); running.Wait() }
 }
 
 // openServers opens the servers of the configuration at path: for reading alone, or for a repair.

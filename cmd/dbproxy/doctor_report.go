@@ -27,8 +27,7 @@ func writeReport(w io.Writer, report *doctor.Report, e *examining, complete bool
 	b.WriteString(said + "\n")
 	for _, f := range report.Findings {
 		head := terminal.Indent(fmt.Sprintf("%s: %s: %s: %s", f.Kind.Severity(), f.Kind,
-			f.Kind.What(),
-			admin.Digits(f.Count)), "", reportWidth)
+			f.Kind.What(), admin.Digits(f.Count)), "", reportWidth)
 		if f.Kind.Severity() == finding.Wrong {
 			head = style.Red(head)
 		}

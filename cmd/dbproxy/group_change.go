@@ -235,8 +235,7 @@ func removeMembers(
 			printable(g.Name))
 	case len(chat.SortedSet(idsOf(out))) == len(before) && !dissolve:
 		return "", fmt.Errorf("nobody would be left in group %d (%s), which would end it for "+
-			"good; if you want that, add --dissolve",
-			g.ID, printable(g.Name))
+			"good; if you want that, add --dissolve", g.ID, printable(g.Name))
 	}
 	_, members, err := rules(store).ChangeMembers(ctx,
 		chat.MemberChange{Group: g.ID, Remove: true, Users: idsOf(out)})

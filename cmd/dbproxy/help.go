@@ -43,7 +43,6 @@ func polish(root *cobra.Command) {
 			c.Flags().BoolP("help", "h", false, "print this help")
 		}
 		c.Flags().VisitAll(unquote)
-		c.PersistentFlags().VisitAll(unquote)
 		if c.HasSubCommands() {
 			group(c)
 			return
@@ -201,28 +200,27 @@ type flagText struct {
 	section string // the title that it stands under
 }
 
-// flagsOf returns the flags of a command, with those of the commands above it.
+// flagsOf returns the flags of a command. It has none of the commands above it: no flag is
+// persistent.
 func flagsOf(c *cobra.Command) (flags []flagText) {
-	for _, set := range []*pflag.FlagSet{c.LocalFlags(), c.InheritedFlags()} {
-		set.VisitAll(func(f *pflag.Flag) {
-			if f.Hidden {
-				return
-			}
-			text := f.Usage
-			nothing := slices.Contains([]string{"", "0", "0s", "false", "[]"}, f.DefValue)
-			if !nothing && !strings.Contains(text, "(default") {
-				text += " (default " + f.DefValue + ")"
-			}
-			form := "    --" + f.Name
-			if f.Shorthand != "" {
-				form = "-" + f.Shorthand + ", --" + f.Name
-			}
-			value := strings.ToUpper(strings.Join(f.Annotations[valueName], ""))
-			form = strings.TrimRight(form+" "+value, " ")
-			title := cmp.Or(strings.Join(f.Annotations[section], ""), "Flags")
-			flags = append(flags, flagText{form, value, text, title})
-		})
-	}
+	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		text := f.Usage
+		nothing := slices.Contains([]string{"", "0", "0s", "false", "[]"}, f.DefValue)
+		if !nothing && !strings.Contains(text, "(default") {
+			text += " (default " + f.DefValue + ")"
+		}
+		form := "    --" + f.Name
+		if f.Shorthand != "" {
+			form = "-" + f.Shorthand + ", --" + f.Name
+		}
+		value := strings.ToUpper(strings.Join(f.Annotations[valueName], ""))
+		form = strings.TrimRight(form+" "+value, " ")
+		title := cmp.Or(strings.Join(f.Annotations[section], ""), "Flags")
+		flags = append(flags, flagText{form, value, text, title})
+	})
 	return flags
 }
 

@@ -89,8 +89,8 @@ func (s serving) await(
 		}
 		if !told {
 			s.log.Info("waiting for an address that another program has, perhaps the former "+
-				"process, "+
-				"which finishes", "addr", addr, "up to", s.limits().DrainTimeout+formerMargin)
+				"process, which finishes", "addr", addr,
+				"up to", s.limits().DrainTimeout+formerMargin)
 		}
 		select {
 		case <-ctx.Done():
@@ -116,9 +116,8 @@ func listen(by, addr string) (net.Listener, error) {
 	case descriptors.Mend(err) != "":
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, descriptors.Explain(err))
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address with "+
-			"%s",
-			addr, errTaken, by)
+		return nil, fmt.Errorf("cannot listen on %s: %w; stop it, or choose another address "+
+			"with %s", addr, errTaken, by)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 are for root; "+
 			"choose another address with %s", addr, by)

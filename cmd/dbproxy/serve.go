@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/inplace"
@@ -129,7 +130,7 @@ func (a *serveFlags) configured(c *cobra.Command, s serving, path, why string) (
 	if s.demo {
 		return s, errors.New("--demo is for a data directory: it fills no MySQL")
 	}
-	cfg, warnings, err := config.LoadWith(path, os.Environ(), a.limits)
+	cfg, warnings, err := config.Load(path, os.Environ(), a.limits)
 	for _, w := range warnings {
 		s.log.Warn("configuration", "at", w.Where, "what", w.Text)
 	}
@@ -151,4 +152,23 @@ func (a *serveFlags) configured(c *cobra.Command, s serving, path, why string) (
 		s.admin, s.adminBy, s.adminSpare = cfg.AdminListen, "AdminListen", !cfg.Given("AdminListen")
 	}
 	return s, nil
+}
+
+// addLimits gives a command the limits as flags.
+func addLimits(c *cobra.Command, limits *config.Flags) {
+	for _, l := range limits.Each {
+		c.Flags().AddFlag(&pflag.Flag{
+			Name: l.Name, Usage: l.Usage, Value: l, DefValue: l.String(),
+			Annotations: map[string][]string{section: {limitFlags}},
+		})
+	}
+}
+
+// named says what to set to change a limit: its key and its flag, or the flag alone where there is
+// no configuration.
+func (s serving) named(key string) string {
+	if s.conf == nil {
+		return config.FlagOf(key)
+	}
+	return key + " (" + config.FlagOf(key) + ")"
 }

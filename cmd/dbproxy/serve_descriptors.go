@@ -47,24 +47,22 @@ func (s serving) withinLimit(b *backend, at door) (serving, error) {
 			"err", err)
 		return s, nil
 	}
-	b.rules.Voice = fewSounds{b.rules.Voice,
-		semaphore.NewWeighted(int64(atOnce(mostSounds, limit)))}
+	slots := semaphore.NewWeighted(int64(atOnce(mostSounds, limit)))
+	b.rules.Voice = fewSounds{b.rules.Voice, slots}
 	s.adminConns = atOnce(mostAdmin, limit)
-	wanted, need, enough := s.limits().MaxConns, open+b.need(at, limit), open+b.need(at,
-		math.MaxInt)
+	wanted, need := s.limits().MaxConns, open+b.need(at, limit)
+	enough := open + b.need(at, math.MaxInt)
 	mend := fmt.Sprintf("raise the limit to %d or more (%s)", enough+wanted, descriptors.More)
 	s.peers = limit - need
 	if s.peers < 1 {
 		return s, fmt.Errorf("cannot serve: this process may have %d files and connections open, "+
-			"and needs %d "+
-			"without those of message servers; %s", limit, need, mend)
+			"and needs %d without those of message servers; %s", limit, need, mend)
 	}
 	if s.peers < wanted {
 		key := s.named("MaxConnections")
 		s.log.Warn("the limit of open files is too low: fewer connections are served than "+key+
-			" says",
-			"served", s.peers, "MaxConnections", wanted, "limit", limit, "mend", mend+", or lower "+
-				key)
+			" says", "served", s.peers, "MaxConnections", wanted, "limit", limit,
+			"mend", mend+", or lower "+key)
 	}
 	return s, nil
 }

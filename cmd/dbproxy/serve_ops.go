@@ -169,8 +169,7 @@ func (w watched) listening(context.Context) (ops.State, string) {
 		return ops.Wrong, "not any more"
 	case open >= w.cfg.MaxConns:
 		return ops.Doubtful, fmt.Sprintf("%s: one more takes the place of one that asked nothing "+
-			"for %v, or is refused; "+
-			"raise %s, or run another proxy", text, w.cfg.QuietTimeout,
+			"for %v, or is refused; raise %s, or run another proxy", text, w.cfg.QuietTimeout,
 			w.serving.named("MaxConnections"))
 	default:
 		return ops.Good, text

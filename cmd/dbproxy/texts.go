@@ -30,8 +30,7 @@ func textsFlag(c *cobra.Command) func() (chat.TextCipher, error) {
 		}
 		if err != nil {
 			return chat.TextCipher{}, fmt.Errorf("cannot tell with which aesKey texts are "+
-				"encrypted "+
-				"(--config names the configuration): %w", err)
+				"encrypted (--config names the configuration): %w", err)
 		}
 		return chat.NewTextCipher(key.Reveal())
 	}

@@ -4,6 +4,8 @@ package client
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -136,4 +138,11 @@ func (c *Client) lost() error {
 		return fmt.Errorf("client: %w", c.cause)
 	}
 	return fmt.Errorf("client: connection to %s lost: %w", c.addr, c.cause)
+}
+
+// WirePassword is what the suite's clients send for a password that their user typed: its MD5 in
+// lower-case hex.
+func WirePassword(typed string) string {
+	sum := md5.Sum([]byte(typed))
+	return hex.EncodeToString(sum[:])
 }

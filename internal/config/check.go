@@ -27,8 +27,7 @@ func (l *loader) checkNames(list string, names, known, needed []string) {
 	for _, name := range needed {
 		if !slices.Contains(names, name) {
 			l.mistake(l.sourceOf(list), "%s does not name %s; add it, and its keys %s_host, ...",
-				list,
-				name, name)
+				list, name, name)
 		}
 	}
 	for _, name := range names {
@@ -171,8 +170,7 @@ func (l *loader) checkTLS(name string, t TLS) {
 	}
 	if (t.Cert == "") != (t.Key == "") {
 		l.mistake(l.sourceOf(key(have)), "%s is set without %s; add it, or remove this one",
-			key(have),
-			key(lack))
+			key(have), key(lack))
 	} else if _, err := t.certificates(); err != nil {
 		l.mistake(l.sourceOf(key("tls_cert")), "%s and %s: %v", key("tls_cert"), key("tls_key"),
 			err)
@@ -187,20 +185,18 @@ func (l *loader) checkTLS(name string, t TLS) {
 
 // warnOfLines tells of lines that do not do what they seem to.
 func (l *loader) warnOfLines(file parsed) {
-	at := func(line int) source { return source{where: l.at(line), line: line} }
 	for _, e := range file.repeated {
-		l.warn(at(e.line), "%s is set in line %d already, which counts; remove one",
+		l.warn(l.at(e.line), "%s is set in line %d already, which counts; remove one",
 			unsecret(e.key), l.file[e.key].line)
 	}
 	for _, e := range file.hashed {
 		if k, known := l.known(e.key); known && k.secret() {
-			l.warn(at(e.line), "%s is empty, as # starts a comment everywhere; a secret with # "+
-				"in it goes into %s or %s",
-				e.key, k.name+fileSuffix, k.env())
+			l.warn(l.at(e.line), "%s is empty, as # starts a comment everywhere; a secret with # "+
+				"in it goes into %s or %s", e.key, k.name+fileSuffix, k.env())
 		}
 	}
 	for _, line := range file.skipped {
-		l.warn(at(line), "skipped, as it has no =")
+		l.warn(l.at(line), "skipped, as it has no =")
 	}
 }
 
@@ -236,11 +232,10 @@ func (l *loader) warnOfUnknown(entries []entry) {
 		}
 	}
 	for _, e := range entries {
-		from := source{where: l.at(e.line), line: e.line}
 		if k, known := l.known(e.key); known {
-			note(k.name, from)
+			note(k.name, l.at(e.line))
 		} else if !l.ofForeign(e.key) {
-			l.warn(from, "%s is no key of dbproxy and does nothing%s",
+			l.warn(l.at(e.line), "%s is no key of dbproxy and does nothing%s",
 				unsecret(e.key), suggestion(e.key, names))
 		}
 	}

@@ -52,12 +52,12 @@ func TestTheEnvironmentAloneIsEnough(t *testing.T) {
 	for _, e := range parse([]byte(original)).entries {
 		env = append(env, envPrefix+strings.ToUpper(e.key)+"="+e.value)
 	}
-	c, warnings, err := Load("", env)
+	c, warnings, err := Load("", env, nil)
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(warnings, err)
 	}
 	checkOriginal(t, c)
-	_, _, err = Load("", env[1:])
+	_, _, err = Load("", env[1:], nil)
 	if err == nil || err.Error() != "the environment has a mistake:\n  the environment: ListenIP "+
 		"is missing; add ListenIP=127.0.0.1" {
 		t.Error(err)

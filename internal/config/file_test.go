@@ -40,7 +40,7 @@ func TestUTF16IsNamed(t *testing.T) {
 			original} {
 			wide := inUTF16(text, order)
 			path := fileOf(t, wide, 0o600)
-			if _, _, err := Load(path, nil); err == nil ||
+			if _, _, err := Load(path, nil, nil); err == nil ||
 				err.Error() != "cannot read the configuration: "+path+
 					" is text in UTF-16, which Windows calls Unicode; save it as UTF-8" {
 				t.Errorf("%s endian: %v", name, err)
@@ -58,7 +58,7 @@ func TestUTF16IsNamed(t *testing.T) {
 // secrets.
 func TestLinesThatEndInCRAlone(t *testing.T) {
 	path := fileOf(t, "MaxFrame=x\r"+strings.ReplaceAll(original, "\n", "\r"), 0o600)
-	_, _, err := Load(path, nil)
+	_, _, err := Load(path, nil, nil)
 	if err == nil || err.Error() != "cannot read the configuration: "+path+
 		" has lines that end in CR alone, as old Macs wrote them; save it with LF or CRLF" {
 		t.Error(err)
@@ -90,7 +90,7 @@ func TestOfAWrongFileTheFirstTen(t *testing.T) {
 		"one mistake":        {original + "MaxFrame=1\n", 0, 1, "such as 16MiB"},
 		"one, and a warning": {original + "MaxFrame=1\nhello\n", 1, 1, "such as 16MiB"},
 	} {
-		_, warnings, err := Load(fileOf(t, c.text, 0o600), nil)
+		_, warnings, err := Load(fileOf(t, c.text, 0o600), nil, nil)
 		if err == nil || len(warnings) != c.warnings || !strings.HasSuffix(err.Error(), c.end) ||
 			strings.Count(err.Error(), "\n")-strings.Count(err.Error(), "\n  ... ") != c.told {
 			t.Errorf("%s: %d warnings, and:\n%v", name, len(warnings), err)
@@ -130,7 +130,7 @@ func TestFilesThatOthersMayRead(t *testing.T) {
 			"PATH: everybody on this machine may read PATH, which has aesKey; run chmod 600 PATH"},
 	} {
 		path := fileOf(t, c.text, c.mode)
-		_, warnings, _ := Load(path, nil)
+		_, warnings, _ := Load(path, nil, nil)
 		var got []string
 		for _, w := range warnings {
 			if strings.Contains(w.Text, "may read") {

@@ -48,12 +48,7 @@ func FlagOf(key string) string { return "--" + flagName(key) }
 // Limits returns the defaults with what was given. It fails when they do not fit together.
 func (f *Flags) Limits() (Limits, error) {
 	wrong := f.limits.wrong(func(key string) (name, value string) {
-		for _, one := range f.Each {
-			if one.key.name == key {
-				return FlagOf(key), one.String()
-			}
-		}
-		return key, ""
+		return FlagOf(key), f.of(key).String()
 	})
 	if wrong != "" {
 		return *f.limits, errors.New(wrong)
@@ -61,19 +56,25 @@ func (f *Flags) Limits() (Limits, error) {
 	return *f.limits, nil
 }
 
-// find returns the value of a key's flag, which counts before the environment and the file. A nil
-// *Flags has none.
-func (f *Flags) find(name string) (raw, bool) {
-	if f == nil {
-		return raw{}, false
-	}
-	for _, one := range f.Each {
-		if one.key.name == name && one.given != "" {
-			return raw{one.given, source{kind: ofFlags, where: FlagOf(name),
-				short: FlagOf(name)}}, true
+// of returns the flag of a key; nil where there is none. A nil *Flags has none.
+func (f *Flags) of(key string) *Flag {
+	if f != nil {
+		for _, one := range f.Each {
+			if one.key.name == key {
+				return one
+			}
 		}
 	}
-	return raw{}, false
+	return nil
+}
+
+// find returns the value of a key's flag, which counts before the environment and the file.
+func (f *Flags) find(name string) (raw, bool) {
+	one := f.of(name)
+	if one == nil || one.given == "" {
+		return raw{}, false
+	}
+	return raw{one.given, source{kind: ofFlags, where: FlagOf(name), short: FlagOf(name)}}, true
 }
 
 // Set implements pflag.Value. The error says what is wanted.

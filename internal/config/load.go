@@ -9,15 +9,12 @@ import (
 	"strings"
 )
 
-// Load reads a configuration file and the environment, which is as os.Environ returns it and
-// overrides the file. Without a path the environment is all there is.
+// Load reads a configuration file, the environment, which is as os.Environ returns it and overrides
+// the file, and flags, which override both; nil: none. Without a path there is no file.
 //
 // The warnings are ordered by line. The error is an *Error with every mistake, or says why the file
 // cannot be read. With an *Error there are fewer warnings: see Error.
-func Load(path string, env []string) (*Config, []Warning, error) { return LoadWith(path, env, nil) }
-
-// LoadWith is Load with flags, which override the environment and the file; nil: none.
-func LoadWith(path string, env []string, flags *Flags) (*Config, []Warning, error) {
+func Load(path string, env []string, flags *Flags) (*Config, []Warning, error) {
 	var text []byte
 	if path != "" {
 		var err error
@@ -146,8 +143,7 @@ func (l *loader) read(k key) {
 	case k.set(value.text):
 		if value.from.cut && k.secret() {
 			l.warn(value.from, "%s ends at the #, which starts a comment everywhere; a secret "+
-				"with # in it goes into %s or %s",
-				k.name, k.name+fileSuffix, k.env())
+				"with # in it goes into %s or %s", k.name, k.name+fileSuffix, k.env())
 		}
 	case k.secret():
 		l.mistake(value.from, "%s must be %s; it has %d", k.name, k.wanted(), len(value.text))
@@ -221,4 +217,19 @@ func (l *loader) complete() {
 	if !l.named(slave) {
 		c.Slave = c.Master
 	}
+}
+
+// LoadAESKey reads the key of texts alone, for commands that show texts and use no servers. Other
+// mistakes in the configuration do not matter to it.
+func LoadAESKey(path string, env []string) (Secret, error) {
+	text, err := readSmall(path, maxFile)
+	if err != nil {
+		return "", err
+	}
+	l := newLoader(path, parse(text), env)
+	l.read(l.keys["aesKey"])
+	if len(l.mistakes) > 0 {
+		return "", &Error{Path: path, Mistakes: l.mistakes}
+	}
+	return l.config.AESKey, nil
 }

@@ -84,7 +84,7 @@ func TestTheOriginalsFileWorksAsItIs(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			c, warnings, err := Load(path, nil)
+			c, warnings, err := Load(path, nil, nil)
 			if err != nil || len(warnings) > 0 {
 				t.Fatal(warnings, err)
 			}
@@ -245,18 +245,18 @@ func TestMistakes(t *testing.T) {
 
 func TestAFileThatCannotBeRead(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "x.conf")
-	if _, _, err := Load(missing, nil); !errors.Is(err, os.ErrNotExist) ||
+	if _, _, err := Load(missing, nil, nil); !errors.Is(err, os.ErrNotExist) ||
 		!strings.Contains(err.Error(), "config example") {
 		t.Error(err)
 	}
-	if _, _, err := Load(t.TempDir(), nil); err == nil {
+	if _, _, err := Load(t.TempDir(), nil, nil); err == nil {
 		t.Error("a directory was read")
 	}
 	large := filepath.Join(t.TempDir(), "large.conf")
 	if err := os.WriteFile(large, make([]byte, maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Load(large, nil); err == nil ||
+	if _, _, err := Load(large, nil, nil); err == nil ||
 		!strings.Contains(err.Error(), "larger than 1MiB") {
 		t.Error(err)
 	}

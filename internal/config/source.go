@@ -66,10 +66,9 @@ func variables(env []string) map[string]string {
 // inFile returns the value of a key in the file. inEnv returns the value of a variable.
 func (s sources) inFile(name string) (raw, bool) {
 	e, ok := s.file[name]
-	return raw{e.value, source{
-		kind: ofFile, where: s.at(e.line), line: e.line, cut: e.cut,
-		short: fmt.Sprintf("line %d", e.line),
-	}}, ok
+	from := s.at(e.line)
+	from.cut = e.cut
+	return raw{e.value, from}, ok
 }
 
 func (s sources) inEnv(name string) (raw, bool) {
@@ -77,8 +76,11 @@ func (s sources) inEnv(name string) (raw, bool) {
 	return raw{v, source{kind: ofEnv, where: name, short: name}}, ok
 }
 
-// at is a line of the file, for messages.
-func (s sources) at(line int) string { return fmt.Sprintf("%s:%d", s.path, line) }
+// at is a line of the file.
+func (s sources) at(line int) source {
+	return source{kind: ofFile, where: fmt.Sprintf("%s:%d", s.path, line), line: line,
+		short: fmt.Sprintf("line %d", line)}
+}
 
 // whole is where something is missing, for messages.
 func (s sources) whole() string {
@@ -145,8 +147,7 @@ func readText(path string, limit int64) ([]byte, error) {
 	}
 	if wide(text) {
 		return nil, fmt.Errorf("%s is text in UTF-16, which Windows calls Unicode; save it as "+
-			"UTF-8",
-			path)
+			"UTF-8", path)
 	}
 	return bytes.TrimPrefix(text, []byte(mark)), nil
 }

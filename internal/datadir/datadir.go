@@ -46,10 +46,8 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(abs, 0o750); err != nil {
-		return nil, explain(abs, err)
-	}
-	return &Dir{path: abs}, nil
+	d := &Dir{path: abs}
+	return d, d.Explain(os.MkdirAll(abs, 0o750))
 }
 
 // Existing returns the directory of a store that is there already.
@@ -63,7 +61,7 @@ func Existing(path string) (*Dir, error) {
 		return nil, fmt.Errorf("there is no store in %s; name its directory with --data, or make "+
 			"one with \"dbproxy migrate --data %s\"", abs, path)
 	} else if err != nil {
-		return nil, explain(abs, err)
+		return nil, d.Explain(err)
 	}
 	return d, nil
 }
@@ -82,7 +80,7 @@ func (d *Dir) Voice() string { return filepath.Join(d.path, "voice") }
 func (d *Dir) Own(listen string) error {
 	f, err := os.OpenFile(filepath.Join(d.path, "dbproxy.lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return explain(d.path, err)
+		return d.Explain(err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer f.Close()
@@ -105,25 +103,17 @@ func (d *Dir) Announce(listen string) error {
 		return err
 	}
 	if err := d.lock.Truncate(0); err != nil {
-		return explain(d.path, err)
+		return d.Explain(err)
 	}
 	_, err = d.lock.WriteAt(append(note, '\n'), 0)
-	return explain(d.path, err)
+	return d.Explain(err)
 }
 
-// Release gives the directory up.
-func (d *Dir) Release() error {
-	if d.lock == nil {
-		return nil
-	}
-	return d.lock.Close()
-}
+// Release gives up a directory that is owned.
+func (d *Dir) Release() error { return d.lock.Close() }
 
 // Explain adds to an error of a file in the directory what can be done about it.
-func (d *Dir) Explain(err error) error { return explain(d.path, err) }
-
-// explain adds to an error what can be done about it.
-func explain(path string, err error) error {
+func (d *Dir) Explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -132,13 +122,13 @@ func explain(path string, err error) error {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w; the user this runs as (uid %d) must be able to write in %s: "+
 			"change its owner (chown) or choose another directory with --data", err, os.Getuid(),
-			path)
+			d.path)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w; free some space on the disk that holds %s, or choose another "+
-			"directory with --data", err, path)
+			"directory with --data", err, d.path)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%w; %s or something above it is a file: choose another directory with "+
-			"--data", err, path)
+			"--data", err, d.path)
 	default:
 		return err
 	}

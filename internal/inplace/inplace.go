@@ -114,8 +114,7 @@ func (d Dir) follow(path string) (string, error) {
 		}
 		if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != d.User {
 			return "", fmt.Errorf("%s is not written: %w; remove it, or have it owned by user %d "+
-				"(chown -h)",
-				path, ErrLink, d.User)
+				"(chown -h)", path, ErrLink, d.User)
 		}
 		to, err := os.Readlink(path)
 		if err != nil {

@@ -285,6 +285,7 @@ func all() ops.Sources {
 		},
 		Queue:      func() ops.Queue { return ops.Queue{Waiting: 12, Lanes: 13, Limit: 14} },
 		ReplicaLag: func() (time.Duration, bool) { return 1500 * time.Millisecond, true },
+		LogLost:    func() int { return 15 },
 		Degraded: map[string]func() bool{"redis": func() bool {
 			return true
 		}, "replica": func() bool { return false }},
@@ -327,6 +328,7 @@ func TestMetrics(t *testing.T) {
 		`dbproxy_queue_length 12`,
 		`dbproxy_queue_lanes 13`,
 		`dbproxy_queue_limit 14`,
+		`dbproxy_log_lines_lost_total 15`,
 		`dbproxy_commit_rows_sum 3`, // of what was stored only
 		`dbproxy_commit_bytes_sum 300`,
 		`dbproxy_commit_duration_seconds_count 1`,
@@ -366,13 +368,13 @@ func TestMetricsKeepTheConventions(t *testing.T) {
 
 func TestWhatIsNotKnownIsNotShown(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	lag := func() (time.Duration, bool) { return 0, false }
-	if err := ops.Register(reg, nil, recorder(),
-		ops.NewCollector(ops.Sources{ReplicaLag: lag})); err != nil {
+	sources := all()
+	sources.ReplicaLag = func() (time.Duration, bool) { return 0, false }
+	if err := ops.Register(reg, nil, recorder(), ops.NewCollector(sources)); err != nil {
 		t.Fatal(err)
 	}
 	_, body := serve(t, ops.Site{Metrics: reg}).get("/metrics")
-	for _, name := range []string{"replica_lag", "queue_", "degraded", "connections"} {
+	for _, name := range []string{"replica_lag", "connections_most", "budget_most"} {
 		if strings.Contains(body, "\ndbproxy_"+name) {
 			t.Errorf("there is a dbproxy_%s", name)
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Sources are functions that are asked at each scrape. Where one is nil its metrics are not there.
-// They are called from any goroutine, must be quick, and must not wait for a store.
+// Sources are functions that are asked at each scrape. They are called from any goroutine, must be
+// quick, and must not wait for a store.
 type Sources struct {
 	Network func() Network
 	Queue   func() Queue
@@ -118,23 +118,15 @@ func (s *sources) Collect(to chan<- prometheus.Metric) {
 		}
 		to <- prometheus.MustNewConstMetric(s.descs[name], kind, value, labels...)
 	}
-	if s.from.Network != nil {
-		sendNetwork(s.from.Network(), send)
+	sendNetwork(s.from.Network(), send)
+	q := s.from.Queue()
+	send("queue_length", float64(q.Waiting))
+	send("queue_lanes", float64(q.Lanes))
+	send("queue_limit", float64(q.Limit))
+	if lag, known := s.from.ReplicaLag(); known {
+		send("replica_lag_seconds", lag.Seconds())
 	}
-	if s.from.Queue != nil {
-		q := s.from.Queue()
-		send("queue_length", float64(q.Waiting))
-		send("queue_lanes", float64(q.Lanes))
-		send("queue_limit", float64(q.Limit))
-	}
-	if s.from.ReplicaLag != nil {
-		if lag, known := s.from.ReplicaLag(); known {
-			send("replica_lag_seconds", lag.Seconds())
-		}
-	}
-	if s.from.LogLost != nil {
-		send("log_lines_lost_total", float64(s.from.LogLost()))
-	}
+	send("log_lines_lost_total", float64(s.from.LogLost()))
 	for part, without := range s.from.Degraded {
 		value := 0.0
 		if without() {

@@ -1,11 +1,14 @@
 package company
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
@@ -73,13 +76,11 @@ func fill(ctx context.Context, r Records, store chat.Store, opt chat.Options) (e
 		return err
 	}
 	running, stop := context.WithCancel(ctx)
-	ran := make(chan error, 1)
-	go func() { ran <- f.rules.Run(running) }()
+	var ran errgroup.Group
+	ran.Go(func() error { return f.rules.Run(running) })
 	defer func() {
 		stop()
-		if ended := <-ran; err == nil {
-			err = ended
-		}
+		err = cmp.Or(err, ran.Wait())
 	}()
 	steps := []func(context.Context) error{f.hire, f.gather, f.talk, f.leaveFile, f.showGroups}
 	for _, step := range steps {

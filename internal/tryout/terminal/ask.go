@@ -14,30 +14,25 @@ import (
 
 // Questions are asked of a person, who answers each with a line.
 type Questions struct {
-	answers <-chan string // lines, closed at their end
-	out     io.Writer
+	in  *bufio.Reader
+	out io.Writer
 }
 
 // NewQuestions asks on out, and reads the answers from in, of which nobody else may read from then
 // on.
 func NewQuestions(in io.Reader, out io.Writer) Questions {
-	return Questions{answers: NewPipe(in, out, out).Lines(), out: out}
+	return Questions{bufio.NewReader(in), out}
 }
 
 // Yes asks a question that is answered by yes or no. The end of the input, and of ctx, is a no.
 func (q Questions) Yes(ctx context.Context, question string) bool {
 	fmt.Fprintf(q.out, "%s [y/N] ", question)
-	select {
-	case line, ok := <-q.answers:
-		if !ok {
-			fmt.Fprintln(q.out)
-		}
-		line = strings.ToLower(strings.TrimSpace(line))
-		return line == "y" || line == "yes"
-	case <-ctx.Done():
+	line, err := Interruptible(ctx, func() (string, error) { return q.in.ReadString('\n') })
+	if err != nil {
 		fmt.Fprintln(q.out)
-		return false
 	}
+	line = strings.ToLower(strings.TrimSpace(line))
+	return line == "y" || line == "yes"
 }
 
 // Password asks for a password on out, and reads it from the terminal in, which does not show it.
