@@ -22,9 +22,11 @@ const (
 	// mostCommits how many batches may be at work then.
 	overtakeAfter = 500 * time.Millisecond
 	mostCommits   = 8
-	// lastMoment is how long before its deadline a message is given up, so that its sender learns
-	// of it in time.
+	// lastMoment is how long before its deadline a message is given up at the latest, so that its
+	// sender learns of it in time. Where commits take longer it is given up earlier, up to
+	// mostMoment: a COMMIT that the deadline interrupts would leave its sender without an answer.
 	lastMoment = 100 * time.Millisecond
+	mostMoment = time.Second
 	// outcomeTimeout is how long the committer waits for one answer about an unknown outcome,
 	// outcomePause how long until it asks again. Between two questions it tells those whose
 	// deadline has come that nothing is known.
@@ -47,6 +49,9 @@ type committer struct {
 	now       func() time.Time
 	committed func(rows, bytes int, took time.Duration, err error) // see Options
 
+	// slowest is how long commits took of late, in nanoseconds: the longest counts, and is
+	// forgotten by an eighth with each commit after it.
+	slowest  atomic.Int64
 	storing  storing       // whether messages are stored
 	commits  chan struct{} // capacity mostCommits; holds a token for each batch at work
 	behind   atomic.Bool   // counters could not be applied since the last sweep began
@@ -162,7 +167,15 @@ func (w *committing) answer() {
 }
 
 // late reports whether a job's deadline is too near for another try.
-func late(j *job) bool { return j.ctx.Err() != nil || timeLeft(j) < lastMoment }
+func (c *committer) late(j *job) bool {
+	needed := min(max(time.Duration(c.slowest.Load()), lastMoment), mostMoment)
+	return j.ctx.Err() != nil || timeLeft(j) < needed
+}
+
+// took notes how long a commit took.
+func (c *committer) took(d time.Duration) {
+	c.slowest.Store(max(int64(d), c.slowest.Load()/8*7)) // of two at once either may count
+}
 
 // store commits the jobs batch[i] for i in todo. As long as they are certainly not stored it tries
 // again, a few times, without those whose deadline is too near. If one of them has a row that can
@@ -171,7 +184,7 @@ func (c *committer) store(w *committing, todo []int) {
 	var last error // why the try before failed
 	for try := 0; len(todo) > 0; try++ {
 		todo = slices.DeleteFunc(todo, func(k int) bool {
-			if !late(w.batch[k]) {
+			if !c.late(w.batch[k]) {
 				return false
 			}
 			w.fail(k, cmp.Or(last, errLate))
@@ -240,6 +253,9 @@ func (c *committer) persist(w *committing, todo []int) ([]Stored, error) {
 
 	id := NewCommitID()
 	receipt, err := c.ledger.Append(ctx, Batch{ID: id, Now: unix(c.now()), Drafts: drafts}, c.seq)
+	if err == nil {
+		c.took(time.Since(begun))
+	}
 	if err != nil && KindOf(err) == UnknownOutcome {
 		err = c.resolve(id, err, begun.Add(last), func() {
 			for _, k := range todo {
