@@ -182,6 +182,33 @@ func TestAnOutcomeUnknownAtTheDeadlineIsSaidToBe(t *testing.T) {
 	}
 }
 
+// TestWhatASlowCommitWouldOutlastIsGivenUp sends with less time left than the commit before took: a
+// COMMIT that the deadline interrupts would have no answer.
+func TestWhatASlowCommitWouldOutlastIsGivenUp(t *testing.T) {
+	ruleOnLedger(t, func(w *world, l *ledger) {
+		soon := func() <-chan answer {
+			at := time.Now().Add(900 * time.Millisecond)
+			return w.submitIn(dueAt{w.ctx, at}, w.pairText(1, 2, "soon"))
+		}
+		l.fail(func(real func() (chat.Receipt, error)) (chat.Receipt, error) {
+			<-time.After(1200 * time.Millisecond)
+			return real()
+		})
+		w.says(1, 2, "slow")
+		begun := len(l.seen())
+		if err := await(w, soon()).err; !errors.Is(err, chat.ErrDropped) {
+			w.Errorf("it was answered with %v", err)
+		}
+		wantSame(w, "commits begun since", len(l.seen())-begun, 0)
+		for range 20 { // and then the slow one is forgotten
+			w.says(1, 2, "quick")
+		}
+		if err := await(w, soon()).err; err != nil {
+			w.Errorf("after quick ones it was answered with %v", err)
+		}
+	})
+}
+
 func TestASenderWithoutADeadlineLearnsTheOutcomeToo(t *testing.T) {
 	ruleOnLedger(t, func(w *world, l *ledger) {
 		l.fail(storedUnknown)
