@@ -68,7 +68,7 @@ type Options struct {
 	// MessageTypes and GroupTypes are types that are told to peers beside the protocol's own. Rows
 	// of all others are counted, and left out of answers.
 	MessageTypes, GroupTypes []uint8
-	// Note is called with every statement before it goes to the database, for tests. It may be nil.
+	// Note is for tests alone: see sqldb.Options.
 	Note sqldb.Note
 }
 

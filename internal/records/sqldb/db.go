@@ -25,7 +25,8 @@ type Options struct {
 	// caller's error when the column cannot hold one. table is empty where the server does not name
 	// it. Nil means that none do.
 	FromCaller func(table, column string) bool
-	// Note is called with every text before it goes to the database, for tests. It may be nil.
+	// Note is called with every text before it goes to the database. It is for tests alone, as it
+	// hears passwords and messages; nil elsewhere.
 	Note Note
 }
 
