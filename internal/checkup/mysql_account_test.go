@@ -67,9 +67,8 @@ func TestAccountsThatAreNotLetIn(t *testing.T) {
 			m := testdb.At(b)
 			m.MaxIdle = 1
 			var log logs.Log
-			store, err := records.OpenMySQL(m, nil,
+			store := testdb.OpenMySQL(t, m,
 				records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
-			closing(t, store, err)
 			watching(t, store)
 			for _, s := range way.say {
 				exec(t, b.Admin, fmt.Sprintf(s, fmt.Sprintf("'%s'@'%%'", b.User)))
@@ -109,9 +108,8 @@ func TestServersThatHaveNoConnectionLeft(t *testing.T) {
 		"max_connections",
 		"teamtalk_master_maxconncnt")
 	var log logs.Log
-	store, err := records.OpenMySQL(m, nil,
+	store := testdb.OpenMySQL(t, m,
 		records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
-	closing(t, store, err)
 	watching(t, store)
 	awaitLog(t, store, &log, "MySQL is away", m.Addr, "closed before it was let in",
 		"max_connections", "NAME_maxconncnt")

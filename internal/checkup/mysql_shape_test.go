@@ -149,7 +149,7 @@ func TestCheckTakesTablesThatAreAsGood(t *testing.T) {
 // suites are the tables of an original's database.
 func suites(t *testing.T, b *servers.Database) (names []string) {
 	t.Helper()
-	for _, name := range tablesOf(t, b.Admin, "%") {
+	for _, name := range testdb.RawMySQL(t, b).Rows("SHOW TABLES LIKE '%'") {
 		if !strings.HasPrefix(strings.ToLower(name), "improxy") {
 			names = append(names, name)
 		}
@@ -160,13 +160,13 @@ func suites(t *testing.T, b *servers.Database) (names []string) {
 func TestTablesInOtherLettersAreNamedAndNotMadeAgain(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
-	for _, name := range tablesOf(t, b.Admin, "IMProxy%") {
+	for _, name := range testdb.RawMySQL(t, b).Rows("SHOW TABLES LIKE 'IMProxy%'") {
 		exec(t, b.Admin, "DROP TABLE "+name)
 	}
 	for _, name := range suites(t, b) {
 		exec(t, b.Admin, fmt.Sprintf("RENAME TABLE %s TO %s", name, strings.ToLower(name)))
 	}
-	before := tablesOf(t, b.Admin, "%")
+	before := testdb.RawMySQL(t, b).Rows("SHOW TABLES LIKE '%'")
 	s := openMySQL(t, b)
 	for what, ask := range map[string]func() ([]string, error){
 		"all": func() ([]string, error) { return tables.Missing(t.Context(), s.DB()) },
@@ -179,7 +179,7 @@ func TestTablesInOtherLettersAreNamedAndNotMadeAgain(t *testing.T) {
 			t.Errorf("%s: %d statements, %v", what, len(stmts), err)
 		}
 	}
-	if after := tablesOf(t, b.Admin, "%"); len(after) != len(before) {
+	if after := testdb.RawMySQL(t, b).Rows("SHOW TABLES LIKE '%'"); len(after) != len(before) {
 		t.Errorf("made %q", after)
 	}
 	found := checkup.CheckMaster(t.Context(), testdb.Patient(b),
@@ -239,7 +239,7 @@ func TestAServerThatFoldsNamesOfTables(t *testing.T) {
 func TestKeysFitOldServers(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
-	for _, name := range tablesOf(t, b.Admin, "IM%") {
+	for _, name := range testdb.RawMySQL(t, b).Rows("SHOW TABLES LIKE 'IM%'") {
 		exec(t, b.Admin, "ALTER TABLE "+name+" ROW_FORMAT=COMPACT")
 	}
 }

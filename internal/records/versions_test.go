@@ -1,7 +1,6 @@
 package records_test
 
 import (
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +21,7 @@ import (
 func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
-	own := tablesOf(t, b.Admin, "IMProxy%")
+	own := testdb.RawMySQL(t, b).Rows("SHOW TABLES LIKE 'IMProxy%'")
 	for _, table := range own {
 		exec(t, b.Admin, "ALTER TABLE "+table+" ADD COLUMN newer int NOT NULL DEFAULT 7 FIRST, "+
 			"ADD COLUMN newest varchar(9) NOT NULL DEFAULT 'x'")
@@ -121,26 +120,6 @@ func unread(counts []chat.Count) []uint32 {
 	return n
 }
 
-func tablesOf(t *testing.T, db *sql.DB, like string) (names []string) {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), "SHOW TABLES LIKE '"+like+"'")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, name)
-	}
-	if err := rows.Err(); err != nil || len(names) == 0 {
-		t.Fatal(names, err)
-	}
-	return names
-}
-
 // openMySQL opens a store; it is closed when the test ends.
 func openMySQL(t *testing.T, b *servers.Database) *records.Store {
 	t.Helper()
@@ -184,7 +163,7 @@ func TestMigratingMySQLTwiceAtOnce(t *testing.T) {
 		})
 	}
 	both.Wait()
-	whole := tablesOf(t, b.Admin, "IM%")
+	whole := testdb.RawMySQL(t, b).Rows("SHOW TABLES LIKE 'IM%'")
 	exec(t, b.Admin, "ALTER TABLE IMUser DROP COLUMN sign_info, DROP KEY idx_phone")
 	exec(t, b.Admin, "DROP TABLE IMProxyMark")
 	// both know what is missing before one of them adds it
@@ -206,7 +185,7 @@ func TestMigratingMySQLTwiceAtOnce(t *testing.T) {
 	if stmts, err := tables.Missing(t.Context(), one.DB()); err != nil || len(stmts) > 0 {
 		t.Errorf("%q, %v", stmts, err)
 	}
-	if now := tablesOf(t, b.Admin, "IM%"); !slices.Equal(now, whole) {
+	if now := testdb.RawMySQL(t, b).Rows("SHOW TABLES LIKE 'IM%'"); !slices.Equal(now, whole) {
 		t.Errorf("%q, want %q", now, whole)
 	}
 }
