@@ -31,7 +31,8 @@ type Options struct {
 	VoiceKey string
 	// Now is the clock. In its time zone the nightly push shield holds. Nil means time.Now.
 	Now func() time.Time
-	// Concurrency is how many reads may run at once, and how many changes; 0 means 32.
+	// Concurrency is how many batches of reads are served at once, and how many changes run at
+	// once; 0 means 32.
 	Concurrency int
 	Log         *slog.Logger
 	// Committed is told of every try to store a batch: how many drafts it has, how many bytes these
@@ -50,7 +51,8 @@ type Service struct {
 	Administration
 	store     Store
 	committer *committer
-	reads     *turns // of reads, Concurrency at once
+	atOnce    int    // Options.Concurrency
+	reads     *turns // of the stages' batches, Concurrency at once
 	changes   *turns // of changes, Concurrency at once, so that changes that wait hold up no reads
 	sounds    *turns // of sounds that are being stored, maxSounds at once
 	acks      acks   // that are pending
@@ -88,6 +90,7 @@ func New(store Store, opt Options) (*Service, error) {
 			committed: opt.Committed,
 			storing:   storing{log: opt.Log, now: opt.Now},
 		},
+		atOnce:  opt.Concurrency,
 		reads:   newTurns(opt.Concurrency),
 		changes: newTurns(opt.Concurrency),
 		sounds:  newTurns(maxSounds),
@@ -129,11 +132,6 @@ func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
 		change(err)
 	}
 }
-
-// Limited calls work, which reads, as soon as few enough others are reading, or with an error if
-// ctx ends before. It returns when work does. Those who wait take turns by their connections: see
-// AskedBy.
-func (s *Service) Limited(ctx context.Context, work func(error)) { limited(ctx, s.reads, work) }
 
 func limited(ctx context.Context, t *turns, work func(error)) {
 	if err := t.acquire(ctx); err != nil {

@@ -87,6 +87,7 @@ func (c *clock) set(at time.Time) {
 type world struct {
 	*testing.T
 	svc   *chat.Service
+	stage *chat.Stage[*reading]
 	store chat.Store // what svc works on
 	raw   testdb.Raw
 	clock *clock
@@ -169,6 +170,7 @@ func (w *world) begin() {
 		close(ran)
 	}()
 	w.svc, w.store, w.raw, w.cancel, w.ran = svc, store, raw, cancel, ran
+	w.stage = newReads(svc)
 	w.end = sync.OnceFunc(func() {
 		cancel()
 		if err := await(w, ran); err != nil {

@@ -260,7 +260,7 @@ func TestReadsGoOnWhileChangesWaitForTheDatabase(t *testing.T) {
 			})
 		}
 		read := make(chan error, 1)
-		w.svc.Limited(w.ctx, func(err error) {
+		w.read(w.ctx, func(err error) {
 			if err == nil {
 				_, err = w.svc.WaitingFiles(w.ctx, 2)
 			}

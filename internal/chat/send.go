@@ -170,10 +170,13 @@ func (a *acks) begin(user uint32) (over func()) {
 	}
 }
 
+// AcksPending says whether AwaitAcks would wait.
+func (s *Service) AcksPending(users []uint32) bool { return len(s.acks.pending(users)) > 0 }
+
 // AwaitAcks waits until the read acks of users that are pending now have taken effect. Clients get
 // no answer to an ack that they could wait for, so whatever counts unread messages calls this
-// first. It must not be called within Limited: an ack may wait for a change that waits for its
-// turn.
+// first. It must not be called where a turn is held: an ack may wait for a change that waits for
+// its turn.
 func (s *Service) AwaitAcks(ctx context.Context, users []uint32) error {
 	for _, c := range s.acks.pending(users) {
 		select {

@@ -149,7 +149,23 @@ func TestTheEndOfRunEndsThoseWhoWaitForReadAcks(t *testing.T) {
 const turns = 32
 
 // read begins a read, and changeOf n one of user n's changes; neither waits for it.
-func (w *world) read(ctx context.Context, work func(error)) { go w.svc.Limited(ctx, work) }
+func (w *world) read(ctx context.Context, work func(error)) {
+	w.stage.Serve(&reading{ctx: ctx, work: work})
+}
+
+// reading is a request that a stage serves alone.
+type reading struct {
+	ctx  context.Context
+	work func(error)
+	once sync.Once
+}
+
+func (r *reading) Context() context.Context { return r.ctx }
+func (r *reading) Drop(err error)           { r.once.Do(func() { r.work(err) }) }
+
+func newReads(svc *chat.Service) *chat.Stage[*reading] {
+	return chat.NewStage(svc, 1, func(_ context.Context, batch []*reading) { batch[0].Drop(nil) })
+}
 
 func (w *world) changeOf(n uint32) func(ctx context.Context, work func(error)) {
 	return func(ctx context.Context, work func(error)) {

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -73,6 +74,29 @@ func (r *rounds[T]) pop() (item T, ok bool) {
 		delete(r.lines, l.asker)
 	}
 	return item, true
+}
+
+// remove takes out the items that drop is true of, in no particular order.
+func (r *rounds[T]) remove(drop func(T) bool) (removed []T) {
+	for _, l := range r.order {
+		l.items = slices.DeleteFunc(l.items, func(item T) bool {
+			if !drop(item) {
+				return false
+			}
+			removed = append(removed, item)
+			return true
+		})
+	}
+	r.order = slices.DeleteFunc(r.order, func(l *line[T]) bool {
+		if len(l.items) == 0 {
+			delete(r.lines, l.asker)
+		}
+		return len(l.items) == 0
+	})
+	if len(removed) > 0 {
+		r.taken = 0
+	}
+	return removed
 }
 
 // turns lets so many go on at once. Those who wait take turns by their connections.

@@ -7,11 +7,11 @@
 // command number and decodes the body (decode.go adds how proto2 treats unknown enum values). Then
 // it starts the entry's action, of which there are three kinds:
 //
-//   - A read (memory.go) runs in a goroutine of its own. Before it asks the store for anything it
-//     reserves memory for its longest usual answer: so nothing is read for a peer that does not
-//     take its answers. If its list turns out to be longer, it releases that memory and begins anew
-//     with more: a list is told whole or not at all. What it does not need it releases with the
-//     answer.
+//   - A read (read.go) goes to the stage of its kind, where those that wait are served together:
+//     see chat.Stage. Before that it reserves memory for its longest usual answer: so nothing is
+//     read for a peer that does not take its answers. If its list turns out to be longer, it
+//     releases that memory and is served again with more: a list is told whole or not at all. What
+//     it does not need it releases with the answer.
 //   - A change goes into its lane: see chat.Lane.
 //   - Messages and read acks wait in the lane of their talk, and are stored by chat's committer.
 //
@@ -63,7 +63,8 @@ type Handler struct {
 	maxFrame int               // bytes
 	observe  func(request string, what Outcome, took time.Duration)
 
-	tasks   sync.WaitGroup // of the goroutines of requests
+	tasks   sync.WaitGroup // of requests that are at work, but for changes that are not bulky
+	waits   sync.WaitGroup // of the goroutines of reads that wait for memory or for read acks
 	refused atomic.Int64   // requests that were refused, unparsable and unknown ones included
 	failed  atomic.Int64   // requests that the store, or a fault of ours, kept from being served
 }
@@ -87,12 +88,14 @@ type Options struct {
 type entry struct {
 	catalog.Entry
 	action
-	name    string       // of the request's message
-	longest atomic.Int64 // how many bytes the longest answer so far had
+	name    string             // of the request's message
+	longest atomic.Int64       // how many bytes the longest answer so far had
+	stage   *chat.Stage[*call] // of a read
 }
 
 // action is what is done for a request.
 type action struct {
+	*reading // of a read, which has no start
 	// start begins the work of one request. It waits only while a queue is full, and calls done
 	// once.
 	start func(h *Handler, c *call, done func(answer proto.Message, err error))
@@ -118,6 +121,10 @@ type call struct {
 	req      proto.Message
 	most     int // bytes of the longest answer that may be sent, without its frame and attach data
 	reserved int // bytes of memory for the answer
+	// Of a read: done finishes it, and is called once. While it is with its stage, who may do so is
+	// the one who sets left.
+	done func(answer proto.Message, err error)
+	left atomic.Bool
 }
 
 // New makes a handler on a service.
@@ -131,7 +138,11 @@ func New(svc *chat.Service, opt Options) *Handler {
 	}
 	table := actions()
 	for _, e := range catalog.Entries() {
-		h.commands[e.Command] = &entry{Entry: e, action: table[e.Name()], name: e.Name()}
+		row := &entry{Entry: e, action: table[e.Name()], name: e.Name()}
+		if row.reading != nil {
+			row.stage = chat.NewStage(svc, row.together, h.serveAll)
+		}
+		h.commands[e.Command] = row
 	}
 	return h
 }
@@ -141,7 +152,15 @@ func New(svc *chat.Service, opt Options) *Handler {
 func (h *Handler) Counts() (refused, failed int64) { return h.refused.Load(), h.failed.Load() }
 
 // Wait returns when nothing that was started is pending any more.
-func (h *Handler) Wait() { h.tasks.Wait() }
+func (h *Handler) Wait() {
+	h.tasks.Wait()
+	h.waits.Wait()
+	for _, e := range h.commands {
+		if e.stage != nil {
+			e.stage.Wait()
+		}
+	}
+}
 
 // Start implements server.Handler.
 func (h *Handler) Start(
@@ -170,7 +189,7 @@ func (h *Handler) Start(
 		return
 	}
 	c.req, c.most = req, max(1, h.maxFrame-pdu.HeaderLen-len(attached(req))-answerFields)
-	e.start(h, c, func(answer proto.Message, err error) {
+	done := func(answer proto.Message, err error) {
 		var body []byte
 		if err == nil {
 			body, err = h.encode(c, answer)
@@ -181,7 +200,16 @@ func (h *Handler) Start(
 			body = h.fail(c, err)
 		}
 		h.send(c, outcomeOf(err), body)
-	})
+	}
+	if e.reading == nil {
+		e.start(h, c, done)
+		return
+	}
+	c.done = func(answer proto.Message, err error) {
+		defer h.tasks.Done()
+		done(answer, err)
+	}
+	h.begin(c)
 }
 
 // fail logs an error and makes the body of the answer to it; nil for none.
@@ -302,10 +330,10 @@ func guarded[Q proto.Message](
 	}
 }
 
-func recovered(f func() (proto.Message, error)) (answer proto.Message, err error) {
+func recovered[T any](f func() (T, error)) (result T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			answer, err = nil, chat.Errorf(chat.Unexpected, "panic: %v\n%s", p, debug.Stack())
+			err = chat.Errorf(chat.Unexpected, "panic: %v\n%s", p, debug.Stack())
 		}
 	}()
 	return f()

@@ -140,6 +140,8 @@ func (p peer) Reserve(ctx context.Context, _ int64) error {
 	return nil
 }
 
+func (p peer) TryReserve(int64) bool { return !p.gone && !p.deaf }
+
 // answered is what finish was called with.
 type answered struct {
 	pdu.Frame

@@ -11,42 +11,6 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/server"
 )
 
-// read is an action that changes nothing. usual is how long its answers rarely exceed, in bytes.
-// Before its work it waits until there is memory for such an answer. If its list turns out to be
-// longer, it releases that memory, and its turn to read; then it waits for memory for all of the
-// list, and reads again. So while it waits, it holds nothing that others need.
-func read[Q proto.Message](usual func(Q) int, do work[Q]) action {
-	return readAfter(nil, usual, do)
-}
-
-// readAfter is a read that counts unread messages of users: it waits for the read acks that they
-// sent before it.
-func readAfter[Q proto.Message](users func(Q) []uint32, usual func(Q) int, do work[Q]) action {
-	return action{start: func(h *Handler, c *call, done func(proto.Message, error)) {
-		h.tasks.Go(func() {
-			req := c.req.(Q)
-			err := c.reserve(c.first(usual(req)))
-			if err == nil && users != nil {
-				err = h.chat.AwaitAcks(c.ctx, users(req))
-			}
-			for err == nil {
-				var answer proto.Message
-				h.chat.Limited(c.ctx, guarded(h, c, do, func(a proto.Message, e error) {
-					answer, err = a, e
-				}))
-				bytes := c.longer(err)
-				if bytes == 0 {
-					done(answer, err)
-					return
-				}
-				answer = nil
-				err = c.reserve(bytes)
-			}
-			done(nil, err)
-		})
-	}}
-}
-
 // bulky is for a change whose answer may be long: its connection is not read on before there is
 // memory for a usual answer. If a change that only reads has a list that turns out to be longer, it
 // begins again when there is memory for all of it.
@@ -143,14 +107,16 @@ func (c *call) reserve(bytes int) error {
 	return err
 }
 
-// limited is the context of a request's work: its lists are limited to what was reserved, if
-// anything was.
-func (c *call) limited() context.Context {
+// limit is how many bytes the lists of an answer may take: what was reserved, if anything was.
+func (c *call) limit() int {
 	if c.reserved == 0 {
-		return c.ctx
+		return chat.NoBound
 	}
-	return chat.WithLimit(c.ctx, c.reserved)
+	return c.reserved
 }
+
+// limited is the context of a request's work, with the limit of its lists.
+func (c *call) limited() context.Context { return chat.WithLimit(c.ctx, c.limit()) }
 
 // answerFields is how many bytes are enough for what an answer has beside its list and attach data.
 const answerFields = 64

@@ -16,7 +16,7 @@ func messageActions() map[string]action {
 		"IMGetMsgListReq":     read(list, page),
 		"IMGetMsgByIdReq":     read(list, messagesByID),
 		"IMGetLatestMsgIdReq": read(few, latestID),
-		"IMUnreadMsgCntReq":   readAfter(unreadOf, list, unread),
+		"IMUnreadMsgCntReq":   counting(unreadOf, read(list, unread)),
 	}
 }
 

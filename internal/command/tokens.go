@@ -12,7 +12,7 @@ import (
 func tokenActions() map[string]action {
 	return map[string]action{
 		"IMDeviceTokenReq":    change(ownLane, setToken),
-		"IMGetDeviceTokenReq": readAfter(tokensOf, tokensLength, pushTokens),
+		"IMGetDeviceTokenReq": counting(tokensOf, read(tokensLength, pushTokens)),
 	}
 }
 

@@ -136,6 +136,28 @@ func (c *claim) reserve(ctx context.Context, n int64) error {
 	return c.wait(ctx, &waiter{claim: c, kind: forAnswer, n: n, asleep: true}, &a.reserves)
 }
 
+// tryReserve is reserve, if that need not wait; else it returns false.
+func (c *claim) tryReserve(n int64) bool {
+	a, b := c.account, c.account.budget
+	select {
+	case a.turn <- struct{}{}:
+		defer func() { <-a.turn }()
+	default:
+		return false
+	}
+	has := c.n // only this request changes it
+	a.asleep.Add(has)
+	defer a.asleep.Add(-has)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := &waiter{claim: c, kind: forAnswer, n: n, asleep: true}
+	may := b.may(w)
+	if may {
+		b.take(w)
+	}
+	return may
+}
+
 // grow waits until the frame that is being read may have n bytes more, and takes them. needs is how
 // long the peer still needs for the frame, at its pace. Only the connection's reader calls it.
 func (c *claim) grow(ctx context.Context, n int64, needs time.Duration) error {

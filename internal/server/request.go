@@ -60,6 +60,23 @@ func (r *request) Reserve(ctx context.Context, bytes int64) error {
 	return err
 }
 
+// TryReserve implements Peer.
+func (r *request) TryReserve(bytes int64) bool {
+	select {
+	case <-r.conn.account.gone:
+		return false
+	default:
+	}
+	if !r.reading {
+		r.reading = r.conn.reads.TryAcquire(1)
+	}
+	if !r.reading || r.extra > 0 || bytes > 0 && !r.claim.tryReserve(bytes) {
+		return false
+	}
+	r.extra = bytes
+	return true
+}
+
 // start gives the frame of a request to the handler. The request holds a slot and its memory
 // already.
 func (c *conn) start(r *request, f pdu.Frame) {
