@@ -233,3 +233,6 @@ func wantSame[T any](t testing.TB, what string, got, want T, opt ...cmp.Option) 
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
+
+// only is the result of a request that was served alone.
+func only[T any](results []chat.Result[T]) (T, error) { return results[0].Value, results[0].Err }

@@ -11,8 +11,11 @@ type limitKey struct{}
 
 // WithLimit returns a context with a limit: a list that is read with it may take so many bytes in
 // an answer, as memory for so many was reserved. Like a deadline, the limit goes with a request
-// through all that serves it. Without a limit a list may have any length.
+// through all that serves it. Without a limit, and with one of 0, a list may have any length.
 func WithLimit(ctx context.Context, bytes int) context.Context {
+	if bytes == 0 {
+		return ctx
+	}
 	return context.WithValue(ctx, limitKey{}, bytes)
 }
 

@@ -209,7 +209,7 @@ func TestNULLsAreEmptyOrZero(t *testing.T) {
 			"content": "1", "type": 2, "status": 0, "created": 2, "updated": 2})
 		wantSame(w, "messages", brief(w.all(1, chat.PairTalk(1, 2))), "2:"+voiceData(1, "")+" 1:")
 		wantSame(w, "sessions", w.recent(1, 0), "2")
-		users, err := w.svc.Users(w.ctx, []uint32{1})
+		users, err := w.usersByID(w.ctx, []uint32{1})
 		w.must(err)
 		wantSame(w, "users", users, []chat.User{{ID: 1, Name: "user1", Sex: 1, Updated: 1}})
 		everybody, _, err := w.svc.UsersSince(w.ctx, 0)

@@ -50,9 +50,9 @@ type Directory interface {
 	// UserByName finds the user of status 0 with exactly this name; if several have it, the one
 	// with the greatest id. The error is of kind NotFound if there is none.
 	UserByName(ctx context.Context, name string) (User, error)
-	// UsersByID returns the users with these ids, of any status, ascending by id; unknown ids are
-	// left out. The ids are sorted and unique.
-	UsersByID(ctx context.Context, ids []uint32) ([]User, error)
+	// UsersByID returns the users with these ids, of any status; unknown ids are left out. The ids
+	// are sorted and unique.
+	UsersByID(ctx context.Context, ids []uint32) (map[uint32]User, error)
 	// UsersChanged returns the users changed at or after since, ascending by id; since 0 means all
 	// who have not left.
 	UsersChanged(ctx context.Context, since uint32) ([]User, error)
@@ -71,9 +71,51 @@ type Profiles interface {
 	SetPushShield(ctx context.Context, user uint32, shield uint8, now uint32) error
 }
 
-// Users returns the users with these ids, each once, ascending.
-func (s *Service) Users(ctx context.Context, ids []uint32) ([]User, error) {
-	return s.store.Directory.UsersByID(ctx, SortedSet(ids))
+// UsersAsked is a request for users by their ids.
+type UsersAsked struct {
+	IDs   []uint32
+	Limit int // how many bytes they may take in the answer, 0: any
+}
+
+// fewUsers is how many users a request asks for at most that is served together with others.
+const fewUsers = 16
+
+// Users returns the users that each request asks for, each once, ascending by id. A *TooLongError
+// if they exceed its limit.
+func (s *Service) Users(ctx context.Context, asked []UsersAsked) []Result[[]User] {
+	var few []uint32
+	for i := range asked {
+		asked[i].IDs = SortedSet(asked[i].IDs)
+		if len(asked[i].IDs) <= fewUsers {
+			few = append(few, asked[i].IDs...)
+		}
+	}
+	found, err := s.store.Directory.UsersByID(ctx, SortedSet(few))
+	results := make([]Result[[]User], len(asked))
+	for i, a := range asked {
+		found, err := found, err
+		ctx := WithLimit(ctx, a.Limit)
+		if len(a.IDs) > fewUsers {
+			found, err = s.store.Directory.UsersByID(ctx, a.IDs)
+		}
+		if err != nil {
+			results[i].Err = err
+			continue
+		}
+		results[i].Value, results[i].Err = usersIn(ctx, a.IDs, found)
+	}
+	return results
+}
+
+// usersIn are those of the users with these ids that were found.
+func usersIn(ctx context.Context, ids []uint32, found map[uint32]User) (users []User, err error) {
+	size := NewMeasure(ctx, "users")
+	for _, id := range ids {
+		if u, ok := found[id]; ok && size.Add(u.Size()) {
+			users = append(users, u)
+		}
+	}
+	return users, size.Err()
 }
 
 // UsersSince returns the users changed at or after since (0: all who have not left), and the time

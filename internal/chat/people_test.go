@@ -26,11 +26,17 @@ func TestUsersComeByIDAscendingOnceEachOfAnyStatus(t *testing.T) {
 			{[]uint32{0, 1, 4294967295, 4}, []uint32{4}},
 			{nil, nil},
 		} {
-			users, err := w.svc.Users(w.ctx, test.ask)
+			users, err := w.usersByID(w.ctx, test.ask)
 			w.must(err)
 			wantSame(w, fmt.Sprint(test.ask), userIDs(users), test.want)
 		}
 	})
+}
+
+// usersByID asks for users, with the limit of ctx.
+func (w *world) usersByID(ctx context.Context, ids []uint32) ([]chat.User, error) {
+	asked := chat.UsersAsked{IDs: ids, Limit: chat.LimitOf(ctx)}
+	return only(w.svc.Users(w.ctx, []chat.UsersAsked{asked}))
 }
 
 func TestManyUsersComeByIDAscending(t *testing.T) {
@@ -42,7 +48,7 @@ func TestManyUsersComeByIDAscending(t *testing.T) {
 				w.user(i+1, nil)
 			}
 		}
-		users, err := w.svc.Users(w.ctx, ask)
+		users, err := w.usersByID(w.ctx, ask)
 		w.must(err)
 		wantSame(w, "users", userIDs(users),
 			[]uint32{1, 101, 201, 301, 401, 501, 601, 701, 801, 901, 1001, 1101, 1201})
@@ -237,7 +243,7 @@ func TestListsOfPeopleAreWholeOrRefused(t *testing.T) {
 			ids = append(ids, i+1)
 		}
 		w.raw.Run("UPDATE IMUser SET updated=77 WHERE id=4096")
-		byID := func(ctx context.Context) ([]chat.User, error) { return w.svc.Users(ctx, ids) }
+		byID := func(ctx context.Context) ([]chat.User, error) { return w.usersByID(ctx, ids) }
 		everybody := func(ctx context.Context) ([]chat.User, error) {
 			users, latest, err := w.svc.UsersSince(ctx, 0)
 			if err == nil {

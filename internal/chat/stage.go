@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -38,6 +39,17 @@ type Request interface {
 	// Drop answers a request with an error, because nobody will serve it in time. It may be called
 	// while it is served, and then what comes of that is for nobody.
 	Drop(err error)
+}
+
+// Result is what became of one of several requests that were served together.
+type Result[T any] struct {
+	Value T
+	Err   error
+}
+
+// allFailed is the results of n requests that failed together.
+func allFailed[T any](n int, err error) []Result[T] {
+	return slices.Repeat([]Result[T]{{Err: err}}, n)
 }
 
 // batch is what one goroutine serves at a time.

@@ -107,7 +107,7 @@ func (panicking) UserByName(context.Context, string) (chat.User, error) {
 	panic("a fault of the test's")
 }
 
-func (panicking) UsersByID(context.Context, []uint32) ([]chat.User, error) {
+func (panicking) UsersByID(context.Context, []uint32) (map[uint32]chat.User, error) {
 	panic("a fault of the test's")
 }
 

@@ -107,16 +107,9 @@ func (c *call) reserve(bytes int) error {
 	return err
 }
 
-// limit is how many bytes the lists of an answer may take: what was reserved, if anything was.
-func (c *call) limit() int {
-	if c.reserved == 0 {
-		return chat.NoBound
-	}
-	return c.reserved
-}
-
-// limited is the context of a request's work, with the limit of its lists.
-func (c *call) limited() context.Context { return chat.WithLimit(c.ctx, c.limit()) }
+// limited is the context of a request's work: its lists are limited to what was reserved, if
+// anything was.
+func (c *call) limited() context.Context { return chat.WithLimit(c.ctx, c.reserved) }
 
 // answerFields is how many bytes are enough for what an answer has beside its list and attach data.
 const answerFields = 64

@@ -17,7 +17,7 @@ const (
 
 func peopleActions() map[string]action {
 	return map[string]action{
-		"IMUsersInfoReq":       read(usersLength, users),
+		"IMUsersInfoReq":       together(usersLength, users),
 		"IMAllUserReq":         read(list, allUsers).asLongAsBefore(),
 		"IMDepartmentReq":      read(list, departments),
 		"IMChangeSignInfoReq":  change(ownLane, setSignature).refusing(noSignature),
@@ -38,10 +38,15 @@ func usersLength(req *impb.IMUsersInfoReq) int {
 }
 
 func users(
-	ctx context.Context, s *chat.Service, req *impb.IMUsersInfoReq,
-) (proto.Message, error) {
-	users, err := s.Users(ctx, req.GetUserIdList())
-	return &impb.IMUsersInfoRsp{UserId: req.UserId, UserInfoList: userInfos(users)}, err
+	ctx context.Context, s *chat.Service, batch []asked[*impb.IMUsersInfoReq],
+) []reply {
+	all := make([]chat.UsersAsked, len(batch))
+	for i, a := range batch {
+		all[i] = chat.UsersAsked{IDs: a.req.GetUserIdList(), Limit: a.limit}
+	}
+	return answers(s.Users(ctx, all), func(i int, users []chat.User) proto.Message {
+		return &impb.IMUsersInfoRsp{UserId: batch[i].req.UserId, UserInfoList: userInfos(users)}
+	})
 }
 
 func allUsers(

@@ -30,10 +30,23 @@ type reply struct {
 	err    error
 }
 
+// answers makes replies of results. answer makes the answer of the i-th request.
+func answers[T any](
+	results []chat.Result[T], answer func(i int, value T) proto.Message,
+) []reply {
+	replies := make([]reply, len(results))
+	for i, r := range results {
+		if replies[i].err = r.Err; r.Err == nil {
+			replies[i].answer = answer(i, r.Value)
+		}
+	}
+	return replies
+}
+
 // asked is one of the requests that are served together.
 type asked[Q proto.Message] struct {
 	req   Q
-	limit int // how many bytes its list may have in the answer: see chat.WithLimit
+	limit int // how many bytes its list may take in the answer, 0: any
 }
 
 // read is an action that changes nothing: see package command. Requests are served one by one, side
@@ -62,7 +75,7 @@ func reads[Q proto.Message](
 		serve: func(ctx context.Context, s *chat.Service, batch []*call) []reply {
 			all := make([]asked[Q], len(batch))
 			for i, c := range batch {
-				all[i] = asked[Q]{c.req.(Q), c.limit()}
+				all[i] = asked[Q]{c.req.(Q), c.reserved}
 			}
 			return do(ctx, s, all)
 		},

@@ -51,7 +51,7 @@ func TestUsersAndDepartmentsBelongToDepartmentsThatExist(t *testing.T) {
 		_, err = s.AddDepartment(t.Context(), chat.Department{Name: ""}, true)
 		wantKind(t, err, chat.Invalid)
 		users, err := s.UsersByID(t.Context(), []uint32{id})
-		if err != nil || len(users) != 1 || users[0].Department != sub {
+		if err != nil || len(users) != 1 || users[id].Department != sub {
 			t.Errorf("%+v, %v", users, err)
 		}
 	})

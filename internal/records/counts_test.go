@@ -105,8 +105,8 @@ func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
 				return len(list), err
 			})
 			ask("users", 10*n, func() (int, error) {
-				list, err := svc.Users(t.Context(), users)
-				return len(list), err
+				list := svc.Users(t.Context(), []chat.UsersAsked{{IDs: users}})[0]
+				return len(list.Value), list.Err
 			})
 			ask("devices", 0, func() (int, error) {
 				list, err := store.Devices(t.Context(), users)

@@ -80,26 +80,21 @@ func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.
 }
 
 // UsersByID implements chat.Directory.
-func (s *Store) UsersByID(ctx context.Context, ids []uint32) ([]chat.User, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) (users []chat.User, err error) {
-		size, keep := keepUsers(ctx, &users)
-		if len(ids) > sqldb.FewKeys {
-			err = r.usersIn(ctx, ids, keep)
-			return users, cmp.Or(err, size.Err())
-		}
-		found, err := r.users.Get(ctx, ids)
-		for _, id := range ids {
-			if u, ok := found[id]; ok {
-				keep(u)
-			}
-		}
-		return users, cmp.Or(err, size.Err())
-	}, replica.AboutEach(ids, replica.AboutUser)...)
+func (s *Store) UsersByID(ctx context.Context, ids []uint32) (map[uint32]chat.User, error) {
+	return readEach(ctx, s, ids, replica.AboutUser, reader.findUsers)
 }
 
 func (r reader) findUsers(ctx context.Context, ids []uint32) (map[uint32]chat.User, error) {
 	found := make(map[uint32]chat.User, len(ids))
-	return found, r.usersIn(ctx, ids, func(u chat.User) { found[u.ID] = u })
+	size := chat.NewMeasure(ctx, "users")
+	err := r.usersIn(ctx, ids, func(u chat.User) {
+		if size.Add(u.Size()) {
+			found[u.ID] = u
+		} else {
+			clear(found) // nobody will see them
+		}
+	})
+	return found, cmp.Or(err, size.Err())
 }
 
 func (r reader) usersIn(ctx context.Context, ids []uint32, with func(chat.User)) error {

@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -45,6 +46,38 @@ func read[T any](
 		s.replica.Failed(err)
 	}
 	return f(ctx, s.reader)
+}
+
+// readEach is read for many things by their keys: the replica is asked for those alone that it has.
+func readEach[K comparable, V any](
+	ctx context.Context, s *Store, keys []K, about func(K) replica.Subject,
+	find func(r reader, ctx context.Context, keys []K) (map[K]V, error),
+) (map[K]V, error) {
+	if s.replica == nil {
+		return find(s.reader, ctx, keys)
+	}
+	var there, here []K // what the replica has, and what only the master has
+	for _, k := range keys {
+		if s.replica.Has([]replica.Subject{about(k)}) {
+			there = append(there, k)
+		} else {
+			here = append(here, k)
+		}
+	}
+	found := make(map[K]V, len(keys))
+	for _, some := range [][]K{there, here} {
+		if len(some) == 0 {
+			continue
+		}
+		part, err := read(ctx, s, func(ctx context.Context, r reader) (map[K]V, error) {
+			return find(r, ctx, some)
+		}, replica.AboutEach(some, about)...)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(found, part)
+	}
+	return found, nil
 }
 
 // readSurely is read for what is refused when it is not found. A node of a cluster that may lack it
