@@ -48,10 +48,10 @@ func TestMessagesOfOtherTypesAreLeftOutAndCounted(t *testing.T) {
 			wantSame(w, "a page as long as asked for", brief(w.page(2, talk, 9, 2)), six+" 3:m3")
 			wantSame(w, "a page up to one of them", brief(w.page(2, talk, 5, 1)), "3:m3")
 			wantSame(w, "a page before them", brief(w.page(2, talk, 2, 10)), "1:m1")
-			byID, err := w.svc.MessagesByID(w.ctx, 2, talk, []uint32{1, 2, 3, 4, 5, 11, 12, 13})
+			byID, err := w.byID(w.ctx, 2, talk, []uint32{1, 2, 3, 4, 5, 11, 12, 13})
 			w.must(err)
 			wantSame(w, "by id", brief(byID), "3:m3 1:m1")
-			id, err := w.svc.LatestID(w.ctx, talk)
+			id, err := w.latestID(w.ctx, talk)
 			w.must(err)
 			wantSame(w, "the latest id", id, 13)
 		}
@@ -101,7 +101,7 @@ func TestUnreadCountsMessagesOfOtherTypes(t *testing.T) {
 		totals, err := w.store.Counters.UnreadTotals(w.ctx, []uint32{2})
 		w.must(err)
 		wantSame(w, "the total for a push", totals[2], 5)
-		id, err := w.svc.LatestID(w.ctx, chat.PairTalk(2, 3))
+		id, err := w.latestID(w.ctx, chat.PairTalk(2, 3))
 		w.must(err)
 		wantSame(w, "the latest id of what cannot be shown", id, 1)
 		w.reads(2, chat.PairTalk(1, 2))
@@ -122,7 +122,7 @@ func TestAPageLooksBehindManyMessagesOfOtherTypes(t *testing.T) {
 			for i := range ids {
 				ids[i] = uint32(i + 1)
 			}
-			byID, err := w.svc.MessagesByID(w.ctx, 2, talk, ids)
+			byID, err := w.byID(w.ctx, 2, talk, ids)
 			w.must(err)
 			wantSame(w, "by id", brief(byID), "2:m2 1:m1")
 		}
@@ -135,7 +135,7 @@ func TestATalkOfOtherTypesAloneShowsNothing(t *testing.T) {
 		w.forks(3, 19)
 		for _, talk := range both {
 			wantSame(w, "a page", brief(w.all(2, talk)), "")
-			id, err := w.svc.LatestID(w.ctx, talk)
+			id, err := w.latestID(w.ctx, talk)
 			w.must(err)
 			wantSame(w, "the latest id", id, 2)
 		}
@@ -150,7 +150,7 @@ func TestOtherTypesAreLoggedOncePerType(t *testing.T) {
 		for range 3 {
 			for _, talk := range both {
 				w.all(2, talk)
-				_, err := w.svc.LatestID(w.ctx, talk)
+				_, err := w.latestID(w.ctx, talk)
 				w.must(err)
 			}
 			_, err := w.svc.GroupsNewerThan(w.ctx, []chat.GroupVersion{{ID: 4}})

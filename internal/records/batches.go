@@ -3,15 +3,12 @@ package records
 import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
-	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
 // batches are the queries to one server that requests share, by their shape.
 type batches struct {
 	names  sqldb.Shared[string, chat.User]
 	groups sqldb.Shared[uint32, foundGroup]
-	joins  sqldb.Shared[talk.Member, uint32]
-	pairs  sqldb.Shared[chat.Talk, uint32] // the relations of pairs
 	last   sqldb.Shared[chat.Talk, chat.Newest]
 	all    sqldb.Shared[int, everybody] // by the limit of the list, in bytes
 }
@@ -26,9 +23,6 @@ func newBatches(r reader, most int) *batches {
 	return &batches{
 		names:  sqldb.Shared[string, chat.User]{Find: r.findNames, Most: most},
 		groups: sqldb.Shared[uint32, foundGroup]{Find: r.findGroups, Most: most},
-		joins:  sqldb.Shared[talk.Member, uint32]{Find: r.findJoins, Most: most},
-		pairs:  sqldb.Shared[chat.Talk, uint32]{Find: r.findPairs, Most: most},
-		last:   sqldb.Shared[chat.Talk, chat.Newest]{Find: r.findLast, Most: most},
 		all:    sqldb.Shared[int, everybody]{Find: r.findEverybody, Most: 1}, // the list is long
 	}
 }
@@ -36,7 +30,7 @@ func newBatches(r reader, most int) *batches {
 // wait returns when no shared query runs any more, also none whose requests have all ended.
 func (b *batches) wait() {
 	for _, shared := range []interface{ Wait() }{
-		&b.names, &b.groups, &b.joins, &b.pairs, &b.last, &b.all,
+		&b.names, &b.groups, &b.all,
 	} {
 		shared.Wait()
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // BenchmarkAppend stores batches of 100-byte texts of 1000 pairs; rows/s is what counts.
@@ -76,12 +77,11 @@ func BenchmarkReads(b *testing.B) {
 				return err
 			},
 			"page": func(s *records.Store, i uint32) error {
-				_, err := s.Page(ctx, chat.PairTalk(i, i+n), chat.PageQuery{Count: 10})
+				_, err := testdb.Page(ctx, s, chat.PairTalk(i, i+n), chat.PageQuery{Count: 10})
 				return err
 			},
 			"joined": func(s *records.Store, i uint32) error {
-				_, _,
-					err := s.Joined(ctx, 1, i)
+				_, err := s.Joined(ctx, []chat.InGroup{{Group: 1, User: i}})
 				return err
 			},
 			"group": func(s *records.Store, i uint32) error {

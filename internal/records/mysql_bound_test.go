@@ -53,7 +53,7 @@ func keepsText(t *testing.T, s *records.Store, admin *sql.DB) {
 	if _, err := s.Append(ctx, oneText(1, id, hostile), counters.Embedded{}); err != nil {
 		t.Fatal(err)
 	}
-	page, err := s.Page(ctx, chat.PairTalk(1, id), chat.PageQuery{Count: 10})
+	page, err := testdb.Page(ctx, s, chat.PairTalk(1, id), chat.PageQuery{Count: 10})
 	if err != nil || len(page) != 1 || string(page[0].Data) != hostile {
 		t.Errorf("the talk has %+v: %v", page, err)
 	}

@@ -52,7 +52,7 @@ func kinds(ctx context.Context) []kind {
 		return err
 	}
 	page := func(s *records.Store) (any, error) {
-		return s.Page(ctx, pair,
+		return testdb.Page(ctx, s, pair,
 			chat.PageQuery{Count: 1000})
 	}
 	groups := func(s *records.Store) (any, error) {
@@ -62,8 +62,7 @@ func kinds(ctx context.Context) []kind {
 		v.add(s.NormalOf(ctx, 1))
 		v.add(s.NormalOf(ctx, 2))
 		v.add(s.NormalOf(ctx, 3))
-		at, in, err := s.Joined(ctx, 1, 3)
-		v.add([]any{at, in}, err)
+		v.add(s.Joined(ctx, []chat.InGroup{{Group: 1, User: 3}}))
 		return v.result()
 	}
 	people := func(s *records.Store) (any, error) {
@@ -86,7 +85,7 @@ func kinds(ctx context.Context) []kind {
 				Content: fmt.Sprint(n)})
 		}},
 		{name: "a group's page", read: func(s *records.Store) (any, error) {
-			return s.Page(ctx, group, chat.PageQuery{Count: 1000})
+			return testdb.Page(ctx, s, group, chat.PageQuery{Count: 1000})
 		}, write: func(s *records.Store, n uint32) error {
 			return send(s, chat.Draft{Talk: group, From: 1, Type: chat.GroupText,
 				Content: fmt.Sprint(n)})
