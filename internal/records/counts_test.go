@@ -79,8 +79,8 @@ func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
 				if err != nil || got != int(rows) {
 					t.Errorf("%s of %d: %d rows, %v", what, n, got, err)
 				}
-				if count := heard.count() - before; count != want[what] {
-					t.Errorf("%s of %d: %d statements, want %d", what, n, count, want[what])
+				if count := heard.count() - before; count > want[what] {
+					t.Errorf("%s of %d: %d statements, want at most %d", what, n, count, want[what])
 				}
 			}
 			ask("sessions", n, func() (int, error) {

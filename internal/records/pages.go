@@ -84,23 +84,24 @@ func startsNewest(q chat.PageQuery, m *newest.Messages) bool {
 }
 
 // pageOf makes a page of a talk's newest messages; ok is false if it takes others, too, or m is
-// nil. The page shares its messages with m.
+// nil. The page may share its messages with m.
 func pageOf(m *newest.Messages, q chat.PageQuery) (page []chat.Message, ok bool) {
 	if m == nil || q.IDs != nil {
 		return nil, false
 	}
-	first := 0
-	for q.UpTo > 0 && first < len(m.List) && m.List[first].ID > q.UpTo {
-		first++
+	page = m.List
+	if q.UpTo > 0 && slices.ContainsFunc(page, func(m chat.Message) bool { return m.ID > q.UpTo }) {
+		page = slices.DeleteFunc(slices.Clone(page),
+			func(m chat.Message) bool { return m.ID > q.UpTo })
 	}
 	size := 0
-	for i, message := range m.List[first:] {
-		size += messageSize(&message)
-		if i == int(q.Count) || message.Created < q.Since || i > 0 && size > q.Bytes {
-			return m.List[first : first+i], true
+	for i := range page {
+		size += messageSize(&page[i])
+		if i == int(q.Count) || page[i].Created < q.Since || i > 0 && size > q.Bytes {
+			return page[:i], true
 		}
 	}
-	return m.List[first:], m.Whole || len(m.List)-first == int(q.Count)
+	return page, m.Whole || len(page) == int(q.Count)
 }
 
 // messageSize is how many bytes a message takes in a page.
