@@ -88,8 +88,8 @@ func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
 				return len(list), err
 			})
 			ask("unread", n+n/2, func() (int, error) {
-				list, _, err := svc.Unread(t.Context(), 1)
-				return len(list), err
+				list := svc.Unread(t.Context(), []chat.UnreadAsked{{User: 1}})[0]
+				return len(list.Value.Talks), list.Err
 			})
 			ask("groups", n/2, func() (int, error) {
 				var known []chat.GroupVersion

@@ -74,7 +74,8 @@ func everything(ctx context.Context, s *records.Store) error {
 	}
 	for name, do := range map[string]func() error{
 		"counts of pairs":    func() error { return one(s.PairsNow(ctx, []uint32{1, 2})) },
-		"counts of groups":   func() error { return one(s.InGroups(ctx, []uint32{1, 2})) },
+		"counts of groups":   func() error { return one(s.InGroupsNow(ctx, []uint32{1, 2})) },
+		"groups of users":    func() error { return one(s.InGroups(ctx, []uint32{1, 2})) },
 		"groups as they are": func() error { return one(s.GroupsNow(ctx, []uint32{1, 2})) },
 		"devices now":        func() error { return one(s.DevicesNow(ctx, []uint32{1, 2})) },
 		"marks":              func() error { return one(s.Marks(ctx, []string{"a", "b"})) },
@@ -143,8 +144,7 @@ func everything(ctx context.Context, s *records.Store) error {
 		"synced members": func() error { return one(s.Members(ctx, theGroup)) },
 		"token":          func() error { return s.SetToken(ctx, 1, "ios:x", "x") },
 		"unapplied":      func() error { return one(s.Unapplied(ctx, 0, 10)) },
-		"unread groups":  func() error { return one(s.UnreadGroups(ctx, user)) },
-		"unread pairs":   func() error { return one(s.UnreadPairs(ctx, user)) },
+		"unread":         func() error { return one(s.Unread(ctx, []uint32{user, 2})) },
 		"unread totals":  func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
 		"users":          func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
 		"joined":         func() error { _, _, err := s.Joined(ctx, theGroup, 1); return err },

@@ -115,8 +115,7 @@ func kinds(ctx context.Context) []kind {
 		}},
 		{name: "unread counters", fresh: true, read: func(s *records.Store) (any, error) {
 			var v sum
-			v.add(s.UnreadPairs(ctx, 2))
-			v.add(s.UnreadGroups(ctx, 2))
+			v.add(s.Unread(ctx, []uint32{1, 2}))
 			v.add(s.UnreadTotals(ctx, []uint32{1, 2}))
 			return v.result()
 		}, write: func(s *records.Store, n uint32) error {
