@@ -273,7 +273,7 @@ func (w *world) wantNothingOf(pair chat.Talk) {
 		if len(unread.Talks) > 0 || unread.Total > 0 {
 			w.Errorf("user %d has unread %+v", user, unread)
 		}
-		sessions, err := w.svc.RecentSessions(w.ctx, user, 0)
+		sessions, err := w.sessions(user, 0)
 		w.must(err)
 		for _, s := range sessions {
 			if s.Talk == pair {

@@ -75,7 +75,7 @@ func TestVoiceIsShownByItsLabelInLists(t *testing.T) {
 		w.stored(w.groupVoice(1, g, 7, "sound"))
 		unread, err := w.unreadOf(w.ctx, 2)
 		w.must(err)
-		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
+		sessions, err := w.sessions(1, 0)
 		w.must(err)
 		var shown []string
 		for _, u := range unread.Talks {

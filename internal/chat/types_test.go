@@ -68,7 +68,7 @@ func TestMessagesOfOtherTypesAreLeftOutAndCounted(t *testing.T) {
 // shown says what the sessions of user show: the talk, the id, type and data of its last message.
 func (w *world) shown(user uint32) (text string) {
 	w.Helper()
-	sessions, err := w.svc.RecentSessions(w.ctx, user, 0)
+	sessions, err := w.sessions(user, 0)
 	w.must(err)
 	for i, s := range sessions {
 		if i > 0 {

@@ -152,6 +152,11 @@ func (w *world) unreadOf(ctx context.Context, user uint32) (chat.Unread, error) 
 	return only(w.svc.Unread(w.ctx, []chat.UnreadAsked{{User: user, Limit: chat.LimitOf(ctx)}}))
 }
 
+// sessions asks for the recent sessions of user.
+func (w *world) sessions(user, since uint32) ([]chat.RecentSession, error) {
+	return only(w.svc.RecentSessions(w.ctx, []chat.SessionsAsked{{User: user, Since: since}}))
+}
+
 // unread says what user has not read: "peer=count", groups as "g1=count".
 func (w *world) unread(user uint32) string {
 	w.Helper()
@@ -167,7 +172,7 @@ func (w *world) unread(user uint32) string {
 // recent says which sessions user has: "peer" or "g1", the latest first.
 func (w *world) recent(user, since uint32) string {
 	w.Helper()
-	sessions, err := w.svc.RecentSessions(w.ctx, user, since)
+	sessions, err := w.sessions(user, since)
 	w.must(err)
 	var texts []string
 	for _, s := range sessions {

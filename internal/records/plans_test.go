@@ -130,7 +130,7 @@ func everything(ctx context.Context, s *records.Store) error {
 		"page of a fork": func() error {
 			return one(s.Page(ctx, fork, chat.PageQuery{UpTo: 10, Count: 10}))
 		},
-		"recent sessions": func() error { return one(s.Recent(ctx, user, 1, 100)) },
+		"recent sessions": func() error { return one(s.Recent(ctx, []chat.SessionsAsked{{User: user}, {User: 2}}, 100)) },
 		"remove session":  func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },
 		"remove group":    func() error { return ignoreNotFound(s.Remove(ctx, user, group, now)) },
 		"outcome":         func() error { return one(s.Outcome(ctx, chat.NewCommitID())) },

@@ -76,8 +76,7 @@ func kinds(ctx context.Context) []kind {
 	}
 	recent := func(s *records.Store) (any, error) {
 		var v sum
-		v.add(s.Recent(ctx, 1, 0, 100))
-		v.add(s.Recent(ctx, 2, 0, 100))
+		v.add(s.Recent(ctx, []chat.SessionsAsked{{User: 1}, {User: 2}}, 100))
 		return v.result()
 	}
 	return []kind{
