@@ -101,6 +101,19 @@ func TestOneListThatIsTooLongRefusesNoOther(t *testing.T) {
 					len(r.Value.Talks), r.Value.Total, r.Err)
 			}
 		}
+		w.setToken(1, chat.IOS, "a")
+		w.setToken(3, chat.IOS, "b")
+		for i, r := range w.svc.PushTokens(w.ctx, []chat.TokensAsked{
+			{Users: []uint32{3, 1}, Limit: 30}, {Users: []uint32{3}, Limit: 30}, {},
+			{Users: []uint32{1, 3, 1}},
+		}) {
+			want := [][]chat.PushToken{nil, {{3, chat.IOS, "b", 2}}, nil,
+				{{1, chat.IOS, "a", peers}, {3, chat.IOS, "b", 2}}}[i]
+			wantSame(w, fmt.Sprint("tokens ", i), r.Value, want)
+			if errors.As(r.Err, &tooLong) != (i == 0) {
+				w.Errorf("tokens %d: %v", i, r.Err)
+			}
+		}
 	})
 }
 
