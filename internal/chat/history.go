@@ -24,7 +24,7 @@ type Archive interface {
 	// Last returns the end of each talk that has messages.
 	Last(ctx context.Context, talks []Talk) (map[Talk]Newest, error)
 	// Joined returns when users joined groups, in Unix seconds; who is no member is missing.
-	Joined(ctx context.Context, asked []InGroup) (map[InGroup]uint32, error)
+	Joined(ctx context.Context, asked []UserInGroup) (map[UserInGroup]uint32, error)
 	// Sounds returns the sounds of voice messages, by the ids that stand in the messages; unknown
 	// ids are missing.
 	Sounds(ctx context.Context, ids []uint32) (map[uint32]Sound, error)
@@ -37,8 +37,8 @@ type Newest struct {
 	Shown Message // the first one that is shown; its Type is 0 if there is none
 }
 
-// InGroup is a user in a group.
-type InGroup struct{ Group, User uint32 }
+// UserInGroup is a user in a group.
+type UserInGroup struct{ Group, User uint32 }
 
 // PageQuery says which messages of a talk are wanted.
 type PageQuery struct {
@@ -80,13 +80,13 @@ func (a PageAsked) query() PageQuery {
 // WithSounds. The messages may be shared, and are not to be changed.
 func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Message] {
 	results := make([]Result[[]Message], len(asked))
-	var members []InGroup
+	var members []UserInGroup
 	for _, a := range asked {
 		if a.Talk.Kind == Group {
-			members = append(members, InGroup{a.Talk.A, a.User})
+			members = append(members, UserInGroup{a.Talk.A, a.User})
 		}
 	}
-	var joined map[InGroup]uint32
+	var joined map[UserInGroup]uint32
 	if len(members) > 0 {
 		var err error
 		if joined, err = s.store.Archive.Joined(ctx, members); err != nil {
@@ -98,7 +98,7 @@ func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Messa
 	for i, a := range asked {
 		q, member := a.query(), true
 		if a.Talk.Kind == Group {
-			q.Since, member = joined[InGroup{a.Talk.A, a.User}]
+			q.Since, member = joined[UserInGroup{a.Talk.A, a.User}]
 		}
 		if member && q.Count > 0 {
 			queries, at = append(queries, q), append(at, i)

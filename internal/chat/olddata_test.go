@@ -268,12 +268,12 @@ func (w *world) wantNothingOf(pair chat.Talk) {
 		id, err := w.latestID(w.ctx, pair)
 		w.must(err)
 		wantSame(w, "the latest id", id, 0)
-		unread, total, err := w.svc.Unread(w.ctx, user)
+		unread, err := w.unreadOf(w.ctx, user)
 		w.must(err)
-		if len(unread) > 0 || total > 0 {
-			w.Errorf("user %d has unread %v, %d in all", user, unread, total)
+		if len(unread.Talks) > 0 || unread.Total > 0 {
+			w.Errorf("user %d has unread %+v", user, unread)
 		}
-		sessions, err := w.svc.RecentSessions(w.ctx, user, 0)
+		sessions, err := w.sessions(user, 0)
 		w.must(err)
 		for _, s := range sessions {
 			if s.Talk == pair {

@@ -103,7 +103,7 @@ func TestTheLastMessageIsTheFirstInPagingOrder(t *testing.T) {
 		w.raw.Run("UPDATE IMGroupMessage_4 SET status=1 WHERE msgId=5")
 		w.oldSession(1, 1, 2, 1, 0, 5)
 		w.oldSession(2, 1, 4, 2, 0, 5)
-		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
+		sessions, err := w.sessions(1, 0)
 		w.must(err)
 		for _, s := range sessions {
 			wantSame(w, fmt.Sprint("last message of ", s.Talk), s.Last,

@@ -73,12 +73,12 @@ func TestVoiceIsShownByItsLabelInLists(t *testing.T) {
 		w.stored(w.groupVoice(1, g, 7, "sound"))
 		w.saysIn(g, 2, "x")
 		w.stored(w.groupVoice(1, g, 7, "sound"))
-		unread, _, err := w.svc.Unread(w.ctx, 2)
+		unread, err := w.unreadOf(w.ctx, 2)
 		w.must(err)
-		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
+		sessions, err := w.sessions(1, 0)
 		w.must(err)
 		var shown []string
-		for _, u := range unread {
+		for _, u := range unread.Talks {
 			shown = append(shown, fmt.Sprintf("%s %d %s", u.Talk, u.Last.Type, u.Last.Data))
 		}
 		for _, s := range sessions {

@@ -68,7 +68,7 @@ func TestMessagesOfOtherTypesAreLeftOutAndCounted(t *testing.T) {
 // shown says what the sessions of user show: the talk, the id, type and data of its last message.
 func (w *world) shown(user uint32) (text string) {
 	w.Helper()
-	sessions, err := w.svc.RecentSessions(w.ctx, user, 0)
+	sessions, err := w.sessions(user, 0)
 	w.must(err)
 	for i, s := range sessions {
 		if i > 0 {
@@ -89,15 +89,15 @@ func TestUnreadCountsMessagesOfOtherTypes(t *testing.T) {
 		w.raw.Run("UPDATE IMGroupMessage_4 SET type=19 WHERE content='b'")
 		w.raw.Run("UPDATE IMMessage_2 SET type=8 WHERE content='c'") // all there is between 3 and 2
 		w.raw.Run("UPDATE IMMessage_3 SET type=8 WHERE content='c'")
-		talks, total, err := w.svc.Unread(w.ctx, 2)
+		u, err := w.unreadOf(w.ctx, 2)
 		w.must(err)
 		var shown []string
-		for _, u := range talks {
+		for _, u := range u.Talks {
 			last := fmt.Sprintf("%s %d: %d %s", u.Talk, u.Unread, u.Last.ID, u.Last.Data)
 			shown = append(shown, last)
 		}
 		wantSame(w, "unread", shown, []string{"pair 1-2 2: 1 a", "group 4 2: 1 a"})
-		wantSame(w, "the total", total, 5)
+		wantSame(w, "the total", u.Total, 5)
 		totals, err := w.store.Counters.UnreadTotals(w.ctx, []uint32{2})
 		w.must(err)
 		wantSame(w, "the total for a push", totals[2], 5)
@@ -107,9 +107,9 @@ func TestUnreadCountsMessagesOfOtherTypes(t *testing.T) {
 		w.reads(2, chat.PairTalk(1, 2))
 		w.reads(2, chat.GroupTalk(4))
 		w.reads(2, chat.PairTalk(2, 3))
-		_, total, err = w.svc.Unread(w.ctx, 2)
+		u, err = w.unreadOf(w.ctx, 2)
 		w.must(err)
-		wantSame(w, "the total after reading", total, 0)
+		wantSame(w, "the total after reading", u.Total, 0)
 	})
 }
 

@@ -179,13 +179,23 @@ func brief(messages []chat.Message) string {
 	return strings.Join(texts, " ")
 }
 
+// unreadOf asks what user has not read, with the limit of ctx.
+func (w *world) unreadOf(ctx context.Context, user uint32) (chat.Unread, error) {
+	return only(w.svc.Unread(w.ctx, []chat.UnreadAsked{{User: user, Limit: chat.LimitOf(ctx)}}))
+}
+
+// sessions asks for the recent sessions of user.
+func (w *world) sessions(user, since uint32) ([]chat.RecentSession, error) {
+	return only(w.svc.RecentSessions(w.ctx, []chat.SessionsAsked{{User: user, Since: since}}))
+}
+
 // unread says what user has not read: "peer=count", groups as "g1=count".
 func (w *world) unread(user uint32) string {
 	w.Helper()
-	talks, _, err := w.svc.Unread(w.ctx, user)
+	u, err := w.unreadOf(w.ctx, user)
 	w.must(err)
 	var texts []string
-	for _, u := range talks {
+	for _, u := range u.Talks {
 		texts = append(texts, fmt.Sprintf("%s=%d", shortTalk(user, u.Talk), u.Unread))
 	}
 	return strings.Join(texts, " ")
@@ -194,7 +204,7 @@ func (w *world) unread(user uint32) string {
 // recent says which sessions user has: "peer" or "g1", the latest first.
 func (w *world) recent(user, since uint32) string {
 	w.Helper()
-	sessions, err := w.svc.RecentSessions(w.ctx, user, since)
+	sessions, err := w.sessions(user, since)
 	w.must(err)
 	var texts []string
 	for _, s := range sessions {
@@ -234,9 +244,9 @@ func (w *world) loseSounds() {
 // unreadTotal is how many messages user has not read in all.
 func (w *world) unreadTotal(user uint32) (total uint32) {
 	w.Helper()
-	talks, _, err := w.svc.Unread(w.ctx, user)
+	u, err := w.unreadOf(w.ctx, user)
 	w.must(err)
-	for _, t := range talks {
+	for _, t := range u.Talks {
 		total += t.Unread
 	}
 	return total

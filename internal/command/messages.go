@@ -16,7 +16,7 @@ func messageActions() map[string]action {
 		"IMGetMsgListReq":     together(list, pages),
 		"IMGetMsgByIdReq":     together(list, messagesByID),
 		"IMGetLatestMsgIdReq": together(few, latestIDs),
-		"IMUnreadMsgCntReq":   counting(unreadOf, read(list, unread)),
+		"IMUnreadMsgCntReq":   counting(unreadOf, together(list, unread)),
 	}
 }
 
@@ -97,10 +97,15 @@ func latestIDs(
 func unreadOf(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} }
 
 func unread(
-	ctx context.Context, s *chat.Service, req *impb.IMUnreadMsgCntReq,
-) (proto.Message, error) {
-	talks, total, err := s.Unread(ctx, req.GetUserId())
-	return unreadList(req.UserId, talks, total), err
+	ctx context.Context, s *chat.Service, batch []asked[*impb.IMUnreadMsgCntReq],
+) []reply {
+	all := make([]chat.UnreadAsked, len(batch))
+	for i, a := range batch {
+		all[i] = chat.UnreadAsked{User: a.req.GetUserId(), Limit: a.limit}
+	}
+	return answers(s.Unread(ctx, all), func(i int, u chat.Unread) proto.Message {
+		return unreadList(batch[i].req.UserId, u.Talks, u.Total)
+	})
 }
 
 // send stores a message. The answer is the request itself with the id filled in.

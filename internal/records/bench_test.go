@@ -81,7 +81,7 @@ func BenchmarkReads(b *testing.B) {
 				return err
 			},
 			"joined": func(s *records.Store, i uint32) error {
-				_, err := s.Joined(ctx, []chat.InGroup{{Group: 1, User: i}})
+				_, err := s.Joined(ctx, []chat.UserInGroup{{Group: 1, User: i}})
 				return err
 			},
 			"group": func(s *records.Store, i uint32) error {

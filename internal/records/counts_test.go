@@ -84,12 +84,12 @@ func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
 				}
 			}
 			ask("sessions", n, func() (int, error) {
-				list, err := svc.RecentSessions(t.Context(), 1, 0)
-				return len(list), err
+				list := svc.RecentSessions(t.Context(), []chat.SessionsAsked{{User: 1}})[0]
+				return len(list.Value), list.Err
 			})
 			ask("unread", n+n/2, func() (int, error) {
-				list, _, err := svc.Unread(t.Context(), 1)
-				return len(list), err
+				list := svc.Unread(t.Context(), []chat.UnreadAsked{{User: 1}})[0]
+				return len(list.Value.Talks), list.Err
 			})
 			ask("groups", n/2, func() (int, error) {
 				var known []chat.GroupVersion

@@ -161,9 +161,9 @@ func (s *Store) NormalOf(ctx context.Context, user uint32) ([]chat.GroupVersion,
 
 // Joined implements chat.Archive.
 func (s *Store) Joined(
-	ctx context.Context, asked []chat.InGroup,
-) (map[chat.InGroup]uint32, error) {
-	about := func(m chat.InGroup) replica.Subject { return replica.AboutGroup(m.Group) }
+	ctx context.Context, asked []chat.UserInGroup,
+) (map[chat.UserInGroup]uint32, error) {
+	about := func(m chat.UserInGroup) replica.Subject { return replica.AboutGroup(m.Group) }
 	return readEach(ctx, s, asked, about, reader.findJoins)
 }
 

@@ -62,7 +62,7 @@ func kinds(ctx context.Context) []kind {
 		v.add(s.NormalOf(ctx, 1))
 		v.add(s.NormalOf(ctx, 2))
 		v.add(s.NormalOf(ctx, 3))
-		v.add(s.Joined(ctx, []chat.InGroup{{Group: 1, User: 3}}))
+		v.add(s.Joined(ctx, []chat.UserInGroup{{Group: 1, User: 3}}))
 		return v.result()
 	}
 	people := func(s *records.Store) (any, error) {
@@ -75,8 +75,7 @@ func kinds(ctx context.Context) []kind {
 	}
 	recent := func(s *records.Store) (any, error) {
 		var v sum
-		v.add(s.Recent(ctx, 1, 0, 100))
-		v.add(s.Recent(ctx, 2, 0, 100))
+		v.add(s.Recent(ctx, []chat.SessionsAsked{{User: 1}, {User: 2}}, 100))
 		return v.result()
 	}
 	return []kind{
@@ -114,8 +113,7 @@ func kinds(ctx context.Context) []kind {
 		}},
 		{name: "unread counters", fresh: true, read: func(s *records.Store) (any, error) {
 			var v sum
-			v.add(s.UnreadPairs(ctx, 2))
-			v.add(s.UnreadGroups(ctx, 2))
+			v.add(s.Unread(ctx, []uint32{1, 2}))
 			v.add(s.UnreadTotals(ctx, []uint32{1, 2}))
 			return v.result()
 		}, write: func(s *records.Store, n uint32) error {

@@ -84,34 +84,33 @@ func (r *Copy) Epoch() uint32 { return r.unread.known() }
 func (r *Copy) LastIDs(
 	ctx context.Context, of []chat.Reserve,
 ) (ids []uint32, epoch uint32, err error) {
-	at := r.unread.known()
 	keys := make([]string, len(of))
 	for i, t := range of {
 		keys[i] = idKey(t)
 	}
-	commands := r.unread.GetAll(keys)
-	values := len(commands)
-	if at > firstEpoch {
+	q := about(r.unread)
+	q.commands = r.unread.GetAll(keys)
+	values := len(q.commands)
+	if q.width() > 1 {
 		for _, key := range keys {
-			commands = append(commands, link.Plain("HGET", link.Companion(key), "epoch"))
+			q.commands = append(q.commands, link.Plain("HGET", link.Companion(key), "epoch"))
 		}
 	}
-	got, err := r.consult(ctx, r.unread, at, commands)
-	if err == nil && !got.sound {
+	if err = r.consult(ctx, &q); err == nil && !q.got.sound {
 		err = errLost
 	}
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, answer := range got.results[:values] {
+	for _, answer := range q.got.results[:values] {
 		ids = append(ids, counts(answer)...)
 	}
-	for i, answer := range got.results[values:] {
-		if text(answer) != decimal(at) {
+	for i, answer := range q.got.results[values:] {
+		if text(answer) != decimal(q.at) {
 			ids[i] = 0
 		}
 	}
-	return ids, at, nil
+	return ids, q.at, nil
 }
 
 // blind is the first revision of a talk that was taken over while Redis did not answer. The records

@@ -8,7 +8,7 @@ import (
 )
 
 // Member is a user in a group.
-type Member = chat.InGroup
+type Member = chat.UserInGroup
 
 // MemberRow is what IMGroupMember knows of one user in one group.
 type MemberRow struct {
