@@ -8,7 +8,6 @@ import (
 
 // batches are the queries to one server that requests share, by their shape.
 type batches struct {
-	names  sqldb.Shared[string, chat.User]
 	groups sqldb.Shared[uint32, foundGroup]
 	joins  sqldb.Shared[talk.Member, uint32]
 	pairs  sqldb.Shared[chat.Talk, uint32] // the relations of pairs
@@ -24,7 +23,6 @@ type everybody struct {
 
 func newBatches(r reader, most int) *batches {
 	return &batches{
-		names:  sqldb.Shared[string, chat.User]{Find: r.findNames, Most: most},
 		groups: sqldb.Shared[uint32, foundGroup]{Find: r.findGroups, Most: most},
 		joins:  sqldb.Shared[talk.Member, uint32]{Find: r.findJoins, Most: most},
 		pairs:  sqldb.Shared[chat.Talk, uint32]{Find: r.findPairs, Most: most},
@@ -36,7 +34,7 @@ func newBatches(r reader, most int) *batches {
 // wait returns when no shared query runs any more, also none whose requests have all ended.
 func (b *batches) wait() {
 	for _, shared := range []interface{ Wait() }{
-		&b.names, &b.groups, &b.joins, &b.pairs, &b.last, &b.all,
+		&b.groups, &b.joins, &b.pairs, &b.last, &b.all,
 	} {
 		shared.Wait()
 	}

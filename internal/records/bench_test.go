@@ -66,11 +66,6 @@ func BenchmarkReads(b *testing.B) {
 					err := s.UsersByID(ctx, []uint32{i})
 				return err
 			},
-			"login": func(s *records.Store, i uint32) error {
-				_,
-					err := s.UserByName(ctx, fmt.Sprint("user", i))
-				return err
-			},
 			"last": func(s *records.Store, i uint32) error {
 				_, err := s.Last(ctx, []chat.Talk{chat.PairTalk(i, i+n)})
 				return err

@@ -69,7 +69,7 @@ func kinds(ctx context.Context) []kind {
 	people := func(s *records.Store) (any, error) {
 		var v sum
 		v.add(s.UsersByID(ctx, []uint32{1, 2, 3}))
-		v.add(s.UserByName(ctx, "ann"))
+		v.add(s.UsersByName(ctx, []string{"ann", "bob", "cy"}))
 		v.add(s.PushShields(ctx, []uint32{1, 2}))
 		v.add(s.UsersChanged(ctx, 0))
 		return v.result()
