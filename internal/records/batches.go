@@ -8,11 +8,10 @@ import (
 
 // batches are the queries to one server that requests share, by their shape.
 type batches struct {
-	groups sqldb.Shared[uint32, foundGroup]
-	joins  sqldb.Shared[talk.Member, uint32]
-	pairs  sqldb.Shared[chat.Talk, uint32] // the relations of pairs
-	last   sqldb.Shared[chat.Talk, chat.Newest]
-	all    sqldb.Shared[int, everybody] // by the limit of the list, in bytes
+	joins sqldb.Shared[talk.Member, uint32]
+	pairs sqldb.Shared[chat.Talk, uint32] // the relations of pairs
+	last  sqldb.Shared[chat.Talk, chat.Newest]
+	all   sqldb.Shared[int, everybody] // by the limit of the list, in bytes
 }
 
 // everybody is the list of all people, or why there is none. Callers share it; nobody changes it.
@@ -23,18 +22,17 @@ type everybody struct {
 
 func newBatches(r reader, most int) *batches {
 	return &batches{
-		groups: sqldb.Shared[uint32, foundGroup]{Find: r.findGroups, Most: most},
-		joins:  sqldb.Shared[talk.Member, uint32]{Find: r.findJoins, Most: most},
-		pairs:  sqldb.Shared[chat.Talk, uint32]{Find: r.findPairs, Most: most},
-		last:   sqldb.Shared[chat.Talk, chat.Newest]{Find: r.findLast, Most: most},
-		all:    sqldb.Shared[int, everybody]{Find: r.findEverybody, Most: 1}, // the list is long
+		joins: sqldb.Shared[talk.Member, uint32]{Find: r.findJoins, Most: most},
+		pairs: sqldb.Shared[chat.Talk, uint32]{Find: r.findPairs, Most: most},
+		last:  sqldb.Shared[chat.Talk, chat.Newest]{Find: r.findLast, Most: most},
+		all:   sqldb.Shared[int, everybody]{Find: r.findEverybody, Most: 1}, // the list is long
 	}
 }
 
 // wait returns when no shared query runs any more, also none whose requests have all ended.
 func (b *batches) wait() {
 	for _, shared := range []interface{ Wait() }{
-		&b.groups, &b.joins, &b.pairs, &b.last, &b.all,
+		&b.joins, &b.pairs, &b.last, &b.all,
 	} {
 		shared.Wait()
 	}

@@ -79,11 +79,6 @@ func BenchmarkReads(b *testing.B) {
 					err := s.Joined(ctx, 1, i)
 				return err
 			},
-			"group": func(s *records.Store, i uint32) error {
-				_,
-					err := s.Find(ctx, 1)
-				return err
-			},
 		} {
 			for _, callers := range []int{1, 4, 32} {
 				b.Run(fmt.Sprintf("%s/%s/%d", e.name, name, callers), func(b *testing.B) {

@@ -89,8 +89,8 @@ func everything(ctx context.Context, s *records.Store) error {
 		"files":            func() error { return one(s.Waiting(ctx, user)) },
 		"groups of a user": func() error { return one(s.NormalOf(ctx, user)) },
 		"groups, newer": func() error {
-			return one(s.NewerThan(ctx,
-				map[uint32]uint32{theGroup: 0, 2: 0}))
+			both := []chat.GroupVersion{{ID: theGroup}, {ID: 2}}
+			return s.NewerThan(ctx, []chat.KnownGroups{{Versions: both}})[0].Err
 		},
 		"last messages": func() error { return one(s.Last(ctx, talks)) },
 		"login":         func() error { return one(s.UsersByName(ctx, []string{"x", "y"})) },
