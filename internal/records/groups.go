@@ -53,30 +53,34 @@ func (s *Store) Find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
 	}, replica.AboutGroup(id))
 }
 
-func (r reader) find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
-	found, err := r.findGroups(ctx, []uint32{id})
-	if g := found[id]; err != nil || g.exists {
-		return g.GroupInfo, err
+func (r reader) find(ctx context.Context, id uint32) (g chat.GroupInfo, err error) {
+	found := false
+	const query = "SELECT " + groupColumns + " FROM IMGroup g WHERE g.id=? AND EXISTS" +
+		" (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)"
+	err = r.Query(ctx, "groups", query, []any{id}, func(scan sqldb.Scanner) (err error) {
+		g, err = scanGroup(scan)
+		found = true
+		return err
+	})
+	if err == nil && !found {
+		err = chat.ErrNoGroup
 	}
-	return chat.GroupInfo{}, chat.ErrNoGroup
+	return g, err
 }
 
-// foundGroup is a group without its members.
+// foundGroup is a group without its members; perhaps it has none, and does not exist.
 type foundGroup struct {
 	chat.GroupInfo
 	typ     int64  // the type as it stands in the table
 	updated uint32 // Unix seconds
-	exists  bool   // somebody is in it
 }
 
 func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundGroup, error) {
 	groups := make(map[uint32]foundGroup, len(ids))
-	const query = "SELECT " + groupColumns + ",g.type,g.updated," +
-		"EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)" +
-		" FROM IMGroup g WHERE g.id IN (%s)"
+	const query = "SELECT " + groupColumns + ",g.type,g.updated FROM IMGroup g WHERE g.id IN (%s)"
 	row := func(scan sqldb.Scanner) (err error) {
 		var g foundGroup
-		g.GroupInfo, err = scanGroup(scan, &g.typ, &g.updated, &g.exists)
+		g.GroupInfo, err = scanGroup(scan, &g.typ, &g.updated)
 		groups[g.ID] = g
 		return err
 	}
@@ -129,7 +133,7 @@ func (r reader) newerThan(
 			continue
 		}
 		for _, g := range n.list {
-			// Where there are none, the last one has just left: the group does not exist any more.
+			// a group that nobody is in does not exist
 			if g.Members = members[g.ID]; len(g.Members) > 0 {
 				results[i].Value = append(results[i].Value, g.GroupInfo)
 			}
@@ -144,7 +148,8 @@ func (r reader) newer(
 ) newGroups {
 	n := newGroups{size: chat.NewMeasure(chat.WithLimit(ctx, known.Limit), "groups")}
 	for _, k := range known.Versions {
-		if g := found[k.ID]; g.exists && g.Version > k.Version && r.groupTypes.pass(g.typ) != 0 {
+		g, there := found[k.ID]
+		if there && g.Version > k.Version && r.groupTypes.pass(g.typ) != 0 {
 			n.list = append(n.list, g)
 			n.size.Add(len(g.Name) + len(g.Avatar) + 40)
 		}
@@ -167,8 +172,7 @@ func (r reader) findMembers(
 		}
 	}
 	members := make(map[uint32][]uint32, len(sizes))
-	const query = "SELECT DISTINCT groupId,userId FROM IMGroupMember" +
-		" WHERE status=0 AND groupId IN (%s)"
+	const query = "SELECT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN (%s)"
 	row := func(scan sqldb.Scanner) error {
 		var m talk.Member
 		err := scan(&m.Group, &m.User)
@@ -185,8 +189,9 @@ func (r reader) findMembers(
 	}
 	groups := slices.Sorted(maps.Keys(sizes))
 	err := sqldb.QueryIn(ctx, r.Pool, "members of groups", query, groups, row)
-	for _, users := range members {
+	for id, users := range members {
 		slices.SortFunc(users, chat.CompareAsText)
+		members[id] = slices.Compact(users) // originals may have added somebody twice
 	}
 	return members, err
 }
