@@ -153,8 +153,7 @@ func TestOtherTypesAreLoggedOncePerType(t *testing.T) {
 				_, err := w.latestID(w.ctx, talk)
 				w.must(err)
 			}
-			_, err := w.svc.GroupsNewerThan(w.ctx, []chat.GroupVersion{{ID: 4}})
-			w.must(err)
+			w.newer(chat.GroupVersion{ID: 4})
 		}
 		for text, want := range map[string]int{
 			"messages of a type": 2, "type=3 ": 1, "type=19 ": 1,
@@ -179,8 +178,7 @@ func TestTypesThatMayPassAreShown(t *testing.T) {
 			wantSame(w, "the page", brief(w.all(2, talk)), "3:m3 1:m1")
 		}
 		wantSame(w, "sessions", w.shown(2), "group 4 3 19 m3, pair 1-2 3 19 m3")
-		groups, err := w.svc.GroupsNewerThan(w.ctx, []chat.GroupVersion{{ID: 4}, {ID: 5}})
-		w.must(err)
+		groups := w.newer(chat.GroupVersion{ID: 4}, chat.GroupVersion{ID: 5})
 		if len(groups) != 1 || groups[0].ID != 4 || groups[0].Type != 7 {
 			w.Errorf("groups %+v", groups)
 		}
@@ -195,10 +193,8 @@ func TestGroupsOfOtherTypesAreLeftOutOfTheirList(t *testing.T) {
 			w.raw.Run("UPDATE IMGroup SET type=? WHERE id=?", typ, i+1)
 			asked = append(asked, chat.GroupVersion{ID: uint32(i + 1)})
 		}
-		groups, err := w.svc.GroupsNewerThan(w.ctx, asked)
-		w.must(err)
 		var shown []string
-		for _, g := range groups {
+		for _, g := range w.newer(asked...) {
 			shown = append(shown, fmt.Sprintf("%d of type %d: %v", g.ID, g.Type, g.Members))
 		}
 		wantSame(w, "groups", shown, []string{"1 of type 1: [1 2]", "2 of type 2: [1 2]"})

@@ -92,17 +92,17 @@ func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
 				return len(list.Value.Talks), list.Err
 			})
 			ask("groups", n/2, func() (int, error) {
-				var known []chat.GroupVersion
+				var known chat.KnownGroups
 				for _, id := range groups {
-					known = append(known, chat.GroupVersion{ID: id})
+					known.Versions = append(known.Versions, chat.GroupVersion{ID: id})
 				}
-				list, err := svc.GroupsNewerThan(t.Context(), known)
-				for _, g := range list {
+				list := svc.GroupsNewerThan(t.Context(), []chat.KnownGroups{known})[0]
+				for _, g := range list.Value {
 					if len(g.Members) != 1+2*int(n) {
 						t.Errorf("group %d has %d members", g.ID, len(g.Members))
 					}
 				}
-				return len(list), err
+				return len(list.Value), list.Err
 			})
 			ask("users", 10*n, func() (int, error) {
 				list := svc.Users(t.Context(), []chat.UsersAsked{{IDs: users}})[0]

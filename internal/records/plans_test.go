@@ -91,11 +91,11 @@ func everything(ctx context.Context, s *records.Store) error {
 		"files":            func() error { return one(s.Waiting(ctx, user)) },
 		"groups of a user": func() error { return one(s.NormalOf(ctx, user)) },
 		"groups, newer": func() error {
-			return one(s.NewerThan(ctx,
-				map[uint32]uint32{theGroup: 0, 2: 0}))
+			both := []chat.GroupVersion{{ID: theGroup}, {ID: 2}}
+			return s.NewerThan(ctx, []chat.KnownGroups{{Versions: both}})[0].Err
 		},
 		"last messages": func() error { return one(s.Last(ctx, talks)) },
-		"login":         func() error { return ignoreNotFound(one(s.UserByName(ctx, "x"))) },
+		"login":         func() error { return one(s.UsersByName(ctx, []string{"x", "y"})) },
 		"members":       func() error { return changeMembers(2) },
 		"mute":          func() error { return s.SetMute(ctx, theGroup, 1, 1) },
 		"mutes":         func() error { return one(s.Mutes(ctx, theGroup, []uint32{1, 2})) },

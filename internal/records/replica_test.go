@@ -58,7 +58,13 @@ func kinds(ctx context.Context) []kind {
 	groups := func(s *records.Store) (any, error) {
 		var v sum
 		v.add(s.Find(ctx, 1))
-		v.add(s.NewerThan(ctx, map[uint32]uint32{1: 0, 2: 0}))
+		one, two := chat.GroupVersion{ID: 1}, chat.GroupVersion{ID: 2}
+		for _, newer := range s.NewerThan(ctx, []chat.KnownGroups{
+			{Versions: []chat.GroupVersion{two}}, {Versions: []chat.GroupVersion{one, two}},
+			{Versions: []chat.GroupVersion{one}},
+		}) {
+			v.add(newer.Value, newer.Err)
+		}
 		v.add(s.NormalOf(ctx, 1))
 		v.add(s.NormalOf(ctx, 2))
 		v.add(s.NormalOf(ctx, 3))
@@ -68,7 +74,7 @@ func kinds(ctx context.Context) []kind {
 	people := func(s *records.Store) (any, error) {
 		var v sum
 		v.add(s.UsersByID(ctx, []uint32{1, 2, 3}))
-		v.add(s.UserByName(ctx, "ann"))
+		v.add(s.UsersByName(ctx, []string{"ann", "bob", "cy"}))
 		v.add(s.PushShields(ctx, []uint32{1, 2}))
 		v.add(s.UsersChanged(ctx, 0))
 		return v.result()

@@ -183,10 +183,10 @@ func (s *Store) Close() error {
 				"commits", len(done), "err", err)
 		}
 	}
-	s.reader.wait()
+	s.reader.everybody.Wait()
 	err := s.db.Close()
 	if s.replica != nil {
-		s.late.wait()
+		s.late.everybody.Wait()
 		err = errors.Join(err, s.late.Close())
 	}
 	return err
