@@ -41,7 +41,7 @@ func (s *Store) Append(
 		}
 		err := a.run(ctx, seq)
 		if err == nil {
-			err = deleteCommits(ctx, tx, purge)
+			err = deleteCommits(ctx, tx.Session, purge)
 		}
 		if err != nil {
 			a.giveBack(ctx, seq)
@@ -159,7 +159,7 @@ func (a *appending) lockTalks(ctx context.Context) error {
 	err := sqldb.FetchAll(ctx, a.Session, slices.Concat(
 		a.LockAll(talks, a.talks),
 		talk.MembersAmong(a, slices.Collect(maps.Keys(senders)), members),
-		latestJoins(slices.Collect(maps.Keys(groups)), a.joins),
+		latestJoins(a, slices.Collect(maps.Keys(groups)), a.joins),
 		talk.Sessions(a, keys, a.sessions),
 	))
 	a.messages(func(i int, d *chat.Draft) {

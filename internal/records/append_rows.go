@@ -106,10 +106,10 @@ func (a *appending) touchSessions(ctx context.Context) error {
 	})
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	if err := talk.ReviveSessions(ctx, a, ids, a.Now); err != nil {
+	if err := talk.ReviveSessions(ctx, a.Session, ids, a.Now); err != nil {
 		return err
 	}
-	return talk.ReviveRelations(ctx, a, slices.Sorted(maps.Keys(relations)), a.Now)
+	return talk.ReviveRelations(ctx, a.Session, slices.Sorted(maps.Keys(relations)), a.Now)
 }
 
 // saveTalks saves the talks whose counts moved. Each gets its next revision.
@@ -141,7 +141,7 @@ func (a *appending) touchGroups(ctx context.Context) error {
 			groups[d.Talk.A] = true
 		}
 	})
-	return sqldb.ExecIn(ctx, a, "UPDATE IMGroup SET lastChated=? WHERE id IN (%s)",
+	return sqldb.ExecIn(ctx, a.Session, "UPDATE IMGroup SET lastChated=? WHERE id IN (%s)",
 		slices.Sorted(maps.Keys(groups)), a.Now)
 }
 

@@ -46,6 +46,8 @@ type Dialect interface {
 
 	// insertRows is how many of the rows left (at least one) the next INSERT takes.
 	insertRows(left int) int
+	// listLength is how long a list of n keys is made: see Chunked.
+	listLength(n int) int
 	// joins reports whether several statements may go in one text.
 	joins() bool
 }
