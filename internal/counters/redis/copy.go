@@ -206,7 +206,7 @@ func (r *Copy) Away() (missing []Missing) {
 
 // answers are what a role's instance answered to a pipeline.
 type answers struct {
-	results []rueidis.RedisResult
+	results []rueidis.RedisMessage
 	// sound: the instance has lost nothing, as far as it can tell, since we last compared it with
 	// the records.
 	sound bool

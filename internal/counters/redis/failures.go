@@ -20,7 +20,7 @@ import (
 const failedKey = "dbproxy:failures"
 
 // addFailure: ARGV name, now, how many times of a name are kept, how many names, the window.
-var addFailure = link.NewScript(`
+var addFailure = link.NewScript("", `
 local name, now, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local oldest = now - tonumber(ARGV[5])
 local function score(n, at) return string.format('%.0f', n * 1e13 + at) end
@@ -49,7 +49,7 @@ return 0
 `)
 
 // clearFailures: ARGV name.
-var clearFailures = link.NewScript(`
+var clearFailures = link.NewScript("", `
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 return 0
@@ -86,10 +86,10 @@ func (r *Copy) ClearFailures(ctx context.Context, name string) error {
 }
 
 // failures executes one command on the failed logins.
-func (r *Copy) failures(ctx context.Context, c link.Command) (rueidis.RedisResult, error) {
+func (r *Copy) failures(ctx context.Context, c link.Command) (rueidis.RedisMessage, error) {
 	results, err := r.unread.Do(ctx, c)
 	if err != nil {
-		return rueidis.RedisResult{}, err
+		return rueidis.RedisMessage{}, err
 	}
 	return results[0], failure(results[0])
 }
