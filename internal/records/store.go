@@ -105,6 +105,8 @@ type Store struct {
 
 	messageTypes, groupTypes *passing // never changed
 
+	touched touched // by Append
+
 	mu      sync.Mutex
 	applied []chat.CommitID // guarded by mu: whose records the next Append deletes
 }
