@@ -247,6 +247,34 @@ func joined(e ast.Expr) string {
 	return ""
 }
 
+// foreign are packages of others that only some of ours may import, by the beginnings of their
+// paths.
+var foreign = map[string][]string{
+	"github.com/prometheus/": {"cmd/dbproxy", "ops"},
+	"github.com/redis/":      {"checkup", "counters/link", "counters/redis"},
+	"google.golang.org/protobuf/": {"bench", "catalog", "client", "command", "impb", "tryout/call",
+		"tryout/chatui", "tryout/demo"},
+	"encoding/json": {"cmd/dbproxy", "datadir", "ops", "records/talk", "tryout/call", "voice"},
+}
+
+// TestForeignPackagesStayWhereTheyMay holds the rules that protobuf ends in command, that nobody
+// but ops and the command knows Prometheus, and that chat knows no JSON.
+func TestForeignPackagesStayWhereTheyMay(t *testing.T) {
+	t.Parallel()
+	for name, p := range packages(t, "...") {
+		if strings.HasPrefix(name, "test/") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			for path, may := range foreign {
+				if strings.HasPrefix(imported, path) && !slices.Contains(may, name) {
+					t.Errorf("%s imports %s: only %v may", name, imported, may)
+				}
+			}
+		}
+	}
+}
+
 // TestPackagesAreSmall bounds packages, without their tests, and the files flat in test/. Generated
 // packages and the command are not counted.
 func TestPackagesAreSmall(t *testing.T) {
