@@ -148,7 +148,8 @@ func speaksSQL(name string) bool {
 var readsStatements = []string{"cmd/dbproxy/migrate_show.go"}
 
 // statement is what statements of SQL look like, on one line or on several.
-var statement = regexp.MustCompile(`(?s)\b(SELECT\s.*\bFROM\s|(INSERT(\s+IGNORE)?|REPLACE)\s+INTO\s|` +
+var statement = regexp.MustCompile(`(?s)\b(SELECT\s.*\bFROM\s|` +
+	`(INSERT(\s+IGNORE)?|REPLACE)\s+INTO\s|` +
 	`UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|(CREATE|ALTER|DROP|RENAME|TRUNCATE)\s+TABLE\b|` +
 	`CREATE\s+(UNIQUE\s+)?INDEX\s|SHOW\s+(GLOBAL\s+)?(VARIABLES|STATUS|TABLES)\b)`)
 
@@ -156,9 +157,11 @@ var statement = regexp.MustCompile(`(?s)\b(SELECT\s.*\bFROM\s|(INSERT(\s+IGNORE)
 func TestStatementsAreKnown(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"SELECT id FROM IMUser", "SELECT id\nFROM IMUser\nWHERE id=?", "INSERT INTO IMUser (id) VALUES (1)",
+		"SELECT id FROM IMUser", "SELECT id\nFROM IMUser\nWHERE id=?",
+		"INSERT INTO IMUser (id) VALUES (1)",
 		"INSERT IGNORE INTO IMUser (id) VALUES (1)", "REPLACE INTO IMUser (id) VALUES (1)",
-		"UPDATE IMUser SET id=1", "DELETE FROM IMUser", "DROP TABLE IMUser", "TRUNCATE TABLE IMUser",
+		"UPDATE IMUser SET id=1", "DELETE FROM IMUser", "DROP TABLE IMUser",
+		"TRUNCATE TABLE IMUser",
 		"CREATE UNIQUE INDEX one ON IMUser (id)", "SHOW TABLES", "SHOW GLOBAL STATUS",
 	} {
 		if !statement.MatchString(text) {
