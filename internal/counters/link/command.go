@@ -1,22 +1,5 @@
 package link
 
-import (
-	"crypto/sha1"
-	"encoding/hex"
-	"strconv"
-
-	"github.com/redis/rueidis"
-)
-
-// Script is a Lua script, which servers know by its hash.
-type Script struct{ text, sha string }
-
-// NewScript makes a script of its text.
-func NewScript(text string) *Script {
-	sum := sha1.Sum([]byte(text))
-	return &Script{text, hex.EncodeToString(sum[:])}
-}
-
 // Command is one command of a pipeline. On a Cluster all its keys are in one slot.
 type Command struct {
 	Name   string  // empty for a script
@@ -50,21 +33,6 @@ func Run(s *Script, key string, args ...string) Command {
 // Companion is the key in which we note what we did to another. On a Cluster it is in the same
 // slot.
 func Companion(key string) string { return "dbproxy:{" + key + "}" }
-
-// Build makes the command for the client library. With text a script is sent with its text, else by
-// its hash alone.
-func (c Command) Build(b rueidis.Builder, text bool) rueidis.Completed {
-	switch {
-	case c.Script == nil:
-		return b.Arbitrary(c.Name).Keys(c.Keys...).Args(c.Args...).Build()
-	case text:
-		b := b.Arbitrary("EVAL", c.Script.text, strconv.Itoa(len(c.Keys)))
-		return b.Keys(c.Keys...).Args(c.Args...).Build()
-	default:
-		b := b.Arbitrary("EVALSHA", c.Script.sha, strconv.Itoa(len(c.Keys)))
-		return b.Keys(c.Keys...).Args(c.Args...).Build()
-	}
-}
 
 // reads reports whether the command changes nothing.
 func (c Command) reads() bool {

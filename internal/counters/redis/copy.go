@@ -209,7 +209,7 @@ func (r *Copy) Away() (missing []Missing) {
 
 // answers are what a role's instance answered to a pipeline.
 type answers struct {
-	results []rueidis.RedisResult
+	results []rueidis.RedisMessage
 	// sound: the instance has lost nothing, as far as it can tell, since we last compared it with
 	// the records.
 	sound bool
@@ -246,7 +246,7 @@ func (q *lookup) read(name, key string, args ...string) (n int) {
 }
 
 // answer is what was read of a key.
-func (q *lookup) answer(n int) rueidis.RedisResult { return q.got.results[n*q.width()] }
+func (q *lookup) answer(n int) *rueidis.RedisMessage { return &q.got.results[n*q.width()] }
 
 // complete reports whether a key is known to lack nothing.
 func (q *lookup) complete(n int) bool {

@@ -177,7 +177,7 @@ func (r *Copy) Counted(ctx context.Context, talks []chat.Known) []chat.Counted {
 // the records begin.
 type adopted struct{ there, begin, rev uint32 }
 
-func adoptedOf(r rueidis.RedisResult) adopted {
+func adoptedOf(r rueidis.RedisMessage) adopted {
 	values, err := r.AsStrSlice()
 	if err != nil || len(values) != 3 {
 		return adopted{}

@@ -7,7 +7,7 @@ import (
 )
 
 // tryWrites does what our scripts do, on keys that expire: what it leaves lasts a second.
-var tryWrites = link.NewScript(`
+var tryWrites = link.NewScript("", `
 redis.call('SET', KEYS[1], '1', 'PX', '1000')
 redis.call('GET', KEYS[1])
 redis.call('HSET', KEYS[2], 'f', '1')

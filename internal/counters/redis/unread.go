@@ -188,7 +188,7 @@ func (q *askedUnread) value(n int, rev, recorded uint32) uint32 {
 	if rev > 0 && !q.complete(n) {
 		return recorded
 	}
-	return count(text(q.answer(n)))
+	return count(text(*q.answer(n)))
 }
 
 // fillGroups returns the commands that fill the keys of groups that were lost.

@@ -50,7 +50,7 @@ func Current(rows map[uint32]MemberRow) (users []uint32) {
 
 // MembersAmong fetches which of those asked for are members, into found.
 func MembersAmong(d sqldb.Dialect, asked []Member, found map[Member]bool) []sqldb.Fetch {
-	return sqldb.Fetches(asked, func(asked []Member) sqldb.Fetch {
+	return sqldb.Fetches(d, asked, func(asked []Member) sqldb.Fetch {
 		query := d.Lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"},
 			len(asked)) + " WHERE status=0"
 		row := func(scan sqldb.Scanner) error {
