@@ -135,7 +135,8 @@ func TestInfosOfGroupsAreWholeOrRefused(t *testing.T) {
 		}
 		whole(w, 2048, func(g chat.GroupInfo) uint32 { return g.ID }, want,
 			func(ctx context.Context) ([]chat.GroupInfo, error) {
-				return w.svc.GroupsNewerThan(ctx, known)
+				asked := chat.KnownGroups{Versions: known, Limit: chat.LimitOf(ctx)}
+				return only(w.svc.GroupsNewerThan(w.ctx, []chat.KnownGroups{asked}))
 			})
 	})
 }

@@ -3,7 +3,6 @@ package chat_test
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -50,12 +49,12 @@ func TestANameThatTheTablesCharacterSetLacksIsNobodys(t *testing.T) {
 	inNarrowTables(t, []string{"IMUser"}, func(w *world, has string, lacks []string) {
 		store := w.store.Directory.(*records.Store)
 		for _, name := range lacks {
-			_, err := w.svc.Login(w.ctx, name, "right")
+			err := w.loginError(name, "right")
 			wantError(w, "login as "+name, err, chat.ErrWrongLogin)
 			for range chat.LockoutFailures - 1 {
-				_, _ = w.svc.Login(w.ctx, name, "wrong")
+				_ = w.loginError(name, "wrong")
 			}
-			_, err = w.svc.Login(w.ctx, name, "right")
+			err = w.loginError(name, "right")
 			wantError(w, "a login too many as "+name, err, chat.ErrLockedOut)
 		}
 		found, err := store.Accounts(w.ctx, nil, append([]string{has}, lacks...))
@@ -63,9 +62,7 @@ func TestANameThatTheTablesCharacterSetLacksIsNobodys(t *testing.T) {
 		if len(found) != 1 || found[0].Name != has {
 			w.Errorf("of %q and %q these are found: %v", has, lacks, found)
 		}
-		u, err := w.svc.Login(w.ctx, has, "right")
-		w.must(err)
-		wantSame(w, "the user of "+has, u.ID, 1)
+		wantSame(w, "the user of "+has, w.login(has, "right"), "1")
 	})
 }
 
@@ -76,21 +73,29 @@ func wantError(w *world, what string, err, want error) {
 	}
 }
 
+// loginError is why somebody cannot log in.
+func (w *world) loginError(name, password string) error {
+	return w.logins(chat.LoginTry{Name: name, Password: password})[0].Err
+}
+
 func TestNamesThatAreLookedUpTogetherDoNotHarmEachOther(t *testing.T) {
 	inNarrowTables(t, []string{"IMUser"}, func(w *world, has string, lacks []string) {
 		for round := range 10 {
-			var logins sync.WaitGroup
-			for i := range 30 { // more than there are queries at once, so that some share one
-				name, want := has, error(nil)
+			var tries []chat.LoginTry
+			for i := range 30 {
+				try := chat.LoginTry{Name: has, Password: "right"}
 				if i%5 == 0 {
-					name, want = fmt.Sprint(lacks[i/5%len(lacks)], round, i), chat.ErrWrongLogin
+					try.Name = fmt.Sprint(lacks[i/5%len(lacks)], round, i)
 				}
-				logins.Go(func() {
-					_, err := w.svc.Login(w.ctx, name, "right")
-					wantError(w, "login as "+name, err, want)
-				})
+				tries = append(tries, try)
 			}
-			logins.Wait()
+			for i, r := range w.logins(tries...) {
+				want := error(nil)
+				if i%5 == 0 {
+					want = chat.ErrWrongLogin
+				}
+				wantError(w, "login as "+tries[i].Name, r.Err, want)
+			}
 		}
 	})
 }

@@ -51,12 +51,13 @@ type Service struct {
 	Administration
 	store     Store
 	committer *committer
-	atOnce    int    // Options.Concurrency
-	reads     *turns // of the stages' batches, Concurrency at once
-	changes   *turns // of changes, Concurrency at once, so that changes that wait hold up no reads
-	sounds    *turns // of sounds that are being stored, maxSounds at once
-	acks      acks   // that are pending
-	label     string // for a voice message in lists
+	atOnce    int       // Options.Concurrency
+	reads     *turns    // of the stages' batches, Concurrency at once
+	changes   *turns    // of changes, Concurrency at once, so that changes that wait hold up no reads
+	sounds    *turns    // of sounds that are being stored, maxSounds at once
+	judged    nameLocks // of the logins that are being judged
+	acks      acks      // that are pending
+	label     string    // for a voice message in lists
 	now       func() time.Time
 	log       *slog.Logger
 }

@@ -9,11 +9,14 @@
 //
 // Reads are plain methods; they run side by side, at most so many at once (Service.Limited).
 //
-// A change belongs to a Lane, a FIFO per talk, user, login name, or receiver of files. The changes
-// of one lane run one after the other, in the order in which they were asked for (Service.Ordered);
-// lanes do not wait for each other. Messages and read acks wait in the lane of their talk, too, but
-// they are stored by the committer, many together (Service.Send, Service.ReadAck). Reads do not
-// wait for lanes, and the committer does not wait for other changes of other lanes.
+// A change belongs to a Lane, a FIFO per talk, user, or receiver of files. The changes of one lane
+// run one after the other, in the order in which they were asked for (Service.Ordered); lanes do
+// not wait for each other. Messages and read acks wait in the lane of their talk, too, but they are
+// stored by the committer, many together (Service.Send, Service.ReadAck). Reads do not wait for
+// lanes, and the committer does not wait for other changes of other lanes.
+//
+// Logins are served as reads are. What they have of a change, the count of failures, holds each
+// name for itself (nameLocks).
 //
 // Read acks have no answer that a client could wait for. So a read that counts unread messages
 // first waits for the acks that its user sent before (Service.AwaitAcks).

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"slices"
 )
@@ -48,14 +49,21 @@ type NewGroup struct {
 // ErrNoGroup refuses requests about a group that does not exist; they get no answer.
 var ErrNoGroup = Errorf(NotFound, "no such group")
 
+// KnownGroups is a request for the groups that have changed since the versions that somebody knows.
+type KnownGroups struct {
+	Versions []GroupVersion // in the store sorted by their ids, each once
+	Limit    int            // how many bytes the groups may take in the answer, 0: any
+}
+
 // Groups keeps groups and their members. Times are Unix seconds. NewerThan and NormalOf return a
-// *TooLongError if the list exceeds the limit of its context.
+// *TooLongError if the list exceeds its limit, which NormalOf has of its context.
 type Groups interface {
 	// Create makes a group and returns its id.
 	Create(ctx context.Context, g NewGroup, now uint32) (id uint32, err error)
-	// NewerThan returns those of the known groups that exist and whose version is above the given
-	// one, the latest updated first.
-	NewerThan(ctx context.Context, known map[uint32]uint32) ([]GroupInfo, error)
+	// NewerThan returns for each request those of its groups that exist and whose version is above
+	// the given one, the latest updated first. Lists of members may be shared by groups of several
+	// requests, and must not be changed.
+	NewerThan(ctx context.Context, known []KnownGroups) []Result[[]GroupInfo]
 	// Find returns a group without its members; ErrNoGroup when it does not exist.
 	Find(ctx context.Context, id uint32) (GroupInfo, error)
 	// NormalOf returns the normal groups that user is in, the latest updated first.
@@ -113,21 +121,42 @@ func (s *Service) NormalGroups(ctx context.Context, user uint32) ([]GroupVersion
 	return s.store.Groups.NormalOf(ctx, user)
 }
 
-// GroupsNewerThan returns those of the known groups that have changed since the versions that the
-// caller knows. If a group is named twice, the last version counts.
-func (s *Service) GroupsNewerThan(ctx context.Context, known []GroupVersion) ([]GroupInfo, error) {
-	versions := make(map[uint32]uint32, len(known))
-	for _, g := range known {
-		versions[g.ID] = g.Version
+// fewGroups is how many groups a request asks for at most that is served together with others.
+const fewGroups = 16
+
+// GroupsNewerThan returns for each request those of the known groups that have changed since the
+// versions that the caller knows. If a group is named twice, the last version counts. A
+// *TooLongError if they exceed its limit. Lists of members must not be changed.
+func (s *Service) GroupsNewerThan(
+	ctx context.Context, known []KnownGroups,
+) []Result[[]GroupInfo] {
+	results := make([]Result[[]GroupInfo], len(known))
+	var few []KnownGroups
+	var at []int // where their results belong
+	for i, k := range known {
+		k.Versions = lastOfEach(k.Versions)
+		switch n := len(k.Versions); {
+		case n > fewGroups:
+			results[i] = s.store.Groups.NewerThan(ctx, []KnownGroups{k})[0]
+		case n > 0:
+			few, at = append(few, k), append(at, i)
+		}
 	}
-	if len(versions) == 0 {
-		return nil, nil
+	if len(few) > 0 {
+		for i, r := range s.store.Groups.NewerThan(ctx, few) {
+			results[at[i]] = r
+		}
 	}
-	groups, err := s.store.Groups.NewerThan(ctx, versions)
-	for i := range groups {
-		slices.SortFunc(groups[i].Members, CompareAsText)
-	}
-	return groups, err
+	return results
+}
+
+// lastOfEach returns the last version of each group, sorted by their ids, and leaves the argument
+// as it was.
+func lastOfEach(groups []GroupVersion) []GroupVersion {
+	groups = slices.Clone(groups)
+	slices.Reverse(groups)
+	slices.SortStableFunc(groups, func(a, b GroupVersion) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(groups, func(a, b GroupVersion) bool { return a.ID == b.ID })
 }
 
 // MemberChange asks to add users to a group or to remove them.

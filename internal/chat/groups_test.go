@@ -87,12 +87,18 @@ func TestAGroupThatCannotBeMadeIsRefusedWithItsMembers(t *testing.T) {
 	})
 }
 
+// newer returns the groups that are newer than the versions known.
+func (w *world) newer(known ...chat.GroupVersion) []chat.GroupInfo {
+	w.Helper()
+	groups, err := only(w.svc.GroupsNewerThan(w.ctx, []chat.KnownGroups{{Versions: known}}))
+	w.must(err)
+	return groups
+}
+
 // infos says "id v version: members" of groups.
 func (w *world) infos(known ...chat.GroupVersion) (texts []string) {
 	w.Helper()
-	groups, err := w.svc.GroupsNewerThan(w.ctx, known)
-	w.must(err)
-	for _, g := range groups {
+	for _, g := range w.newer(known...) {
 		texts = append(texts, fmt.Sprintf("%d v%d: %v", g.ID, g.Version, g.Members))
 	}
 	return texts
@@ -129,13 +135,53 @@ func TestGroupsComeThatAreNewerThanTheVersionsKnown(t *testing.T) {
 	})
 }
 
+func TestEachRequestForGroupsHasItsOwn(t *testing.T) {
+	rule(t, func(w *world) {
+		a, b := w.group(1, 2), w.group(1, 3)
+		var large []uint32
+		for id := range uint32(300) {
+			large = append(large, 1000+id)
+		}
+		c := w.group(large...)
+		var many []chat.GroupVersion // as many as are not served with others
+		for id := range uint32(40) {
+			many = append(many, chat.GroupVersion{ID: 100 + id})
+		}
+		many = append(many, chat.GroupVersion{ID: a}, chat.GroupVersion{ID: c})
+		asked := []chat.KnownGroups{
+			{Versions: []chat.GroupVersion{{ID: a}, {ID: b}}, Limit: 1000},
+			{Versions: []chat.GroupVersion{{ID: a, Version: 1}, {ID: b}}},
+			{},
+			{Versions: []chat.GroupVersion{{ID: b}, {ID: c}}, Limit: 1000},
+			{Versions: []chat.GroupVersion{{ID: c}, {ID: 99}}},
+			{Versions: many, Limit: 1000},
+			{Versions: many},
+		}
+		var got []string
+		for _, r := range w.svc.GroupsNewerThan(w.ctx, asked) {
+			text := ""
+			for _, g := range r.Value {
+				text += fmt.Sprintf("%d has %d ", g.ID, len(g.Members))
+			}
+			if long := (*chat.TooLongError)(nil); errors.As(r.Err, &long) {
+				text += "too long"
+			} else {
+				w.must(r.Err)
+			}
+			got = append(got, text)
+		}
+		wantSame(w, "groups", got, []string{
+			"2 has 2 1 has 2 ", "2 has 2 ", "", "too long", "3 has 300 ", "too long",
+			"3 has 300 1 has 2 ",
+		})
+	})
+}
+
 func TestAGroupsInfoSaysWhatItIs(t *testing.T) {
 	rule(t, func(w *world) {
 		id := w.made(chat.NewGroup{Creator: 7, Type: chat.TemporaryGroup, Name: "名",
 			Avatar: "a.png", Members: []uint32{1}})
-		groups, err := w.svc.GroupsNewerThan(w.ctx, []chat.GroupVersion{{id, 0}})
-		w.must(err)
-		wantSame(w, "info", groups,
+		wantSame(w, "info", w.newer(chat.GroupVersion{ID: id}),
 			[]chat.GroupInfo{{ID: id, Name: "名", Avatar: "a.png", Creator: 7,
 				Type: chat.TemporaryGroup, Version: 1, Members: []uint32{1}}})
 	})

@@ -8,7 +8,7 @@ import (
 )
 
 // Lane names something whose changes take effect one after the other, in the order they were asked
-// for: a talk, a user, a login name. Changes in different lanes do not wait for each other.
+// for: a talk, a user. Changes in different lanes do not wait for each other.
 type Lane struct {
 	scope scope
 	a, b  uint64
@@ -20,7 +20,6 @@ const (
 	talkScope scope = iota
 	userScope
 	filesScope
-	loginScope
 )
 
 // TalkLane orders all that changes a talk: messages, read acks, its members, its sessions.

@@ -20,7 +20,17 @@ func (w *world) account(id int, name, password string, status any) {
 
 // login says what a login gives: the user's id, "wrong", "locked" or "failed".
 func (w *world) login(name, password string) string {
-	user, err := w.svc.Login(w.ctx, name, password)
+	return w.became(w.logins(chat.LoginTry{Name: name, Password: password})[0])
+}
+
+// logins has several try at once.
+func (w *world) logins(tries ...chat.LoginTry) []chat.Result[chat.User] {
+	return w.svc.Logins(w.ctx, tries)
+}
+
+// became says what a login gives.
+func (w *world) became(r chat.Result[chat.User]) string {
+	user, err := r.Value, r.Err
 	switch {
 	case err == nil:
 		return fmt.Sprint(user.ID)
@@ -79,7 +89,7 @@ func TestALoginTellsWhoLoggedIn(t *testing.T) {
 			"phone": "138", "email": "g@example.com", "avatar": "a.png",
 			"departId": 3, "sign_info": "hi", "updated": 99, "salt": "1a2b",
 			"password": chat.HashPassword("secret", "1a2b")})
-		user, err := w.svc.Login(w.ctx, "grace", "secret")
+		user, err := only(w.logins(chat.LoginTry{Name: "grace", Password: "secret"}))
 		w.must(err)
 		user.Password, user.Salt = "", ""
 		wantSame(w, "user", user, chat.User{ID: 7, Name: "grace", Nick: "Grace", Sex: 2,
@@ -182,21 +192,59 @@ func TestRefusedTriesAreNotCounted(t *testing.T) {
 func TestTriesSideBySideAreCountedOneByOne(t *testing.T) {
 	rule(t, func(w *world) {
 		w.account(1, "alice", "secret", 0)
-		const tries = 60
-		results := make(chan string, tries)
-		for range tries {
-			go w.svc.Ordered(w.ctx, chat.LoginLane("alice"), func(err error) {
-				if err != nil {
-					t.Error(err)
+		w.account(2, "bob", "secret", 0)
+		const calls, each = 20, 3
+		results := make(chan chat.Result[chat.User], 2*calls*each)
+		for range calls {
+			go func() {
+				var tries []chat.LoginTry
+				for range each {
+					tries = append(tries, chat.LoginTry{Name: "alice", Password: "guess"},
+						chat.LoginTry{Name: "bob", Password: "secret"})
 				}
-				results <- w.login("alice", "guess")
-			})
+				for _, r := range w.logins(tries...) {
+					results <- r
+				}
+			}()
 		}
 		count := make(map[string]int)
-		for range tries {
-			count[await(w, results)]++
+		for range 2 * calls * each {
+			count[w.became(await(w, results))]++
 		}
-		wantSame(w, "results", count, map[string]int{"wrong": 11, "locked": tries - 11})
+		wantSame(w, "results", count,
+			map[string]int{"wrong": 11, "locked": calls*each - 11, "2": calls * each})
+	})
+}
+
+func TestTriesOfOneNameAreJudgedInTheirOrder(t *testing.T) {
+	rule(t, func(w *world) {
+		w.account(1, "alice", "secret", 0)
+		w.account(2, "bob", "secret", 0)
+		var tries []chat.LoginTry
+		var want []string
+		try := func(n int, name, password, result string) {
+			for range n {
+				tries = append(tries, chat.LoginTry{Name: name, Password: password})
+				want = append(want, result)
+			}
+		}
+		try(10, "alice", "guess", "wrong")
+		try(1, "bob", "secret", "2")
+		try(2, "alice", "secret", "1") // which forgets the ten
+		try(11, "alice", "guess", "wrong")
+		try(3, "nobody", "guess", "wrong")
+		try(1, "alice", "secret", "locked")
+		try(1, "bob", "guess", "wrong")
+		try(1, "bob", "secret", "2")
+		var got []string
+		for _, r := range w.logins(tries...) {
+			got = append(got, w.became(r))
+		}
+		wantSame(w, "results", got, want)
+		wantSame(w, "alice, afterwards", w.login("alice", "secret"), "locked")
+		w.fails("nobody", 8)
+		wantSame(w, "nobody, after 11", w.login("nobody", "guess"), "locked")
+		w.fails("bob", 11)
 	})
 }
 
@@ -206,11 +254,13 @@ type directory struct {
 	broken error
 }
 
-func (d *directory) UserByName(ctx context.Context, name string) (chat.User, error) {
+func (d *directory) UsersByName(
+	ctx context.Context, names []string,
+) (map[string]chat.User, error) {
 	if d.broken != nil {
-		return chat.User{}, d.broken
+		return nil, d.broken
 	}
-	return d.Directory.UserByName(ctx, name)
+	return d.Directory.UsersByName(ctx, names)
 }
 
 func TestAStorageFailureIsNoFailedLogin(t *testing.T) {
@@ -218,10 +268,12 @@ func TestAStorageFailureIsNoFailedLogin(t *testing.T) {
 		var d directory
 		w := start(t, e, func(s *chat.Store) { d.Directory, s.Directory = s.Directory, &d })
 		w.account(1, "alice", "secret", 0)
+		w.fails("bob", 11)
 		d.broken = chat.Errorf(chat.Unavailable, "away")
 		for range 20 {
 			wantSame(w, "while the storage is away", w.login("alice", "guess"), "failed")
 		}
+		wantSame(w, "who is locked out", w.login("bob", "guess"), "locked")
 		d.broken = nil
 		w.fails("alice", 10)
 		wantSame(w, "afterwards", w.login("alice", "secret"), "1")
@@ -231,8 +283,8 @@ func TestAStorageFailureIsNoFailedLogin(t *testing.T) {
 // failures fails always.
 type failures struct{ chat.Failures }
 
-func (failures) Count(context.Context, string, time.Time) (int, error) {
-	return 0, chat.Errorf(chat.Unavailable, "away")
+func (failures) Count(context.Context, []string, time.Time) ([]int, error) {
+	return nil, chat.Errorf(chat.Unavailable, "away")
 }
 
 func TestNobodyLogsInWhileFailuresCannotBeCounted(t *testing.T) {

@@ -173,8 +173,7 @@ func TestLanesDoNotWaitForEachOther(t *testing.T) {
 	rule(t, func(w *world) {
 		hold, held := make(chan struct{}), make(chan struct{})
 		for _, lane := range []chat.Lane{
-			chat.UserLane(1), chat.TalkLane(chat.PairTalk(1,
-				2)), chat.FilesLane(1), chat.LoginLane("1"),
+			chat.UserLane(1), chat.TalkLane(chat.PairTalk(1, 2)), chat.FilesLane(1),
 		} {
 			w.svc.Ordered(w.ctx, lane, func(error) {
 				held <- struct{}{}

@@ -48,10 +48,10 @@ func TestMessagesOfOtherTypesAreLeftOutAndCounted(t *testing.T) {
 			wantSame(w, "a page as long as asked for", brief(w.page(2, talk, 9, 2)), six+" 3:m3")
 			wantSame(w, "a page up to one of them", brief(w.page(2, talk, 5, 1)), "3:m3")
 			wantSame(w, "a page before them", brief(w.page(2, talk, 2, 10)), "1:m1")
-			byID, err := w.svc.MessagesByID(w.ctx, 2, talk, []uint32{1, 2, 3, 4, 5, 11, 12, 13})
+			byID, err := w.byID(w.ctx, 2, talk, []uint32{1, 2, 3, 4, 5, 11, 12, 13})
 			w.must(err)
 			wantSame(w, "by id", brief(byID), "3:m3 1:m1")
-			id, err := w.svc.LatestID(w.ctx, talk)
+			id, err := w.latestID(w.ctx, talk)
 			w.must(err)
 			wantSame(w, "the latest id", id, 13)
 		}
@@ -101,7 +101,7 @@ func TestUnreadCountsMessagesOfOtherTypes(t *testing.T) {
 		totals, err := w.store.Counters.UnreadTotals(w.ctx, []uint32{2})
 		w.must(err)
 		wantSame(w, "the total for a push", totals[2], 5)
-		id, err := w.svc.LatestID(w.ctx, chat.PairTalk(2, 3))
+		id, err := w.latestID(w.ctx, chat.PairTalk(2, 3))
 		w.must(err)
 		wantSame(w, "the latest id of what cannot be shown", id, 1)
 		w.reads(2, chat.PairTalk(1, 2))
@@ -122,7 +122,7 @@ func TestAPageLooksBehindManyMessagesOfOtherTypes(t *testing.T) {
 			for i := range ids {
 				ids[i] = uint32(i + 1)
 			}
-			byID, err := w.svc.MessagesByID(w.ctx, 2, talk, ids)
+			byID, err := w.byID(w.ctx, 2, talk, ids)
 			w.must(err)
 			wantSame(w, "by id", brief(byID), "2:m2 1:m1")
 		}
@@ -135,7 +135,7 @@ func TestATalkOfOtherTypesAloneShowsNothing(t *testing.T) {
 		w.forks(3, 19)
 		for _, talk := range both {
 			wantSame(w, "a page", brief(w.all(2, talk)), "")
-			id, err := w.svc.LatestID(w.ctx, talk)
+			id, err := w.latestID(w.ctx, talk)
 			w.must(err)
 			wantSame(w, "the latest id", id, 2)
 		}
@@ -150,11 +150,10 @@ func TestOtherTypesAreLoggedOncePerType(t *testing.T) {
 		for range 3 {
 			for _, talk := range both {
 				w.all(2, talk)
-				_, err := w.svc.LatestID(w.ctx, talk)
+				_, err := w.latestID(w.ctx, talk)
 				w.must(err)
 			}
-			_, err := w.svc.GroupsNewerThan(w.ctx, []chat.GroupVersion{{ID: 4}})
-			w.must(err)
+			w.newer(chat.GroupVersion{ID: 4})
 		}
 		for text, want := range map[string]int{
 			"messages of a type": 2, "type=3 ": 1, "type=19 ": 1,
@@ -179,8 +178,7 @@ func TestTypesThatMayPassAreShown(t *testing.T) {
 			wantSame(w, "the page", brief(w.all(2, talk)), "3:m3 1:m1")
 		}
 		wantSame(w, "sessions", w.shown(2), "group 4 3 19 m3, pair 1-2 3 19 m3")
-		groups, err := w.svc.GroupsNewerThan(w.ctx, []chat.GroupVersion{{ID: 4}, {ID: 5}})
-		w.must(err)
+		groups := w.newer(chat.GroupVersion{ID: 4}, chat.GroupVersion{ID: 5})
 		if len(groups) != 1 || groups[0].ID != 4 || groups[0].Type != 7 {
 			w.Errorf("groups %+v", groups)
 		}
@@ -195,10 +193,8 @@ func TestGroupsOfOtherTypesAreLeftOutOfTheirList(t *testing.T) {
 			w.raw.Run("UPDATE IMGroup SET type=? WHERE id=?", typ, i+1)
 			asked = append(asked, chat.GroupVersion{ID: uint32(i + 1)})
 		}
-		groups, err := w.svc.GroupsNewerThan(w.ctx, asked)
-		w.must(err)
 		var shown []string
-		for _, g := range groups {
+		for _, g := range w.newer(asked...) {
 			shown = append(shown, fmt.Sprintf("%d of type %d: %v", g.ID, g.Type, g.Members))
 		}
 		wantSame(w, "groups", shown, []string{"1 of type 1: [1 2]", "2 of type 2: [1 2]"})

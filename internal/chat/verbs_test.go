@@ -124,10 +124,42 @@ func (w *world) leaves(group uint32, users ...uint32) {
 	w.must(err)
 }
 
+// askPage asks for a page, with its sounds.
+func (w *world) askPage(
+	ctx context.Context, user uint32, talk chat.Talk, upTo, count uint32,
+) ([]chat.Message, error) {
+	return w.messages(ctx, chat.PageAsked{User: user, Talk: talk, UpTo: upTo, Count: count})
+}
+
+// byID asks for messages by their ids, with their sounds.
+func (w *world) byID(
+	ctx context.Context, user uint32, talk chat.Talk, ids []uint32,
+) ([]chat.Message, error) {
+	ids = append([]uint32{}, ids...)
+	return w.messages(ctx, chat.PageAsked{User: user, Talk: talk, IDs: ids})
+}
+
+func (w *world) messages(ctx context.Context, asked chat.PageAsked) ([]chat.Message, error) {
+	if limit := chat.LimitOf(ctx); limit != chat.NoBound {
+		asked.Limit = limit
+	}
+	messages, err := only(w.svc.Pages(ctx, []chat.PageAsked{asked}))
+	if err != nil || !chat.HasVoice(messages) {
+		return messages, err
+	}
+	return w.svc.WithSounds(ctx, messages)
+}
+
+// latestID asks for the id of a talk's newest message.
+func (w *world) latestID(ctx context.Context, talk chat.Talk) (uint32, error) {
+	ids, err := w.svc.LatestIDs(ctx, []chat.Talk{talk})
+	return ids[talk], err
+}
+
 // page returns a talk as user sees it: the newest count messages of at most id upTo.
 func (w *world) page(user uint32, talk chat.Talk, upTo, count uint32) []chat.Message {
 	w.Helper()
-	messages, err := w.svc.Page(w.ctx, user, talk, upTo, count)
+	messages, err := w.askPage(w.ctx, user, talk, upTo, count)
 	w.must(err)
 	return messages
 }

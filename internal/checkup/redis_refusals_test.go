@@ -60,8 +60,8 @@ func TestWhatARedisRefuses(t *testing.T) {
 		words := append(fault.words, "level=WARN", "Redis is away", r.Addr(),
 			"unread,group_set,token,group_member")
 		await(t, fmt.Sprint("the end of ", fault.rules), func() bool {
-			_, _ = p.FailedAt(t.Context(), "x")
-			_ = p.AddFailure(t.Context(), "x", time.Now(), 100)
+			_ = p.FailedAt(t.Context(), []string{"x"})
+			_ = p.AddFailures(t.Context(), []string{"x"}, time.Now(), 100)
 			return len(log.Lines(words...)) > 0
 		})
 		if said := p.Away(); len(said) == 0 ||
@@ -100,7 +100,7 @@ func TestPasswordsThatChange(t *testing.T) {
 	r.Password = "secret"
 	r.Do(t, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 	await(t, "the reason", func() bool {
-		_, _ = p.FailedAt(t.Context(), "x")
+		_ = p.FailedAt(t.Context(), []string{"x"})
 		away := p.Away()
 		return len(away) > 0 && strings.Contains(away[0].Error(), "NOAUTH") &&
 			strings.Contains(away[0].Mend(),
@@ -148,7 +148,7 @@ func TestARedisThatLoadsItsData(t *testing.T) {
 		return false
 	})
 	await(t, "LOADING while it runs", func() bool {
-		_, _ = p.FailedAt(t.Context(), "x")
+		_ = p.FailedAt(t.Context(), []string{"x"})
 		away := p.Away()
 		return len(away) > 0 && strings.Contains(away[0].Error(), "LOADING") &&
 			strings.Contains(away[0].Mend(), "loaded its data")

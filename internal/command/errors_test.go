@@ -103,7 +103,7 @@ func TestAMessageOfUnknownOutcomeIsNotAnswered(t *testing.T) {
 // panicking is a directory with a fault of ours.
 type panicking struct{ chat.Directory }
 
-func (panicking) UserByName(context.Context, string) (chat.User, error) {
+func (panicking) UsersByName(context.Context, []string) (map[string]chat.User, error) {
 	panic("a fault of the test's")
 }
 

@@ -12,7 +12,7 @@ import (
 func groupActions() map[string]action {
 	return map[string]action{
 		"IMNormalGroupListReq": read(list, normalGroups),
-		"IMGroupInfoListReq":   read(list, newerGroups),
+		"IMGroupInfoListReq":   together(groupsLength, newerGroups),
 		// A group that does not exist yet has no lane of its own: it is made in its creator's.
 		"IMGroupCreateReq": bulky(createdLength,
 			change(ownLane, createGroup).refusing(groupNotCreated)),
@@ -40,19 +40,30 @@ func normalGroups(
 	return rsp, err
 }
 
+// groupsLength is how many bytes the groups take that are asked for.
+func groupsLength(req *impb.IMGroupInfoListReq) int {
+	return items(len(req.GetGroupVersionList()), groupBytes)
+}
+
 func newerGroups(
-	ctx context.Context, s *chat.Service, req *impb.IMGroupInfoListReq,
-) (proto.Message, error) {
-	known := make([]chat.GroupVersion, len(req.GetGroupVersionList()))
-	for i, g := range req.GetGroupVersionList() {
-		known[i] = chat.GroupVersion{ID: g.GetGroupId(), Version: g.GetVersion()}
+	ctx context.Context, s *chat.Service, batch []asked[*impb.IMGroupInfoListReq],
+) []reply {
+	known := make([]chat.KnownGroups, len(batch))
+	for i, a := range batch {
+		known[i].Limit = a.limit
+		for _, g := range a.req.GetGroupVersionList() {
+			v := chat.GroupVersion{ID: g.GetGroupId(), Version: g.GetVersion()}
+			known[i].Versions = append(known[i].Versions, v)
+		}
 	}
-	groups, err := s.GroupsNewerThan(ctx, known)
-	rsp := &impb.IMGroupInfoListRsp{UserId: req.UserId}
-	for _, g := range groups {
-		rsp.GroupInfoList = append(rsp.GroupInfoList, groupInfo(g))
-	}
-	return rsp, err
+	found := s.GroupsNewerThan(ctx, known)
+	return answers(found, func(i int, groups []chat.GroupInfo) proto.Message {
+		rsp := &impb.IMGroupInfoListRsp{UserId: batch[i].req.UserId}
+		for _, g := range groups {
+			rsp.GroupInfoList = append(rsp.GroupInfoList, groupInfo(g))
+		}
+		return rsp
+	})
 }
 
 func mute(

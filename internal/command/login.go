@@ -29,24 +29,22 @@ var loginText = map[uint32]string{
 
 func loginActions() map[string]action {
 	return map[string]action{
-		"IMValidateReq": change(loginLane, login).refusing(loginRefused).naming(loginName),
+		"IMValidateReq": together(few, logins).refusing(loginRefused).naming(loginName),
 	}
 }
 
-func loginLane(req *impb.IMValidateReq) chat.Lane { return chat.LoginLane(req.GetUserName()) }
-
 func loginName(req proto.Message) string { return req.(*impb.IMValidateReq).GetUserName() }
 
-func login(
-	ctx context.Context, s *chat.Service, req *impb.IMValidateReq,
-) (proto.Message, error) {
-	user, err := s.Login(ctx, req.GetUserName(), req.GetPassword())
-	if err != nil {
-		return nil, err
+func logins(ctx context.Context, s *chat.Service, batch []asked[*impb.IMValidateReq]) []reply {
+	tries := make([]chat.LoginTry, len(batch))
+	for i, a := range batch {
+		tries[i] = chat.LoginTry{Name: a.req.GetUserName(), Password: a.req.GetPassword()}
 	}
-	rsp := loginResult(req, loginOK)
-	rsp.UserInfo = userInfo(&user)
-	return rsp, nil
+	return answers(s.Logins(ctx, tries), func(i int, user chat.User) proto.Message {
+		rsp := loginResult(batch[i].req, loginOK)
+		rsp.UserInfo = userInfo(&user)
+		return rsp
+	})
 }
 
 func loginRefused(req proto.Message, err error) proto.Message {

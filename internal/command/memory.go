@@ -62,6 +62,9 @@ const (
 	memberBytes  = 6
 )
 
+// groupBytes is how many bytes a group rarely exceeds: its names, and some hundred members.
+const groupBytes = 4 << 10
+
 // The following say how many bytes an answer usually takes at the most, for read and bulky.
 
 // slack is reserved beside a list, for what else the answer has.

@@ -31,8 +31,9 @@ const (
 
 // FailureTable keeps failed logins for other processes, and for the next start. Names are hashed.
 type FailureTable interface {
-	// FailedAt returns when logins of a name failed, the oldest first; none when nothing is stored.
-	FailedAt(ctx context.Context, name string) ([]time.Time, error)
+	// FailedAt returns when logins of these names failed, the oldest first; names of which nothing
+	// is stored are left out.
+	FailedAt(ctx context.Context, names []string) (map[string][]time.Time, error)
 	// KeepFailures replaces what is stored of these names by these times, the oldest first; a name
 	// without times is removed. It also forgets some of the names whose last failure was before a
 	// time, and says whether there may be more of them.
@@ -97,15 +98,43 @@ func latest(at []int64, now time.Time) []int64 {
 }
 
 // Count implements chat.Failures.
-func (f *Failures) Count(ctx context.Context, name string, now time.Time) (int, error) {
-	at, err := f.times(ctx, keyOf(name), now)
-	return len(at), err
+func (f *Failures) Count(ctx context.Context, names []string, now time.Time) ([]int, error) {
+	keys := keysOf(names)
+	if err := f.learn(ctx, keys, now); err != nil {
+		return nil, err
+	}
+	return f.counts(keys, now), nil
+}
+
+// keysOf are the keys of names.
+func keysOf(names []string) []nameKey {
+	keys := make([]nameKey, len(names))
+	for i, name := range names {
+		keys[i] = keyOf(name)
+	}
+	return keys
+}
+
+// counts returns how many failures of each name count now, as far as this process knows.
+func (f *Failures) counts(keys []nameKey, now time.Time) []int {
+	counts := make([]int, len(keys))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, key := range keys {
+		counts[i] = len(latest(f.names[key].at, now))
+	}
+	return counts
 }
 
 // LockedUntil returns until when a name is locked out; the zero time when it is not.
 func (f *Failures) LockedUntil(ctx context.Context, name string, now time.Time) (time.Time, error) {
-	at, err := f.times(ctx, keyOf(name), now)
-	return lockedUntil(at), err
+	key := keyOf(name)
+	if err := f.learn(ctx, []nameKey{key}, now); err != nil {
+		return time.Time{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return lockedUntil(latest(f.names[key].at, now)), nil
 }
 
 // lockedUntil is when so few of the failures will count that the name is free; the zero time when
@@ -117,54 +146,81 @@ func lockedUntil(at []int64) time.Time {
 	return time.UnixMilli(at[len(at)-chat.LockoutFailures]).Add(chat.LockoutWindow)
 }
 
-// times returns the failures of a name that count now. It asks the table for a name that this
-// process does not know, and for one that is locked out: somebody may have unlocked it there.
-func (f *Failures) times(ctx context.Context, key nameKey, now time.Time) ([]int64, error) {
-	f.mu.Lock()
-	entry, known := f.names[key]
-	f.mu.Unlock()
-	at := latest(entry.at, now)
-	if f.Table == nil || known && (len(at) < chat.LockoutFailures || entry.row != sameRow) {
-		return at, nil
+// learn asks the table for names that this process does not know, and for those that are locked
+// out: somebody may have unlocked them there.
+func (f *Failures) learn(ctx context.Context, keys []nameKey, now time.Time) error {
+	ask := f.doubtful(keys, now)
+	if len(ask) == 0 {
+		return nil
 	}
-	rows, err := f.Table.FailedAt(ctx, key.String())
+	names := make([]string, len(ask))
+	for i, key := range ask {
+		names[i] = key.String()
+	}
+	rows, err := f.Table.FailedAt(ctx, names)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	stored := make([]int64, len(rows))
-	for i, t := range rows {
-		stored[i] = t.UnixMilli()
-	}
-	stored = latest(stored, now)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case known && len(stored) > 0:
-		return at, nil // locked out, and nobody has unlocked it
-	case len(stored) > 0:
-		f.put(key, failed{stored, sameRow}, now)
-	case known:
-		delete(f.names, key)
+	for i, key := range ask {
+		var stored []int64
+		for _, t := range rows[names[i]] {
+			stored = append(stored, t.UnixMilli())
+		}
+		stored = latest(stored, now)
+		switch _, known := f.names[key]; {
+		case known && len(stored) == 0:
+			delete(f.names, key) // somebody has unlocked it
+		case !known && len(stored) > 0:
+			f.put(key, failed{stored, sameRow}, now)
+		}
 	}
-	return stored, nil
+	return nil
+}
+
+// doubtful are those of the names of which the table may know more than this process.
+func (f *Failures) doubtful(keys []nameKey, now time.Time) (ask []nameKey) {
+	if f.Table == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, key := range keys {
+		entry, known := f.names[key]
+		locked := len(latest(entry.at, now)) >= chat.LockoutFailures
+		if !known || locked && entry.row == sameRow {
+			ask = append(ask, key)
+		}
+	}
+	return ask
 }
 
 // Add implements chat.Failures.
-func (f *Failures) Add(ctx context.Context, name string, now time.Time) error {
-	key := keyOf(name)
+func (f *Failures) Add(ctx context.Context, names []string, now time.Time) ([]int, error) {
+	counts := make([]int, len(names))
+	locked := false
 	f.mu.Lock()
+	for i, name := range names {
+		counts[i] = f.add(keyOf(name), now)
+		locked = locked || counts[i] == chat.LockoutFailures
+	}
+	f.mu.Unlock()
+	if locked {
+		f.keep(ctx, now)
+	}
+	return counts, nil
+}
+
+// add counts one failure of a name, and returns how many there are. The caller holds mu.
+func (f *Failures) add(key nameKey, now time.Time) int {
 	entry := f.names[key]
 	at := append(latest(entry.at, now), now.UnixMilli())
 	entry.at = at[max(len(at)-chat.LockoutFailures, 0):]
 	entry.row = min(entry.row, someRow)
 	f.put(key, entry, now)
-	locked := len(entry.at) == chat.LockoutFailures
-	f.note(key, locked)
-	f.mu.Unlock()
-	if locked {
-		f.keep(ctx, now)
-	}
-	return nil
+	f.note(key, len(entry.at) == chat.LockoutFailures)
+	return len(entry.at)
 }
 
 // put stores an entry, and forgets others where there are too many. The caller holds mu.
@@ -225,17 +281,19 @@ func lastOf(entry failed) int64 {
 
 // Clear implements chat.Failures. The table follows later. That is soon enough: a name that is
 // cleared is not locked out, or nobody could have logged in with it.
-func (f *Failures) Clear(_ context.Context, name string) error {
-	key := keyOf(name)
+func (f *Failures) Clear(_ context.Context, names []string) error {
+	keys := keysOf(names)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	entry, known := f.names[key]
-	switch {
-	case known && entry.row != noRow:
-		f.names[key] = failed{row: someRow}
-		f.note(key, true)
-	case known:
-		delete(f.names, key)
+	for _, key := range keys {
+		entry, known := f.names[key]
+		switch {
+		case known && entry.row != noRow:
+			f.names[key] = failed{row: someRow}
+			f.note(key, true)
+		case known:
+			delete(f.names, key)
+		}
 	}
 	return nil
 }

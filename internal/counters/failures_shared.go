@@ -20,22 +20,31 @@ type SharedFailures struct {
 	most int      // how many names are remembered in Redis; 0 means maxNames
 }
 
-// times returns the failures of a name that count now, as Redis has them.
-func (f *SharedFailures) times(ctx context.Context, name string, now time.Time) ([]int64, error) {
-	at, err := f.Copy.FailedAt(ctx, keyOf(name).String())
-	return latest(at, now), err
+// Count implements chat.Failures.
+func (f *SharedFailures) Count(ctx context.Context, names []string, now time.Time) ([]int, error) {
+	keys := keysOf(names)
+	times := f.Copy.FailedAt(ctx, hashes(keys))
+	counts := f.own.counts(keys, now) // for what Redis does not tell
+	var none []string
+	for i, at := range times {
+		if at.Err != nil {
+			continue
+		}
+		if counts[i] = len(latest(at.Value, now)); counts[i] == 0 {
+			none = append(none, names[i])
+		}
+	}
+	_ = f.own.Clear(ctx, none) // somebody may have unlocked them; it cannot fail
+	return counts, nil
 }
 
-// Count implements chat.Failures.
-func (f *SharedFailures) Count(ctx context.Context, name string, now time.Time) (int, error) {
-	at, err := f.times(ctx, name, now)
-	if err != nil {
-		return f.own.Count(ctx, name, now)
+// hashes are names as Redis has them.
+func hashes(keys []nameKey) []string {
+	texts := make([]string, len(keys))
+	for i, key := range keys {
+		texts[i] = key.String()
 	}
-	if len(at) == 0 {
-		_ = f.own.Clear(ctx, name) // somebody may have unlocked it; it cannot fail
-	}
-	return len(at), nil
+	return texts
 }
 
 // ErrEachForItself is why SharedFailures does not know who is locked out.
@@ -46,8 +55,8 @@ var ErrEachForItself = errors.New("while Redis is away each proxy counts failed 
 func (f *SharedFailures) LockedUntil(
 	ctx context.Context, name string, now time.Time,
 ) (time.Time, error) {
-	at, err := f.times(ctx, name, now)
-	return lockedUntil(at), forItself(err)
+	times := f.Copy.FailedAt(ctx, []string{keyOf(name).String()})[0]
+	return lockedUntil(latest(times.Value, now)), forItself(times.Err)
 }
 
 // forItself adds to an error of Redis what that means for failed logins.
@@ -58,22 +67,27 @@ func forItself(err error) error {
 	return chat.Errorf(chat.Unavailable, "%w; %w", err, ErrEachForItself)
 }
 
-// Add implements chat.Failures. When Redis does not count it, this proxy does.
-func (f *SharedFailures) Add(ctx context.Context, name string, now time.Time) error {
-	_ = f.own.Add(ctx, name, now) // it cannot fail
-	_ = f.Copy.AddFailure(ctx, keyOf(name).String(), now, cmp.Or(f.most, maxNames))
-	return nil
+// Add implements chat.Failures. What Redis does not count, this proxy does.
+func (f *SharedFailures) Add(ctx context.Context, names []string, now time.Time) ([]int, error) {
+	counts, _ := f.own.Add(ctx, names, now) // it cannot fail
+	most := cmp.Or(f.most, maxNames)
+	for i, n := range f.Copy.AddFailures(ctx, hashes(keysOf(names)), now, most) {
+		if n.Err == nil {
+			counts[i] = n.Value
+		}
+	}
+	return counts, nil
 }
 
 // Clear implements chat.Failures. It does not fail: what Redis does not forget now ends by itself.
-func (f *SharedFailures) Clear(ctx context.Context, name string) error {
-	_ = f.own.Clear(ctx, name)
-	_ = f.Copy.ClearFailures(ctx, keyOf(name).String())
+func (f *SharedFailures) Clear(ctx context.Context, names []string) error {
+	_ = f.own.Clear(ctx, names)
+	_ = f.Copy.ClearFailures(ctx, hashes(keysOf(names)))
 	return nil
 }
 
 // Unlock forgets the failures of a name, for all proxies that reach Redis. Errors are as of
 // LockedUntil.
 func (f *SharedFailures) Unlock(ctx context.Context, name string, _ time.Time) error {
-	return forItself(f.Copy.ClearFailures(ctx, keyOf(name).String()))
+	return forItself(f.Copy.ClearFailures(ctx, []string{keyOf(name).String()}))
 }

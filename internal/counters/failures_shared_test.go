@@ -2,6 +2,7 @@ package counters_test
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,12 +41,19 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// fail counts a failed login of a name.
+func fail(t *testing.T, f *counters.SharedFailures, name string, now time.Time) {
+	t.Helper()
+	_, err := f.Add(t.Context(), []string{name}, now)
+	must(t, err)
+}
+
 // wantCount checks how often logins of a name have failed.
 func wantCount(
 	t *testing.T, f *counters.SharedFailures, name string, now time.Time, want int,
 ) {
 	t.Helper()
-	if n, err := f.Count(t.Context(), name, now); n != want || err != nil {
+	if n, err := f.Count(t.Context(), []string{name}, now); err != nil || n[0] != want {
 		t.Errorf("%q failed %d times, %v; want %d", name, n, err, want)
 	}
 }
@@ -61,7 +69,7 @@ func TestFailedLoginsAreSharedByAllProxies(t *testing.T) {
 	}
 	fail := func(f *counters.SharedFailures, name string) {
 		t.Helper()
-		must(t, f.Add(t.Context(), name, now))
+		fail(t, f, name, now)
 	}
 	for range chat.LockoutFailures {
 		want(p, "a lot more than this, a", 0)
@@ -74,7 +82,7 @@ func TestFailedLoginsAreSharedByAllProxies(t *testing.T) {
 	want(p, "b", chat.LockoutFailures)
 	now = now.Add(chat.LockoutWindow - 2*time.Second)
 	want(p, "a", 2)
-	must(t, q.Clear(t.Context(), "a"))
+	must(t, q.Clear(t.Context(), []string{"a"}))
 	want(p, "a", 0)
 	// Without Redis each counts what it saw itself.
 	r.Kill(t)
@@ -84,17 +92,44 @@ func TestFailedLoginsAreSharedByAllProxies(t *testing.T) {
 	want(q, "a", 0)
 }
 
+func TestFailuresOfSeveralNamesTakeOneTripToRedis(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t)
+	var trips atomic.Int64
+	f := sharing(t, r, func(string, int, time.Duration, error) { trips.Add(1) })
+	now := time.Unix(1_700_000_000, 0)
+	fail(t, f, "bob", now) // so that Redis knows the scripts
+	must(t, f.Clear(t.Context(), []string{"nobody"}))
+	names := []string{"ann", "bob", "cy"}
+	for _, does := range []struct {
+		what string
+		do   func() ([]int, error)
+		want []int
+	}{
+		{"count", func() ([]int, error) { return f.Count(t.Context(), names, now) }, []int{0, 1, 0}},
+		{"add", func() ([]int, error) { return f.Add(t.Context(), names, now) }, []int{1, 2, 1}},
+		{"clear", func() ([]int, error) { return nil, f.Clear(t.Context(), names[:2]) }, nil},
+		{"count", func() ([]int, error) { return f.Count(t.Context(), names, now) }, []int{0, 0, 1}},
+	} {
+		before := trips.Load()
+		got, err := does.do()
+		if n := trips.Load() - before; n != 1 || err != nil || !slices.Equal(got, does.want) {
+			t.Errorf("%s: %v, %v in %d trips, want %v", does.what, got, err, n, does.want)
+		}
+	}
+}
+
 func TestFailedLoginsAreForgotten(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	f := sharing(t, r, nil)
 	now := time.Unix(1_700_000_000, 0)
 	for i := range 30 {
-		must(t, f.Add(t.Context(), fmt.Sprint("old ", i), now))
+		fail(t, f, fmt.Sprint("old ", i), now)
 	}
 	now = now.Add(chat.LockoutWindow + time.Second)
 	for range 4 {
-		must(t, f.Add(t.Context(), "new", now))
+		fail(t, f, "new", now)
 	}
 	m := r.Do(t, "HLEN", "dbproxy:failures")
 	if n, err := m.AsInt64(); n != 1 || err != nil {
@@ -109,7 +144,7 @@ func TestFailedLoginsBesideAnEarlierVersion(t *testing.T) {
 	r := servers.StartRedis(t)
 	f := sharing(t, r, nil)
 	now := time.Unix(1_700_000_000, 0)
-	must(t, f.Add(t.Context(), "ann", now))
+	fail(t, f, "ann", now)
 	r.Do(t, "ZREMRANGEBYSCORE", "dbproxy:{dbproxy:failed}", "-inf", "1700000000000000")
 	r.Do(t, "DEL", "dbproxy:failed")
 	wantCount(t, f, "ann", now, 1)
@@ -123,14 +158,14 @@ func TestAFloodOfNamesInRedisForgetsThoseWithTheFewestFailures(t *testing.T) {
 	f.LimitNames(most)
 	now := time.Unix(1_700_000_000, 0)
 	for range chat.LockoutFailures {
-		must(t, f.Add(t.Context(), "locked", now))
+		fail(t, f, "locked", now)
 	}
-	must(t, f.Add(t.Context(), "once", now))
-	must(t, f.Add(t.Context(), "twice", now))
-	must(t, f.Add(t.Context(), "twice", now))
+	fail(t, f, "once", now)
+	fail(t, f, "twice", now)
+	fail(t, f, "twice", now)
 	for i := range 3 * most {
 		now = now.Add(time.Second)
-		must(t, f.Add(t.Context(), fmt.Sprint("made up ", i), now))
+		fail(t, f, fmt.Sprint("made up ", i), now)
 	}
 	wantCount(t, f, "locked", now, chat.LockoutFailures)
 	wantCount(t, f, "twice", now, 2)
@@ -159,7 +194,7 @@ func TestAnUnlockedNameIsFreeEverywhere(t *testing.T) {
 	until(time.Time{})
 	first := now
 	for range chat.LockoutFailures {
-		must(t, p.Add(t.Context(), "ann", now))
+		fail(t, p, "ann", now)
 		now = now.Add(time.Second)
 	}
 	until(first.Add(chat.LockoutWindow))
@@ -184,7 +219,7 @@ func TestFlushForgetsFailedLogins(t *testing.T) {
 	f := sharing(t, r, nil)
 	now := time.Unix(1_700_000_000, 0)
 	for range chat.LockoutFailures {
-		must(t, f.Add(t.Context(), "ann", now))
+		fail(t, f, "ann", now)
 	}
 	wantCount(t, f, "ann", now, chat.LockoutFailures)
 	r.Do(t, "FLUSHALL")
@@ -215,7 +250,8 @@ func TestAGoodLoginAsksRedisOnce(t *testing.T) {
 	here, there := service(ours), service(others)
 	login := func(s *chat.Service, password string, want error) {
 		t.Helper()
-		if _, err := s.Login(t.Context(), "ann", password); err != want {
+		try := chat.LoginTry{Name: "ann", Password: password}
+		if err := s.Logins(t.Context(), []chat.LoginTry{try})[0].Err; err != want {
 			t.Errorf("a login with %s: %v, want %v", password, err, want)
 		}
 	}

@@ -22,16 +22,24 @@ func begin(t *testing.T) *tries { return &tries{T: t, now: time.Unix(1_700_000_0
 
 func (t *tries) fail(name string) {
 	t.Helper()
-	if err := t.f.Add(context.Background(), name, t.now); err != nil {
+	if _, err := t.f.Add(context.Background(), []string{name}, t.now); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (t *tries) want(name string, want int) {
 	t.Helper()
-	if n, err := t.f.Count(context.Background(), name, t.now); n != want || err != nil {
+	if n, err := t.count(name); n != want || err != nil {
 		t.Errorf("%.20q has %d failures, %v; want %d", name, n, err, want)
 	}
+}
+
+func (t *tries) count(name string) (int, error) {
+	counts, err := t.f.Count(context.Background(), []string{name}, t.now)
+	if err != nil {
+		return 0, err
+	}
+	return counts[0], nil
 }
 
 func TestFailuresAreCountedByName(tt *testing.T) {
@@ -45,6 +53,26 @@ func TestFailuresAreCountedByName(tt *testing.T) {
 	t.want("Alice", 1)
 	t.want("alice ", 0)
 	t.want("", 1)
+}
+
+func TestFailuresOfSeveralNamesAreCountedAtOnce(tt *testing.T) {
+	t := begin(tt)
+	want := func(got []int, err error, want ...int) {
+		t.Helper()
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("failures %v, %v; want %v", got, err, want)
+		}
+	}
+	t.fail("bob")
+	counts, err := t.f.Add(tt.Context(), []string{"alice", "bob", ""}, t.now)
+	want(counts, err, 1, 2, 1)
+	counts, err = t.f.Count(tt.Context(), []string{"bob", "cy", "alice"}, t.now)
+	want(counts, err, 2, 0, 1)
+	if err := t.f.Clear(tt.Context(), []string{"bob", "cy"}); err != nil {
+		t.Fatal(err)
+	}
+	counts, err = t.f.Count(tt.Context(), []string{"alice", "bob"}, t.now)
+	want(counts, err, 1, 0)
 }
 
 func TestFailuresCountForTheWindowOnly(tt *testing.T) {
@@ -64,7 +92,7 @@ func TestClearForgetsOneName(tt *testing.T) {
 	t.fail("alice")
 	t.fail("bob")
 	for range 2 {
-		if err := t.f.Clear(tt.Context(), "alice"); err != nil {
+		if err := t.f.Clear(tt.Context(), []string{"alice"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,7 +106,7 @@ func TestNoMoreFailuresAreKeptThanMakeADifference(tt *testing.T) {
 		t.fail("alice")
 		t.now = t.now.Add(time.Second)
 	}
-	if n, err := t.f.Count(tt.Context(), "alice", t.now); n < chat.LockoutFailures || err != nil {
+	if n, err := t.count("alice"); n < chat.LockoutFailures || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	// The latest of them decide when the name is free again.
@@ -113,7 +141,7 @@ func TestAFloodOfNamesForgetsThoseWithTheFewestFailures(tt *testing.T) {
 	t.want(fmt.Sprint("made up ", flood-1), 1)
 	left := 0
 	for i := range flood {
-		n, err := t.f.Count(tt.Context(), fmt.Sprint("made up ", i), t.now)
+		n, err := t.count(fmt.Sprint("made up ", i))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
@@ -28,12 +30,13 @@ import (
 func (s *Store) Append(
 	ctx context.Context, b chat.Batch, seq chat.Sequencer,
 ) (chat.Receipt, error) {
-	a := new(appending)
+	a := &appending{newest: s.newest}
 	purge := s.takeApplied()
 	sure := false // whether a refusal is final
 	err := s.db.Batch(ctx, func(tx sqldb.Tx) error {
 		a.giveBack(ctx, seq) // those of the try before
-		a = &appending{Batch: b, Work: s.Talking(tx), stored: make([]chat.Stored, len(b.Drafts))}
+		a = &appending{Batch: b, Work: s.Talking(tx), newest: s.newest,
+			stored: make([]chat.Stored, len(b.Drafts))}
 		a.unsure = func(refused error) bool {
 			known := sure
 			sure = sure || s.db.MayLack(refused)
@@ -55,6 +58,7 @@ func (s *Store) Append(
 			return chat.Receipt{}, err
 		}
 	}
+	a.keep(err)
 	return chat.Receipt{Stored: a.stored, Changes: a.changes()}, s.wrote(err, a.subjects()...)
 }
 
@@ -89,6 +93,7 @@ func (a *appending) subjects() (all []replica.Subject) {
 type appending struct {
 	chat.Batch
 	talk.Work
+	newest *newest.Cache
 
 	// unsure reports whether a refusal may not be one when the transaction runs again: see
 	// sqldb.DB.MayLack. It says so once.
@@ -251,7 +256,11 @@ func (a *appending) number(ctx context.Context, seq chat.Sequencer) error {
 	})
 	if len(want) > 0 {
 		var err error
-		if a.reserved, err = a.Number(ctx, seq, want, a.talks); err != nil {
+		a.reserved, err = a.Number(ctx, seq, want, a.talks)
+		for _, r := range a.reserved {
+			a.newest.Reserved(r.Talk, r.Floor+1, r.Floor+r.Count)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -330,10 +339,34 @@ func (a *appending) changes() []chat.Change {
 	return changes
 }
 
+// keep adds what was stored to the newest messages that are kept. With an error nobody knows whether
+// it was stored.
+func (a *appending) keep(unknown error) {
+	stored := make(map[chat.Talk][]chat.Message, len(a.reserved))
+	a.messages(func(i int, d *chat.Draft) {
+		m := chat.Message{ID: a.stored[i].ID, From: d.From, Type: d.Type,
+			Created: a.stored[i].Created, Data: d.Content}
+		if d.Sound != nil {
+			m.Data = strconv.FormatUint(uint64(a.sounds[i]), 10)
+		}
+		stored[d.Talk] = append(stored[d.Talk], m)
+	})
+	for _, r := range a.reserved {
+		if unknown != nil {
+			a.newest.Forget(r.Talk)
+		} else {
+			a.newest.Stored(r.Talk, stored[r.Talk])
+		}
+	}
+}
+
 // giveBack returns the ids of a batch that will not be stored, so that they leave no gap, unless
 // somebody has asked for ids of these talks since.
 func (a *appending) giveBack(ctx context.Context, seq chat.Sequencer) {
 	if len(a.reserved) > 0 {
+		for _, r := range a.reserved {
+			a.newest.Dropped(r.Talk)
+		}
 		seq.GiveBack(context.WithoutCancel(ctx), a.reserved) // the reason may be that ctx has ended
 		a.reserved = nil
 	}

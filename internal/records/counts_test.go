@@ -79,8 +79,8 @@ func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
 				if err != nil || got != int(rows) {
 					t.Errorf("%s of %d: %d rows, %v", what, n, got, err)
 				}
-				if count := heard.count() - before; count != want[what] {
-					t.Errorf("%s of %d: %d statements, want %d", what, n, count, want[what])
+				if count := heard.count() - before; count > want[what] {
+					t.Errorf("%s of %d: %d statements, want at most %d", what, n, count, want[what])
 				}
 			}
 			ask("sessions", n, func() (int, error) {
@@ -92,17 +92,17 @@ func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
 				return len(list.Value.Talks), list.Err
 			})
 			ask("groups", n/2, func() (int, error) {
-				var known []chat.GroupVersion
+				var known chat.KnownGroups
 				for _, id := range groups {
-					known = append(known, chat.GroupVersion{ID: id})
+					known.Versions = append(known.Versions, chat.GroupVersion{ID: id})
 				}
-				list, err := svc.GroupsNewerThan(t.Context(), known)
-				for _, g := range list {
+				list := svc.GroupsNewerThan(t.Context(), []chat.KnownGroups{known})[0]
+				for _, g := range list.Value {
 					if len(g.Members) != 1+2*int(n) {
 						t.Errorf("group %d has %d members", g.ID, len(g.Members))
 					}
 				}
-				return len(list), err
+				return len(list.Value), list.Err
 			})
 			ask("users", 10*n, func() (int, error) {
 				list := svc.Users(t.Context(), []chat.UsersAsked{{IDs: users}})[0]

@@ -3,6 +3,7 @@ package records
 import (
 	"cmp"
 	"context"
+	"maps"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
@@ -34,33 +35,33 @@ func keepUsers(ctx context.Context, users *[]chat.User) (*chat.Measure, func(cha
 	return size, func(u chat.User) { keep(size, users, u, u.Size()) }
 }
 
-// UserByName implements chat.Directory.
-func (s *Store) UserByName(ctx context.Context, name string) (chat.User, error) {
+// UsersByName implements chat.Directory.
+func (s *Store) UsersByName(
+	ctx context.Context, names []string,
+) (map[string]chat.User, error) {
 	var from reader
-	u, err := read(ctx, s, func(ctx context.Context, r reader) (chat.User, error) {
+	found, err := read(ctx, s, func(ctx context.Context, r reader) (map[string]chat.User, error) {
 		from = r
-		return r.userByName(ctx, name)
+		return r.findNames(ctx, names)
 	})
-	lacked := chat.KindOf(err) == chat.NotFound ||
-		err == nil && !s.replica.Has([]replica.Subject{replica.AboutUser(u.ID)})
-	if from != s.reader && lacked {
-		return s.reader.userByName(ctx, name) // who has this name may have been written just now
+	if err != nil || from == s.reader {
+		return found, err
 	}
-	return u, err
-}
-
-func (r reader) userByName(ctx context.Context, name string) (chat.User, error) {
-	found, err := r.names.Get(ctx, []string{name})
-	u, ok := found[name]
-	if err == nil && !ok {
-		err = chat.Errorf(chat.NotFound, "no user of that name")
+	var again []string // who has these names may have been written just now
+	for _, name := range names {
+		u, ok := found[name]
+		if !ok || !s.replica.Has([]replica.Subject{replica.AboutUser(u.ID)}) {
+			again = append(again, name)
+			delete(found, name)
+		}
 	}
-	return u, err
+	written, err := s.reader.findNames(ctx, again)
+	maps.Copy(found, written)
+	return found, err
 }
 
 // findNames returns the users of status 0 with exactly these names, the one with the largest id
-// when several have it. Its caller looks names up in the map, as some engines ignore trailing
-// spaces.
+// when several have it. As some engines ignore trailing spaces, it may find others, too.
 func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.User, error) {
 	found := make(map[string]chat.User, len(names))
 	query := "SELECT " + userColumns + ",password,salt FROM IMUser" +
@@ -108,7 +109,7 @@ func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, er
 	return read(ctx, s, func(ctx context.Context, r reader) (users []chat.User, err error) {
 		if since == 0 {
 			limit := chat.LimitOf(ctx)
-			found, err := r.all.Get(ctx, []int{limit})
+			found, err := r.everybody.Get(ctx, []int{limit})
 			return found[limit].users, cmp.Or(err, found[limit].err)
 		}
 		size, keep := keepUsers(ctx, &users)
@@ -116,6 +117,12 @@ func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, er
 		err = r.Query(ctx, "users", query, []any{since}, userRow(keep))
 		return users, cmp.Or(err, size.Err())
 	}, replica.EveryUser)
+}
+
+// everybody is the list of all people, or why there is none. Callers share it; nobody changes it.
+type everybody struct {
+	users []chat.User
+	err   error
 }
 
 // findEverybody lists all who have not left, for each limit of such a list, in bytes. When many

@@ -13,21 +13,26 @@ import (
 // failuresPruned is how many names KeepFailures deletes at most each time because they are old.
 const failuresPruned = 1000
 
-// FailedAt returns when logins of a name failed, as KeepFailures has stored it; none when nothing
-// is stored.
-func (s *Store) FailedAt(ctx context.Context, name string) (at []time.Time, err error) {
-	query := "SELECT times FROM IMProxyFailure WHERE name=?"
-	err = s.db.Query(ctx, "failed logins", query, []any{name}, func(scan sqldb.Scanner) error {
-		var times string
-		err := scan(&times)
+// FailedAt returns when logins of these names failed, as KeepFailures has stored it; names of which
+// nothing is stored are left out.
+func (s *Store) FailedAt(
+	ctx context.Context, names []string,
+) (map[string][]time.Time, error) {
+	found := make(map[string][]time.Time)
+	query := "SELECT name,times FROM IMProxyFailure WHERE name IN (%s)"
+	row := func(scan sqldb.Scanner) error {
+		var name, times string
+		err := scan(&name, &times)
+		var at []time.Time
 		for text := range strings.SplitSeq(times, ",") {
 			if ms, bad := strconv.ParseInt(text, 10, 64); bad == nil {
 				at = append(at, time.UnixMilli(ms))
 			}
 		}
+		found[name] = at
 		return err
-	})
-	return at, err
+	}
+	return found, sqldb.QueryIn(ctx, s.db.Pool, "failed logins", query, names, row)
 }
 
 // KeepFailures stores when logins of names failed, oldest first, in place of what is stored of

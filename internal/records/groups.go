@@ -53,93 +53,147 @@ func (s *Store) Find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
 	}, replica.AboutGroup(id))
 }
 
-func (r reader) find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
-	found, err := r.groups.Get(ctx, []uint32{id})
-	if g := found[id]; err != nil || g.exists {
-		return g.GroupInfo, err
+func (r reader) find(ctx context.Context, id uint32) (g chat.GroupInfo, err error) {
+	found := false
+	const query = "SELECT " + groupColumns + " FROM IMGroup g WHERE g.id=? AND EXISTS" +
+		" (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)"
+	err = r.Query(ctx, "groups", query, []any{id}, func(scan sqldb.Scanner) (err error) {
+		g, err = scanGroup(scan)
+		found = true
+		return err
+	})
+	if err == nil && !found {
+		err = chat.ErrNoGroup
 	}
-	return chat.GroupInfo{}, chat.ErrNoGroup
+	return g, err
 }
 
-// foundGroup is a group without its members.
+// foundGroup is a group without its members; perhaps it has none, and does not exist.
 type foundGroup struct {
 	chat.GroupInfo
 	typ     int64  // the type as it stands in the table
 	updated uint32 // Unix seconds
-	exists  bool   // somebody is in it
 }
 
 func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundGroup, error) {
 	groups := make(map[uint32]foundGroup, len(ids))
-	const query = "SELECT " + groupColumns + ",g.type,g.updated," +
-		"EXISTS (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)" +
-		" FROM IMGroup g WHERE g.id IN (%s)"
+	const query = "SELECT " + groupColumns + ",g.type,g.updated FROM IMGroup g WHERE g.id IN (%s)"
 	row := func(scan sqldb.Scanner) (err error) {
 		var g foundGroup
-		g.GroupInfo, err = scanGroup(scan, &g.typ, &g.updated, &g.exists)
+		g.GroupInfo, err = scanGroup(scan, &g.typ, &g.updated)
 		groups[g.ID] = g
 		return err
 	}
 	return groups, sqldb.QueryIn(ctx, r.Pool, "groups", query, ids, row)
 }
 
-// findMembers returns the members of groups as long as the answer is within its limit, and adds
-// them to its size.
+// NewerThan implements chat.Groups.
+func (s *Store) NewerThan(
+	ctx context.Context, known []chat.KnownGroups,
+) []chat.Result[[]chat.GroupInfo] {
+	about := func(k chat.KnownGroups) []replica.Subject {
+		return replica.AboutEach(k.Versions, func(g chat.GroupVersion) replica.Subject {
+			return replica.AboutGroup(g.ID)
+		})
+	}
+	return readRequests(ctx, s, known, about, reader.newerThan)
+}
+
+// newGroups are the groups that are newer than those that a request knows, the latest updated
+// first.
+type newGroups struct {
+	list []foundGroup
+	size *chat.Measure
+}
+
+func (r reader) newerThan(
+	ctx context.Context, known []chat.KnownGroups,
+) ([]chat.Result[[]chat.GroupInfo], error) {
+	ids := make(map[uint32]struct{})
+	for _, k := range known {
+		for _, g := range k.Versions {
+			ids[g.ID] = struct{}{}
+		}
+	}
+	found, err := r.findGroups(ctx, slices.Sorted(maps.Keys(ids)))
+	if err != nil {
+		return nil, err
+	}
+	newer := make([]newGroups, len(known))
+	for i, k := range known {
+		newer[i] = r.newer(ctx, k, found)
+	}
+	members, err := r.findMembers(ctx, newer)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]chat.Result[[]chat.GroupInfo], len(known))
+	for i, n := range newer {
+		if results[i].Err = n.size.Err(); results[i].Err != nil {
+			continue
+		}
+		for _, g := range n.list {
+			// a group that nobody is in does not exist
+			if g.Members = members[g.ID]; len(g.Members) > 0 {
+				results[i].Value = append(results[i].Value, g.GroupInfo)
+			}
+		}
+	}
+	return results, nil
+}
+
+// newer picks the groups of one request.
+func (r reader) newer(
+	ctx context.Context, known chat.KnownGroups, found map[uint32]foundGroup,
+) newGroups {
+	n := newGroups{size: chat.NewMeasure(chat.WithLimit(ctx, known.Limit), "groups")}
+	for _, k := range known.Versions {
+		g, there := found[k.ID]
+		if there && g.Version > k.Version && r.groupTypes.pass(g.typ) != 0 {
+			n.list = append(n.list, g)
+			n.size.Add(len(g.Name) + len(g.Avatar) + 40)
+		}
+	}
+	slices.SortFunc(n.list, func(a, b foundGroup) int {
+		return cmp.Or(cmp.Compare(b.updated, a.updated), cmp.Compare(b.ID, a.ID))
+	})
+	return n
+}
+
+// findMembers returns the members of groups, in order of their ids as text, and adds them to the
+// sizes. Those that no list has within its limit are left out.
 func (r reader) findMembers(
-	ctx context.Context, groups []uint32, size *chat.Measure,
+	ctx context.Context, newer []newGroups,
 ) (map[uint32][]uint32, error) {
-	members := make(map[uint32][]uint32, len(groups))
-	const query = "SELECT DISTINCT groupId,userId FROM IMGroupMember" +
-		" WHERE status=0 AND groupId IN (%s)"
+	sizes := make(map[uint32][]*chat.Measure) // of the lists that a group is in
+	for _, n := range newer {
+		for _, g := range n.list {
+			sizes[g.ID] = append(sizes[g.ID], n.size)
+		}
+	}
+	members := make(map[uint32][]uint32, len(sizes))
+	const query = "SELECT groupId,userId FROM IMGroupMember WHERE status=0 AND groupId IN (%s)"
 	row := func(scan sqldb.Scanner) error {
 		var m talk.Member
 		err := scan(&m.Group, &m.User)
-		if size.Add(6) {
+		kept := false
+		for _, size := range sizes[m.Group] {
+			kept = size.Add(6) || kept
+		}
+		if kept {
 			members[m.Group] = append(members[m.Group], m.User)
 		} else {
-			clear(members)
+			delete(members, m.Group)
 		}
 		return err
 	}
-	return members, sqldb.QueryIn(ctx, r.Pool, "members of groups", query, groups, row)
-}
-
-// NewerThan implements chat.Groups.
-func (s *Store) NewerThan(
-	ctx context.Context, known map[uint32]uint32,
-) ([]chat.GroupInfo, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) (groups []chat.GroupInfo, err error) {
-		found, err := r.groups.Get(ctx, slices.Sorted(maps.Keys(known)))
-		if err != nil {
-			return nil, err
-		}
-		var newer []foundGroup
-		var ids []uint32
-		for id, version := range known {
-			if g := found[id]; g.exists && g.Version > version && r.groupTypes.pass(g.typ) != 0 {
-				newer = append(newer, g)
-				ids = append(ids, id)
-			}
-		}
-		slices.SortFunc(newer, func(a, b foundGroup) int {
-			return cmp.Or(cmp.Compare(b.updated, a.updated), cmp.Compare(b.ID, a.ID))
-		})
-		size := chat.NewMeasure(ctx, "groups")
-		for _, g := range newer {
-			size.Add(len(g.Name) + len(g.Avatar) + 40)
-		}
-		members, err := r.findMembers(ctx, ids, size)
-		if err := cmp.Or(err, size.Err()); err != nil {
-			return nil, err
-		}
-		for _, g := range newer {
-			// Where there are none, the last one has just left: the group does not exist any more.
-			if g.Members = members[g.ID]; len(g.Members) > 0 {
-				groups = append(groups, g.GroupInfo)
-			}
-		}
-		return groups, nil
-	}, replica.AboutEach(slices.Collect(maps.Keys(known)), replica.AboutGroup)...)
+	groups := slices.Sorted(maps.Keys(sizes))
+	err := sqldb.QueryIn(ctx, r.Pool, "members of groups", query, groups, row)
+	for id, users := range members {
+		slices.SortFunc(users, chat.CompareAsText)
+		members[id] = slices.Compact(users) // originals may have added somebody twice
+	}
+	return members, err
 }
 
 // NormalOf implements chat.Groups.
@@ -160,13 +214,11 @@ func (s *Store) NormalOf(ctx context.Context, user uint32) ([]chat.GroupVersion,
 }
 
 // Joined implements chat.Archive.
-func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error) {
-	m := talk.Member{Group: group, User: user}
-	found, err := read(ctx, s, func(ctx context.Context, r reader) (map[talk.Member]uint32, error) {
-		return r.joins.Get(ctx, []talk.Member{m})
-	}, replica.AboutGroup(group))
-	at, ok = found[m]
-	return at, ok, err
+func (s *Store) Joined(
+	ctx context.Context, asked []chat.UserInGroup,
+) (map[chat.UserInGroup]uint32, error) {
+	about := func(m chat.UserInGroup) replica.Subject { return replica.AboutGroup(m.Group) }
+	return readEach(ctx, s, asked, about, reader.findJoins)
 }
 
 // findJoins returns when members joined, in Unix seconds. Of several rows the earliest counts.

@@ -43,17 +43,14 @@ func keepsText(t *testing.T, s *records.Store, admin *sql.DB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := s.UserByName(ctx, hostile)
-	if err != nil || u.ID != id || u.Name != hostile {
-		t.Errorf("of that name there is %d %q: %v", u.ID, u.Name, err)
-	}
-	if u, err := s.UserByName(ctx, "bob"+hostile); chat.KindOf(err) != chat.NotFound {
-		t.Errorf("nobody's name finds user %d: %v", u.ID, err)
+	found, err := s.UsersByName(ctx, []string{hostile, "bob" + hostile})
+	if u := found[hostile]; err != nil || u.ID != id || len(found) != 1 {
+		t.Errorf("of that name there is %d %q, in all %d: %v", u.ID, u.Name, len(found), err)
 	}
 	if _, err := s.Append(ctx, oneText(1, id, hostile), counters.Embedded{}); err != nil {
 		t.Fatal(err)
 	}
-	page, err := s.Page(ctx, chat.PairTalk(1, id), chat.PageQuery{Count: 10})
+	page, err := testdb.Page(ctx, s, chat.PairTalk(1, id), chat.PageQuery{Count: 10})
 	if err != nil || len(page) != 1 || string(page[0].Data) != hostile {
 		t.Errorf("the talk has %+v: %v", page, err)
 	}
@@ -269,7 +266,7 @@ func TestOnlyBatchesJoinTexts(t *testing.T) {
 			err) != chat.NotFound {
 			t.Fatal(err)
 		}
-		if _, err := s.UserByName(t.Context(), "in a read"); chat.KindOf(err) != chat.NotFound {
+		if _, err := s.UsersByName(t.Context(), []string{"in a read"}); err != nil {
 			t.Fatal(err)
 		}
 		for value, inText := range map[string]bool{

@@ -13,6 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // statements are all that a store ran, each text with the arguments it last had.
@@ -90,32 +91,32 @@ func everything(ctx context.Context, s *records.Store) error {
 		"files":            func() error { return one(s.Waiting(ctx, user)) },
 		"groups of a user": func() error { return one(s.NormalOf(ctx, user)) },
 		"groups, newer": func() error {
-			return one(s.NewerThan(ctx,
-				map[uint32]uint32{theGroup: 0, 2: 0}))
+			both := []chat.GroupVersion{{ID: theGroup}, {ID: 2}}
+			return s.NewerThan(ctx, []chat.KnownGroups{{Versions: both}})[0].Err
 		},
 		"last messages": func() error { return one(s.Last(ctx, talks)) },
-		"login":         func() error { return ignoreNotFound(one(s.UserByName(ctx, "x"))) },
+		"login":         func() error { return one(s.UsersByName(ctx, []string{"x", "y"})) },
 		"members":       func() error { return changeMembers(2) },
 		"mute":          func() error { return s.SetMute(ctx, theGroup, 1, 1) },
 		"mutes":         func() error { return one(s.Mutes(ctx, theGroup, []uint32{1, 2})) },
 		"page by id": func() error {
-			return one(s.Page(ctx, pair,
+			return one(testdb.Page(ctx, s, pair,
 				chat.PageQuery{IDs: []uint32{1, 2}, Count: 10}))
 		},
 		"page of a group": func() error {
-			return one(s.Page(ctx, group,
+			return one(testdb.Page(ctx, s, group,
 				chat.PageQuery{UpTo: 10, Since: 5, Count: 10}))
 		},
 		"page up to": func() error {
-			return one(s.Page(ctx, pair,
+			return one(testdb.Page(ctx, s, pair,
 				chat.PageQuery{UpTo: 10, Count: 10}))
 		},
 		"page": func() error {
-			return one(s.Page(ctx, pair,
+			return one(testdb.Page(ctx, s, pair,
 				chat.PageQuery{Count: 10}))
 		},
 		"group page by id": func() error {
-			return one(s.Page(ctx, group,
+			return one(testdb.Page(ctx, s, group,
 				chat.PageQuery{IDs: []uint32{1, 2}, Since: 5, Count: 10}))
 		},
 		"profile": func() error { return one(nil, ignoreNotFound(s.SetAvatar(ctx, 1, "x", now))) },
@@ -128,7 +129,7 @@ func everything(ctx context.Context, s *records.Store) error {
 				chat.Draft{Talk: group, From: 1, Type: other, Content: "x"})
 		},
 		"page of a fork": func() error {
-			return one(s.Page(ctx, fork, chat.PageQuery{UpTo: 10, Count: 10}))
+			return one(testdb.Page(ctx, s, fork, chat.PageQuery{UpTo: 10, Count: 10}))
 		},
 		"recent sessions": func() error { return one(s.Recent(ctx, []chat.SessionsAsked{{User: user}, {User: 2}}, 100)) },
 		"remove session":  func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },
@@ -147,7 +148,7 @@ func everything(ctx context.Context, s *records.Store) error {
 		"unread":         func() error { return one(s.Unread(ctx, []uint32{user, 2})) },
 		"unread totals":  func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
 		"users":          func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
-		"joined":         func() error { _, _, err := s.Joined(ctx, theGroup, 1); return err },
+		"joined":         func() error { return one(s.Joined(ctx, []chat.UserInGroup{{Group: theGroup, User: 1}})) },
 		"send much":      func() error { return batch(many...) },
 		"send": func() error {
 			return batch(chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "x"},

@@ -4,28 +4,25 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"math"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// reader reads from one server, the master or a replica. Requests of one shape share queries.
+// reader reads from one server, the master or a replica.
 type reader struct {
 	*sqldb.Pool
-	*batches
 	messageTypes, groupTypes *passing
 	log                      *slog.Logger
+	// everybody is the list of all people, by its limit in bytes. It is long, so that those who ask
+	// for it while it is read share the next one.
+	everybody *sqldb.Shared[int, everybody]
 }
 
 func newReader(s *Store, pool *sqldb.Pool) reader {
-	most := sqldb.SharedQueries
-	if !pool.Remote() {
-		most = math.MaxInt // a query costs little more than its rows, so that waiting gains nothing
-	}
 	r := reader{Pool: pool, messageTypes: s.messageTypes, groupTypes: s.groupTypes, log: s.log}
-	r.batches = newBatches(r, most)
+	r.everybody = &sqldb.Shared[int, everybody]{Find: r.findEverybody, Most: 1}
 	return r
 }
 
@@ -78,6 +75,43 @@ func readEach[K comparable, V any](
 		maps.Copy(found, part)
 	}
 	return found, nil
+}
+
+// readRequests is read for many requests: the replica answers those alone of which it has all that
+// they are about.
+func readRequests[Q, V any](
+	ctx context.Context, s *Store, requests []Q, about func(Q) []replica.Subject,
+	find func(r reader, ctx context.Context, requests []Q) ([]chat.Result[V], error),
+) []chat.Result[V] {
+	type part struct {
+		at       []int // which of the requests they are
+		requests []Q
+		subjects []replica.Subject
+	}
+	var there, here part // what the replica has, and what only the master has
+	for i, q := range requests {
+		p, of := &here, about(q)
+		if s.replica.Has(of) {
+			p = &there
+		}
+		p.at, p.requests = append(p.at, i), append(p.requests, q)
+		p.subjects = append(p.subjects, of...)
+	}
+	results := make([]chat.Result[V], len(requests))
+	for _, p := range []part{there, here} {
+		if len(p.at) == 0 {
+			continue
+		}
+		found, err := read(ctx, s, func(ctx context.Context, r reader) ([]chat.Result[V], error) {
+			return find(r, ctx, p.requests)
+		}, p.subjects...)
+		for k, i := range p.at {
+			if results[i].Err = err; err == nil {
+				results[i] = found[k]
+			}
+		}
+	}
+	return results
 }
 
 // readSurely is read for what is refused when it is not found. A node of a cluster that may lack it

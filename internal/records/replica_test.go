@@ -52,24 +52,29 @@ func kinds(ctx context.Context) []kind {
 		return err
 	}
 	page := func(s *records.Store) (any, error) {
-		return s.Page(ctx, pair,
+		return testdb.Page(ctx, s, pair,
 			chat.PageQuery{Count: 1000})
 	}
 	groups := func(s *records.Store) (any, error) {
 		var v sum
 		v.add(s.Find(ctx, 1))
-		v.add(s.NewerThan(ctx, map[uint32]uint32{1: 0, 2: 0}))
+		one, two := chat.GroupVersion{ID: 1}, chat.GroupVersion{ID: 2}
+		for _, newer := range s.NewerThan(ctx, []chat.KnownGroups{
+			{Versions: []chat.GroupVersion{two}}, {Versions: []chat.GroupVersion{one, two}},
+			{Versions: []chat.GroupVersion{one}},
+		}) {
+			v.add(newer.Value, newer.Err)
+		}
 		v.add(s.NormalOf(ctx, 1))
 		v.add(s.NormalOf(ctx, 2))
 		v.add(s.NormalOf(ctx, 3))
-		at, in, err := s.Joined(ctx, 1, 3)
-		v.add([]any{at, in}, err)
+		v.add(s.Joined(ctx, []chat.UserInGroup{{Group: 1, User: 3}}))
 		return v.result()
 	}
 	people := func(s *records.Store) (any, error) {
 		var v sum
 		v.add(s.UsersByID(ctx, []uint32{1, 2, 3}))
-		v.add(s.UserByName(ctx, "ann"))
+		v.add(s.UsersByName(ctx, []string{"ann", "bob", "cy"}))
 		v.add(s.PushShields(ctx, []uint32{1, 2}))
 		v.add(s.UsersChanged(ctx, 0))
 		return v.result()
@@ -85,7 +90,7 @@ func kinds(ctx context.Context) []kind {
 				Content: fmt.Sprint(n)})
 		}},
 		{name: "a group's page", read: func(s *records.Store) (any, error) {
-			return s.Page(ctx, group, chat.PageQuery{Count: 1000})
+			return testdb.Page(ctx, s, group, chat.PageQuery{Count: 1000})
 		}, write: func(s *records.Store, n uint32) error {
 			return send(s, chat.Draft{Talk: group, From: 1, Type: chat.GroupText,
 				Content: fmt.Sprint(n)})

@@ -52,6 +52,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/marks"
+	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
@@ -103,6 +104,9 @@ type Store struct {
 	log      *slog.Logger
 	follower Follower
 
+	newest  *newest.Cache
+	lastIDs lastIDs // nil: what newest keeps cannot be known to count, and nothing is kept
+
 	messageTypes, groupTypes *passing // never changed
 
 	mu      sync.Mutex
@@ -145,14 +149,25 @@ func newStore(db *sqldb.DB, opt Options) *Store {
 	s := &Store{
 		Keeper: marks.Of(db), db: db, now: opt.Now, log: opt.Log, follower: opt.Follower,
 		messageTypes: passingMessages(opt), groupTypes: passingGroups(opt),
+		newest: newest.New(keptBytes),
 	}
 	s.reader = newReader(s, db.Pool)
+	switch {
+	case opt.Follower != nil:
+		s.lastIDs = opt.Follower
+	case !db.ManyWriters():
+		s.lastIDs = inTables{s.reader}
+	}
 	return s
 }
 
 // DB is the database below, for what works on it beside the records. It belongs to the Store, which
 // closes it.
 func (s *Store) DB() *sqldb.DB { return s.db }
+
+// keptBytes is how much memory the newest messages of talks may take, in bytes: those of some
+// thousand talks.
+const keptBytes = 32 << 20
 
 const closeTimeout = time.Second // of the last tidying up
 
@@ -168,10 +183,10 @@ func (s *Store) Close() error {
 				"commits", len(done), "err", err)
 		}
 	}
-	s.reader.wait()
+	s.reader.everybody.Wait()
 	err := s.db.Close()
 	if s.replica != nil {
-		s.late.wait()
+		s.late.everybody.Wait()
 		err = errors.Join(err, s.late.Close())
 	}
 	return err

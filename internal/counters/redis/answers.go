@@ -42,6 +42,21 @@ func count(s string) uint32 {
 	return uint32(n)
 }
 
+// counts is the answer to a command of link.Link.GetAll: its values as counters.
+func counts(r rueidis.RedisResult) []uint32 {
+	values, err := r.ToArray()
+	if err != nil {
+		return []uint32{count(text(r))}
+	}
+	all := make([]uint32, len(values))
+	for i := range values {
+		if s, err := values[i].ToString(); err == nil {
+			all[i] = count(s)
+		}
+	}
+	return all
+}
+
 func decimal[T ~uint32 | ~uint8 | ~int](n T) string { return strconv.FormatInt(int64(n), 10) }
 
 func flag(b bool) string {

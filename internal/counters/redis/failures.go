@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -19,7 +20,8 @@ import (
 // from it.
 const failedKey = "dbproxy:failures"
 
-// addFailure: ARGV name, now, how many times of a name are kept, how many names, the window.
+// addFailure: ARGV name, now, how many times of a name are kept, how many names, the window. It
+// returns how many failures of the name there are.
 var addFailure = link.NewScript(`
 local name, now, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local oldest = now - tonumber(ARGV[5])
@@ -45,7 +47,7 @@ local over = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[4])
 if over > 0 then drop(redis.call('ZRANGE', KEYS[2], 0, over - 1)) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
-return 0
+return #times
 `)
 
 // clearFailures: ARGV name.
@@ -55,41 +57,69 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return 0
 `)
 
-// FailedAt returns when logins of a name failed, in Unix milliseconds, the oldest first. Some of
-// them may be older than what counts.
-func (r *Copy) FailedAt(ctx context.Context, name string) (at []int64, err error) {
-	times, err := r.failures(ctx, link.Plain("HGET", failedKey, name))
-	if err != nil {
-		return nil, err
+// FailedAt returns when logins of names failed, in Unix milliseconds, the oldest first. Some of them
+// may be older than what counts.
+func (r *Copy) FailedAt(ctx context.Context, names []string) []chat.Result[[]int64] {
+	ask := func(name string) link.Command { return link.Plain("HGET", failedKey, name) }
+	return failures(ctx, r, names, ask, func(times rueidis.RedisResult) (at []int64, err error) {
+		for text := range strings.SplitSeq(text(times), ",") {
+			if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+				at = append(at, ms)
+			}
+		}
+		return at, nil
+	})
+}
+
+// AddFailures counts one failed login of each name, and returns how many of each are kept then.
+// With more than so many names (most) those with the fewest failures are forgotten.
+func (r *Copy) AddFailures(
+	ctx context.Context, names []string, now time.Time, most int,
+) []chat.Result[int] {
+	args := []string{
+		strconv.FormatInt(now.UnixMilli(), 10), decimal(chat.LockoutFailures), decimal(most),
+		strconv.FormatInt(chat.LockoutWindow.Milliseconds(), 10),
 	}
-	for text := range strings.SplitSeq(text(times), ",") {
-		if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
-			at = append(at, ms)
+	add := func(name string) link.Command {
+		return link.Run(addFailure, failedKey, append([]string{name}, args...)...)
+	}
+	return failures(ctx, r, names, add, func(n rueidis.RedisResult) (int, error) {
+		count, err := n.AsInt64()
+		return int(count), err
+	})
+}
+
+// ClearFailures forgets the failed logins of names.
+func (r *Copy) ClearFailures(ctx context.Context, names []string) (err error) {
+	forget := func(name string) link.Command { return link.Run(clearFailures, failedKey, name) }
+	none := func(rueidis.RedisResult) (struct{}, error) { return struct{}{}, nil }
+	for _, done := range failures(ctx, r, names, forget, none) {
+		err = cmp.Or(err, done.Err)
+	}
+	return err
+}
+
+// failures executes one command on the failed logins of each name, in one pipeline.
+func failures[T any](
+	ctx context.Context, r *Copy, names []string, command func(name string) link.Command,
+	value func(rueidis.RedisResult) (T, error),
+) []chat.Result[T] {
+	results := make([]chat.Result[T], len(names))
+	if len(names) == 0 {
+		return results
+	}
+	commands := make([]link.Command, len(names))
+	for i, name := range names {
+		commands[i] = command(name)
+	}
+	answers, err := r.unread.Do(ctx, commands...)
+	for i := range results {
+		if results[i].Err = err; err == nil {
+			results[i].Err = failure(answers[i])
+		}
+		if results[i].Err == nil {
+			results[i].Value, results[i].Err = value(answers[i])
 		}
 	}
-	return at, nil
-}
-
-// AddFailure counts a failed login of a name. With more than so many names (most) those with the
-// fewest failures are forgotten.
-func (r *Copy) AddFailure(ctx context.Context, name string, now time.Time, most int) error {
-	_, err := r.failures(ctx, link.Run(addFailure, failedKey, name,
-		strconv.FormatInt(now.UnixMilli(), 10), decimal(chat.LockoutFailures), decimal(most),
-		strconv.FormatInt(chat.LockoutWindow.Milliseconds(), 10)))
-	return err
-}
-
-// ClearFailures forgets the failed logins of a name.
-func (r *Copy) ClearFailures(ctx context.Context, name string) error {
-	_, err := r.failures(ctx, link.Run(clearFailures, failedKey, name))
-	return err
-}
-
-// failures executes one command on the failed logins.
-func (r *Copy) failures(ctx context.Context, c link.Command) (rueidis.RedisResult, error) {
-	results, err := r.unread.Do(ctx, c)
-	if err != nil {
-		return rueidis.RedisResult{}, err
-	}
-	return results[0], failure(results[0])
+	return results
 }

@@ -34,9 +34,13 @@ func TestEverythingWorksOnACluster(t *testing.T) {
 		device_b=2`
 	o := originalAt(t, i)
 	o.want(want)
-	p.must(p.Copy.AddFailure(t.Context(), "x", time.Now(), 100))
-	if at, err := p.Copy.FailedAt(t.Context(), "x"); len(at) != 1 || err != nil {
-		t.Errorf("failed at %v, %v", at, err)
+	n := p.Copy.AddFailures(t.Context(), []string{"x"}, time.Now(), 100)[0]
+	if n.Value != 1 || n.Err != nil {
+		t.Errorf("a failed login makes %d, %v", n.Value, n.Err)
+	}
+	at := p.Copy.FailedAt(t.Context(), []string{"x"})[0]
+	if len(at.Value) != 1 || at.Err != nil {
+		t.Errorf("failed at %v, %v", at.Value, at.Err)
 	}
 	for _, node := range c.Nodes {
 		node.Do(t, "FLUSHALL")

@@ -40,7 +40,7 @@ func Needed(roles []string) []link.Command {
 	companion := link.Companion(key)
 	commands := []link.Command{
 		link.Run(tryWrites, key), link.Plain("SETNX", key, "1"), link.Plain("GET", key),
-		link.Plain("HGET", companion, "f"), link.Plain("HMGET", companion, "f"),
+		link.Plain("MGET", key), link.Plain("HGET", companion, "f"), link.Plain("HMGET", companion, "f"),
 		link.Plain("HGETALL", companion),
 	}
 	for _, role := range roles {

@@ -3,11 +3,12 @@ package talk
 import (
 	"context"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // Member is a user in a group.
-type Member struct{ Group, User uint32 }
+type Member = chat.UserInGroup
 
 // MemberRow is what IMGroupMember knows of one user in one group.
 type MemberRow struct {
