@@ -254,25 +254,17 @@ func (q *lookup) complete(n int) bool {
 		(q.at == firstEpoch || text(q.got.results[n*q.width()+1]) == decimal(q.at))
 }
 
-// lookUp asks for all that a lookup reads; it fails as consult does.
-func (r *Copy) lookUp(ctx context.Context, q *lookup) (err error) {
-	q.got, err = r.consult(ctx, q.role, q.at, q.commands)
-	return err
-}
-
-// consult is ask for answers that are to be believed. It fails while the instance is behind the
+// consult has answers given that are to be believed. It fails while the instance is behind the
 // records, and when that turns out only with its answer.
-func (r *Copy) consult(
-	ctx context.Context, ro *role, at uint32, commands []link.Command,
-) (answers, error) {
-	if ro.Behind() {
-		return answers{}, errBehind
+func (r *Copy) consult(ctx context.Context, q *lookup) (err error) {
+	if q.role.Behind() {
+		return errBehind
 	}
-	got, err := r.ask(ctx, ro, at, commands)
-	if err == nil && ro.Behind() {
+	q.got, err = r.ask(ctx, q.role, q.at, q.commands)
+	if err == nil && q.role.Behind() {
 		err = errBehind
 	}
-	return got, err
+	return err
 }
 
 // ask sends commands that were made while the epoch was at, and asks for the epoch after them.

@@ -17,7 +17,7 @@ func (r *Copy) Mutes(ctx context.Context, group uint32, users []uint32) (map[uin
 	}
 	q := about(r.groupSet)
 	all := q.read("HMGET", key, fields...)
-	if err := r.lookUp(ctx, &q); err != nil {
+	if err := r.consult(ctx, &q); err != nil {
 		return nil, err
 	}
 	if !q.complete(all) {

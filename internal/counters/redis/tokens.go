@@ -17,7 +17,7 @@ func (r *Copy) Devices(ctx context.Context, users []uint32) (map[uint32]string, 
 	for _, user := range users {
 		q.read("GET", deviceKey(user))
 	}
-	if err := r.lookUp(ctx, &q); err != nil {
+	if err := r.consult(ctx, &q); err != nil {
 		return nil, err
 	}
 	devices := make(map[uint32]string, len(users))

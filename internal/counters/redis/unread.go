@@ -14,7 +14,7 @@ func (r *Copy) Unread(
 	ctx context.Context, users []uint32, in map[uint32][]chat.UserGroup,
 ) (map[uint32][]chat.Count, error) {
 	q := r.askUnread(users, in)
-	if err := r.lookUp(ctx, &q.lookup); err != nil {
+	if err := r.consult(ctx, &q.lookup); err != nil {
 		return nil, err
 	}
 	unread := make(map[uint32][]chat.Count, len(users))
@@ -46,7 +46,7 @@ func (r *Copy) recount(
 		return err
 	}
 	q := r.askUnread(users, in)
-	if err := r.lookUp(ctx, &q.lookup); err != nil {
+	if err := r.consult(ctx, &q.lookup); err != nil {
 		return err
 	}
 	all := make(map[uint32]map[uint32]uint32, len(users))
