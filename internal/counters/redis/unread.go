@@ -11,7 +11,7 @@ import (
 // Unread returns the talks in which users have unread messages, pairs first, in one pipeline. in is
 // the groups that each user is in. Where something was lost, the records count, and fill it.
 func (r *Copy) Unread(
-	ctx context.Context, users []uint32, in map[uint32][]chat.InGroup,
+	ctx context.Context, users []uint32, in map[uint32][]chat.UserGroup,
 ) (map[uint32][]chat.Count, error) {
 	q := r.askUnread(users, in)
 	if err := r.consult(ctx, &q.lookup); err != nil {
@@ -121,12 +121,12 @@ func (r *Copy) fillPairs(
 type askedUnread struct {
 	lookup
 	users  []uint32
-	in     map[uint32][]chat.InGroup
+	in     map[uint32][]chat.UserGroup
 	first  []int          // by user, the number of the key with the pairs
 	counts map[uint32]int // by group, the number of the key with its count
 }
 
-func (r *Copy) askUnread(users []uint32, in map[uint32][]chat.InGroup) *askedUnread {
+func (r *Copy) askUnread(users []uint32, in map[uint32][]chat.UserGroup) *askedUnread {
 	q := &askedUnread{lookup: about(r.unread), users: users, in: in,
 		first: make([]int, len(users)), counts: make(map[uint32]int)}
 	for i, user := range users {
