@@ -70,8 +70,11 @@ const groupBytes = 4 << 10
 // slack is reserved beside a list, for what else the answer has.
 const slack = 4 << 10
 
-// list is for a page, and at first for a list of any length.
+// list is at first for a list of any length.
 func list[Q proto.Message](Q) int { return chat.MaxAnswer + slack }
+
+// short is for a list that may be long, but rarely is: then it is asked for once more.
+func short[Q proto.Message](Q) int { return 32 << 10 }
 
 // items is for n items of so many bytes each, but no more than for a list of any length.
 func items(n, bytes int) int { return min(n*bytes, chat.MaxAnswer) + slack }
