@@ -55,11 +55,10 @@ func (a action) asLongAsBefore() action {
 // How many bytes one item of a list takes in an answer at the most: what the tables allow, and what
 // the encoding adds.
 const (
-	userBytes    = 3 << 10
-	sessionBytes = 4*chat.MaxContent + 64
-	shieldBytes  = 32
-	tokenBytes   = 4*chat.MaxToken + 64
-	memberBytes  = 6
+	userBytes   = 3 << 10
+	shieldBytes = 32
+	tokenBytes  = 4*chat.MaxToken + 64
+	memberBytes = 6
 )
 
 // groupBytes is how many bytes a group rarely exceeds: its names, and some hundred members.
