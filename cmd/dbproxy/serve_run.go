@@ -213,11 +213,14 @@ func (s serving) serve(
 	return err
 }
 
-// limitMemory makes the garbage collector work harder where memory gets short; without it the heap
-// may grow to twice what is in use. The limit is one and a half times what requests and answers may
-// take, 48 KiB for each connection and its buffers, and 64 MiB for all else. GOMEMLIMIT overrides
-// it.
+// limitMemory makes the garbage collector work harder where memory gets short, and less before: the
+// heap may grow to five times what is in use, up to a limit. That is one and a half times what
+// requests and answers may take, 48 KiB for each connection and its buffers, and 64 MiB for all
+// else. GOGC and GOMEMLIMIT override these.
 func limitMemory(pending int64, conns int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(pending + pending/2 + int64(conns)*48<<10 + 64<<20)
 	}
