@@ -213,10 +213,11 @@ func (s serving) serve(
 	return err
 }
 
-// limitMemory makes the garbage collector work harder where memory gets short, and less before: the
-// heap may grow to five times what is in use, up to a limit. That is one and a half times what
-// requests and answers may take, 48 KiB for each connection and its buffers, and 64 MiB for all
-// else. GOGC and GOMEMLIMIT override these.
+// limitMemory has the garbage collector work little as long as there is much memory, and harder
+// where it gets short. The limit is one and a half times what requests and answers may take, 48 KiB
+// for each connection and its buffers, and 64 MiB for all else. Below it the heap may grow to five
+// times what is in use: that is a few MiB, of which each request leaves garbage. GOMEMLIMIT and
+// GOGC override the two.
 func limitMemory(pending int64, conns int) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)

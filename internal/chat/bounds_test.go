@@ -72,12 +72,48 @@ func TestUnreadTalksAreWholeOrRefused(t *testing.T) {
 		}
 		whole(w, 16384, func(u chat.UnreadTalk) uint32 { return u.Talk.Peer(1) }, want,
 			func(ctx context.Context) ([]chat.UnreadTalk, error) {
-				unread, total, err := w.svc.Unread(ctx, 1)
+				unread, err := w.unreadOf(ctx, 1)
 				if err == nil {
-					wantSame(w, "the total", total, peers)
+					wantSame(w, "the total", unread.Total, peers)
 				}
-				return unread, err
+				return unread.Talks, err
 			})
+	})
+}
+
+func TestOneListThatIsTooLongRefusesNoOther(t *testing.T) {
+	rule(t, func(w *world) {
+		const peers = 300
+		for peer := range uint32(peers) {
+			w.submit(w.pairText(100+peer, 1, "x"))
+		}
+		w.says(2, 3, "x")
+		w.says(1, 3, "x")
+		var tooLong *chat.TooLongError
+		for i, r := range w.svc.Unread(w.ctx, []chat.UnreadAsked{
+			{User: 1, Limit: 1000}, {User: 3, Limit: 1000}, {User: 1}, {User: 4}, {User: 3, Limit: 1},
+		}) {
+			want := []int{0, 2, peers, 0, 0}[i]
+			refused := i == 0 || i == 4
+			if len(r.Value.Talks) != want || errors.As(r.Err, &tooLong) != refused ||
+				!refused && (r.Err != nil || r.Value.Total != uint32(want)) {
+				w.Errorf("list %d has %d talks, %d messages, and the error is: %v", i,
+					len(r.Value.Talks), r.Value.Total, r.Err)
+			}
+		}
+		w.setToken(1, chat.IOS, "a")
+		w.setToken(3, chat.IOS, "b")
+		for i, r := range w.svc.PushTokens(w.ctx, []chat.TokensAsked{
+			{Users: []uint32{3, 1}, Limit: 30}, {Users: []uint32{3}, Limit: 30}, {},
+			{Users: []uint32{1, 3, 1}},
+		}) {
+			want := [][]chat.PushToken{nil, {{3, chat.IOS, "b", 2}}, nil,
+				{{1, chat.IOS, "a", peers}, {3, chat.IOS, "b", 2}}}[i]
+			wantSame(w, fmt.Sprint("tokens ", i), r.Value, want)
+			if errors.As(r.Err, &tooLong) != (i == 0) {
+				w.Errorf("tokens %d: %v", i, r.Err)
+			}
+		}
 	})
 }
 

@@ -54,6 +54,7 @@ type committer struct {
 	slowest  atomic.Int64
 	storing  storing       // whether messages are stored
 	commits  chan struct{} // capacity mostCommits; holds a token for each batch at work
+	idle     chan func()   // unbuffered; takes work if a committing goroutine is idle
 	behind   atomic.Bool   // counters could not be applied since the last sweep began
 	away     atomic.Bool   // so says the log, and not yet that they have caught up
 	sweeping atomic.Bool   // a sweep is at work
@@ -84,27 +85,45 @@ func (c *committer) run(ctx context.Context) error {
 				if len(batch) == 0 {
 					break
 				}
-				c.begin(batch)
+				c.begin(ctx, batch)
 			}
 		}
 	}
 }
 
 // begin has a batch committed. It returns when that is done, or when the next batch may begin.
-func (c *committer) begin(batch []*job) {
+func (c *committer) begin(ctx context.Context, batch []*job) {
 	c.commits <- struct{}{}
 	done := make(chan struct{})
-	c.tasks.Go(func() {
+	work := func() {
 		defer close(done)
 		defer func() { <-c.commits }()
 		c.commit(batch)
 		c.releaseLanes(batch)
-	})
+	}
+	select {
+	case c.idle <- work:
+	default:
+		c.tasks.Go(func() { c.work(ctx, work) })
+	}
 	slow := time.NewTimer(overtakeAfter)
 	defer slow.Stop()
 	select {
 	case <-done:
 	case <-slow.C:
+	}
+}
+
+// work commits one batch after the other until ctx ends. A goroutine that stays has a stack that is
+// large enough; to grow one for each batch takes longer than much of what a batch needs.
+func (c *committer) work(ctx context.Context, next func()) {
+	for {
+		next()
+		select {
+		case next = <-c.idle:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -177,20 +196,32 @@ func (c *committer) took(d time.Duration) {
 	c.slowest.Store(max(int64(d), c.slowest.Load()/8*7)) // of two at once either may count
 }
 
+// forget is for jobs that were given up though most of their time is left: it is short for what a
+// commit took once, and not because they waited. Were that commit not forgotten then, as no quick
+// one follows it, all after them would be given up, too.
+func (c *committer) forget(givenUp []*job) {
+	if slices.ContainsFunc(givenUp, func(j *job) bool { return timeLeft(j) > j.had/2 }) {
+		c.took(0)
+	}
+}
+
 // store commits the jobs batch[i] for i in todo. As long as they are certainly not stored it tries
 // again, a few times, without those whose deadline is too near. If one of them has a row that can
 // never be stored it splits them into halves, so that the row does not fail its neighbours.
 func (c *committer) store(w *committing, todo []int) {
 	var last error // why the try before failed
 	for try := 0; len(todo) > 0; try++ {
+		var givenUp []*job
 		todo = slices.DeleteFunc(todo, func(k int) bool {
 			if !c.late(w.batch[k]) {
 				return false
 			}
 			w.fail(k, cmp.Or(last, errLate))
+			givenUp = append(givenUp, w.batch[k])
 			return true
 		})
 		w.answer()
+		c.forget(givenUp)
 		stored, err := c.persist(w, todo)
 		refused := KindOf(err) == Invalid || errors.Is(err, ErrRejected)
 		if refused && len(todo) > 1 {

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -15,16 +16,15 @@ import (
 // returns. "In paging order" means that the message with the greatest created time comes first, and
 // of equals the one with the greatest row id.
 type Archive interface {
-	// Page returns messages of a talk in paging order; none if the talk does not exist. Messages
-	// that original servers stored may have times that do not rise with their ids. One whose time
-	// is after that of a thousand messages with greater ids may be missing from pages that begin
-	// (UpTo) after those.
-	Page(ctx context.Context, talk Talk, q PageQuery) ([]Message, error)
+	// Pages returns for each query messages in paging order; none if the talk does not exist.
+	// Messages that original servers stored may have times that do not rise with their ids. One
+	// whose time is after that of a thousand messages with greater ids may be missing from pages
+	// that begin (UpTo) after those.
+	Pages(ctx context.Context, queries []PageQuery) []Result[[]Message]
 	// Last returns the end of each talk that has messages.
 	Last(ctx context.Context, talks []Talk) (map[Talk]Newest, error)
-	// Joined returns when a user joined a group, in Unix seconds; ok is false if the user is no
-	// member.
-	Joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error)
+	// Joined returns when users joined groups, in Unix seconds; who is no member is missing.
+	Joined(ctx context.Context, asked []UserInGroup) (map[UserInGroup]uint32, error)
 	// Sounds returns the sounds of voice messages, by the ids that stand in the messages; unknown
 	// ids are missing.
 	Sounds(ctx context.Context, ids []uint32) (map[uint32]Sound, error)
@@ -37,60 +37,88 @@ type Newest struct {
 	Shown Message // the first one that is shown; its Type is 0 if there is none
 }
 
+// UserInGroup is a user in a group.
+type UserInGroup struct{ Group, User uint32 }
+
 // PageQuery says which messages of a talk are wanted.
 type PageQuery struct {
+	Talk  Talk
 	IDs   []uint32 // only these ids, sorted and unique; nil: any
 	UpTo  uint32   // the greatest message id that is wanted; 0: any
 	Since uint32   // only messages created at that time or later, Unix seconds
-	// at most so many messages, and at most PageLimit bytes, but at least one message
+	// at most so many messages, and at most Bytes of them, but at least one message
 	Count uint32
+	Bytes int
 }
 
-// Page returns what user may see of a talk, newest first: at most count messages, with ids of at
-// most upTo (0: any).
-func (s *Service) Page(
-	ctx context.Context, user uint32, talk Talk, upTo, count uint32,
-) ([]Message, error) {
-	if count == 0 {
-		return nil, nil
+// PageAsked is a request for messages of a talk that User may see, newest first: at most Count of
+// those with an id of at most UpTo (0: any), or, if IDs is not nil, of those with these ids, at
+// most 100. Limit is how many bytes they may take in the answer, 0: any.
+type PageAsked struct {
+	User  uint32
+	Talk  Talk
+	UpTo  uint32
+	Count uint32
+	IDs   []uint32
+	Limit int
+}
+
+// query is the query for what was asked. None is needed if its Count is 0.
+func (a PageAsked) query() PageQuery {
+	q := PageQuery{Talk: a.Talk, UpTo: a.UpTo, Count: a.Count, Bytes: MaxAnswer}
+	if a.Limit > 0 {
+		q.Bytes = min(a.Limit, MaxAnswer)
 	}
-	return s.page(ctx, user, talk, PageQuery{UpTo: upTo, Count: count})
-}
-
-// MessagesByID returns those of the named messages that user may see, newest first, at most 100.
-func (s *Service) MessagesByID(
-	ctx context.Context, user uint32, talk Talk, ids []uint32,
-) ([]Message, error) {
-	if len(ids) == 0 {
-		return nil, nil
+	if a.IDs != nil {
+		q.IDs, q.Count = SortedSet(a.IDs), min(uint32(len(a.IDs)), maxByID)
 	}
-	return s.page(ctx, user, talk, PageQuery{IDs: SortedSet(ids), Count: maxByID})
+	return q
 }
 
-// LatestID returns the id of a talk's first message in paging order, 0 if there is none. Anybody
-// may ask.
-func (s *Service) LatestID(ctx context.Context, talk Talk) (uint32, error) {
-	last, err := s.store.Archive.Last(ctx, []Talk{talk})
-	return last[talk].ID, err
-}
-
-// page reads what user may see: of a group only its members may see something, and only what came
-// after they joined.
-func (s *Service) page(
-	ctx context.Context, user uint32, talk Talk, q PageQuery,
-) ([]Message, error) {
-	if talk.Kind == Group {
-		joined, member, err := s.store.Archive.Joined(ctx, talk.A, user)
-		if err != nil || !member {
-			return nil, err
+// Pages returns the messages that each request asks for. Of a group only its members may see
+// something, and only what came after they joined. Voice messages lack their sounds: see
+// WithSounds. The messages may be shared, and are not to be changed.
+func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Message] {
+	results := make([]Result[[]Message], len(asked))
+	var members []UserInGroup
+	for _, a := range asked {
+		if a.Talk.Kind == Group {
+			members = append(members, UserInGroup{a.Talk.A, a.User})
 		}
-		q.Since = joined
 	}
-	messages, err := s.store.Archive.Page(ctx, talk, q)
-	if err != nil {
-		return nil, err
+	var joined map[UserInGroup]uint32
+	if len(members) > 0 {
+		var err error
+		if joined, err = s.store.Archive.Joined(ctx, members); err != nil {
+			return allFailed[[]Message](len(asked), err)
+		}
 	}
-	return s.withSound(ctx, messages)
+	var queries []PageQuery
+	var at []int // whose query each is, an index into asked
+	for i, a := range asked {
+		q, member := a.query(), true
+		if a.Talk.Kind == Group {
+			q.Since, member = joined[UserInGroup{a.Talk.A, a.User}]
+		}
+		if member && q.Count > 0 {
+			queries, at = append(queries, q), append(at, i)
+		}
+	}
+	for i, page := range s.store.Archive.Pages(ctx, queries) {
+		results[at[i]] = page
+	}
+	return results
+}
+
+// LatestIDs returns the id of each talk's first message in paging order; talks without a message
+// are missing. Anybody may ask.
+func (s *Service) LatestIDs(ctx context.Context, talks []Talk) (map[Talk]uint32, error) {
+	last, err := s.store.Archive.Last(ctx, talks)
+	ids := make(map[Talk]uint32, len(last))
+	for talk, end := range last {
+		ids[talk] = end.ID
+	}
+	return ids, err
 }
 
 const (
@@ -101,18 +129,31 @@ const (
 	soundsTimeout = 3 * time.Second
 )
 
-// withSound gives voice messages their bytes: four of duration, then the sound. A message whose
-// sound cannot be loaded in time stays in the page with its duration alone, which is 0 if it is not
-// known. Messages that do not fit an answer are cut off at the end.
-func (s *Service) withSound(ctx context.Context, messages []Message) ([]Message, error) {
+// HasVoice says whether voice messages are among some, so that they need WithSounds.
+func HasVoice(messages []Message) bool {
+	return slices.ContainsFunc(messages, func(m Message) bool { return m.Type.Voice() })
+}
+
+// WithSounds returns messages of Pages, the voice messages among them with their bytes: four of
+// duration, then the sound. One whose sound cannot be loaded in time has its duration alone, which
+// is 0 if it is not known. Messages that do not fit an answer, see WithLimit, are cut off at the
+// end. It takes one of the turns of reads.
+func (s *Service) WithSounds(ctx context.Context, messages []Message) (_ []Message, err error) {
+	limited(ctx, s.reads, func(late error) {
+		if err = late; err == nil {
+			messages, err = s.withSounds(ctx, slices.Clone(messages))
+		}
+	})
+	return messages, err
+}
+
+// withSounds is WithSounds for messages that may be changed.
+func (s *Service) withSounds(ctx context.Context, messages []Message) ([]Message, error) {
 	var ids []uint32
 	for _, m := range messages {
 		if m.Type.Voice() {
 			ids = append(ids, soundID(m))
 		}
-	}
-	if len(ids) == 0 {
-		return messages, nil
 	}
 	sounds, err := s.store.Archive.Sounds(ctx, SortedSet(ids))
 	if err != nil {

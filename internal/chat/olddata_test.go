@@ -176,12 +176,12 @@ func TestAnOldTalkIsReadBeforeAnythingIsSentInIt(t *testing.T) {
 			pair, group := chat.PairTalk(1, 2), chat.GroupTalk(4)
 			wantSame(w, "a page", brief(w.page(2, pair, 4, 2)), "4:m4 3:m3")
 			wantSame(w, "a page of the group", brief(w.all(1, group)), "2:g2")
-			byID, err := w.svc.MessagesByID(w.ctx, 1, pair, []uint32{2, 5})
+			byID, err := w.byID(w.ctx, 1, pair, []uint32{2, 5})
 			w.must(err)
 			wantSame(w, "by id", brief(byID), "5:m5 2:m2")
 			for talk, want := range map[chat.Talk]uint32{pair: 5, group: 2,
 				chat.PairTalk(1, 9): 0} {
-				id, err := w.svc.LatestID(w.ctx, talk)
+				id, err := w.latestID(w.ctx, talk)
 				w.must(err)
 				wantSame(w, fmt.Sprint("latest id of ", talk), id, want)
 			}
@@ -262,18 +262,18 @@ func (w *world) wantNothingOf(pair chat.Talk) {
 	w.Helper()
 	for _, user := range []uint32{pair.A, pair.B} {
 		wantSame(w, "a page", brief(w.all(user, pair)), "")
-		byID, err := w.svc.MessagesByID(w.ctx, user, pair, []uint32{1, 2})
+		byID, err := w.byID(w.ctx, user, pair, []uint32{1, 2})
 		w.must(err)
 		wantSame(w, "by id", brief(byID), "")
-		id, err := w.svc.LatestID(w.ctx, pair)
+		id, err := w.latestID(w.ctx, pair)
 		w.must(err)
 		wantSame(w, "the latest id", id, 0)
-		unread, total, err := w.svc.Unread(w.ctx, user)
+		unread, err := w.unreadOf(w.ctx, user)
 		w.must(err)
-		if len(unread) > 0 || total > 0 {
-			w.Errorf("user %d has unread %v, %d in all", user, unread, total)
+		if len(unread.Talks) > 0 || unread.Total > 0 {
+			w.Errorf("user %d has unread %+v", user, unread)
 		}
-		sessions, err := w.svc.RecentSessions(w.ctx, user, 0)
+		sessions, err := w.sessions(user, 0)
 		w.must(err)
 		for _, s := range sessions {
 			if s.Talk == pair {

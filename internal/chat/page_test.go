@@ -63,7 +63,7 @@ func TestMessagesByIDComeOnceEachInPagingOrder(t *testing.T) {
 				{"a removed one", []uint32{3}, ""},
 				{"unknown ones", []uint32{0, 7, 4294967295, 4}, "4:m4"},
 			} {
-				messages, err := w.svc.MessagesByID(w.ctx, 2, talk, test.ids)
+				messages, err := w.byID(w.ctx, 2, talk, test.ids)
 				w.must(err)
 				wantSame(w, fmt.Sprintf("%s: %s", talk, test.about), brief(messages), test.want)
 			}
@@ -79,10 +79,10 @@ func TestAtMost100MessagesComeByID(t *testing.T) {
 			ids = append(ids, 120-i)
 		}
 		w.says(1, 2, "after these")
-		messages, err := w.svc.MessagesByID(w.ctx, 2, chat.PairTalk(1, 2), ids[:100])
+		messages, err := w.byID(w.ctx, 2, chat.PairTalk(1, 2), ids[:100])
 		w.must(err)
 		wantSame(w, "of 100", len(messages), 100)
-		messages, err = w.svc.MessagesByID(w.ctx, 2, chat.PairTalk(1, 2), append(ids, ids...))
+		messages, err = w.byID(w.ctx, 2, chat.PairTalk(1, 2), append(ids, ids...))
 		w.must(err)
 		for i := range messages {
 			if len(messages) != 100 || messages[i].ID != 120-uint32(i) {
@@ -95,7 +95,7 @@ func TestAtMost100MessagesComeByID(t *testing.T) {
 func TestTheLastMessageIsTheFirstInPagingOrder(t *testing.T) {
 	rule(t, func(w *world) {
 		for _, talk := range fiveMessages(w) {
-			id, err := w.svc.LatestID(w.ctx, talk)
+			id, err := w.latestID(w.ctx, talk)
 			w.must(err)
 			wantSame(w, fmt.Sprint("latest id of ", talk), id, 5)
 		}
@@ -103,7 +103,7 @@ func TestTheLastMessageIsTheFirstInPagingOrder(t *testing.T) {
 		w.raw.Run("UPDATE IMGroupMessage_4 SET status=1 WHERE msgId=5")
 		w.oldSession(1, 1, 2, 1, 0, 5)
 		w.oldSession(2, 1, 4, 2, 0, 5)
-		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
+		sessions, err := w.sessions(1, 0)
 		w.must(err)
 		for _, s := range sessions {
 			wantSame(w, fmt.Sprint("last message of ", s.Talk), s.Last,
@@ -125,7 +125,7 @@ func TestATalkWhoseMessagesWereAllRemovedHasNoLatestID(t *testing.T) {
 		w.raw.Run("UPDATE IMMessage_1 SET status=1")
 		w.raw.Run("UPDATE IMGroupMessage_4 SET status=1")
 		for _, talk := range append(talks, chat.PairTalk(7, 8), chat.GroupTalk(99)) {
-			id, err := w.svc.LatestID(w.ctx, talk)
+			id, err := w.latestID(w.ctx, talk)
 			w.must(err)
 			wantSame(w, fmt.Sprint("latest id of ", talk), id, 0)
 			wantSame(w, fmt.Sprint("page of ", talk), brief(w.all(1, talk)), "")
@@ -147,13 +147,13 @@ func TestMembersSeeAGroupFromTheirJoinOn(t *testing.T) {
 		wantSame(w, "2, there from the start", see(2), "3:last 2:in the second 3 joined 1:first")
 		wantSame(w, "3, who joined later", see(3), "3:last 2:in the second 3 joined")
 		wantSame(w, "4, no member", see(4), "")
-		byID, err := w.svc.MessagesByID(w.ctx, 3, talk, []uint32{1, 2})
+		byID, err := w.byID(w.ctx, 3, talk, []uint32{1, 2})
 		w.must(err)
 		wantSame(w, "3, by id", brief(byID), "2:in the second 3 joined")
-		byID, err = w.svc.MessagesByID(w.ctx, 4, talk, []uint32{1, 2})
+		byID, err = w.byID(w.ctx, 4, talk, []uint32{1, 2})
 		w.must(err)
 		wantSame(w, "4, by id", brief(byID), "")
-		latest, err := w.svc.LatestID(w.ctx, talk)
+		latest, err := w.latestID(w.ctx, talk)
 		w.must(err)
 		wantSame(w, "the latest id, for anybody", latest, 3)
 

@@ -37,7 +37,7 @@ func TestVoiceComesBackByteForByte(t *testing.T) {
 				w.stored(w.groupVoice(2, g, test.duration, test.sound))
 				for _, talk := range []chat.Talk{chat.PairTalk(1, 2), chat.GroupTalk(g)} {
 					page := w.all(1, talk)
-					byID, err := w.svc.MessagesByID(w.ctx, 1, talk, []uint32{1})
+					byID, err := w.byID(w.ctx, 1, talk, []uint32{1})
 					w.must(err)
 					for _, got := range [][]chat.Message{page, byID} {
 						if len(got) != 1 || got[0].Data != voiceData(test.duration, test.sound) ||
@@ -73,12 +73,12 @@ func TestVoiceIsShownByItsLabelInLists(t *testing.T) {
 		w.stored(w.groupVoice(1, g, 7, "sound"))
 		w.saysIn(g, 2, "x")
 		w.stored(w.groupVoice(1, g, 7, "sound"))
-		unread, _, err := w.svc.Unread(w.ctx, 2)
+		unread, err := w.unreadOf(w.ctx, 2)
 		w.must(err)
-		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
+		sessions, err := w.sessions(1, 0)
 		w.must(err)
 		var shown []string
-		for _, u := range unread {
+		for _, u := range unread.Talks {
 			shown = append(shown, fmt.Sprintf("%s %d %s", u.Talk, u.Last.Type, u.Last.Data))
 		}
 		for _, s := range sessions {
@@ -123,7 +123,7 @@ func TestVoiceWithoutItsSoundKeepsItsPlace(t *testing.T) {
 				test.lose(w)
 				want := fmt.Sprintf("3:after 2:%s 1:before", voiceData(test.duration, ""))
 				wantSame(w, "the page", brief(w.all(2, chat.PairTalk(1, 2))), want)
-				byID, err := w.svc.MessagesByID(w.ctx, 2, chat.PairTalk(1, 2), []uint32{2})
+				byID, err := w.byID(w.ctx, 2, chat.PairTalk(1, 2), []uint32{2})
 				w.must(err)
 				wantSame(w, "by id", brief(byID), "2:"+voiceData(test.duration, ""))
 				other := "other"
@@ -177,7 +177,7 @@ func TestAPageOfVoiceDoesNotWaitForASlowFileServer(t *testing.T) {
 		// one after the other they would take 80 s
 		ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
 		defer cancel()
-		page, err := w.svc.Page(ctx, 2, chat.PairTalk(1, 2), 0, 100)
+		page, err := w.askPage(ctx, 2, chat.PairTalk(1, 2), 0, 100)
 		w.must(err)
 		if ctx.Err() != nil || len(page) != messages+1 || page[0].Data != "text" ||
 			page[1].Data != voiceData(1, "") {

@@ -19,36 +19,41 @@ type RecentSession struct {
 
 // Sessions keeps the recent talks of users. A session appears when a message is sent: see Ledger.
 type Sessions interface {
-	// Recent returns the sessions of a user that are in the list and changed after since (Unix
-	// seconds), the latest first, at most max.
-	Recent(ctx context.Context, user, since uint32, max int) ([]Session, error)
+	// Recent returns the sessions that each request asks for, in the order of the requests: those
+	// that are in the user's list and changed after Since, the latest first, at most max.
+	Recent(ctx context.Context, asked []SessionsAsked, max int) ([][]Session, error)
 	// Remove takes a talk off the user's list and clears what is unread of it. The error is of kind
 	// NotFound if it is not in the list.
 	Remove(ctx context.Context, user uint32, talk Talk, now uint32) error
 }
 
-// RecentSessions returns a user's recent talks that changed after since (Unix seconds), the latest
-// first, each with its last message. Talks without a message that can be shown are left out.
-func (s *Service) RecentSessions(ctx context.Context, user, since uint32) ([]RecentSession, error) {
-	sessions, err := s.store.Sessions.Recent(ctx, user, since, maxSessions)
+// SessionsAsked is a request for a user's recent sessions.
+type SessionsAsked struct {
+	User  uint32
+	Since uint32 // only those that changed after that, Unix seconds
+}
+
+// RecentSessions returns the sessions that each request asks for, the latest first, each with the
+// last message of its talk. Talks without a message that can be shown are left out.
+func (s *Service) RecentSessions(
+	ctx context.Context, asked []SessionsAsked,
+) []Result[[]RecentSession] {
+	sessions, err := s.store.Sessions.Recent(ctx, asked, maxSessions)
 	if err != nil {
-		return nil, err
+		return allFailed[[]RecentSession](len(asked), err)
 	}
-	talks := make([]Talk, len(sessions))
-	for i, se := range sessions {
-		talks[i] = se.Talk
-	}
-	last, err := s.lastShown(ctx, talks)
+	results := make([]Result[[]RecentSession], len(asked))
+	err = eachEnd(ctx, s, sessions, func(se Session) Talk { return se.Talk },
+		func(list int, se Session, end Newest) {
+			if end.Shown.Type != 0 {
+				r := &results[list]
+				r.Value = append(r.Value, RecentSession{Session: se, Last: end.Shown})
+			}
+		})
 	if err != nil {
-		return nil, err
+		return allFailed[[]RecentSession](len(asked), err)
 	}
-	var recent []RecentSession
-	for _, se := range sessions {
-		if m := last[se.Talk].Shown; m.Type != 0 {
-			recent = append(recent, RecentSession{Session: se, Last: m})
-		}
-	}
-	return recent, nil
+	return results
 }
 
 // RemoveSession takes a talk off a user's list and clears what is unread of it.

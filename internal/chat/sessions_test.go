@@ -42,7 +42,7 @@ func TestASessionShowsItsTalksLastMessage(t *testing.T) {
 		w.advance(seconds(10))
 		w.saysIn(g, 1, "b")
 		w.saysIn(g, 2, "c")
-		sessions, err := w.svc.RecentSessions(w.ctx, 1, 0)
+		sessions, err := w.sessions(1, 0)
 		w.must(err)
 		wantSame(w, "sessions of 1", sessions, []chat.RecentSession{
 			{Session: chat.Session{Talk: chat.GroupTalk(g), Updated: w.now()},
@@ -52,6 +52,26 @@ func TestASessionShowsItsTalksLastMessage(t *testing.T) {
 				Last: chat.Message{ID: 2, From: 1, Type: chat.PairText, Created: w.later(-10),
 					Data: "my own"}},
 		})
+	})
+}
+
+func TestSessionsOfManyUsersAreListedTogether(t *testing.T) {
+	rule(t, func(w *world) {
+		w.says(1, 2, "a")
+		w.advance(seconds(10))
+		w.says(1, 3, "b")
+		asked := []chat.SessionsAsked{{User: 1}, {User: 7}, {User: 3}, {User: 1, Since: w.later(-10)},
+			{User: 2}, {User: 2, Since: w.now()}}
+		var lists []string
+		for i, r := range w.svc.RecentSessions(w.ctx, asked) {
+			w.must(r.Err)
+			list := fmt.Sprint(asked[i].User, ":")
+			for _, se := range r.Value {
+				list += fmt.Sprintf(" %d %s", se.Talk.Peer(asked[i].User), se.Last.Data)
+			}
+			lists = append(lists, list)
+		}
+		wantSame(w, "lists", lists, []string{"1: 3 b 2 a", "7:", "3: 1 b", "1: 3 b", "2: 1 a", "2:"})
 	})
 }
 

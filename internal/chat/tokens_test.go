@@ -18,7 +18,7 @@ func (w *world) setToken(user uint32, platform chat.Platform, token string) {
 // pushes says where to push to users: "user/platform/token/unread" of each.
 func (w *world) pushes(users ...uint32) string {
 	w.Helper()
-	tokens, err := w.svc.PushTokens(w.ctx, users)
+	tokens, err := only(w.svc.PushTokens(w.ctx, []chat.TokensAsked{{Users: users}}))
 	w.must(err)
 	var texts []string
 	for _, t := range tokens {
@@ -188,6 +188,12 @@ func TestManyUsersAreAskedForAtOnce(t *testing.T) {
 		w.setToken(3, chat.IOS, "a")
 		w.setToken(1400, chat.IOS, "b")
 		wantSame(w, "pushed to", w.pushes(users...), "1400/11/b/0 3/11/a/0")
+		for i, r := range w.svc.PushTokens(w.ctx, []chat.TokensAsked{
+			{Users: users[:3]}, {Users: users}, {Users: users[3:]}, {Users: users[:2]},
+		}) {
+			w.must(r.Err)
+			wantSame(w, fmt.Sprint("tokens of request ", i), len(r.Value), []int{1, 2, 1, 0}[i])
+		}
 		w.clock.set(noon.Add(12 * time.Hour))
 		wantSame(w, "pushed to at night", w.pushes(users...), "1400/11/b/0 3/11/a/0")
 	})

@@ -48,10 +48,10 @@ func TestMessagesOfOtherTypesAreLeftOutAndCounted(t *testing.T) {
 			wantSame(w, "a page as long as asked for", brief(w.page(2, talk, 9, 2)), six+" 3:m3")
 			wantSame(w, "a page up to one of them", brief(w.page(2, talk, 5, 1)), "3:m3")
 			wantSame(w, "a page before them", brief(w.page(2, talk, 2, 10)), "1:m1")
-			byID, err := w.svc.MessagesByID(w.ctx, 2, talk, []uint32{1, 2, 3, 4, 5, 11, 12, 13})
+			byID, err := w.byID(w.ctx, 2, talk, []uint32{1, 2, 3, 4, 5, 11, 12, 13})
 			w.must(err)
 			wantSame(w, "by id", brief(byID), "3:m3 1:m1")
-			id, err := w.svc.LatestID(w.ctx, talk)
+			id, err := w.latestID(w.ctx, talk)
 			w.must(err)
 			wantSame(w, "the latest id", id, 13)
 		}
@@ -68,7 +68,7 @@ func TestMessagesOfOtherTypesAreLeftOutAndCounted(t *testing.T) {
 // shown says what the sessions of user show: the talk, the id, type and data of its last message.
 func (w *world) shown(user uint32) (text string) {
 	w.Helper()
-	sessions, err := w.svc.RecentSessions(w.ctx, user, 0)
+	sessions, err := w.sessions(user, 0)
 	w.must(err)
 	for i, s := range sessions {
 		if i > 0 {
@@ -89,27 +89,27 @@ func TestUnreadCountsMessagesOfOtherTypes(t *testing.T) {
 		w.raw.Run("UPDATE IMGroupMessage_4 SET type=19 WHERE content='b'")
 		w.raw.Run("UPDATE IMMessage_2 SET type=8 WHERE content='c'") // all there is between 3 and 2
 		w.raw.Run("UPDATE IMMessage_3 SET type=8 WHERE content='c'")
-		talks, total, err := w.svc.Unread(w.ctx, 2)
+		u, err := w.unreadOf(w.ctx, 2)
 		w.must(err)
 		var shown []string
-		for _, u := range talks {
+		for _, u := range u.Talks {
 			last := fmt.Sprintf("%s %d: %d %s", u.Talk, u.Unread, u.Last.ID, u.Last.Data)
 			shown = append(shown, last)
 		}
 		wantSame(w, "unread", shown, []string{"pair 1-2 2: 1 a", "group 4 2: 1 a"})
-		wantSame(w, "the total", total, 5)
+		wantSame(w, "the total", u.Total, 5)
 		totals, err := w.store.Counters.UnreadTotals(w.ctx, []uint32{2})
 		w.must(err)
 		wantSame(w, "the total for a push", totals[2], 5)
-		id, err := w.svc.LatestID(w.ctx, chat.PairTalk(2, 3))
+		id, err := w.latestID(w.ctx, chat.PairTalk(2, 3))
 		w.must(err)
 		wantSame(w, "the latest id of what cannot be shown", id, 1)
 		w.reads(2, chat.PairTalk(1, 2))
 		w.reads(2, chat.GroupTalk(4))
 		w.reads(2, chat.PairTalk(2, 3))
-		_, total, err = w.svc.Unread(w.ctx, 2)
+		u, err = w.unreadOf(w.ctx, 2)
 		w.must(err)
-		wantSame(w, "the total after reading", total, 0)
+		wantSame(w, "the total after reading", u.Total, 0)
 	})
 }
 
@@ -122,7 +122,7 @@ func TestAPageLooksBehindManyMessagesOfOtherTypes(t *testing.T) {
 			for i := range ids {
 				ids[i] = uint32(i + 1)
 			}
-			byID, err := w.svc.MessagesByID(w.ctx, 2, talk, ids)
+			byID, err := w.byID(w.ctx, 2, talk, ids)
 			w.must(err)
 			wantSame(w, "by id", brief(byID), "2:m2 1:m1")
 		}
@@ -135,7 +135,7 @@ func TestATalkOfOtherTypesAloneShowsNothing(t *testing.T) {
 		w.forks(3, 19)
 		for _, talk := range both {
 			wantSame(w, "a page", brief(w.all(2, talk)), "")
-			id, err := w.svc.LatestID(w.ctx, talk)
+			id, err := w.latestID(w.ctx, talk)
 			w.must(err)
 			wantSame(w, "the latest id", id, 2)
 		}
@@ -150,7 +150,7 @@ func TestOtherTypesAreLoggedOncePerType(t *testing.T) {
 		for range 3 {
 			for _, talk := range both {
 				w.all(2, talk)
-				_, err := w.svc.LatestID(w.ctx, talk)
+				_, err := w.latestID(w.ctx, talk)
 				w.must(err)
 			}
 			w.newer(chat.GroupVersion{ID: 4})

@@ -55,9 +55,9 @@ func TestAnUnreadTalkShowsItsLastMessage(t *testing.T) {
 		w.says(2, 1, "my own word is the last")
 		w.saysIn(g, 1, "x")
 		w.saysIn(g, 3, "y")
-		unread, _, err := w.svc.Unread(w.ctx, 2)
+		unread, err := w.unreadOf(w.ctx, 2)
 		w.must(err)
-		wantSame(w, "of 2", unread, []chat.UnreadTalk{
+		wantSame(w, "of 2", unread.Talks, []chat.UnreadTalk{
 			{Count: chat.Count{Talk: chat.PairTalk(1, 2), Unread: 2},
 				Last: chat.Message{ID: 3, From: 2, Type: chat.PairText, Created: w.now(),
 					Data: "my own word is the last"}},

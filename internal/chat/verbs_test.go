@@ -124,10 +124,42 @@ func (w *world) leaves(group uint32, users ...uint32) {
 	w.must(err)
 }
 
+// askPage asks for a page, with its sounds.
+func (w *world) askPage(
+	ctx context.Context, user uint32, talk chat.Talk, upTo, count uint32,
+) ([]chat.Message, error) {
+	return w.messages(ctx, chat.PageAsked{User: user, Talk: talk, UpTo: upTo, Count: count})
+}
+
+// byID asks for messages by their ids, with their sounds.
+func (w *world) byID(
+	ctx context.Context, user uint32, talk chat.Talk, ids []uint32,
+) ([]chat.Message, error) {
+	ids = append([]uint32{}, ids...)
+	return w.messages(ctx, chat.PageAsked{User: user, Talk: talk, IDs: ids})
+}
+
+func (w *world) messages(ctx context.Context, asked chat.PageAsked) ([]chat.Message, error) {
+	if limit := chat.LimitOf(ctx); limit != chat.NoBound {
+		asked.Limit = limit
+	}
+	messages, err := only(w.svc.Pages(ctx, []chat.PageAsked{asked}))
+	if err != nil || !chat.HasVoice(messages) {
+		return messages, err
+	}
+	return w.svc.WithSounds(ctx, messages)
+}
+
+// latestID asks for the id of a talk's newest message.
+func (w *world) latestID(ctx context.Context, talk chat.Talk) (uint32, error) {
+	ids, err := w.svc.LatestIDs(ctx, []chat.Talk{talk})
+	return ids[talk], err
+}
+
 // page returns a talk as user sees it: the newest count messages of at most id upTo.
 func (w *world) page(user uint32, talk chat.Talk, upTo, count uint32) []chat.Message {
 	w.Helper()
-	messages, err := w.svc.Page(w.ctx, user, talk, upTo, count)
+	messages, err := w.askPage(w.ctx, user, talk, upTo, count)
 	w.must(err)
 	return messages
 }
@@ -147,13 +179,23 @@ func brief(messages []chat.Message) string {
 	return strings.Join(texts, " ")
 }
 
+// unreadOf asks what user has not read, with the limit of ctx.
+func (w *world) unreadOf(ctx context.Context, user uint32) (chat.Unread, error) {
+	return only(w.svc.Unread(w.ctx, []chat.UnreadAsked{{User: user, Limit: chat.LimitOf(ctx)}}))
+}
+
+// sessions asks for the recent sessions of user.
+func (w *world) sessions(user, since uint32) ([]chat.RecentSession, error) {
+	return only(w.svc.RecentSessions(w.ctx, []chat.SessionsAsked{{User: user, Since: since}}))
+}
+
 // unread says what user has not read: "peer=count", groups as "g1=count".
 func (w *world) unread(user uint32) string {
 	w.Helper()
-	talks, _, err := w.svc.Unread(w.ctx, user)
+	u, err := w.unreadOf(w.ctx, user)
 	w.must(err)
 	var texts []string
-	for _, u := range talks {
+	for _, u := range u.Talks {
 		texts = append(texts, fmt.Sprintf("%s=%d", shortTalk(user, u.Talk), u.Unread))
 	}
 	return strings.Join(texts, " ")
@@ -162,7 +204,7 @@ func (w *world) unread(user uint32) string {
 // recent says which sessions user has: "peer" or "g1", the latest first.
 func (w *world) recent(user, since uint32) string {
 	w.Helper()
-	sessions, err := w.svc.RecentSessions(w.ctx, user, since)
+	sessions, err := w.sessions(user, since)
 	w.must(err)
 	var texts []string
 	for _, s := range sessions {
@@ -202,9 +244,9 @@ func (w *world) loseSounds() {
 // unreadTotal is how many messages user has not read in all.
 func (w *world) unreadTotal(user uint32) (total uint32) {
 	w.Helper()
-	talks, _, err := w.svc.Unread(w.ctx, user)
+	u, err := w.unreadOf(w.ctx, user)
 	w.must(err)
-	for _, t := range talks {
+	for _, t := range u.Talks {
 		total += t.Unread
 	}
 	return total

@@ -67,10 +67,10 @@ func (c *redisCheck) rights(ctx context.Context) {
 func (c *redisCheck) try(ctx context.Context, cmd link.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
-	err := c.client.Do(ctx, cmd.Build(c.client.B(), false)).Error()
+	err := link.Try(ctx, c.client, cmd, false)
 	said, ok := rueidis.IsRedisErr(err)
 	if cmd.Script != nil && err == nil || ok && said.IsNoScript() {
-		err = c.client.Do(ctx, cmd.Build(c.client.B(), true)).Error()
+		err = link.Try(ctx, c.client, cmd, true)
 	}
 	return err
 }

@@ -265,31 +265,33 @@ func (h *Handler) send(c *call, what Outcome, body []byte) {
 	}, true)
 }
 
-// attachData is the number of the field with the caller's routing data, in every message that has
-// it.
+// attaching is what every message has that has the caller's routing data.
+type attaching interface{ GetAttachData() []byte }
+
+// attachData is the number of the field with that data.
 const attachData = 20
 
 // attach echoes the request's attach_data. The answer has the field even if the request had none.
 func attach(answer, req proto.Message) {
-	to := answer.ProtoReflect()
-	field := to.Descriptor().Fields().ByNumber(attachData)
-	if field == nil || req.ProtoReflect().Descriptor().Fields().ByNumber(attachData) == nil {
+	_, echoes := answer.(attaching)
+	_, sent := req.(attaching)
+	if !echoes || !sent {
 		return
 	}
 	data := attached(req)
 	if data == nil {
 		data = []byte{}
 	}
-	to.Set(field, protoreflect.ValueOfBytes(data))
+	m := answer.ProtoReflect()
+	m.Set(m.Descriptor().Fields().ByNumber(attachData), protoreflect.ValueOfBytes(data))
 }
 
 // attached is the attach_data of a request, nil when it has none.
 func attached(req proto.Message) []byte {
-	field := req.ProtoReflect().Descriptor().Fields().ByNumber(attachData)
-	if field == nil {
-		return nil
+	if m, ok := req.(attaching); ok {
+		return m.GetAttachData()
 	}
-	return req.ProtoReflect().Get(field).Bytes()
+	return nil
 }
 
 // work is what an action does once its turn has come. Q is the type of its request.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -23,10 +24,8 @@ func decode(example proto.Message, body []byte) (proto.Message, error) {
 		return nil, err
 	}
 	m := msg.ProtoReflect()
-	fields := m.Descriptor().Fields()
-	for i := range fields.Len() {
-		f := fields.Get(i)
-		if f.Kind() != protoreflect.EnumKind || !m.Has(f) || known(f, m.Get(f).Enum()) {
+	for _, f := range enumsOf(m.Descriptor()) {
+		if !m.Has(f) || known(f, m.Get(f).Enum()) {
 			continue
 		}
 		n, ok := lastKnown(f, body)
@@ -41,6 +40,24 @@ func decode(example proto.Message, body []byte) (proto.Message, error) {
 		}
 	}
 	return msg, nil
+}
+
+// enums are the fields of each kind of request that are enums, by its descriptor. A request is
+// decoded far more often than there are kinds of it.
+var enums sync.Map
+
+func enumsOf(request protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
+	if found, ok := enums.Load(request); ok {
+		return found.([]protoreflect.FieldDescriptor)
+	}
+	var found []protoreflect.FieldDescriptor
+	for i := range request.Fields().Len() {
+		if f := request.Fields().Get(i); f.Kind() == protoreflect.EnumKind {
+			found = append(found, f)
+		}
+	}
+	enums.Store(request, found)
+	return found
 }
 
 // maxListed is how many bytes a request may have beside its fields of type bytes. It is enough for

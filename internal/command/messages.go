@@ -13,51 +13,99 @@ func messageActions() map[string]action {
 	return map[string]action{
 		"IMMsgData":           {start: send, refusal: notStored},
 		"IMMsgDataReadAck":    {start: readAck},
-		"IMGetMsgListReq":     read(list, page),
-		"IMGetMsgByIdReq":     read(list, messagesByID),
-		"IMGetLatestMsgIdReq": read(few, latestID),
-		"IMUnreadMsgCntReq":   counting(unreadOf, read(list, unread)),
+		"IMGetMsgListReq":     together(list, pages),
+		"IMGetMsgByIdReq":     together(list, messagesByID),
+		"IMGetLatestMsgIdReq": together(few, latestIDs),
+		"IMUnreadMsgCntReq":   counting(unreadOf, together(list, unread)),
 	}
 }
 
-func page(
-	ctx context.Context, s *chat.Service, req *impb.IMGetMsgListReq,
-) (proto.Message, error) {
-	messages, err := s.Page(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdBegin(), req.GetMsgCnt())
-	return &impb.IMGetMsgListRsp{
-		UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
-		MsgIdBegin: req.MsgIdBegin, MsgList: msgInfos(messages),
-	}, err
+func pages(
+	ctx context.Context, s *chat.Service, batch []asked[*impb.IMGetMsgListReq],
+) []reply {
+	all := make([]chat.PageAsked, len(batch))
+	for i, a := range batch {
+		all[i] = chat.PageAsked{User: a.req.GetUserId(), Talk: talkOf(a.req),
+			UpTo: a.req.GetMsgIdBegin(), Count: a.req.GetMsgCnt(), Limit: a.limit}
+	}
+	return messageLists(s, s.Pages(ctx, all), func(i int, list []*impb.MsgInfo) proto.Message {
+		req := batch[i].req
+		return &impb.IMGetMsgListRsp{
+			UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
+			MsgIdBegin: req.MsgIdBegin, MsgList: list,
+		}
+	})
 }
 
 func messagesByID(
-	ctx context.Context, s *chat.Service, req *impb.IMGetMsgByIdReq,
-) (proto.Message, error) {
-	messages, err := s.MessagesByID(ctx, req.GetUserId(), talkOf(req), req.GetMsgIdList())
-	return &impb.IMGetMsgByIdRsp{
-		UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
-		MsgList: msgInfos(messages),
-	}, err
+	ctx context.Context, s *chat.Service, batch []asked[*impb.IMGetMsgByIdReq],
+) []reply {
+	all := make([]chat.PageAsked, len(batch))
+	for i, a := range batch {
+		all[i] = chat.PageAsked{User: a.req.GetUserId(), Talk: talkOf(a.req),
+			IDs: append([]uint32{}, a.req.GetMsgIdList()...), Limit: a.limit}
+	}
+	return messageLists(s, s.Pages(ctx, all), func(i int, list []*impb.MsgInfo) proto.Message {
+		req := batch[i].req
+		return &impb.IMGetMsgByIdRsp{
+			UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
+			MsgList: list,
+		}
+	})
 }
 
-func latestID(
-	ctx context.Context, s *chat.Service, req *impb.IMGetLatestMsgIdReq,
-) (proto.Message, error) {
-	id, err := s.LatestID(ctx, talkOf(req))
-	return &impb.IMGetLatestMsgIdRsp{
-		UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
-		LatestMsgId: &id,
-	}, err
+// messageLists makes replies of messages, by answer. Lists with voice messages come later, since
+// their sounds may take a while.
+func messageLists(
+	s *chat.Service, results []chat.Result[[]chat.Message],
+	answer func(i int, list []*impb.MsgInfo) proto.Message,
+) []reply {
+	replies := answers(results, func(i int, messages []chat.Message) proto.Message {
+		return answer(i, msgInfos(messages))
+	})
+	for i, r := range results {
+		if !chat.HasVoice(r.Value) {
+			continue
+		}
+		replies[i].later = func(ctx context.Context) (proto.Message, error) {
+			messages, err := s.WithSounds(ctx, r.Value)
+			return answer(i, msgInfos(messages)), err
+		}
+	}
+	return replies
+}
+
+func latestIDs(
+	ctx context.Context, s *chat.Service, batch []asked[*impb.IMGetLatestMsgIdReq],
+) []reply {
+	talks := make([]chat.Talk, len(batch))
+	for i, a := range batch {
+		talks[i] = talkOf(a.req)
+	}
+	ids, err := s.LatestIDs(ctx, talks)
+	replies := make([]reply, len(batch))
+	for i, a := range batch {
+		replies[i] = reply{err: err, answer: &impb.IMGetLatestMsgIdRsp{
+			UserId: a.req.UserId, SessionType: a.req.SessionType, SessionId: a.req.SessionId,
+			LatestMsgId: new(ids[talks[i]]),
+		}}
+	}
+	return replies
 }
 
 // unreadOf are the users whose unread messages are counted.
 func unreadOf(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} }
 
 func unread(
-	ctx context.Context, s *chat.Service, req *impb.IMUnreadMsgCntReq,
-) (proto.Message, error) {
-	talks, total, err := s.Unread(ctx, req.GetUserId())
-	return unreadList(req.UserId, talks, total), err
+	ctx context.Context, s *chat.Service, batch []asked[*impb.IMUnreadMsgCntReq],
+) []reply {
+	all := make([]chat.UnreadAsked, len(batch))
+	for i, a := range batch {
+		all[i] = chat.UnreadAsked{User: a.req.GetUserId(), Limit: a.limit}
+	}
+	return answers(s.Unread(ctx, all), func(i int, u chat.Unread) proto.Message {
+		return unreadList(batch[i].req.UserId, u.Talks, u.Total)
+	})
 }
 
 // send stores a message. The answer is the request itself with the id filled in.

@@ -28,6 +28,9 @@ type reading struct {
 type reply struct {
 	answer proto.Message
 	err    error
+	// later makes the answer, with the request's own context, where that may take longer than
+	// others of the batch are to wait. Nil: the answer is there.
+	later func(ctx context.Context) (proto.Message, error)
 }
 
 // answers makes replies of results. answer makes the answer of the i-th request.
@@ -54,7 +57,7 @@ type asked[Q proto.Message] struct {
 func read[Q proto.Message](usual func(Q) int, do work[Q]) action {
 	return reads(1, usual, func(ctx context.Context, s *chat.Service, batch []asked[Q]) []reply {
 		answer, err := do(chat.WithLimit(ctx, batch[0].limit), s, batch[0].req)
-		return []reply{{answer, err}}
+		return []reply{{answer: answer, err: err}}
 	})
 }
 
@@ -149,6 +152,12 @@ func (h *Handler) serveAll(ctx context.Context, batch []*call) {
 func (h *Handler) replied(c *call, r reply) {
 	if c.left.Swap(true) {
 		return // it was dropped meanwhile
+	}
+	if r.err == nil && r.later != nil {
+		h.waits.Go(func() {
+			c.done(recovered(func() (proto.Message, error) { return r.later(c.limited()) }))
+		})
+		return
 	}
 	if bytes := c.longer(r.err); bytes > 0 {
 		h.waits.Go(func() { c.serve(c.reserve(bytes)) })

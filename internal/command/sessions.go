@@ -11,29 +11,41 @@ import (
 
 func sessionActions() map[string]action {
 	return map[string]action{
-		"IMRecentContactSessionReq": read(sessionsLength, sessions),
+		"IMRecentContactSessionReq": together(sessionsLength, sessions),
 		"IMRemoveSessionReq":        change(sessionLane, removeSession).refusing(sessionNotRemoved),
 	}
 }
 
 func sessions(
-	ctx context.Context, s *chat.Service, req *impb.IMRecentContactSessionReq,
-) (proto.Message, error) {
-	sessions, err := s.RecentSessions(ctx, req.GetUserId(), req.GetLatestUpdateTime())
-	rsp := &impb.IMRecentContactSessionRsp{UserId: req.UserId}
+	ctx context.Context, s *chat.Service, batch []asked[*impb.IMRecentContactSessionReq],
+) []reply {
+	all := make([]chat.SessionsAsked, len(batch))
+	for i, a := range batch {
+		all[i] = chat.SessionsAsked{
+			User: a.req.GetUserId(), Since: a.req.GetLatestUpdateTime(),
+		}
+	}
+	return answers(s.RecentSessions(ctx, all),
+		func(i int, sessions []chat.RecentSession) proto.Message {
+			return sessionList(batch[i].req.UserId, sessions)
+		})
+}
+
+func sessionList(user *uint32, sessions []chat.RecentSession) proto.Message {
+	rsp := &impb.IMRecentContactSessionRsp{UserId: user}
 	for _, se := range sessions {
 		rsp.ContactSessionList = append(rsp.ContactSessionList, &impb.ContactSessionInfo{
-			SessionId:           new(se.Talk.Peer(req.GetUserId())),
+			SessionId:           new(se.Talk.Peer(*user)),
 			SessionType:         impb.SessionType(se.Talk.Kind).Enum(),
 			SessionStatus:       impb.SessionStatusType_SESSION_STATUS_OK.Enum(),
 			UpdatedTime:         &se.Updated,
 			LatestMsgId:         &se.Last.ID,
 			LatestMsgData:       []byte(se.Last.Data),
 			LatestMsgType:       impb.MsgType(se.Last.Type).Enum(),
-			LatestMsgFromUserId: new(shownSender(req.GetUserId(), se.Talk, se.Last)),
+			LatestMsgFromUserId: new(shownSender(*user, se.Talk, se.Last)),
 		})
 	}
-	return rsp, err
+	return rsp
 }
 
 func sessionLane(req *impb.IMRemoveSessionReq) chat.Lane { return chat.TalkLane(talkOf(req)) }

@@ -12,7 +12,7 @@ import (
 func tokenActions() map[string]action {
 	return map[string]action{
 		"IMDeviceTokenReq":    change(ownLane, setToken),
-		"IMGetDeviceTokenReq": counting(tokensOf, read(tokensLength, pushTokens)),
+		"IMGetDeviceTokenReq": counting(tokensOf, together(tokensLength, pushTokens)),
 	}
 }
 
@@ -36,18 +36,24 @@ func tokensLength(req *impb.IMGetDeviceTokenReq) int {
 }
 
 func pushTokens(
-	ctx context.Context, s *chat.Service, req *impb.IMGetDeviceTokenReq,
-) (proto.Message, error) {
-	tokens, err := s.PushTokens(ctx, req.GetUserId())
-	rsp := &impb.IMGetDeviceTokenRsp{}
-	for _, t := range tokens {
-		rsp.UserTokenInfo = append(rsp.UserTokenInfo, &impb.UserTokenInfo{
-			UserId:    &t.User,
-			UserType:  impb.ClientType(t.Platform).Enum(),
-			Token:     &t.Token,
-			PushCount: &t.Unread,
-			PushType:  new(uint32(1)),
-		})
+	ctx context.Context, s *chat.Service, batch []asked[*impb.IMGetDeviceTokenReq],
+) []reply {
+	all := make([]chat.TokensAsked, len(batch))
+	for i, a := range batch {
+		all[i] = chat.TokensAsked{Users: a.req.GetUserId(), Limit: a.limit}
 	}
-	return rsp, err
+	return answers(s.PushTokens(ctx, all), func(_ int, tokens []chat.PushToken) proto.Message {
+		rsp := &impb.IMGetDeviceTokenRsp{}
+		for i := range tokens {
+			t := &tokens[i]
+			rsp.UserTokenInfo = append(rsp.UserTokenInfo, &impb.UserTokenInfo{
+				UserId:    &t.User,
+				UserType:  impb.ClientType(t.Platform).Enum(),
+				Token:     &t.Token,
+				PushCount: &t.Unread,
+				PushType:  new(uint32(1)),
+			})
+		}
+		return rsp
+	})
 }

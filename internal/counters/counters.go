@@ -37,8 +37,7 @@ import (
 
 // Records is what the records count: chat.Counters but for Apply.
 type Records interface {
-	UnreadPairs(ctx context.Context, user uint32) ([]chat.Count, error)
-	UnreadGroups(ctx context.Context, user uint32) ([]chat.Count, error)
+	Unread(ctx context.Context, users []uint32) (map[uint32][]chat.Count, error)
 	UnreadTotals(ctx context.Context, users []uint32) (map[uint32]uint32, error)
 }
 

@@ -14,9 +14,9 @@ type SharedRecords interface {
 	chat.Profiles
 	chat.Mutes
 	Find(ctx context.Context, group uint32) (chat.GroupInfo, error)
-	// InGroups returns the groups that each user is in, the latest joined first, with Count and the
-	// user in Users; Rev is 0 where the records do not count.
-	InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.Change, error)
+	// InGroups returns the groups that each user is in, the latest joined first, without what is
+	// counted.
+	InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.UserGroup, error)
 	// Mark is a value by name; ok is false when there is none.
 	Mark(ctx context.Context, name string) (value uint32, ok bool, err error)
 	SetMark(ctx context.Context, name string, value uint32) error
@@ -35,66 +35,31 @@ func (s Shared) Apply(ctx context.Context, commits []chat.Commit) error {
 	return s.Copy.Apply(ctx, commits)
 }
 
-// UnreadPairs implements chat.Counters.
-func (s Shared) UnreadPairs(ctx context.Context, user uint32) ([]chat.Count, error) {
-	pairs, err := s.Copy.UnreadPairs(ctx, []uint32{user})
-	if err != nil {
-		return s.Records.UnreadPairs(ctx, user)
-	}
-	var counts []chat.Count
-	for peer, n := range pairs[user] {
-		counts = append(counts, chat.Count{Talk: chat.PairTalk(user, peer), Unread: n})
-	}
-	return counts, nil
-}
-
-// UnreadGroups implements chat.Counters.
-func (s Shared) UnreadGroups(ctx context.Context, user uint32) ([]chat.Count, error) {
-	groups, err := s.groups(ctx, []uint32{user})
-	return groups[user], err
-}
-
-// UnreadTotals implements chat.Counters.
-func (s Shared) UnreadTotals(ctx context.Context, users []uint32) (map[uint32]uint32, error) {
+// Unread implements chat.Counters. Which groups users are in, the records say.
+func (s Shared) Unread(ctx context.Context, users []uint32) (map[uint32][]chat.Count, error) {
 	if len(users) == 0 {
 		return nil, nil
 	}
-	pairs, err := s.Copy.UnreadPairs(ctx, users)
-	if err != nil {
-		return s.Records.UnreadTotals(ctx, users)
-	}
-	groups, err := s.groups(ctx, users)
-	totals := make(map[uint32]uint32, len(users))
-	for _, user := range users {
-		for _, n := range pairs[user] {
-			totals[user] += n
-		}
-		for _, c := range groups[user] {
-			totals[user] += c.Unread
-		}
-	}
-	return totals, err
-}
-
-// groups returns the groups in which users have unread messages. Which groups they are in, the
-// records say.
-func (s Shared) groups(ctx context.Context, users []uint32) (map[uint32][]chat.Count, error) {
 	in, err := s.Records.InGroups(ctx, users)
 	if err != nil {
 		return nil, err
 	}
-	if unread, err := s.Copy.UnreadGroups(ctx, in); err == nil {
+	if unread, err := s.Copy.Unread(ctx, users, in); err == nil {
 		return unread, nil
 	}
-	unread := make(map[uint32][]chat.Count, len(in))
-	for user, groups := range in {
-		for _, c := range groups {
-			if n := c.Users[0].Unread; n > 0 {
-				unread[user] = append(unread[user], chat.Count{Talk: c.Talk, Unread: n})
-			}
+	return s.Records.Unread(ctx, users)
+}
+
+// UnreadTotals implements chat.Counters.
+func (s Shared) UnreadTotals(ctx context.Context, users []uint32) (map[uint32]uint32, error) {
+	unread, err := s.Unread(ctx, users)
+	totals := make(map[uint32]uint32, len(unread))
+	for user, counts := range unread {
+		for _, c := range counts {
+			totals[user] += c.Unread
 		}
 	}
-	return unread, nil
+	return totals, err
 }
 
 // SetMute implements chat.Mutes: the records store it, and Apply copies it.

@@ -200,7 +200,7 @@ func inGroup(from, group uint32, content string) chat.Draft {
 // page is a talk as its readers see it, newest first.
 func (w *world) page(talk chat.Talk) string {
 	w.Helper()
-	messages, err := w.store.Page(w.Context(), talk, chat.PageQuery{Count: 1000})
+	messages, err := testdb.Page(w.Context(), w.store, talk, chat.PageQuery{Count: 1000})
 	w.must(err)
 	var out []string
 	for _, m := range messages {

@@ -265,7 +265,7 @@ func TestGroupsAsAnAdministratorSeesThem(t *testing.T) {
 			if groups, err := store.GroupsOf(ctx, user); len(groups) != in || err != nil {
 				t.Errorf("user %d is in %d groups (%v), want %d", user, len(groups), err, in)
 			}
-			if unread, err := store.UnreadGroups(ctx, user); user != 1 &&
+			if unread, err := store.Unread(ctx, []uint32{user}); user != 1 &&
 				(len(unread) != 0 || err != nil) {
 				t.Errorf("user %d has %v unread (%v), want none", user, unread, err)
 			}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
@@ -18,8 +20,9 @@ import (
 //  2. Rows that are missing are made, and talks whose rows are new are adopted: see package talk.
 //  3. Messages get their ids from seq and their times from chat.BoundCreated, in the order of the
 //     drafts. A batch that fails gives its ids back, so that there is no gap.
-//  4. It writes sounds, messages (a few statements for each shard), sessions, rows of talks, levels
-//     of groups, and the time of last talk.
+//  4. It writes sounds, messages (a few statements for each shard), sessions, the groups' time of
+//     last talk, rows of talks, and levels of groups. Sessions and times of last
+//     talk that it wrote in the same second it leaves alone: see touched.
 //  5. It writes the commit record.
 //
 // However many talks it has, that takes MySQL two round trips where texts may be joined: what 1
@@ -28,12 +31,13 @@ import (
 func (s *Store) Append(
 	ctx context.Context, b chat.Batch, seq chat.Sequencer,
 ) (chat.Receipt, error) {
-	a := new(appending)
+	a := &appending{newest: s.newest}
 	purge := s.takeApplied()
 	sure := false // whether a refusal is final
 	err := s.db.Batch(ctx, func(tx sqldb.Tx) error {
 		a.giveBack(ctx, seq) // those of the try before
-		a = &appending{Batch: b, Work: s.Talking(tx), stored: make([]chat.Stored, len(b.Drafts))}
+		a = &appending{Batch: b, Work: s.Talking(tx), stored: make([]chat.Stored, len(b.Drafts)),
+			known: &s.touched, touched: make(map[touchedRow]*talk.Row), newest: s.newest}
 		a.unsure = func(refused error) bool {
 			known := sure
 			sure = sure || s.db.MayLack(refused)
@@ -41,7 +45,7 @@ func (s *Store) Append(
 		}
 		err := a.run(ctx, seq)
 		if err == nil {
-			err = deleteCommits(ctx, tx, purge)
+			err = deleteCommits(ctx, tx.Session, purge)
 		}
 		if err != nil {
 			a.giveBack(ctx, seq)
@@ -54,7 +58,10 @@ func (s *Store) Append(
 			a.giveBack(ctx, seq)
 			return chat.Receipt{}, err
 		}
+	} else {
+		s.touched.note(a.touched, a.Now)
 	}
+	a.keep(err)
 	return chat.Receipt{Stored: a.stored, Changes: a.changes()}, s.wrote(err, a.subjects()...)
 }
 
@@ -89,6 +96,7 @@ func (a *appending) subjects() (all []replica.Subject) {
 type appending struct {
 	chat.Batch
 	talk.Work
+	newest *newest.Cache
 
 	// unsure reports whether a refusal may not be one when the transaction runs again: see
 	// sqldb.DB.MayLack. It says so once.
@@ -100,6 +108,9 @@ type appending struct {
 	reserved []chat.Reserve             // from the sequencer; Floor is the id before the first
 	sounds   map[int]uint32             // ids in IMAudio of voice messages, by the drafts' indices
 	sessions map[talk.SessionKey]uint32 // of the senders in groups; 0: made in this transaction
+
+	known   *touched                 // what need not be written
+	touched map[touchedRow]*talk.Row // what was written, or need not be
 
 	// read is who had read all there was of a talk at some time, senders in groups included.
 	read   map[chat.Talk][]uint32
@@ -116,9 +127,9 @@ func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
 		a.addSounds,
 		a.addMessages,
 		a.touchSessions,
+		a.touchGroups,
 		a.saveTalks,
 		a.saveLevels,
-		a.touchGroups,
 		a.record,
 	}
 	for _, step := range steps {
@@ -159,7 +170,7 @@ func (a *appending) lockTalks(ctx context.Context) error {
 	err := sqldb.FetchAll(ctx, a.Session, slices.Concat(
 		a.LockAll(talks, a.talks),
 		talk.MembersAmong(a, slices.Collect(maps.Keys(senders)), members),
-		latestJoins(slices.Collect(maps.Keys(groups)), a.joins),
+		latestJoins(a, slices.Collect(maps.Keys(groups)), a.joins),
 		talk.Sessions(a, keys, a.sessions),
 	))
 	a.messages(func(i int, d *chat.Draft) {
@@ -251,7 +262,11 @@ func (a *appending) number(ctx context.Context, seq chat.Sequencer) error {
 	})
 	if len(want) > 0 {
 		var err error
-		if a.reserved, err = a.Number(ctx, seq, want, a.talks); err != nil {
+		a.reserved, err = a.Number(ctx, seq, want, a.talks)
+		for _, r := range a.reserved {
+			a.newest.Reserved(r.Talk, r.Floor+1, r.Floor+r.Count)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -330,10 +345,34 @@ func (a *appending) changes() []chat.Change {
 	return changes
 }
 
+// keep adds what was stored to the newest messages that are kept. With an error nobody knows whether
+// it was stored.
+func (a *appending) keep(unknown error) {
+	stored := make(map[chat.Talk][]chat.Message, len(a.reserved))
+	a.messages(func(i int, d *chat.Draft) {
+		m := chat.Message{ID: a.stored[i].ID, From: d.From, Type: d.Type,
+			Created: a.stored[i].Created, Data: d.Content}
+		if d.Sound != nil {
+			m.Data = strconv.FormatUint(uint64(a.sounds[i]), 10)
+		}
+		stored[d.Talk] = append(stored[d.Talk], m)
+	})
+	for _, r := range a.reserved {
+		if unknown != nil {
+			a.newest.Forget(r.Talk)
+		} else {
+			a.newest.Stored(r.Talk, stored[r.Talk])
+		}
+	}
+}
+
 // giveBack returns the ids of a batch that will not be stored, so that they leave no gap, unless
 // somebody has asked for ids of these talks since.
 func (a *appending) giveBack(ctx context.Context, seq chat.Sequencer) {
 	if len(a.reserved) > 0 {
+		for _, r := range a.reserved {
+			a.newest.Dropped(r.Talk)
+		}
 		seq.GiveBack(context.WithoutCancel(ctx), a.reserved) // the reason may be that ctx has ended
 		a.reserved = nil
 	}

@@ -3,24 +3,21 @@ package records
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// Page implements chat.Archive.
-func (s *Store) Page(
-	ctx context.Context, talk chat.Talk, q chat.PageQuery,
-) ([]chat.Message, error) {
+// page reads one page with queries of its own.
+func (s *Store) page(ctx context.Context, q chat.PageQuery) ([]chat.Message, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Message, error) {
-		shard, where, id, err := r.locate(ctx, talk)
+		shard, where, id, err := r.locate(ctx, q.Talk)
 		if err != nil || id == 0 {
 			return nil, err
 		}
@@ -38,7 +35,7 @@ func (s *Store) Page(
 			where += " AND msgId+0<=? AND created<=?"
 			params = append(params, q.UpTo, latest)
 		}
-		p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: chat.PageLimit(ctx)}
+		p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: q.Bytes}
 		if q.IDs == nil {
 			err = p.read(where, params)
 			return p.messages, err
@@ -57,7 +54,7 @@ func (s *Store) Page(
 			return cmp.Compare(b.Created, a.Created)
 		})
 		return p.messages[:min(len(p.messages), int(q.Count))], err
-	}, replica.AboutTalk(talk))
+	}, replica.AboutTalk(q.Talk))
 }
 
 // pager gathers the messages of a page.
@@ -101,7 +98,7 @@ func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 			others = true
 			return nil
 		}
-		if p.size += len(m.Data) + 32; p.size > p.limit && len(p.messages) > 0 {
+		if p.size += messageSize(&m); p.size > p.limit && len(p.messages) > 0 {
 			p.r.log.Info("a page is cut; its reader asks on",
 				"messages", len(p.messages), "max_bytes", p.limit)
 			return sqldb.ErrEnough
@@ -136,12 +133,8 @@ const skewWindow = 1000
 func (r reader) locate(
 	ctx context.Context, talk chat.Talk,
 ) (shard tables.Shard, where string, id uint32, err error) {
-	owner := tables.Owner{Kind: talk.Kind, ID: talk.A}
-	if talk.Kind == chat.Pair {
-		var relations map[chat.Talk]uint32
-		relations, err = r.pairs.Get(ctx, []chat.Talk{talk})
-		owner.ID = relations[talk]
-	}
+	owners, err := r.ownersOf(ctx, []chat.Talk{talk})
+	owner := owners[talk]
 	return owner.Shard(), owner.Shard().OwnerColumn() + "=? AND status=0", owner.ID, err
 }
 
@@ -182,142 +175,41 @@ func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk
 }
 
 // Last implements chat.Archive.
-func (s *Store) Last(ctx context.Context, talks []chat.Talk) (map[chat.Talk]chat.Newest, error) {
-	return read(ctx, s, func(ctx context.Context, r reader) (map[chat.Talk]chat.Newest, error) {
-		found, err := r.last.Get(ctx, talks)
-		if err != nil || len(found) == 0 {
-			return nil, err
-		}
-		last := make(map[chat.Talk]chat.Newest, len(talks))
-		for _, t := range talks {
-			if m, ok := found[t]; ok {
-				last[t] = m
-			}
-		}
-		return last, nil
-	}, replica.AboutEach(talks, replica.AboutTalk)...)
-}
-
-func (r reader) findLast(
+func (s *Store) Last(
 	ctx context.Context, talks []chat.Talk,
 ) (map[chat.Talk]chat.Newest, error) {
-	var pairs []chat.Talk
-	owners := make(map[tables.Owner]chat.Talk, len(talks))
+	kept := s.keptOf(ctx, talks)
+	var load []chat.Talk
 	for _, t := range talks {
-		if t.Kind == chat.Pair {
-			pairs = append(pairs, t)
-		} else {
-			owners[tables.Owner{Kind: chat.Group, ID: t.A}] = t
+		if kept[t] == nil {
+			load = append(load, t)
 		}
 	}
-	relations, err := r.findPairs(ctx, pairs)
+	loaded, mixed, err := s.loadNewest(ctx, load, 1)
 	if err != nil {
 		return nil, err
 	}
-	for t, id := range relations {
-		owners[tables.Owner{Kind: chat.Pair, ID: id}] = t
-	}
 	last := make(map[chat.Talk]chat.Newest, len(talks))
-	var others []tables.Owner // whose last message is of a type that is not told to peers
-	err = r.lastOf(ctx, slices.Collect(maps.Keys(owners)), "",
-		func(o tables.Owner, m chat.Message) {
-			if last[owners[o]] = (chat.Newest{ID: m.ID, Shown: m}); m.Type == 0 {
-				others = append(others, o)
-				last[owners[o]] = chat.Newest{ID: m.ID}
+	for _, found := range []map[chat.Talk]*newest.Messages{kept, loaded} {
+		for t, m := range found {
+			if len(m.List) > 0 {
+				last[t] = chat.Newest{ID: m.List[0].ID, Shown: m.List[0]}
 			}
-		})
-	if err != nil || len(others) == 0 {
-		return last, err
+		}
 	}
-	shown := " AND l.type IN " + r.messageTypes.in()
-	err = r.lastOf(ctx, others, shown, func(o tables.Owner, m chat.Message) {
-		last[owners[o]] = chat.Newest{ID: last[owners[o]].ID, Shown: m}
-	})
+	if len(mixed) == 0 {
+		return last, nil
+	}
+	shown, err := s.newestOf(ctx, slices.Collect(maps.Keys(mixed)), 1,
+		" AND type IN "+s.messageTypes.in())
+	for t, id := range mixed {
+		end := chat.Newest{ID: id}
+		if m := shown[t]; m != nil && len(m.List) > 0 {
+			end.Shown = m.List[0]
+		}
+		last[t] = end
+	}
 	return last, err
-}
-
-// lastOf finds the last message of each of some owners; where is a further condition on messages,
-// or empty.
-func (r reader) lastOf(
-	ctx context.Context, owners []tables.Owner, where string,
-	found func(tables.Owner, chat.Message),
-) error {
-	slices.SortFunc(owners, tables.CompareOwners)
-	for some := range slices.Chunk(owners, sqldb.MaxList) {
-		if err := r.lastOfSome(ctx, some, where, found); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// lastOfSome is lastOf for no more owners than a statement names. There is one SELECT for each
-// shard. Where each statement is a round trip, all of them are one statement. Then there is a
-// SELECT for every shard of a kind, all with lists of the same length, so that few different
-// statements are prepared.
-func (r reader) lastOfSome(
-	ctx context.Context, owners []tables.Owner, where string,
-	found func(tables.Owner, chat.Message),
-) error {
-	ids := make(map[tables.Shard][]any)
-	for _, o := range owners {
-		ids[o.Shard()] = append(ids[o.Shard()], o.ID)
-	}
-	width := 0
-	if r.Remote() && len(ids) > 1 {
-		kinds := make(map[chat.TalkKind]bool)
-		for shard, some := range ids {
-			kinds[shard.Kind] = true
-			width = max(width, sqldb.ListLength(len(some)))
-		}
-		for _, shard := range tables.AllShards() {
-			if kinds[shard.Kind] && len(ids[shard]) == 0 {
-				ids[shard] = nil
-			}
-		}
-	}
-	var selects []string
-	var params [][]any
-	for _, shard := range slices.SortedFunc(maps.Keys(ids), tables.CompareShards) {
-		some := ids[shard]
-		n := max(width, sqldb.ListLength(len(some)))
-		selects = append(selects, lastSelect(shard, where, n))
-		nobody := slices.Repeat([]any{uint32(0)}, n-len(some))
-		params = append(params, append(some, nobody...))
-	}
-	if width > 0 {
-		selects = []string{strings.Join(selects, " UNION ALL ")}
-		params = [][]any{slices.Concat(params...)}
-	}
-	for i, query := range selects {
-		err := r.Query(ctx, "last messages", query, params[i], func(scan sqldb.Scanner) error {
-			var o tables.Owner
-			var m chat.Message
-			var typ int64
-			if err := scan(&o.Kind, &o.ID, &m.ID, &m.From, &typ, &m.Created, &m.Data); err != nil {
-				return err
-			}
-			m.Type = chat.MsgType(r.messageTypes.pass(typ))
-			found(o, m)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// lastSelect finds the last message of each of n owners of one shard, among those (named l) that a
-// further condition holds for. The inner query reads one entry of an index for each owner, and more
-// only where the condition does not hold for the last messages.
-func lastSelect(shard tables.Shard, where string, n int) string {
-	return fmt.Sprintf(`SELECT %[6]d,m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,m.content FROM %[3]s m
- JOIN (SELECT (SELECT l.id FROM %[3]s l WHERE l.%[1]s=o.id AND l.status=0%[7]s
-  ORDER BY l.created DESC, l.id DESC LIMIT 1) AS last
- FROM %[4]s o WHERE o.id IN (%[5]s)) x ON m.id=x.last`,
-		shard.OwnerColumn(), shard.Sender(), shard.Table(), shard.OwnerTable(), sqldb.Params(n),
-		shard.Kind, where)
 }
 
 // Sounds implements chat.Archive.

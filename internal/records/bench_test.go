@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +26,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func benchmarkAppend(b *testing.B, store *records.Store, size int) {
+	b.ReportAllocs()
 	text := strings.Repeat("x", 100)
 	rows := 0
 	for b.Loop() {
@@ -50,71 +49,72 @@ func benchmarkAppend(b *testing.B, store *records.Store, size int) {
 	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 }
 
-// BenchmarkReads has many ask for single things at once, in turns with queries shared by those who
-// wait and without. What counts is the ratio: how many more are served by sharing.
+// BenchmarkReads has a batch of requests asked for together, and the same one by one. What counts
+// is the ratio: how many more are served together.
 func BenchmarkReads(b *testing.B) {
 	for _, e := range engines {
-		p := e.fixture(b)
-		const n = 2000
-		alone, shared := p.store(), p.store()
-		records.Unshared(alone)
-		fillForReads(b, alone, n)
+		const n, batch = 2000, 64
+		s := e.fixture(b).store()
+		fillForReads(b, s, n)
 		ctx := b.Context()
-		for name, ask := range map[string]func(s *records.Store, i uint32) error{
-			"user": func(s *records.Store, i uint32) error {
-				_,
-					err := s.UsersByID(ctx, []uint32{i})
+		for name, ask := range map[string]func(ids []uint32) error{
+			"user": func(ids []uint32) error {
+				_, err := s.UsersByID(ctx, ids)
 				return err
 			},
-			"last": func(s *records.Store, i uint32) error {
-				_, err := s.Last(ctx, []chat.Talk{chat.PairTalk(i, i+n)})
+			"last": func(ids []uint32) error {
+				_, err := s.Last(ctx, pairsOf(ids, n))
 				return err
 			},
-			"page": func(s *records.Store, i uint32) error {
-				_, err := s.Page(ctx, chat.PairTalk(i, i+n), chat.PageQuery{Count: 10})
-				return err
-			},
-			"joined": func(s *records.Store, i uint32) error {
-				_, _,
-					err := s.Joined(ctx, 1, i)
-				return err
+			"page": func(ids []uint32) error {
+				var queries []chat.PageQuery
+				for _, t := range pairsOf(ids, n) {
+					queries = append(queries,
+						chat.PageQuery{Talk: t, Count: 10, Bytes: chat.MaxAnswer})
+				}
+				for _, page := range s.Pages(ctx, queries) {
+					if page.Err != nil {
+						return page.Err
+					}
+				}
+				return nil
 			},
 		} {
-			for _, callers := range []int{1, 4, 32} {
-				b.Run(fmt.Sprintf("%s/%s/%d", e.name, name, callers), func(b *testing.B) {
-					var took [2]time.Duration
-					for b.Loop() {
-						for i, store := range []*records.Store{alone, shared} {
-							begun := time.Now()
-							askAll(b, callers, func(i uint32) error { return ask(store, 1+i%n) })
-							took[i] += time.Since(begun)
+			b.Run(e.name+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				var together, alone time.Duration
+				for i := 0; b.Loop(); i++ {
+					ids := make([]uint32, batch)
+					for k := range ids {
+						ids[k] = uint32(1 + (i*batch+k)%n)
+					}
+					begun := time.Now()
+					if err := ask(ids); err != nil {
+						b.Fatal(err)
+					}
+					together += time.Since(begun)
+					begun = time.Now()
+					for k := range ids {
+						if err := ask(ids[k : k+1]); err != nil {
+							b.Fatal(err)
 						}
 					}
-					b.ReportMetric(took[0].Seconds()/took[1].Seconds(), "ratio")
-					b.ReportMetric(float64(b.N)*asksEach/took[1].Seconds(), "shared/s")
-					b.ReportMetric(float64(b.N)*asksEach/took[0].Seconds(), "alone/s")
-				})
-			}
+					alone += time.Since(begun)
+				}
+				b.ReportMetric(alone.Seconds()/together.Seconds(), "ratio")
+				b.ReportMetric(float64(b.N)*batch/together.Seconds(), "together/s")
+				b.ReportMetric(float64(b.N)*batch/alone.Seconds(), "alone/s")
+			})
 		}
 	}
 }
 
-const asksEach = 300 // in a turn
-
-func askAll(b *testing.B, callers int, ask func(i uint32) error) {
-	b.Helper()
-	var next atomic.Uint32
-	var all sync.WaitGroup
-	for range callers {
-		all.Go(func() {
-			for i := next.Add(1); i <= asksEach; i = next.Add(1) {
-				if err := ask(i); err != nil {
-					b.Error(err)
-				}
-			}
-		})
+// pairsOf are the talks that fillForReads has made of users.
+func pairsOf(ids []uint32, n uint32) (talks []chat.Talk) {
+	for _, i := range ids {
+		talks = append(talks, chat.PairTalk(i, i+n))
 	}
-	all.Wait()
+	return talks
 }
 
 func fillForReads(b *testing.B, store *records.Store, n uint32) {

@@ -26,6 +26,12 @@ func (away) Counted(_ context.Context, talks []chat.Known) []chat.Counted {
 	return make([]chat.Counted, len(talks))
 }
 
+func (away) Epoch() uint32 { return 0 }
+
+func (away) LastIDs(context.Context, []chat.Reserve) ([]uint32, uint32, error) {
+	return nil, 0, errors.New("away")
+}
+
 // TestCommitRecordsAreStoredAsBefore pins the bytes of commit records: proxies of two neighbouring
 // versions read each other's.
 func TestCommitRecordsAreStoredAsBefore(t *testing.T) {

@@ -96,7 +96,7 @@ func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
 	if len(done) == 0 {
 		return nil
 	}
-	err := s.db.Change(ctx, func(tx sqldb.Tx) error { return deleteCommits(ctx, tx, done) })
+	err := s.db.Change(ctx, func(tx sqldb.Tx) error { return deleteCommits(ctx, tx.Session, done) })
 	if err != nil {
 		s.putApplied(done)
 	}
@@ -107,12 +107,12 @@ func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
 func (s *Store) Swept(ctx context.Context, ids []chat.CommitID) error {
 	return s.db.Change(ctx, func(tx sqldb.Tx) error {
 		names := commitNames(ids)
-		err := sqldb.ExecIn(ctx, tx, "DELETE FROM IMProxyCommit WHERE created<? AND id IN (%s)",
+		err := sqldb.ExecIn(ctx, tx.Session, "DELETE FROM IMProxyCommit WHERE created<? AND id IN (%s)",
 			names, s.Unix()-sweptAge)
 		if err != nil {
 			return err
 		}
-		return sqldb.ExecIn(ctx, tx,
+		return sqldb.ExecIn(ctx, tx.Session,
 			"UPDATE IMProxyCommit SET changes=? WHERE changes IS NOT NULL AND id IN (%s)",
 			names, talk.Swept)
 	})
@@ -135,8 +135,8 @@ func (s *Store) takeApplied() []chat.CommitID {
 	return ids
 }
 
-func deleteCommits(ctx context.Context, q sqldb.Querier, ids []chat.CommitID) error {
-	return sqldb.ExecIn(ctx, q, "DELETE FROM IMProxyCommit WHERE id IN (%s)", commitNames(ids))
+func deleteCommits(ctx context.Context, s sqldb.Session, ids []chat.CommitID) error {
+	return sqldb.ExecIn(ctx, s, "DELETE FROM IMProxyCommit WHERE id IN (%s)", commitNames(ids))
 }
 
 // commitNames are ids as the table has them.

@@ -48,30 +48,50 @@ func (s *Store) PairsNow(ctx context.Context, users []uint32) (pairs []chat.Chan
 	return pairs, err
 }
 
-// InGroups returns the groups that each user is in, the latest joined first, with their Count and
-// what the user has not seen of it. Rev is 0 where nothing is counted yet.
-func (s *Store) InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.Change, error) {
-	groups := make(map[uint32][]chat.Change, len(users))
-	const query = `SELECT m.userId,m.groupId,COALESCE(t.lastId,0),COALESCE(t.sentA,0),COALESCE(l.level,0),COALESCE(t.rev,0)
+// InGroups returns the groups that each user is in, the latest joined first, without what is
+// counted.
+func (s *Store) InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.UserGroup, error) {
+	const query = "SELECT userId,groupId FROM IMGroupMember WHERE status=0 AND userId IN (%s)" +
+		" ORDER BY userId, updated DESC, id DESC"
+	return s.inGroups(ctx, query, users, func(scan sqldb.Scanner, user *uint32, g *chat.UserGroup) error {
+		return scan(user, &g.Group)
+	})
+}
+
+// InGroupsNow is InGroups with what is counted. Rev is 0 where nothing is counted yet.
+func (s *Store) InGroupsNow(
+	ctx context.Context, users []uint32,
+) (map[uint32][]chat.UserGroup, error) {
+	const query = `SELECT m.userId,m.groupId,COALESCE(t.sentA,0),COALESCE(l.level,0),COALESCE(t.rev,0)
  FROM IMGroupMember m LEFT JOIN IMProxyTalk t ON t.kind=2 AND t.a=m.groupId AND t.b=0
  LEFT JOIN IMProxyLevel l ON l.userId=m.userId AND l.groupId=m.groupId
  WHERE m.status=0 AND m.userId IN (%s) ORDER BY m.userId, m.updated DESC, m.id DESC`
+	return s.inGroups(ctx, query, users, func(scan sqldb.Scanner, user *uint32, g *chat.UserGroup) error {
+		err := scan(user, &g.Group, &g.Count, &g.Level, &g.Rev)
+		g.Level = min(g.Level, g.Count)
+		return err
+	})
+}
+
+// inGroups reads the groups of users in the order of a query. Of several rows for one membership
+// the first one counts.
+func (s *Store) inGroups(
+	ctx context.Context, query string, users []uint32,
+	row func(scan sqldb.Scanner, user *uint32, g *chat.UserGroup) error,
+) (map[uint32][]chat.UserGroup, error) {
+	in := make(map[uint32][]chat.UserGroup, len(users))
 	seen := make(map[talk.Member]bool)
-	row := func(scan sqldb.Scanner) error {
-		var user, group, level uint32
-		var c chat.Change
-		err := scan(&user, &group, &c.LastID, &c.Count, &level, &c.Rev)
-		m := talk.Member{Group: group, User: user}
-		if err != nil || seen[m] {
+	return in, sqldb.QueryIn(ctx, s.db.Pool, "groups of users", query, users,
+		func(scan sqldb.Scanner) error {
+			var user uint32
+			var g chat.UserGroup
+			err := row(scan, &user, &g)
+			if m := (talk.Member{Group: g.Group, User: user}); err == nil && !seen[m] {
+				seen[m] = true
+				in[user] = append(in[user], g)
+			}
 			return err
-		}
-		seen[m] = true
-		c.Talk = chat.GroupTalk(group)
-		c.Users = []chat.Moved{{User: user, Unread: c.Count - min(level, c.Count)}}
-		groups[user] = append(groups[user], c)
-		return nil
-	}
-	return groups, sqldb.QueryIn(ctx, s.db.Pool, "counters of groups", query, users, row)
+		})
 }
 
 // GroupsNow returns the members and mutes of groups. They are read after Rev, so they may be newer

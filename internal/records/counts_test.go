@@ -79,17 +79,17 @@ func TestListsTakeAFixedNumberOfStatements(t *testing.T) {
 				if err != nil || got != int(rows) {
 					t.Errorf("%s of %d: %d rows, %v", what, n, got, err)
 				}
-				if count := heard.count() - before; count != want[what] {
-					t.Errorf("%s of %d: %d statements, want %d", what, n, count, want[what])
+				if count := heard.count() - before; count > want[what] {
+					t.Errorf("%s of %d: %d statements, want at most %d", what, n, count, want[what])
 				}
 			}
 			ask("sessions", n, func() (int, error) {
-				list, err := svc.RecentSessions(t.Context(), 1, 0)
-				return len(list), err
+				list := svc.RecentSessions(t.Context(), []chat.SessionsAsked{{User: 1}})[0]
+				return len(list.Value), list.Err
 			})
 			ask("unread", n+n/2, func() (int, error) {
-				list, _, err := svc.Unread(t.Context(), 1)
-				return len(list), err
+				list := svc.Unread(t.Context(), []chat.UnreadAsked{{User: 1}})[0]
+				return len(list.Value.Talks), list.Err
 			})
 			ask("groups", n/2, func() (int, error) {
 				var known chat.KnownGroups

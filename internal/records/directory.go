@@ -116,7 +116,7 @@ func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, er
 	return read(ctx, s, func(ctx context.Context, r reader) (users []chat.User, err error) {
 		if since == 0 {
 			limit := chat.LimitOf(ctx)
-			found, err := r.all.Get(ctx, []int{limit})
+			found, err := r.everybody.Get(ctx, []int{limit})
 			return found[limit].users, cmp.Or(err, found[limit].err)
 		}
 		size, keep := keepUsers(ctx, &users)
@@ -124,6 +124,12 @@ func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, er
 		err = r.Query(ctx, "users", query, []any{since}, userRow(keep, nil))
 		return users, cmp.Or(err, size.Err())
 	}, replica.EveryUser)
+}
+
+// everybody is the list of all people, or why there is none. Callers share it; nobody changes it.
+type everybody struct {
+	users []chat.User
+	err   error
 }
 
 // findEverybody lists all who have not left, for each limit of such a list, in bytes. When many

@@ -57,7 +57,7 @@ func (s *Store) RemoveFile(ctx context.Context, from, to uint32, task string) er
 		if err != nil {
 			return err
 		}
-		return sqldb.ExecIn(ctx, tx, "DELETE FROM IMTransmitFile WHERE id IN (%s)", ids)
+		return sqldb.ExecIn(ctx, tx.Session, "DELETE FROM IMTransmitFile WHERE id IN (%s)", ids)
 	})
 	return s.wrote(err, replica.AboutUser(to))
 }

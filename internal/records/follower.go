@@ -14,6 +14,7 @@ type Follower interface {
 	talk.Elsewhere
 	// Apply brings the copy up to date with commits; applying one twice does no harm.
 	Apply(ctx context.Context, commits []chat.Commit) error
+	lastIDs
 }
 
 // changeFollowed is sqldb.DB.Change for what is copied elsewhere: work adds to the commit how it

@@ -214,13 +214,11 @@ func (s *Store) NormalOf(ctx context.Context, user uint32) ([]chat.GroupVersion,
 }
 
 // Joined implements chat.Archive.
-func (s *Store) Joined(ctx context.Context, group, user uint32) (at uint32, ok bool, err error) {
-	m := talk.Member{Group: group, User: user}
-	found, err := read(ctx, s, func(ctx context.Context, r reader) (map[talk.Member]uint32, error) {
-		return r.joins.Get(ctx, []talk.Member{m})
-	}, replica.AboutGroup(group))
-	at, ok = found[m]
-	return at, ok, err
+func (s *Store) Joined(
+	ctx context.Context, asked []chat.UserInGroup,
+) (map[chat.UserInGroup]uint32, error) {
+	about := func(m chat.UserInGroup) replica.Subject { return replica.AboutGroup(m.Group) }
+	return readEach(ctx, s, asked, about, reader.findJoins)
 }
 
 // findJoins returns when members joined, in Unix seconds. Of several rows the earliest counts.

@@ -14,6 +14,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // oneText is a batch of one text, with an id of its own.
@@ -26,7 +27,7 @@ func oneText(from, to uint32, text string) chat.Batch {
 // texts are what is stored between two users, newest first.
 func texts(t *testing.T, s *records.Store, u, v uint32) string {
 	t.Helper()
-	page, err := s.Page(t.Context(), chat.PairTalk(u, v), chat.PageQuery{Count: 1_000_000})
+	page, err := testdb.Page(t.Context(), s, chat.PairTalk(u, v), chat.PageQuery{Count: 1_000_000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +230,7 @@ func TestInterruptedCommitsAreStoredOrNot(t *testing.T) {
 				want = append(want, fmt.Sprint(i))
 			}
 		}
-		page, err := s.Page(t.Context(), chat.PairTalk(1, 2), chat.PageQuery{Count: 1000})
+		page, err := testdb.Page(t.Context(), s, chat.PairTalk(1, 2), chat.PageQuery{Count: 1000})
 		if err != nil || len(page) != len(want) {
 			t.Fatalf("%d messages, want %d; %v", len(page), len(want), err)
 		}
@@ -261,13 +262,13 @@ func TestInterruptedReadsDisturbNobody(t *testing.T) {
 				for i := range 40 {
 					ctx, cancel := context.WithTimeout(t.Context(),
 						time.Duration(i*r)*20*time.Microsecond)
-					_, err := s.Page(ctx, chat.PairTalk(1, 2), chat.PageQuery{Count: 1000})
+					_, err := testdb.Page(ctx, s, chat.PairTalk(1, 2), chat.PageQuery{Count: 1000})
 					if end, _ := ctx.Deadline(); err != nil &&
 						(chat.KindOf(err) != chat.Unavailable || time.Now().Before(end)) {
 						t.Errorf("interrupted: %v", err)
 					}
 					cancel()
-					page, err := s.Page(t.Context(), chat.PairTalk(1, 2),
+					page, err := testdb.Page(t.Context(), s, chat.PairTalk(1, 2),
 						chat.PageQuery{Count: 1000})
 					if err != nil || len(page) != 400 {
 						t.Errorf("not interrupted: %d messages, %v", len(page), err)
@@ -319,7 +320,7 @@ func TestAStoreWithoutItsTablesFailsAsUnavailable(t *testing.T) {
 		p.exec("DROP TABLE IMProxyTalk")
 		_, err := s.Append(t.Context(), oneText(1, 2, "x"), counters.Embedded{})
 		wantKind(t, err, chat.Unavailable)
-		_, err = s.Page(t.Context(), chat.PairTalk(1, 2), chat.PageQuery{Count: 1})
+		_, err = testdb.Page(t.Context(), s, chat.PairTalk(1, 2), chat.PageQuery{Count: 1})
 		wantKind(t, err, chat.Unavailable)
 		if errors.Is(err, sql.ErrNoRows) {
 			t.Error("a failure looks like an empty list")

@@ -11,11 +11,11 @@ import (
 
 // latestJoins fetches when somebody last joined each group, in Unix seconds. The subquery reads one
 // entry of an index; MAX would read all of them.
-func latestJoins(groups []uint32, found map[uint32]uint32) []sqldb.Fetch {
+func latestJoins(d sqldb.Dialect, groups []uint32, found map[uint32]uint32) []sqldb.Fetch {
 	const query = "SELECT g.id,COALESCE((SELECT m.updated FROM IMGroupMember m" +
 		" WHERE m.groupId=g.id ORDER BY m.updated DESC LIMIT 1),0)" +
 		" FROM IMGroup g WHERE g.id IN (%s)"
-	return sqldb.Fetches(groups, func(groups []uint32) sqldb.Fetch {
+	return sqldb.Fetches(d, groups, func(groups []uint32) sqldb.Fetch {
 		text := sqldb.WithParams(query, len(groups))
 		return sqldb.Fetch{Text: text, Args: sqldb.Args(groups), Row: sqldb.Into(found)}
 	})
@@ -46,7 +46,7 @@ func (s *Store) AddMembers(
 		if len(added) == 0 {
 			return nil, errNothing
 		}
-		err := sqldb.ExecIn(ctx, tx,
+		err := sqldb.ExecIn(ctx, tx.Session,
 			"UPDATE IMGroupMember SET status=0, updated=? WHERE id IN (%s)", back, now)
 		if err != nil {
 			return nil, err
@@ -66,13 +66,13 @@ func (s *Store) RemoveMembers(
 			delete(rows, user)
 		}
 		members = talk.Current(rows)
-		err := sqldb.ExecIn(ctx, tx,
+		err := sqldb.ExecIn(ctx, tx.Session,
 			"UPDATE IMGroupMember SET status=1 WHERE groupId=? AND status=0 AND userId IN (%s)",
 			users, group)
 		if err != nil {
 			return nil, err
 		}
-		return joined(users, 0), sqldb.ExecIn(ctx, tx,
+		return joined(users, 0), sqldb.ExecIn(ctx, tx.Session,
 			"UPDATE IMRecentSession SET status=1, updated=? WHERE peerId=? AND type=2"+
 				" AND COALESCE(status,0)=0 AND userId IN (%s)", users, now, group)
 	})

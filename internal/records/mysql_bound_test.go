@@ -50,7 +50,7 @@ func keepsText(t *testing.T, s *records.Store, admin *sql.DB) {
 	if _, err := s.Append(ctx, oneText(1, id, hostile), counters.Embedded{}); err != nil {
 		t.Fatal(err)
 	}
-	page, err := s.Page(ctx, chat.PairTalk(1, id), chat.PageQuery{Count: 10})
+	page, err := testdb.Page(ctx, s, chat.PairTalk(1, id), chat.PageQuery{Count: 10})
 	if err != nil || len(page) != 1 || string(page[0].Data) != hostile {
 		t.Errorf("the talk has %+v: %v", page, err)
 	}
@@ -220,9 +220,12 @@ func TestFewStatementsAreKept(t *testing.T) {
 		_, err6 := s.Last(t.Context(), talks)
 		_, err7 := s.GroupsNow(t.Context(), ids)
 		_, err8 := s.InGroups(t.Context(), ids)
+		_, err11 := s.InGroupsNow(t.Context(), ids)
+		_, err12 := s.Unread(t.Context(), ids)
 		_, err9 := s.PairsNow(t.Context(), ids)
 		_, err10 := s.DevicesNow(t.Context(), ids)
-		for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10} {
+		for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10,
+			err11, err12} {
 			if err != nil {
 				t.Fatal(i+1, err)
 			}

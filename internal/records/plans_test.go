@@ -13,6 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
 // statements are all that a store ran, each text with the arguments it last had.
@@ -74,7 +75,8 @@ func everything(ctx context.Context, s *records.Store) error {
 	}
 	for name, do := range map[string]func() error{
 		"counts of pairs":    func() error { return one(s.PairsNow(ctx, []uint32{1, 2})) },
-		"counts of groups":   func() error { return one(s.InGroups(ctx, []uint32{1, 2})) },
+		"counts of groups":   func() error { return one(s.InGroupsNow(ctx, []uint32{1, 2})) },
+		"groups of users":    func() error { return one(s.InGroups(ctx, []uint32{1, 2})) },
 		"groups as they are": func() error { return one(s.GroupsNow(ctx, []uint32{1, 2})) },
 		"devices now":        func() error { return one(s.DevicesNow(ctx, []uint32{1, 2})) },
 		"marks":              func() error { return one(s.Marks(ctx, []string{"a", "b"})) },
@@ -98,23 +100,23 @@ func everything(ctx context.Context, s *records.Store) error {
 		"mute":          func() error { return s.SetMute(ctx, theGroup, 1, 1) },
 		"mutes":         func() error { return one(s.Mutes(ctx, theGroup, []uint32{1, 2})) },
 		"page by id": func() error {
-			return one(s.Page(ctx, pair,
+			return one(testdb.Page(ctx, s, pair,
 				chat.PageQuery{IDs: []uint32{1, 2}, Count: 10}))
 		},
 		"page of a group": func() error {
-			return one(s.Page(ctx, group,
+			return one(testdb.Page(ctx, s, group,
 				chat.PageQuery{UpTo: 10, Since: 5, Count: 10}))
 		},
 		"page up to": func() error {
-			return one(s.Page(ctx, pair,
+			return one(testdb.Page(ctx, s, pair,
 				chat.PageQuery{UpTo: 10, Count: 10}))
 		},
 		"page": func() error {
-			return one(s.Page(ctx, pair,
+			return one(testdb.Page(ctx, s, pair,
 				chat.PageQuery{Count: 10}))
 		},
 		"group page by id": func() error {
-			return one(s.Page(ctx, group,
+			return one(testdb.Page(ctx, s, group,
 				chat.PageQuery{IDs: []uint32{1, 2}, Since: 5, Count: 10}))
 		},
 		"profile": func() error { return one(nil, ignoreNotFound(s.SetAvatar(ctx, 1, "x", now))) },
@@ -127,9 +129,9 @@ func everything(ctx context.Context, s *records.Store) error {
 				chat.Draft{Talk: group, From: 1, Type: other, Content: "x"})
 		},
 		"page of a fork": func() error {
-			return one(s.Page(ctx, fork, chat.PageQuery{UpTo: 10, Count: 10}))
+			return one(testdb.Page(ctx, s, fork, chat.PageQuery{UpTo: 10, Count: 10}))
 		},
-		"recent sessions": func() error { return one(s.Recent(ctx, user, 1, 100)) },
+		"recent sessions": func() error { return one(s.Recent(ctx, []chat.SessionsAsked{{User: user}, {User: 2}}, 100)) },
 		"remove session":  func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },
 		"remove group":    func() error { return ignoreNotFound(s.Remove(ctx, user, group, now)) },
 		"outcome":         func() error { return one(s.Outcome(ctx, chat.NewCommitID())) },
@@ -143,11 +145,10 @@ func everything(ctx context.Context, s *records.Store) error {
 		"synced members": func() error { return one(s.Members(ctx, theGroup)) },
 		"token":          func() error { return s.SetToken(ctx, 1, "ios:x", "x") },
 		"unapplied":      func() error { return one(s.Unapplied(ctx, 0, 10)) },
-		"unread groups":  func() error { return one(s.UnreadGroups(ctx, user)) },
-		"unread pairs":   func() error { return one(s.UnreadPairs(ctx, user)) },
+		"unread":         func() error { return one(s.Unread(ctx, []uint32{user, 2})) },
 		"unread totals":  func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
 		"users":          func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
-		"joined":         func() error { _, _, err := s.Joined(ctx, theGroup, 1); return err },
+		"joined":         func() error { return one(s.Joined(ctx, []chat.UserInGroup{{Group: theGroup, User: 1}})) },
 		"send much":      func() error { return batch(many...) },
 		"send": func() error {
 			return batch(chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "x"},

@@ -4,28 +4,25 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"math"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// reader reads from one server, the master or a replica. Requests of one shape share queries.
+// reader reads from one server, the master or a replica.
 type reader struct {
 	*sqldb.Pool
-	*batches
 	messageTypes, groupTypes *passing
 	log                      *slog.Logger
+	// everybody is the list of all people, by its limit in bytes. It is long, so that those who ask
+	// for it while it is read share the next one.
+	everybody *sqldb.Shared[int, everybody]
 }
 
 func newReader(s *Store, pool *sqldb.Pool) reader {
-	most := sqldb.SharedQueries
-	if !pool.Remote() {
-		most = math.MaxInt // a query costs little more than its rows, so that waiting gains nothing
-	}
 	r := reader{Pool: pool, messageTypes: s.messageTypes, groupTypes: s.groupTypes, log: s.log}
-	r.batches = newBatches(r, most)
+	r.everybody = &sqldb.Shared[int, everybody]{Find: r.findEverybody, Most: 1}
 	return r
 }
 

@@ -52,7 +52,7 @@ func kinds(ctx context.Context) []kind {
 		return err
 	}
 	page := func(s *records.Store) (any, error) {
-		return s.Page(ctx, pair,
+		return testdb.Page(ctx, s, pair,
 			chat.PageQuery{Count: 1000})
 	}
 	groups := func(s *records.Store) (any, error) {
@@ -68,8 +68,7 @@ func kinds(ctx context.Context) []kind {
 		v.add(s.NormalOf(ctx, 1))
 		v.add(s.NormalOf(ctx, 2))
 		v.add(s.NormalOf(ctx, 3))
-		at, in, err := s.Joined(ctx, 1, 3)
-		v.add([]any{at, in}, err)
+		v.add(s.Joined(ctx, []chat.UserInGroup{{Group: 1, User: 3}}))
 		return v.result()
 	}
 	people := func(s *records.Store) (any, error) {
@@ -82,8 +81,7 @@ func kinds(ctx context.Context) []kind {
 	}
 	recent := func(s *records.Store) (any, error) {
 		var v sum
-		v.add(s.Recent(ctx, 1, 0, 100))
-		v.add(s.Recent(ctx, 2, 0, 100))
+		v.add(s.Recent(ctx, []chat.SessionsAsked{{User: 1}, {User: 2}}, 100))
 		return v.result()
 	}
 	return []kind{
@@ -92,7 +90,7 @@ func kinds(ctx context.Context) []kind {
 				Content: fmt.Sprint(n)})
 		}},
 		{name: "a group's page", read: func(s *records.Store) (any, error) {
-			return s.Page(ctx, group, chat.PageQuery{Count: 1000})
+			return testdb.Page(ctx, s, group, chat.PageQuery{Count: 1000})
 		}, write: func(s *records.Store, n uint32) error {
 			return send(s, chat.Draft{Talk: group, From: 1, Type: chat.GroupText,
 				Content: fmt.Sprint(n)})
@@ -121,8 +119,7 @@ func kinds(ctx context.Context) []kind {
 		}},
 		{name: "unread counters", fresh: true, read: func(s *records.Store) (any, error) {
 			var v sum
-			v.add(s.UnreadPairs(ctx, 2))
-			v.add(s.UnreadGroups(ctx, 2))
+			v.add(s.Unread(ctx, []uint32{1, 2}))
 			v.add(s.UnreadTotals(ctx, []uint32{1, 2}))
 			return v.result()
 		}, write: func(s *records.Store, n uint32) error {

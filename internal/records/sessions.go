@@ -1,7 +1,9 @@
 package records
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
@@ -9,28 +11,74 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// Recent implements chat.Sessions. Databases of the original server may have several rows for one
-// session; the one with the greatest id counts.
+// Recent implements chat.Sessions.
 func (s *Store) Recent(
-	ctx context.Context, user, since uint32, max int,
-) ([]chat.Session, error) {
-	const query = `SELECT s.peerId,s.type,s.updated FROM IMRecentSession s
- WHERE s.userId=? AND COALESCE(s.status,0)=0 AND s.updated>? AND s.type IN (1,2) AND NOT EXISTS (SELECT 1 FROM IMRecentSession d
-  WHERE d.userId=s.userId AND d.peerId=s.peerId AND d.type=s.type AND COALESCE(d.status,0)=0 AND d.id>s.id)
- ORDER BY s.updated DESC, s.id DESC LIMIT ?`
-	return read(ctx, s, func(ctx context.Context, r reader) (sessions []chat.Session, err error) {
-		params := []any{user, since, max}
-		err = r.Query(ctx, "sessions", query, params, func(scan sqldb.Scanner) error {
-			var peer uint32
-			var kind chat.TalkKind
-			var se chat.Session
-			err := scan(&peer, &kind, &se.Updated)
-			se.Talk = chat.TalkOf(user, kind, peer)
-			sessions = append(sessions, se)
-			return err
-		})
-		return sessions, err
-	}, replica.AboutUser(user))
+	ctx context.Context, asked []chat.SessionsAsked, max int,
+) ([][]chat.Session, error) {
+	users := make([]uint32, len(asked))
+	for i, a := range asked {
+		users[i] = a.User
+	}
+	all, err := readEach(ctx, s, chat.SortedSet(users), replica.AboutUser, reader.findSessions)
+	lists := make([][]chat.Session, len(asked))
+	for i, a := range asked {
+		for _, row := range all[a.User] {
+			if row.at > a.Since && len(lists[i]) < max {
+				lists[i] = append(lists[i], row.of(a.User))
+			}
+		}
+	}
+	return lists, err
+}
+
+// sessionRow is a row of IMRecentSession.
+type sessionRow struct {
+	kind         chat.TalkKind
+	peer, at, id uint32
+}
+
+// of is the session as that of its user.
+func (r sessionRow) of(user uint32) chat.Session {
+	return chat.Session{Talk: chat.TalkOf(user, r.kind, r.peer), Updated: r.at}
+}
+
+// findSessions returns all that stand in the lists of users, the latest first. Nothing is left to
+// the database but to find the rows: no key has them in this order, and to sort them there, or to
+// look for others of the same session, takes longer than to read them.
+func (r reader) findSessions(
+	ctx context.Context, users []uint32,
+) (map[uint32][]sessionRow, error) {
+	const query = "SELECT userId,peerId,type,updated,id FROM IMRecentSession WHERE userId IN (%s)" +
+		" AND COALESCE(status,0)=0 AND type IN (1,2)"
+	found := make(map[uint32][]sessionRow, len(users))
+	var user uint32
+	var row sessionRow
+	columns := []any{&user, &row.peer, &row.kind, &row.at, &row.id}
+	err := sqldb.QueryIn(ctx, r.Pool, "sessions", query, users, func(scan sqldb.Scanner) error {
+		err := scan(columns...)
+		found[user] = append(found[user], row)
+		return err
+	})
+	for user, rows := range found {
+		found[user] = latestSessions(rows)
+	}
+	return found, err
+}
+
+// latestSessions sorts the sessions of a user, the latest first. Databases of the original server
+// may have several rows for one session; the one with the greatest id counts.
+func latestSessions(rows []sessionRow) []sessionRow {
+	slices.SortFunc(rows, func(a, b sessionRow) int {
+		return cmp.Or(cmp.Compare(a.peer, b.peer), cmp.Compare(a.kind, b.kind),
+			cmp.Compare(b.id, a.id))
+	})
+	rows = slices.CompactFunc(rows, func(a, b sessionRow) bool {
+		return a.peer == b.peer && a.kind == b.kind
+	})
+	slices.SortFunc(rows, func(a, b sessionRow) int {
+		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.id, a.id))
+	})
+	return rows
 }
 
 // Remove implements chat.Sessions.

@@ -52,6 +52,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/marks"
+	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
@@ -103,7 +104,12 @@ type Store struct {
 	log      *slog.Logger
 	follower Follower
 
+	newest  *newest.Cache
+	lastIDs lastIDs // nil: what newest keeps cannot be known to count, and nothing is kept
+
 	messageTypes, groupTypes *passing // never changed
+
+	touched touched // by Append
 
 	mu      sync.Mutex
 	applied []chat.CommitID // guarded by mu: whose records the next Append deletes
@@ -145,14 +151,25 @@ func newStore(db *sqldb.DB, opt Options) *Store {
 	s := &Store{
 		Keeper: marks.Of(db), db: db, now: opt.Now, log: opt.Log, follower: opt.Follower,
 		messageTypes: passingMessages(opt), groupTypes: passingGroups(opt),
+		newest: newest.New(keptBytes),
 	}
 	s.reader = newReader(s, db.Pool)
+	switch {
+	case opt.Follower != nil:
+		s.lastIDs = opt.Follower
+	case !db.ManyWriters():
+		s.lastIDs = inTables{s.reader}
+	}
 	return s
 }
 
 // DB is the database below, for what works on it beside the records. It belongs to the Store, which
 // closes it.
 func (s *Store) DB() *sqldb.DB { return s.db }
+
+// keptBytes is how much memory the newest messages of talks may take, in bytes: those of some
+// thousand talks.
+const keptBytes = 32 << 20
 
 const closeTimeout = time.Second // of the last tidying up
 
@@ -162,16 +179,16 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if done := s.takeApplied(); len(done) > 0 {
-		err := s.db.Change(ctx, func(tx sqldb.Tx) error { return deleteCommits(ctx, tx, done) })
+		err := s.db.Change(ctx, func(tx sqldb.Tx) error { return deleteCommits(ctx, tx.Session, done) })
 		if err != nil {
 			s.log.Warn("records of applied commits stay until the next start",
 				"commits", len(done), "err", err)
 		}
 	}
-	s.reader.wait()
+	s.reader.everybody.Wait()
 	err := s.db.Close()
 	if s.replica != nil {
-		s.late.wait()
+		s.late.everybody.Wait()
 		err = errors.Join(err, s.late.Close())
 	}
 	return err

@@ -86,7 +86,7 @@ func (s *Store) SyncSessions(ctx context.Context, group uint32, users []uint32, 
 		}
 		// The conditions hold still, unless an original server has changed the rows: it holds no
 		// lock.
-		return sqldb.ExecIn(ctx, tx, "UPDATE IMRecentSession SET updated=?"+
+		return sqldb.ExecIn(ctx, tx.Session, "UPDATE IMRecentSession SET updated=?"+
 			" WHERE COALESCE(status,0)=0 AND updated<? AND id IN (%s)", ids, at, at)
 	})
 	return s.wrote(err, replica.AboutEach(users, replica.AboutUser)...)

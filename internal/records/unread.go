@@ -8,34 +8,43 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// UnreadPairs implements chat.Counters.
-func (s *Store) UnreadPairs(ctx context.Context, user uint32) (counts []chat.Count, err error) {
-	const query = `SELECT a,b,sentB-readA FROM IMProxyTalk WHERE kind=1 AND a=? AND sentB>readA
- UNION ALL SELECT a,b,sentA-readB FROM IMProxyTalk WHERE kind=1 AND b=? AND sentA>readB`
-	err = s.db.Query(ctx, "unread counters", query, []any{user, user}, sqldb.Onto(&counts,
-		func(c *chat.Count) []any {
-			c.Talk.Kind = chat.Pair
-			return []any{&c.Talk.A, &c.Talk.B, &c.Unread}
-		}))
-	return counts, err
+// Unread implements chat.Counters.
+func (s *Store) Unread(ctx context.Context, users []uint32) (map[uint32][]chat.Count, error) {
+	unread := make(map[uint32][]chat.Count, len(users))
+	err := sqldb.Chunked(users, func(users []uint32) error {
+		in := sqldb.Params(len(users))
+		query := "SELECT a,b,sentB-readA FROM IMProxyTalk WHERE kind=1 AND sentB>readA AND a IN (" +
+			in + ") UNION ALL SELECT b,a,sentA-readB FROM IMProxyTalk WHERE kind=1 AND " +
+			"sentA>readB AND b IN (" + in + ")"
+		params := slices.Repeat(sqldb.Args(users), 2)
+		err := s.db.Query(ctx, "unread counters", query, params, func(scan sqldb.Scanner) error {
+			var user, peer, n uint32
+			err := scan(&user, &peer, &n)
+			unread[user] = append(unread[user],
+				chat.Count{Talk: chat.PairTalk(user, peer), Unread: n})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		query = "SELECT m.userId,m.groupId,t.sentA-COALESCE(l.level,0)" +
+			sqldb.WithParams(memberTalks, len(users)) + " ORDER BY m.joined DESC, m.id DESC"
+		return s.db.Query(ctx, "unread counters of groups", query, sqldb.Args(users),
+			func(scan sqldb.Scanner) error {
+				var user, group, n uint32
+				err := scan(&user, &group, &n)
+				unread[user] = append(unread[user],
+					chat.Count{Talk: chat.GroupTalk(group), Unread: n})
+				return err
+			})
+	})
+	return unread, err
 }
 
 // memberTalks are the groups that users are in, with how much was sent and how much each has seen.
 const memberTalks = ` FROM (SELECT userId,groupId,MAX(updated) AS joined,MAX(id) AS id FROM IMGroupMember WHERE status=0 AND userId IN (%s)
   GROUP BY userId,groupId) m JOIN IMProxyTalk t ON t.kind=2 AND t.a=m.groupId AND t.b=0
  LEFT JOIN IMProxyLevel l ON l.userId=m.userId AND l.groupId=m.groupId WHERE t.sentA>COALESCE(l.level,0)`
-
-// UnreadGroups implements chat.Counters.
-func (s *Store) UnreadGroups(ctx context.Context, user uint32) (counts []chat.Count, err error) {
-	query := "SELECT m.groupId,t.sentA-COALESCE(l.level,0)" + sqldb.WithParams(memberTalks, 1) +
-		" ORDER BY m.joined DESC, m.id DESC"
-	err = s.db.Query(ctx, "unread counters of groups", query, []any{user}, sqldb.Onto(&counts,
-		func(c *chat.Count) []any {
-			c.Talk.Kind = chat.Group
-			return []any{&c.Talk.A, &c.Unread}
-		}))
-	return counts, err
-}
 
 // UnreadTotals implements chat.Counters.
 func (s *Store) UnreadTotals(ctx context.Context, users []uint32) (map[uint32]uint32, error) {

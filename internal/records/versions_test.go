@@ -76,12 +76,8 @@ func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 	do("the mark", err)
 	held, err := s.HoldLease(ctx, "l", "me", time.Minute)
 	do("the lease", err)
-	pairs, err := s.UnreadPairs(ctx, 2)
-	do("unread of pairs", err)
-	groups, err := s.UnreadGroups(ctx, 3)
-	do("unread of groups", err)
-	read, err := s.UnreadGroups(ctx, 2)
-	do("unread of groups", err)
+	counts, err := s.Unread(ctx, []uint32{2, 3})
+	do("unread", err)
 	do("leaving", func() error {
 		_, err := s.RemoveMembers(ctx, group, []uint32{3},
 			2000)
@@ -90,11 +86,10 @@ func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 	for what, got := range map[string]string{
 		"mutes": fmt.Sprint(mutes[2]), "device": devices[2], "mark": fmt.Sprint(
 			mark), "lease": fmt.Sprint(held),
-		"unread of pairs": fmt.Sprint(unread(pairs)), "of groups": fmt.Sprint(
-			unread(groups)), "of read groups": fmt.Sprint(unread(read)),
+		"unread of 2": fmt.Sprint(unread(counts[2])), "of 3": fmt.Sprint(unread(counts[3])),
 	} {
 		want := map[string]string{"mutes": "1", "device": "ios:abc", "mark": "6", "lease": "true",
-			"unread of pairs": "[2]", "of groups": "[2]", "of read groups": "[]"}[what]
+			"unread of 2": "[2]", "of 3": "[2]"}[what]
 		if got != want {
 			t.Errorf("%s: %s, want %s", what, got, want)
 		}

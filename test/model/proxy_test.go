@@ -74,6 +74,7 @@ type peer struct{}
 func (peer) String() string                       { return "192.0.2.1:1" }
 func (peer) Conn() uint64                         { return 1 }
 func (peer) Reserve(context.Context, int64) error { return nil }
+func (peer) TryReserve(int64) bool                { return true }
 
 // answered is how a request ended.
 type answered struct {

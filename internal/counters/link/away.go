@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -100,15 +101,15 @@ func (l *Link) probe() error {
 	}
 	ctx, cancel := context.WithTimeout(l.life, l.CallTimeout)
 	defer cancel()
-	asking := l.question(why)
-	var all []rueidis.Completed
-	for _, c := range asking {
-		all = append(all, c.Build(client.B(), false))
-		if c.Script != nil { // by its hash, and by its text
-			all = append(all, c.Build(client.B(), true))
-		}
+	asking := calls(l.question(why), true)
+	scripts := slices.DeleteFunc(slices.Clone(asking), func(c call) bool { return c.Script == nil })
+	answers, err := ask(ctx, client, asking, false)
+	if err == nil && len(scripts) > 0 { // by their hashes, and by their texts
+		var more []rueidis.RedisMessage
+		more, err = ask(ctx, client, scripts, true)
+		answers = append(answers, more...)
 	}
-	err := Hush(broken(client.DoMulti(ctx, all...)...))
+	err = Hush(cmp.Or(err, broken(answers...)))
 	if IsDenied(err) && asking[0].Name == "SET" {
 		err = nil // it answers, and the user has lost no other right
 	}

@@ -1,23 +1,6 @@
 package link
 
-import (
-	"crypto/sha1"
-	"encoding/hex"
-	"strconv"
-
-	"github.com/redis/rueidis"
-)
-
-// Script is a Lua script, which servers know by its hash.
-type Script struct{ text, sha string }
-
-// NewScript makes a script of its text.
-func NewScript(text string) *Script {
-	sum := sha1.Sum([]byte(text))
-	return &Script{text, hex.EncodeToString(sum[:])}
-}
-
-// Command is one command of a pipeline. All its keys are in one slot of a Cluster.
+// Command is one command of a pipeline. On a Cluster all its keys are in one slot.
 type Command struct {
 	Name   string  // empty for a script
 	Script *Script // nil for all others
@@ -30,6 +13,18 @@ func Plain(name, key string, args ...string) Command {
 	return Command{Name: name, Keys: []string{key}, Args: args}
 }
 
+// GetAll is commands that get the values of keys, in their order: on a Cluster, where the keys are
+// in different slots, one for each of them.
+func (i Instance) GetAll(keys []string) (commands []Command) {
+	if len(i.Cluster) == 0 && len(keys) > 0 {
+		return []Command{{Name: "MGET", Keys: keys}}
+	}
+	for _, key := range keys {
+		commands = append(commands, Plain("GET", key))
+	}
+	return commands
+}
+
 // Run is a script on a key and its companion.
 func Run(s *Script, key string, args ...string) Command {
 	return Command{Script: s, Keys: []string{key, Companion(key)}, Args: args}
@@ -39,25 +34,10 @@ func Run(s *Script, key string, args ...string) Command {
 // slot.
 func Companion(key string) string { return "dbproxy:{" + key + "}" }
 
-// Build makes the command for the client library. With text a script is sent with its text, else by
-// its hash alone.
-func (c Command) Build(b rueidis.Builder, text bool) rueidis.Completed {
-	switch {
-	case c.Script == nil:
-		return b.Arbitrary(c.Name).Keys(c.Keys...).Args(c.Args...).Build()
-	case text:
-		b := b.Arbitrary("EVAL", c.Script.text, strconv.Itoa(len(c.Keys)))
-		return b.Keys(c.Keys...).Args(c.Args...).Build()
-	default:
-		b := b.Arbitrary("EVALSHA", c.Script.sha, strconv.Itoa(len(c.Keys)))
-		return b.Keys(c.Keys...).Args(c.Args...).Build()
-	}
-}
-
 // reads reports whether the command changes nothing.
 func (c Command) reads() bool {
 	switch c.Name {
-	case "GET", "HGET", "HGETALL", "HMGET":
+	case "GET", "MGET", "HGET", "HGETALL", "HMGET":
 		return true
 	default:
 		return false

@@ -1,6 +1,10 @@
 // Package link is the way to one Redis: a single server, a group under Sentinel, or a Cluster. It
 // sends pipelines of commands and scripts, and knows whether the Redis is there.
 //
+// Most of what a script costs is the call. So commands of one script that follow each other go to a
+// server as one call, with all their keys; each has an answer of its own. On a Cluster, whose nodes
+// have but some of the keys each, every command is a call.
+//
 // A call that fails takes the whole instance out of use. From then on all calls fail at once, and a
 // probe asks the instance four times a second whether it is back. So a frozen Redis costs one
 // timeout, not one for each request. What the instance refused decides what the probe asks: one
@@ -94,7 +98,7 @@ func (l *Link) awayError(err error) error {
 // Do sends commands in one pipeline. An error, of kind Unavailable, says that the instance is away:
 // some of the commands may have been done, or may be done later. Errors of single commands stand in
 // their results.
-func (l *Link) Do(ctx context.Context, commands ...Command) ([]rueidis.RedisResult, error) {
+func (l *Link) Do(ctx context.Context, commands ...Command) ([]rueidis.RedisMessage, error) {
 	l.mu.Lock()
 	client, why := l.client, l.why
 	l.mu.Unlock()
@@ -104,53 +108,59 @@ func (l *Link) Do(ctx context.Context, commands ...Command) ([]rueidis.RedisResu
 	if err := ctx.Err(); err != nil {
 		return nil, chat.Errorf(chat.Unavailable, "asking Redis: %w", err)
 	}
-	all := make([]rueidis.Completed, len(commands))
-	for i, c := range commands {
-		all[i] = c.Build(client.B(), false)
-	}
-	results, err := l.send(ctx, client, all)
+	all := calls(commands, len(l.Cluster) > 0)
+	results, err := l.send(ctx, client, all, false)
 	if err != nil {
 		return nil, err
 	}
-	return l.again(ctx, client, commands, results)
+	return results, l.again(ctx, client, all, results)
 }
 
 // again sends the scripts that the server did not know, this time with their text. After them it
-// sends once more the commands that only read, so that they see what the scripts did.
+// sends once more the commands that only read, so that they see what the scripts did. It puts the
+// answers into results.
 func (l *Link) again(
-	ctx context.Context, client rueidis.Client, commands []Command, results []rueidis.RedisResult,
-) ([]rueidis.RedisResult, error) {
-	var at []int
-	var all []rueidis.Completed
-	for i, c := range commands {
-		e, ok := rueidis.IsRedisErr(results[i].Error())
+	ctx context.Context, client rueidis.Client, all []call, results []rueidis.RedisMessage,
+) error {
+	var at []int // indices into results, of the first command of each that is sent again
+	var missed []call
+	first := 0
+	for _, c := range all {
+		e, ok := rueidis.IsRedisErr(results[first].Error())
 		if ok && e.IsNoScript() || len(at) > 0 && c.reads() {
-			at = append(at, i)
-			all = append(all, c.Build(client.B(), true))
+			at = append(at, first)
+			missed = append(missed, c)
 		}
+		first += c.commands
 	}
 	if len(at) == 0 {
-		return results, nil
+		return nil
 	}
-	more, err := l.send(ctx, client, all)
+	more, err := l.send(ctx, client, missed, true)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for i, k := range at {
-		results[k] = more[i]
+	for i, c := range missed {
+		copy(results[at[i]:], more[:c.commands])
+		more = more[c.commands:]
 	}
-	return results, nil
+	return nil
 }
 
+// send sends calls, scripts with their text or by their hash, and returns the answer of each
+// command of theirs.
 func (l *Link) send(
-	ctx context.Context, client rueidis.Client, all []rueidis.Completed,
-) ([]rueidis.RedisResult, error) {
+	ctx context.Context, client rueidis.Client, all []call, text bool,
+) ([]rueidis.RedisMessage, error) {
 	begun := time.Now()
-	call, cancel := context.WithTimeout(ctx, l.CallTimeout)
+	timed, cancel := context.WithTimeout(ctx, l.CallTimeout)
 	defer cancel()
 	n := len(all)
-	results := client.DoMulti(call, all...)
-	err := Hush(broken(results...))
+	results, err := ask(timed, client, all, text)
+	if err == nil {
+		err = broken(results...)
+	}
+	err = Hush(err)
 	took := time.Since(begun)
 	if l.opt.Observe != nil {
 		l.opt.Observe(l.names(), n, took, err)

@@ -135,7 +135,7 @@ var cannotServe = []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "
 
 // broken returns the first error among results that says that a server cannot serve now. Errors
 // about a single command are left out.
-func broken(results ...rueidis.RedisResult) error {
+func broken(results ...rueidis.RedisMessage) error {
 	for _, r := range results {
 		err := r.Error()
 		if err == nil || rueidis.IsRedisNil(err) {

@@ -10,13 +10,13 @@ import (
 )
 
 // number is the answer of a command as a number; ok is false when it is none.
-func number(r rueidis.RedisResult) (n int64, ok bool) {
+func number(r rueidis.RedisMessage) (n int64, ok bool) {
 	n, err := r.AsInt64()
 	return n, err == nil
 }
 
 // text is the answer of a command as text, empty when there is none.
-func text(r rueidis.RedisResult) string {
+func text(r rueidis.RedisMessage) string {
 	s, err := r.ToString()
 	if err != nil {
 		return ""
@@ -26,7 +26,7 @@ func text(r rueidis.RedisResult) string {
 
 // failure is the error of a command. It is nil when there is an answer, be it that there is
 // nothing.
-func failure(r rueidis.RedisResult) error {
+func failure(r rueidis.RedisMessage) error {
 	if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
 		return fmt.Errorf("a command was refused by Redis: %w", link.Hush(err))
 	}
@@ -40,6 +40,21 @@ func count(s string) uint32 {
 		return 0
 	}
 	return uint32(n)
+}
+
+// counts is the answer to a command of link.Link.GetAll: its values as counters.
+func counts(r rueidis.RedisMessage) []uint32 {
+	values, err := r.ToArray()
+	if err != nil {
+		return []uint32{count(text(r))}
+	}
+	all := make([]uint32, len(values))
+	for i := range values {
+		if s, err := values[i].ToString(); err == nil {
+			all[i] = count(s)
+		}
+	}
+	return all
 }
 
 func decimal[T ~uint32 | ~uint8 | ~int](n T) string { return strconv.FormatInt(int64(n), 10) }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -31,20 +32,26 @@ func (r *Copy) apply(ctx context.Context, commits []chat.Commit) error {
 		devices = append(devices, c.Devices...)
 	}
 	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() error { return inPieces(ctx, changes, r.applyCounts) })
-	all.Go(func() error {
-		return inPieces(ctx, changes, func(ctx context.Context, changes []chat.Change) error {
-			return r.applyFields(ctx, r.groupMember, changes, membersOf)
+	if slices.ContainsFunc(changes, ofGroup) {
+		all.Go(func() error {
+			return inPieces(ctx, changes, func(ctx context.Context, changes []chat.Change) error {
+				return r.applyFields(ctx, r.groupMember, changes, membersOf)
+			})
 		})
-	})
-	all.Go(func() error {
-		return inPieces(ctx, changes, func(ctx context.Context, changes []chat.Change) error {
-			return r.applyFields(ctx, r.groupSet, changes, mutesOf)
+		all.Go(func() error {
+			return inPieces(ctx, changes, func(ctx context.Context, changes []chat.Change) error {
+				return r.applyFields(ctx, r.groupSet, changes, mutesOf)
+			})
 		})
-	})
-	all.Go(func() error { return inPieces(ctx, devices, r.applyDevices) })
-	return all.Wait()
+	}
+	if len(devices) > 0 {
+		all.Go(func() error { return inPieces(ctx, devices, r.applyDevices) })
+	}
+	err := inPieces(ctx, changes, r.applyCounts)
+	return cmp.Or(all.Wait(), err)
 }
+
+func ofGroup(c chat.Change) bool { return c.Talk.Kind == chat.Group }
 
 // piece is how many changes are applied at a time. A batch of messages is one piece. A backlog is
 // several, so that each gets its answer in time.
@@ -66,7 +73,7 @@ const applyTries = 5
 // current one, it sends those for the next: the commands may be done twice without harm. It returns
 // the epoch and the answers, and logs what Redis refused to do.
 func (r *Copy) inEpoch(ctx context.Context, ro *role, build func(at uint32) []link.Command) (
-	at uint32, results []rueidis.RedisResult, err error,
+	at uint32, results []rueidis.RedisMessage, err error,
 ) {
 	at = ro.known()
 	for range applyTries {
@@ -94,7 +101,7 @@ func (r *Copy) inEpoch(ctx context.Context, ro *role, build func(at uint32) []li
 
 // complain logs which commands Redis refused, as it does where a key has another type. They are not
 // tried again, which would not help.
-func (r *Copy) complain(commands []link.Command, results []rueidis.RedisResult) {
+func (r *Copy) complain(commands []link.Command, results []rueidis.RedisMessage) {
 	for i, c := range commands {
 		if err := failure(results[i]); err != nil {
 			r.log.Error("a key in Redis does not follow", "key", c.Keys[0], "err", err)
@@ -102,16 +109,31 @@ func (r *Copy) complain(commands []link.Command, results []rueidis.RedisResult) 
 	}
 }
 
-// applyCounts moves ids and counts in one pipeline. In a second one it moves the levels of groups,
-// which depend on the counts.
+// applyCounts moves ids and counts in one pipeline, in which commands of one script stand together:
+// so they go as one call. In a second pipeline it moves the levels of groups, which depend on the
+// counts.
 func (r *Copy) applyCounts(ctx context.Context, changes []chat.Change) error {
 	counts := make(map[int]int) // where the count of changes[i] is among the results
 	_, results, err := r.inEpoch(ctx, r.unread, func(at uint32) (commands []link.Command) {
 		for i, c := range changes {
 			if c.Talk.Kind == chat.Group {
 				counts[i] = len(commands)
+				commands = append(commands, link.Run(moveCount, countKey(c.Talk.A),
+					revision(at, c.Rev), decimal(c.Before), decimal(c.Count)))
 			}
-			commands = append(commands, moveCounts(at, c)...)
+		}
+		for _, c := range changes { // when Redis was away, ids were given out without it
+			switch {
+			case c.Talk.Kind == chat.Group && (c.New || c.LastID > 0):
+				commands = append(commands, link.Run(raise, groupIDKey(c.Talk.A), decimal(c.LastID)))
+			case c.Talk.Kind == chat.Pair && c.Relation > 0 && c.LastID > 0:
+				commands = append(commands, link.Run(raise, pairIDKey(c.Relation), decimal(c.LastID)))
+			}
+		}
+		for _, c := range changes {
+			if c.Talk.Kind == chat.Pair {
+				commands = append(commands, movePairs(at, c)...)
+			}
 		}
 		return commands
 	})
@@ -136,25 +158,12 @@ func (r *Copy) applyCounts(ctx context.Context, changes []chat.Change) error {
 	return err
 }
 
-// moveCounts moves the counts of a talk, that of a group first, and its last id: when Redis was
-// away, ids were given out without it.
-func moveCounts(at uint32, c chat.Change) (commands []link.Command) {
-	rev := revision(at, c.Rev)
-	if c.Talk.Kind == chat.Group {
-		commands = append(commands, link.Run(moveCount, countKey(c.Talk.A), rev, decimal(c.Before),
-			decimal(c.Count)))
-		if c.New || c.LastID > 0 {
-			commands = append(commands, link.Run(raise, groupIDKey(c.Talk.A), decimal(c.LastID)))
-		}
-		return commands
-	}
-	if c.Relation > 0 && c.LastID > 0 {
-		commands = append(commands, link.Run(raise, pairIDKey(c.Relation), decimal(c.LastID)))
-	}
+// movePairs moves what the users of a pair have unread.
+func movePairs(at uint32, c chat.Change) (commands []link.Command) {
 	for _, u := range c.Users {
 		commands = append(commands, link.Run(movePair, unreadKey(u.User),
-			decimal(c.Talk.Peer(u.User)),
-			rev, flag(u.Clear), decimal(u.Before), decimal(u.Unread)))
+			decimal(c.Talk.Peer(u.User)), revision(at, c.Rev), flag(u.Clear), decimal(u.Before),
+			decimal(u.Unread)))
 	}
 	return commands
 }

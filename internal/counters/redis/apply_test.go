@@ -149,6 +149,25 @@ func TestChangesMayBeAppliedTwiceAndInAnyOrder(t *testing.T) {
 	}
 }
 
+// TestAKeyOfAnotherTypeKeepsNoOtherFromFollowing: the keys of a batch go to Redis in one call of a
+// script.
+func TestAKeyOfAnotherTypeKeepsNoOtherFromFollowing(t *testing.T) {
+	t.Parallel()
+	p, r := start(t)
+	r.Do(t, "SET", "unread_3", "not a hash")
+	r.Do(t, "RPUSH", "msg_id_2", "not a number")
+	p.wantIDs(p.send(to(1, 2), to(1, 3), to(1, 4)), "[1 1 1]")
+	p.wantIDs(p.send(to(1, 4), to(1, 3), to(1, 2)), "[2 2 2]")
+	r.Do(t, "DEL", "unread_3", "msg_id_2")
+	originalAt(t, at(r)).want(`msg_id_1=2
+		msg_id_3=2
+		unread_2 1=2
+		unread_4 1=2`)
+	if away := p.Copy.Away(); len(away) > 0 {
+		t.Errorf("away: %v", away)
+	}
+}
+
 func TestIncrementsOfOriginalsStay(t *testing.T) {
 	t.Parallel()
 	p, r := start(t)

@@ -39,10 +39,10 @@ func (c Comparison) Reachable(ctx context.Context) error {
 // question is some commands, each with a function that reads the answer (nil: nobody does).
 type question struct {
 	commands []link.Command
-	readers  []func(rueidis.RedisResult)
+	readers  []func(rueidis.RedisMessage)
 }
 
-func (q *question) add(c link.Command, read func(rueidis.RedisResult)) {
+func (q *question) add(c link.Command, read func(rueidis.RedisMessage)) {
 	q.commands, q.readers = append(q.commands, c), append(q.readers, read)
 }
 
@@ -96,15 +96,15 @@ func (c Comparison) Compare(
 		}
 		if s.LastID > 0 {
 			unread.add(link.Plain("GET", idKey(reserveOf(s))),
-				func(r rueidis.RedisResult) { compareID(text(r), s.LastID, tell) })
+				func(r rueidis.RedisMessage) { compareID(text(r), s.LastID, tell) })
 		}
 		if s.Talk.Kind == chat.Group {
 			compareCounts(&unread, s, epoch, whole, tell)
 			members.add(link.Plain("HGETALL", membersKey(s.Talk.A)),
-				func(r rueidis.RedisResult) { compareMembers(r, s, tell) })
+				func(r rueidis.RedisMessage) { compareMembers(r, s, tell) })
 			if whole && len(s.Mutes) > 0 {
 				mutes.add(link.Plain("HGETALL", mutesKey(s.Talk.A)),
-					func(r rueidis.RedisResult) { compareMutes(r, s, tell) })
+					func(r rueidis.RedisMessage) { compareMutes(r, s, tell) })
 			}
 			continue
 		}
@@ -161,8 +161,8 @@ func applied(field string, epoch, rev uint32) bool {
 func compareUnread(q *question, s chat.Change, u chat.Moved, epoch uint32, tell telling) {
 	key, peer := unreadKey(u.User), decimal(s.Talk.Peer(u.User))
 	var has uint32
-	q.add(link.Plain("HGET", key, peer), func(r rueidis.RedisResult) { has = count(text(r)) })
-	q.add(link.Plain("HGET", link.Companion(key), peer), func(r rueidis.RedisResult) {
+	q.add(link.Plain("HGET", key, peer), func(r rueidis.RedisMessage) { has = count(text(r)) })
+	q.add(link.Plain("HGET", link.Companion(key), peer), func(r rueidis.RedisMessage) {
 		if has < u.Unread && !applied(text(r), epoch, s.Rev) {
 			tell(finding.UnreadBehind, "user %d has %d unread, Redis has %d", u.User, u.Unread, has)
 		}
@@ -183,15 +183,15 @@ func levelsOf(s chat.Change) map[uint32]uint32 {
 func compareCounts(q *question, s chat.Change, epoch uint32, whole bool, tell telling) {
 	var sent uint32
 	key := countKey(s.Talk.A)
-	q.add(link.Plain("HGET", key, "count"), func(r rueidis.RedisResult) { sent = count(text(r)) })
-	q.add(link.Plain("HGET", link.Companion(key), "count"), func(r rueidis.RedisResult) {
+	q.add(link.Plain("HGET", key, "count"), func(r rueidis.RedisMessage) { sent = count(text(r)) })
+	q.add(link.Plain("HGET", link.Companion(key), "count"), func(r rueidis.RedisMessage) {
 		if whole && sent < s.Count && !applied(text(r), epoch, s.Rev) {
 			tell(finding.CountBehind, "%d messages were sent, Redis has %d", s.Count, sent)
 		}
 	})
 	levels := levelsOf(s)
 	for _, m := range s.Members {
-		q.add(link.Plain("HGET", levelKey(m.User, s.Talk.A), "count"), func(r rueidis.RedisResult) {
+		q.add(link.Plain("HGET", levelKey(m.User, s.Talk.A), "count"), func(r rueidis.RedisMessage) {
 			level := count(text(r))
 			if level > sent && sent >= s.Count {
 				tell(finding.LevelAhead, "user %d has seen %d messages of %d in Redis",
@@ -205,7 +205,7 @@ func compareCounts(q *question, s chat.Change, epoch uint32, whole bool, tell te
 	}
 }
 
-func compareMembers(r rueidis.RedisResult, s chat.Change, tell telling) {
+func compareMembers(r rueidis.RedisMessage, s chat.Change, tell telling) {
 	has, _ := r.AsStrMap()
 	for _, m := range s.Members {
 		name := decimal(m.User)
@@ -219,7 +219,7 @@ func compareMembers(r rueidis.RedisResult, s chat.Change, tell telling) {
 	}
 }
 
-func compareMutes(r rueidis.RedisResult, s chat.Change, tell telling) {
+func compareMutes(r rueidis.RedisMessage, s chat.Change, tell telling) {
 	has, _ := r.AsStrMap()
 	for _, m := range s.Mutes {
 		if _, there := has[decimal(m.User)+muteSuffix]; !there && m.Value != 0 {
@@ -237,7 +237,7 @@ func (c Comparison) CompareDevices(
 		if d.Device == "" {
 			continue
 		}
-		q.add(link.Plain("GET", deviceKey(d.User)), func(r rueidis.RedisResult) {
+		q.add(link.Plain("GET", deviceKey(d.User)), func(r rueidis.RedisMessage) {
 			if rueidis.IsRedisNil(r.Error()) {
 				differs(i, finding.TokenMissing,
 					fmt.Sprintf("user %d has set a push token, Redis has none", d.User))

@@ -12,7 +12,7 @@ import (
 
 // mendID: ARGV the last id that there is, the largest that there can be. An id that is below the
 // former or above the latter becomes the former.
-var mendID = link.NewScript(prelude + `
+var mendID = link.NewScript(prelude, `
 local now = tonumber(redis.call('GET', KEYS[1]) or '')
 if not now or now < tonumber(ARGV[1]) or now > tonumber(ARGV[2]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return 0
@@ -21,7 +21,7 @@ return 0
 // mendCount raises a counter to that of the records: ARGV the field, which is its own in the
 // companion, the revision, the value in the records. A counter that is larger was moved by
 // originals, and stays.
-var mendCount = link.NewScript(prelude + `
+var mendCount = link.NewScript(prelude, `
 local rev = tonumber(ARGV[2])
 if ((done(ARGV[1])) or 0) > rev then return 0 end
 local now = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '') or 0
@@ -33,7 +33,7 @@ return 0
 `)
 
 // mendLevel: ARGV the least and the most that a user can have seen of a group.
-var mendLevel = link.NewScript(prelude + `
+var mendLevel = link.NewScript(prelude, `
 local now = tonumber(redis.call('HGET', KEYS[1], 'count') or '') or 0
 if now < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'count', ARGV[1])
 elseif now > tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], 'count', ARGV[2]) end
@@ -42,7 +42,7 @@ return 0
 
 // dropField removes fields with what the companion has of them: ARGV pairs of a field and its
 // value. A field with another value stays.
-var dropField = link.NewScript(prelude + `
+var dropField = link.NewScript(prelude, `
 for i = 1, #ARGV, 2 do
   if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
     redis.call('HDEL', KEYS[1], ARGV[i])
@@ -97,7 +97,7 @@ func (c Comparison) reconcileLevels(ctx context.Context, states []chat.Change) e
 		if s.Talk.Kind != chat.Group {
 			continue
 		}
-		counts.add(link.Plain("HGET", countKey(s.Talk.A), "count"), func(r rueidis.RedisResult) {
+		counts.add(link.Plain("HGET", countKey(s.Talk.A), "count"), func(r rueidis.RedisMessage) {
 			least, most := levelsOf(s), decimal(count(text(r)))
 			for _, m := range s.Members {
 				levels.add(link.Run(mendLevel, levelKey(m.User, s.Talk.A), decimal(least[m.User]),
@@ -160,7 +160,7 @@ func (c Comparison) Keys(
 		peers := make(map[uint32][]uint32, len(users))
 		var q question
 		for _, user := range users {
-			q.add(link.Plain("HKEYS", unreadKey(user)), func(r rueidis.RedisResult) {
+			q.add(link.Plain("HKEYS", unreadKey(user)), func(r rueidis.RedisMessage) {
 				names, _ := r.AsStrSlice()
 				for _, name := range names {
 					if peer, err := strconv.ParseUint(name, 10, 32); err == nil {
@@ -204,7 +204,7 @@ func (c Comparison) DropUnread(ctx context.Context, user uint32, peers []uint32)
 	key := unreadKey(user)
 	var q, drops question
 	for _, peer := range peers {
-		q.add(link.Plain("HGET", key, decimal(peer)), func(r rueidis.RedisResult) {
+		q.add(link.Plain("HGET", key, decimal(peer)), func(r rueidis.RedisMessage) {
 			drops.add(link.Run(dropField, key, decimal(peer), text(r)), nil)
 		})
 	}

@@ -51,6 +51,9 @@ type Records interface {
 	// PairsNow returns all pairs of these users that the records count, with their revisions. Users
 	// names those of each pair who were asked for.
 	PairsNow(ctx context.Context, users []uint32) ([]chat.Change, error)
+	// InGroupsNow returns the groups that each user is in, the latest joined first, with what is
+	// counted.
+	InGroupsNow(ctx context.Context, users []uint32) (map[uint32][]chat.UserGroup, error)
 	// GroupsNow returns the members and mutes of groups. Members may be newer than Rev says, but
 	// not older.
 	GroupsNow(ctx context.Context, groups []uint32) ([]chat.Change, error)
@@ -206,25 +209,62 @@ func (r *Copy) Away() (missing []Missing) {
 
 // answers are what a role's instance answered to a pipeline.
 type answers struct {
-	results []rueidis.RedisResult
+	results []rueidis.RedisMessage
 	// sound: the instance has lost nothing, as far as it can tell, since we last compared it with
 	// the records.
 	sound bool
 }
 
-// consult is ask for answers that are to be believed. It fails while the instance is behind the
-// records, and when that turns out only with its answer.
-func (r *Copy) consult(
-	ctx context.Context, ro *role, at uint32, commands []link.Command,
-) (answers, error) {
-	if ro.Behind() {
-		return answers{}, errBehind
+// lookup is what is read of keys of one role, in one pipeline. Keys are numbered in the order in
+// which they are asked for.
+type lookup struct {
+	role     *role
+	at       uint32 // the epoch that is known
+	commands []link.Command
+	got      answers
+}
+
+func about(ro *role) lookup { return lookup{role: ro, at: ro.known()} }
+
+// width is how many commands a key takes. With each key its companion is asked for the epoch in
+// which it was filled, but for the first epoch, in which that says nothing.
+func (q *lookup) width() int {
+	if q.at > firstEpoch {
+		return 2
 	}
-	got, err := r.ask(ctx, ro, at, commands)
-	if err == nil && ro.Behind() {
+	return 1
+}
+
+// read has a key read by a command, and returns the key's number.
+func (q *lookup) read(name, key string, args ...string) (n int) {
+	n = len(q.commands) / q.width()
+	q.commands = append(q.commands, link.Plain(name, key, args...))
+	if q.width() > 1 {
+		q.commands = append(q.commands, link.Plain("HGET", link.Companion(key), "epoch"))
+	}
+	return n
+}
+
+// answer is what was read of a key.
+func (q *lookup) answer(n int) *rueidis.RedisMessage { return &q.got.results[n*q.width()] }
+
+// complete reports whether a key is known to lack nothing.
+func (q *lookup) complete(n int) bool {
+	return q.got.sound &&
+		(q.at == firstEpoch || text(q.got.results[n*q.width()+1]) == decimal(q.at))
+}
+
+// consult has answers given that are to be believed. It fails while the instance is behind the
+// records, and when that turns out only with its answer.
+func (r *Copy) consult(ctx context.Context, q *lookup) (err error) {
+	if q.role.Behind() {
+		return errBehind
+	}
+	q.got, err = r.ask(ctx, q.role, q.at, q.commands)
+	if err == nil && q.role.Behind() {
 		err = errBehind
 	}
-	return got, err
+	return err
 }
 
 // ask sends commands that were made while the epoch was at, and asks for the epoch after them.

@@ -53,7 +53,7 @@
 //
 // # Ids
 //
-// Ids come from Redis, in one pipeline for each batch, while the talks are locked: originals take
+// Ids come from Redis, in one call for each batch, while the talks are locked: originals take
 // theirs there as well. A counter is believed if it is not below the talk's last id, not above the
 // largest id, and was checked in this epoch. Otherwise Next answers 0, the records read the message
 // table, and the counter is raised to what they find. Only an impossible one is lowered. When an id

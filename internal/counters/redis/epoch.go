@@ -160,6 +160,14 @@ func (r *Copy) refreshEpochs(ctx context.Context) error {
 	return errs
 }
 
+// soundEpoch returns the epoch in which keys are to be filled that a lookup has found incomplete.
+func (r *Copy) soundEpoch(ctx context.Context, q *lookup) (uint32, error) {
+	if q.got.sound {
+		return q.at, nil
+	}
+	return r.freshEpoch(ctx, q.role)
+}
+
 // freshEpoch returns the epoch after a comparison.
 func (r *Copy) freshEpoch(ctx context.Context, ro *role) (uint32, error) {
 	if err := r.compare(ctx, ro); err != nil {

@@ -131,7 +131,7 @@ func TestTwoProxiesAgreeOnTheEpoch(t *testing.T) {
 		var asked sync.WaitGroup
 		for _, p := range proxies {
 			asked.Go(func() {
-				if _, err := p.UnreadPairs(t.Context(), 2); err != nil {
+				if _, err := p.Unread(t.Context(), []uint32{2}); err != nil {
 					t.Error(err)
 				}
 			})

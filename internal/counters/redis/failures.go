@@ -22,7 +22,7 @@ const failedKey = "dbproxy:failures"
 
 // addFailure: ARGV name, now, how many times of a name are kept, how many names, the window. It
 // returns how many failures of the name there are.
-var addFailure = link.NewScript(`
+var addFailure = link.NewScript("", `
 local name, now, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local oldest = now - tonumber(ARGV[5])
 local function score(n, at) return string.format('%.0f', n * 1e13 + at) end
@@ -51,7 +51,7 @@ return #times
 `)
 
 // clearFailures: ARGV name.
-var clearFailures = link.NewScript(`
+var clearFailures = link.NewScript("", `
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 return 0
@@ -61,7 +61,7 @@ return 0
 // may be older than what counts.
 func (r *Copy) FailedAt(ctx context.Context, names []string) []chat.Result[[]int64] {
 	ask := func(name string) link.Command { return link.Plain("HGET", failedKey, name) }
-	return failures(ctx, r, names, ask, func(times rueidis.RedisResult) (at []int64, err error) {
+	return failures(ctx, r, names, ask, func(times rueidis.RedisMessage) (at []int64, err error) {
 		for text := range strings.SplitSeq(text(times), ",") {
 			if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
 				at = append(at, ms)
@@ -83,7 +83,7 @@ func (r *Copy) AddFailures(
 	add := func(name string) link.Command {
 		return link.Run(addFailure, failedKey, append([]string{name}, args...)...)
 	}
-	return failures(ctx, r, names, add, func(n rueidis.RedisResult) (int, error) {
+	return failures(ctx, r, names, add, func(n rueidis.RedisMessage) (int, error) {
 		count, err := n.AsInt64()
 		return int(count), err
 	})
@@ -92,7 +92,7 @@ func (r *Copy) AddFailures(
 // ClearFailures forgets the failed logins of names.
 func (r *Copy) ClearFailures(ctx context.Context, names []string) (err error) {
 	forget := func(name string) link.Command { return link.Run(clearFailures, failedKey, name) }
-	none := func(rueidis.RedisResult) (struct{}, error) { return struct{}{}, nil }
+	none := func(rueidis.RedisMessage) (struct{}, error) { return struct{}{}, nil }
 	for _, done := range failures(ctx, r, names, forget, none) {
 		err = cmp.Or(err, done.Err)
 	}
@@ -102,7 +102,7 @@ func (r *Copy) ClearFailures(ctx context.Context, names []string) (err error) {
 // failures executes one command on the failed logins of each name, in one pipeline.
 func failures[T any](
 	ctx context.Context, r *Copy, names []string, command func(name string) link.Command,
-	value func(rueidis.RedisResult) (T, error),
+	value func(rueidis.RedisMessage) (T, error),
 ) []chat.Result[T] {
 	results := make([]chat.Result[T], len(names))
 	if len(names) == 0 {

@@ -54,7 +54,7 @@ func TestThreeProxiesUnderFlushes(t *testing.T) {
 		chat.PairTalk(1, 2): 3 * batches * 2, chat.PairTalk(1, 10): batches,
 		chat.PairTalk(1, 12): batches, chat.GroupTalk(g): 3 * batches * 2,
 	} {
-		page, err := p.store.Page(t.Context(), talk, chat.PageQuery{Count: 1_000_000})
+		page, err := testdb.Page(t.Context(), p.store, talk, chat.PageQuery{Count: 1_000_000})
 		p.must(err)
 		for i, m := range page {
 			if m.ID != uint32(n-i) {

@@ -179,14 +179,22 @@ func (p *proxy) group(users ...uint32) uint32 {
 	return id
 }
 
-// unread is all that a user has unread, such as "2:5 group 1:3", in the order of the answer, pairs
+// parted takes pairs, which come first, and groups apart.
+func parted(counts []chat.Count) (pairs, groups []chat.Count) {
+	n := slices.IndexFunc(counts, func(c chat.Count) bool { return c.Talk.Kind == chat.Group })
+	if n < 0 {
+		n = len(counts)
+	}
+	return counts[:n], counts[n:]
+}
+
+// unreadOf is all that a user has unread, such as "2:5 group 1:3", in the order of the answer, pairs
 // sorted.
 func (p *proxy) unreadOf(user uint32) string {
 	p.t.Helper()
-	pairs, err := p.UnreadPairs(p.t.Context(), user)
+	unread, err := p.Unread(p.t.Context(), []uint32{user, 999_999})
 	p.must(err)
-	groups, err := p.UnreadGroups(p.t.Context(), user)
-	p.must(err)
+	pairs, groups := parted(unread[user])
 	slices.SortFunc(pairs, func(a, b chat.Count) int {
 		return chat.CompareAsText(a.Talk.Peer(user), b.Talk.Peer(user))
 	})

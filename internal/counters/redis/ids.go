@@ -75,6 +75,44 @@ func (r *Copy) GiveBack(ctx context.Context, unused []chat.Reserve) (gone []bool
 	return gone
 }
 
+// Epoch implements records.Follower.
+func (r *Copy) Epoch() uint32 { return r.unread.known() }
+
+// LastIDs implements records.Follower: the keys in which ids are counted. They tell what was given
+// out only while nothing was lost since they were checked, which was never needed in the first
+// epoch. The error says that this is not so, or not known.
+func (r *Copy) LastIDs(
+	ctx context.Context, of []chat.Reserve,
+) (ids []uint32, epoch uint32, err error) {
+	keys := make([]string, len(of))
+	for i, t := range of {
+		keys[i] = idKey(t)
+	}
+	q := about(r.unread)
+	q.commands = r.unread.GetAll(keys)
+	values := len(q.commands)
+	if q.width() > 1 {
+		for _, key := range keys {
+			q.commands = append(q.commands, link.Plain("HGET", link.Companion(key), "epoch"))
+		}
+	}
+	if err = r.consult(ctx, &q); err == nil && !q.got.sound {
+		err = errLost
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, answer := range q.got.results[:values] {
+		ids = append(ids, counts(answer)...)
+	}
+	for i, answer := range q.got.results[values:] {
+		if text(answer) != decimal(q.at) {
+			ids[i] = 0
+		}
+	}
+	return ids, q.at, nil
+}
+
 // blind is the first revision of a talk that was taken over while Redis did not answer. The records
 // count such a talk from 0. Redis may do later what it was asked for, and note that the records
 // begin with what it had counted. The revision tells that they did not.
@@ -139,7 +177,7 @@ func (r *Copy) Counted(ctx context.Context, talks []chat.Known) []chat.Counted {
 // the records begin.
 type adopted struct{ there, begin, rev uint32 }
 
-func adoptedOf(r rueidis.RedisResult) adopted {
+func adoptedOf(r rueidis.RedisMessage) adopted {
 	values, err := r.AsStrSlice()
 	if err != nil || len(values) != 3 {
 		return adopted{}

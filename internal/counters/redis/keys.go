@@ -33,7 +33,7 @@ func tokenKey(token string) string   { return "device_" + token }
 const muteSuffix = "_1"
 
 // parseMutes reads a whole group_set_G.
-func parseMutes(r rueidis.RedisResult) map[uint32]uint32 {
+func parseMutes(r rueidis.RedisMessage) map[uint32]uint32 {
 	fields, err := r.AsStrMap()
 	if err != nil {
 		return nil

@@ -5,28 +5,23 @@ import (
 	"strconv"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
 // Mutes returns the mute values of members of a group, in one pipeline. A group that was lost is
 // filled, and the records must be asked this time.
 func (r *Copy) Mutes(ctx context.Context, group uint32, users []uint32) (map[uint32]uint32, error) {
-	at := r.groupSet.known()
 	key := mutesKey(group)
 	fields := make([]string, len(users))
 	for i, user := range users {
 		fields[i] = decimal(user) + muteSuffix
 	}
-	got, err := r.consult(ctx, r.groupSet, at, []link.Command{
-		link.Plain("HMGET", key, fields...), link.Plain("HGET", link.Companion(key), "epoch"),
-	})
-	if err != nil {
+	q := about(r.groupSet)
+	all := q.read("HMGET", key, fields...)
+	if err := r.consult(ctx, &q); err != nil {
 		return nil, err
 	}
-	if !got.complete(at, 1) {
-		if !got.sound {
-			at, err = r.freshEpoch(ctx, r.groupSet)
-		}
+	if !q.complete(all) {
+		at, err := r.soundEpoch(ctx, &q)
 		if err == nil {
 			err = r.fillFields(ctx, r.groupSet, at, []uint32{group}, mutesOf)
 		}
@@ -35,7 +30,7 @@ func (r *Copy) Mutes(ctx context.Context, group uint32, users []uint32) (map[uin
 		}
 		return nil, errLost
 	}
-	values, err := got.results[0].ToArray()
+	values, err := q.answer(all).ToArray()
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // tryWrites does what our scripts do, on keys that expire: what it leaves lasts a second.
-var tryWrites = link.NewScript(`
+var tryWrites = link.NewScript("", `
 redis.call('SET', KEYS[1], '1', 'PX', '1000')
 redis.call('GET', KEYS[1])
 redis.call('HSET', KEYS[2], 'f', '1')
@@ -40,7 +40,7 @@ func Needed(roles []string) []link.Command {
 	companion := link.Companion(key)
 	commands := []link.Command{
 		link.Run(tryWrites, key), link.Plain("SETNX", key, "1"), link.Plain("GET", key),
-		link.Plain("HGET", companion, "f"), link.Plain("HMGET", companion, "f"),
+		link.Plain("MGET", key), link.Plain("HGET", companion, "f"), link.Plain("HMGET", companion, "f"),
 		link.Plain("HGETALL", companion),
 	}
 	for _, role := range roles {

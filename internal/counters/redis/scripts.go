@@ -34,7 +34,7 @@ end
 
 // nextIDs: ARGV epoch, how many ids, floor, "1" if the floor was checked, the largest id. It
 // returns the first id, or 0 when it has reserved nothing.
-var nextIDs = link.NewScript(prelude + `
+var nextIDs = link.NewScript(prelude, `
 local count, floor, max = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
 local last = tonumber(redis.call('GET', KEYS[1]) or '')
 local good = last and last >= floor and last + count <= max
@@ -50,7 +50,7 @@ return last + 1
 
 // giveBack: ARGV the last id of a block, its size. It returns 1, and gives nothing back, when ids
 // after the block were given out.
-var giveBack = link.NewScript(prelude + `
+var giveBack = link.NewScript(prelude, `
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('SET', KEYS[1], num(tonumber(ARGV[1]) - tonumber(ARGV[2])))
   return 0
@@ -59,7 +59,7 @@ return 1
 `)
 
 // raise: ARGV a number. A value below it becomes that number.
-var raise = link.NewScript(prelude + `
+var raise = link.NewScript(prelude, `
 local now = tonumber(redis.call('GET', KEYS[1]) or '')
 if not now or now < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return 0
@@ -70,7 +70,7 @@ return 0
 // from what is counted there, with no revision. That is noted, so that their first changes may come
 // in any order. But if they have counted the talk before in this epoch, and lost its row since,
 // they go on from what they had, and that stays noted.
-var adopt = link.NewScript(prelude + `
+var adopt = link.NewScript(prelude, `
 local there, drev, abs = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '') or 0, done(ARGV[2])
 if there < 0 or there > 4294967295 then there = 0 end
 if drev and abs and not unknown(drev) and drev > tonumber(ARGV[1]) then return {num(there), num(abs), num(drev % 4294967296)} end
@@ -79,7 +79,7 @@ return {num(there), num(there), '0'}
 `)
 
 // movePair, for unread_U: ARGV peer, revision, "1" if all was read, unread before, unread.
-var movePair = link.NewScript(prelude + `
+var movePair = link.NewScript(prelude, `
 local peer, rev, unread = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
 local drev, abs = before(peer, rev)
 if drev and drev >= rev then return 0 end
@@ -95,7 +95,7 @@ return 0
 
 // moveCount, for G_im_group_msg: ARGV revision, count before, count. It returns the count at that
 // revision.
-var moveCount = link.NewScript(prelude + `
+var moveCount = link.NewScript(prelude, `
 local rev, count = tonumber(ARGV[1]), tonumber(ARGV[3])
 local there = tonumber(redis.call('HGET', KEYS[1], 'count') or '')
 if unknown(rev) then return there or 0 end
@@ -111,7 +111,7 @@ return now
 `)
 
 // moveLevel, for U_G_im_user_group: ARGV revision, level.
-var moveLevel = link.NewScript(prelude + `
+var moveLevel = link.NewScript(prelude, `
 local rev, drev = tonumber(ARGV[1]), (done('count'))
 if drev and drev >= rev then return 0 end
 redis.call('HSET', KEYS[1], 'count', ARGV[2])
@@ -122,7 +122,7 @@ return 0
 // moveFields, for group_member_G and group_set_G: ARGV epoch, revision, "1" if the group is new and
 // this is all of it, suffix, then pairs of user and value; an empty value removes. It returns 1
 // when the key was complete.
-var moveFields = link.NewScript(prelude + `
+var moveFields = link.NewScript(prelude, `
 local rev, base = tonumber(ARGV[2]), tonumber(get('rev') or '') or 0
 for i = 5, #ARGV, 2 do
   local user, value = ARGV[i], ARGV[i + 1]
@@ -138,7 +138,7 @@ return 0
 `)
 
 // fillFields makes such a key complete: ARGV epoch, revision, suffix, then pairs of user and value.
-var fillFields = link.NewScript(prelude + `
+var fillFields = link.NewScript(prelude, `
 local rev, base = tonumber(ARGV[2]), tonumber(get('rev') or '') or 0
 if base > rev and get('epoch') == ARGV[1] then return 0 end
 local wanted = {}
@@ -156,7 +156,7 @@ return 1
 `)
 
 // fillPairs: ARGV epoch, then triples of peer, unread, revision.
-var fillPairs = link.NewScript(prelude + `
+var fillPairs = link.NewScript(prelude, `
 for i = 2, #ARGV, 3 do
   local peer, unread, rev = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if ((done(peer)) or 0) <= tonumber(rev) then
@@ -170,7 +170,7 @@ return 1
 
 // fillCount, for G_im_group_msg and U_G_im_user_group: ARGV epoch, count or level, revision.
 // Without a revision the records do not count the group, and what is there stays.
-var fillCount = link.NewScript(prelude + `
+var fillCount = link.NewScript(prelude, `
 local rev = tonumber(ARGV[3])
 if not unknown(rev) and ((done('count')) or 0) <= rev then
   if ARGV[2] == '0' then redis.call('HDEL', KEYS[1], 'count') else redis.call('HSET', KEYS[1], 'count', ARGV[2]) end
@@ -182,7 +182,7 @@ return 1
 
 // moveDevice, for device_U: ARGV epoch, revision, text. It returns what was there before, or false
 // when a later change was applied.
-var moveDevice = link.NewScript(prelude + `
+var moveDevice = link.NewScript(prelude, `
 local rev, drev = tonumber(ARGV[2]), tonumber(get('rev') or '') or 0
 if drev > rev then return false end
 local before = redis.call('GET', KEYS[1]) or ''
@@ -196,7 +196,7 @@ return before
 `)
 
 // fillDevice: ARGV epoch, revision, text.
-var fillDevice = link.NewScript(prelude + `
+var fillDevice = link.NewScript(prelude, `
 local rev = tonumber(ARGV[2])
 if not unknown(rev) and (tonumber(get('rev') or '') or 0) <= rev then
   redis.call('SET', KEYS[1], ARGV[3])
@@ -207,7 +207,7 @@ return 1
 `)
 
 // unlink, for device_TOKEN: the token is nobody's any more.
-var unlink = link.NewScript(prelude + `
+var unlink = link.NewScript(prelude, `
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= '' then redis.call('SET', KEYS[1], '') end
 return 0
@@ -216,7 +216,7 @@ return 0
 // raiseBeat, for dbproxy:epoch: ARGV id, beat, the beat that was seen. Where the id is another, or
 // the beat is older than what was seen, it does nothing, so that the loss is noticed; nor does it
 // where the beat is as high already. It returns what is there afterwards.
-var raiseBeat = link.NewScript(prelude + `
+var raiseBeat = link.NewScript(prelude, `
 local value = redis.call('GET', KEYS[1]) or ''
 local id, beat = string.match(value, '^(%d+) (%d+)$')
 if id ~= ARGV[1] or tonumber(beat) < tonumber(ARGV[3]) or tonumber(beat) >= tonumber(ARGV[2]) then return value end
@@ -226,7 +226,7 @@ return ARGV[1] .. ' ' .. ARGV[2]
 
 // setEpoch, for dbproxy:epoch: ARGV id, beat. Neither ever goes back. It returns what is there
 // afterwards.
-var setEpoch = link.NewScript(prelude + `
+var setEpoch = link.NewScript(prelude, `
 local id, beat = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+)$')
 id, beat = tonumber(id) or 0, tonumber(beat) or 0
 local wid, wbeat = tonumber(ARGV[1]), tonumber(ARGV[2])

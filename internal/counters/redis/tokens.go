@@ -10,36 +10,32 @@ import (
 // Devices returns the push tokens of users that have any, in one pipeline. What was lost is filled
 // from the records.
 func (r *Copy) Devices(ctx context.Context, users []uint32) (map[uint32]string, error) {
-	at := r.token.known()
-	var commands []link.Command
-	for _, user := range users {
-		commands = append(commands, link.Plain("GET", deviceKey(user)),
-			link.Plain("HGET", link.Companion(deviceKey(user)), "epoch"))
-	}
-	if len(commands) == 0 {
+	if len(users) == 0 {
 		return nil, nil
 	}
-	got, err := r.consult(ctx, r.token, at, commands)
-	if err != nil {
+	q := about(r.token)
+	for _, user := range users {
+		q.read("GET", deviceKey(user))
+	}
+	if err := r.consult(ctx, &q); err != nil {
 		return nil, err
 	}
 	devices := make(map[uint32]string, len(users))
 	var lost []uint32
 	for i, user := range users {
-		if device, err := got.results[2*i].ToString(); err == nil {
+		if device, err := q.answer(i).ToString(); err == nil {
 			devices[user] = device
 		}
-		if !got.complete(at, 2*i+1) {
+		if !q.complete(i) {
 			lost = append(lost, user)
 		}
 	}
 	if len(lost) == 0 {
 		return devices, nil
 	}
-	if !got.sound {
-		if at, err = r.freshEpoch(ctx, r.token); err != nil {
-			return nil, err
-		}
+	at, err := r.soundEpoch(ctx, &q)
+	if err != nil {
+		return nil, err
 	}
 	return devices, r.fillDevices(ctx, at, lost, devices)
 }

@@ -79,8 +79,11 @@ func TestListsOfAnyLengthTakeAFixedNumberOfRoundTrips(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	opt := all(at(r))
-	var sent atomic.Int64
-	opt.Observe = func(string, int, time.Duration, error) { sent.Add(1) }
+	var sent, commands atomic.Int64
+	opt.Observe = func(_ string, n int, _ time.Duration, _ error) {
+		sent.Add(1)
+		commands.Add(int64(n))
+	}
 	p := fresh(t, opt)
 	var drafts []chat.Draft
 	var users []uint32
@@ -107,19 +110,14 @@ func TestListsOfAnyLengthTakeAFixedNumberOfRoundTrips(t *testing.T) {
 	check := func(when string, more int64) {
 		t.Helper()
 		ctx := t.Context()
-		trips("unread of 100 peers "+when, 1+more, func() {
-			counts, err := p.UnreadPairs(ctx, 1)
-			if p.must(err); len(counts) != 100 {
-				t.Errorf("%d pairs", len(counts))
+		trips("unread of 100 peers and 50 groups "+when, 1+more, func() {
+			unread, err := p.Unread(ctx, []uint32{1, 2})
+			pairs, groups := parted(unread[1])
+			if p.must(err); len(pairs) != 100 || len(groups) != 50 {
+				t.Errorf("%d pairs, %d groups", len(pairs), len(groups))
 			}
 		})
-		trips("unread of 50 groups "+when, 1+more, func() {
-			counts, err := p.UnreadGroups(ctx, 1)
-			if p.must(err); len(counts) != 50 {
-				t.Errorf("%d groups", len(counts))
-			}
-		})
-		trips("totals of 100 users "+when, 2+2*more, func() {
+		trips("totals of 100 users "+when, 1+more, func() {
 			totals, err := p.UnreadTotals(ctx, users)
 			if p.must(err); totals[1] != 150 || totals[5] != 151 {
 				t.Errorf("totals %v", totals)
@@ -155,6 +153,13 @@ func TestListsOfAnyLengthTakeAFixedNumberOfRoundTrips(t *testing.T) {
 	}
 	p.send(drafts[50:]...)
 	check("", 0)
+	asked := commands.Load()
+	_, err := p.Unread(t.Context(), []uint32{1, 2, 500})
+	p.must(err)
+	// of three users the pairs, of 50 groups the counts, of two users the levels; and the epoch
+	if n := commands.Load() - asked; n != 3+50+2*50+1 {
+		t.Errorf("%d commands ask for what three users have unread", n)
+	}
 	r.Do(t, "FLUSHALL")
 	check("after a loss", 6)
 	check("after that", 0)

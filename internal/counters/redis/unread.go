@@ -8,61 +8,95 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// UnreadPairs returns what users have unread of their peers, zeros left out, in one pipeline. What
-// was lost is filled from the records.
-func (r *Copy) UnreadPairs(
-	ctx context.Context, users []uint32,
-) (map[uint32]map[uint32]uint32, error) {
-	at := r.unread.known()
-	var commands []link.Command
-	for _, user := range users {
-		commands = append(commands, link.Plain("HGETALL", unreadKey(user)),
-			link.Plain("HGET", link.Companion(unreadKey(user)), "epoch"))
-	}
-	got, err := r.consult(ctx, r.unread, at, commands)
-	if err != nil {
+// Unread returns the talks in which users have unread messages, pairs first, in one pipeline. in is
+// the groups that each user is in. Where something was lost, the records count, and fill it.
+func (r *Copy) Unread(
+	ctx context.Context, users []uint32, in map[uint32][]chat.UserGroup,
+) (map[uint32][]chat.Count, error) {
+	q := r.askUnread(users, in)
+	if err := r.consult(ctx, &q.lookup); err != nil {
 		return nil, err
 	}
-	all := make(map[uint32]map[uint32]uint32, len(users))
+	unread := make(map[uint32][]chat.Count, len(users))
 	var lost []uint32
 	for i, user := range users {
-		peers := make(map[uint32]uint32)
-		fields, err := got.results[2*i].AsStrMap()
-		for peer, n := range fields {
-			id, err := strconv.ParseUint(peer, 10, 32)
-			if err == nil && count(n) > 0 && uint32(id) != user {
-				peers[uint32(id)] = count(n)
-			}
-		}
-		all[user] = peers
-		if err != nil || !got.complete(at, 2*i+1) {
+		if peers, ok := q.peers(i); ok && q.completeGroups(i) {
+			unread[user] = q.groups(i, counted(user, peers))
+		} else {
 			lost = append(lost, user)
 		}
 	}
 	if len(lost) == 0 {
-		return all, nil
+		return unread, nil
 	}
-	if !got.sound {
-		if at, err = r.freshEpoch(ctx, r.unread); err != nil {
-			return nil, err
-		}
+	if _, err := r.soundEpoch(ctx, &q.lookup); err != nil {
+		return nil, err
 	}
-	return all, r.fillPairs(ctx, at, lost, all)
+	return unread, r.recount(ctx, lost, unread)
 }
 
-// complete reports whether a key is known to lack nothing. The answer i is the epoch in which the
-// key was filled; at is the current one.
-func (a answers) complete(at uint32, i int) bool {
-	return a.sound && (at == firstEpoch || text(a.results[i]) == decimal(at))
-}
-
-// fillPairs puts what the records know of users into all, and into Redis.
-func (r *Copy) fillPairs(
-	ctx context.Context, at uint32, users []uint32, all map[uint32]map[uint32]uint32,
+// recount asks once more for users of whom something was lost, after the records: so what is
+// counted meanwhile is not taken from one of the two alone. It puts what users have unread into
+// unread, and what was lost into Redis.
+func (r *Copy) recount(
+	ctx context.Context, users []uint32, unread map[uint32][]chat.Count,
 ) error {
-	known, err := r.records.PairsNow(ctx, users)
+	in, err := r.records.InGroupsNow(ctx, users)
 	if err != nil {
 		return err
+	}
+	q := r.askUnread(users, in)
+	if err := r.consult(ctx, &q.lookup); err != nil {
+		return err
+	}
+	all := make(map[uint32]map[uint32]uint32, len(users))
+	var lost []uint32
+	for i, user := range users {
+		peers, ok := q.peers(i)
+		if !ok {
+			lost = append(lost, user)
+		}
+		all[user] = peers
+	}
+	fills, err := r.fillPairs(ctx, q.at, lost, all)
+	if err != nil {
+		return err
+	}
+	for i, user := range users {
+		unread[user] = q.groups(i, counted(user, all[user]))
+	}
+	if q.at > firstEpoch {
+		fills = append(fills, q.fillGroups()...)
+	}
+	if len(fills) > 0 {
+		// What fails is filled when somebody reads the key next.
+		if got, err := r.ask(ctx, r.unread, q.at, fills); err == nil {
+			r.complain(fills, got.results)
+		}
+	}
+	return nil
+}
+
+// counted are the pairs of a user, given what is unread of each peer.
+func counted(user uint32, peers map[uint32]uint32) []chat.Count {
+	counts := make([]chat.Count, 0, len(peers))
+	for peer, n := range peers {
+		counts = append(counts, chat.Count{Talk: chat.PairTalk(user, peer), Unread: n})
+	}
+	return counts
+}
+
+// fillPairs puts what the records know of users into all, and returns the commands that put it into
+// Redis.
+func (r *Copy) fillPairs(
+	ctx context.Context, at uint32, users []uint32, all map[uint32]map[uint32]uint32,
+) (commands []link.Command, err error) {
+	if len(users) == 0 {
+		return nil, nil
+	}
+	known, err := r.records.PairsNow(ctx, users)
+	if err != nil {
+		return nil, err
 	}
 	rows := make(map[uint32][]string, len(users))
 	for _, c := range known {
@@ -75,111 +109,103 @@ func (r *Copy) fillPairs(
 			}
 		}
 	}
-	var commands []link.Command
 	for _, user := range users {
 		commands = append(commands, link.Run(fillPairs, unreadKey(user),
 			append([]string{decimal(at)}, rows[user]...)...))
 	}
-	r.fill(ctx, at, commands)
-	return nil
+	return commands, nil
 }
 
-// fill sends scripts that fill keys. What fails is filled when somebody reads the key next.
-func (r *Copy) fill(ctx context.Context, at uint32, commands []link.Command) {
-	if got, err := r.ask(ctx, r.unread, at, commands); err == nil {
-		r.complain(commands, got.results)
-	}
+// askedUnread looks up what users have unread. Of each user it asks for the pairs, and
+// right after that for the level in each group. The count of a group is asked for once.
+type askedUnread struct {
+	lookup
+	users  []uint32
+	in     map[uint32][]chat.UserGroup
+	first  []int          // by user, the number of the key with the pairs
+	counts map[uint32]int // by group, the number of the key with its count
 }
 
-// UnreadGroups returns the groups in which users have unread messages, in one pipeline. in is the
-// groups that each user is in, with the counters of the records. These count where Redis has lost
-// its own, which are filled from them.
-func (r *Copy) UnreadGroups(
-	ctx context.Context, in map[uint32][]chat.Change,
-) (unread map[uint32][]chat.Count, err error) {
-	q := askedGroups{at: r.unread.known(), index: make(map[string]int)}
-	for _, groups := range in {
-		for _, c := range groups {
-			q.add(countKey(c.Talk.A))
-			q.add(levelKey(c.Users[0].User, c.Talk.A))
-		}
-	}
-	if len(q.commands) == 0 {
-		return nil, nil
-	}
-	if q.got, err = r.consult(ctx, r.unread, q.at, q.commands); err != nil {
-		return nil, err
-	}
-	if !q.got.sound {
-		_, _ = r.freshEpoch(ctx, r.unread) // to fill in the right epoch
-	}
-	fillAt := r.unread.known()
-	unread = make(map[uint32][]chat.Count, len(in))
-	var fills []link.Command
-	for user, groups := range in {
-		for _, c := range groups {
-			if n := q.unread(c); n > 0 {
-				unread[user] = append(unread[user], chat.Count{Talk: c.Talk, Unread: n})
+func (r *Copy) askUnread(users []uint32, in map[uint32][]chat.UserGroup) *askedUnread {
+	q := &askedUnread{lookup: about(r.unread), users: users, in: in,
+		first: make([]int, len(users)), counts: make(map[uint32]int)}
+	for i, user := range users {
+		for _, g := range in[user] {
+			if _, asked := q.counts[g.Group]; !asked {
+				q.counts[g.Group] = q.read("HGET", countKey(g.Group), "count")
 			}
-			fills = q.fills(fills, fillAt, c)
+		}
+		q.first[i] = q.read("HGETALL", unreadKey(user))
+		for _, g := range in[user] {
+			q.read("HGET", levelKey(user, g.Group), "count")
 		}
 	}
-	if len(fills) > 0 && fillAt > firstEpoch {
-		r.fill(ctx, fillAt, fills)
-	}
-	return unread, nil
+	return q
 }
 
-// askedGroups is one question for counts and levels of groups.
-type askedGroups struct {
-	at       uint32 // the epoch
-	commands []link.Command
-	index    map[string]int  // by key, where its value is among the results; its epoch comes next
-	filled   map[string]bool // the keys for which fills has made a command
-	got      answers
+// level is the number of the key with the level of the i-th user in the j-th group.
+func (q *askedUnread) level(i, j int) int { return q.first[i] + 1 + j }
+
+// peers is what the i-th user has unread of each peer, zeros left out. If the key may lack
+// something, ok is false.
+func (q *askedUnread) peers(i int) (peers map[uint32]uint32, ok bool) {
+	fields, err := q.answer(q.first[i]).AsStrMap()
+	peers = make(map[uint32]uint32, len(fields))
+	for peer, n := range fields {
+		id, err := strconv.ParseUint(peer, 10, 32)
+		if n := count(n); err == nil && n > 0 && uint32(id) != q.users[i] {
+			peers[uint32(id)] = n
+		}
+	}
+	return peers, err == nil && q.complete(q.first[i])
 }
 
-func (q *askedGroups) add(key string) {
-	if _, asked := q.index[key]; !asked {
-		q.index[key] = len(q.commands)
-		q.commands = append(q.commands, link.Plain("HGET", key, "count"),
-			link.Plain("HGET", link.Companion(key), "epoch"))
+// completeGroups reports whether nothing is lacking of the groups of the i-th user.
+func (q *askedUnread) completeGroups(i int) bool {
+	for j, g := range q.in[q.users[i]] {
+		if !q.complete(q.counts[g.Group]) || !q.complete(q.level(i, j)) {
+			return false
+		}
 	}
+	return true
+}
+
+// groups appends the groups in which the i-th user has unread messages. A user whose level is ahead
+// of the count has seen all.
+func (q *askedUnread) groups(i int, to []chat.Count) []chat.Count {
+	for j, g := range q.in[q.users[i]] {
+		sent := q.value(q.counts[g.Group], g.Rev, g.Count)
+		if level := q.value(q.level(i, j), g.Rev, g.Level); level < sent {
+			to = append(to, chat.Count{Talk: chat.GroupTalk(g.Group), Unread: sent - level})
+		}
+	}
+	return to
 }
 
 // value is the value of a key. For one that was lost it is that of the records, if they count the
 // talk.
-func (q *askedGroups) value(key string, rev, recorded uint32) uint32 {
-	i := q.index[key]
-	if rev > 0 && !q.got.complete(q.at, i+1) {
+func (q *askedUnread) value(n int, rev, recorded uint32) uint32 {
+	if rev > 0 && !q.complete(n) {
 		return recorded
 	}
-	return count(text(q.got.results[i]))
+	return count(text(*q.answer(n)))
 }
 
-// unread is how many messages of a group its user has not seen. A user whose level is ahead of the
-// count has seen all.
-func (q *askedGroups) unread(c chat.Change) uint32 {
-	u := c.Users[0]
-	sent := q.value(countKey(c.Talk.A), c.Rev, c.Count)
-	level := q.value(levelKey(u.User, c.Talk.A), c.Rev, c.Count-u.Unread)
-	return sent - min(level, sent)
-}
-
-// fills appends the commands that fill the keys of a group that were lost.
-func (q *askedGroups) fills(to []link.Command, at uint32, c chat.Change) []link.Command {
-	u := c.Users[0]
-	add := func(key string, value uint32) {
-		if q.filled[key] || q.got.complete(q.at, q.index[key]+1) {
-			return
+// fillGroups returns the commands that fill the keys of groups that were lost.
+func (q *askedUnread) fillGroups() (commands []link.Command) {
+	filled := make(map[int]bool)
+	fill := func(n int, key string, value, rev uint32) {
+		if !filled[n] && !q.complete(n) {
+			filled[n] = true
+			commands = append(commands, link.Run(fillCount, key, decimal(q.at), decimal(value),
+				revision(q.at, rev)))
 		}
-		if q.filled == nil {
-			q.filled = make(map[string]bool)
-		}
-		q.filled[key] = true
-		to = append(to, link.Run(fillCount, key, decimal(at), decimal(value), revision(at, c.Rev)))
 	}
-	add(countKey(c.Talk.A), c.Count)
-	add(levelKey(u.User, c.Talk.A), c.Count-u.Unread)
-	return to
+	for i, user := range q.users {
+		for j, g := range q.in[user] {
+			fill(q.counts[g.Group], countKey(g.Group), g.Count, g.Rev)
+			fill(q.level(i, j), levelKey(user, g.Group), g.Level, g.Rev)
+		}
+	}
+	return commands
 }

@@ -14,8 +14,8 @@ type Fetch struct {
 }
 
 // Fetches is what fetches keys, in as few queries as suit: see Chunked.
-func Fetches[K any](keys []K, of func([]K) Fetch) (all []Fetch) {
-	_ = Chunked(keys, func(keys []K) error {
+func Fetches[K any](d Dialect, keys []K, of func([]K) Fetch) (all []Fetch) {
+	_ = chunked(keys, d.listLength, func(keys []K) error {
 		all = append(all, of(keys))
 		return nil
 	})
@@ -38,7 +38,7 @@ func FetchAll(ctx context.Context, s Session, all []Fetch) (err error) {
 		texts[i] = f.Text
 		args = append(args, f.Args...)
 	}
-	rows, err := s.QueryContext(ctx, strings.Join(texts, ";\n"), args...)
+	rows, err := s.QueryContext(ctx, strings.Join(texts, joint), args...)
 	if err != nil {
 		return err
 	}

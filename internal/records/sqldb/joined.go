@@ -16,30 +16,26 @@ import (
 // It saves round trips: the begin, and what is executed, are kept back and go to the server
 // together with the next query, or with the COMMIT. Nothing is known then of what a statement
 // affected, and its error may be that of a later one, or of the COMMIT. Statements are constants
-// of ours, and the driver puts in the values, in a character set that the connection was seen to
-// have. It is for one goroutine.
+// of ours, and values are put into their texts (spell), in a character set that the connection was
+// seen to have. It is for one goroutine.
 type joined struct {
 	conn   *sql.Conn
 	packet int // bytes that the server takes in one piece
 
-	kept []string // statements that go with the next one
-	args []any    // theirs
-	size int      // of both, in bytes
-	sent bool     // the server knows of the transaction
+	text []byte // the statements that go with the next one
+	sent bool   // the server knows of the transaction
 }
+
+// joint stands between two statements of a text.
+const joint = ";\n"
 
 func newJoined(conn *sql.Conn, packet int) *joined {
-	return &joined{conn: conn, packet: packet, kept: []string{begin}, size: len(begin)}
+	return &joined{conn: conn, packet: packet, text: []byte(begin)}
 }
 
-// ExecContext keeps a statement back. What is too much for one packet is sent before it.
+// ExecContext keeps a statement back. What is too much for one packet with it is sent before it.
 func (j *joined) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	size := sizeOf(query, args)
-	if err := j.makeFree(ctx, size); err != nil {
-		return nil, err
-	}
-	j.kept, j.args, j.size = append(j.kept, query), append(j.args, args...), j.size+size
-	return driver.RowsAffected(0), nil
+	return driver.RowsAffected(0), j.keep(ctx, query, args)
 }
 
 // QueryContext sends what was kept back, and a query with it.
@@ -47,42 +43,41 @@ func (j *joined) QueryContext(ctx context.Context, query string, args ...any) (*
 	if err := ctx.Err(); err != nil { // the driver would give up the connection for it
 		return nil, err
 	}
-	if err := j.makeFree(ctx, sizeOf(query, args)); err != nil {
+	if err := j.keep(ctx, query, args); err != nil {
 		return nil, err
 	}
-	query, args = j.take(query, args)
-	return j.conn.QueryContext(ctx, query, args...)
+	return j.conn.QueryContext(ctx, j.take())
 }
 
-// makeFree sends what was kept back if more bytes do not fit into the packet with it.
-func (j *joined) makeFree(ctx context.Context, more int) error {
-	if j.size == 0 || j.size+more <= j.packet-packetSpare {
+// keep puts a statement behind what was kept back. If all that does not fit into one packet, it
+// sends what was there before.
+func (j *joined) keep(ctx context.Context, query string, args []any) (err error) {
+	before := len(j.text)
+	if before > 0 {
+		j.text = append(j.text, joint...)
+	}
+	begins := len(j.text)
+	if j.text, err = spell(j.text, query, args, appendText); err != nil {
+		return err
+	}
+	if before == 0 || len(j.text) <= j.packet-packetSpare {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return j.sendKept(ctx)
-}
-
-// sendKept executes what was kept back.
-func (j *joined) sendKept(ctx context.Context) error {
-	last := len(j.kept) - 1
-	query := j.kept[last]
-	j.kept = j.kept[:last]
-	query, args := j.take(query, nil)
-	_, err := j.conn.ExecContext(ctx, query, args...)
+	rest := j.text[begins:]
+	j.text = j.text[:before]
+	_, err = j.conn.ExecContext(ctx, j.take())
+	j.text = rest
 	return err
 }
 
-// take returns a statement with what was kept back in front of it, which is then kept no more.
-func (j *joined) take(query string, args []any) (string, []any) {
-	j.sent = true
-	if len(j.kept) > 0 {
-		query, args = strings.Join(append(j.kept, query), ";\n"), append(j.args, args...)
-		j.kept, j.args, j.size = nil, nil, 0
-	}
-	return query, args
+// take returns what was kept back, which is then kept no more.
+func (j *joined) take() string {
+	text := string(j.text)
+	j.text, j.sent = j.text[:0], true
+	return text
 }
 
 func (j *joined) insertIDs(
@@ -93,7 +88,7 @@ func (j *joined) insertIDs(
 	}
 	// Where a row gets no id of its own, this would still be that of a row before.
 	one := "DO LAST_INSERT_ID(0);\n" + query + ";\nSELECT LAST_INSERT_ID()"
-	text := strings.Repeat(one+";\n", len(rows)-1) + one
+	text := strings.Repeat(one+joint, len(rows)-1) + one
 	results, err := j.QueryContext(ctx, text, slices.Concat(rows...)...)
 	if err != nil {
 		return nil, err
@@ -120,16 +115,16 @@ func (j *joined) insertIDs(
 // the COMMIT as long as the connection waits for any answer. The error is notCommitted when the
 // server did not come to the COMMIT; then the transaction is undone.
 func (j *joined) Commit(ctx context.Context) error {
-	if !j.sent && len(j.kept) == 1 {
+	if !j.sent && len(j.text) == len(begin) {
 		return nil
 	}
-	if err := j.makeFree(ctx, len(endOfJoined)); err != nil {
+	if err := j.keep(ctx, endOfJoined, nil); err != nil {
 		return notCommitted{errors.Join(err, j.Rollback(ctx))}
 	}
-	query, args := j.take(endOfJoined, nil)
+	text := j.take()
 	var reached bool
 	err := j.conn.Raw(func(c any) (err error) {
-		reached, err = c.(*mysqlConn).commitJoined(ctx, query, args)
+		reached, err = c.(*mysqlConn).commitJoined(ctx, text)
 		return err
 	})
 	if err != nil && !reached {
@@ -144,21 +139,12 @@ const endOfJoined = "SELECT 1;\nCOMMIT"
 
 // commitJoined runs a text that ends with endOfJoined. reached is false when the server certainly
 // did not come to the COMMIT.
-func (c *mysqlConn) commitJoined(
-	ctx context.Context, query string, args []any,
-) (reached bool, err error) {
-	named := make([]driver.NamedValue, len(args))
-	for i, arg := range args {
-		named[i] = driver.NamedValue{Ordinal: i + 1, Value: arg}
-		if err := c.CheckNamedValue(&named[i]); err != nil {
-			return false, err
-		}
-	}
+func (c *mysqlConn) commitJoined(ctx context.Context, text string) (reached bool, err error) {
 	bounded, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	unbind := context.AfterFunc(ctx, cancel)
 	defer unbind()
-	rows, err := c.QueryContext(bounded, query, named)
+	rows, err := c.QueryContext(bounded, text, nil)
 	if err != nil {
 		return Code(err) == 0 && !errors.Is(err, driver.ErrBadConn), err
 	}
@@ -191,7 +177,7 @@ func answerOfCommit(rows driver.Rows) error {
 // Rollback undoes the transaction. When that fails, the connection is not used again, and the
 // server undoes the transaction as the connection ends.
 func (j *joined) Rollback(ctx context.Context) error {
-	j.kept, j.args, j.size = nil, nil, 0
+	j.text = nil
 	if !j.sent {
 		return nil
 	}

@@ -14,9 +14,12 @@ const MaxList = 1000
 // Chunked calls f with the keys for one statement at a time, and not at all when there are none.
 // The last key is repeated until there are as many as a list has, which changes nothing where keys
 // are looked up.
-func Chunked[K any](keys []K, f func([]K) error) error {
+func Chunked[K any](keys []K, f func([]K) error) error { return chunked(keys, ListLength, f) }
+
+// chunked is Chunked, with lists as long as length makes one of so many keys.
+func chunked[K any](keys []K, length func(n int) int, f func([]K) error) error {
 	for chunk := range slices.Chunk(keys, MaxList) {
-		if want := ListLength(len(chunk)); len(chunk) < want {
+		if want := length(len(chunk)); len(chunk) < want {
 			chunk = slices.Concat(chunk, slices.Repeat(chunk[len(chunk)-1:], want-len(chunk)))
 		}
 		if err := f(chunk); err != nil {
@@ -57,9 +60,9 @@ func QueryIn[K any](
 }
 
 // ExecIn is Exec for the rows with one of many keys, in as few statements as suit: see QueryIn.
-func ExecIn[K any](ctx context.Context, q Querier, stmt string, keys []K, first ...any) error {
-	return Chunked(keys, func(keys []K) error {
-		_, err := Exec(ctx, q, WithParams(stmt, len(keys)), slices.Concat(first, Args(keys))...)
+func ExecIn[K any](ctx context.Context, s Session, stmt string, keys []K, first ...any) error {
+	return chunked(keys, s.listLength, func(keys []K) error {
+		_, err := Exec(ctx, s, WithParams(stmt, len(keys)), slices.Concat(first, Args(keys))...)
 		return err
 	})
 }

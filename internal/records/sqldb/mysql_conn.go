@@ -23,8 +23,8 @@ type driverConn interface {
 // owns all its fields.
 //
 // The server binds the values of its statements, which are prepared, and kept: so no value can end
-// the text that it belongs to. On a connection that joins, the driver puts the values into the text
-// instead, in a character set that the connection was seen to have: only joined sends such texts.
+// the text that it belongs to. On a connection that joins, values stand in the texts instead, spelled in the
+// character set that the connection was seen to have: only joined uses such a connection.
 type mysqlConn struct {
 	driverConn
 	of         *mysqlConnector

@@ -53,6 +53,14 @@ func (d mysqlDialect) insertRows(left int) int {
 	return 1 << min(bits.Len(uint(left))-1, 8)
 }
 
+// listLength: likewise.
+func (d mysqlDialect) listLength(n int) int {
+	if d.joined {
+		return n
+	}
+	return ListLength(n)
+}
+
 // Lookup joins the lists with the table, in this order, so that each list is one step in a key.
 // Given (a,b) IN ((?,?),…) MariaDB takes longer to choose the steps than to go them, and sometimes
 // reads all rows instead, which would lock them all. All keys are numbers. Where values are bound

@@ -19,31 +19,13 @@ const packetSpare = 1 << 10
 // LeastPacket.
 const maxInsert = 256 << 10
 
-// sizeOf is how many bytes a statement takes at most with its values in it, as the driver spells
-// them.
-func sizeOf(query string, args []any) int {
-	size := len(query) + len(";\n")
-	for _, arg := range args {
-		size += sizeOfValue(arg)
-	}
-	return size
-}
-
-// sizeOfValue is how many bytes the driver spells a value with, at most.
+// sizeOfValue is how many bytes a value has at most where it is bound.
 func sizeOfValue(value any) int {
 	const number = 20
-	text, ok := value.(string)
-	if !ok {
-		return number
+	if text, ok := value.(string); ok {
+		return number + len(text)
 	}
-	size := len("''") + len(text)
-	for i := range len(text) {
-		switch text[i] {
-		case 0, '\n', '\r', 0x1a, '\'', '"', '\\':
-			size++
-		}
-	}
-	return size
+	return number
 }
 
 // fits returns an error when the server would take a statement for too large, and close the
@@ -52,7 +34,7 @@ func (c *mysqlConn) fits(query string, args []driver.NamedValue) error {
 	if len(query) < c.packet/4 && len(args) == 0 {
 		return nil
 	}
-	size := sizeOf(query, nil)
+	size := len(query)
 	for _, arg := range args {
 		size += sizeOfValue(arg.Value)
 	}

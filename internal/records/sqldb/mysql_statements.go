@@ -4,10 +4,6 @@ import (
 	"container/list"
 	"context"
 	"database/sql/driver"
-	"encoding/hex"
-	"fmt"
-	"strconv"
-	"strings"
 )
 
 // maxStatements is how many prepared statements one connection keeps. Of more it closes the one
@@ -118,10 +114,15 @@ func bound[R any](
 		}
 		c.cannotBind(err)
 	}
-	if text, err = spelled(text, args); err != nil {
+	values := make([]any, len(args))
+	for i, arg := range args {
+		values[i] = arg.Value
+	}
+	spelled, err := spell(nil, text, values, appendHex)
+	if err != nil {
 		return result, err
 	}
-	return asText(ctx, text, nil)
+	return asText(ctx, string(spelled), nil)
 }
 
 // cannotPrepare reports whether the server has as many prepared statements as it may, or prepares
@@ -146,32 +147,4 @@ func (c *mysqlConn) bindsAgain() {
 	if c.of.unbound.Load() && c.of.unbound.Swap(false) {
 		c.of.log.Info("MySQL prepares statements again", "addr", c.of.addr)
 	}
-}
-
-// spelled puts values into a text of ours at its question marks. Numbers are written in decimal and
-// text in hexadecimal digits, so that no value can end the text that it stands in, whatever the
-// server takes it for.
-func spelled(text string, args []driver.NamedValue) (string, error) {
-	parts := strings.Split(text, "?")
-	if len(parts) != len(args)+1 {
-		return "", fmt.Errorf("%d values for a statement that takes %d", len(args), len(parts)-1)
-	}
-	var b strings.Builder
-	b.WriteString(parts[0])
-	for i, arg := range args {
-		switch v := arg.Value.(type) {
-		case nil:
-			b.WriteString("NULL")
-		case int64:
-			b.WriteString(strconv.FormatInt(v, 10))
-		case uint64:
-			b.WriteString(strconv.FormatUint(v, 10))
-		case string:
-			b.WriteString("_" + charset + " X'" + hex.EncodeToString([]byte(v)) + "'")
-		default:
-			return "", fmt.Errorf("a value is a %T, which no statement of ours has", v)
-		}
-		b.WriteString(parts[i+1])
-	}
-	return b.String(), nil
 }

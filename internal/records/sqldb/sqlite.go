@@ -105,6 +105,8 @@ func (sqliteDialect) ForceIndex(string) string { return "" }
 // insertRows: powers of two, so that few statements are ever compiled.
 func (sqliteDialect) insertRows(left int) int { return 1 << min(bits.Len(uint(left))-1, 6) }
 
+func (sqliteDialect) listLength(n int) int { return ListLength(n) }
+
 func (sqliteDialect) Lookup(columns, table string, keys []string, n int) string {
 	return fmt.Sprintf("SELECT %s FROM (SELECT * FROM %s WHERE (%s) IN (VALUES %s)) t",
 		columns, table, strings.Join(keys, ","), tuples(n, len(keys)))

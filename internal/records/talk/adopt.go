@@ -133,7 +133,7 @@ func LastStored(ctx context.Context, s sqldb.Session, owners map[tables.Owner]*R
 	}
 	var all []sqldb.Fetch
 	for _, shard := range slices.SortedFunc(maps.Keys(ids), tables.CompareShards) {
-		all = append(all, sqldb.Fetches(ids[shard], func(ids []uint32) sqldb.Fetch {
+		all = append(all, sqldb.Fetches(s, ids[shard], func(ids []uint32) sqldb.Fetch {
 			return lastOf(shard, ids, owners)
 		})...)
 	}

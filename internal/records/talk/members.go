@@ -3,11 +3,12 @@ package talk
 import (
 	"context"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // Member is a user in a group.
-type Member struct{ Group, User uint32 }
+type Member = chat.UserInGroup
 
 // MemberRow is what IMGroupMember knows of one user in one group.
 type MemberRow struct {
@@ -49,7 +50,7 @@ func Current(rows map[uint32]MemberRow) (users []uint32) {
 
 // MembersAmong fetches which of those asked for are members, into found.
 func MembersAmong(d sqldb.Dialect, asked []Member, found map[Member]bool) []sqldb.Fetch {
-	return sqldb.Fetches(asked, func(asked []Member) sqldb.Fetch {
+	return sqldb.Fetches(d, asked, func(asked []Member) sqldb.Fetch {
 		query := d.Lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"},
 			len(asked)) + " WHERE status=0"
 		row := func(scan sqldb.Scanner) error {

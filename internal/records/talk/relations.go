@@ -63,7 +63,7 @@ func relationsOf(
 	if live {
 		where = " WHERE COALESCE(status,0)=0"
 	}
-	return sqldb.Fetches(pairs, func(pairs []chat.Talk) sqldb.Fetch {
+	return sqldb.Fetches(d, pairs, func(pairs []chat.Talk) sqldb.Fetch {
 		keys := sqldb.ArgsOf(pairs, func(p chat.Talk) []any { return []any{p.A, p.B} })
 		query := d.Lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"},
 			len(pairs)) + where + // the last row of a pair wins:
@@ -89,8 +89,8 @@ func Relations(
 }
 
 // ReviveRelations brings relations of status 1 back to life.
-func ReviveRelations(ctx context.Context, q sqldb.Querier, ids []uint32, now uint32) error {
-	return sqldb.ExecIn(ctx, q, "UPDATE IMRelationShip SET status=0, updated=?"+
+func ReviveRelations(ctx context.Context, s sqldb.Session, ids []uint32, now uint32) error {
+	return sqldb.ExecIn(ctx, s, "UPDATE IMRelationShip SET status=0, updated=?"+
 		" WHERE COALESCE(status,0)<>0 AND id IN (%s)", ids, now)
 }
 
@@ -117,7 +117,7 @@ const SessionColumns = "userId,peerId,type,status,created,updated"
 // Sessions fetches the session in use for those keys that have one: of several, one of status 0
 // before others, then the greatest id.
 func Sessions(d sqldb.Dialect, keys []SessionKey, found map[SessionKey]uint32) []sqldb.Fetch {
-	return sqldb.Fetches(keys, func(keys []SessionKey) sqldb.Fetch {
+	return sqldb.Fetches(d, keys, func(keys []SessionKey) sqldb.Fetch {
 		params := sqldb.ArgsOf(keys,
 			func(k SessionKey) []any { return []any{k.User, k.Peer, uint32(k.Kind)} })
 		query := d.Lookup("id,userId,peerId,type", "IMRecentSession",
@@ -134,7 +134,7 @@ func Sessions(d sqldb.Dialect, keys []SessionKey, found map[SessionKey]uint32) [
 }
 
 // ReviveSessions puts sessions into their users' lists and on top of them.
-func ReviveSessions(ctx context.Context, q sqldb.Querier, ids []uint32, now uint32) error {
-	return sqldb.ExecIn(ctx, q, "UPDATE IMRecentSession SET status=0, updated=?"+
+func ReviveSessions(ctx context.Context, s sqldb.Session, ids []uint32, now uint32) error {
+	return sqldb.ExecIn(ctx, s, "UPDATE IMRecentSession SET status=0, updated=?"+
 		" WHERE (COALESCE(status,0)<>0 OR updated<>?) AND id IN (%s)", ids, now, now)
 }

@@ -124,7 +124,7 @@ func (t *Row) Change(talk chat.Talk, read []uint32, levels map[Member]uint32) ch
 		c.Before, c.Count = t.Before.SentA, t.SentA
 		for _, user := range read {
 			m := chat.Moved{User: user, Clear: true}
-			if level, known := levels[Member{talk.A, user}]; known {
+			if level, known := levels[Member{Group: talk.A, User: user}]; known {
 				m.Unread = t.SentA - level
 			}
 			c.Users = append(c.Users, m)

@@ -1,6 +1,7 @@
 package testdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
@@ -64,4 +66,13 @@ func opened(t testing.TB, store *records.Store, err error) *records.Store {
 		}
 	})
 	return store
+}
+
+// Page is one page of a store. Without Bytes the query is for as many as an answer may have.
+func Page(
+	ctx context.Context, s *records.Store, talk chat.Talk, q chat.PageQuery,
+) ([]chat.Message, error) {
+	q.Talk, q.Bytes = talk, cmp.Or(q.Bytes, chat.MaxAnswer)
+	page := s.Pages(ctx, []chat.PageQuery{q})[0]
+	return page.Value, page.Err
 }

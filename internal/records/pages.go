@@ -1,0 +1,354 @@
+package records
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/newest"
+	"github.com/teamtalk-go/dbproxy/internal/records/replica"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
+)
+
+// pagesBeside is how many pages that have queries of their own are read beside each other.
+const pagesBeside = 4
+
+// Pages implements chat.Archive. What is asked for is mostly the newest messages of talks: these
+// are kept (see package newest), or read for all queries together. Other pages, further back in
+// their talks or by ids, have queries of their own.
+func (s *Store) Pages(
+	ctx context.Context, queries []chat.PageQuery,
+) []chat.Result[[]chat.Message] {
+	results := make([]chat.Result[[]chat.Message], len(queries))
+	var talks []chat.Talk
+	for _, q := range queries {
+		if q.IDs == nil {
+			talks = append(talks, q.Talk)
+		}
+	}
+	kept := s.keptOf(ctx, talks)
+	var load []chat.Talk
+	var left []int // the queries that have no page yet
+	for i, q := range queries {
+		m := kept[q.Talk]
+		if page, ok := pageOf(m, q); ok {
+			results[i].Value = page
+			continue
+		}
+		left = append(left, i)
+		if startsNewest(q, m) {
+			load = append(load, q.Talk)
+		}
+	}
+	if len(left) == 0 {
+		return results
+	}
+	loaded, _, err := s.loadNewest(ctx, load, newest.Most)
+	var others errgroup.Group
+	others.SetLimit(pagesBeside)
+	for _, i := range left {
+		q, r := queries[i], &results[i]
+		m := loaded[q.Talk]
+		page, ok := pageOf(m, q)
+		switch {
+		case ok:
+			r.Value = page
+		case err != nil && startsNewest(q, kept[q.Talk]):
+			r.Err = err
+		default:
+			others.Go(func() error {
+				r.Value, r.Err = s.page(ctx, q)
+				return nil
+			})
+		}
+	}
+	_ = others.Wait()
+	return results
+}
+
+// startsNewest says whether a page may begin with the newest messages of its talk, of which m is
+// what is kept, or nil.
+func startsNewest(q chat.PageQuery, m *newest.Messages) bool {
+	return q.IDs == nil && q.Count <= newest.Most &&
+		(q.UpTo == 0 || m == nil || q.UpTo >= m.List[0].ID)
+}
+
+// pageOf makes a page of a talk's newest messages; ok is false if it takes others, too, or m is
+// nil. The page may share its messages with m.
+func pageOf(m *newest.Messages, q chat.PageQuery) (page []chat.Message, ok bool) {
+	if m == nil || q.IDs != nil {
+		return nil, false
+	}
+	page = m.List
+	if q.UpTo > 0 && slices.ContainsFunc(page, func(m chat.Message) bool { return m.ID > q.UpTo }) {
+		page = slices.DeleteFunc(slices.Clone(page),
+			func(m chat.Message) bool { return m.ID > q.UpTo })
+	}
+	size := 0
+	for i := range page {
+		size += messageSize(&page[i])
+		if i == int(q.Count) || page[i].Created < q.Since || i > 0 && size > q.Bytes {
+			return page[:i], true
+		}
+	}
+	return page, m.Whole || len(page) == int(q.Count)
+}
+
+// messageSize is how many bytes a message takes in a page.
+func messageSize(m *chat.Message) int { return len(m.Data) + 32 }
+
+// keptOf returns what is kept of talks and counts: see package newest.
+func (s *Store) keptOf(ctx context.Context, talks []chat.Talk) map[chat.Talk]*newest.Messages {
+	if s.lastIDs == nil {
+		return nil
+	}
+	looked := make(map[chat.Talk]newest.Kept, len(talks))
+	asked := make([]chat.Reserve, 0, len(talks))
+	now := time.Now()
+	for _, t := range talks {
+		if _, twice := looked[t]; twice {
+			continue
+		}
+		if k, ok := s.newest.Get(t, now); ok {
+			looked[t] = k
+			asked = append(asked, chat.Reserve{Talk: t, Relation: k.Owner})
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	counters, epoch, err := s.lastIDs.LastIDs(ctx, asked)
+	if err != nil {
+		return nil // then the tables are read
+	}
+	kept := make(map[chat.Talk]*newest.Messages, len(asked))
+	for i, a := range asked {
+		k, ok := s.newest.Get(a.Talk, now)
+		if ok && k.Counts(looked[a.Talk], counters[i], epoch) {
+			kept[a.Talk] = k.Messages
+		}
+	}
+	return kept
+}
+
+// loadNewest reads the newest messages of talks, at most so many of each, and keeps them. Talks that
+// have messages among them of types that are not told are not in loaded but in mixed, each with the
+// id of its newest message.
+func (s *Store) loadNewest(
+	ctx context.Context, talks []chat.Talk, most int,
+) (loaded map[chat.Talk]*newest.Messages, mixed map[chat.Talk]uint32, err error) {
+	if len(talks) == 0 {
+		return nil, nil, nil
+	}
+	epoch := uint32(0)
+	if s.lastIDs != nil {
+		epoch = s.lastIDs.Epoch()
+	}
+	read := time.Now()
+	if loaded, err = s.newestOf(ctx, talks, most, ""); err != nil {
+		return nil, nil, err
+	}
+	mixed = make(map[chat.Talk]uint32)
+	for t, m := range loaded {
+		switch m.Epoch, m.Read = epoch, read; {
+		case slices.ContainsFunc(m.List, func(m chat.Message) bool { return m.Type == 0 }):
+			mixed[t] = m.List[0].ID
+			delete(loaded, t)
+		case s.lastIDs != nil:
+			s.newest.Put(t, m)
+		}
+	}
+	return loaded, mixed, nil
+}
+
+// newestOf reads the newest messages of talks; where is a further condition on them, or empty.
+func (s *Store) newestOf(
+	ctx context.Context, talks []chat.Talk, most int, where string,
+) (map[chat.Talk]*newest.Messages, error) {
+	talks = slices.Compact(slices.SortedFunc(slices.Values(talks), talk.Compare))
+	return readEach(ctx, s, talks, replica.AboutTalk, func(
+		r reader, ctx context.Context, talks []chat.Talk,
+	) (map[chat.Talk]*newest.Messages, error) {
+		return r.newestOf(ctx, talks, most, where)
+	})
+}
+
+// newestOf is Store.newestOf for one server. Messages of types that are not told have type 0.
+func (r reader) newestOf(
+	ctx context.Context, talks []chat.Talk, most int, where string,
+) (map[chat.Talk]*newest.Messages, error) {
+	owners, err := r.ownersOf(ctx, talks)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[tables.Owner]*newest.Messages, len(owners))
+	all := make(map[chat.Talk]*newest.Messages, len(talks))
+	for _, t := range talks {
+		all[t] = &newest.Messages{Owner: owners[t].ID}
+		of[owners[t]] = all[t]
+	}
+	delete(of, tables.Owner{Kind: chat.Pair}) // who has no relation
+	sorted := slices.SortedFunc(maps.Keys(of), tables.CompareOwners)
+	err = r.readNewest(ctx, sorted, most, where, func(o tables.Owner, m chat.Message) {
+		of[o].List = append(of[o].List, m)
+	})
+	for _, m := range all {
+		m.Whole = len(m.List) < most
+	}
+	return all, err
+}
+
+// ownersOf returns where the messages of talks are. A pair without a relation, or whose relation
+// was removed, has an owner without id.
+func (r reader) ownersOf(
+	ctx context.Context, talks []chat.Talk,
+) (map[chat.Talk]tables.Owner, error) {
+	owners := make(map[chat.Talk]tables.Owner, len(talks))
+	var pairs []chat.Talk
+	for _, t := range talks {
+		if owners[t] = (tables.Owner{Kind: t.Kind, ID: t.A}); t.Kind == chat.Pair {
+			pairs = append(pairs, t)
+		}
+	}
+	relations, err := r.findPairs(ctx, pairs)
+	for _, t := range pairs {
+		owners[t] = tables.Owner{Kind: chat.Pair, ID: relations[t]}
+	}
+	return owners, err
+}
+
+// newestTogether is of how many talks one statement reads the newest messages at most.
+const newestTogether = 256
+
+// readNewest reads the newest messages of owners, in paging order. Where each statement is a round
+// trip, one reads those of many. It is a text of numbers alone: which shards it names differs each
+// time, so that it would be prepared in vain. Elsewhere the last messages of a shard are one
+// statement.
+func (r reader) readNewest(
+	ctx context.Context, owners []tables.Owner, most int, where string,
+	found func(tables.Owner, chat.Message),
+) error {
+	row := func(scan sqldb.Scanner) error {
+		var o tables.Owner
+		var m chat.Message
+		var typ int64
+		err := scan(&o.Kind, &o.ID, &m.ID, &m.From, &typ, &m.Created, &m.Data)
+		m.Type = chat.MsgType(r.messageTypes.pass(typ))
+		found(o, m)
+		return err
+	}
+	switch {
+	case r.Remote():
+	case most == 1:
+		return eachShard(owners, func(shard tables.Shard, ids []uint32) error {
+			return sqldb.QueryIn(ctx, r.Pool, "last messages", lastSelect(shard, where), ids, row)
+		})
+	default:
+		for _, o := range owners {
+			query := newestSelect(o, "?", "?", where)
+			if err := r.Query(ctx, "messages", query, []any{o.ID, most}, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for some := range slices.Chunk(owners, newestTogether) {
+		var text strings.Builder
+		for i, o := range some {
+			if i > 0 {
+				text.WriteString(" UNION ALL ")
+			}
+			id, limit := strconv.FormatUint(uint64(o.ID), 10), strconv.Itoa(most)
+			text.WriteString("(" + newestSelect(o, id, limit, where) + ")")
+		}
+		if err := r.Query(ctx, "messages", text.String(), nil, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newestSelect finds the newest messages of an owner, with its kind and id before each.
+func newestSelect(o tables.Owner, id, limit, where string) string {
+	shard := o.Shard()
+	return "SELECT " + strconv.Itoa(int(o.Kind)) + "," + shard.OwnerColumn() + ",msgId," +
+		shard.Sender() + ",type,created,content FROM " + shard.Table() + " WHERE " +
+		shard.OwnerColumn() + "=" + id + " AND status=0" + where +
+		" ORDER BY created DESC, id DESC LIMIT " + limit
+}
+
+// lastSelect finds the last message of each owner in a list. The inner query reads one entry of an
+// index for each owner, and more only where the condition does not hold for the last messages.
+func lastSelect(shard tables.Shard, where string) string {
+	return fmt.Sprintf(`SELECT %[6]d,m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,m.content FROM %[3]s m
+ JOIN (SELECT (SELECT id FROM %[3]s WHERE %[1]s=o.id AND status=0%[5]s
+  ORDER BY created DESC, id DESC LIMIT 1) AS last
+ FROM %[4]s o WHERE o.id IN (%%s)) x ON m.id=x.last`,
+		shard.OwnerColumn(), shard.Sender(), shard.Table(), shard.OwnerTable(), where, shard.Kind)
+}
+
+// eachShard calls f with the ids of the owners in each shard.
+func eachShard(owners []tables.Owner, f func(tables.Shard, []uint32) error) error {
+	shards := make(map[tables.Shard][]uint32)
+	for _, o := range owners {
+		shards[o.Shard()] = append(shards[o.Shard()], o.ID)
+	}
+	for shard, ids := range shards {
+		if err := f(shard, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastIDs tells the counters of talks by which it is known whether what is kept of them counts:
+// see package newest.
+type lastIDs interface {
+	// LastIDs returns the counter of each talk, and the epoch of the counters. Of a talk Relation
+	// is known. The error says that they are not known.
+	LastIDs(ctx context.Context, of []chat.Reserve) (ids []uint32, epoch uint32, err error)
+	// Epoch is the epoch in which what is read from now on can be kept.
+	Epoch() uint32
+}
+
+// inTables is lastIDs of the embedded store: nobody counts there, and the newest messages
+// themselves are quickly found.
+type inTables struct{ reader }
+
+func (inTables) Epoch() uint32 { return 0 }
+
+func (t inTables) LastIDs(
+	ctx context.Context, of []chat.Reserve,
+) (ids []uint32, _ uint32, err error) {
+	at := make(map[tables.Owner]int, len(of))
+	var owners []tables.Owner
+	for i, r := range of {
+		o := tables.Owner{Kind: r.Talk.Kind, ID: cmp.Or(r.Relation, r.Talk.A)}
+		at[o] = i
+		owners = append(owners, o)
+	}
+	ids = make([]uint32, len(of))
+	return ids, 0, eachShard(owners, func(shard tables.Shard, list []uint32) error {
+		query := "SELECT o.id,(SELECT m.msgId FROM " + shard.Table() + " m WHERE m." +
+			shard.OwnerColumn() + "=o.id AND m.status=0 ORDER BY m.created DESC, m.id DESC LIMIT 1)" +
+			" FROM " + shard.OwnerTable() + " o WHERE o.id IN (%s)"
+		row := func(scan sqldb.Scanner) error {
+			o := tables.Owner{Kind: shard.Kind}
+			var id uint32
+			err := scan(&o.ID, &id)
+			ids[at[o]] = id
+			return err
+		}
+		return sqldb.QueryIn(ctx, t.Pool, "the newest messages", query, list, row)
+	})
+}
