@@ -262,10 +262,7 @@ func (s *Store) AllUsers(ctx context.Context, f func(chat.User) error) error {
 
 var adminUsers = "SELECT " + userColumns + ",password,salt,created FROM IMUser"
 
-func scanAdminUser(scan sqldb.Scanner) (chat.User, error) {
-	var password, salt string
-	var created uint32
-	u, err := scanUser(scan, &password, &salt, &created)
-	u.Password, u.Salt, u.Created = password, salt, created
+func scanAdminUser(scan sqldb.Scanner) (u chat.User, err error) {
+	err = scan(append(append(userAt(&u), secrets(&u)...), &u.Created)...)
 	return u, err
 }

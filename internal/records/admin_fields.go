@@ -1,11 +1,9 @@
 package records
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // userFields are the columns of IMUser that an administrator sets.
@@ -23,10 +21,9 @@ func fieldColumns() []string {
 	return names
 }
 
-// scanUser reads userColumns, and more columns behind them.
-func scanUser(scan sqldb.Scanner, more ...any) (u chat.User, err error) {
-	err = scan(slices.Concat([]any{&u.ID, &u.Updated, &u.Status}, fieldsOf(&u), more)...)
-	return u, err
+// userAt are where u has what stands in userColumns.
+func userAt(u *chat.User) []any {
+	return append([]any{&u.ID, &u.Updated, &u.Status}, fieldsOf(u)...)
 }
 
 // fieldsOf are where u has what stands in fieldColumns.
