@@ -16,7 +16,7 @@ func messageActions() map[string]action {
 		"IMGetMsgListReq":     together(list, pages),
 		"IMGetMsgByIdReq":     together(list, messagesByID),
 		"IMGetLatestMsgIdReq": together(few, latestIDs),
-		"IMUnreadMsgCntReq":   counting(unreadOf, together(list, unread)),
+		"IMUnreadMsgCntReq":   counting(unreadOf, together(unreadLength, unread)),
 	}
 }
 
@@ -92,6 +92,9 @@ func latestIDs(
 	}
 	return replies
 }
+
+// unreadLength is how many bytes a list of unread talks rarely exceeds.
+func unreadLength(*impb.IMUnreadMsgCntReq) int { return 256 << 10 }
 
 // unreadOf are the users whose unread messages are counted.
 func unreadOf(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} }
