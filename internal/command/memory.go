@@ -135,6 +135,10 @@ func (h *Handler) encode(c *call, answer proto.Message) ([]byte, error) {
 	if answer == nil {
 		return nil, nil
 	}
+	if e, ok := answer.(encoded); ok {
+		e.body.text(attachData, string(attached(c.req)))
+		return h.fitting(e.body)
+	}
 	if answer != c.req {
 		attach(answer, c.req)
 	}
@@ -142,7 +146,15 @@ func (h *Handler) encode(c *call, answer proto.Message) ([]byte, error) {
 	if err != nil {
 		return nil, chat.Errorf(chat.Unexpected, "the answer cannot be encoded: %w", err)
 	}
-	if n := pdu.HeaderLen + len(body); n > h.maxFrame && answer != c.req {
+	if answer == c.req {
+		return body, nil
+	}
+	return h.fitting(body)
+}
+
+// fitting returns the body of an answer, or an error that says that it is longer than MaxFrame.
+func (h *Handler) fitting(body []byte) ([]byte, error) {
+	if n := pdu.HeaderLen + len(body); n > h.maxFrame {
 		return nil, h.tooLong(n)
 	}
 	return body, nil

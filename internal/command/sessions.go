@@ -27,25 +27,8 @@ func sessions(
 	}
 	return answers(s.RecentSessions(ctx, all),
 		func(i int, sessions []chat.RecentSession) proto.Message {
-			return sessionList(batch[i].req.UserId, sessions)
+			return encoded{body: sessionList(batch[i].req.GetUserId(), sessions)}
 		})
-}
-
-func sessionList(user *uint32, sessions []chat.RecentSession) proto.Message {
-	rsp := &impb.IMRecentContactSessionRsp{UserId: user}
-	for _, se := range sessions {
-		rsp.ContactSessionList = append(rsp.ContactSessionList, &impb.ContactSessionInfo{
-			SessionId:           new(se.Talk.Peer(*user)),
-			SessionType:         impb.SessionType(se.Talk.Kind).Enum(),
-			SessionStatus:       impb.SessionStatusType_SESSION_STATUS_OK.Enum(),
-			UpdatedTime:         &se.Updated,
-			LatestMsgId:         &se.Last.ID,
-			LatestMsgData:       []byte(se.Last.Data),
-			LatestMsgType:       impb.MsgType(se.Last.Type).Enum(),
-			LatestMsgFromUserId: new(shownSender(*user, se.Talk, se.Last)),
-		})
-	}
-	return rsp
 }
 
 func sessionLane(req *impb.IMRemoveSessionReq) chat.Lane { return chat.TalkLane(talkOf(req)) }
