@@ -88,9 +88,6 @@ func latestIDs(
 	return replies
 }
 
-// unreadLength is how many bytes a list of unread talks rarely exceeds.
-func unreadLength(*impb.IMUnreadMsgCntReq) int { return 256 << 10 }
-
 // unreadOf are the users whose unread messages are counted.
 func unreadOf(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} }
 
