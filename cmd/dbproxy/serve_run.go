@@ -213,11 +213,15 @@ func (s serving) serve(
 	return err
 }
 
-// limitMemory makes the garbage collector work harder where memory gets short; without it the heap
-// may grow to twice what is in use. The limit is one and a half times what requests and answers may
-// take, 48 KiB for each connection and its buffers, and 64 MiB for all else. GOMEMLIMIT overrides
-// it.
+// limitMemory has the garbage collector work little as long as there is much memory, and harder
+// where it gets short. The limit is one and a half times what requests and answers may take, 48 KiB
+// for each connection and its buffers, and 64 MiB for all else. Below it the heap may grow to five
+// times what is in use: that is a few MiB, of which each request leaves garbage. GOMEMLIMIT and
+// GOGC override the two.
 func limitMemory(pending int64, conns int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(pending + pending/2 + int64(conns)*48<<10 + 64<<20)
 	}
