@@ -39,12 +39,11 @@ func (w Work) Lock(ctx context.Context, talk chat.Talk) (*Row, error) {
 	return found[talk], err
 }
 
-// LockAll fetches those of the talks, which are sorted, that have a row, and locks them until the
-// end of the transaction. The transaction must also write those rows that it relies on: see Lock.
+// LockAll fetches those of the talks, which are sorted, that have a row, and locks them in that
+// order, which is the one in which Lookup finds them, until the end of the transaction. The transaction must also write those rows that it relies on: see Lock.
 func (w Work) LockAll(talks []chat.Talk, found map[chat.Talk]*Row) []sqldb.Fetch {
 	return sqldb.Fetches(w, talks, func(talks []chat.Talk) sqldb.Fetch {
-		query := w.Lookup(columns, "IMProxyTalk", Key, len(talks)) + " ORDER BY kind,a,b" +
-			w.ForUpdate()
+		query := w.Lookup(columns, "IMProxyTalk", Key, len(talks)) + w.ForUpdate()
 		return sqldb.Fetch{Text: query, Args: KeyArgs(talks), Row: func(scan sqldb.Scanner) error {
 			var talk chat.Talk
 			t := new(Row)
