@@ -79,6 +79,7 @@ func New(store Store, opt Options) (*Service, error) {
 		store:          store,
 		committer: &committer{
 			commits:   make(chan struct{}, mostCommits),
+			idle:      make(chan func()),
 			lanes:     newLanes(maxQueued),
 			ledger:    store.Ledger,
 			seq:       store.Sequencer,

@@ -54,6 +54,7 @@ type committer struct {
 	slowest  atomic.Int64
 	storing  storing       // whether messages are stored
 	commits  chan struct{} // capacity mostCommits; holds a token for each batch at work
+	idle     chan func()   // unbuffered; takes work if a committing goroutine is idle
 	behind   atomic.Bool   // counters could not be applied since the last sweep began
 	away     atomic.Bool   // so says the log, and not yet that they have caught up
 	sweeping atomic.Bool   // a sweep is at work
@@ -84,27 +85,45 @@ func (c *committer) run(ctx context.Context) error {
 				if len(batch) == 0 {
 					break
 				}
-				c.begin(batch)
+				c.begin(ctx, batch)
 			}
 		}
 	}
 }
 
 // begin has a batch committed. It returns when that is done, or when the next batch may begin.
-func (c *committer) begin(batch []*job) {
+func (c *committer) begin(ctx context.Context, batch []*job) {
 	c.commits <- struct{}{}
 	done := make(chan struct{})
-	c.tasks.Go(func() {
+	work := func() {
 		defer close(done)
 		defer func() { <-c.commits }()
 		c.commit(batch)
 		c.releaseLanes(batch)
-	})
+	}
+	select {
+	case c.idle <- work:
+	default:
+		c.tasks.Go(func() { c.work(ctx, work) })
+	}
 	slow := time.NewTimer(overtakeAfter)
 	defer slow.Stop()
 	select {
 	case <-done:
 	case <-slow.C:
+	}
+}
+
+// work commits one batch after the other until ctx ends. A goroutine that stays has a stack that is
+// large enough; to grow one for each batch takes longer than much of what a batch needs.
+func (c *committer) work(ctx context.Context, next func()) {
+	for {
+		next()
+		select {
+		case next = <-c.idle:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

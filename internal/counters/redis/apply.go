@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -31,20 +32,26 @@ func (r *Copy) apply(ctx context.Context, commits []chat.Commit) error {
 		devices = append(devices, c.Devices...)
 	}
 	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() error { return inPieces(ctx, changes, r.applyCounts) })
-	all.Go(func() error {
-		return inPieces(ctx, changes, func(ctx context.Context, changes []chat.Change) error {
-			return r.applyFields(ctx, r.groupMember, changes, membersOf)
+	if slices.ContainsFunc(changes, ofGroup) {
+		all.Go(func() error {
+			return inPieces(ctx, changes, func(ctx context.Context, changes []chat.Change) error {
+				return r.applyFields(ctx, r.groupMember, changes, membersOf)
+			})
 		})
-	})
-	all.Go(func() error {
-		return inPieces(ctx, changes, func(ctx context.Context, changes []chat.Change) error {
-			return r.applyFields(ctx, r.groupSet, changes, mutesOf)
+		all.Go(func() error {
+			return inPieces(ctx, changes, func(ctx context.Context, changes []chat.Change) error {
+				return r.applyFields(ctx, r.groupSet, changes, mutesOf)
+			})
 		})
-	})
-	all.Go(func() error { return inPieces(ctx, devices, r.applyDevices) })
-	return all.Wait()
+	}
+	if len(devices) > 0 {
+		all.Go(func() error { return inPieces(ctx, devices, r.applyDevices) })
+	}
+	err := inPieces(ctx, changes, r.applyCounts)
+	return cmp.Or(all.Wait(), err)
 }
+
+func ofGroup(c chat.Change) bool { return c.Talk.Kind == chat.Group }
 
 // piece is how many changes are applied at a time. A batch of messages is one piece. A backlog is
 // several, so that each gets its answer in time.
