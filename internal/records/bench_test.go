@@ -28,6 +28,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func benchmarkAppend(b *testing.B, store *records.Store, size int) {
+	b.ReportAllocs()
 	text := strings.Repeat("x", 100)
 	rows := 0
 	for b.Loop() {
