@@ -55,7 +55,7 @@ func (s *Store) Append(
 			return chat.Receipt{}, err
 		}
 	}
-	return chat.Receipt{Stored: a.stored, Changes: a.changes()}, s.wrote(err, a.subjects()...)
+	return chat.Receipt{Stored: a.stored, Changes: a.moved}, s.wrote(err, a.subjects()...)
 }
 
 // refusal is why a message was refused; nil: none was.
@@ -104,6 +104,7 @@ type appending struct {
 	// read is who had read all there was of a talk at some time, senders in groups included.
 	read   map[chat.Talk][]uint32
 	levels map[talk.Member]uint32 // how many messages of groups users have seen
+	moved  []chat.Change          // what record has recorded
 }
 
 func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {

@@ -147,5 +147,6 @@ func (a *appending) touchGroups(ctx context.Context) error {
 
 // record writes the commit record: by it Outcome finds out whether this transaction was committed.
 func (a *appending) record(ctx context.Context) error {
-	return a.Record(ctx, chat.Commit{ID: a.ID, Changes: a.changes()}, a.Now)
+	a.moved = a.changes()
+	return a.Record(ctx, chat.Commit{ID: a.ID, Changes: a.moved}, a.Now)
 }
