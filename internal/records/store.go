@@ -109,8 +109,6 @@ type Store struct {
 
 	messageTypes, groupTypes *passing // never changed
 
-	touched touched // by Append
-
 	mu      sync.Mutex
 	applied []chat.CommitID // guarded by mu: whose records the next Append deletes
 }
@@ -179,7 +177,9 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if done := s.takeApplied(); len(done) > 0 {
-		err := s.db.Change(ctx, func(tx sqldb.Tx) error { return deleteCommits(ctx, tx.Session, done) })
+		err := s.db.Change(ctx, func(tx sqldb.Tx) error {
+			return deleteCommits(ctx, tx.Session, done)
+		})
 		if err != nil {
 			s.log.Warn("records of applied commits stay until the next start",
 				"commits", len(done), "err", err)
