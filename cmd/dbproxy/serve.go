@@ -100,6 +100,7 @@ func (a *serveFlags) run(c *cobra.Command) (failed error) {
 	}
 	if a.demo {
 		s.ready = func(addr string, filled company.State) {
+			s.written.Flush(lastLines) // no line of the log stands in the midst of it
 			patiently(func() { sayWhatToTry(c.OutOrStdout(), s.data, addr, filled) })
 		}
 	}
