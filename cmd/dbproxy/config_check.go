@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -147,6 +148,11 @@ func findingsJSON(subjects []checkup.Subject) (list []findingJSON) {
 	return list
 }
 
+// mendOf is what to do about a finding, for people.
+func mendOf(f checkup.Finding) string {
+	return "Mend: " + strings.TrimPrefix(printable(f.Mend), "mend ")
+}
+
 // minText is how narrow the texts become at most, in cells.
 const minText = 30
 
@@ -169,7 +175,7 @@ func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 		for _, f := range s.Findings {
 			lines := terminal.Wrap(printable(f.Text), width)
 			if f.Mend != "" {
-				lines = append(lines, terminal.Wrap("Mend: "+printable(f.Mend), width)...)
+				lines = append(lines, terminal.Wrap(mendOf(f), width)...)
 			}
 			for i, line := range lines {
 				if i > 0 {

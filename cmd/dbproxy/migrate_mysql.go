@@ -35,9 +35,9 @@ func (m *migration) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	at, err := mysqlOf(cfg.Master)
+	at, err := masterOf(cfg)
 	if err != nil {
-		return fmt.Errorf("teamtalk_master: %w", err)
+		return err
 	}
 	store, err := openToMigrate(ctx, cfg, at)
 	if err != nil {
@@ -59,7 +59,7 @@ func leftAlone(findings []checkup.Finding, mark string) string {
 			74-len(mark))
 		mend := printable(f.Mend)
 		if mark == "" || unicode.IsLower(rune(mend[0])) { // or no statement
-			lines = append(lines, terminal.Wrap("Mend: "+mend, 74-len(mark))...)
+			lines = append(lines, terminal.Wrap(mendOf(f), 74-len(mark))...)
 		} else {
 			lines = append(lines, strings.Split(strings.ReplaceAll(mend, "; ", ";\n")+";", "\n")...)
 		}

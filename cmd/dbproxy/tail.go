@@ -85,7 +85,7 @@ func (p *target) openFeed(
 	if texts, err = chat.NewTextCipher(cfg.AESKey.Reveal()); err != nil {
 		return nil, texts, err
 	}
-	master, err := mysqlOf(cfg.Master)
+	master, err := masterOf(cfg)
 	if err != nil {
 		return nil, texts, err
 	}

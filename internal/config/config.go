@@ -99,6 +99,7 @@ type Config struct {
 	// GroupMember is members of groups.
 	GroupMember Cache `instance:"group_member" example:"db=1"`
 
+	path string // of the file; "" if there is none
 	// every key's value and where it comes from, in the order of the declarations
 	settings []Setting
 }
@@ -252,6 +253,9 @@ type TLS struct {
 	// host.
 	ServerName string `key:"tls_servername" form:"host"`
 }
+
+// Path is the path of the file, as it was given to Load.
+func (c *Config) Path() string { return c.path }
 
 // Listen are the addresses to listen on, as HOST:PORT.
 func (c *Config) Listen() []string {
