@@ -44,7 +44,7 @@ The exit code says what became of it:
   3  with --strict: something is doubtful`,
 		Example: `  dbproxy config check
   dbproxy config check /etc/dbproxyserver.conf --strict --json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneFile,
 	}
 	asJSON := jsonFlag(c)
 	file := fileArgument(c)
