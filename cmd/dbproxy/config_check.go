@@ -100,9 +100,15 @@ func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Su
 		}
 		s.Findings = append(s.Findings, checkup.Doubt(item, w.Text, ""))
 	}
+	if cfg.NeedlessSlave() {
+		s.Findings = append(s.Findings, checkup.Goodf("teamtalk_slave", sameDatabase))
+	}
 	s.Findings = append(s.Findings, checkListening(cfg)...)
 	return s
 }
+
+// sameDatabase says that teamtalk_slave is no replica.
+const sameDatabase = "the same database as teamtalk_master, so all is read there"
 
 // count is how many findings have a grade.
 func count(subjects []checkup.Subject, g checkup.Grade) (n int) {

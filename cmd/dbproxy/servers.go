@@ -18,8 +18,9 @@ import (
 
 // servers are the MySQL and Redis of a configuration.
 type servers struct {
-	store *records.Store
-	redis *redis.Copy
+	store    *records.Store
+	redis    *redis.Copy
+	needless bool // there is a replica in the configuration, which is the master itself
 }
 
 // openServers opens the servers that a configuration names. MySQL must answer. Redis need not:
@@ -56,7 +57,7 @@ func reachServers(
 		copied.Close()
 		return nil, err
 	}
-	s := &servers{store: store, redis: copied}
+	s := &servers{store: store, redis: copied, needless: cfg.NeedlessSlave()}
 	if err := s.connect(ctx, cfg); err != nil {
 		_ = s.close() // there is an error already
 		return nil, err

@@ -272,6 +272,9 @@ func (c *Config) SameDatabase() bool {
 	return c.Slave.Name == c.Master.Name && strings.EqualFold(c.Slave.Addr(), c.Master.Addr())
 }
 
+// NeedlessSlave is whether teamtalk_slave is given, though it is the database of teamtalk_master.
+func (c *Config) NeedlessSlave() bool { return c.SameDatabase() && c.Given(slave+"_host") }
+
 // NamedCache is a cache instance that is used, with its name.
 type NamedCache struct {
 	Name string // as in the file: "unread"
