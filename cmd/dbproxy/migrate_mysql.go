@@ -110,13 +110,19 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.
 			"touched; --dry-run shows the\nstatements.\n\n", where, addedBy(stmts))
 	} else {
 		fmt.Fprintf(out, "%s: %s\n", where, migrated(0))
+		if len(other) > 0 || index != "" {
+			fmt.Fprintln(out)
+		}
 	}
 	if other := leftAlone(other, ""); other != "" {
 		fmt.Fprintf(out, "%s\n", other)
 	}
 	if index != "" {
 		fmt.Fprintf(out, "An index on IMUser.updated would save reading all people to find those "+
-			"who\nchanged (--user-index).\n\n")
+			"who\nchanged (--user-index).\n")
+		if len(stmts) > 0 || asks {
+			fmt.Fprintln(out)
+		}
 	}
 	switch {
 	case asks:
