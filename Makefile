@@ -15,7 +15,7 @@ all-tests = $(1) -p $(HALF) $$($(GO) list ./... | grep -v /dbproxy/test/) & othe
 
 .DEFAULT_GOAL = help
 .PHONY: help build install run test race faults \
-  charsets galera soak lint fuzz bench generate generate-check man clean original-there
+  charsets galera soak lint fuzz bench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,7 @@ else
 	@echo "make install $(if $(filter-out /usr/local,$(PREFIX)),PREFIX='$(PREFIX)' )ORIGINAL=DIR"
 endif
 
+.PHONY: original-there
 original-there:
 ifdef ORIGINAL
 	@test -d '$(ORIGINAL)' || { echo "ORIGINAL=$(ORIGINAL): there is no such directory" >&2; exit 1; }
