@@ -6,14 +6,15 @@ import (
 	"maps"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/people"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// userRow returns a function that reads userColumns of a row and calls with.
+// userRow returns a function that reads people.UserColumns of a row and calls with.
 func userRow(with func(chat.User)) func(sqldb.Scanner) error {
 	return func(scan sqldb.Scanner) error {
-		u, err := scanUser(scan)
+		u, err := people.ScanUser(scan)
 		with(u)
 		return err
 	}
@@ -64,14 +65,14 @@ func (s *Store) UsersByName(
 // when several have it. As some engines ignore trailing spaces, it may find others, too.
 func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.User, error) {
 	found := make(map[string]chat.User, len(names))
-	query := "SELECT " + userColumns + ",password,salt FROM IMUser" +
+	query := "SELECT " + people.UserColumns + ",password,salt FROM IMUser" +
 		" WHERE name IN (%s) AND COALESCE(status,0)=0 ORDER BY id"
 	err := sqldb.ByText(r, names, func(names []string) error {
 		text := sqldb.WithParams(query, len(names))
 		return r.Query(ctx, "users by name", text, sqldb.Args(names),
 			func(scan sqldb.Scanner) error {
 				var password, salt string
-				u, err := scanUser(scan, &password, &salt)
+				u, err := people.ScanUser(scan, &password, &salt)
 				u.Password, u.Salt = password, salt
 				found[u.Name] = u
 				return err
@@ -99,7 +100,7 @@ func (r reader) findUsers(ctx context.Context, ids []uint32) (map[uint32]chat.Us
 }
 
 func (r reader) usersIn(ctx context.Context, ids []uint32, with func(chat.User)) error {
-	query := "SELECT " + userColumns + " FROM IMUser WHERE id IN (%s) ORDER BY id"
+	query := "SELECT " + people.UserColumns + " FROM IMUser WHERE id IN (%s) ORDER BY id"
 	return sqldb.QueryIn(ctx, r.Pool, "users", query, ids, userRow(with))
 }
 
@@ -113,7 +114,7 @@ func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, er
 			return found[limit].users, cmp.Or(err, found[limit].err)
 		}
 		size, keep := keepUsers(ctx, &users)
-		query := "SELECT " + userColumns + " FROM IMUser WHERE updated>=? ORDER BY id"
+		query := "SELECT " + people.UserColumns + " FROM IMUser WHERE updated>=? ORDER BY id"
 		err = r.Query(ctx, "users", query, []any{since}, userRow(keep))
 		return users, cmp.Or(err, size.Err())
 	}, replica.EveryUser)
@@ -135,7 +136,7 @@ func (r reader) findEverybody(ctx context.Context, limits []int) (map[int]everyb
 		}
 		var all everybody
 		size, keep := keepUsers(chat.WithLimit(ctx, limit), &all.users)
-		query := "SELECT " + userColumns + " FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id"
+		query := "SELECT " + people.UserColumns + " FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id"
 		if err := r.Query(ctx, "users", query, nil, userRow(keep)); err != nil {
 			return nil, err
 		}
@@ -149,9 +150,9 @@ func (r reader) findEverybody(ctx context.Context, limits []int) (map[int]everyb
 func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) ([]chat.Department, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) (all []chat.Department, err error) {
 		size := chat.NewMeasure(ctx, "departments")
-		query := departmentColumns + " WHERE updated>? ORDER BY id"
+		query := people.SelectDepartments + " WHERE updated>? ORDER BY id"
 		err = r.Query(ctx, "departments", query, []any{since}, func(scan sqldb.Scanner) error {
-			d, err := scanDepartment(scan)
+			d, err := people.ScanDepartment(scan)
 			keep(size, &all, d, len(d.Name)+32)
 			return err
 		})

@@ -1,4 +1,4 @@
-package records
+package people
 
 import (
 	"slices"
@@ -11,8 +11,8 @@ import (
 // userFields are the columns of IMUser that an administrator sets.
 var userFields = chat.UserFields()
 
-// userColumns are what is read of every user.
-var userColumns = "id,updated,COALESCE(status,0)," + strings.Join(fieldColumns(), ",")
+// UserColumns are what is read of every user: see ScanUser.
+var UserColumns = "id,updated,COALESCE(status,0)," + strings.Join(fieldColumns(), ",")
 
 // fieldColumns are the names of the columns of userFields.
 func fieldColumns() []string {
@@ -23,8 +23,8 @@ func fieldColumns() []string {
 	return names
 }
 
-// scanUser reads userColumns, and more columns behind them.
-func scanUser(scan sqldb.Scanner, more ...any) (u chat.User, err error) {
+// ScanUser reads UserColumns, and more columns behind them.
+func ScanUser(scan sqldb.Scanner, more ...any) (u chat.User, err error) {
 	err = scan(slices.Concat([]any{&u.ID, &u.Updated, &u.Status}, fieldsOf(&u), more)...)
 	return u, err
 }
