@@ -7,9 +7,9 @@
 //
 // # Reads and changes
 //
-// Reads are plain methods, most of them for many requests of a kind at once, with a Result for
-// each. Whoever calls them has such requests wait for each other in a turns.Stage, and takes one of
-// the service's slots for each call (Service.Reads).
+// Reads are plain methods. Most of them are for many requests of a kind at once, and have a Result
+// for each. Whoever calls them gathers such requests in a turns.Stage, whose batches take the
+// service's slots (Service.Reads).
 //
 // A change belongs to a Lane, a FIFO per talk, user, or receiver of files. The changes of one lane
 // run one after the other, in the order in which they were asked for (Service.Ordered); lanes do
