@@ -135,8 +135,8 @@ func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
 	}
 }
 
-// Reads are the slots of reads, Options.Concurrency of them. Whoever serves requests that read, by a
-// turns.Stage, takes one for each batch.
+// Reads are the slots of reads, Options.Concurrency of them: each batch of a turns.Stage that reads
+// takes one.
 func (s *Service) Reads() *turns.Slots { return s.reads }
 
 // limited does the work in a slot, or calls it with the reason why it gets none in time.

@@ -136,7 +136,8 @@ func (r reader) findEverybody(ctx context.Context, limits []int) (map[int]everyb
 		}
 		var all everybody
 		size, keep := keepUsers(chat.WithLimit(ctx, limit), &all.users)
-		query := "SELECT " + people.UserColumns + " FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id"
+		query := "SELECT " + people.UserColumns +
+			" FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id"
 		if err := r.Query(ctx, "users", query, nil, userRow(keep)); err != nil {
 			return nil, err
 		}

@@ -69,7 +69,8 @@ type foundGroup struct {
 
 func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundGroup, error) {
 	groups := make(map[uint32]foundGroup, len(ids))
-	const query = "SELECT " + people.GroupColumns + ",g.type,g.updated FROM IMGroup g WHERE g.id IN (%s)"
+	const query = "SELECT " + people.GroupColumns +
+		",g.type,g.updated FROM IMGroup g WHERE g.id IN (%s)"
 	row := func(scan sqldb.Scanner) (err error) {
 		var g foundGroup
 		g.GroupInfo, err = people.ScanGroup(scan, &g.typ, &g.updated)

@@ -157,7 +157,8 @@ func OpenMySQL(master sqldb.MySQL, at *sqldb.MySQL, opt Options) (*Store, error)
 
 func newStore(db *sqldb.DB, second *replica.Replica, opt Options) *Store {
 	s := &Store{
-		Keeper: marks.Of(db), db: db, replica: second, now: opt.Now, log: opt.Log, follower: opt.Follower,
+		Keeper: marks.Of(db), db: db, replica: second,
+		now: opt.Now, log: opt.Log, follower: opt.Follower,
 		messageTypes: passingMessages(opt), groupTypes: passingGroups(opt),
 		newest: newest.New(keptBytes),
 	}
@@ -188,7 +189,9 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if done := s.takeApplied(); len(done) > 0 {
-		err := s.db.Change(ctx, func(tx sqldb.Tx) error { return deleteCommits(ctx, tx.Session, done) })
+		err := s.db.Change(ctx, func(tx sqldb.Tx) error {
+			return deleteCommits(ctx, tx.Session, done)
+		})
 		if err != nil {
 			s.log.Warn("records of applied commits stay until the next start",
 				"commits", len(done), "err", err)

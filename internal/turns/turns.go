@@ -20,11 +20,11 @@
 //	 ──▶ Serve ──▶   [q2 q5]     ├─ take ─▶ a batch ─▶ serve: one question to the store
 //	 ──▶ Serve ──▶   [q3 q6]     ┘  a slot
 //
-// A lone request is served at once. Those that come while it is at work are the next batch; there is
-// no timer that gathers them. So the more are asked, the fewer questions each costs the store. Next
-// to a batch at work another one begins only if it is full, or if the first one is slow: so no
-// request waits long for slow ones. Each batch takes a slot, which all stages of a store share, so
-// that no kind of request keeps the others from being served.
+// A lone request is served at once. Those that come while it is at work are the next batch; no timer
+// gathers them. So the more are asked, the fewer questions each costs the store. Beside a batch at
+// work another one begins only if it is full, or if the first one is slow: so no request waits long
+// for slow ones. Each batch takes a slot, which all stages of a store share, so that no kind of
+// request keeps the others from being served.
 //
 // A request whose deadline passes is dropped, be it waiting or at work.
 package turns
@@ -58,8 +58,8 @@ func AskerOf(ctx context.Context) Asker {
 const together = 64
 
 // Rounds is a queue in which connections take turns: the first item of each connection comes before
-// the second of any other, unless few connections wait. The zero Rounds is empty. It has no lock of its own: only one
-// goroutine may use it at a time.
+// the second of any other, unless few connections wait. The zero Rounds is empty. It has no
+// lock of its own: only one goroutine may use it at a time.
 type Rounds[T any] struct {
 	lines map[Asker]*line[T] // of the connections that have items in it
 	order []*line[T]         // the same lines; the first has its turn now
@@ -148,8 +148,8 @@ type waiter struct {
 // NewSlots makes n slots, which are all free.
 func NewSlots(n int) *Slots { return &Slots{all: n, free: n} }
 
-// Acquire takes a slot, and waits until there is one. Whoever called it must call Release when done,
-// but not after an error, which is the context's.
+// Acquire takes a slot, and waits until there is one. Whoever called it must call Release when
+// done, but not after an error, which is the context's.
 func (s *Slots) Acquire(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

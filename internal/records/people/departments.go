@@ -165,8 +165,8 @@ func departments(
 	return all, err
 }
 
-// ScanDepartment reads a row of SelectDepartments. Some of the numbers are signed in the original's tables;
-// one that does not fit becomes the nearest one that does.
+// ScanDepartment reads a row of SelectDepartments. Some of the numbers are signed in the original's
+// tables; one that does not fit becomes the nearest one that does.
 func ScanDepartment(scan sqldb.Scanner) (d chat.Department, err error) {
 	var parent, priority, status int64
 	err = scan(&d.ID, &d.Name, &parent, &priority, &status, &d.Updated)

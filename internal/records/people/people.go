@@ -28,8 +28,8 @@ type Roster struct {
 	now     func() uint32    // the clock, Unix seconds
 }
 
-// Of returns the Roster of a database. The replica, which may be nil, is told what is written; now is
-// the clock, in Unix seconds.
+// Of returns the Roster of a database. The replica, which may be nil, is told what is written; now
+// is the clock, in Unix seconds.
 func Of(db *sqldb.DB, r *replica.Replica, now func() uint32) Roster { return Roster{db, r, now} }
 
 // wrote has the replica told, after a commit without an error, that anything may have been written
