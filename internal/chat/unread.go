@@ -21,8 +21,8 @@ type Counters interface {
 	UnreadTotals(ctx context.Context, users []uint32) (map[uint32]uint32, error)
 }
 
-// InGroup is a group that a user is in.
-type InGroup struct {
+// UserGroup is a group that a user is in.
+type UserGroup struct {
 	Group uint32
 	// What the records count, where that is asked for: how many messages the group has, how many of
 	// them the user has seen, and at which revision of the talk that was; 0: they do not count it.

@@ -13,10 +13,10 @@ func messageActions() map[string]action {
 	return map[string]action{
 		"IMMsgData":           {start: send, refusal: notStored},
 		"IMMsgDataReadAck":    {start: readAck},
-		"IMGetMsgListReq":     together(list, pages),
-		"IMGetMsgByIdReq":     together(list, messagesByID),
+		"IMGetMsgListReq":     together(short, pages),
+		"IMGetMsgByIdReq":     together(short, messagesByID),
 		"IMGetLatestMsgIdReq": together(few, latestIDs),
-		"IMUnreadMsgCntReq":   counting(unreadOf, together(list, unread)),
+		"IMUnreadMsgCntReq":   counting(unreadOf, together(short, unread)),
 	}
 }
 
@@ -28,12 +28,11 @@ func pages(
 		all[i] = chat.PageAsked{User: a.req.GetUserId(), Talk: talkOf(a.req),
 			UpTo: a.req.GetMsgIdBegin(), Count: a.req.GetMsgCnt(), Limit: a.limit}
 	}
-	return messageLists(s, s.Pages(ctx, all), func(i int, list []*impb.MsgInfo) proto.Message {
+	return messageLists(s, s.Pages(ctx, all), func(i int, list []chat.Message) fields {
 		req := batch[i].req
-		return &impb.IMGetMsgListRsp{
-			UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
-			MsgIdBegin: req.MsgIdBegin, MsgList: list,
-		}
+		head := headOf(req) // of an IMGetMsgListRsp
+		head.number(4, req.GetMsgIdBegin())
+		return head.messageList(5, list)
 	})
 }
 
@@ -45,12 +44,8 @@ func messagesByID(
 		all[i] = chat.PageAsked{User: a.req.GetUserId(), Talk: talkOf(a.req),
 			IDs: append([]uint32{}, a.req.GetMsgIdList()...), Limit: a.limit}
 	}
-	return messageLists(s, s.Pages(ctx, all), func(i int, list []*impb.MsgInfo) proto.Message {
-		req := batch[i].req
-		return &impb.IMGetMsgByIdRsp{
-			UserId: req.UserId, SessionType: req.SessionType, SessionId: req.SessionId,
-			MsgList: list,
-		}
+	return messageLists(s, s.Pages(ctx, all), func(i int, list []chat.Message) fields {
+		return headOf(batch[i].req).messageList(4, list) // of an IMGetMsgByIdRsp
 	})
 }
 
@@ -58,10 +53,10 @@ func messagesByID(
 // their sounds may take a while.
 func messageLists(
 	s *chat.Service, results []chat.Result[[]chat.Message],
-	answer func(i int, list []*impb.MsgInfo) proto.Message,
+	answer func(i int, list []chat.Message) fields,
 ) []reply {
 	replies := answers(results, func(i int, messages []chat.Message) proto.Message {
-		return answer(i, msgInfos(messages))
+		return encoded{body: answer(i, messages)}
 	})
 	for i, r := range results {
 		if !chat.HasVoice(r.Value) {
@@ -69,7 +64,7 @@ func messageLists(
 		}
 		replies[i].later = func(ctx context.Context) (proto.Message, error) {
 			messages, err := s.WithSounds(ctx, r.Value)
-			return answer(i, msgInfos(messages)), err
+			return encoded{body: answer(i, messages)}, err
 		}
 	}
 	return replies
@@ -104,7 +99,7 @@ func unread(
 		all[i] = chat.UnreadAsked{User: a.req.GetUserId(), Limit: a.limit}
 	}
 	return answers(s.Unread(ctx, all), func(i int, u chat.Unread) proto.Message {
-		return unreadList(batch[i].req.UserId, u.Talks, u.Total)
+		return encoded{body: unreadList(batch[i].req.GetUserId(), u)}
 	})
 }
 
@@ -145,32 +140,4 @@ func notStored(m proto.Message, err error) proto.Message {
 func readAck(h *Handler, c *call, done func(proto.Message, error)) {
 	req := c.req.(*impb.IMMsgDataReadAck)
 	h.chat.ReadAck(c.ctx, req.GetUserId(), talkOf(req), func(err error) { done(nil, err) })
-}
-
-func msgInfos(messages []chat.Message) []*impb.MsgInfo {
-	infos := make([]*impb.MsgInfo, len(messages))
-	for i := range messages {
-		m := &messages[i]
-		infos[i] = &impb.MsgInfo{
-			MsgId: &m.ID, FromSessionId: &m.From, CreateTime: &m.Created,
-			MsgType: impb.MsgType(m.Type).Enum(), MsgData: []byte(m.Data),
-		}
-	}
-	return infos
-}
-
-func unreadList(user *uint32, talks []chat.UnreadTalk, total uint32) proto.Message {
-	rsp := &impb.IMUnreadMsgCntRsp{UserId: user, TotalCnt: &total}
-	for _, t := range talks {
-		rsp.UnreadinfoList = append(rsp.UnreadinfoList, &impb.UnreadInfo{
-			SessionId:           new(t.Talk.Peer(*user)),
-			SessionType:         impb.SessionType(t.Talk.Kind).Enum(),
-			UnreadCnt:           &t.Unread,
-			LatestMsgId:         &t.Last.ID,
-			LatestMsgData:       []byte(t.Last.Data),
-			LatestMsgType:       impb.MsgType(t.Last.Type).Enum(),
-			LatestMsgFromUserId: new(shownSender(*user, t.Talk, t.Last)),
-		})
-	}
-	return rsp
 }

@@ -45,7 +45,7 @@ func users(
 		all[i] = chat.UsersAsked{IDs: a.req.GetUserIdList(), Limit: a.limit}
 	}
 	return answers(s.Users(ctx, all), func(i int, users []chat.User) proto.Message {
-		return &impb.IMUsersInfoRsp{UserId: batch[i].req.UserId, UserInfoList: userInfos(users)}
+		return encoded{body: userList(batch[i].req.GetUserId(), users)}
 	})
 }
 

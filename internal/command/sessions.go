@@ -11,7 +11,7 @@ import (
 
 func sessionActions() map[string]action {
 	return map[string]action{
-		"IMRecentContactSessionReq": together(sessionsLength, sessions),
+		"IMRecentContactSessionReq": together(short, sessions),
 		"IMRemoveSessionReq":        change(sessionLane, removeSession).refusing(sessionNotRemoved),
 	}
 }
@@ -22,30 +22,13 @@ func sessions(
 	all := make([]chat.SessionsAsked, len(batch))
 	for i, a := range batch {
 		all[i] = chat.SessionsAsked{
-			User: a.req.GetUserId(), Since: a.req.GetLatestUpdateTime(),
+			User: a.req.GetUserId(), Since: a.req.GetLatestUpdateTime(), Limit: a.limit,
 		}
 	}
 	return answers(s.RecentSessions(ctx, all),
 		func(i int, sessions []chat.RecentSession) proto.Message {
-			return sessionList(batch[i].req.UserId, sessions)
+			return encoded{body: sessionList(batch[i].req.GetUserId(), sessions)}
 		})
-}
-
-func sessionList(user *uint32, sessions []chat.RecentSession) proto.Message {
-	rsp := &impb.IMRecentContactSessionRsp{UserId: user}
-	for _, se := range sessions {
-		rsp.ContactSessionList = append(rsp.ContactSessionList, &impb.ContactSessionInfo{
-			SessionId:           new(se.Talk.Peer(*user)),
-			SessionType:         impb.SessionType(se.Talk.Kind).Enum(),
-			SessionStatus:       impb.SessionStatusType_SESSION_STATUS_OK.Enum(),
-			UpdatedTime:         &se.Updated,
-			LatestMsgId:         &se.Last.ID,
-			LatestMsgData:       []byte(se.Last.Data),
-			LatestMsgType:       impb.MsgType(se.Last.Type).Enum(),
-			LatestMsgFromUserId: new(shownSender(*user, se.Talk, se.Last)),
-		})
-	}
-	return rsp
 }
 
 func sessionLane(req *impb.IMRemoveSessionReq) chat.Lane { return chat.TalkLane(talkOf(req)) }
@@ -59,9 +42,6 @@ func removeSession(
 func sessionNotRemoved(req proto.Message, _ error) proto.Message {
 	return removedSession(req.(*impb.IMRemoveSessionReq), resultRefused)
 }
-
-// sessionsLength is how many bytes a list of recent sessions takes, of which there are at most 100.
-func sessionsLength(*impb.IMRecentContactSessionReq) int { return items(100, sessionBytes) }
 
 func removedSession(req *impb.IMRemoveSessionReq, code uint32) proto.Message {
 	return &impb.IMRemoveSessionRsp{UserId: req.UserId, ResultCode: &code,

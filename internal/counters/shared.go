@@ -16,7 +16,7 @@ type SharedRecords interface {
 	Find(ctx context.Context, group uint32) (chat.GroupInfo, error)
 	// InGroups returns the groups that each user is in, the latest joined first, without what is
 	// counted.
-	InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.InGroup, error)
+	InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.UserGroup, error)
 	// Mark is a value by name; ok is false when there is none.
 	Mark(ctx context.Context, name string) (value uint32, ok bool, err error)
 	SetMark(ctx context.Context, name string, value uint32) error

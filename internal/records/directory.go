@@ -11,14 +11,23 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// userRow returns a function that reads people.UserColumns of a row and calls with.
-func userRow(with func(chat.User)) func(sqldb.Scanner) error {
+// userRow returns a function that reads people.UserColumns of a row, and what stands behind them,
+// and calls with. more are where a user has that; nil: there is nothing.
+func userRow(with func(chat.User), more func(*chat.User) []any) func(sqldb.Scanner) error {
+	var u chat.User // every row is read into it
+	at := people.UserAt(&u)
+	if more != nil {
+		at = append(at, more(&u)...)
+	}
 	return func(scan sqldb.Scanner) error {
-		u, err := people.ScanUser(scan)
+		err := scan(at...)
 		with(u)
 		return err
 	}
 }
+
+// secrets are where a user has the columns password and salt.
+func secrets(u *chat.User) []any { return []any{&u.Password, &u.Salt} }
 
 // keep appends an item of so many bytes to a list that is still within its limit. A list that is
 // beyond it is dropped, since nobody will see it.
@@ -66,17 +75,15 @@ func (s *Store) UsersByName(
 func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.User, error) {
 	found := make(map[string]chat.User, len(names))
 	query := "SELECT " + people.UserColumns + ",password,salt FROM IMUser" +
-		" WHERE name IN (%s) AND COALESCE(status,0)=0 ORDER BY id"
+		" WHERE name IN (%s) AND COALESCE(status,0)=0"
+	row := userRow(func(u chat.User) {
+		if u.ID >= found[u.Name].ID {
+			found[u.Name] = u
+		}
+	}, secrets)
 	err := sqldb.ByText(r, names, func(names []string) error {
 		text := sqldb.WithParams(query, len(names))
-		return r.Query(ctx, "users by name", text, sqldb.Args(names),
-			func(scan sqldb.Scanner) error {
-				var password, salt string
-				u, err := people.ScanUser(scan, &password, &salt)
-				u.Password, u.Salt = password, salt
-				found[u.Name] = u
-				return err
-			})
+		return r.Query(ctx, "users by name", text, sqldb.Args(names), row)
 	})
 	return found, err
 }
@@ -101,7 +108,7 @@ func (r reader) findUsers(ctx context.Context, ids []uint32) (map[uint32]chat.Us
 
 func (r reader) usersIn(ctx context.Context, ids []uint32, with func(chat.User)) error {
 	query := "SELECT " + people.UserColumns + " FROM IMUser WHERE id IN (%s) ORDER BY id"
-	return sqldb.QueryIn(ctx, r.Pool, "users", query, ids, userRow(with))
+	return sqldb.QueryIn(ctx, r.Pool, "users", query, ids, userRow(with, nil))
 }
 
 // UsersChanged implements chat.Directory. The list of all people is shared with other callers, who
@@ -115,7 +122,7 @@ func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, er
 		}
 		size, keep := keepUsers(ctx, &users)
 		query := "SELECT " + people.UserColumns + " FROM IMUser WHERE updated>=? ORDER BY id"
-		err = r.Query(ctx, "users", query, []any{since}, userRow(keep))
+		err = r.Query(ctx, "users", query, []any{since}, userRow(keep, nil))
 		return users, cmp.Or(err, size.Err())
 	}, replica.EveryUser)
 }
@@ -138,7 +145,7 @@ func (r reader) findEverybody(ctx context.Context, limits []int) (map[int]everyb
 		size, keep := keepUsers(chat.WithLimit(ctx, limit), &all.users)
 		query := "SELECT " + people.UserColumns +
 			" FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id"
-		if err := r.Query(ctx, "users", query, nil, userRow(keep)); err != nil {
+		if err := r.Query(ctx, "users", query, nil, userRow(keep, nil)); err != nil {
 			return nil, err
 		}
 		all.err = size.Err()

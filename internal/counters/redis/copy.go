@@ -53,7 +53,7 @@ type Records interface {
 	PairsNow(ctx context.Context, users []uint32) ([]chat.Change, error)
 	// InGroupsNow returns the groups that each user is in, the latest joined first, with what is
 	// counted.
-	InGroupsNow(ctx context.Context, users []uint32) (map[uint32][]chat.InGroup, error)
+	InGroupsNow(ctx context.Context, users []uint32) (map[uint32][]chat.UserGroup, error)
 	// GroupsNow returns the members and mutes of groups. Members may be newer than Rev says, but
 	// not older.
 	GroupsNow(ctx context.Context, groups []uint32) ([]chat.Change, error)

@@ -287,10 +287,7 @@ func (r Roster) AllUsers(ctx context.Context, f func(chat.User) error) error {
 
 var adminUsers = "SELECT " + UserColumns + ",password,salt,created FROM IMUser"
 
-func scanAdminUser(scan sqldb.Scanner) (chat.User, error) {
-	var password, salt string
-	var created uint32
-	u, err := ScanUser(scan, &password, &salt, &created)
-	u.Password, u.Salt, u.Created = password, salt, created
+func scanAdminUser(scan sqldb.Scanner) (u chat.User, err error) {
+	err = scan(append(UserAt(&u), &u.Password, &u.Salt, &u.Created)...)
 	return u, err
 }
