@@ -21,10 +21,10 @@
 //	 ──▶ Serve ──▶   [q3 q6]     ┘  a slot
 //
 // A lone request is served at once. Those that come while it is at work are the next batch; no
-// timer gathers them. So the more are asked, the fewer questions each costs the store. Beside a batch at
-// work another one begins only if it is full, or if the first one is slow: so no request waits long
-// for slow ones. Each batch takes a slot, which all stages of a store share, so that no kind of
-// request keeps the others from being served.
+// timer gathers them. So the more are asked, the fewer questions each costs the store. Beside a
+// batch at work another one begins only if it is full, or if the first one is slow: so no request
+// waits long for slow ones. Each batch takes a slot, which all stages of a store share, so that no
+// kind of request keeps the others from being served.
 //
 // A request whose deadline passes is dropped, be it waiting or at work.
 package turns
