@@ -150,7 +150,7 @@ func HasVoice(messages []Message) bool {
 // WithSounds returns messages of Pages, the voice messages among them with their bytes: four of
 // duration, then the sound. One whose sound cannot be loaded in time has its duration alone, which
 // is 0 if it is not known. Messages that do not fit an answer, see WithLimit, are cut off at the
-// end. It takes one of the turns of reads.
+// end. It takes one of the slots of reads.
 func (s *Service) WithSounds(ctx context.Context, messages []Message) (_ []Message, err error) {
 	limited(ctx, s.reads, func(late error) {
 		if err = late; err == nil {

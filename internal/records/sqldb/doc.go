@@ -74,8 +74,8 @@
 //
 // # Shared queries
 //
-// Requests of one shape that come while four of their queries run wait a moment, and share the next
-// one (Shared). 32 callers get up to three times as much out of a MySQL server that way. Each is
+// Who asks for something while a query for it runs waits, and shares the next one with all others
+// who wait (Shared): for a long list that all want alike, and for a node to catch up. Each is
 // answered by a query that began after it asked.
 //
 // # The watch over the master
