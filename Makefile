@@ -15,7 +15,7 @@ all-tests = $(1) -p $(HALF) $$($(GO) list ./... | grep -v /dbproxy/test/) & othe
 
 .DEFAULT_GOAL = help
 .PHONY: help build install run test race faults \
-  charsets galera soak lint fuzz bench generate generate-check man clean
+  charsets galera soak lint fuzz bench-embedded generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,8 +88,10 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 	$(GO) test ./internal/admin -run '^$$' -fuzz FuzzReadCSV -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./internal/config -run '^$$' -fuzz FuzzParse -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 
-bench: build ## Measure messages per second, on a store of its own
-	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10
+bench-embedded: build ## Measure the embedded store (BENCH='--for 2s text')
+	@dir=$$(mktemp -d) && trap 'kill $$server; wait $$server; rm -rf "$$dir"' EXIT && \
+	bin/dbproxy serve --data "$$dir" --listen 127.0.0.1:10690 2>"$$dir/log" & server=$$!; sleep 1; \
+	bin/dbproxy bench --addr 127.0.0.1:10690 $(BENCH)
 
 generate: ## Make anew what is made from proto/, code and files
 	$(GOTOOL) buf format -w

@@ -140,7 +140,7 @@ var besidesSQL = map[string]string{
 // speaksSQL reports whether the text of SQL may stand in a package.
 func speaksSQL(name string) bool {
 	return name == "records" || strings.HasPrefix(name, "records/") ||
-		slices.Contains([]string{"checkup", "doctor/repair", "tryout/tail"}, name)
+		slices.Contains([]string{"bench/yardstick", "checkup", "doctor/repair", "tryout/tail"}, name)
 }
 
 // readsStatements are files that only read statements, to show them.
@@ -151,7 +151,8 @@ var statement = regexp.MustCompile(`\b(SELECT\s.*\bFROM\s|INSERT\s+INTO\s|UPDATE
 	`DELETE\s+FROM\s|(CREATE|ALTER|DROP|RENAME)\s+TABLE\b|SHOW\s+(GLOBAL\s+)?(VARIABLES|STATUS)\b)`)
 
 // TestSQLStandsBelowRecords holds the rule that the text of SQL stands in records and what is below
-// it, checkup, doctor/repair and tryout/tail alone, and goes through records/sqldb.
+// it, checkup, doctor/repair, tryout/tail and bench/yardstick alone, and goes through
+// records/sqldb.
 func TestSQLStandsBelowRecords(t *testing.T) {
 	t.Parallel()
 	used := make(map[string]bool)
