@@ -42,8 +42,8 @@ func Defaults() Options {
 // read may not keep it from reading the server's answers.
 const maxWaiting = 128 << 10
 
-// Check returns an error if an option is out of its bounds.
-func (o *Options) Check() error {
+// Check returns an error if an option is out of its bounds, or too little for a profile.
+func (o *Options) Check(profiles []Profile) error {
 	for _, b := range []struct {
 		what            string
 		value, min, max float64
@@ -56,13 +56,33 @@ func (o *Options) Check() error {
 		{"bytes of text", float64(o.Size), float64(len(mark)), 4096},
 		{"seconds to wait for an answer", o.Timeout.Seconds(), 0.1, 60},
 		{"users", float64(o.Users.Count()), 1, 100_000},
-		{"bytes in flight on a connection", float64(o.InFlight * (o.Size + 64)), 0, maxWaiting},
 	} {
 		if b.value < b.min || b.value > b.max {
 			return fmt.Errorf("%v %s: it must be from %v to %v", b.value, b.what, b.min, b.max)
 		}
 	}
+	for i := range profiles {
+		p := &profiles[i]
+		if err := o.Users.check(p); err != nil {
+			return err
+		}
+		if n := o.inFlight(p) * (o.Size + 64); n > maxWaiting && o.Rate == 0 {
+			return fmt.Errorf("%s: %d requests in flight with texts of %d bytes are more than a "+
+				"connection may have, which is %d bytes", p.Name, o.inFlight(p), o.Size, maxWaiting)
+		}
+		if p.needs.logins && o.Password == "" {
+			return fmt.Errorf("%s: logins want the users' password", p.Name)
+		}
+	}
 	return nil
+}
+
+// inFlight is how many requests of a profile wait on each connection in closed loop.
+func (o *Options) inFlight(p *Profile) int {
+	if p.inFlight > 0 {
+		return p.inFlight
+	}
+	return o.InFlight
 }
 
 // person is a user who exists.

@@ -11,7 +11,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,13 +51,13 @@ type conn struct {
 	rng   *rand.Rand
 	out   []byte // what is to be sent next; who sends owns it
 
+	over atomic.Bool // it ended, in open loop
+
 	mu       sync.Mutex // guards the fields below
 	slots    []slot     // by sequence number, modulo their number, a power of two
 	seq      uint16     // the last one given
 	waiting  int        // requests that wait for their answers
 	answered int        // answers that came, to decide which are checked thoroughly
-	freed    *sync.Cond // a slot was freed, or the connection ended; nil in closed loop
-	over     bool       // the connection ended
 }
 
 // slot is a request that waits for its answer.
@@ -200,9 +202,6 @@ func (c *conn) take(f pdu.Frame, at time.Duration) (was bool, err error) {
 	}
 	c.answered++
 	thorough := c.answered%thoroughly == 1
-	if c.freed != nil {
-		c.freed.Signal()
-	}
 	c.mu.Unlock()
 	k := &c.run.kinds[got.kind]
 	c.tally.note(c.run, got, at, len(f.Body), k.judge(f, got.about, thorough))
@@ -272,60 +271,62 @@ func (c *conn) closedLoop(inFlight int) error {
 	})
 }
 
-// openLoop sends a request at first, and then one at every interval, however the answers come, and
-// waits for these.
-func (c *conn) openLoop(first, every time.Duration) error {
-	c.freed = sync.NewCond(&c.mu)
-	var sender sync.WaitGroup
-	sender.Go(func() {
-		if err := c.keepTime(first, every); err != nil {
-			c.net.Close() // the reader says why
-		}
-	})
-	err := c.read(func(time.Duration) error { return nil })
-	c.mu.Lock()
-	c.over = true
-	c.freed.Signal()
-	c.mu.Unlock()
-	sender.Wait()
-	return err
+// openLoop waits for answers to what pace sends.
+func (c *conn) openLoop() error {
+	defer c.over.Store(true)
+	return c.read(func(time.Duration) error { return nil })
 }
 
-// keepTime sends requests at their times until the run or the connection is over. One that is sent
-// too late, as the connection takes no more, still counts from the time at which it was to be sent.
-func (c *conn) keepTime(first, every time.Duration) error {
-	now := c.run.now()
-	for at := first; at < c.run.end; at += every {
+// pace sends a request at every interval, on one connection after the other, however the answers
+// come, until the run is over or all connections are. One that is sent too late, as a connection
+// takes no more, still counts from the time at which it was to be sent.
+func (r *run) pace(all []*conn, every float64) {
+	// A thread of its own sleeps precisely, and does not hand its processor over each time.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	now := r.now()
+	for n := 0; ; n++ {
+		at := time.Duration(float64(n) * every)
+		if at >= r.end {
+			break
+		}
 		if at > now {
-			if err := c.flush(); err != nil {
-				return err
-			}
-			pause(at - now)
+			flush(all)
+			pause(at - r.now())
+		}
+		c := living(all, n)
+		if c == nil {
+			return
 		}
 		c.mu.Lock()
-		for !c.over && !c.ask(at) {
-			if len(c.out) > 0 {
-				c.mu.Unlock()
-				if err := c.flush(); err != nil {
-					return err
-				}
-				c.mu.Lock()
-				continue
-			}
-			c.freed.Wait()
-		}
-		over := c.over
+		asked := c.ask(at)
 		c.mu.Unlock()
-		if over {
-			return nil
+		if !asked {
+			c.tally.missed(1)
 		}
-		if now = c.run.now(); len(c.out) > readSize {
-			if err := c.flush(); err != nil {
-				return err
-			}
+		now = r.now()
+	}
+	flush(all)
+}
+
+// living is connection n, or the next one that lives; nil: none does.
+func living(all []*conn, n int) *conn {
+	for i := range all {
+		if c := all[(n+i)%len(all)]; !c.over.Load() {
+			return c
 		}
 	}
-	return c.flush()
+	return nil
+}
+
+// flush has all connections send what they are to send.
+func flush(all []*conn) {
+	for _, c := range all {
+		if err := c.flush(); err != nil {
+			c.net.Close() // its reader says why
+			c.over.Store(true)
+		}
+	}
 }
 
 // read takes answers until the run is over and nothing waits any more. After each, and now and

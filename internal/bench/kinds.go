@@ -52,8 +52,13 @@ func (b *Bench) pages(talks []pair, texts int) kind {
 			dst = number(dst, 3, sides[1-which%2])
 			return number(number(dst, 4, 0), 5, pageLength), which
 		},
-		list:   5,
-		glance: func(g glance) error { return b.exactly(g, min(pageLength, texts), "messages") },
+		list: 5,
+		glance: func(g glance) error {
+			if g.entries > texts && g.entries <= pageLength {
+				return nil // a profile that sends has sent more
+			}
+			return g.wants(min(pageLength, texts), "messages")
+		},
 		thorough: func(answer proto.Message, which uint32) error {
 			m, sides := answer.(*impb.IMGetMsgListRsp), talks[which/2].sides()
 			if m.GetUserId() != sides[which%2] || m.GetSessionId() != sides[1-which%2] {

@@ -8,27 +8,46 @@ import (
 
 // Profile is a kind of load: requests of one kind, or of several in fixed shares.
 type Profile struct {
-	Name     string
-	About    string // one line for people
-	InFlight int    // overrides Options.InFlight; 0: does not
-	Default  bool   // is run when no profile is named
+	Name  string
+	About string // a line for people
+	// Default says that it is run when no profile is named: it wants no people to exist.
+	Default bool
+	// Yardstick is what its rate is told in shares of: R, S or P, see Yardsticks.
+	Yardstick string
 
-	needs needs
-	users int // how many it wants there to be
-	mix   []part
+	inFlight int // overrides Options.InFlight; 0: does not
+	needs    needs
+	mix      []part
 }
+
+// Logins says that it logs users in, and so wants their password.
+func (p *Profile) Logins() bool { return p.needs.logins }
 
 // needs is what a store must have before a profile begins.
 type needs struct {
-	ring, circle, spread, groups bool // see Users
-	people                       bool // the users are people who exist, and not mere ids
-	logins                       bool // they log in
+	ring, circle, spread, groups bool // what is laid out so: see Users
+	people                       bool // users who exist, and are not mere ids
+	logins                       bool // users who can log in
 }
 
-// and is what two profiles need.
+// and is what is needed by either of two profiles.
 func (n needs) and(m needs) needs {
 	return needs{n.ring || m.ring, n.circle || m.circle, n.spread || m.spread,
 		n.groups || m.groups, n.people || m.people, n.logins || m.logins}
+}
+
+// users is how many users there must be.
+func (n needs) users() (least int) {
+	for _, of := range []struct {
+		wanted bool
+		users  int
+	}{{true, 1}, {n.ring, ringSize}, {n.circle, circleEnd}, {n.groups, groupEnd},
+		{n.spread, spreadUsers}} {
+		if of.wanted {
+			least = max(least, of.users)
+		}
+	}
+	return least
 }
 
 // part is a share of a load, in percent, that is requests of one kind.
@@ -37,59 +56,46 @@ type part struct {
 	make  func(*Bench) kind
 }
 
-// whole is the mix of a profile that has one kind.
-func whole(of func(*Bench) kind) []part { return []part{{100, of}} }
-
-// Profiles are all there are, in the order in which they are shown. Those that write come last.
+// Profiles are all there are, in the order in which they are run: those that write come last.
 func Profiles() []Profile {
-	ring, circle := needs{ring: true}, needs{circle: true}
-	groups, people := needs{groups: true}, needs{people: true}
 	return []Profile{
-		{"page", "the newest 20 of a talk; 50 talks with 25 texts each", 0, true, ring, ringSize,
-			whole(ringPages)},
-		{"page-many", "the newest 20 of a talk; 5,050 talks with 5 texts each", 0, false, circle,
-			circleEnd, whole(circlePages)},
-		{"recent", "the recent sessions of a user who has 2", 0, true, ring, ringSize,
-			whole(ringSessions)},
-		{"recent-100", "the recent sessions of a user who has 100", 0, false, circle, circleEnd,
-			whole(circleSessions)},
-		{"unread", "what is unread of a user, from 2 others", 0, true, ring, ringSize,
-			whole(ringUnread)},
-		{"unread-100", "what is unread of a user, from 100 others", 0, false, circle, circleEnd,
-			whole(circleUnread)},
-		{"login", "logins with the right password", 0, false,
-			needs{people: true, logins: true}, 1, whole(logins)},
-		{"tokens", "the push tokens of 2 users who are in 10 groups each", 0, true, groups,
-			groupEnd, whole(tokens)},
-		{"group-info", "a group with its 10 members", 0, true, groups, groupEnd, whole(groupInfos)},
-		{"users", "a user by id", 0, false, people, 1, whole(users)},
-		{"text", "texts to store, in 50 talks", 0, true, ring, ringSize, whole(ringTexts)},
-		{"text-32", "the same, with 32 in flight on each connection", 32, false, ring, ringSize,
-			whole(ringTexts)},
-		{"text-500", "texts to store, in 500 talks of 1,000 users", 0, false,
-			needs{spread: true}, spreadUsers, whole(spreadTexts)},
-		{"group-text", "texts to store, in 50 groups of 10", 0, true, groups, groupEnd,
-			whole(groupTexts)},
-		{"mixed", "60 % text, 15 % page, 10 % unread, 7 % recent, 5 % users, 3 % login", 0, false,
-			needs{ring: true, people: true, logins: true}, ringSize, []part{{60, ringTexts},
-				{15, ringPages}, {10, ringUnread}, {7, ringSessions}, {5, users}, {3, logins}}},
+		{Name: "page", About: "the newest 20 of a talk, of 50 talks with 25 texts each",
+			Default: true, Yardstick: "P", needs: needs{ring: true}, mix: one(ringPages)},
+		{Name: "page-many", About: "the newest 20 of a talk, of 5,050 talks with 5 texts each",
+			Yardstick: "P", needs: needs{circle: true}, mix: one(circlePages)},
+		{Name: "recent", About: "the recent sessions of a user who has 2",
+			Default: true, Yardstick: "S", needs: needs{ring: true}, mix: one(ringSessions)},
+		{Name: "recent-100", About: "the recent sessions of a user who has 100",
+			Yardstick: "S", needs: needs{circle: true}, mix: one(circleSessions)},
+		{Name: "unread", About: "what a user has not read, of 2 others",
+			Default: true, Yardstick: "S", needs: needs{ring: true}, mix: one(ringUnread)},
+		{Name: "unread-100", About: "what a user has not read, of 100 others",
+			Yardstick: "S", needs: needs{circle: true}, mix: one(circleUnread)},
+		{Name: "login", About: "logins with the right password",
+			Yardstick: "S", needs: needs{people: true, logins: true}, mix: one(logins)},
+		{Name: "tokens", About: "the push tokens of 2 users, each of whom is in 10 groups",
+			Default: true, Yardstick: "S", needs: needs{groups: true}, mix: one(tokens)},
+		{Name: "group-info", About: "a group of 10 members",
+			Default: true, Yardstick: "S", needs: needs{groups: true}, mix: one(groupInfos)},
+		{Name: "users", About: "a user by id",
+			Yardstick: "S", needs: needs{people: true}, mix: one(users)},
+		{Name: "text", About: "store texts, in 50 talks",
+			Default: true, Yardstick: "R", needs: needs{ring: true}, mix: one(ringTexts)},
+		{Name: "text-32", About: "the same with 32 in flight on each connection", inFlight: 32,
+			Yardstick: "R", needs: needs{ring: true}, mix: one(ringTexts)},
+		{Name: "text-500", About: "store texts, in 500 talks of 1,000 users",
+			Yardstick: "R", needs: needs{spread: true}, mix: one(spreadTexts)},
+		{Name: "group-text", About: "store texts, in 50 groups of 10",
+			Default: true, Yardstick: "R", needs: needs{groups: true}, mix: one(groupTexts)},
+		{Name: "mixed", About: "60 % text, 15 % page, 10 % unread, 7 % recent, 5 % users, 3 % login",
+			Yardstick: "S", needs: needs{ring: true, people: true, logins: true},
+			mix: []part{{60, ringTexts}, {15, ringPages}, {10, ringUnread}, {7, ringSessions},
+				{5, users}, {3, logins}}},
 	}
 }
 
-// Pick returns the profiles of these names, in the order of Profiles; no names stand for those that
-// are run by default.
-func Pick(names []string) ([]Profile, error) {
-	all := Profiles()
-	for _, name := range names {
-		if !slices.ContainsFunc(all, func(p Profile) bool { return p.Name == name }) {
-			return nil, fmt.Errorf("there is no profile %q; there are: %s", name,
-				strings.Join(Names(), ", "))
-		}
-	}
-	return slices.DeleteFunc(all, func(p Profile) bool {
-		return !slices.Contains(names, p.Name) && (len(names) > 0 || !p.Default)
-	}), nil
-}
+// one is the mix of a profile that has one kind of request.
+func one(of func(*Bench) kind) []part { return []part{{100, of}} }
 
 // Names are those of all profiles.
 func Names() (names []string) {
@@ -97,4 +103,21 @@ func Names() (names []string) {
 		names = append(names, p.Name)
 	}
 	return names
+}
+
+// Pick returns the profiles of these names, in the order of Profiles; no names stand for those that
+// are run by default, and "all" for all.
+func Pick(names []string) ([]Profile, error) {
+	for _, name := range names {
+		if name != "all" && !slices.Contains(Names(), name) {
+			return nil, fmt.Errorf("there is no profile %q; there are %s, and all", name,
+				strings.Join(Names(), ", "))
+		}
+	}
+	return slices.DeleteFunc(Profiles(), func(p Profile) bool {
+		if len(names) == 0 {
+			return !p.Default
+		}
+		return !slices.Contains(names, p.Name) && !slices.Contains(names, "all")
+	}), nil
 }

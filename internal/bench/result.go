@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -10,23 +11,27 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Result is what a profile has shown. Durations are milliseconds.
+// Result is what a profile has shown. Times are in milliseconds.
 type Result struct {
 	Profile   string  `json:"profile"`
 	Conns     int     `json:"connections"`
-	InFlight  int     `json:"in_flight,omitempty"` // on each connection, in closed loop
-	Rate      float64 `json:"rate,omitempty"`      // requests a second that were to be sent; 0: closed loop
-	Seconds   float64 `json:"seconds"`             // how long was counted
-	Answered  int64   `json:"answered"`            // good answers that came meanwhile
-	PerSecond float64 `json:"per_second"`          // of these
-	Bytes     int64   `json:"bytes"`               // that they have
-	Latency   Latency `json:"latency_ms"`          // of what was sent meanwhile
-	Failures  `json:"failed"`
-	Cause     string   `json:"cause,omitempty"`  // what was wrong with the first failure
-	Limits    []string `json:"limits,omitempty"` // of the server, which ended connections
-	Kinds     []Kind   `json:"kinds,omitempty"`  // of a profile that has several
-
-	took *hdrhistogram.Histogram
+	InFlight  int     `json:"in_flight"`  // on each connection; 0: open loop
+	Rate      float64 `json:"rate"`       // requests a second that were to be sent; 0: closed loop
+	Seconds   float64 `json:"seconds"`    // how long was counted
+	Answered  int64   `json:"answered"`   // good answers that came meanwhile
+	PerSecond float64 `json:"per_second"` // of these
+	Bytes     int64   `json:"bytes"`      // that these have
+	// Yardstick is R, S or P, and Share the rate in shares of it; 0: it was not measured.
+	Yardstick string   `json:"yardstick"`
+	Share     float64  `json:"share"`
+	Latency   Latency  `json:"latency_ms"` // of what was to be sent meanwhile
+	Failed    Failures `json:"failed"`
+	Cause     string   `json:"cause"`  // what was wrong with the first that failed
+	Limits    []string `json:"limits"` // of the server, which ended connections
+	Kinds     []Kind   `json:"kinds"`  // of a profile that has several
+	// Curve has a point for each of more and more high percentiles: so many percent of the
+	// requests, those answered first, took at most so long.
+	Curve []Point `json:"curve"`
 }
 
 // Kind is what one kind of request has shown in a profile of several.
@@ -45,30 +50,46 @@ type Latency struct {
 	Max  float64 `json:"max"`
 }
 
+// Point is a point of a curve.
+type Point struct {
+	Percent float64 `json:"percent"`
+	Took    float64 `json:"ms"`
+}
+
 // latency reads a histogram of microseconds.
 func latency(h *hdrhistogram.Histogram) Latency {
 	at := func(percent float64) float64 { return float64(h.ValueAtQuantile(percent)) / 1000 }
 	return Latency{at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1000}
 }
 
-// Err is an error if something failed, or nothing was answered.
-func (r *Result) Err() error {
-	switch {
-	case r.Sum() > 0:
-		return fmt.Errorf("%s: %s", r.Profile, r.Trouble())
-	case r.Answered == 0:
-		return fmt.Errorf("%s: nothing was answered in %.1f s", r.Profile, r.Seconds)
+// curve makes a curve of a histogram: eight points for each further nine of the percentage.
+func curve(h *hdrhistogram.Histogram) (points []Point) {
+	points = []Point{}
+	for i := range 49 {
+		share := math.Pow(10, -float64(i)/8) // of requests that took longer
+		if share*float64(h.TotalCount()) < 1 {
+			break
+		}
+		percent := 100 * (1 - share)
+		points = append(points, Point{percent, float64(h.ValueAtQuantile(percent)) / 1000})
 	}
-	return nil
+	if h.TotalCount() > 0 {
+		points = append(points, Point{100, float64(h.Max()) / 1000})
+	}
+	return points
 }
 
-// Trouble tells in words what failed, and which limits of the server were met.
+// Trouble tells in words what failed, and which limits of the server ended connections; it is empty
+// if all was as it should be.
 func (r *Result) Trouble() (text string) {
+	if r.Answered == 0 {
+		text = fmt.Sprintf("nothing was answered in %.1f s", r.Seconds)
+	}
 	for _, f := range []struct {
 		n    int64
 		what string
-	}{{r.Refused, "refused"}, {r.Wrong, "answered wrongly"}, {r.Missing, "not answered in time"},
-		{r.Lost, "lost with their connections"}} {
+	}{{r.Failed.Refused, "refused"}, {r.Failed.Wrong, "answered wrongly"}, {r.Failed.Missing, "not answered in time"},
+		{r.Failed.Lost, "lost with their connections"}} {
 		if f.n > 0 {
 			if text != "" {
 				text += ", "
@@ -87,9 +108,10 @@ func (r *Result) Trouble() (text string) {
 
 // result sums up a run whose connections have all ended.
 func (r *run) result(ends []end) *Result {
-	res := &Result{Profile: r.profile.Name, Conns: r.Conns, Rate: r.Rate}
+	res := &Result{Profile: r.profile.Name, Conns: r.Conns, Rate: r.Rate, Kinds: []Kind{},
+		Yardstick: r.profile.Yardstick}
 	if r.Rate == 0 {
-		res.InFlight = r.inFlight(r.profile)
+		res.InFlight = r.inFlight(&r.profile)
 	}
 	sum := newTally(len(r.kinds), r.end+2*r.Timeout)
 	for _, t := range r.tallies {
@@ -98,17 +120,17 @@ func (r *run) result(ends []end) *Result {
 			sum.answered[i] += t.answered[i]
 		}
 		res.Bytes += t.bytes
-		res.Refused += t.failures.Refused
-		res.Wrong += t.failures.Wrong
-		res.Missing += t.failures.Missing
-		res.Lost += t.failures.Lost
+		res.Failed.Refused += t.failures.Refused
+		res.Failed.Wrong += t.failures.Wrong
+		res.Failed.Missing += t.failures.Missing
+		res.Failed.Lost += t.failures.Lost
 		if res.Cause == "" && t.cause != nil {
 			res.Cause = t.cause.Error()
 		}
 	}
 	last := slices.MaxFunc(ends, func(a, b end) int { return cmp.Compare(a.at, b.at) })
 	res.Seconds = max(0, (min(last.at, r.end) - r.warm).Seconds())
-	res.took = sum.took[0]
+	took := sum.took[0]
 	for i, h := range sum.took {
 		res.Answered += sum.answered[i]
 		if len(r.kinds) > 1 {
@@ -116,17 +138,19 @@ func (r *run) result(ends []end) *Result {
 				float64(sum.answered[i]) / max(res.Seconds, 0.001), latency(h)})
 		}
 		if i > 0 {
-			res.took.Merge(h)
+			took.Merge(h)
 		}
 	}
 	res.PerSecond = float64(res.Answered) / max(res.Seconds, 0.001)
-	res.Latency = latency(res.took)
+	res.Latency = latency(took)
+	res.Curve = curve(took)
 	res.Limits = limits(ends)
 	return res
 }
 
 // limits tells which limits of the server ended connections, each with how many.
-func limits(ends []end) (texts []string) {
+func limits(ends []end) []string {
+	texts := []string{}
 	var names []string
 	count := make(map[string]int)
 	first := make(map[string]time.Duration)

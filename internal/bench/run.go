@@ -21,7 +21,7 @@ var (
 	errConfused = errors.New("the server answers what was not asked")
 )
 
-// maxTallies is how many counters connections share.
+// maxTallies is how many tallies connections share.
 const maxTallies = 8
 
 // run is one profile while it runs.
@@ -140,7 +140,7 @@ func (b *Bench) Run(ctx context.Context, p Profile) (*Result, error) {
 		}
 		r.kinds = append(r.kinds, prepared{k, entry, upTo})
 	}
-	inFlight, slots := b.inFlight(p), b.inFlight(p)
+	inFlight, slots := b.inFlight(&p), b.inFlight(&p)
 	if b.Rate > 0 {
 		slots = openSlots / 4
 	}
@@ -169,17 +169,9 @@ func (b *Bench) Run(ctx context.Context, p Profile) (*Result, error) {
 	defer stop()
 	ends := r.work(all, inFlight)
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, errors.New("interrupted")
 	}
 	return r.result(ends), nil
-}
-
-// inFlight is how many requests of a profile wait on each connection in closed loop.
-func (b *Bench) inFlight(p Profile) int {
-	if p.InFlight > 0 {
-		return p.InFlight
-	}
-	return b.InFlight
 }
 
 // end is how a connection ended: before the load did, if there is an error.
@@ -197,20 +189,21 @@ func (r *run) work(all []*conn, inFlight int) []end {
 	defer stopped()
 	for i, c := range all {
 		working.Go(func() {
-			var err error
+			loop := func() error { return c.closedLoop(inFlight) }
 			if r.Rate > 0 {
-				// Each sends its share, one after the other.
-				every := float64(time.Second) / r.Rate
-				err = c.openLoop(time.Duration(float64(i)*every),
-					time.Duration(float64(len(all))*every))
-			} else {
-				err = c.closedLoop(inFlight)
+				loop = c.openLoop
 			}
+			err := loop()
 			ends[i] = end{r.now(), err}
-			c.tally.lost(c.waiting)
 			c.net.Close()
 		})
 	}
+	if r.Rate > 0 {
+		working.Go(func() { r.pace(all, float64(time.Second)/r.Rate) })
+	}
 	working.Wait()
+	for _, c := range all {
+		c.tally.lost(c.waiting)
+	}
 	return ends
 }

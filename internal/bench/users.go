@@ -9,7 +9,10 @@ import "fmt"
 //	50–150   a circle of 5,050 talks: each talks with all others
 //	152–201  50 groups of ten: each is in ten
 //	0–999    500 talks; those of the ring and of the circle have the same talks in them, no others
-type Users struct{ First, Last uint32 }
+type Users struct {
+	First uint32 `json:"first"`
+	Last  uint32 `json:"last"`
+}
 
 const (
 	ringSize    = 50
@@ -78,8 +81,8 @@ func (u Users) check(p *Profile) error {
 	case u.First == 0 || u.Last < u.First:
 		return fmt.Errorf("users %d to %d: ids begin with 1, and the last is not below the first",
 			u.First, u.Last)
-	case n < p.users:
-		return fmt.Errorf("%s wants %d users, and %d to %d are %d", p.Name, p.users, u.First,
+	case n < p.needs.users():
+		return fmt.Errorf("%s wants %d users, and %d to %d are %d", p.Name, p.needs.users(), u.First,
 			u.Last, n)
 	}
 	return nil

@@ -15,11 +15,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // Table is the table that is made and removed.
 const Table = "dbproxy_yardstick"
+
+// Connections is how many connections it has at most.
+const Connections = readers
 
 const (
 	writers    = 4   // connections that insert
@@ -29,13 +33,6 @@ const (
 	talkRows   = 25 // rows that each talk has before anything is measured
 	page       = 20
 )
-
-// Yardsticks are the rates at which a MySQL does three things, each a second.
-type Yardsticks struct {
-	Rows    float64 `json:"rows"`    // rows inserted, 256 in a transaction, on 4 connections
-	Selects float64 `json:"selects"` // rows selected, one by its key, on 16 connections
-	Pages   float64 `json:"pages"`   // the newest 20 rows of a talk selected, on 16 connections
-}
 
 // create makes the table: as IMMessage_0 of the original has it, with its four trees.
 const create = "CREATE TABLE " + Table + ` (
@@ -59,7 +56,7 @@ const (
 
 // Measure measures each of the three for so long, in the database that pool reaches, and removes
 // the table again, also when ctx ends. An error says what of it was not possible.
-func Measure(ctx context.Context, pool *sqldb.Pool, each time.Duration) (y Yardsticks, err error) {
+func Measure(ctx context.Context, pool *sqldb.Pool, each time.Duration) (y bench.Yardsticks, err error) {
 	db := pool.Connections()
 	// It is removed once while it is empty: who may not drop it must not be left with its rows.
 	for i, statement := range []string{create, drop, create} {
