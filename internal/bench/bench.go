@@ -55,7 +55,6 @@ func (o *Options) Check(profiles []Profile) error {
 		{"seconds of warm-up", o.Warmup.Seconds(), 0, 600},
 		{"bytes of text", float64(o.Size), float64(len(mark)), 4096},
 		{"seconds to wait for an answer", o.Timeout.Seconds(), 0.1, 60},
-		{"users", float64(o.Users.Count()), 1, 100_000},
 	} {
 		if b.value < b.min || b.value > b.max {
 			return fmt.Errorf("%v %s: it must be from %v to %v", b.value, b.what, b.min, b.max)

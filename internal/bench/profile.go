@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/teamtalk-go/dbproxy/internal/spelling"
 )
 
 // Profile is a kind of load: requests of one kind, or of several in fixed shares.
@@ -110,6 +112,9 @@ func Names() (names []string) {
 func Pick(names []string) ([]Profile, error) {
 	for _, name := range names {
 		if name != "all" && !slices.Contains(Names(), name) {
+			if near := spelling.Nearest(name, Names()); len(near) > 0 {
+				return nil, fmt.Errorf("there is no profile %q; %s", name, spelling.DidYouMean(near))
+			}
 			return nil, fmt.Errorf("there is no profile %q; there are %s, and all", name,
 				strings.Join(Names(), ", "))
 		}

@@ -24,6 +24,7 @@ const (
 	groupSize   = 10
 	groupEnd    = groupFirst + groupCount
 	spreadUsers = 1000
+	mostUsers   = 100_000
 )
 
 // Count is how many users there are.
@@ -81,6 +82,8 @@ func (u Users) check(p *Profile) error {
 	case u.First == 0 || u.Last < u.First:
 		return fmt.Errorf("users %d to %d: ids begin with 1, and the last is not below the first",
 			u.First, u.Last)
+	case n > mostUsers:
+		return fmt.Errorf("users %d to %d are %d, and %d are the most", u.First, u.Last, n, mostUsers)
 	case n < p.needs.users():
 		return fmt.Errorf("%s wants %d users, and %d to %d are %d", p.Name, p.needs.users(), u.First,
 			u.Last, n)
