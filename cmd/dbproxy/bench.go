@@ -143,6 +143,19 @@ func (b *benching) run(ctx context.Context, names []string) (err error) {
 	b.say("written to prepare the store: %s texts, %d groups, %d push tokens",
 		bench.Digits(float64(ready.Filled.Texts)), ready.Filled.Groups, ready.Filled.Tokens)
 	report := bench.NewReport(ready)
+	err = b.measure(ctx, ready, profiles, stick, report)
+	if err == nil {
+		err = report.Err()
+	}
+	return errors.Join(b.conclude(report, stick != nil), err)
+}
+
+// measure runs profiles, and measures yardsticks before, between and after. An error ends it; what
+// was measured until then is in the report.
+func (b *benching) measure(
+	ctx context.Context, ready *bench.Bench, profiles []bench.Profile, stick *stick,
+	report *bench.Report,
+) error {
 	for i := range profiles {
 		if i == 0 || i == len(profiles)/2 {
 			if err := stick.measure(ctx, report); err != nil {
@@ -151,17 +164,16 @@ func (b *benching) run(ctx context.Context, names []string) (err error) {
 		}
 		result, err := ready.Run(ctx, profiles[i])
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", profiles[i].Name, err)
 		}
 		report.Results = append(report.Results, result)
 		if !b.json && stick == nil { // else it waits for its share
-			b.show(report.Results, i)
+			if err := b.show(report.Results, i); err != nil {
+				return err
+			}
 		}
 	}
-	if err := stick.measure(ctx, report); err != nil {
-		return err
-	}
-	return errors.Join(b.conclude(report, stick != nil), report.Err())
+	return stick.measure(ctx, report)
 }
 
 // complete checks what is asked for, and asks for what is lacking.

@@ -35,8 +35,8 @@ const (
 	// thoroughly is which share of all answers is decoded and checked in every detail: one of so
 	// many.
 	thoroughly = 64
-	// openSlots is how many requests of a connection may wait at once in open loop.
-	openSlots = 16 << 10
+	// openWaiting is how many requests of all connections may wait at once in open loop.
+	openWaiting = 64 << 10
 )
 
 // conn is one connection of a load. Unlike a client.Client it costs the machine little: in closed
@@ -285,13 +285,15 @@ func (r *run) pace(all []*conn, every float64) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	now := r.now()
+	var dirty []*conn // which are to send something
 	for n := 0; ; n++ {
 		at := time.Duration(float64(n) * every)
 		if at >= r.end {
 			break
 		}
 		if at > now {
-			flush(all)
+			flush(dirty)
+			dirty = dirty[:0]
 			pause(at - r.now())
 		}
 		c := living(all, n)
@@ -301,12 +303,13 @@ func (r *run) pace(all []*conn, every float64) {
 		c.mu.Lock()
 		asked := c.ask(at)
 		c.mu.Unlock()
-		if !asked {
+		if !asked { // so many wait that it would not be answered in time either
 			c.tally.missed(1)
 		}
+		dirty = append(dirty, c)
 		now = r.now()
 	}
-	flush(all)
+	flush(dirty)
 }
 
 // living is connection n, or the next one that lives; nil: none does.
@@ -319,9 +322,9 @@ func living(all []*conn, n int) *conn {
 	return nil
 }
 
-// flush has all connections send what they are to send.
-func flush(all []*conn) {
-	for _, c := range all {
+// flush has connections send what they are to send.
+func flush(dirty []*conn) {
+	for _, c := range dirty {
 		if err := c.flush(); err != nil {
 			c.net.Close() // its reader says why
 			c.over.Store(true)

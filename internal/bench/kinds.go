@@ -65,17 +65,20 @@ func (b *Bench) pages(talks []pair, texts int) kind {
 				return fmt.Errorf("it is a page of users %d and %d, not of %d and %d",
 					m.GetUserId(), m.GetSessionId(), sides[which%2], sides[1-which%2])
 			}
-			below := ^uint32(0)
+			// Originals may store two messages of a second in another order than their ids have.
+			before, seen := ^uint32(0), make(map[uint32]bool)
 			for _, m := range m.GetMsgList() {
 				switch {
-				case m.GetMsgId() >= below:
-					return fmt.Errorf("message %d comes after %d", m.GetMsgId(), below)
+				case m.GetCreateTime() > before:
+					return fmt.Errorf("message %d is newer than the one before", m.GetMsgId())
+				case seen[m.GetMsgId()]:
+					return fmt.Errorf("message %d is in it twice", m.GetMsgId())
 				case !slices.Contains(sides[:], m.GetFromSessionId()):
 					return fmt.Errorf("user %d has no message in it", m.GetFromSessionId())
 				case !b.ours(m.GetMsgData()):
 					return fmt.Errorf("no load has sent %.40q", m.GetMsgData())
 				}
-				below = m.GetMsgId()
+				before, seen[m.GetMsgId()] = m.GetCreateTime(), true
 			}
 			return nil
 		},

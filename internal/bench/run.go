@@ -142,7 +142,7 @@ func (b *Bench) Run(ctx context.Context, p Profile) (*Result, error) {
 	}
 	inFlight, slots := b.inFlight(&p), b.inFlight(&p)
 	if b.Rate > 0 {
-		slots = openSlots / 4
+		slots = max(64, openWaiting/b.Conns)
 	}
 	var all []*conn
 	defer func() {
