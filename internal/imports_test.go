@@ -140,7 +140,8 @@ var besidesSQL = map[string]string{
 // speaksSQL reports whether the text of SQL may stand in a package.
 func speaksSQL(name string) bool {
 	return name == "records" || strings.HasPrefix(name, "records/") ||
-		slices.Contains([]string{"bench/yardstick", "checkup", "doctor/repair", "tryout/tail"}, name)
+		slices.Contains([]string{"bench/yardstick", "checkup", "doctor/repair", "tryout/tail"},
+			name)
 }
 
 // readsStatements are files that only read statements, to show them.

@@ -99,8 +99,9 @@ func (b *benching) flags() {
 	f.IntVar(&b.Size, "size", b.Size, "give each text `n` bytes")
 	f.DurationVar(&b.Timeout, "timeout", b.Timeout, "wait for an answer for a `time`")
 	f.StringVar(&b.yardstick, "yardstick", "",
-		"measure what the MySQL of a configuration `file` does by itself, too, before, between and "+
-			"after the profiles, and tell their rates in shares of it: see dbproxy bench yardstick")
+		"measure what the MySQL of a configuration `file` does by itself, too, before, between "+
+			"and after the profiles, and tell their rates in shares of it: see dbproxy bench "+
+			"yardstick")
 	f.BoolVar(&b.json, "json", false, "print JSON, for programs")
 	f.StringVar(&b.html, "html", "", "write a page with curves of the latency into a `file`")
 	_ = b.cmd.MarkFlagFilename("yardstick", "conf") // fails only without the flag
@@ -158,7 +159,7 @@ func (b *benching) measure(
 ) error {
 	for i := range profiles {
 		if i == 0 || i == len(profiles)/2 {
-			if err := stick.measure(ctx, report); err != nil {
+			if err := stick.measure(ctx, report, b.For); err != nil {
 				return err
 			}
 		}
@@ -173,7 +174,7 @@ func (b *benching) measure(
 			}
 		}
 	}
-	return stick.measure(ctx, report)
+	return stick.measure(ctx, report, b.For)
 }
 
 // complete checks what is asked for, and asks for what is lacking.

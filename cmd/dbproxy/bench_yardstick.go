@@ -15,7 +15,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// yardstickFor is how long each yardstick is measured, unless it is said.
+// yardstickFor is how long each yardstick is measured, unless it is said; beside profiles, at most.
 const yardstickFor = 2 * time.Second
 
 func yardstickCommand() *cobra.Command {
@@ -101,12 +101,12 @@ func (s *stick) take(ctx context.Context, each time.Duration) (bench.Yardsticks,
 	return yardstick.Measure(ctx, s.pool, each)
 }
 
-// measure adds yardsticks to a report.
-func (s *stick) measure(ctx context.Context, report *bench.Report) error {
+// measure adds yardsticks to a report. Each is measured for as long as a profile, or a bit less.
+func (s *stick) measure(ctx context.Context, report *bench.Report, each time.Duration) error {
 	if s == nil {
 		return nil
 	}
-	y, err := s.take(ctx, yardstickFor)
+	y, err := s.take(ctx, min(each, yardstickFor))
 	if err == nil {
 		report.Measure(y)
 	}

@@ -1,9 +1,13 @@
 // Package bench measures servers that speak the protocol: proxies, and originals. A Profile is a
 // kind of load, such as pages, or texts to store. Prepare fills a store over the wire with what
-// profiles ask for, and Run runs one of them, in closed loop (so many requests are in flight all the
-// time) or in open loop (so many are sent in a second, whatever becomes of them, and the time until
-// an answer counts from when its request was to be sent: a server that stands still for a second
-// cannot hide it). What a load writes stays in the store, between users that it was given.
+// profiles ask for, and Run runs one of them. In closed loop so many requests are in flight all the
+// time. In open loop so many are sent in a second, whatever becomes of them, and the time until an
+// answer counts from when its request was to be sent: a server that stands still for a second
+// cannot hide it. What a load writes stays in the store, between users that it was given.
+//
+// A connection (conn) is a goroutine that sends and reads; in open loop one more goroutine sends on
+// all connections (run.pace). What they learn is counted in a tally, which makes a Result. A kind
+// has how a request is encoded and what its answer must be; users.go lays out who talks with whom.
 package bench
 
 import (

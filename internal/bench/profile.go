@@ -89,7 +89,8 @@ func Profiles() []Profile {
 			Yardstick: "R", needs: needs{spread: true}, mix: one(spreadTexts)},
 		{Name: "group-text", About: "store texts, in 50 groups of 10",
 			Default: true, Yardstick: "R", needs: needs{groups: true}, mix: one(groupTexts)},
-		{Name: "mixed", About: "60 % text, 15 % page, 10 % unread, 7 % recent, 5 % users, 3 % login",
+		{Name: "mixed",
+			About:     "60 % text, 15 % page, 10 % unread, 7 % recent, 5 % users, 3 % login",
 			Yardstick: "S", needs: needs{ring: true, people: true, logins: true},
 			mix: []part{{60, ringTexts}, {15, ringPages}, {10, ringUnread}, {7, ringSessions},
 				{5, users}, {3, logins}}},
@@ -113,7 +114,8 @@ func Pick(names []string) ([]Profile, error) {
 	for _, name := range names {
 		if name != "all" && !slices.Contains(Names(), name) {
 			if near := spelling.Nearest(name, Names()); len(near) > 0 {
-				return nil, fmt.Errorf("there is no profile %q; %s", name, spelling.DidYouMean(near))
+				return nil, fmt.Errorf("there is no profile %q; %s", name,
+					spelling.DidYouMean(near))
 			}
 			return nil, fmt.Errorf("there is no profile %q; there are %s, and all", name,
 				strings.Join(Names(), ", "))

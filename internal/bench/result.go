@@ -88,8 +88,10 @@ func (r *Result) Trouble() (text string) {
 	for _, f := range []struct {
 		n    int64
 		what string
-	}{{r.Failed.Refused, "refused"}, {r.Failed.Wrong, "answered wrongly"}, {r.Failed.Missing, "not answered in time"},
-		{r.Failed.Lost, "lost with their connections"}} {
+	}{
+		{r.Failed.Refused, "refused"}, {r.Failed.Wrong, "answered wrongly"},
+		{r.Failed.Missing, "not answered in time"}, {r.Failed.Lost, "lost with their connections"},
+	} {
 		if f.n > 0 {
 			if text != "" {
 				text += ", "

@@ -155,7 +155,8 @@ func table(report *bench.Report, alone, paced map[string]*bench.Result) error {
 		report.Processors)
 	const form = "%-11s %9s %8s %9s %10s %9s %8s %6s\n"
 	fmt.Printf(form, "", "", "", "", "one at a", "", "p99 at", "")
-	fmt.Printf(form, "profile", "answers/s", "share", "wanted", "time, p50", "wanted", "half", "wanted")
+	fmt.Printf(form, "profile", "answers/s", "share", "wanted", "time, p50", "wanted", "half",
+		"wanted")
 	for _, r := range report.Results {
 		g := goals[r.Profile]
 		lone, most := "", ""

@@ -24,7 +24,8 @@ func TestRollingRestarts(t *testing.T) {
 	w := rig.Engine{Name: "mysql, two proxies", Proxies: 2, Open: rig.OpenMySQL}.At(t)
 	w.Start(t)
 	profile := load.Crash()
-	profile.Pairs, profile.Groups, profile.PairReaders, profile.GroupReaders = connections-4, 0, 4, 0
+	profile.Pairs, profile.Groups = connections-4, 0
+	profile.PairReaders, profile.GroupReaders = 4, 0
 	profile.Volley, profile.Roam = rig.InFull(8, 3), true
 	l := load.New(w, profile)
 	l.Stay, l.Limit = 0, time.Duration(restarts)*rig.Patience

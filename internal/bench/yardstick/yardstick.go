@@ -1,7 +1,7 @@
-// Package yardstick measures what a MySQL does by itself, with no proxy, so that the speed of a proxy
-// can be told in shares of it, which hold on other machines, too. It has SQL of its own: what it
-// measures is the server, and not the statements of records. It works in a table of its own, of the
-// form in which messages are stored, which it makes and removes.
+// Package yardstick measures what a MySQL does by itself, with no proxy, so that the speed of a
+// proxy can be told in shares of it, which hold on other machines, too. It has SQL of its own, as
+// what it measures is the server, and not the statements of records. It works in a table of its
+// own, of the form in which messages are stored, which it makes and removes.
 package yardstick
 
 import (
@@ -56,27 +56,16 @@ const (
 
 // Measure measures each of the three for so long, in the database that pool reaches, and removes
 // the table again, also when ctx ends. An error says what of it was not possible.
-func Measure(ctx context.Context, pool *sqldb.Pool, each time.Duration) (y bench.Yardsticks, err error) {
-	db := pool.Connections()
-	// It is removed once while it is empty: who may not drop it must not be left with its rows.
-	for i, statement := range []string{create, drop, create} {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			err = pool.Explain(err)
-			switch i {
-			case 0:
-				err = fmt.Errorf("making the table %s (if it is there, nobody removed it when a "+
-					"measurement was killed: drop it): %w", Table, err)
-			case 1:
-				err = fmt.Errorf("the table %s was made, is empty, and cannot be removed; drop it, "+
-					"and measure as a user who may: %w", Table, err)
-			}
-			return y, err
-		}
+func Measure(
+	ctx context.Context, pool *sqldb.Pool, each time.Duration,
+) (y bench.Yardsticks, err error) {
+	if err := makeTable(ctx, pool); err != nil {
+		return y, err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		if _, gone := db.ExecContext(ctx, drop); gone != nil {
+		if _, gone := pool.Connections().ExecContext(ctx, drop); gone != nil {
 			err = errors.Join(err, fmt.Errorf("the table %s is not removed: drop it: %w", Table,
 				pool.Explain(gone)))
 		}
@@ -85,14 +74,33 @@ func Measure(ctx context.Context, pool *sqldb.Pool, each time.Duration) (y bench
 	if err := m.fill(); err != nil {
 		return y, err
 	}
-	if y.Selects, err = m.reads(selectRow, 1, func() int { return 1 + rand.IntN(talks*talkRows) }); err != nil {
+	if y.Selects, err = m.reads(selectRow, 1, talks*talkRows); err != nil {
 		return y, err
 	}
-	if y.Pages, err = m.reads(selectPage, page, func() int { return 1 + rand.IntN(talks) }); err != nil {
+	if y.Pages, err = m.reads(selectPage, page, talks); err != nil {
 		return y, err
 	}
 	y.Rows, err = m.writes()
 	return y, err
+}
+
+// makeTable makes the table. It removes it once while it is empty: who may not do that must not be
+// left with its rows.
+func makeTable(ctx context.Context, pool *sqldb.Pool) error {
+	for i, statement := range []string{create, drop, create} {
+		_, err := pool.Connections().ExecContext(ctx, statement)
+		if err == nil {
+			continue
+		}
+		err = pool.Explain(err)
+		if i == 1 {
+			return fmt.Errorf("the table %s was made, is empty, and cannot be removed; drop it, "+
+				"and measure as a user who may: %w", Table, err)
+		}
+		return fmt.Errorf("making the table %s (if it is there, a measurement was killed, and "+
+			"nobody removed it: drop it): %w", Table, err)
+	}
+	return nil
 }
 
 // meter measures.
@@ -174,8 +182,8 @@ func (m meter) during(
 	return float64(n) / took.Seconds(), nil
 }
 
-// reads measures a query that returns so many rows for a key.
-func (m meter) reads(query string, rows int, key func() int) (float64, error) {
+// reads measures a query that returns so many rows for each of the keys from 1 to the highest.
+func (m meter) reads(query string, rows, highest int) (float64, error) {
 	return m.during(readers, func(ctx context.Context) (func() (int, error), io.Closer, error) {
 		conn, err := m.pool.Connections().Conn(ctx)
 		if err != nil {
@@ -183,7 +191,7 @@ func (m meter) reads(query string, rows int, key func() int) (float64, error) {
 		}
 		stmt, err := conn.PrepareContext(ctx, query)
 		return func() (int, error) {
-			found, err := stmt.QueryContext(ctx, key())
+			found, err := stmt.QueryContext(ctx, 1+rand.IntN(highest))
 			if err != nil {
 				return 0, err
 			}
