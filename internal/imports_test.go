@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -147,9 +148,28 @@ func speaksSQL(name string) bool {
 // readsStatements are files that only read statements, to show them.
 var readsStatements = []string{"cmd/dbproxy/migrate_show.go"}
 
-// statement is what statements of SQL look like.
-var statement = regexp.MustCompile(`\b(SELECT\s.*\bFROM\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|` +
-	`DELETE\s+FROM\s|(CREATE|ALTER|DROP|RENAME)\s+TABLE\b|SHOW\s+(GLOBAL\s+)?(VARIABLES|STATUS)\b)`)
+// statement is what statements of SQL look like, on one line or on several.
+var statement = regexp.MustCompile(`(?s)\b(SELECT\s.*\bFROM\s|` +
+	`(INSERT(\s+IGNORE)?|REPLACE)\s+INTO\s|` +
+	`UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|(CREATE|ALTER|DROP|RENAME|TRUNCATE)\s+TABLE\b|` +
+	`CREATE\s+(UNIQUE\s+)?INDEX\s|SHOW\s+(GLOBAL\s+)?(VARIABLES|STATUS|TABLES)\b)`)
+
+// TestStatementsAreKnown tries what TestSQLStandsBelowRecords knows statements by.
+func TestStatementsAreKnown(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"SELECT id FROM IMUser", "SELECT id\nFROM IMUser\nWHERE id=?",
+		"INSERT INTO IMUser (id) VALUES (1)",
+		"INSERT IGNORE INTO IMUser (id) VALUES (1)", "REPLACE INTO IMUser (id) VALUES (1)",
+		"UPDATE IMUser SET id=1", "DELETE FROM IMUser", "DROP TABLE IMUser",
+		"TRUNCATE TABLE IMUser",
+		"CREATE UNIQUE INDEX one ON IMUser (id)", "SHOW TABLES", "SHOW GLOBAL STATUS",
+	} {
+		if !statement.MatchString(text) {
+			t.Errorf("%q may stand anywhere", text)
+		}
+	}
+}
 
 // TestSQLStandsBelowRecords holds the rule that the text of SQL stands in records and what is below
 // it, checkup, doctor/repair, tryout/tail and bench/yardstick alone, and goes through
@@ -220,7 +240,9 @@ func joined(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.BasicLit:
 		if e.Kind == token.STRING {
-			return e.Value[1 : len(e.Value)-1]
+			if text, err := strconv.Unquote(e.Value); err == nil {
+				return text
+			}
 		}
 	case *ast.BinaryExpr:
 		if e.Op == token.ADD {
@@ -228,6 +250,34 @@ func joined(e ast.Expr) string {
 		}
 	}
 	return ""
+}
+
+// foreign are packages of others that only some of ours may import, by the beginnings of their
+// paths.
+var foreign = map[string][]string{
+	"github.com/prometheus/": {"cmd/dbproxy", "ops"},
+	"github.com/redis/":      {"checkup", "counters/link", "counters/redis"},
+	"google.golang.org/protobuf/": {"bench", "catalog", "client", "command", "impb", "tryout/call",
+		"tryout/chatui", "tryout/demo"},
+	"encoding/json": {"cmd/dbproxy", "datadir", "ops", "records/talk", "tryout/call", "voice"},
+}
+
+// TestForeignPackagesStayWhereTheyMay holds the rules that protobuf ends in command, that nobody
+// but ops and the command knows Prometheus, and that chat knows no JSON.
+func TestForeignPackagesStayWhereTheyMay(t *testing.T) {
+	t.Parallel()
+	for name, p := range packages(t, "...") {
+		if strings.HasPrefix(name, "test/") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			for path, may := range foreign {
+				if strings.HasPrefix(imported, path) && !slices.Contains(may, name) {
+					t.Errorf("%s imports %s: only %v may", name, imported, may)
+				}
+			}
+		}
+	}
 }
 
 // TestPackagesAreSmall bounds packages, without their tests, and the files flat in test/. Generated

@@ -177,20 +177,32 @@ func (c *committer) took(d time.Duration) {
 	c.slowest.Store(max(int64(d), c.slowest.Load()/8*7)) // of two at once either may count
 }
 
+// forget is for jobs that were given up though most of their time is left: it is short for what a
+// commit took once, and not because they waited. Were that commit not forgotten then, as no quick
+// one follows it, all after them would be given up, too.
+func (c *committer) forget(givenUp []*job) {
+	if slices.ContainsFunc(givenUp, func(j *job) bool { return timeLeft(j) > j.had/2 }) {
+		c.took(0)
+	}
+}
+
 // store commits the jobs batch[i] for i in todo. As long as they are certainly not stored it tries
 // again, a few times, without those whose deadline is too near. If one of them has a row that can
 // never be stored it splits them into halves, so that the row does not fail its neighbours.
 func (c *committer) store(w *committing, todo []int) {
 	var last error // why the try before failed
 	for try := 0; len(todo) > 0; try++ {
+		var givenUp []*job
 		todo = slices.DeleteFunc(todo, func(k int) bool {
 			if !c.late(w.batch[k]) {
 				return false
 			}
 			w.fail(k, cmp.Or(last, errLate))
+			givenUp = append(givenUp, w.batch[k])
 			return true
 		})
 		w.answer()
+		c.forget(givenUp)
 		stored, err := c.persist(w, todo)
 		refused := KindOf(err) == Invalid || errors.Is(err, ErrRejected)
 		if refused && len(todo) > 1 {

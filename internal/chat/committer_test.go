@@ -209,6 +209,27 @@ func TestWhatASlowCommitWouldOutlastIsGivenUp(t *testing.T) {
 	})
 }
 
+// TestASlowCommitIsForgottenWithoutAnother sends messages that all have less time than one commit
+// took: were each of them given up for that commit, none would ever be stored again.
+func TestASlowCommitIsForgottenWithoutAnother(t *testing.T) {
+	ruleOnLedger(t, func(w *world, l *ledger) {
+		l.fail(func(real func() (chat.Receipt, error)) (chat.Receipt, error) {
+			<-time.After(1200 * time.Millisecond)
+			return real()
+		})
+		w.says(1, 2, "slow")
+		var err error
+		for range 20 {
+			at := time.Now().Add(900 * time.Millisecond)
+			err = await(w, w.submitIn(dueAt{w.ctx, at}, w.pairText(1, 2, "soon"))).err
+			if err == nil {
+				return
+			}
+		}
+		w.Errorf("the last of 20 was answered with %v", err)
+	})
+}
+
 func TestASenderWithoutADeadlineLearnsTheOutcomeToo(t *testing.T) {
 	ruleOnLedger(t, func(w *world, l *ledger) {
 		l.fail(storedUnknown)

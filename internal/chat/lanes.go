@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -42,6 +43,7 @@ type job struct {
 	seq   uint64 // the order of submission
 	units int64  // what it takes of the lanes' limit: 1, or 0 if there was none free in time
 	ctx   context.Context
+	had   time.Duration // how long it might take when it was submitted
 	lane  *queue
 
 	run func() // the function; nil for a draft. Either run or done is called, once.
@@ -92,7 +94,7 @@ func newLanes(max int64) *lanes {
 // than j's context: a draft is then queued nevertheless, to be refused in its turn, so that answers
 // stay in order; for a function submit returns the error.
 func (l *lanes) submit(key Lane, j *job) error {
-	j.units = 1
+	j.units, j.had = 1, timeLeft(j)
 	if err := l.limit.Acquire(j.ctx, 1); err != nil {
 		err = Errorf(Unavailable, "%w, the queue is full: %w", ErrDropped, err)
 		if j.run != nil {

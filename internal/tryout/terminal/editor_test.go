@@ -307,3 +307,20 @@ func TestEditorEnds(t *testing.T) {
 		p.enters(e, pasted)
 	})
 }
+
+// TestEditorEndsAfterEscape presses Escape, and half a sequence, before Ctrl-C: that is none of
+// their business.
+func TestEditorEndsAfterEscape(t *testing.T) {
+	for _, key := range []string{"\x1b", "\x1b[", "\x1b[1;"} {
+		p, e := edits(t, 80)
+		p.types(key + ctrlC)
+		select {
+		case line, open := <-e.Lines():
+			if open {
+				t.Errorf("%q before Ctrl-C entered %q", key, line)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%q before Ctrl-C: the editor goes on", key)
+		}
+	}
+}

@@ -58,19 +58,25 @@ func readKey(in *bufio.Reader) (key rune, text string, err error) {
 	return 0, b.String(), nil
 }
 
-// readSequence reads what follows an escape, and returns the key that it stands for; 0 for none.
+// readSequence reads what follows an escape, and returns the key that it stands for; 0 for none. A
+// control character ends it and is read next: somebody pressed Escape before another key.
 func readSequence(in *bufio.Reader) rune {
-	r, _, err := in.ReadRune()
-	if err != nil || r != '[' && r != 'O' {
-		return 0
-	}
-	sequence := string(r)
+	sequence := ""
 	for {
-		if r, _, err = in.ReadRune(); err != nil {
+		r, _, err := in.ReadRune()
+		switch {
+		case err != nil:
+			return 0
+		case unicode.IsControl(r):
+			_ = in.UnreadRune() // it cannot fail right after ReadRune
 			return 0
 		}
+		first := sequence == ""
 		sequence += string(r)
-		if r >= 0x40 && r <= 0x7e { // the last of a sequence
+		switch {
+		case first && r != '[' && r != 'O':
+			return 0
+		case !first && r >= 0x40 && r <= 0x7e: // the last of a sequence
 			return sequences[sequence]
 		}
 	}
