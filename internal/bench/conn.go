@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -41,7 +42,7 @@ const (
 
 // conn is one connection of a load. Unlike a client.Client it costs the machine little: in closed
 // loop one goroutine sends and reads, and what it sends and reads at once takes one system call. In
-// open loop another goroutine sends.
+// open loop another goroutine sends on all connections: run.pace.
 type conn struct {
 	run   *run
 	net   net.Conn
@@ -77,8 +78,9 @@ func (r *run) connect(ctx context.Context, addr string, number, inFlight int) (*
 	if err != nil {
 		return nil, err
 	}
-	// Four times as many slots, so that some may be taken by requests without an answer.
-	n := 1 << bits.Len(uint(4*inFlight-1))
+	// Four times as many slots, so that some may be taken by requests without an answer, but no
+	// more than there are sequence numbers.
+	n := min(1<<bits.Len(uint(4*inFlight-1)), 1<<16)
 	return &conn{run: r, net: c, in: bufio.NewReaderSize(c, readSize), slots: make([]slot, n),
 		rng: rand.New(rand.NewPCG(uint64(number), uint64(time.Now().UnixNano())))}, nil
 }
@@ -152,9 +154,10 @@ func (c *conn) next() (f pdu.Frame, err error) {
 	}
 	// What does not come within a while ends the connection.
 	c.net.SetReadDeadline(time.Now().Add(c.run.Timeout))
-	c.long = append(c.long[:0], make([]byte, length)...)
+	defer func() { c.net.SetReadDeadline(time.Now().Add(lookEvery)) }()
+	c.long = slices.Grow(c.long[:0], length)[:length]
 	if _, err := io.ReadFull(c.in, c.long); err != nil {
-		return f, fmt.Errorf("in the midst of an answer of %d bytes: %w", length, err)
+		return f, fmt.Errorf("in the midst of an answer of %d bytes: %w", length, c.ended(err))
 	}
 	f.Body = c.long[pdu.HeaderLen:]
 	return f, nil
