@@ -79,7 +79,7 @@ func openYardstick(c *cobra.Command, path string) (*stick, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := mysqlOf(cfg.Master)
+	m, err := masterOf(cfg)
 	if err != nil {
 		return nil, err
 	}

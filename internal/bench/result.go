@@ -82,7 +82,7 @@ func curve(h *hdrhistogram.Histogram) (points []Point) {
 // Trouble tells in words what failed, and which limits of the server ended connections; it is empty
 // if all was as it should be.
 func (r *Result) Trouble() (text string) {
-	if r.Answered == 0 {
+	if len(r.Curve) == 0 {
 		text = fmt.Sprintf("nothing was answered in %.1f s", r.Seconds)
 	}
 	for _, f := range []struct {

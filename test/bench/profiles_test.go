@@ -232,9 +232,6 @@ func TestStandstill(t *testing.T) {
 		t.Errorf("%.0f %% of the requests took half a second, the slowest %v ms", slow,
 			r.Latency.Max)
 	}
-	if r.Answered < 390 {
-		t.Errorf("of 400 requests %d were answered", r.Answered)
-	}
 }
 
 func signal(t *testing.T, p *harness.Proxy, s syscall.Signal) {
@@ -279,7 +276,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 
-	o.Rate = 0
+	o.Rate, o.Timeout = 0, rig.Patience
 	r = run(o, "users", p.Kill)
 	if r.Failed.Lost == 0 || !strings.Contains(strings.Join(r.Limits, ""), "the server closed it") {
 		t.Errorf("a killed server: %+v", r)
