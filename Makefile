@@ -13,9 +13,14 @@ HALF = $(shell echo $$((($$(nproc) + 1) / 2)))
 all-tests = $(1) -p $(HALF) $$($(GO) list ./... | grep -v /dbproxy/test/) & others=$$!; \
   $(1) -p 1 ./test/...; failed=$$?; wait $$others && exit $$failed
 
+# Measures a proxy on a kind of store.
+measure = mkdir -p bin && $(GO) test ./test/bench -v -count=1 -timeout 0 -run '^TestBench$$' \
+  -measure $(1) -into $(CURDIR)/bin $(if $(BASE),-base '$(BASE)') $(if $(FOR),-lasts '$(FOR)') \
+  $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(PROFILES),-profiles '$(PROFILES)')
+
 .DEFAULT_GOAL = help
 .PHONY: help build install run test race faults \
-  charsets galera soak lint fuzz bench generate generate-check man clean
+  charsets galera soak lint fuzz bench bench-embedded generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,8 +100,12 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 	$(GO) test ./internal/admin -run '^$$' -fuzz FuzzReadCSV -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./internal/config -run '^$$' -fuzz FuzzParse -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 
-bench: build ## Measure messages per second, on a store of its own
-	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10
+bench: ## Measure on a MySQL and Redis of its own (BASE=REV: compare)
+	@test/install-servers
+	@$(call measure,mysql)
+
+bench-embedded: ## Measure the embedded store (BASE=REV; FOR=10s; PROFILES='page text')
+	@$(call measure,embedded)
 
 generate: ## Make anew what is made from proto/, code and files
 	$(GOTOOL) buf format -w

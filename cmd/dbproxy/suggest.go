@@ -24,6 +24,7 @@ var synonyms = map[string][]string{
 	"passwd": {"password"},
 	"remove": {"rm", "delete"},
 	"tail":   {"follow", "watch"},
+	"bench":  {"benchmark", "load"},
 	"doctor": {"repair", "fsck"},
 
 	"example": {"init", "new", "create", "sample", "template"},
@@ -92,7 +93,7 @@ func elsewhere(c *cobra.Command, name string) (paths []string) {
 
 // flagError explains what is wrong with a flag that c was called with.
 func flagError(c *cobra.Command, err error) error {
-	if c.HasSubCommands() && c.Flags().NArg() > 0 {
+	if holdsOthers(c) && c.Flags().NArg() > 0 {
 		return unknownCommand(c, c.Flags().Arg(0)) // the flag belongs to what was meant
 	}
 	var unknown *pflag.NotExistError
