@@ -85,9 +85,9 @@ func (a PageAsked) query() PageQuery {
 }
 
 // Pages returns the messages that each request asks for. A page that is longer than its limit is
-// refused with a *TooLongError; one that is longer than MaxAnswer is cut. Of a group only its members may see
-// something, and only what came after they joined. Voice messages lack their sounds: see
-// WithSounds. The messages may be shared, and are not to be changed.
+// refused with a *TooLongError; one that is longer than MaxAnswer is cut. Of a group only its
+// members may see something, and only what came after they joined. Voice messages lack their
+// sounds: see WithSounds. The messages may be shared, and are not to be changed.
 func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Message] {
 	results := make([]Result[[]Message], len(asked))
 	var members []UserInGroup

@@ -51,7 +51,9 @@ func TestEncodedListsAreWhatProtobufMakes(t *testing.T) {
 				return len(m.(*impb.IMRecentContactSessionRsp).ContactSessionList)
 			}, 3},
 		"unread": {unreadList(7, unread), &impb.IMUnreadMsgCntRsp{},
-			func(m proto.Message) int { return len(m.(*impb.IMUnreadMsgCntRsp).UnreadinfoList) }, 3},
+			func(m proto.Message) int {
+				return len(m.(*impb.IMUnreadMsgCntRsp).UnreadinfoList)
+			}, 3},
 		"users": {userList(7, users), &impb.IMUsersInfoRsp{},
 			func(m proto.Message) int { return len(m.(*impb.IMUsersInfoRsp).UserInfoList) }, 2},
 	} {

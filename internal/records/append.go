@@ -340,8 +340,8 @@ func (a *appending) changes() []chat.Change {
 	return changes
 }
 
-// keep adds what was stored to the newest messages that are kept. With an error nobody knows whether
-// it was stored.
+// keep adds what was stored to the newest messages that are kept. With an error nobody knows
+// whether it was stored.
 func (a *appending) keep(unknown error) {
 	stored := make(map[chat.Talk][]chat.Message, len(a.reserved))
 	a.messages(func(i int, d *chat.Draft) {

@@ -242,7 +242,8 @@ func (p *nodes) check() {
 	if !strings.Contains(said, "1213") {
 		p.Errorf("no transaction was undone: %s", said)
 	}
-	page, err := testdb.Page(p.ctx, p.stores[0], chat.GroupTalk(p.group), chat.PageQuery{Count: 100})
+	page, err := testdb.Page(p.ctx, p.stores[0], chat.GroupTalk(p.group),
+		chat.PageQuery{Count: 100})
 	if err != nil {
 		p.Fatal(err)
 	}

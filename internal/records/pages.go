@@ -143,9 +143,9 @@ func (s *Store) keptOf(ctx context.Context, talks []chat.Talk) map[chat.Talk]*ne
 	return kept
 }
 
-// loadNewest reads the newest messages of talks, at most so many of each, and keeps them. Talks that
-// have messages among them of types that are not told are not in loaded but in mixed, each with the
-// id of its newest message.
+// loadNewest reads the newest messages of talks, at most so many of each, and keeps them. Talks
+// that have messages among them of types that are not told are not in loaded but in mixed, each
+// with the id of its newest message.
 func (s *Store) loadNewest(
 	ctx context.Context, talks []chat.Talk, most int,
 ) (loaded map[chat.Talk]*newest.Messages, mixed map[chat.Talk]uint32, err error) {
@@ -342,8 +342,8 @@ func (t inTables) LastIDs(
 	ids = make([]uint32, len(of))
 	return ids, 0, eachShard(owners, func(shard tables.Shard, list []uint32) error {
 		query := "SELECT o.id,(SELECT m.msgId FROM " + shard.Table() + " m WHERE m." +
-			shard.OwnerColumn() + "=o.id AND m.status=0 ORDER BY m.created DESC, m.id DESC LIMIT 1)" +
-			" FROM " + shard.OwnerTable() + " o WHERE o.id IN (%s)"
+			shard.OwnerColumn() + "=o.id AND m.status=0 ORDER BY m.created DESC, m.id DESC" +
+			" LIMIT 1) FROM " + shard.OwnerTable() + " o WHERE o.id IN (%s)"
 		row := func(scan sqldb.Scanner) error {
 			o := tables.Owner{Kind: shard.Kind}
 			var id uint32

@@ -131,12 +131,14 @@ func everything(ctx context.Context, s *records.Store) error {
 		"page of a fork": func() error {
 			return one(testdb.Page(ctx, s, fork, chat.PageQuery{UpTo: 10, Count: 10}))
 		},
-		"recent sessions": func() error { return one(s.Recent(ctx, []chat.SessionsAsked{{User: user}, {User: 2}}, 100)) },
-		"remove session":  func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },
-		"remove group":    func() error { return ignoreNotFound(s.Remove(ctx, user, group, now)) },
-		"outcome":         func() error { return one(s.Outcome(ctx, chat.NewCommitID())) },
-		"shields":         func() error { return one(s.PushShields(ctx, []uint32{1, 2})) },
-		"sounds":          func() error { return one(s.Sounds(ctx, []uint32{1, 2})) },
+		"recent sessions": func() error {
+			return one(s.Recent(ctx, []chat.SessionsAsked{{User: user}, {User: 2}}, 100))
+		},
+		"remove session": func() error { return ignoreNotFound(s.Remove(ctx, user, pair, now)) },
+		"remove group":   func() error { return ignoreNotFound(s.Remove(ctx, user, group, now)) },
+		"outcome":        func() error { return one(s.Outcome(ctx, chat.NewCommitID())) },
+		"shields":        func() error { return one(s.PushShields(ctx, []uint32{1, 2})) },
+		"sounds":         func() error { return one(s.Sounds(ctx, []uint32{1, 2})) },
 		"sync": func() error {
 			return s.SyncSessions(ctx, theGroup, []uint32{1, 2, 3},
 				now)
@@ -148,8 +150,10 @@ func everything(ctx context.Context, s *records.Store) error {
 		"unread":         func() error { return one(s.Unread(ctx, []uint32{user, 2})) },
 		"unread totals":  func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
 		"users":          func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
-		"joined":         func() error { return one(s.Joined(ctx, []chat.UserInGroup{{Group: theGroup, User: 1}})) },
-		"send much":      func() error { return batch(many...) },
+		"joined": func() error {
+			return one(s.Joined(ctx, []chat.UserInGroup{{Group: theGroup, User: 1}}))
+		},
+		"send much": func() error { return batch(many...) },
 		"send": func() error {
 			return batch(chat.Draft{Talk: pair, From: 1, Type: chat.PairText, Content: "x"},
 				chat.Draft{Talk: chat.PairTalk(2, 3), From: 2, Type: chat.PairText, Content: "x"},

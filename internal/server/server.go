@@ -29,8 +29,8 @@ type Peer interface {
 	// after finish. The error is the context's, or ErrGone: the connection was closed, and the work
 	// would be for nobody.
 	Reserve(ctx context.Context, bytes int64) error
-	// TryReserve is Reserve, if that need not wait. Otherwise it returns false, and Reserve is to be
-	// called.
+	// TryReserve is Reserve, if that need not wait. Otherwise it returns false, and Reserve is to
+	// be called.
 	TryReserve(bytes int64) bool
 }
 

@@ -188,8 +188,8 @@ func parted(counts []chat.Count) (pairs, groups []chat.Count) {
 	return counts[:n], counts[n:]
 }
 
-// unreadOf is all that a user has unread, such as "2:5 group 1:3", in the order of the answer, pairs
-// sorted.
+// unreadOf is all that a user has unread, such as "2:5 group 1:3", in the order of the answer,
+// pairs sorted.
 func (p *proxy) unreadOf(user uint32) string {
 	p.t.Helper()
 	unread, err := p.Unread(p.t.Context(), []uint32{user, 999_999})

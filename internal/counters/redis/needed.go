@@ -40,8 +40,8 @@ func Needed(roles []string) []link.Command {
 	companion := link.Companion(key)
 	commands := []link.Command{
 		link.Run(tryWrites, key), link.Plain("SETNX", key, "1"), link.Plain("GET", key),
-		link.Plain("MGET", key), link.Plain("HGET", companion, "f"), link.Plain("HMGET", companion, "f"),
-		link.Plain("HGETALL", companion),
+		link.Plain("MGET", key), link.Plain("HGET", companion, "f"),
+		link.Plain("HMGET", companion, "f"), link.Plain("HGETALL", companion),
 	}
 	for _, role := range roles {
 		for _, k := range keysOf[role] {
