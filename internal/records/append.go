@@ -319,7 +319,7 @@ func (a *appending) changes() []chat.Change {
 			touched[d.Talk] = true
 		}
 	}
-	var changes []chat.Change
+	changes := make([]chat.Change, 0, len(touched))
 	for of := range touched {
 		t := a.talks[of]
 		if t == nil {

@@ -48,16 +48,16 @@ func (a *appending) addMessages(ctx context.Context) error {
 	values := make(map[tables.Shard][]any)
 	a.messages(func(i int, d *chat.Draft) {
 		st, owner := a.stored[i], a.talks[d.Talk].Owner(d.Talk)
-		row := []any{owner.ID, d.From}
-		if owner.Kind == chat.Pair {
-			row = append(row, d.Talk.Peer(d.From))
-		}
 		content := d.Content
 		if sound := a.sounds[i]; sound != 0 {
 			content = strconv.FormatUint(uint64(sound), 10)
 		}
-		row = append(row, st.ID, content, uint32(d.Type), 0, st.Created, st.Created)
-		values[owner.Shard()] = append(values[owner.Shard()], row...)
+		shard := owner.Shard()
+		row := append(values[shard], owner.ID, d.From)
+		if owner.Kind == chat.Pair {
+			row = append(row, d.Talk.Peer(d.From))
+		}
+		values[shard] = append(row, st.ID, content, uint32(d.Type), 0, st.Created, st.Created)
 	})
 	for _, shard := range slices.SortedFunc(maps.Keys(values), tables.CompareShards) {
 		columns := "relateId,fromId,toId,msgId,content,type,status,updated,created"

@@ -162,7 +162,9 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if done := s.takeApplied(); len(done) > 0 {
-		err := s.db.Change(ctx, func(tx sqldb.Tx) error { return deleteCommits(ctx, tx.Session, done) })
+		err := s.db.Change(ctx, func(tx sqldb.Tx) error {
+			return deleteCommits(ctx, tx.Session, done)
+		})
 		if err != nil {
 			s.log.Warn("records of applied commits stay until the next start",
 				"commits", len(done), "err", err)

@@ -140,7 +140,7 @@ func (m MySQL) pool(connector driver.Connector) *sql.DB {
 func (m MySQL) connector(opt Options, batches bool) (*mysqlConnector, error) {
 	cfg := m.driverConfig()
 	if batches && m.Join != JoinNever {
-		cfg.MultiStatements = true // for texts of our own, which have their values in them: see spell
+		cfg.MultiStatements = true // for texts of our own, with their values in them: see spell
 	}
 	inner, err := mysql.NewConnector(cfg)
 	if err != nil {

@@ -27,7 +27,7 @@ func (mysqlDialect) name() Engine { return EngineMySQL }
 func (mysqlDialect) join(conn *sql.Conn) (j *joined, d Dialect, err error) {
 	err = conn.Raw(func(c any) error {
 		if m := c.(*mysqlConn); m.joins {
-			j = newJoined(conn, m.packet)
+			j = newJoined(conn, m)
 		}
 		return nil
 	})
