@@ -25,7 +25,7 @@ build: ## Build bin/dbproxy, one static binary
 	  "Packages are named as they are compiled."
 	CGO_ENABLED=0 $(GO) build -v -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE) -X main.commit=$(COMMIT)' -o bin/dbproxy ./cmd/dbproxy
 
-install: man ## Install under PREFIX; ORIGINAL=DIR: as an original, too
+install: original-there man ## Install under PREFIX; ORIGINAL=DIR: as an original, too
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
 	install -m 755 bin/dbproxy '$(DESTDIR)$(PREFIX)/bin/dbproxy'
 	install -m 644 bin/man/*.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
@@ -37,7 +37,14 @@ ifdef ORIGINAL
 	    mv -v $(PROGRAM) $(PROGRAM).original ;; \
 	esac && ln -sfnv "$$to" $(PROGRAM)
 else
-	@echo "To have TeamTalk's scripts start it: make install ORIGINAL=DIR, the directory of $(PROGRAM)"
+	@echo "To have TeamTalk's scripts start it, with DIR the directory of $(PROGRAM):"
+	@echo "make install $(if $(filter-out /usr/local,$(PREFIX)),PREFIX='$(PREFIX)' )ORIGINAL=DIR"
+endif
+
+.PHONY: original-there
+original-there:
+ifdef ORIGINAL
+	@test -d '$(ORIGINAL)' || { echo "ORIGINAL=$(ORIGINAL): there is no such directory" >&2; exit 1; }
 endif
 
 run: build ## Serve a demo company on 127.0.0.1:10600, data in ./data

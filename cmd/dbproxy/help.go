@@ -99,6 +99,15 @@ func argsChecked(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// oneFile wants the path of one file at most.
+func oneFile(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("%q is one argument too many: %q takes the path of one file", args[1],
+			c.CommandPath())
+	}
+	return nil
+}
+
 // polishHelp gives cobra's own command "help" the form of ours.
 func polishHelp(c *cobra.Command) {
 	c.Use, c.Short, c.Long = "help [COMMAND]", "Explain a command", ""

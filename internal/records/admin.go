@@ -52,6 +52,19 @@ func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error)
 	return id, s.wroteAnything(err)
 }
 
+// NameIsFree returns the error that AddUser would return for a name now, if only the name keeps it
+// from making a user.
+func (s *Store) NameIsFree(ctx context.Context, name string) error {
+	switch _, err := s.UserByName(ctx, name); {
+	case err == nil:
+		return nameTaken(name)
+	case chat.KindOf(err) == chat.NotFound:
+		return nil
+	default:
+		return err
+	}
+}
+
 // AddUsers makes users: all of them or, with an error, none. Errors have the kinds of AddUser's; it
 // is NotAllowed also when two of the users have the same name.
 func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
