@@ -91,7 +91,8 @@ func TestOneListThatIsTooLongRefusesNoOther(t *testing.T) {
 		w.says(1, 3, "x")
 		var tooLong *chat.TooLongError
 		for i, r := range w.svc.Unread(w.ctx, []chat.UnreadAsked{
-			{User: 1, Limit: 1000}, {User: 3, Limit: 1000}, {User: 1}, {User: 4}, {User: 3, Limit: 1},
+			{User: 1, Limit: 1000}, {User: 3, Limit: 1000}, {User: 1}, {User: 4},
+			{User: 3, Limit: 1},
 		}) {
 			want := []int{0, 2, peers, 0, 0}[i]
 			refused := i == 0 || i == 4

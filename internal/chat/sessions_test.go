@@ -60,8 +60,8 @@ func TestSessionsOfManyUsersAreListedTogether(t *testing.T) {
 		w.says(1, 2, "a")
 		w.advance(seconds(10))
 		w.says(1, 3, "b")
-		asked := []chat.SessionsAsked{{User: 1}, {User: 7}, {User: 3}, {User: 1, Since: w.later(-10)},
-			{User: 2}, {User: 2, Since: w.now()}}
+		asked := []chat.SessionsAsked{{User: 1}, {User: 7}, {User: 3},
+			{User: 1, Since: w.later(-10)}, {User: 2}, {User: 2, Since: w.now()}}
 		var lists []string
 		for i, r := range w.svc.RecentSessions(w.ctx, asked) {
 			w.must(r.Err)
@@ -71,7 +71,8 @@ func TestSessionsOfManyUsersAreListedTogether(t *testing.T) {
 			}
 			lists = append(lists, list)
 		}
-		wantSame(w, "lists", lists, []string{"1: 3 b 2 a", "7:", "3: 1 b", "1: 3 b", "2: 1 a", "2:"})
+		wantSame(w, "lists", lists,
+			[]string{"1: 3 b 2 a", "7:", "3: 1 b", "1: 3 b", "2: 1 a", "2:"})
 	})
 }
 

@@ -77,8 +77,8 @@ func (r *Copy) recount(
 	return nil
 }
 
-// fillPairs puts what the records know of users in place of what Redis has, and returns the commands
-// that put it into Redis.
+// fillPairs puts what the records know of users in place of what Redis has, and returns the
+// commands that put it into Redis.
 func (r *Copy) fillPairs(
 	ctx context.Context, at uint32, users []uint32, pairs map[uint32][]chat.Count,
 ) (commands []link.Command, err error) {
