@@ -13,10 +13,10 @@ func messageActions() map[string]action {
 	return map[string]action{
 		"IMMsgData":           {start: send, refusal: notStored},
 		"IMMsgDataReadAck":    {start: readAck},
-		"IMGetMsgListReq":     together(list, pages),
-		"IMGetMsgByIdReq":     together(list, messagesByID),
+		"IMGetMsgListReq":     together(short, pages),
+		"IMGetMsgByIdReq":     together(short, messagesByID),
 		"IMGetLatestMsgIdReq": together(few, latestIDs),
-		"IMUnreadMsgCntReq":   counting(unreadOf, together(unreadLength, unread)),
+		"IMUnreadMsgCntReq":   counting(unreadOf, together(short, unread)),
 	}
 }
 
@@ -87,9 +87,6 @@ func latestIDs(
 	}
 	return replies
 }
-
-// unreadLength is how many bytes a list of unread talks rarely exceeds.
-func unreadLength(*impb.IMUnreadMsgCntReq) int { return 256 << 10 }
 
 // unreadOf are the users whose unread messages are counted.
 func unreadOf(req *impb.IMUnreadMsgCntReq) []uint32 { return []uint32{req.GetUserId()} }

@@ -30,6 +30,7 @@ type Recorder struct {
 
 	requests  *prometheus.CounterVec   // by command, outcome
 	durations *prometheus.HistogramVec // by command
+	expected  map[string]series        // of requests and durations, by command; never changed
 
 	commitRows, commitBytes, commitDurations prometheus.Histogram
 	commitFailures                           prometheus.Counter
@@ -46,7 +47,8 @@ type Recorder struct {
 // NewRecorder returns a recorder by the clock now.
 func NewRecorder(now func() time.Time, b Build, e Expected) *Recorder {
 	r := &Recorder{
-		now: now,
+		now:      now,
+		expected: make(map[string]series),
 		requests: counters("requests_total",
 			"Requests finished, by command and by what became of them.",
 			"command", "outcome"),
@@ -82,19 +84,32 @@ func NewRecorder(now func() time.Time, b Build, e Expected) *Recorder {
 	r.Collector = all
 	r.build.WithLabelValues(b.Version, b.Revision, b.Go).Set(1)
 	for _, c := range e.Commands {
-		r.durations.WithLabelValues(c)
+		s := series{r.durations.WithLabelValues(c), make(map[string]prometheus.Counter)}
 		for _, o := range e.Outcomes {
-			r.requests.WithLabelValues(c, o)
+			s.requests[o] = r.requests.WithLabelValues(c, o)
 		}
+		r.expected[c] = s
 	}
 	return r
+}
+
+// series are the metrics of one command. They are looked up once, as every request counts.
+type series struct {
+	durations prometheus.Observer
+	requests  map[string]prometheus.Counter // by outcome
 }
 
 // Request counts a request that is finished. command and outcome are of a few values each: a peer
 // must not be able to make up new ones.
 func (r *Recorder) Request(command, outcome string, took time.Duration) {
-	r.requests.WithLabelValues(command, outcome).Inc()
-	r.durations.WithLabelValues(command).Observe(took.Seconds())
+	s := r.expected[command]
+	n := s.requests[outcome]
+	if n == nil {
+		n, s.durations = r.requests.WithLabelValues(command, outcome),
+			r.durations.WithLabelValues(command)
+	}
+	n.Inc()
+	s.durations.Observe(took.Seconds())
 }
 
 // Commit counts a try to store a batch of so many rows and bytes. Sizes and times are those of

@@ -6,18 +6,28 @@ import (
 	"maps"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/people"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// userRow returns a function that reads userColumns of a row and calls with.
-func userRow(with func(chat.User)) func(sqldb.Scanner) error {
+// userRow returns a function that reads people.UserColumns of a row, and what stands behind them,
+// and calls with. more are where a user has that; nil: there is nothing.
+func userRow(with func(chat.User), more func(*chat.User) []any) func(sqldb.Scanner) error {
+	var u chat.User // every row is read into it
+	at := people.UserAt(&u)
+	if more != nil {
+		at = append(at, more(&u)...)
+	}
 	return func(scan sqldb.Scanner) error {
-		u, err := scanUser(scan)
+		err := scan(at...)
 		with(u)
 		return err
 	}
 }
+
+// secrets are where a user has the columns password and salt.
+func secrets(u *chat.User) []any { return []any{&u.Password, &u.Salt} }
 
 // keep appends an item of so many bytes to a list that is still within its limit. A list that is
 // beyond it is dropped, since nobody will see it.
@@ -64,18 +74,16 @@ func (s *Store) UsersByName(
 // when several have it. As some engines ignore trailing spaces, it may find others, too.
 func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.User, error) {
 	found := make(map[string]chat.User, len(names))
-	query := "SELECT " + userColumns + ",password,salt FROM IMUser" +
-		" WHERE name IN (%s) AND COALESCE(status,0)=0 ORDER BY id"
+	query := "SELECT " + people.UserColumns + ",password,salt FROM IMUser" +
+		" WHERE name IN (%s) AND COALESCE(status,0)=0"
+	row := userRow(func(u chat.User) {
+		if u.ID >= found[u.Name].ID {
+			found[u.Name] = u
+		}
+	}, secrets)
 	err := sqldb.ByText(r, names, func(names []string) error {
 		text := sqldb.WithParams(query, len(names))
-		return r.Query(ctx, "users by name", text, sqldb.Args(names),
-			func(scan sqldb.Scanner) error {
-				var password, salt string
-				u, err := scanUser(scan, &password, &salt)
-				u.Password, u.Salt = password, salt
-				found[u.Name] = u
-				return err
-			})
+		return r.Query(ctx, "users by name", text, sqldb.Args(names), row)
 	})
 	return found, err
 }
@@ -99,8 +107,8 @@ func (r reader) findUsers(ctx context.Context, ids []uint32) (map[uint32]chat.Us
 }
 
 func (r reader) usersIn(ctx context.Context, ids []uint32, with func(chat.User)) error {
-	query := "SELECT " + userColumns + " FROM IMUser WHERE id IN (%s) ORDER BY id"
-	return sqldb.QueryIn(ctx, r.Pool, "users", query, ids, userRow(with))
+	query := "SELECT " + people.UserColumns + " FROM IMUser WHERE id IN (%s) ORDER BY id"
+	return sqldb.QueryIn(ctx, r.Pool, "users", query, ids, userRow(with, nil))
 }
 
 // UsersChanged implements chat.Directory. The list of all people is shared with other callers, who
@@ -113,8 +121,8 @@ func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, er
 			return found[limit].users, cmp.Or(err, found[limit].err)
 		}
 		size, keep := keepUsers(ctx, &users)
-		query := "SELECT " + userColumns + " FROM IMUser WHERE updated>=? ORDER BY id"
-		err = r.Query(ctx, "users", query, []any{since}, userRow(keep))
+		query := "SELECT " + people.UserColumns + " FROM IMUser WHERE updated>=? ORDER BY id"
+		err = r.Query(ctx, "users", query, []any{since}, userRow(keep, nil))
 		return users, cmp.Or(err, size.Err())
 	}, replica.EveryUser)
 }
@@ -135,8 +143,9 @@ func (r reader) findEverybody(ctx context.Context, limits []int) (map[int]everyb
 		}
 		var all everybody
 		size, keep := keepUsers(chat.WithLimit(ctx, limit), &all.users)
-		query := "SELECT " + userColumns + " FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id"
-		if err := r.Query(ctx, "users", query, nil, userRow(keep)); err != nil {
+		query := "SELECT " + people.UserColumns +
+			" FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id"
+		if err := r.Query(ctx, "users", query, nil, userRow(keep, nil)); err != nil {
 			return nil, err
 		}
 		all.err = size.Err()
@@ -149,9 +158,9 @@ func (r reader) findEverybody(ctx context.Context, limits []int) (map[int]everyb
 func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) ([]chat.Department, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) (all []chat.Department, err error) {
 		size := chat.NewMeasure(ctx, "departments")
-		query := departmentColumns + " WHERE updated>? ORDER BY id"
+		query := people.SelectDepartments + " WHERE updated>? ORDER BY id"
 		err = r.Query(ctx, "departments", query, []any{since}, func(scan sqldb.Scanner) error {
-			d, err := scanDepartment(scan)
+			d, err := people.ScanDepartment(scan)
 			keep(size, &all, d, len(d.Name)+32)
 			return err
 		})

@@ -57,6 +57,7 @@ type conn struct {
 	reading     context.Context
 	stopReading context.CancelCauseFunc // called with mu held
 	draining    bool                    // guarded by mu
+	wakes       time.Time               // the reader's deadline; zero: it is over; guarded by mu
 	cut         error                   // why end was called, nil: it was not; guarded by mu
 	killed      sync.Once
 
@@ -67,7 +68,9 @@ type conn struct {
 	framed   int64         // bytes of all frames before it
 	sending  pace
 
-	taking pace // only the writer uses it
+	// Only the writer uses these.
+	taking  pace
+	returns time.Time // its deadline; zero: it has none
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -141,6 +144,7 @@ func (c *conn) stopWhenQuiet() {
 func (c *conn) wakeReader() {
 	// An error means that the connection is closed, and that wakes the reader as well.
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	c.wakes = time.Time{}
 }
 
 // kill closes the connection at once. Pending requests go on, but nobody will have the answers.

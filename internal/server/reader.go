@@ -104,8 +104,9 @@ func (c *conn) read(p []byte) (int, error) {
 	}
 }
 
-// setClock sets the deadline of the next read. It returns the deadline and the reason for which the
-// connection is closed if it passes, or an error if reading has ended.
+// setClock returns the deadline of the next read and the reason for which the connection is closed
+// if it passes, or an error if reading has ended. It has the read return then, or before: a deadline
+// that is set already is kept, since to set one takes long.
 func (c *conn) setClock() (due time.Time, reason, err error) {
 	cfg := &c.srv.cfg
 	c.mu.Lock()
@@ -125,5 +126,9 @@ func (c *conn) setClock() (due time.Time, reason, err error) {
 			due, reason = end, c.srv.slowFrame
 		}
 	}
+	if c.wakes.After(now) && !c.wakes.After(due) {
+		return due, reason, nil
+	}
+	c.wakes = due
 	return due, reason, c.nc.SetReadDeadline(due)
 }

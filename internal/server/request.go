@@ -19,7 +19,7 @@ type request struct {
 	// Set by the reader before Start, and never changed.
 	command uint16
 	seq     uint16
-	cancel  context.CancelFunc
+	due     deadline
 	// Only the handler's goroutine uses these, until it calls finish.
 	reading bool  // it holds one of its connection's read slots
 	extra   int64 // bytes that it has reserved beside its frame
@@ -80,11 +80,12 @@ func (r *request) TryReserve(bytes int64) bool {
 // start gives the frame of a request to the handler. The request holds a slot and its memory
 // already.
 func (c *conn) start(r *request, f pdu.Frame) {
-	c.asked.Store(time.Now().UnixNano())
+	now := time.Now()
+	c.asked.Store(now.UnixNano())
 	c.tally.requests.Add(1)
 	c.srv.tally.requests.Add(1)
-	ctx, cancel := context.WithTimeout(c.srv.life, c.srv.cfg.RequestTimeout)
-	r.command, r.seq, r.cancel = f.Command, f.Seq, cancel
+	r.command, r.seq = f.Command, f.Seq
+	r.due.life, r.due.at = c.srv.life, now.Add(c.srv.cfg.RequestTimeout)
 	defer func() {
 		if p := recover(); p != nil {
 			c.srv.panics.Add(1)
@@ -93,7 +94,7 @@ func (c *conn) start(r *request, f pdu.Frame) {
 			r.end(pdu.Frame{}, false)
 		}
 	}()
-	c.srv.handler.Start(ctx, r, f, r.finish)
+	c.srv.handler.Start(&r.due, r, f, r.finish)
 }
 
 // finish is what the handler calls when it is done.
@@ -109,7 +110,7 @@ func (r *request) end(answer pdu.Frame, ok bool) (first bool) {
 	if r.ended.Swap(true) {
 		return false
 	}
-	r.cancel()
+	r.due.end()
 	if r.reading {
 		r.conn.reads.Release(1)
 	}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -193,6 +194,43 @@ func TestAnswerAtTheDeadlineStillGoesOut(t *testing.T) {
 	r.echo()
 	c.wants(f)
 	c.closed()
+}
+
+// TestARequestsContextEnds looks at contexts that nobody has waited for before, and at those that
+// were made of them.
+func TestARequestsContextEnds(t *testing.T) {
+	cfg := testConfig()
+	cfg.RequestTimeout = 30 * time.Millisecond
+	h := make(holder, 4)
+	c := serve(t, cfg, h).dial()
+	c.send(requests(4)...)
+	all := h.take(t, 4)
+	wants := func(what string, ctx context.Context, want error) {
+		t.Helper()
+		if err := ctx.Err(); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", what, err, want)
+		}
+		receive(t, ctx.Done())
+		if err := ctx.Err(); !errors.Is(err, want) {
+			t.Errorf("%s, when it is over: %v, want %v", what, err, want)
+		}
+	}
+	finished := context.WithValue(all[0].ctx, h, 1)
+	child, cancel := context.WithCancel(all[1].ctx)
+	defer cancel()
+	all[0].echo()
+	all[1].echo()
+	wants("finished", finished, context.Canceled)
+	receive(t, child.Done())
+	wants("made of a finished one", child, context.Canceled)
+	receive(t, all[3].ctx.Done())
+	wants("at its deadline", all[2].ctx, context.DeadlineExceeded)
+	late, cancel := context.WithCancel(all[2].ctx)
+	defer cancel()
+	wants("made of one that is over", late, context.DeadlineExceeded)
+	all[2].echo()
+	all[3].echo()
+	wants("finished after its deadline", all[2].ctx, context.DeadlineExceeded)
 }
 
 func TestPanicCostsOneRequest(t *testing.T) {

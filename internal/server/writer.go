@@ -157,11 +157,14 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // connection.
 func (c *conn) write(p []byte) (written int, err error) {
 	for written < len(p) {
-		due, bounded := c.taking.due(time.Now())
-		if !bounded {
-			due = time.Time{}
+		now := time.Now()
+		// A deadline that is set already is kept, since to set one takes long: then the write
+		// returns before it is due, and goes on.
+		due, bounded := c.taking.due(now)
+		if bounded && (!c.returns.After(now) || c.returns.After(due)) {
+			c.returns = due
+			_ = c.nc.SetWriteDeadline(due) // fails when closed, as Write will
 		}
-		_ = c.nc.SetWriteDeadline(due) // fails when closed, as Write will
 		n, err := c.nc.Write(p[written:min(written+writePiece, len(p))])
 		written += n
 		c.taking.moved += int64(n)

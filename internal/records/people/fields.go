@@ -1,18 +1,16 @@
-package records
+package people
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
 // userFields are the columns of IMUser that an administrator sets.
 var userFields = chat.UserFields()
 
-// userColumns are what is read of every user.
-var userColumns = "id,updated,COALESCE(status,0)," + strings.Join(fieldColumns(), ",")
+// UserColumns are what is read of every user: see UserAt.
+var UserColumns = "id,updated,COALESCE(status,0)," + strings.Join(fieldColumns(), ",")
 
 // fieldColumns are the names of the columns of userFields.
 func fieldColumns() []string {
@@ -23,10 +21,9 @@ func fieldColumns() []string {
 	return names
 }
 
-// scanUser reads userColumns, and more columns behind them.
-func scanUser(scan sqldb.Scanner, more ...any) (u chat.User, err error) {
-	err = scan(slices.Concat([]any{&u.ID, &u.Updated, &u.Status}, fieldsOf(&u), more)...)
-	return u, err
+// UserAt are where u has what stands in UserColumns.
+func UserAt(u *chat.User) []any {
+	return append([]any{&u.ID, &u.Updated, &u.Status}, fieldsOf(u)...)
 }
 
 // fieldsOf are where u has what stands in fieldColumns.
