@@ -53,7 +53,7 @@ type Service struct {
 	committer *committer
 	atOnce    int       // Options.Concurrency
 	reads     *turns    // of the stages' batches, Concurrency at once
-	changes   *turns    // of changes, Concurrency at once, so that changes that wait hold up no reads
+	changes   *turns    // of changes, Concurrency at once: those that wait hold up no reads
 	sounds    *turns    // of sounds that are being stored, maxSounds at once
 	judged    nameLocks // of the logins that are being judged
 	acks      acks      // that are pending

@@ -20,8 +20,8 @@ type User struct {
 	Signature  string
 	Updated    uint32 // Unix seconds
 
-	// Password is the md5 of the password on the wire and Salt, in lower-case hex. Only UsersByName,
-	// and what is there for administrators, fill in these three.
+	// Password is the md5 of the password on the wire and Salt, in lower-case hex. Only
+	// UsersByName, and what is there for administrators, fill in these three.
 	Password string
 	Salt     string
 	Created  uint32 // Unix seconds; only for administrators
@@ -47,8 +47,9 @@ type Department struct {
 // nothing that was read is kept beyond a request. A list that exceeds the limit of its context is
 // refused with a *TooLongError.
 type Directory interface {
-	// UsersByName returns the users of status 0 with exactly these names, which are unique, by name;
-	// if several have a name, the one with the greatest id. Of other names there may be users, too.
+	// UsersByName returns the users of status 0 with exactly these names, which are unique, by
+	// name; if several have a name, the one with the greatest id. Of other names there may be
+	// users, too.
 	UsersByName(ctx context.Context, names []string) (map[string]User, error)
 	// UsersByID returns the users with these ids, of any status; unknown ids are left out. The ids
 	// are sorted and unique.

@@ -10,8 +10,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// userRow returns a function that reads userColumns of a row, and what stands behind them, and calls
-// with. more are where a user has that; nil: there is nothing.
+// userRow returns a function that reads userColumns of a row, and what stands behind them, and
+// calls with. more are where a user has that; nil: there is nothing.
 func userRow(with func(chat.User), more func(*chat.User) []any) func(sqldb.Scanner) error {
 	var u chat.User // every row is read into it
 	at := userAt(&u)

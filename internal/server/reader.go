@@ -105,8 +105,8 @@ func (c *conn) read(p []byte) (int, error) {
 }
 
 // setClock returns the deadline of the next read and the reason for which the connection is closed
-// if it passes, or an error if reading has ended. It has the read return then, or before: a deadline
-// that is set already is kept, since to set one takes long.
+// if it passes, or an error if reading has ended. It has the read return then, or before: a
+// deadline that is set already is kept, since to set one takes long.
 func (c *conn) setClock() (due time.Time, reason, err error) {
 	cfg := &c.srv.cfg
 	c.mu.Lock()

@@ -57,8 +57,8 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return 0
 `)
 
-// FailedAt returns when logins of names failed, in Unix milliseconds, the oldest first. Some of them
-// may be older than what counts.
+// FailedAt returns when logins of names failed, in Unix milliseconds, the oldest first. Some of
+// them may be older than what counts.
 func (r *Copy) FailedAt(ctx context.Context, names []string) []chat.Result[[]int64] {
 	ask := func(name string) link.Command { return link.Plain("HGET", failedKey, name) }
 	return failures(ctx, r, names, ask, func(times rueidis.RedisMessage) (at []int64, err error) {
