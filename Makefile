@@ -13,9 +13,14 @@ HALF = $(shell echo $$((($$(nproc) + 1) / 2)))
 all-tests = $(1) -p $(HALF) $$($(GO) list ./... | grep -v /dbproxy/test/) & others=$$!; \
   $(1) -p 1 ./test/...; failed=$$?; wait $$others && exit $$failed
 
+# Measures a proxy on a kind of store.
+measure = mkdir -p bin && $(GO) test ./test/bench -v -count=1 -timeout 0 -run '^TestBench$$' \
+  -measure $(1) -into $(CURDIR)/bin $(if $(BASE),-base '$(BASE)') $(if $(FOR),-lasts '$(FOR)') \
+  $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(PROFILES),-profiles '$(PROFILES)')
+
 .DEFAULT_GOAL = help
 .PHONY: help build install run test race faults \
-  charsets galera soak lint fuzz bench generate generate-check man clean
+  charsets galera soak lint fuzz bench bench-embedded generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +30,7 @@ build: ## Build bin/dbproxy, one static binary
 	  "Packages are named as they are compiled."
 	CGO_ENABLED=0 $(GO) build -v -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE) -X main.commit=$(COMMIT)' -o bin/dbproxy ./cmd/dbproxy
 
-install: man ## Install under PREFIX; ORIGINAL=DIR: as an original, too
+install: original-there man ## Install under PREFIX; ORIGINAL=DIR: as an original, too
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
 	install -m 755 bin/dbproxy '$(DESTDIR)$(PREFIX)/bin/dbproxy'
 	install -m 644 bin/man/*.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
@@ -37,7 +42,14 @@ ifdef ORIGINAL
 	    mv -v $(PROGRAM) $(PROGRAM).original ;; \
 	esac && ln -sfnv "$$to" $(PROGRAM)
 else
-	@echo "To have TeamTalk's scripts start it: make install ORIGINAL=DIR, the directory of $(PROGRAM)"
+	@echo "To have TeamTalk's scripts start it, with DIR the directory of $(PROGRAM):"
+	@echo "make install $(if $(filter-out /usr/local,$(PREFIX)),PREFIX='$(PREFIX)' )ORIGINAL=DIR"
+endif
+
+.PHONY: original-there
+original-there:
+ifdef ORIGINAL
+	@test -d '$(ORIGINAL)' || { echo "ORIGINAL=$(ORIGINAL): there is no such directory" >&2; exit 1; }
 endif
 
 run: build ## Serve a demo company on 127.0.0.1:10600, data in ./data
@@ -88,8 +100,12 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 	$(GO) test ./internal/admin -run '^$$' -fuzz FuzzReadCSV -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./internal/config -run '^$$' -fuzz FuzzParse -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 
-bench: build ## Measure messages per second, on a store of its own
-	$(GO) run ./test/load --conns 16 --inflight 8 --size 100 --seconds 10
+bench: ## Measure on a MySQL and Redis of its own (BASE=REV: compare)
+	@test/install-servers
+	@$(call measure,mysql)
+
+bench-embedded: ## Measure the embedded store (BASE=REV; FOR=10s; PROFILES='page text')
+	@$(call measure,embedded)
 
 generate: ## Make anew what is made from proto/, code and files
 	$(GOTOOL) buf format -w

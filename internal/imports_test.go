@@ -141,7 +141,8 @@ var besidesSQL = map[string]string{
 // speaksSQL reports whether the text of SQL may stand in a package.
 func speaksSQL(name string) bool {
 	return name == "records" || strings.HasPrefix(name, "records/") ||
-		slices.Contains([]string{"checkup", "doctor/repair", "tryout/tail"}, name)
+		slices.Contains([]string{"bench/yardstick", "checkup", "doctor/repair", "tryout/tail"},
+			name)
 }
 
 // readsStatements are files that only read statements, to show them.
@@ -171,7 +172,8 @@ func TestStatementsAreKnown(t *testing.T) {
 }
 
 // TestSQLStandsBelowRecords holds the rule that the text of SQL stands in records and what is below
-// it, checkup, doctor/repair and tryout/tail alone, and goes through records/sqldb.
+// it, checkup, doctor/repair, tryout/tail and bench/yardstick alone, and goes through
+// records/sqldb.
 func TestSQLStandsBelowRecords(t *testing.T) {
 	t.Parallel()
 	used := make(map[string]bool)

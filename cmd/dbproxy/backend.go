@@ -185,6 +185,8 @@ func (s *servers) replicaCheck(context.Context) (ops.State, string) {
 	switch trouble := s.store.Replica().Trouble(); {
 	case trouble != "":
 		return ops.Doubtful, trouble + "; all is read from the master"
+	case s.needless:
+		return ops.Good, "teamtalk_slave is " + sameDatabase
 	case known:
 		return ops.Good, fmt.Sprintf("%v behind at most", lag.Round(time.Millisecond))
 	default:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,9 @@ The exit code says what became of it:
 	}
 	var a calling
 	a.flags(c)
-	c.Args = func(_ *cobra.Command, args []string) error { return a.checkArgs(args) }
+	c.Args = func(c *cobra.Command, args []string) error {
+		return errors.Join(onlyOne(c, "list", "describe", "example"), a.checkArgs(args))
+	}
 	c.ValidArgsFunction = completeRequests
 	c.RunE = func(c *cobra.Command, args []string) error { return a.run(c, args) }
 	return c
@@ -80,6 +83,16 @@ func (a *calling) flags(c *cobra.Command) {
 	f.StringVar(&a.Addr, "addr", defaultAddr, "the proxy's `address`")
 	f.DurationVar(&a.Timeout, "timeout", 10*time.Second, "how long to wait for the answer")
 	c.MarkFlagsMutuallyExclusive("list", "describe", "example")
+}
+
+// onlyOne refuses two of these flags at once.
+func onlyOne(c *cobra.Command, flags ...string) error {
+	flags = slices.DeleteFunc(flags, func(name string) bool { return !c.Flags().Changed(name) })
+	if len(flags) > 1 {
+		return fmt.Errorf("--%s and --%s ask for different things: give one of the two", flags[0],
+			flags[1])
+	}
+	return nil
 }
 
 // run does what the flags ask for.

@@ -95,7 +95,11 @@ func (a *chatting) run(c *cobra.Command) error {
 // chatPassword asks for a password on a terminal, or reads it from the first line of in.
 func chatPassword(c *cobra.Command, in *bufio.Reader, name string, stdin bool) (string, error) {
 	if stdin {
-		return terminal.PipedPassword(c.Context(), in)
+		password, err := terminal.PipedPassword(c.Context(), in)
+		if err == nil && password == "" {
+			err = errors.New("no password on standard input: it must be the first line")
+		}
+		return password, err
 	}
 	if !terminal.Is(c.InOrStdin()) {
 		return "", errors.New("no terminal to ask for the password on: " +

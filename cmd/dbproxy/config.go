@@ -50,7 +50,7 @@ func configShowCommand() *cobra.Command {
 Secrets are not shown. Mistakes are listed, all at once.`,
 		Example: `  dbproxy config show
   dbproxy config show /etc/dbproxy/dbproxyserver.conf --json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneFile,
 	}
 	asJSON := jsonFlag(c)
 	file := fileArgument(c)

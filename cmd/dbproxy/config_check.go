@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ The exit code says what became of it:
   3  with --strict: something is doubtful`,
 		Example: `  dbproxy config check
   dbproxy config check /etc/dbproxyserver.conf --strict --json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneFile,
 	}
 	asJSON := jsonFlag(c)
 	file := fileArgument(c)
@@ -99,9 +100,15 @@ func read(path string, cfg *config.Config, warnings []config.Warning) checkup.Su
 		}
 		s.Findings = append(s.Findings, checkup.Doubt(item, w.Text, ""))
 	}
+	if cfg.NeedlessSlave() {
+		s.Findings = append(s.Findings, checkup.Goodf("teamtalk_slave", sameDatabase))
+	}
 	s.Findings = append(s.Findings, checkListening(cfg)...)
 	return s
 }
+
+// sameDatabase says that teamtalk_slave is no replica.
+const sameDatabase = "the same database as teamtalk_master, so all is read there"
 
 // count is how many findings have a grade.
 func count(subjects []checkup.Subject, g checkup.Grade) (n int) {
@@ -147,6 +154,11 @@ func findingsJSON(subjects []checkup.Subject) (list []findingJSON) {
 	return list
 }
 
+// mendOf is what to do about a finding, for people.
+func mendOf(f checkup.Finding) string {
+	return "Mend: " + strings.TrimPrefix(printable(f.Mend), "mend ")
+}
+
 // minText is how narrow the texts become at most, in cells.
 const minText = 30
 
@@ -169,7 +181,7 @@ func writeFindings(w io.Writer, subjects []checkup.Subject) error {
 		for _, f := range s.Findings {
 			lines := terminal.Wrap(printable(f.Text), width)
 			if f.Mend != "" {
-				lines = append(lines, terminal.Wrap("Mend: "+printable(f.Mend), width)...)
+				lines = append(lines, terminal.Wrap(mendOf(f), width)...)
 			}
 			for i, line := range lines {
 				if i > 0 {

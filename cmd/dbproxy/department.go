@@ -15,8 +15,9 @@ func departmentCommand() *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "department",
 		Short: "Make, list and change departments",
-		Long: `Make, list and change the departments that people belong to. This works on the
-data directory, beside a running "dbproxy serve", which sees the change at once.
+		Long: `Make, list and change the departments that people belong to. This works on
+a data directory or, with --config, on MySQL and Redis, beside running servers,
+which see the change at once.
 
 Departments are named by id (2, or id:2) or by their exact name.`,
 		Example: "  dbproxy department add Engineering\n  dbproxy department list",

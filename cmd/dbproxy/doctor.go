@@ -128,7 +128,11 @@ func (e *examining) repairing() string {
 
 // ask asks whether to repair.
 func (e *examining) ask(c *cobra.Command) error {
-	if !e.repair || e.sure {
+	switch {
+	case e.sure && !e.repair:
+		return errors.New("--yes is for --repair: without it nothing is changed, and nobody is " +
+			"asked")
+	case e.sure, !e.repair:
 		return nil
 	}
 	if !terminal.Is(c.InOrStdin()) {

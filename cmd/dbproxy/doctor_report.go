@@ -74,7 +74,8 @@ func conclusion(report *doctor.Report, e *examining, complete bool) string {
 	case e.original:
 		return "An original server may take over."
 	case mended(report):
-		return "Nothing is wrong any more; what else a look had shown was mended with it."
+		return "Nothing is wrong any more: what was repaired is listed below. What an earlier " +
+			"run showed besides was right again once that was repaired."
 	default:
 		return "Nothing is wrong."
 	}

@@ -51,7 +51,7 @@ func TestDoctorOnMySQLAndRedis(t *testing.T) {
 	t.Parallel()
 	db, redis := engines.MariaDB(t).New(t), engines.StartRedis(t)
 	conf := originalConf(t, db, redis)
-	const lacks = `there is no table IMUser: create what is missing with "dbproxy migrate"`
+	const lacks = `there is no table IMUser: create what is missing with "dbproxy migrate `
 	if said, code := doctorOn(t, conf); code != 1 || !strings.Contains(said, lacks) {
 		t.Errorf("without tables: %d\n%s", code, said)
 	}

@@ -16,9 +16,9 @@ func groupCommand() *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "group",
 		Short: "Make, list, show and change groups",
-		Long: `Make, list, show and change the groups in which people talk. This works on the
-data directory, beside a running "dbproxy serve", which sees the change at once,
-by the rules by which clients do it.
+		Long: `Make, list, show and change the groups in which people talk. This works on
+a data directory or, with --config, on MySQL and Redis, beside running servers,
+which see the change at once, by the rules by which clients do it.
 
 Groups are named by id (3, or id:3) or by their exact name, people by id or by
 login name.`,

@@ -38,6 +38,7 @@ they like.`,
 		"its `users`, by id or login name, with commas; required")
 	avatar := f.String("avatar", "", "the `URL` of a picture")
 	kind := f.String("type", "normal", "the `kind`: normal or temporary")
+	completes(c, "type", "normal", "temporary")
 	sameName := sameNameFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		g := chat.NewGroup{Name: args[0], Avatar: *avatar, Type: chat.NormalGroup}

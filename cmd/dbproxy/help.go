@@ -25,7 +25,7 @@ var areas = []struct {
 }{
 	{"Serve", []string{"serve", "config", "migrate", "doctor"}},
 	{"People and groups", []string{"user", "department", "group"}},
-	{"Try it and look inside", []string{"demo", "call", "chat", "tail"}},
+	{"Try it and look inside", []string{"demo", "call", "chat", "tail", "bench"}},
 }
 
 // polish gives root and all commands below it what they have in common: the form of their help,
@@ -43,7 +43,7 @@ func polish(root *cobra.Command) {
 			c.Flags().BoolP("help", "h", false, "print this help")
 		}
 		c.Flags().VisitAll(unquote)
-		if c.HasSubCommands() {
+		if holdsOthers(c) {
 			group(c)
 			return
 		}
@@ -53,6 +53,14 @@ func polish(root *cobra.Command) {
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	})
+}
+
+// actsItself is the annotation of a command that does something itself, though it holds others.
+const actsItself = "acts"
+
+// holdsOthers says that a command does nothing but hold others.
+func holdsOthers(c *cobra.Command) bool {
+	return c.HasSubCommands() && c.Annotations[actsItself] == ""
 }
 
 // valueName is the annotation of a flag for the word that stands for its value in help.
@@ -97,6 +105,15 @@ func argsChecked(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return err
 	}
+}
+
+// oneFile wants the path of one file at most.
+func oneFile(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("%q is one argument too many: %q takes the path of one file", args[1],
+			c.CommandPath())
+	}
+	return nil
 }
 
 // polishHelp gives cobra's own command "help" the form of ours.
@@ -157,7 +174,7 @@ func about(c *cobra.Command) string {
 
 // synopsis is how a command is called.
 func synopsis(c *cobra.Command) string {
-	if c.HasAvailableSubCommands() {
+	if c.HasAvailableSubCommands() && holdsOthers(c) {
 		return c.CommandPath() + " COMMAND"
 	}
 	return c.UseLine()

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -72,6 +75,23 @@ func checkListening(cfg *config.Config) (found []checkup.Finding) {
 		}
 	}
 	return found
+}
+
+// mayListen returns the error of listening where there is no data directory yet, so that none is
+// made for a server that cannot listen. Where there is one, its own server may have the port, and
+// the directory says so.
+func (s serving) mayListen() error {
+	if _, err := os.Stat(s.data); s.conf != nil || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, addr := range s.listen {
+		ln, err := listen(cmp.Or(s.listenBy, "--listen"), addr)
+		if err != nil {
+			return err
+		}
+		_ = ln.Close() // nobody has used it
+	}
+	return nil
 }
 
 // addressPause is the time between two tries to listen on an address that another program has.

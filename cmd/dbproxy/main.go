@@ -60,7 +60,7 @@ unread counters, groups, sessions, push tokens and offline files.`,
 	root.AddCommand(serveCommand(), migrateCommand(), doctorCommand(), userCommand(),
 		departmentCommand(), groupCommand(), callCommand(), versionCommand())
 	root.AddCommand(configCommand())
-	root.AddCommand(demoCommand(), chatCommand(), tailCommand())
+	root.AddCommand(demoCommand(), chatCommand(), tailCommand(), benchCommand())
 	addCompletion(root)
 	polish(root)
 	return root

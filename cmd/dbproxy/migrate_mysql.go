@@ -35,9 +35,9 @@ func (m *migration) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	at, err := mysqlOf(cfg.Master)
+	at, err := masterOf(cfg)
 	if err != nil {
-		return fmt.Errorf("teamtalk_master: %w", err)
+		return err
 	}
 	store, err := openToMigrate(ctx, cfg, at)
 	if err != nil {
@@ -59,7 +59,7 @@ func leftAlone(findings []checkup.Finding, mark string) string {
 			74-len(mark))
 		mend := printable(f.Mend)
 		if mark == "" || unicode.IsLower(rune(mend[0])) { // or no statement
-			lines = append(lines, terminal.Wrap("Mend: "+mend, 74-len(mark))...)
+			lines = append(lines, terminal.Wrap(mendOf(f), 74-len(mark))...)
 		} else {
 			lines = append(lines, strings.Split(strings.ReplaceAll(mend, "; ", ";\n")+";", "\n")...)
 		}
@@ -110,13 +110,19 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.
 			"touched; --dry-run shows the\nstatements.\n\n", where, addedBy(stmts))
 	} else {
 		fmt.Fprintf(out, "%s: %s\n", where, migrated(0))
+		if len(other) > 0 || index != "" {
+			fmt.Fprintln(out)
+		}
 	}
 	if other := leftAlone(other, ""); other != "" {
 		fmt.Fprintf(out, "%s\n", other)
 	}
 	if index != "" {
 		fmt.Fprintf(out, "An index on IMUser.updated would save reading all people to find those "+
-			"who\nchanged (--user-index).\n\n")
+			"who\nchanged (--user-index).\n")
+		if len(stmts) > 0 || asks {
+			fmt.Fprintln(out)
+		}
 	}
 	switch {
 	case asks:

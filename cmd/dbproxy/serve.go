@@ -51,6 +51,7 @@ reaches that address sees all of it: keep it to operators.`,
 			"it")
 	f.StringVar(&a.level, "log-level", "info",
 		"the least `level` to log: debug, info, warn or error")
+	completes(c, "log-level", "debug", "info", "warn", "error")
 	f.BoolVar(&a.wait, "wait", false, "with --config: wait until MySQL and Redis can be reached")
 	f.BoolVar(&a.noCreate, "no-create", false, "with --config: make no tables")
 	f.BoolVar(&a.demo, "demo", false, "fill an empty data directory with a made-up company first")
@@ -100,6 +101,7 @@ func (a *serveFlags) run(c *cobra.Command) (failed error) {
 	}
 	if a.demo {
 		s.ready = func(addr string, filled company.State) {
+			s.written.Flush(lastLines) // no line of the log stands in the midst of it
 			patiently(func() { sayWhatToTry(c.OutOrStdout(), s.data, addr, filled) })
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/tryout/company"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
@@ -41,7 +42,8 @@ func sayWhatToTry(w io.Writer, data, addr string, filled company.State) {
 			"tail" + in,
 		}
 	}
-	fmt.Fprintf(w, `
+	var text strings.Builder // written in one go, as the log may write to the same terminal
+	fmt.Fprintf(&text, `
   dbproxy listens on  %s
   its data is in      %s
   its people          %s
@@ -50,9 +52,10 @@ func sayWhatToTry(w io.Writer, data, addr string, filled company.State) {
 
 `, addr, where, who)
 	for _, t := range try {
-		fmt.Fprintf(w, "    %s %s\n", self, t)
+		fmt.Fprintf(&text, "    %s %s\n", self, t)
 	}
-	fmt.Fprint(w, "\n  Ctrl-C stops it.\n\n")
+	text.WriteString("\n  Ctrl-C stops it.\n\n")
+	_, _ = io.WriteString(w, text.String()) // nobody needs to read it
 }
 
 // defaultAddr is where a proxy listens, and where commands look for one, when nobody says

@@ -72,6 +72,9 @@ func (s serving) run(ctx context.Context) (err error) {
 	for _, text := range needless {
 		s.log.Warn("configuration", "at", "ListenIP", "what", text)
 	}
+	if err := s.mayListen(); err != nil {
+		return err
+	}
 	watch := newRecorder()
 	b, err := s.openBackend(ctx, watch)
 	if err != nil {

@@ -13,12 +13,14 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/ops"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // servers are the MySQL and Redis of a configuration.
 type servers struct {
-	store *records.Store
-	redis *redis.Copy
+	store    *records.Store
+	redis    *redis.Copy
+	needless bool // there is a replica in the configuration, which is the master itself
 }
 
 // openServers opens the servers that a configuration names. MySQL must answer. Redis need not:
@@ -55,7 +57,7 @@ func reachServers(
 		copied.Close()
 		return nil, err
 	}
-	s := &servers{store: store, redis: copied}
+	s := &servers{store: store, redis: copied, needless: cfg.NeedlessSlave()}
 	if err := s.connect(ctx, cfg); err != nil {
 		_ = s.close() // there is an error already
 		return nil, err
@@ -100,22 +102,27 @@ func openMySQL(
 
 // mysqlServers are the master and the replica of a configuration; nil where there is no replica.
 func mysqlServers(cfg *config.Config) (master sqldb.MySQL, replica *sqldb.MySQL, err error) {
-	if master, err = mysqlOf(cfg.Master); err != nil {
-		return master, nil, fmt.Errorf("teamtalk_master: %w", err)
+	if master, err = masterOf(cfg); err != nil {
+		return master, nil, err
 	}
 	if cfg.Slave.Host == "" || cfg.SameDatabase() {
 		return master, nil, nil
 	}
-	slave, err := mysqlOf(cfg.Slave)
-	if err != nil {
-		return master, nil, fmt.Errorf("teamtalk_slave: %w", err)
-	}
-	return master, &slave, nil
+	slave, err := mysqlOf(cfg, "teamtalk_slave", cfg.Slave)
+	return master, &slave, err
 }
 
-func mysqlOf(d config.Database) (sqldb.MySQL, error) {
+func masterOf(cfg *config.Config) (sqldb.MySQL, error) {
+	return mysqlOf(cfg, "teamtalk_master", cfg.Master)
+}
+
+func mysqlOf(cfg *config.Config, name string, d config.Database) (sqldb.MySQL, error) {
 	secure, err := d.TLS.Client()
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
 	return sqldb.MySQL{
+		Name: name, Path: terminal.ShellWord(cfg.Path()),
 		Addr: d.Addr(), Database: d.Name, User: d.User, Password: d.Password.Reveal(),
 		TLS: secure, PlainAllowed: d.TLS.Optional(),
 		MaxConns: d.MaxConns, MaxIdle: d.MaxIdle, MaxLifetime: d.ConnLifetime,

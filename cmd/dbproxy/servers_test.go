@@ -54,6 +54,7 @@ func TestCommandsOnServers(t *testing.T) {
 				"stopproxy": stopProxy,
 				"login":     login,
 				"metrics":   metrics,
+				"fetch":     fetch,
 				"failed":    failed,
 				"sql": func(ts *testscript.TestScript, neg bool, args []string) {
 					err := printRows(ts, database(ts).Admin, strings.Join(args, " "))

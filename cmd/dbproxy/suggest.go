@@ -18,12 +18,16 @@ var synonyms = map[string][]string{
 	"user":   {"users", "people", "person", "account"},
 	"add":    {"create", "new", "make"},
 	"list":   {"ls"},
-	"show":   {"get", "info"},
+	"show":   {"get", "info", "print", "view"},
+	"check":  {"test", "validate", "verify"},
 	"edit":   {"change", "set", "modify"},
 	"passwd": {"password"},
 	"remove": {"rm", "delete"},
 	"tail":   {"follow", "watch"},
+	"bench":  {"benchmark", "load"},
 	"doctor": {"repair", "fsck"},
+
+	"example": {"init", "new", "create", "sample", "template"},
 
 	// People and departments are never deleted.
 	"disable": {"remove", "rm", "delete"},
@@ -43,6 +47,10 @@ func unknownCommand(c *cobra.Command, name string) error {
 			}
 		}
 	}
+	hint := fmt.Sprintf("%q lists the commands", c.CommandPath()+" --help")
+	if len(c.ValidArgs) > 0 { // shells, for "completion"
+		hint = "choose " + oneOf(c.ValidArgs)
+	}
 	for _, shell := range c.ValidArgs {
 		paths[shell] = c.CommandPath() + " " + shell
 		names = append(names, shell)
@@ -56,11 +64,19 @@ func unknownCommand(c *cobra.Command, name string) error {
 	if len(meant) == 0 {
 		meant = elsewhere(c.Root(), name)
 	}
-	hint := fmt.Sprintf("%q lists the commands", c.CommandPath()+" --help")
 	if len(meant) > 0 {
 		hint = spelling.DidYouMean(meant)
 	}
 	return fmt.Errorf("unknown command %q for %q; %s", name, c.CommandPath(), hint)
+}
+
+// oneOf lists words to choose from: "a, b or c".
+func oneOf(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // elsewhere returns the paths of the commands at or below c that have that name: whoever types
@@ -77,7 +93,7 @@ func elsewhere(c *cobra.Command, name string) (paths []string) {
 
 // flagError explains what is wrong with a flag that c was called with.
 func flagError(c *cobra.Command, err error) error {
-	if c.HasSubCommands() && c.Flags().NArg() > 0 {
+	if holdsOthers(c) && c.Flags().NArg() > 0 {
 		return unknownCommand(c, c.Flags().Arg(0)) // the flag belongs to what was meant
 	}
 	var unknown *pflag.NotExistError
@@ -87,15 +103,14 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &unknown):
 		return unknownFlag(c, unknown)
 	case errors.As(err, &missing):
-		return fmt.Errorf("flag needs an argument: --%s: %s", missing.GetFlag().Name,
+		return fmt.Errorf("--%s needs a value: %s", missing.GetFlag().Name,
 			missing.GetFlag().Usage)
 	case errors.As(err, &invalid):
 		f, why := invalid.GetFlag(), invalid.Unwrap()
 		if what := wanted(f); what != "" {
-			why = fmt.Errorf("this is not %s; what is wanted is %s", what, f.Usage)
+			why = fmt.Errorf("it must be %s (%s)", what, f.Usage)
 		}
-		return fmt.Errorf("invalid argument %q for \"--%s\" flag: %w", invalid.GetValue(), f.Name,
-			why)
+		return fmt.Errorf("--%s %q: %w", f.Name, invalid.GetValue(), why)
 	}
 	return err
 }

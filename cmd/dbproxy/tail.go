@@ -13,6 +13,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/tail"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 func tailCommand() *cobra.Command {
@@ -23,8 +24,9 @@ func tailCommand() *cobra.Command {
 as it is stored, one line each: its time, who wrote to whom (#: in a group),
 its id in their talk, its kind and size. What people wrote is shown only with
 --content, decrypted where TeamTalk's own clients have encrypted it, by the
-configuration's aesKey. It reads the store directly, beside a running "dbproxy
-serve" or original servers, and changes nothing. Ctrl-C ends it.`,
+configuration's aesKey. On a terminal lines are cut to its width. It reads the
+store directly, beside a running "dbproxy serve" or original servers, and
+changes nothing. Ctrl-C ends it.`,
 		Example: `  dbproxy tail
   dbproxy tail --since 24h --once
   dbproxy tail --lines 0 --count 1 --content # wait for the next message`,
@@ -52,6 +54,9 @@ serve" or original servers, and changes nothing. Ctrl-C ends it.`,
 			return err
 		}
 		opt.Out, opt.Readable = c.OutOrStdout(), texts.Readable
+		if terminal.Is(opt.Out) {
+			opt.Width = terminal.Columns(opt.Out)
+		}
 		return errors.Join(tail.Run(c.Context(), tail.NewFeed(pool), opt), pool.Close())
 	}
 	return c
@@ -85,7 +90,7 @@ func (p *target) openFeed(
 	if texts, err = chat.NewTextCipher(cfg.AESKey.Reveal()); err != nil {
 		return nil, texts, err
 	}
-	master, err := mysqlOf(cfg.Master)
+	master, err := masterOf(cfg)
 	if err != nil {
 		return nil, texts, err
 	}

@@ -117,11 +117,24 @@ func (t *target) withLocks(work func(*records.Store, locks) error) error {
 	if err != nil {
 		return err
 	}
-	s, err := openServers(t.cmd.Context(), cfg, nil, nil, briefLog(t.cmd.ErrOrStderr()))
+	complete := func(s *servers) error { return hasTables(t.cmd.Context(), s.store) }
+	s, err := openServers(t.cmd.Context(), cfg, complete, nil, briefLog(t.cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
 	return errors.Join(work(s.store, &counters.SharedFailures{Copy: s.redis}), s.close())
+}
+
+// hasTables returns an error when a table of the suite's is missing, with what to do about it.
+func hasTables(ctx context.Context, store *records.Store) error {
+	seen, err := tables.Inspect(ctx, store.DB().Pool)
+	if err == nil {
+		err = seen.Named()
+	}
+	if err == nil {
+		err = seen.Suite(store.DB().Pool)
+	}
+	return err
 }
 
 // openExisting opens the records of the data directory, which must be there.

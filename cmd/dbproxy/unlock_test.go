@@ -15,7 +15,7 @@ func TestWhoIsLockedOutIsNotKnownWithoutRedis(t *testing.T) {
 	execute(t, "secret\n", "user", "add", "ann", "--config", conf)
 	redis.Kill(t)
 	if out := execute(t, "", "user", "show", "ann", "--config", conf); !strings.Contains(out,
-		"LOCKED OUT  not known: while Redis is away each proxy counts failed logins for itself\n") {
+		"LOCKED OUT  not known: Redis is away, each proxy counts for itself\n") {
 		t.Errorf("shown:\n%s", out)
 	}
 	if out := execute(t, "", "user", "show", "ann", "--config", conf,

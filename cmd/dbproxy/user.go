@@ -22,8 +22,9 @@ func userCommand() *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "user",
 		Short: "Make, list, show and change people",
-		Long: `Make, list, show and change the people who can log in. This works on the data
-directory, beside a running "dbproxy serve", which sees the change at once.
+		Long: `Make, list, show and change the people who can log in. This works on
+a data directory or, with --config, on MySQL and Redis, beside running servers,
+which see the change at once.
 
 People are named by id (7, or id:7) or by their exact login name.`,
 		Example: "  dbproxy user list\n  dbproxy user show ann\n  dbproxy user edit ann " +
@@ -66,16 +67,19 @@ input (its first line); it is never an argument, where others could see it.`,
 		if err := chat.CheckUser(u); err != nil {
 			return fmt.Errorf("user not added: %w", err)
 		}
-		typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
-		if err != nil {
-			return err
-		}
-		u.SetPassword(typed)
 		return data.changes("user not added",
 			func(store *records.Store, _ []string) (string, error) {
+				if err := store.NameIsFree(c.Context(), u.Name); err != nil {
+					return "", err
+				}
 				if u.Department, err = departmentID(c.Context(), store, *department); err != nil {
 					return "", err
 				}
+				typed, err := readPassword(c.Context(), c.InOrStdin(), c.ErrOrStderr())
+				if err != nil {
+					return "", err
+				}
+				u.SetPassword(typed)
 				id, err := store.AddUser(c.Context(), u)
 				return fmt.Sprintf("user %d added: %s", id, printable(u.Name)), err
 			})(c, args)

@@ -35,8 +35,18 @@ func fieldFlags(
 			words[f.Name] = text
 		}
 		c.Flags().StringVar(text, f.Name, "", about(f))
+		if f.Name == theSex {
+			completes(c, theSex, admin.Sexes()...)
+		}
 	}
 	return words
+}
+
+// completes has shells offer these values for a flag of a command.
+func completes(c *cobra.Command, flag string, values ...string) {
+	// It fails only without the flag.
+	_ = c.RegisterFlagCompletionFunc(flag,
+		cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // changeField gives u a field of to, and says what it was and is; "" when it is so already.

@@ -86,7 +86,7 @@ func lockOf(ctx context.Context, locks locks, name string) (lockState, error) {
 func (s lockState) String() string {
 	switch {
 	case s.unknown:
-		return fmt.Sprint("not known: ", counters.ErrEachForItself)
+		return "not known: Redis is away, each proxy counts for itself"
 	case s.until.IsZero():
 		return "no"
 	default:

@@ -190,6 +190,9 @@ func ParseSex(word string) (uint32, error) {
 	return uint32(i), nil
 }
 
+// Sexes are the words that ParseSex reads.
+func Sexes() []string { return slices.Clone(sexes) }
+
 // SexName is the word for a sex; a number for what has none.
 func SexName(sex uint32) string { return WordFor(sex, sexes...) }
 

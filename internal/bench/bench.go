@@ -1,216 +1,119 @@
-// Package bench loads proxies. Run sends messages as fast as they are stored, and reports how fast
-// that was. Load, on which it stands, is for whoever wants another load, such as the tests: lines,
-// each a connection at work on a proxy, send and ask, go to other proxies, and note what became of
-// every request.
+// Package bench measures servers that speak the protocol: proxies, and originals. A Profile is a
+// kind of load, such as pages, or texts to store. Prepare fills a store over the wire with what
+// profiles ask for, and Run runs one of them. In closed loop so many requests are in flight all the
+// time. In open loop so many are sent in a second, whatever becomes of them, and the time until an
+// answer counts from when its request was to be sent: a server that stands still for a second
+// cannot hide it. What a load writes stays in the store, between users that it was given.
+//
+// A connection (conn) is a goroutine that sends and reads; in open loop one more goroutine sends on
+// all connections (run.pace). What they learn is counted in a tally, which makes a Result. A kind
+// has how a request is encoded and what its answer must be; users.go lays out who talks with whom.
 package bench
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"slices"
-	"strings"
-	"sync"
-	"text/tabwriter"
 	"time"
-
-	"github.com/teamtalk-go/dbproxy/internal/client"
-	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-const (
-	// answerTimeout is how long Run waits for the last answers.
-	answerTimeout = 10 * time.Second
-	// firstUser is the smallest user id in pairs, an even number. Those below are members of
-	// groups.
-	firstUser    = 1_000_000
-	groupMembers = 5
-)
-
-// Options say what Run sends. Check says what they may be.
+// Options say how a load is run. Check says what they may be.
 type Options struct {
+	Addrs    []string      // of servers that share a store; connections are spread over them
+	Users    Users         // between whom it writes
 	Conns    int           // connections
-	InFlight int           // messages on each that wait for their answers
-	Size     int           // bytes of text in each message
-	For      time.Duration // how long it lasts
-	Pairs    int           // pairs of users who talk
-	Groups   int           // groups that half of the messages go to
+	InFlight int           // requests on each that wait for their answers, in closed loop
+	Rate     float64       // requests a second on all, in open loop; 0: closed loop
+	Warmup   time.Duration // how long it runs before it counts
+	For      time.Duration // how long it counts
+	Size     int           // bytes of each text
+	Timeout  time.Duration // after which a request counts as not answered
+	Password string        // of all users, for logins; empty: there are none
+	// Anyway is to use a store that has messages of others between these users.
+	Anyway bool
+	// Progress shows what is being done, and how far it has come, until stop is called; nil: nobody
+	// wants to know.
+	Progress func(what string, at func() string) (stop func())
 }
 
-// Defaults are options that load a proxy on a small machine.
+// Defaults are options that load a server on a small machine.
 func Defaults() Options {
-	return Options{Conns: 16, InFlight: 8, Size: 100, For: 10 * time.Second, Pairs: 1000}
+	return Options{
+		Users: Users{1_000_001, 1_001_000}, Conns: 16, InFlight: 8, Warmup: time.Second,
+		For: 5 * time.Second, Size: 100, Timeout: 10 * time.Second,
+	}
 }
 
-// Check returns an error if an option is out of its bounds.
-func (o Options) Check() error {
+// maxWaiting bounds what one connection sends before it reads, in bytes: what a server does not
+// read may not keep it from reading the server's answers.
+const maxWaiting = 128 << 10
+
+// Check returns an error if an option is out of its bounds, or too little for a profile.
+func (o *Options) Check(profiles []Profile) error {
 	for _, b := range []struct {
 		what            string
-		value, min, max int
+		value, min, max float64
 	}{
-		{"connections", o.Conns, 1, 1000},
-		{"messages in flight", o.InFlight, 1, 1000},
-		{"bytes of text", o.Size, 1, 4096},
-		{"seconds", int(o.For.Seconds()), 1, 600},
-		{"pairs", o.Pairs, 1, 1_000_000},
-		{"groups", o.Groups, 0, 10_000},
+		{"connections", float64(o.Conns), 1, 1000},
+		{"requests in flight", float64(o.InFlight), 1, 1000},
+		{"requests a second", o.Rate, 0, 1e6},
+		{"seconds", o.For.Seconds(), 0.1, 3600},
+		{"seconds of warm-up", o.Warmup.Seconds(), 0, 600},
+		{"bytes of text", float64(o.Size), float64(len(mark)), 4096},
+		{"seconds to wait for an answer", o.Timeout.Seconds(), 0.1, 60},
 	} {
 		if b.value < b.min || b.value > b.max {
-			return fmt.Errorf("%d %s: it must be from %d to %d", b.value, b.what, b.min, b.max)
+			return fmt.Errorf("%v %s: it must be from %v to %v", b.value, b.what, b.min, b.max)
+		}
+	}
+	for i := range profiles {
+		p := &profiles[i]
+		if err := o.Users.check(p); err != nil {
+			return err
+		}
+		if n := o.inFlight(p) * (o.Size + 64); n > maxWaiting && o.Rate == 0 {
+			return fmt.Errorf("%s: %d requests in flight with texts of %d bytes are more than a "+
+				"connection may have, which is %d bytes", p.Name, o.inFlight(p), o.Size, maxWaiting)
+		}
+		if p.needs.logins && o.Password == "" {
+			return fmt.Errorf("%s: logins want the users' password", p.Name)
 		}
 	}
 	return nil
 }
 
-// Report is what Run has measured.
-type Report struct {
+// inFlight is how many requests of a profile wait on each connection in closed loop.
+func (o *Options) inFlight(p *Profile) int {
+	if p.inFlight > 0 {
+		return p.inFlight
+	}
+	return o.InFlight
+}
+
+// person is a user who exists.
+type person struct {
+	id   uint32
+	name string // for logins
+}
+
+// Bench is a load on a store that is prepared for some profiles.
+type Bench struct {
 	Options
-	Took          time.Duration
-	Stored        int           // messages that were answered with an id
-	Failed        int           // messages that have none
-	Cause         error         // why the first of those has none; nil if there are none
-	P50, P99, Max time.Duration // from sending a message that was stored to its answer
+	people []person // those of the users who exist, if a profile wants to know
+	groups []uint32 // of Users.members
+	// Filled is what was written to prepare the store.
+	Filled Filled
 }
 
-// Rate is how many messages were stored in a second.
-func (r *Report) Rate() float64 { return float64(r.Stored) / r.Took.Seconds() }
-
-// Err is an error if a message was not stored, or none was.
-func (r *Report) Err() error {
-	switch {
-	case r.Failed > 0:
-		return fmt.Errorf("%d messages were not acknowledged; the first: %w", r.Failed, r.Cause)
-	case r.Stored == 0:
-		return errors.New("nothing was acknowledged")
-	}
-	return nil
+// Filled counts what was written to prepare a store.
+type Filled struct {
+	Texts  int `json:"texts"`
+	Groups int `json:"groups"`
+	Tokens int `json:"tokens"`
 }
 
-// String is the report for people, a few lines.
-func (r *Report) String() string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "load\t%d connections × %d in flight, %d bytes, %d pairs, %d groups, %.1f s\n",
-		r.Conns, r.InFlight, r.Size, r.Pairs, r.Groups, r.Took.Seconds())
-	fmt.Fprintf(w, "acknowledged\t%d messages\n", r.Stored)
-	fmt.Fprintf(w, "rate\t%.0f messages/s\n", r.Rate())
-	fmt.Fprintf(w, "latency\tp50 %v, p99 %v, max %v\n", r.P50, r.P99, r.Max)
-	fmt.Fprintf(w, "not acknowledged\t%d\n", r.Failed)
-	_ = w.Flush() // a strings.Builder takes everything
-	return b.String()
+// showing is Options.Progress, which may be nil.
+func (o *Options) showing(what string, at func() string) (stop func()) {
+	if o.Progress == nil {
+		return func() {}
+	}
+	return o.Progress(what, at)
 }
-
-// Run sends messages, which nobody wants, to the proxies that listen at addrs: as many as they
-// store. It ends after o.For, or with ctx. The error says that it could not begin; what went wrong
-// later is in the report.
-func Run(ctx context.Context, o Options, addrs ...string) (*Report, error) {
-	if err := o.Check(); err != nil {
-		return nil, err
-	}
-	groups, err := o.makeGroups(ctx, addrs[0])
-	if err != nil {
-		return nil, err
-	}
-	text := strings.Repeat("x", o.Size)
-	l := New(Plan{
-		Ledger: noLedger{}, GiveUp: answerTimeout,
-		Text: func(uint64, uint64) string { return text },
-		Lost: func(string, error) bool { return false },
-	})
-	begun := time.Now()
-	lasts, stop := context.WithTimeout(ctx, o.For)
-	defer stop()
-	l.Begin(ctx, addrs...)
-	for range o.Conns {
-		l.Go(func(c *Line) { o.keepSending(c, groups) })
-	}
-	go func() { // when all connections are lost, there is nothing to wait for
-		l.running.Wait()
-		stop()
-	}()
-	<-lasts.Done()
-	l.Halt()
-	l.AwaitAnswers(answerTimeout)
-	took := time.Since(begun)
-	l.Close()
-	return l.report(o, took), nil
-}
-
-// keepSending keeps messages in flight on a connection for as long as it may.
-func (o Options) keepSending(c *Line, groups []uint32) {
-	var slots sync.WaitGroup
-	for range o.InFlight {
-		slots.Go(func() {
-			for c.On() {
-				c.Volley(1, func() (Talk, *impb.IMMsgData) { return o.draw(groups) })
-			}
-		})
-	}
-	slots.Wait()
-}
-
-// makeGroups makes the groups that messages go to.
-func (o Options) makeGroups(ctx context.Context, addr string) (ids []uint32, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	c, err := client.Dial(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	var members []uint32
-	for i := range uint32(groupMembers) {
-		members = append(members, firstUser-1-i)
-	}
-	for i := range o.Groups {
-		answer, err := client.Call[*impb.IMGroupCreateRsp](ctx, c, &impb.IMGroupCreateReq{
-			UserId: &members[0], GroupType: impb.GroupType_GROUP_TYPE_NORMAL.Enum(),
-			GroupName: new(fmt.Sprintf("load %d", i)), GroupAvatar: new(""), MemberIdList: members,
-		})
-		if err != nil {
-			return nil, err
-		}
-		if answer.GetResultCode() != 0 {
-			return nil, fmt.Errorf("a group was refused: %v", answer)
-		}
-		ids = append(ids, answer.GetGroupId())
-	}
-	return ids, nil
-}
-
-// draw draws the next message: from one to the other of some pair, or, half of the time, to some
-// group.
-func (o Options) draw(groups []uint32) (Talk, *impb.IMMsgData) {
-	if len(groups) > 0 && rand.IntN(2) == 0 {
-		k := GroupTalk(groups[rand.IntN(len(groups))])
-		return k, k.Message(firstUser - 1)
-	}
-	from := firstUser + 2*rand.Uint32N(uint32(o.Pairs)) + rand.Uint32N(2)
-	k := PairTalk(from, from^1)
-	return k, k.Message(from)
-}
-
-// report sums up a load that is closed.
-func (l *Load) report(o Options, took time.Duration) *Report {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	slices.Sort(l.latency)
-	at := func(share float64) time.Duration {
-		if len(l.latency) == 0 {
-			return 0
-		}
-		return time.Duration(l.latency[int(share*float64(len(l.latency)-1))]) * time.Microsecond
-	}
-	return &Report{
-		Options: o, Took: took, Stored: len(l.latency), Failed: l.failed, Cause: l.cause,
-		P50: at(0.5), P99: at(0.99), Max: at(1),
-	}
-}
-
-// noLedger is for a load that only counts.
-type noLedger struct{}
-
-func (noLedger) Highest(Talk) uint32            { return 0 }
-func (noLedger) Answered(Talk, *impb.IMMsgData) {}
-func (noLedger) Fault(string)                   {}

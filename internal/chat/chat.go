@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/turns"
 )
 
 // Store is all that the service needs from below: the records, with the counters in front of them.
@@ -51,13 +53,12 @@ type Service struct {
 	Administration
 	store     Store
 	committer *committer
-	atOnce    int       // Options.Concurrency
-	reads     *turns    // of the stages' batches, Concurrency at once
-	changes   *turns    // of changes, Concurrency at once: those that wait hold up no reads
-	sounds    *turns    // of sounds that are being stored, maxSounds at once
-	judged    nameLocks // of the logins that are being judged
-	acks      acks      // that are pending
-	label     string    // for a voice message in lists
+	reads     *turns.Slots // Concurrency, see Reads
+	changes   *turns.Slots // Concurrency, apart from reads, so that changes that wait hold up none
+	sounds    *turns.Slots // maxSounds, of sounds that are being stored
+	judged    nameLocks    // of the logins that are being judged
+	acks      acks         // that are pending
+	label     string       // for a voice message in lists
 	now       func() time.Time
 	log       *slog.Logger
 }
@@ -92,10 +93,9 @@ func New(store Store, opt Options) (*Service, error) {
 			committed: opt.Committed,
 			storing:   storing{log: opt.Log, now: opt.Now},
 		},
-		atOnce:  opt.Concurrency,
-		reads:   newTurns(opt.Concurrency),
-		changes: newTurns(opt.Concurrency),
-		sounds:  newTurns(maxSounds),
+		reads:   turns.NewSlots(opt.Concurrency),
+		changes: turns.NewSlots(opt.Concurrency),
+		sounds:  turns.NewSlots(maxSounds),
 		label:   label,
 		now:     opt.Now,
 		log:     opt.Log,
@@ -135,12 +135,17 @@ func (s *Service) Ordered(ctx context.Context, lane Lane, change func(error)) {
 	}
 }
 
-func limited(ctx context.Context, t *turns, work func(error)) {
-	if err := t.acquire(ctx); err != nil {
+// Reads are the slots of reads, Options.Concurrency of them: each batch of a turns.Stage that reads
+// takes one.
+func (s *Service) Reads() *turns.Slots { return s.reads }
+
+// limited does the work in a slot, or calls it with the reason why it gets none in time.
+func limited(ctx context.Context, slots *turns.Slots, work func(error)) {
+	if err := slots.Acquire(ctx); err != nil {
 		work(Errorf(Unavailable, "%w waiting for a turn: %w", ErrDropped, err))
 		return
 	}
-	defer t.release()
+	defer slots.Release()
 	work(nil)
 }
 

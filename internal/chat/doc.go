@@ -7,7 +7,9 @@
 //
 // # Reads and changes
 //
-// Reads are plain methods; they run side by side, at most so many at once (Service.Limited).
+// Reads are plain methods. Most of them are for many requests of a kind at once, and have a Result
+// for each. Whoever calls them gathers such requests in a turns.Stage, whose batches take the
+// service's slots (Service.Reads).
 //
 // A change belongs to a Lane, a FIFO per talk, user, or receiver of files. The changes of one lane
 // run one after the other, in the order in which they were asked for (Service.Ordered); lanes do
@@ -24,9 +26,8 @@
 // # Turns
 //
 // Where requests wait for the store, the connections that they come from take turns: for reads, for
-// changes, for a message's part in a batch, for the storing of sounds (turns.go). Whoever wants one
-// thing waits for few things of each other connection, however many those want. Within a lane,
-// order comes before turns. AskedBy says in the context from which connection a request comes.
+// changes, for a message's part in a batch, for the storing of sounds. Package turns tells how.
+// Within a lane, order comes before turns.
 //
 // # The committer
 //

@@ -3,6 +3,7 @@ package chat
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Kind says what an error means to the caller. By it the command package chooses the answer.
@@ -86,4 +87,15 @@ func Refused(err error) bool {
 	default:
 		return false
 	}
+}
+
+// Result is what became of one of several requests that were served together.
+type Result[T any] struct {
+	Value T
+	Err   error
+}
+
+// allFailed is the results of n requests that failed together.
+func allFailed[T any](n int, err error) []Result[T] {
+	return slices.Repeat([]Result[T]{{Err: err}}, n)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/turns"
 	"github.com/teamtalk-go/dbproxy/internal/voice"
 	"github.com/teamtalk-go/dbproxy/test/rig/logs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
@@ -87,7 +88,7 @@ func (c *clock) set(at time.Time) {
 type world struct {
 	*testing.T
 	svc   *chat.Service
-	stage *chat.Stage[*reading]
+	stage *turns.Stage[*reading]
 	store chat.Store // what svc works on
 	raw   testdb.Raw
 	clock *clock

@@ -46,9 +46,18 @@ type PageQuery struct {
 	IDs   []uint32 // only these ids, sorted and unique; nil: any
 	UpTo  uint32   // the greatest message id that is wanted; 0: any
 	Since uint32   // only messages created at that time or later, Unix seconds
-	// at most so many messages, and at most Bytes of them, but at least one message
-	Count uint32
+	Count uint32   // at most so many messages
+	// At most so many bytes of messages, but at least one message. If that is less than MaxAnswer a
+	// longer page is refused, with a *TooLongError, else it is cut.
 	Bytes int
+}
+
+// Cut is what becomes of a page that has more bytes than the query allows: nil if it is cut.
+func (q PageQuery) Cut() error {
+	if q.Bytes >= MaxAnswer {
+		return nil
+	}
+	return &TooLongError{List: "messages", Bytes: MaxAnswer, Limit: q.Bytes}
 }
 
 // PageAsked is a request for messages of a talk that User may see, newest first: at most Count of
@@ -75,7 +84,8 @@ func (a PageAsked) query() PageQuery {
 	return q
 }
 
-// Pages returns the messages that each request asks for. Of a group only its members may see
+// Pages returns the messages that each request asks for. A page that is longer than its limit is
+// refused with a *TooLongError; one that is longer than MaxAnswer is cut. Of a group only its members may see
 // something, and only what came after they joined. Voice messages lack their sounds: see
 // WithSounds. The messages may be shared, and are not to be changed.
 func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Message] {
@@ -105,6 +115,9 @@ func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Messa
 		}
 	}
 	for i, page := range s.store.Archive.Pages(ctx, queries) {
+		if page.Err == nil && HasVoice(page.Value) {
+			page.Err = queries[i].Cut() // nobody knows yet how long it is with its sounds
+		}
 		results[at[i]] = page
 	}
 	return results
@@ -137,7 +150,7 @@ func HasVoice(messages []Message) bool {
 // WithSounds returns messages of Pages, the voice messages among them with their bytes: four of
 // duration, then the sound. One whose sound cannot be loaded in time has its duration alone, which
 // is 0 if it is not known. Messages that do not fit an answer, see WithLimit, are cut off at the
-// end. It takes one of the turns of reads.
+// end. It takes one of the slots of reads.
 func (s *Service) WithSounds(ctx context.Context, messages []Message) (_ []Message, err error) {
 	limited(ctx, s.reads, func(late error) {
 		if err = late; err == nil {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/teamtalk-go/dbproxy/internal/turns"
 )
 
 // Lane names something whose changes take effect one after the other, in the order they were asked
@@ -74,7 +76,7 @@ type lanes struct {
 	mu     sync.Mutex
 	seq    uint64 // of the last job that was submitted
 	queues map[Lane]*queue
-	ready  rounds[*queue] // those whose first job is a draft that may be stored, by its asker
+	ready  turns.Rounds[*queue] // those whose first job is a draft that may be stored, by its asker
 	closed bool
 
 	wake  chan struct{}  // capacity 1; holds a token when something has become ready
@@ -155,7 +157,7 @@ func (l *lanes) advance(q *queue) {
 		})
 	case !head.uploading:
 		q.ready = true
-		l.ready.push(askerOf(head.ctx), q)
+		l.ready.Push(turns.AskerOf(head.ctx), q)
 		select {
 		case l.wake <- struct{}{}:
 		default:
@@ -179,7 +181,7 @@ func (l *lanes) gather(maxRows, maxBytes int) (batch []*job) {
 	defer l.mu.Unlock()
 	size := 0
 	for len(batch) < maxRows && size < maxBytes {
-		q, ok := l.ready.pop()
+		q, ok := l.ready.Pop()
 		if !ok {
 			break
 		}
@@ -216,7 +218,7 @@ func (l *lanes) close() {
 		left = append(left, q.jobs...)
 		q.jobs = nil
 	}
-	l.ready = rounds[*queue]{}
+	l.ready = turns.Rounds[*queue]{}
 	l.mu.Unlock()
 	for _, j := range left {
 		j.done(Stored{}, Errorf(Unavailable, "%w: shutting down", ErrDropped))

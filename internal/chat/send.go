@@ -90,12 +90,12 @@ func checkMessage(m NewMessage) error {
 
 // saveVoice stores the sound of a queued message. The lane of the message waits for it.
 func (s *Service) saveVoice(ctx context.Context, j *job, data []byte) {
-	if err := s.sounds.acquire(ctx); err != nil {
+	if err := s.sounds.Acquire(ctx); err != nil {
 		s.committer.uploaded(j, nil,
 			Errorf(Unavailable, "%w waiting to store the sound: %w", ErrDropped, err))
 		return
 	}
-	defer s.sounds.release()
+	defer s.sounds.Release()
 	ctx, cancel := context.WithTimeout(ctx, voiceTimeout)
 	defer cancel()
 	sound := data[voiceHeader:]

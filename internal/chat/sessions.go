@@ -31,10 +31,12 @@ type Sessions interface {
 type SessionsAsked struct {
 	User  uint32
 	Since uint32 // only those that changed after that, Unix seconds
+	Limit int    // how many bytes the list may take in the answer, 0: any
 }
 
 // RecentSessions returns the sessions that each request asks for, the latest first, each with the
-// last message of its talk. Talks without a message that can be shown are left out.
+// last message of its talk. Talks without a message that can be shown are left out. A *TooLongError
+// if a list exceeds its limit.
 func (s *Service) RecentSessions(
 	ctx context.Context, asked []SessionsAsked,
 ) []Result[[]RecentSession] {
@@ -43,18 +45,30 @@ func (s *Service) RecentSessions(
 		return allFailed[[]RecentSession](len(asked), err)
 	}
 	results := make([]Result[[]RecentSession], len(asked))
+	sizes := make([]*Measure, len(asked))
+	for i, a := range asked {
+		sizes[i] = NewMeasure(WithLimit(ctx, a.Limit), "sessions")
+	}
 	err = eachEnd(ctx, s, sessions, func(se Session) Talk { return se.Talk },
 		func(list int, se Session, end Newest) {
-			if end.Shown.Type != 0 {
-				r := &results[list]
+			r := &results[list]
+			if end.Shown.Type != 0 && sizes[list].Add(len(end.Shown.Data)+sessionFields) {
 				r.Value = append(r.Value, RecentSession{Session: se, Last: end.Shown})
 			}
 		})
 	if err != nil {
 		return allFailed[[]RecentSession](len(asked), err)
 	}
+	for i := range results {
+		if results[i].Err = sizes[i].Err(); results[i].Err != nil {
+			results[i].Value = nil
+		}
+	}
 	return results
 }
+
+// sessionFields is how many bytes a session takes in an answer beside its last message.
+const sessionFields = 64
 
 // RemoveSession takes a talk off a user's list and clears what is unread of it.
 func (s *Service) RemoveSession(ctx context.Context, user uint32, talk Talk) error {

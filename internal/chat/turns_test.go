@@ -6,14 +6,14 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/turns"
 )
 
 // One connection asks for much at once, another one then for one thing.
 const (
-	greedy chat.Asker = 1
-	modest chat.Asker = 2
-	much              = 2000
+	greedy turns.Asker = 1
+	modest turns.Asker = 2
+	much               = 2000
 )
 
 // TestConnectionsTakeTurns lets what waits go on one by one, and counts how much of the greedy
@@ -55,12 +55,12 @@ func takeTurns(t *testing.T, w *world, begin beginning) {
 	var all sync.WaitGroup
 	all.Add(much + 1)
 	for n := range uint32(much) {
-		begin(chat.AskedBy(w.ctx, greedy), 1+n, func() { <-next; all.Done() })
+		begin(turns.AskedBy(w.ctx, greedy), 1+n, func() { <-next; all.Done() })
 	}
 	for range much / 2 { // meanwhile the others come to wait
 		next <- struct{}{}
 	}
-	begin(chat.AskedBy(w.ctx, modest), 1+much, func() { close(mine); all.Done() })
+	begin(turns.AskedBy(w.ctx, modest), 1+much, func() { close(mine); all.Done() })
 	before := 0
 	for waits := true; waits; {
 		select {
@@ -84,11 +84,11 @@ func TestMessagesTakeTurnsByConnection(t *testing.T) {
 		const talks = 3000
 		before := make(chan error, talks)
 		for n := range uint32(talks) {
-			ctx := chat.AskedBy(w.ctx, greedy)
+			ctx := turns.AskedBy(w.ctx, greedy)
 			w.svc.Send(ctx, w.pairText(1+n, 9999, "x"), func(_ uint32, err error) { before <- err })
 		}
 		came := make(chan int, 1)
-		w.svc.Send(chat.AskedBy(w.ctx, modest), w.pairText(9998, 9999, "x"),
+		w.svc.Send(turns.AskedBy(w.ctx, modest), w.pairText(9998, 9999, "x"),
 			func(_ uint32, err error) {
 				if err != nil {
 					w.Error(err)

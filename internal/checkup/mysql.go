@@ -138,7 +138,7 @@ func (c *inspection) all(ctx context.Context, questions ...question) {
 			c.add(c.unreachable(err))
 			return
 		default:
-			c.add(unseen(q.item, sqldb.ExplainMySQL(err)))
+			c.add(unseen(q.item, c.Explain(err)))
 		}
 	}
 }

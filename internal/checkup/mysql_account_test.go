@@ -65,7 +65,7 @@ func TestAccountsThatAreNotLetIn(t *testing.T) {
 			b := server.New(t)
 			withTables(t, b)
 			m := testdb.At(b)
-			m.MaxIdle = 1
+			m.Name, m.MaxIdle = "teamtalk_master", 1
 			var log logs.Log
 			store := testdb.OpenMySQL(t, m,
 				records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -76,12 +76,28 @@ func TestAccountsThatAreNotLetIn(t *testing.T) {
 			want(t, ofMaster(t, testdb.Patient(b)), "reachable", checkup.Wrong,
 				append(way.words, m.Addr, b.User, "teamtalk_master_password")...)
 			awaitLog(t, store, &log, append(way.words, "MySQL does not let us in", m.Addr,
-				"NAME_password")...)
+				"teamtalk_master_password")...)
 			exec(t, b.Admin, fmt.Sprintf("ALTER USER '%s'@'%%' IDENTIFIED BY '%s' ACCOUNT UNLOCK",
 				b.User, b.Password))
 			awaitLog(t, store, &log, "MySQL lets us in again", m.Addr)
 		})
 	}
+}
+
+// TestAnAnonymousUserGoesBeforeOurs: access is denied, though user and password are right.
+func TestAnAnonymousUserGoesBeforeOurs(t *testing.T) {
+	t.Parallel()
+	server := servers.StartMariaDB(t)
+	b := server.New(t)
+	exec(t, b.Admin, "CREATE USER ''@'localhost'")
+	m := testdb.Patient(b)
+	m.Addr = server.Socket()
+	want(t, ofMaster(t, m), "reachable", checkup.Wrong, "Access denied", fmt.Sprintf(
+		"an anonymous user ''@'localhost' goes before '%[1]s'@'%%': drop it, or make "+
+			"'%[1]s'@'localhost'", b.User))
+	exec(t, b.Admin, fmt.Sprintf("CREATE USER '%[1]s'@'localhost' IDENTIFIED BY '%[2]s'; "+
+		"GRANT ALL ON %[3]s.* TO '%[1]s'@'localhost'", b.User, b.Password, b.Name))
+	want(t, ofMaster(t, m), "reachable", checkup.Good, "as "+b.User)
 }
 
 // TestServersThatHaveNoConnectionLeft looks at what is said of them.
@@ -103,7 +119,7 @@ func TestServersThatHaveNoConnectionLeft(t *testing.T) {
 		"teamtalk_master_maxconncnt")
 
 	m := testdb.Patient(b)
-	m.Addr = closingListener(t)
+	m.Name, m.Addr = "teamtalk_master", closingListener(t)
 	want(t, ofMaster(t, m), "reachable", checkup.Wrong, m.Addr, "closed the connection",
 		"max_connections",
 		"teamtalk_master_maxconncnt")
@@ -112,7 +128,7 @@ func TestServersThatHaveNoConnectionLeft(t *testing.T) {
 		records.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	watching(t, store)
 	awaitLog(t, store, &log, "MySQL is away", m.Addr, "closed before it was let in",
-		"max_connections", "NAME_maxconncnt")
+		"max_connections", "teamtalk_master_maxconncnt")
 }
 
 // watching has a store watch its master until the test ends.

@@ -78,7 +78,7 @@ func (c *inspection) arrival(ctx context.Context, m *inspection) {
 	}
 	begun := c.opt.Now()
 	if err := exec(ctx, "INSERT INTO IMProxyMark (name,value) VALUES (?,1)"); err != nil {
-		err = sqldb.ExplainMySQL(err)
+		err = c.Explain(err)
 		c.add(unseen(item, fmt.Errorf("no row can be written on the master: %w", err)))
 		return
 	}
@@ -99,7 +99,7 @@ func (c *inspection) arrival(ctx context.Context, m *inspection) {
 			return
 		case code == sqldb.CodeNoTable, code == sqldb.CodeTableDenied: // other findings say so
 		case err != nil && waiting.Err() == nil:
-			c.add(unseen(item, sqldb.ExplainMySQL(err)))
+			c.add(unseen(item, c.Explain(err)))
 			return
 		}
 		select {

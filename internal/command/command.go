@@ -8,14 +8,14 @@
 // it starts the entry's action, of which there are three kinds:
 //
 //   - A read (read.go) goes to the stage of its kind, where those that wait are served together:
-//     see chat.Stage. Before that it reserves memory for its longest usual answer: so nothing is
+//     see turns.Stage. Before that it reserves memory for its longest usual answer: so nothing is
 //     read for a peer that does not take its answers. If its list turns out to be longer, it
 //     releases that memory and is served again with more: a list is told whole or not at all. What
 //     it does not need it releases with the answer.
 //   - A change goes into its lane: see chat.Lane.
 //   - Messages and read acks wait in the lane of their talk, and are stored by chat's committer.
 //
-// Whose request it is, Start says in the context (chat.AskedBy): by that connections take turns.
+// Whose request it is, Start says in the context (turns.AskedBy): by that connections take turns.
 //
 // # Errors
 //
@@ -51,6 +51,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/internal/server"
+	"github.com/teamtalk-go/dbproxy/internal/turns"
 )
 
 // Handler answers the requests of the protocol. It implements server.Handler. Its methods are safe
@@ -88,9 +89,9 @@ type Options struct {
 type entry struct {
 	catalog.Entry
 	action
-	name    string             // of the request's message
-	longest atomic.Int64       // how many bytes the longest answer so far had
-	stage   *chat.Stage[*call] // of a read
+	name    string              // of the request's message
+	longest atomic.Int64        // how many bytes the longest answer so far had
+	stage   *turns.Stage[*call] // of a read
 }
 
 // action is what is done for a request.
@@ -140,7 +141,7 @@ func New(svc *chat.Service, opt Options) *Handler {
 	for _, e := range catalog.Entries() {
 		row := &entry{Entry: e, action: table[e.Name()], name: e.Name()}
 		if row.reading != nil {
-			row.stage = chat.NewStage(svc, row.together, h.serveAll)
+			row.stage = turns.NewStage(svc.Reads(), row.together, h.serveAll)
 		}
 		h.commands[e.Command] = row
 	}
@@ -175,7 +176,7 @@ func (h *Handler) Start(
 		finish(pdu.Frame{}, false)
 		return
 	}
-	c := &call{ctx: chat.AskedBy(ctx, chat.Asker(p.Conn())), peer: p, entry: e, seq: f.Seq,
+	c := &call{ctx: turns.AskedBy(ctx, turns.Asker(p.Conn())), peer: p, entry: e, seq: f.Seq,
 		begun: begun, finish: finish}
 	req, err := decode(e.Request, f.Body)
 	if err != nil {

@@ -55,11 +55,10 @@ func (a action) asLongAsBefore() action {
 // How many bytes one item of a list takes in an answer at the most: what the tables allow, and what
 // the encoding adds.
 const (
-	userBytes    = 3 << 10
-	sessionBytes = 4*chat.MaxContent + 64
-	shieldBytes  = 32
-	tokenBytes   = 4*chat.MaxToken + 64
-	memberBytes  = 6
+	userBytes   = 3 << 10
+	shieldBytes = 32
+	tokenBytes  = 4*chat.MaxToken + 64
+	memberBytes = 6
 )
 
 // groupBytes is how many bytes a group rarely exceeds: its names, and some hundred members.
@@ -70,8 +69,11 @@ const groupBytes = 4 << 10
 // slack is reserved beside a list, for what else the answer has.
 const slack = 4 << 10
 
-// list is for a page, and at first for a list of any length.
+// list is at first for a list of any length.
 func list[Q proto.Message](Q) int { return chat.MaxAnswer + slack }
+
+// short is for a list that may be long, but rarely is: then it is asked for once more.
+func short[Q proto.Message](Q) int { return 32 << 10 }
 
 // items is for n items of so many bytes each, but no more than for a list of any length.
 func items(n, bytes int) int { return min(n*bytes, chat.MaxAnswer) + slack }

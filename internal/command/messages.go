@@ -13,10 +13,10 @@ func messageActions() map[string]action {
 	return map[string]action{
 		"IMMsgData":           {start: send, refusal: notStored},
 		"IMMsgDataReadAck":    {start: readAck},
-		"IMGetMsgListReq":     together(list, pages),
-		"IMGetMsgByIdReq":     together(list, messagesByID),
+		"IMGetMsgListReq":     together(short, pages),
+		"IMGetMsgByIdReq":     together(short, messagesByID),
 		"IMGetLatestMsgIdReq": together(few, latestIDs),
-		"IMUnreadMsgCntReq":   counting(unreadOf, together(list, unread)),
+		"IMUnreadMsgCntReq":   counting(unreadOf, together(short, unread)),
 	}
 }
 

@@ -166,12 +166,17 @@ func (h *Handler) replied(c *call, r reply) {
 	c.done(r.answer, r.err)
 }
 
-// Context implements chat.Request.
+// Context implements turns.Request.
 func (c *call) Context() context.Context { return c.ctx }
 
-// Drop implements chat.Request.
-func (c *call) Drop(err error) {
-	if !c.left.Swap(true) {
-		c.done(nil, err)
+// Drop implements turns.Request.
+func (c *call) Drop(waited bool, cause error) {
+	if c.left.Swap(true) {
+		return // it is answered
 	}
+	err := chat.Errorf(chat.Unavailable, "the store is slow: %w", cause)
+	if waited {
+		err = chat.Errorf(chat.Unavailable, "%w waiting for the store: %w", chat.ErrDropped, cause)
+	}
+	c.done(nil, err)
 }

@@ -11,7 +11,7 @@ import (
 
 func sessionActions() map[string]action {
 	return map[string]action{
-		"IMRecentContactSessionReq": together(sessionsLength, sessions),
+		"IMRecentContactSessionReq": together(short, sessions),
 		"IMRemoveSessionReq":        change(sessionLane, removeSession).refusing(sessionNotRemoved),
 	}
 }
@@ -22,7 +22,7 @@ func sessions(
 	all := make([]chat.SessionsAsked, len(batch))
 	for i, a := range batch {
 		all[i] = chat.SessionsAsked{
-			User: a.req.GetUserId(), Since: a.req.GetLatestUpdateTime(),
+			User: a.req.GetUserId(), Since: a.req.GetLatestUpdateTime(), Limit: a.limit,
 		}
 	}
 	return answers(s.RecentSessions(ctx, all),
@@ -42,9 +42,6 @@ func removeSession(
 func sessionNotRemoved(req proto.Message, _ error) proto.Message {
 	return removedSession(req.(*impb.IMRemoveSessionReq), resultRefused)
 }
-
-// sessionsLength is how many bytes a list of recent sessions takes, of which there are at most 100.
-func sessionsLength(*impb.IMRecentContactSessionReq) int { return items(100, sessionBytes) }
 
 func removedSession(req *impb.IMRemoveSessionReq, code uint32) proto.Message {
 	return &impb.IMRemoveSessionRsp{UserId: req.UserId, ResultCode: &code,

@@ -43,17 +43,6 @@ func pushTokens(
 		all[i] = chat.TokensAsked{Users: a.req.GetUserId(), Limit: a.limit}
 	}
 	return answers(s.PushTokens(ctx, all), func(_ int, tokens []chat.PushToken) proto.Message {
-		rsp := &impb.IMGetDeviceTokenRsp{}
-		for i := range tokens {
-			t := &tokens[i]
-			rsp.UserTokenInfo = append(rsp.UserTokenInfo, &impb.UserTokenInfo{
-				UserId:    &t.User,
-				UserType:  impb.ClientType(t.Platform).Enum(),
-				Token:     &t.Token,
-				PushCount: &t.Unread,
-				PushType:  new(uint32(1)),
-			})
-		}
-		return rsp
+		return encoded{body: tokenList(tokens)}
 	})
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// Lists of messages and of people are what is answered most, and long. They are encoded here as
-// protobuf does, without a message of package impb for each item and its many pointers.
+// Lists of messages, people and push tokens are what is answered most, and long. They are encoded
+// here as protobuf does, without a message of package impb for each item and its many pointers.
 
 // encoded is an answer that is encoded already, but for its attach data. It goes where a message
 // does, and only Handler.encode looks at it.
@@ -105,6 +105,22 @@ func unreadList(user uint32, unread chat.Unread) (f fields) {
 		item.number(6, uint32(t.Last.Type))
 		item.number(7, shownSender(user, t.Talk, t.Last))
 		f.message(3, item)
+	}
+	return f
+}
+
+// tokenList is the body of an IMGetDeviceTokenRsp.
+func tokenList(tokens []chat.PushToken) (f fields) {
+	var item fields
+	for i := range tokens {
+		t := &tokens[i]
+		item = item[:0]
+		item.number(1, t.User)
+		item.number(2, uint32(t.Platform))
+		item.text(3, t.Token)
+		item.number(4, t.Unread)
+		item.number(5, 1) // a normal push
+		f.message(1, item)
 	}
 	return f
 }

@@ -99,6 +99,7 @@ type Config struct {
 	// GroupMember is members of groups.
 	GroupMember Cache `instance:"group_member" example:"db=1"`
 
+	path string // of the file; "" if there is none
 	// every key's value and where it comes from, in the order of the declarations
 	settings []Setting
 }
@@ -253,6 +254,9 @@ type TLS struct {
 	ServerName string `key:"tls_servername" form:"host"`
 }
 
+// Path is the path of the file, as it was given to Load.
+func (c *Config) Path() string { return c.path }
+
 // Listen are the addresses to listen on, as HOST:PORT.
 func (c *Config) Listen() []string {
 	addrs := make([]string, len(c.ListenIP))
@@ -267,6 +271,9 @@ func (c *Config) Listen() []string {
 func (c *Config) SameDatabase() bool {
 	return c.Slave.Name == c.Master.Name && strings.EqualFold(c.Slave.Addr(), c.Master.Addr())
 }
+
+// NeedlessSlave is whether teamtalk_slave is given, though it is the database of teamtalk_master.
+func (c *Config) NeedlessSlave() bool { return c.SameDatabase() && c.Given(slave+"_host") }
 
 // NamedCache is a cache instance that is used, with its name.
 type NamedCache struct {

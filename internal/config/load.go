@@ -58,6 +58,7 @@ func loadAll(path string, text []byte, env []string, flags *Flags) (*Config, []W
 		return nil, l.warnings, &Error{Path: path, Mistakes: l.mistakes}
 	}
 	l.complete()
+	l.config.path = path
 	return l.config, l.warnings, nil
 }
 

@@ -142,12 +142,12 @@ func checkOriginal(t *testing.T, c *Config) {
 
 func TestOneDatabaseMayServeAsBoth(t *testing.T) {
 	same, _ := loaded(t, strings.ReplaceAll(original, "3307", "3306"))
-	if !same.SameDatabase() || same.Slave.User != "reader" {
+	if !same.SameDatabase() || !same.NeedlessSlave() || same.Slave.User != "reader" {
 		t.Error("same host, port and name")
 	}
 	text := strings.ReplaceAll(original, "teamtalk_master,teamtalk_slave", "teamtalk_master")
 	alone, warnings := loaded(t, text)
-	if !alone.SameDatabase() || alone.Slave != alone.Master {
+	if !alone.SameDatabase() || alone.NeedlessSlave() || alone.Slave != alone.Master {
 		t.Error("without a replica the master is both")
 	}
 	want := []Warning{{"dbproxyserver.conf:18", 18,

@@ -41,7 +41,8 @@ type Writer struct {
 
 	mu      sync.Mutex // guards the fields below
 	waiting []waiting
-	bytes   int // of waiting, and of the line that is being written
+	bytes   int             // of waiting, and of the line that is being written
+	flushed []chan struct{} // closed when nothing waits and nothing is being written
 	missing Lost
 	total   int
 	closed  bool
@@ -123,6 +124,21 @@ func (w *Writer) Close(patience time.Duration) {
 	}
 }
 
+// Flush waits until all lines taken so far are written or lost, but not for longer than patience.
+// It may wait for lines, too, that are taken meanwhile.
+func (w *Writer) Flush(patience time.Duration) {
+	written := make(chan struct{})
+	w.mu.Lock()
+	w.flushed = append(w.flushed, written)
+	w.signal()
+	w.mu.Unlock()
+	select {
+	case <-written:
+	case <-w.done:
+	case <-time.After(patience):
+	}
+}
+
 // run writes until Close.
 func (w *Writer) run() {
 	defer close(w.done)
@@ -150,6 +166,10 @@ func (w *Writer) next() (line waiting, ok bool) {
 	defer w.mu.Unlock()
 	if len(w.waiting) == 0 {
 		w.waiting = nil // and with it its memory
+		for _, written := range w.flushed {
+			close(written)
+		}
+		w.flushed = nil
 		return waiting{}, false
 	}
 	line, w.waiting = w.waiting[0], w.waiting[1:]

@@ -130,3 +130,36 @@ func TestCloseDoesNotWaitForever(t *testing.T) {
 	}
 	in.Close()
 }
+
+// TestFlush waits until what was logged is written, and not for ever.
+func TestFlush(t *testing.T) {
+	in, out := io.Pipe()
+	w := logwriter.New(out, tell)
+	fmt.Fprintln(w, "one")
+	fmt.Fprintln(w, "two")
+	w.Flush(time.Millisecond) // nobody reads
+	flushed := make(chan struct{})
+	go func() {
+		defer close(flushed)
+		w.Flush(patience)
+	}()
+	read := bufio.NewScanner(in)
+	if !read.Scan() || read.Text() != "one" {
+		t.Errorf("first comes %q", read.Text())
+	}
+	select {
+	case <-flushed:
+		t.Error("flushed, though a line is not written")
+	default:
+	}
+	if !read.Scan() || read.Text() != "two" {
+		t.Errorf("then comes %q", read.Text())
+	}
+	select {
+	case <-flushed:
+	case <-time.After(patience):
+		t.Error("not flushed, though all is written")
+	}
+	w.Close(patience)
+	w.Flush(patience) // returns at once
+}

@@ -20,9 +20,8 @@ import (
 //  2. Rows that are missing are made, and talks whose rows are new are adopted: see package talk.
 //  3. Messages get their ids from seq and their times from chat.BoundCreated, in the order of the
 //     drafts. A batch that fails gives its ids back, so that there is no gap.
-//  4. It writes sounds, messages (a few statements for each shard), sessions, the groups' time of
-//     last talk, rows of talks, and levels of groups. Sessions and times of last
-//     talk that it wrote in the same second it leaves alone: see touched.
+//  4. It writes sounds, messages (a few statements for each shard), sessions, rows of talks, levels
+//     of groups, and the time of last talk.
 //  5. It writes the commit record.
 //
 // However many talks it has, that takes MySQL two round trips where texts may be joined: what 1
@@ -37,7 +36,7 @@ func (s *Store) Append(
 	err := s.db.Batch(ctx, func(tx sqldb.Tx) error {
 		a.giveBack(ctx, seq) // those of the try before
 		a = &appending{Batch: b, Work: s.Talking(tx), stored: make([]chat.Stored, len(b.Drafts)),
-			known: &s.touched, touched: make(map[touchedRow]*talk.Row), newest: s.newest}
+			newest: s.newest}
 		a.unsure = func(refused error) bool {
 			known := sure
 			sure = sure || s.db.MayLack(refused)
@@ -58,11 +57,9 @@ func (s *Store) Append(
 			a.giveBack(ctx, seq)
 			return chat.Receipt{}, err
 		}
-	} else {
-		s.touched.note(a.touched, a.Now)
 	}
 	a.keep(err)
-	return chat.Receipt{Stored: a.stored, Changes: a.changes()}, s.wrote(err, a.subjects()...)
+	return chat.Receipt{Stored: a.stored, Changes: a.moved}, s.wrote(err, a.subjects()...)
 }
 
 // refusal is why a message was refused; nil: none was.
@@ -109,12 +106,10 @@ type appending struct {
 	sounds   map[int]uint32             // ids in IMAudio of voice messages, by the drafts' indices
 	sessions map[talk.SessionKey]uint32 // of the senders in groups; 0: made in this transaction
 
-	known   *touched                 // what need not be written
-	touched map[touchedRow]*talk.Row // what was written, or need not be
-
 	// read is who had read all there was of a talk at some time, senders in groups included.
 	read   map[chat.Talk][]uint32
 	levels map[talk.Member]uint32 // how many messages of groups users have seen
+	moved  []chat.Change          // what record has recorded
 }
 
 func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
@@ -127,9 +122,9 @@ func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
 		a.addSounds,
 		a.addMessages,
 		a.touchSessions,
-		a.touchGroups,
 		a.saveTalks,
 		a.saveLevels,
+		a.touchGroups,
 		a.record,
 	}
 	for _, step := range steps {
@@ -333,7 +328,7 @@ func (a *appending) changes() []chat.Change {
 			touched[d.Talk] = true
 		}
 	}
-	var changes []chat.Change
+	changes := make([]chat.Change, 0, len(touched))
 	for of := range touched {
 		t := a.talks[of]
 		if t == nil {

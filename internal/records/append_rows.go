@@ -48,16 +48,16 @@ func (a *appending) addMessages(ctx context.Context) error {
 	values := make(map[tables.Shard][]any)
 	a.messages(func(i int, d *chat.Draft) {
 		st, owner := a.stored[i], a.talks[d.Talk].Owner(d.Talk)
-		row := []any{owner.ID, d.From}
-		if owner.Kind == chat.Pair {
-			row = append(row, d.Talk.Peer(d.From))
-		}
 		content := d.Content
 		if sound := a.sounds[i]; sound != 0 {
 			content = strconv.FormatUint(uint64(sound), 10)
 		}
-		row = append(row, st.ID, content, uint32(d.Type), 0, st.Created, st.Created)
-		values[owner.Shard()] = append(values[owner.Shard()], row...)
+		shard := owner.Shard()
+		row := append(values[shard], owner.ID, d.From)
+		if owner.Kind == chat.Pair {
+			row = append(row, d.Talk.Peer(d.From))
+		}
+		values[shard] = append(row, st.ID, content, uint32(d.Type), 0, st.Created, st.Created)
 	})
 	for _, shard := range slices.SortedFunc(maps.Keys(values), tables.CompareShards) {
 		columns := "relateId,fromId,toId,msgId,content,type,status,updated,created"
@@ -91,42 +91,25 @@ func (a *appending) senders() (keys []talk.SessionKey) {
 // touchSessions brings the sessions of the talks to the top of their users' lists: those of both
 // users of a pair, and of the sender in a group. It also brings removed relations back to life.
 func (a *appending) touchSessions(ctx context.Context) error {
-	var sessions []uint32
+	var ids []uint32
+	for _, key := range a.senders() {
+		if id := a.sessions[key]; id != 0 { // 0: it was made just now
+			ids = append(ids, id)
+		}
+	}
 	relations := make(map[uint32]bool)
 	a.messages(func(_ int, d *chat.Draft) {
-		t := a.talks[d.Talk]
-		if d.Talk.Kind == chat.Pair {
+		if t := a.talks[d.Talk]; d.Talk.Kind == chat.Pair && !relations[t.Relation] {
+			ids = append(ids, t.SessionA, t.SessionB)
 			relations[t.Relation] = true
-			sessions = a.touch(sessions, sessionTable, t.SessionA, t)
-			sessions = a.touch(sessions, sessionTable, t.SessionB, t)
-			return
-		}
-		key := talk.SessionKey{User: d.From, Peer: d.Talk.A, Kind: chat.Group}
-		if id := a.sessions[key]; id != 0 { // 0: it was made just now
-			sessions = a.touch(sessions, sessionTable, id, t)
 		}
 	})
-	slices.Sort(sessions)
-	if err := talk.ReviveSessions(ctx, a.Session, sessions, a.Now); err != nil {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if err := talk.ReviveSessions(ctx, a.Session, ids, a.Now); err != nil {
 		return err
 	}
 	return talk.ReviveRelations(ctx, a.Session, slices.Sorted(maps.Keys(relations)), a.Now)
-}
-
-// touch appends the id of a row that belongs to the talk t, unless it is there, or the row is as it
-// would be.
-func (a *appending) touch(
-	ids []uint32, table touchedTable, id uint32, t *talk.Row,
-) []uint32 {
-	row := touchedRow{table, id}
-	if a.touched[row] != nil {
-		return ids
-	}
-	a.touched[row] = t
-	if a.known.has(row, a.Now, t) {
-		return ids
-	}
-	return append(ids, id)
 }
 
 // saveTalks saves the talks whose counts moved. Each gets its next revision.
@@ -152,18 +135,18 @@ func (a *appending) saveLevels(ctx context.Context) error {
 
 // touchGroups notes when there was last talk in the groups; the group sync goes by it.
 func (a *appending) touchGroups(ctx context.Context) error {
-	var groups []uint32
+	groups := make(map[uint32]bool)
 	a.messages(func(_ int, d *chat.Draft) {
 		if d.Talk.Kind == chat.Group {
-			groups = a.touch(groups, groupTable, d.Talk.A, a.talks[d.Talk])
+			groups[d.Talk.A] = true
 		}
 	})
-	slices.Sort(groups)
-	return sqldb.ExecIn(ctx, a.Session, "UPDATE IMGroup SET lastChated=? WHERE id IN (%s)", groups,
-		a.Now)
+	return sqldb.ExecIn(ctx, a.Session, "UPDATE IMGroup SET lastChated=? WHERE id IN (%s)",
+		slices.Sorted(maps.Keys(groups)), a.Now)
 }
 
 // record writes the commit record: by it Outcome finds out whether this transaction was committed.
 func (a *appending) record(ctx context.Context) error {
-	return a.Record(ctx, chat.Commit{ID: a.ID, Changes: a.changes()}, a.Now)
+	a.moved = a.changes()
+	return a.Record(ctx, chat.Commit{ID: a.ID, Changes: a.moved}, a.Now)
 }

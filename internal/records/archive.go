@@ -35,10 +35,11 @@ func (s *Store) page(ctx context.Context, q chat.PageQuery) ([]chat.Message, err
 			where += " AND msgId+0<=? AND created<=?"
 			params = append(params, q.UpTo, latest)
 		}
-		p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: q.Bytes}
+		p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: q.Bytes,
+			whole: q.Cut() != nil}
 		if q.IDs == nil {
 			err = p.read(where, params)
-			return p.messages, err
+			return p.messages, cmp.Or(err, p.tooLong(q))
 		}
 		// The newest ids first, until there are enough.
 		ids := slices.Clone(q.IDs)
@@ -53,7 +54,7 @@ func (s *Store) page(ctx context.Context, q chat.PageQuery) ([]chat.Message, err
 		slices.SortStableFunc(p.messages, func(a, b chat.Message) int {
 			return cmp.Compare(b.Created, a.Created)
 		})
-		return p.messages[:min(len(p.messages), int(q.Count))], err
+		return p.messages[:min(len(p.messages), int(q.Count))], cmp.Or(err, p.tooLong(q))
 	}, replica.AboutTalk(q.Talk))
 }
 
@@ -64,9 +65,19 @@ type pager struct {
 	shard tables.Shard
 	count uint32 // how many messages one read takes at most
 	limit int    // how many bytes all messages may have; a single one may have more
+	whole bool   // a page that has more is of no use, a single message neither
 
 	messages []chat.Message
 	size     int // of messages, in bytes
+}
+
+// tooLong is the error of a page that has more bytes than its query allows; nil: it has not, or it
+// is cut.
+func (p *pager) tooLong(q chat.PageQuery) error {
+	if p.size > p.limit {
+		return q.Cut()
+	}
+	return nil
 }
 
 // read adds the first messages in paging order under a condition. As a rule all are of types that
@@ -98,9 +109,11 @@ func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 			others = true
 			return nil
 		}
-		if p.size += messageSize(&m); p.size > p.limit && len(p.messages) > 0 {
-			p.r.log.Info("a page is cut; its reader asks on",
-				"messages", len(p.messages), "max_bytes", p.limit)
+		if p.size += messageSize(&m); p.size > p.limit && (len(p.messages) > 0 || p.whole) {
+			if !p.whole {
+				p.r.log.Info("a page is cut; its reader asks on",
+					"messages", len(p.messages), "max_bytes", p.limit)
+			}
 			return sqldb.ErrEnough
 		}
 		p.messages = append(p.messages, m)

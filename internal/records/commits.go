@@ -107,8 +107,8 @@ func (s *Store) Applied(ctx context.Context, ids []chat.CommitID) error {
 func (s *Store) Swept(ctx context.Context, ids []chat.CommitID) error {
 	return s.db.Change(ctx, func(tx sqldb.Tx) error {
 		names := commitNames(ids)
-		err := sqldb.ExecIn(ctx, tx.Session, "DELETE FROM IMProxyCommit WHERE created<? AND id IN (%s)",
-			names, s.Unix()-sweptAge)
+		err := sqldb.ExecIn(ctx, tx.Session,
+			"DELETE FROM IMProxyCommit WHERE created<? AND id IN (%s)", names, s.Unix()-sweptAge)
 		if err != nil {
 			return err
 		}

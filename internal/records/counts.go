@@ -50,12 +50,13 @@ func (s *Store) PairsNow(ctx context.Context, users []uint32) (pairs []chat.Chan
 
 // InGroups returns the groups that each user is in, the latest joined first, without what is
 // counted.
-func (s *Store) InGroups(ctx context.Context, users []uint32) (map[uint32][]chat.UserGroup, error) {
+func (s *Store) InGroups(
+	ctx context.Context, users []uint32,
+) (map[uint32][]chat.UserGroup, error) {
 	const query = "SELECT userId,groupId FROM IMGroupMember WHERE status=0 AND userId IN (%s)" +
 		" ORDER BY userId, updated DESC, id DESC"
-	return s.inGroups(ctx, query, users, func(scan sqldb.Scanner, user *uint32, g *chat.UserGroup) error {
-		return scan(user, &g.Group)
-	})
+	return s.inGroups(ctx, query, users,
+		func(user *uint32, g *chat.UserGroup) []any { return []any{user, &g.Group} })
 }
 
 // InGroupsNow is InGroups with what is counted. Rev is 0 where nothing is counted yet.
@@ -66,32 +67,33 @@ func (s *Store) InGroupsNow(
  FROM IMGroupMember m LEFT JOIN IMProxyTalk t ON t.kind=2 AND t.a=m.groupId AND t.b=0
  LEFT JOIN IMProxyLevel l ON l.userId=m.userId AND l.groupId=m.groupId
  WHERE m.status=0 AND m.userId IN (%s) ORDER BY m.userId, m.updated DESC, m.id DESC`
-	return s.inGroups(ctx, query, users, func(scan sqldb.Scanner, user *uint32, g *chat.UserGroup) error {
-		err := scan(user, &g.Group, &g.Count, &g.Level, &g.Rev)
-		g.Level = min(g.Level, g.Count)
-		return err
+	return s.inGroups(ctx, query, users, func(user *uint32, g *chat.UserGroup) []any {
+		return []any{user, &g.Group, &g.Count, &g.Level, &g.Rev}
 	})
 }
 
-// inGroups reads the groups of users in the order of a query. Of several rows for one membership
-// the first one counts.
+// inGroups reads the groups of users in the order of a query; columns says where the columns of a
+// row belong. Of several rows for one membership the first one counts.
 func (s *Store) inGroups(
 	ctx context.Context, query string, users []uint32,
-	row func(scan sqldb.Scanner, user *uint32, g *chat.UserGroup) error,
+	columns func(user *uint32, g *chat.UserGroup) []any,
 ) (map[uint32][]chat.UserGroup, error) {
 	in := make(map[uint32][]chat.UserGroup, len(users))
-	seen := make(map[talk.Member]bool)
-	return in, sqldb.QueryIn(ctx, s.db.Pool, "groups of users", query, users,
+	seen := make(map[uint32]uint32) // by group, the last user of whom it was found
+	var user uint32
+	var g chat.UserGroup
+	row := columns(&user, &g)
+	err := sqldb.QueryIn(ctx, s.db.Pool, "groups of users", query, users,
 		func(scan sqldb.Scanner) error {
-			var user uint32
-			var g chat.UserGroup
-			err := row(scan, &user, &g)
-			if m := (talk.Member{Group: g.Group, User: user}); err == nil && !seen[m] {
-				seen[m] = true
+			err := scan(row...)
+			if last, ok := seen[g.Group]; !ok || last != user {
+				seen[g.Group] = user
+				g.Level = min(g.Level, g.Count)
 				in[user] = append(in[user], g)
 			}
 			return err
 		})
+	return in, err
 }
 
 // GroupsNow returns the members and mutes of groups. They are read after Rev, so they may be newer

@@ -6,15 +6,16 @@ import (
 	"maps"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/people"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// userRow returns a function that reads userColumns of a row, and what stands behind them, and
-// calls with. more are where a user has that; nil: there is nothing.
+// userRow returns a function that reads people.UserColumns of a row, and what stands behind them,
+// and calls with. more are where a user has that; nil: there is nothing.
 func userRow(with func(chat.User), more func(*chat.User) []any) func(sqldb.Scanner) error {
 	var u chat.User // every row is read into it
-	at := userAt(&u)
+	at := people.UserAt(&u)
 	if more != nil {
 		at = append(at, more(&u)...)
 	}
@@ -73,7 +74,7 @@ func (s *Store) UsersByName(
 // when several have it. As some engines ignore trailing spaces, it may find others, too.
 func (r reader) findNames(ctx context.Context, names []string) (map[string]chat.User, error) {
 	found := make(map[string]chat.User, len(names))
-	query := "SELECT " + userColumns + ",password,salt FROM IMUser" +
+	query := "SELECT " + people.UserColumns + ",password,salt FROM IMUser" +
 		" WHERE name IN (%s) AND COALESCE(status,0)=0"
 	row := userRow(func(u chat.User) {
 		if u.ID >= found[u.Name].ID {
@@ -106,7 +107,7 @@ func (r reader) findUsers(ctx context.Context, ids []uint32) (map[uint32]chat.Us
 }
 
 func (r reader) usersIn(ctx context.Context, ids []uint32, with func(chat.User)) error {
-	query := "SELECT " + userColumns + " FROM IMUser WHERE id IN (%s) ORDER BY id"
+	query := "SELECT " + people.UserColumns + " FROM IMUser WHERE id IN (%s) ORDER BY id"
 	return sqldb.QueryIn(ctx, r.Pool, "users", query, ids, userRow(with, nil))
 }
 
@@ -120,7 +121,7 @@ func (s *Store) UsersChanged(ctx context.Context, since uint32) ([]chat.User, er
 			return found[limit].users, cmp.Or(err, found[limit].err)
 		}
 		size, keep := keepUsers(ctx, &users)
-		query := "SELECT " + userColumns + " FROM IMUser WHERE updated>=? ORDER BY id"
+		query := "SELECT " + people.UserColumns + " FROM IMUser WHERE updated>=? ORDER BY id"
 		err = r.Query(ctx, "users", query, []any{since}, userRow(keep, nil))
 		return users, cmp.Or(err, size.Err())
 	}, replica.EveryUser)
@@ -142,7 +143,8 @@ func (r reader) findEverybody(ctx context.Context, limits []int) (map[int]everyb
 		}
 		var all everybody
 		size, keep := keepUsers(chat.WithLimit(ctx, limit), &all.users)
-		query := "SELECT " + userColumns + " FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id"
+		query := "SELECT " + people.UserColumns +
+			" FROM IMUser WHERE COALESCE(status,0)<>3 ORDER BY id"
 		if err := r.Query(ctx, "users", query, nil, userRow(keep, nil)); err != nil {
 			return nil, err
 		}
@@ -156,9 +158,9 @@ func (r reader) findEverybody(ctx context.Context, limits []int) (map[int]everyb
 func (s *Store) DepartmentsChanged(ctx context.Context, since uint32) ([]chat.Department, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) (all []chat.Department, err error) {
 		size := chat.NewMeasure(ctx, "departments")
-		query := departmentColumns + " WHERE updated>? ORDER BY id"
+		query := people.SelectDepartments + " WHERE updated>? ORDER BY id"
 		err = r.Query(ctx, "departments", query, []any{since}, func(scan sqldb.Scanner) error {
-			d, err := scanDepartment(scan)
+			d, err := people.ScanDepartment(scan)
 			keep(size, &all, d, len(d.Name)+32)
 			return err
 		})

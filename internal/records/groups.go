@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/people"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
@@ -37,15 +38,6 @@ func (s *Store) Create(ctx context.Context, g chat.NewGroup, now uint32) (id uin
 	return id, s.wrote(err, about...)
 }
 
-const groupColumns = "g.id,g.name,g.avatar,g.creator,g.type,g.version"
-
-// scanGroup reads groupColumns and more columns behind them. A type beyond a byte's range is 0.
-func scanGroup(scan sqldb.Scanner, more ...any) (g chat.GroupInfo, err error) {
-	own := []any{&g.ID, &g.Name, &g.Avatar, &g.Creator, &g.Type, &g.Version}
-	err = scan(append(own, more...)...)
-	return g, err
-}
-
 // Find implements chat.Groups.
 func (s *Store) Find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
 	return readSurely(ctx, s, func(ctx context.Context, r reader) (chat.GroupInfo, error) {
@@ -55,10 +47,10 @@ func (s *Store) Find(ctx context.Context, id uint32) (chat.GroupInfo, error) {
 
 func (r reader) find(ctx context.Context, id uint32) (g chat.GroupInfo, err error) {
 	found := false
-	const query = "SELECT " + groupColumns + " FROM IMGroup g WHERE g.id=? AND EXISTS" +
+	const query = "SELECT " + people.GroupColumns + " FROM IMGroup g WHERE g.id=? AND EXISTS" +
 		" (SELECT 1 FROM IMGroupMember m WHERE m.groupId=g.id AND m.status=0)"
 	err = r.Query(ctx, "groups", query, []any{id}, func(scan sqldb.Scanner) (err error) {
-		g, err = scanGroup(scan)
+		g, err = people.ScanGroup(scan)
 		found = true
 		return err
 	})
@@ -77,10 +69,11 @@ type foundGroup struct {
 
 func (r reader) findGroups(ctx context.Context, ids []uint32) (map[uint32]foundGroup, error) {
 	groups := make(map[uint32]foundGroup, len(ids))
-	const query = "SELECT " + groupColumns + ",g.type,g.updated FROM IMGroup g WHERE g.id IN (%s)"
+	const query = "SELECT " + people.GroupColumns +
+		",g.type,g.updated FROM IMGroup g WHERE g.id IN (%s)"
 	row := func(scan sqldb.Scanner) (err error) {
 		var g foundGroup
-		g.GroupInfo, err = scanGroup(scan, &g.typ, &g.updated)
+		g.GroupInfo, err = people.ScanGroup(scan, &g.typ, &g.updated)
 		groups[g.ID] = g
 		return err
 	}

@@ -42,7 +42,7 @@ func (s *Store) Pages(
 	for i, q := range queries {
 		m := kept[q.Talk]
 		if page, ok := pageOf(m, q); ok {
-			results[i].Value = page
+			results[i] = page
 			continue
 		}
 		left = append(left, i)
@@ -62,7 +62,7 @@ func (s *Store) Pages(
 		page, ok := pageOf(m, q)
 		switch {
 		case ok:
-			r.Value = page
+			*r = page
 		case err != nil && startsNewest(q, kept[q.Talk]):
 			r.Err = err
 		default:
@@ -85,23 +85,25 @@ func startsNewest(q chat.PageQuery, m *newest.Messages) bool {
 
 // pageOf makes a page of a talk's newest messages; ok is false if it takes others, too, or m is
 // nil. The page may share its messages with m.
-func pageOf(m *newest.Messages, q chat.PageQuery) (page []chat.Message, ok bool) {
+func pageOf(m *newest.Messages, q chat.PageQuery) (_ chat.Result[[]chat.Message], ok bool) {
 	if m == nil || q.IDs != nil {
-		return nil, false
+		return chat.Result[[]chat.Message]{}, false
 	}
-	page = m.List
+	page := m.List
 	if q.UpTo > 0 && slices.ContainsFunc(page, func(m chat.Message) bool { return m.ID > q.UpTo }) {
 		page = slices.DeleteFunc(slices.Clone(page),
 			func(m chat.Message) bool { return m.ID > q.UpTo })
 	}
 	size := 0
 	for i := range page {
-		size += messageSize(&page[i])
-		if i == int(q.Count) || page[i].Created < q.Since || i > 0 && size > q.Bytes {
-			return page[:i], true
+		if i == int(q.Count) || page[i].Created < q.Since {
+			return chat.Result[[]chat.Message]{Value: page[:i]}, true
+		}
+		if size += messageSize(&page[i]); size > q.Bytes && (i > 0 || q.Cut() != nil) {
+			return chat.Result[[]chat.Message]{Value: page[:i], Err: q.Cut()}, true
 		}
 	}
-	return page, m.Whole || len(page) == int(q.Count)
+	return chat.Result[[]chat.Message]{Value: page}, m.Whole || len(page) == int(q.Count)
 }
 
 // messageSize is how many bytes a message takes in a page.

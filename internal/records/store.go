@@ -4,7 +4,9 @@
 //
 // Below it are sqldb, which knows engines and no table; tables, which knows what tables there are;
 // and talk, the row by which many processes may write to one talk. Beside it are marks, for values
-// and leases by name, and replica, which knows what a second server to read from already has.
+// and leases by name; replica, which knows what a second server to read from already has; newest,
+// which keeps the newest messages of talks in memory; and people, for the commands of an
+// administrator.
 //
 // # Writing
 //
@@ -12,17 +14,21 @@
 // changes go one by one, few at a time. What is copied elsewhere, to Redis, is told in a commit
 // record, a row that is written in the same transaction: so whoever keeps the copy (Follower)
 // brings it up to date even after a crash. The same record answers whether a transaction was stored
-// whose COMMIT nobody answered: see Outcome. Administration relies on what it reads of all people,
-// or of all departments, and so each such transaction also writes a mark: see changeAlone.
+// whose COMMIT nobody answered: see Outcome.
 //
 // # Reading
 //
-// A list takes a fixed number of statements, however long it is. Requests for single things (a
-// user, a login name, a group, a talk's last message) share queries: see batches.
+// A read is asked for many things at once, by as many requests as are served together, and takes a
+// fixed number of statements, however many those are. Only the list of all people is shared by
+// requests that each ask for it alone: see reader.
 //
 // Reads may go to a replica, which is behind the master. It is asked when it is known to have what
 // this proxy wrote about the subject of the read, and what fails there is read from the master: see
-// read. Counters, marks, and whatever a write depends on are always read from the master.
+// read. Of many things it is asked for those that it has, and the master for the others: see
+// readEach. Counters, marks, and whatever a write depends on are always read from the master.
+//
+// The newest messages of talks are kept in memory for a moment, where it can be told that nothing
+// newer is stored: see pages.go and package newest.
 //
 // # Rows of others
 //
@@ -53,6 +59,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/marks"
 	"github.com/teamtalk-go/dbproxy/internal/records/newest"
+	"github.com/teamtalk-go/dbproxy/internal/records/people"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
@@ -95,6 +102,7 @@ func (opt Options) database() sqldb.Options {
 // chat promise.
 type Store struct {
 	marks.Keeper
+	people.Roster
 
 	db       *sqldb.DB
 	reader   reader           // of the master
@@ -109,8 +117,6 @@ type Store struct {
 
 	messageTypes, groupTypes *passing // never changed
 
-	touched touched // by Append
-
 	mu      sync.Mutex
 	applied []chat.CommitID // guarded by mu: whose records the next Append deletes
 }
@@ -123,7 +129,7 @@ func OpenSQLite(path string, opt Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newStore(db, opt), nil
+	return newStore(db, nil, opt), nil
 }
 
 // OpenMySQL opens the records in a MySQL, MariaDB or compatible database. Where at, the replica, is
@@ -135,24 +141,26 @@ func OpenMySQL(master sqldb.MySQL, at *sqldb.MySQL, opt Options) (*Store, error)
 	if err != nil {
 		return nil, err
 	}
-	s := newStore(db, opt)
-	if at != nil && !master.Same(*at) {
-		pool, err := sqldb.OpenMySQLPool(*at, opt.database())
-		if err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
-		s.late = newReader(s, pool)
-		s.replica = replica.New(pool, at.Addr, opt.Log)
+	if at == nil || master.Same(*at) {
+		return newStore(db, nil, opt), nil
 	}
+	pool, err := sqldb.OpenMySQLPool(*at, opt.database())
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s := newStore(db, replica.New(pool, at.Addr, opt.Log), opt)
+	s.late = newReader(s, pool)
 	return s, nil
 }
 
-func newStore(db *sqldb.DB, opt Options) *Store {
+func newStore(db *sqldb.DB, second *replica.Replica, opt Options) *Store {
 	s := &Store{
-		Keeper: marks.Of(db), db: db, now: opt.Now, log: opt.Log, follower: opt.Follower,
+		Keeper: marks.Of(db), db: db, replica: second,
+		now: opt.Now, log: opt.Log, follower: opt.Follower,
 		messageTypes: passingMessages(opt), groupTypes: passingGroups(opt),
 		newest: newest.New(keptBytes),
 	}
+	s.Roster = people.Of(db, second, s.Unix)
 	s.reader = newReader(s, db.Pool)
 	switch {
 	case opt.Follower != nil:
@@ -179,7 +187,9 @@ func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if done := s.takeApplied(); len(done) > 0 {
-		err := s.db.Change(ctx, func(tx sqldb.Tx) error { return deleteCommits(ctx, tx.Session, done) })
+		err := s.db.Change(ctx, func(tx sqldb.Tx) error {
+			return deleteCommits(ctx, tx.Session, done)
+		})
 		if err != nil {
 			s.log.Warn("records of applied commits stay until the next start",
 				"commits", len(done), "err", err)

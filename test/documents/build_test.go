@@ -71,6 +71,11 @@ func checkInstall(t *testing.T, dir string, run func(argv ...string) string) {
 	}
 	run("cp", "--remove-destination", filepath.Join(prefix, "bin", "dbproxy"), program)
 	run("sh", "-c", `! make install "PREFIX=$0" "ORIGINAL=$1"`, prefix, at)
+	none := prefix + " of nobody"
+	run("sh", "-c", `! make install "PREFIX=$0" "ORIGINAL=$1"`, none, at+" of nobody")
+	if _, err := os.Stat(none); err == nil {
+		t.Error("it is installed, though ORIGINAL is no directory")
+	}
 	if text, err := os.ReadFile(program + ".original"); err != nil ||
 		string(text) != "the original" {
 		t.Errorf("the original is %q, %v", text, err)

@@ -9,11 +9,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // TestMessageServersClocksApart has message servers whose clocks are ten minutes apart, and one
@@ -38,9 +38,9 @@ func TestMessageServersClocksApart(t *testing.T) {
 			servers.Go(func() {
 				for i := range each {
 					at := proto.Uint32(uint32(time.Now().Add(clock(i)).Unix()))
-					for k, req := range map[bench.Talk]*impb.IMMsgData{
-						bench.PairTalk(1, 2): rig.PairText(1, 2, fmt.Sprintf("pair %d %d", s, i)),
-						bench.GroupTalk(g): rig.GroupText(uint32(1+s%3), g,
+					for k, req := range map[lines.Talk]*impb.IMMsgData{
+						lines.PairTalk(1, 2): rig.PairText(1, 2, fmt.Sprintf("pair %d %d", s, i)),
+						lines.GroupTalk(g): rig.GroupText(uint32(1+s%3), g,
 							fmt.Sprintf("group %d %d", s, i)),
 					} {
 						req.CreateTime = at
@@ -63,7 +63,7 @@ func TestMessageServersClocksApart(t *testing.T) {
 		servers.Wait()
 		rows := audit.Check(t, w, sent)
 		c := w.Dial(t, 1)
-		audit.CheckPaging(t, c, bench.PairTalk(1, 2), rows[bench.PairTalk(1, 2)])
+		audit.CheckPaging(t, c, lines.PairTalk(1, 2), rows[lines.PairTalk(1, 2)])
 		if n := audit.UnreadOf(t, c, 2, 1, rig.Pair); n != each*len(clocks) {
 			t.Errorf("%d of %d are unread", n, each*len(clocks))
 		}

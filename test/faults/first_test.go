@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // firstSteps are what a proxy says to MySQL when the first message of a pair is stored, a voice
@@ -69,7 +69,7 @@ func TestFirstMessageCut(t *testing.T) {
 	}
 	rows := audit.ReadRows(t, f.DB.Admin)
 	for ; peer > 100; peer-- {
-		if stored := rows[bench.PairTalk(1, peer)]; len(stored) != 1 {
+		if stored := rows[lines.PairTalk(1, peer)]; len(stored) != 1 {
 			t.Errorf("the first message of 1 and %d is stored %d times", peer, len(stored))
 		}
 		for _, query := range []string{

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
@@ -44,7 +44,7 @@ func TestLeaseHolderKilled(t *testing.T) {
 		c := w.Dial(t, 1)
 		g := rig.Call[*impb.IMGroupCreateRsp](t, c,
 			rig.NewGroup(load.Members[0], load.Members[0], load.SilentMember)).GetGroupId()
-		l.Sent.Answered(bench.GroupTalk(g), rig.Call[*impb.IMMsgData](t, c,
+		l.Sent.Answered(lines.GroupTalk(g), rig.Call[*impb.IMMsgData](t, c,
 			rig.GroupText(load.Members[0], g, "the first in a new group")))
 		rig.Await(t, "the group in a member's sessions", func() bool { return shown(g) })
 		w.Start(t)

@@ -8,9 +8,9 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // TestOneTalkLocked has somebody keep the row of one talk locked: its message has to wait, and
@@ -19,8 +19,8 @@ func TestOneTalkLocked(t *testing.T) {
 	t.Parallel()
 	f, _ := rig.NewRedisFleet(t)
 	p := f.Start(t, "--wait")
-	held, c := bench.PairTalk(1, 2), rig.Dial(t, p)
-	for _, k := range []bench.Talk{held, bench.PairTalk(3, 4)} {
+	held, c := lines.PairTalk(1, 2), rig.Dial(t, p)
+	for _, k := range []lines.Talk{held, lines.PairTalk(3, 4)} {
 		rig.Call[*impb.IMMsgData](t, c, rig.PairText(k.Low, k.High, "before"))
 	}
 	tx, err := f.DB.Admin.BeginTx(t.Context(), nil)

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
@@ -200,7 +200,7 @@ func (s *siege) under(t *testing.T, f redisFault) {
 		f.happen(t, s)
 		ended := time.Now()
 		meanwhile = s.load.Lap(begun, ended)
-		s.load.Sent.Answered(bench.PairTalk(1, 2),
+		s.load.Sent.Answered(lines.PairTalk(1, 2),
 			rig.Submit(t, s.Dial(t, 1), rig.PairText(1, 2, "after "+f.name)))
 		back = time.Since(ended)
 		s.load.Await(ctx, rig.InFull(3000, 300))

@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // TestRedisLosesItsLast has Redis come back without the last it had taken, as it does after a
@@ -28,12 +28,12 @@ func TestRedisLosesItsLast(t *testing.T) {
 	sent := audit.NewLedger()
 	clients := []*client.Client{w.Dial(t, 0), w.Dial(t, 1)}
 	say := func(i uint32, text string) {
-		sent.Answered(bench.PairTalk(i, 500+i), rig.Call[*impb.IMMsgData](t, clients[i%2],
+		sent.Answered(lines.PairTalk(i, 500+i), rig.Call[*impb.IMMsgData](t, clients[i%2],
 			rig.PairText(i, 500+i, fmt.Sprint(text, " ", i))))
 	}
 	checkUnread := func(when string) {
 		for i := range uint32(pairs) {
-			want := int(sent.Highest(bench.PairTalk(1+i, 501+i)))
+			want := int(sent.Highest(lines.PairTalk(1+i, 501+i)))
 			if n := audit.UnreadOf(t, clients[i%2], 501+i, 1+i, rig.Pair); n != want {
 				t.Errorf("pair %d has %d unread %s, want %d", i, n, when, want)
 			}

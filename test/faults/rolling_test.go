@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
@@ -19,12 +19,13 @@ import (
 // its answer.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
-	const lines, between = 12, 200
+	const connections, between = 12, 200
 	restarts := rig.InFull(20, 4)
 	w := rig.Engine{Name: "mysql, two proxies", Proxies: 2, Open: rig.OpenMySQL}.At(t)
 	w.Start(t)
 	profile := load.Crash()
-	profile.Pairs, profile.Groups, profile.PairReaders, profile.GroupReaders = lines-4, 0, 4, 0
+	profile.Pairs, profile.Groups = connections-4, 0
+	profile.PairReaders, profile.GroupReaders = 4, 0
 	profile.Volley, profile.Roam = rig.InFull(8, 3), true
 	l := load.New(w, profile)
 	l.Stay, l.Limit = 0, time.Duration(restarts)*rig.Patience
@@ -42,7 +43,7 @@ func TestRollingRestarts(t *testing.T) {
 		}
 		l.Await(ctx, between)
 	})
-	n := l.Tally(func(*bench.Request) bool { return true })
+	n := l.Tally(func(*lines.Request) bool { return true })
 	if n.Failed() > l.Tolerated() {
 		t.Errorf("of all requests became %+v", n)
 	}
@@ -52,7 +53,7 @@ func TestRollingRestarts(t *testing.T) {
 			n.Done, rig.Short(n.Slowest)),
 		fmt.Sprintf("0 s: the other proxy serves; the one told to stop is gone after %s at most",
 			rig.Short(stopping)))
-	if moved := l.Lines() - lines; moved < restarts {
+	if moved := l.Lines() - connections; moved < restarts {
 		t.Errorf("clients went to the other proxy %d times in %d restarts", moved, restarts)
 	}
 	l.Audit(t, false)

@@ -7,11 +7,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // TestFirstMessagesAtOnce has many connections send the first messages of 20 new pairs, in both
@@ -48,7 +48,7 @@ func firstMessages(t *testing.T, w *rig.Setup, sent *audit.Ledger, pairs, each i
 				t.Error(err)
 				return
 			}
-			sent.Answered(bench.PairTalk(from, to), answer)
+			sent.Answered(lines.PairTalk(from, to), answer)
 		})
 	}
 	close(begin)
@@ -106,7 +106,7 @@ func TestPipelinedKeepOrder(t *testing.T) {
 				t.Fatalf("answer %d is for %q with id %d", i+1, answer.GetMsgData(),
 					answer.GetMsgId())
 			}
-			sent.Answered(bench.PairTalk(1, 2), answer)
+			sent.Answered(lines.PairTalk(1, 2), answer)
 		}
 		audit.Check(t, w, sent)
 	})
@@ -151,13 +151,13 @@ func groupSends(t *testing.T, w *rig.Setup, sent *audit.Ledger, groups int) {
 				t.Error(err)
 				return
 			}
-			sent.Answered(bench.GroupTalk(g), answer)
+			sent.Answered(lines.GroupTalk(g), answer)
 		})
 	}
 	wg.Wait()
 	rows := audit.ReadRows(t, w.DB)
 	for _, g := range ids {
-		if n := len(rows[bench.GroupTalk(g)]); n != sends/groups {
+		if n := len(rows[lines.GroupTalk(g)]); n != sends/groups {
 			t.Errorf("group %d has %d messages, want %d", g, n, sends/groups)
 		}
 	}

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // TestGaleraStartedAtOnce starts a proxy at each node of a Galera at the same time, where the
@@ -42,7 +42,7 @@ func TestGaleraStartedAtOnce(t *testing.T) {
 		if err := p.AwaitListening(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		sent.Answered(bench.PairTalk(1, 2),
+		sent.Answered(lines.PairTalk(1, 2),
 			rig.Submit(t, w.Dial(t, i), rig.PairText(1, 2, fmt.Sprint("from proxy ", i))))
 	}
 	audit.Check(t, w, sent)

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 	"github.com/teamtalk-go/dbproxy/test/rig/original"
 )
 
@@ -21,17 +21,17 @@ func TestOriginalAtWork(t *testing.T) {
 	first, second := f.Start(t), f.Start(t)
 	m := original.Beside(t, f, rig.Dial(t, first))
 	relation, g := m.Relate(1, 2), m.CreateGroup(1, 1, 2, 3)
-	ours, theirs, group := bench.PairTalk(5, 6), bench.PairTalk(1, 2), bench.GroupTalk(g)
+	ours, theirs, group := lines.PairTalk(5, 6), lines.PairTalk(1, 2), lines.GroupTalk(g)
 	sent := audit.NewLedger()
 	sent.Mixed = true
-	note := func(k bench.Talk, from, id uint32, text string) {
+	note := func(k lines.Talk, from, id uint32, text string) {
 		sent.Answered(k, &impb.IMMsgData{FromUserId: &from, MsgId: &id, MsgData: []byte(text)})
 	}
 	original.WantEqual(t, "the first id", m.Say(rig.PairText(5, 6, "of proxies only")), 1)
 	note(ours, 5, 1, "of proxies only")
 
 	stop := atWork(t, sent, volley, []string{first.Addr, second.Addr},
-		map[bench.Talk]uint32{theirs: 1, ours: 5, group: 2})
+		map[lines.Talk]uint32{theirs: 1, ours: 5, group: 2})
 	for i := range sends {
 		text := fmt.Sprint("of an original ", i)
 		note(theirs, 1, m.Send(relation, 1, 2, text), text)
@@ -63,10 +63,10 @@ func TestOriginalAtWork(t *testing.T) {
 // atWork has a line to each proxy for each talk, and its sender, send volleys until it is stopped.
 // Then everything must be stored, in the order of sending.
 func atWork(
-	t *testing.T, sent *audit.Ledger, volley int, proxies []string, senders map[bench.Talk]uint32,
+	t *testing.T, sent *audit.Ledger, volley int, proxies []string, senders map[lines.Talk]uint32,
 ) (stop func()) {
 	t.Helper()
-	l := bench.New(bench.Plan{
+	l := lines.New(lines.Plan{
 		Ledger: sent, GiveUp: rig.Patience, InOrder: true, Keep: true,
 		Text: func(line, serial uint64) string {
 			return fmt.Sprint("of a proxy ", line, " ", serial)
@@ -75,8 +75,8 @@ func atWork(
 	l.Begin(rig.Within(t), proxies...)
 	for k, from := range senders {
 		for range proxies { // one line after the other goes to the next
-			l.Go(func(c *bench.Line) {
-				c.Volley(volley, func() (bench.Talk, *impb.IMMsgData) { return k, k.Message(from) })
+			l.Go(func(c *lines.Line) {
+				c.Volley(volley, func() (lines.Talk, *impb.IMMsgData) { return k, k.Message(from) })
 			})
 		}
 	}
@@ -86,7 +86,7 @@ func atWork(
 			t.Errorf("%d messages have no answer", l.Silent())
 		}
 		l.Close()
-		l.Each(func(r *bench.Request) {
+		l.Each(func(r *lines.Request) {
 			if !r.Good {
 				t.Errorf("%v: a message was not stored: %+v", r.Talk, *r)
 			}

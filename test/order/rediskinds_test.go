@@ -7,11 +7,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 	"github.com/teamtalk-go/dbproxy/test/rig/original"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
@@ -91,7 +91,7 @@ func TestRedisFailover(t *testing.T) {
 	ctx, stop := context.WithCancel(rig.Within(t))
 	var counting sync.WaitGroup
 	atRest := atWork(t, sent, volley, []string{first.Addr, second.Addr},
-		map[bench.Talk]uint32{bench.PairTalk(1, 2): 1, bench.GroupTalk(g): 2})
+		map[lines.Talk]uint32{lines.PairTalk(1, 2): 1, lines.GroupTalk(g): 2})
 	counting.Go(func() { keepCounting(ctx, t, clients, sent) })
 	acknowledged := func(more int) {
 		t.Helper()
@@ -118,8 +118,8 @@ func TestRedisFailover(t *testing.T) {
 		for i, c := range clients {
 			t.Log("proxy", i)
 			m := original.Beside(t, m.Fleet, c)
-			m.WantUnread(2, 1, rig.Pair, len(rows[bench.PairTalk(1, 2)]))
-			m.WantUnread(3, g, rig.Group, len(rows[bench.GroupTalk(g)]))
+			m.WantUnread(2, 1, rig.Pair, len(rows[lines.PairTalk(1, 2)]))
+			m.WantUnread(3, g, rig.Group, len(rows[lines.GroupTalk(g)]))
 			m.WantUnread(2, g, rig.Group, 0)
 		}
 		sent.Check(t, rows)
@@ -141,7 +141,7 @@ func keepCounting(ctx context.Context, t *testing.T, clients []*client.Client, s
 			t.Error(err)
 			return
 		}
-		sent.Answered(bench.PairTalk(7, 8), answer)
+		sent.Answered(lines.PairTalk(7, 8), answer)
 		counted, err := client.Call[*impb.IMUnreadMsgCntRsp](rig.Within(t), clients[1-n%2],
 			rig.Unread(8))
 		if err != nil {

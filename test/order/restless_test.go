@@ -9,11 +9,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // restless is a group in which people come and go.
@@ -49,7 +49,7 @@ func (r *restless) run(t *testing.T, w *rig.Setup, sent *audit.Ledger) {
 					t.Error(err)
 					return
 				}
-				sent.Answered(bench.GroupTalk(r.group), answer)
+				sent.Answered(lines.GroupTalk(r.group), answer)
 			}
 		})
 	}

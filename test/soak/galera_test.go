@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
@@ -58,7 +58,7 @@ func TestGaleraLoad(t *testing.T) {
 }
 
 // remove removes a session of a pair that others write to.
-func (s *soak) remove(c *bench.Line) {
+func (s *soak) remove(c *lines.Line) {
 	k := load.Pairs[rand.IntN(len(load.Pairs))]
 	req := &impb.IMRemoveSessionReq{UserId: &k.Low, SessionType: rig.Pair.Enum(),
 		SessionId: &k.High}
@@ -72,7 +72,7 @@ func (s *soak) remove(c *bench.Line) {
 // meet has pairs send their first messages at the same time, one user through each proxy.
 func (s *soak) meet(ctx context.Context, t *testing.T) {
 	for n := uint32(0); ctx.Err() == nil; n++ {
-		k := bench.PairTalk(30000+2*n, 30001+2*n)
+		k := lines.PairTalk(30000+2*n, 30001+2*n)
 		var sending sync.WaitGroup
 		for i := range s.Proxies {
 			c, err := s.Load.Dial(i)

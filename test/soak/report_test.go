@@ -13,15 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 )
 
 // outcomes counts the requests of the whole load, by kind.
 func (s *soak) outcomes() map[string]*load.Tally {
 	all := make(map[string]*load.Tally)
-	s.Each(func(r *bench.Request) {
+	s.Each(func(r *lines.Request) {
 		if all[r.Kind] == nil {
 			all[r.Kind] = new(load.Tally)
 		}
@@ -32,7 +32,7 @@ func (s *soak) outcomes() map[string]*load.Tally {
 
 // countFaults counts for each fault the requests from its beginning until the next one.
 func (s *soak) countFaults(happened []*soakFault) {
-	s.Each(func(r *bench.Request) {
+	s.Each(func(r *lines.Request) {
 		at, found := slices.BinarySearchFunc(happened, r.Begun,
 			func(f *soakFault, begun time.Time) int { return f.begun.Compare(begun) })
 		if !found {
@@ -163,7 +163,7 @@ func (s *soak) report(happened []*soakFault) string {
 	var b strings.Builder
 	fmt.Fprintf(&b,
 		"%v of load, %d connections made, %d messages answered with an id, %d faults.\n\n",
-		*soakFor, s.Lines(), outcomes[bench.Text].Done+outcomes[bench.Voice].Done, len(happened))
+		*soakFor, s.Lines(), outcomes[lines.Text].Done+outcomes[lines.Voice].Done, len(happened))
 	if s.brief {
 		fmt.Fprint(&b,
 			"In a run as short as this faults come every 2 s, and last a fraction of what "+

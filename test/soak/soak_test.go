@@ -14,11 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 	"github.com/teamtalk-go/dbproxy/test/rig/load"
 	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
@@ -294,7 +294,7 @@ func (s *soak) serves(i int) bool {
 		return false
 	}
 	defer c.Close()
-	k := bench.PairTalk(20000+uint32(i), 21000)
+	k := lines.PairTalk(20000+uint32(i), 21000)
 	id, _ := c.Store(k, k.Message(k.Low))
 	return id != 0 && s.Shows(c, k, id)
 }

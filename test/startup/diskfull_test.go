@@ -13,12 +13,12 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // onTmpfs returns what makes a process see a small file system of its own at dir: a command to wrap
@@ -75,7 +75,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	for range 3 {
 		send()
-		audit.CheckPaging(t, c, bench.PairTalk(1, 2), stored)
+		audit.CheckPaging(t, c, lines.PairTalk(1, 2), stored)
 	}
 	if got := rig.Call[*impb.IMQueryPushShieldRsp](t, c,
 		&impb.IMQueryPushShieldReq{UserId: proto.Uint32(1)}); got.GetUserId() != 1 {
@@ -94,7 +94,7 @@ func TestDiskFull(t *testing.T) {
 	if send() == 0 {
 		t.Error("there is space again, and a message was not stored")
 	}
-	audit.CheckPaging(t, c, bench.PairTalk(1, 2), stored)
+	audit.CheckPaging(t, c, lines.PairTalk(1, 2), stored)
 	checkNewest(t, c, stored)
 }
 

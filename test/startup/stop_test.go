@@ -12,11 +12,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 	"github.com/teamtalk-go/dbproxy/test/rig/msfs"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
@@ -264,7 +264,7 @@ func TestStopWhatStoresDo(t *testing.T) {
 			}
 			stops(t, p, 2*time.Second)
 			change.thaw(t, all)
-			if n := len(audit.ReadRows(t, f.DB.Admin)[bench.PairTalk(1, 2)]); n != before {
+			if n := len(audit.ReadRows(t, f.DB.Admin)[lines.PairTalk(1, 2)]); n != before {
 				t.Errorf("%d of %d acknowledged messages are stored", n, before)
 			}
 		})
@@ -319,7 +319,7 @@ func TestToldTwiceToStop(t *testing.T) {
 	if p.ExitCode() != 1 || !strings.Contains(p.Log.String(), "told again to stop") {
 		t.Errorf("code %d, log:\n%s", p.ExitCode(), p.Log)
 	}
-	if rows := audit.ReadRows(t, rig.OpenStore(t, p.Data)); len(rows[bench.PairTalk(1, 2)]) != 1 {
+	if rows := audit.ReadRows(t, rig.OpenStore(t, p.Data)); len(rows[lines.PairTalk(1, 2)]) != 1 {
 		t.Errorf("stored is %v", rows)
 	}
 }

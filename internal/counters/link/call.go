@@ -126,7 +126,7 @@ func spread(calls []call, results []rueidis.RedisResult) (all []rueidis.RedisMes
 		}
 		each, err := m.ToArray()
 		if err != nil || len(each) != c.commands {
-			return nil, fmt.Errorf("the answer of a script to %d commands is not theirs", c.commands)
+			return nil, fmt.Errorf("a script has no answers to its %d commands", c.commands)
 		}
 		all = append(all, each...)
 	}

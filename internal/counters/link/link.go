@@ -92,7 +92,8 @@ func (l *Link) Close() {
 
 // awayError wraps why an instance cannot be used.
 func (l *Link) awayError(err error) error {
-	return chat.Errorf(chat.Unavailable, "Redis %s (%s) is away: %w", l.names(), l.Instance, err)
+	return chat.Errorf(chat.Unavailable, "Redis %s (%s) is away: %w",
+		strings.Join(l.opt.Roles, ", "), l.Instance, err)
 }
 
 // Do sends commands in one pipeline. An error, of kind Unavailable, says that the instance is away:

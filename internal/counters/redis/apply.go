@@ -123,11 +123,10 @@ func (r *Copy) applyCounts(ctx context.Context, changes []chat.Change) error {
 			}
 		}
 		for _, c := range changes { // when Redis was away, ids were given out without it
-			switch {
-			case c.Talk.Kind == chat.Group && (c.New || c.LastID > 0):
-				commands = append(commands, link.Run(raise, groupIDKey(c.Talk.A), decimal(c.LastID)))
-			case c.Talk.Kind == chat.Pair && c.Relation > 0 && c.LastID > 0:
-				commands = append(commands, link.Run(raise, pairIDKey(c.Relation), decimal(c.LastID)))
+			if c.Talk.Kind == chat.Group && (c.New || c.LastID > 0) ||
+				c.Talk.Kind == chat.Pair && c.Relation > 0 && c.LastID > 0 {
+				key := idKey(chat.Reserve{Talk: c.Talk, Relation: c.Relation})
+				commands = append(commands, link.Run(raise, key, decimal(c.LastID)))
 			}
 		}
 		for _, c := range changes {

@@ -191,7 +191,8 @@ func compareCounts(q *question, s chat.Change, epoch uint32, whole bool, tell te
 	})
 	levels := levelsOf(s)
 	for _, m := range s.Members {
-		q.add(link.Plain("HGET", levelKey(m.User, s.Talk.A), "count"), func(r rueidis.RedisMessage) {
+		level := link.Plain("HGET", levelKey(m.User, s.Talk.A), "count")
+		q.add(level, func(r rueidis.RedisMessage) {
 			level := count(text(r))
 			if level > sent && sent >= s.Count {
 				tell(finding.LevelAhead, "user %d has seen %d messages of %d in Redis",

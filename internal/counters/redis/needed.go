@@ -34,7 +34,7 @@ var keysOf = map[string][]string{
 
 // Needed returns one command for each right that a user needs on an instance with those roles:
 // every command that we use, on keys of our own that expire, and every kind of key, from which it
-// removes what is not there.
+// removes what is not there. The last one writes the one key that is left, for a millisecond.
 func Needed(roles []string) []link.Command {
 	key := "dbproxy:check:" + rand.Text()
 	companion := link.Companion(key)

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -20,8 +21,8 @@ func (r *Copy) Unread(
 	unread := make(map[uint32][]chat.Count, len(users))
 	var lost []uint32
 	for i, user := range users {
-		if peers, ok := q.peers(i); ok && q.completeGroups(i) {
-			unread[user] = q.groups(i, counted(user, peers))
+		if pairs, ok := q.pairs(i); ok && q.completeGroups(i) {
+			unread[user] = q.groups(i, pairs)
 		} else {
 			lost = append(lost, user)
 		}
@@ -49,21 +50,20 @@ func (r *Copy) recount(
 	if err := r.consult(ctx, &q.lookup); err != nil {
 		return err
 	}
-	all := make(map[uint32]map[uint32]uint32, len(users))
+	pairs := make(map[uint32][]chat.Count, len(users))
 	var lost []uint32
 	for i, user := range users {
-		peers, ok := q.peers(i)
-		if !ok {
+		var ok bool
+		if pairs[user], ok = q.pairs(i); !ok {
 			lost = append(lost, user)
 		}
-		all[user] = peers
 	}
-	fills, err := r.fillPairs(ctx, q.at, lost, all)
+	fills, err := r.fillPairs(ctx, q.at, lost, pairs)
 	if err != nil {
 		return err
 	}
 	for i, user := range users {
-		unread[user] = q.groups(i, counted(user, all[user]))
+		unread[user] = q.groups(i, pairs[user])
 	}
 	if q.at > firstEpoch {
 		fills = append(fills, q.fillGroups()...)
@@ -77,19 +77,10 @@ func (r *Copy) recount(
 	return nil
 }
 
-// counted are the pairs of a user, given what is unread of each peer.
-func counted(user uint32, peers map[uint32]uint32) []chat.Count {
-	counts := make([]chat.Count, 0, len(peers))
-	for peer, n := range peers {
-		counts = append(counts, chat.Count{Talk: chat.PairTalk(user, peer), Unread: n})
-	}
-	return counts
-}
-
-// fillPairs puts what the records know of users into all, and returns the commands that put it into
-// Redis.
+// fillPairs puts what the records know of users in place of what Redis has, and returns the commands
+// that put it into Redis.
 func (r *Copy) fillPairs(
-	ctx context.Context, at uint32, users []uint32, all map[uint32]map[uint32]uint32,
+	ctx context.Context, at uint32, users []uint32, pairs map[uint32][]chat.Count,
 ) (commands []link.Command, err error) {
 	if len(users) == 0 {
 		return nil, nil
@@ -99,13 +90,20 @@ func (r *Copy) fillPairs(
 		return nil, err
 	}
 	rows := make(map[uint32][]string, len(users))
+	counted := make(map[chat.Talk]bool, len(known))
+	for _, c := range known {
+		counted[c.Talk] = true
+	}
+	for _, user := range users {
+		pairs[user] = slices.DeleteFunc(pairs[user],
+			func(c chat.Count) bool { return counted[c.Talk] })
+	}
 	for _, c := range known {
 		for _, u := range c.Users {
-			peer := c.Talk.Peer(u.User)
-			rows[u.User] = append(rows[u.User], decimal(peer), decimal(u.Unread),
+			rows[u.User] = append(rows[u.User], decimal(c.Talk.Peer(u.User)), decimal(u.Unread),
 				revision(at, c.Rev))
-			if delete(all[u.User], peer); u.Unread > 0 {
-				all[u.User][peer] = u.Unread
+			if u.Unread > 0 {
+				pairs[u.User] = append(pairs[u.User], chat.Count{Talk: c.Talk, Unread: u.Unread})
 			}
 		}
 	}
@@ -146,18 +144,19 @@ func (r *Copy) askUnread(users []uint32, in map[uint32][]chat.UserGroup) *askedU
 // level is the number of the key with the level of the i-th user in the j-th group.
 func (q *askedUnread) level(i, j int) int { return q.first[i] + 1 + j }
 
-// peers is what the i-th user has unread of each peer, zeros left out. If the key may lack
-// something, ok is false.
-func (q *askedUnread) peers(i int) (peers map[uint32]uint32, ok bool) {
+// pairs is what the i-th user has unread of peers, zeros left out. If the key may lack something,
+// ok is false.
+func (q *askedUnread) pairs(i int) (pairs []chat.Count, ok bool) {
+	user := q.users[i]
 	fields, err := q.answer(q.first[i]).AsStrMap()
-	peers = make(map[uint32]uint32, len(fields))
+	pairs = make([]chat.Count, 0, len(fields)+len(q.in[user]))
 	for peer, n := range fields {
 		id, err := strconv.ParseUint(peer, 10, 32)
-		if n := count(n); err == nil && n > 0 && uint32(id) != q.users[i] {
-			peers[uint32(id)] = n
+		if n := count(n); err == nil && n > 0 && uint32(id) != user {
+			pairs = append(pairs, chat.Count{Talk: chat.PairTalk(user, uint32(id)), Unread: n})
 		}
 	}
-	return peers, err == nil && q.complete(q.first[i])
+	return pairs, err == nil && q.complete(q.first[i])
 }
 
 // completeGroups reports whether nothing is lacking of the groups of the i-th user.

@@ -102,13 +102,10 @@ func Examine(ctx context.Context, store *records.Store) (*Examination, error) {
 	}
 	if outdated := c.seen.Outdated(); len(outdated) > 0 {
 		return nil, chat.Errorf(chat.NotFound, "the table %s is an earlier version's: %s",
-			outdated[0], tables.MigrateMend)
+			outdated[0], c.db.Advise(tables.MigrateMend))
 	}
-	for _, t := range tables.Old() {
-		if !c.there(t.Name) {
-			return nil, chat.Errorf(chat.NotFound, "there is no table %s: create what is missing "+
-				"with \"dbproxy migrate\"", t.Name)
-		}
+	if err := c.seen.Suite(c.db.Pool); err != nil {
+		return nil, err
 	}
 	c.sounds, err = c.number(ctx, "sounds", "SELECT COALESCE(MAX(id),0) FROM IMAudio")
 	return c, err

@@ -40,9 +40,9 @@
 // most eight. Only these may send several statements as one text, which saves round trips. A
 // transaction there (joined) keeps back what it executes, until its next query or its COMMIT takes
 // it along. Values are put into such a text (mysql_text.go), in the character set that the
-// connection was seen to have. A SELECT stands before the COMMIT. It has an answer when all before it was
-// done: so an insert that failed is told from a COMMIT of which nothing is known. No text is larger
-// than the server's max_allowed_packet: more goes in several texts, before the COMMIT
+// connection was seen to have. A SELECT stands before the COMMIT. It has an answer when all before
+// it was done: so an insert that failed is told from a COMMIT of which nothing is known. No text is
+// larger than the server's max_allowed_packet: more goes in several texts, before the COMMIT
 // (mysql_packet.go).
 //
 // A node of Galera may abort a transaction in the midst of a text, and go on with the rest of it,
@@ -74,8 +74,8 @@
 //
 // # Shared queries
 //
-// Requests of one shape that come while four of their queries run wait a moment, and share the next
-// one (Shared). 32 callers get up to three times as much out of a MySQL server that way. Each is
+// Who asks for something while a query for it runs waits, and shares the next one with all others
+// who wait (Shared): for a long list that all want alike, and for a node to catch up. Each is
 // answered by a query that began after it asked.
 //
 // # The watch over the master

@@ -18,6 +18,8 @@ type engine interface {
 	rejects(err error) bool
 	// explain adds what can be done about an error.
 	explain(err error) error
+	// advise is advice in which names of the server's own stand for NAME and FILE.
+	advise(mend string) string
 	// exists reports whether a table, column or key is there already that was to be made.
 	exists(err error) bool
 	// undone reports whether a COMMIT that met err has certainly stored nothing.

@@ -26,16 +26,26 @@ type joined struct {
 	sent bool   // the server knows of the transaction
 }
 
+// keptBuffer is how large a buffer a connection keeps at most, in bytes. It is enough for a batch
+// of short messages.
+const keptBuffer = 128 << 10
+
 // joint stands between two statements of a text.
 const joint = ";\n"
 
-func newJoined(conn *sql.Conn, packet int) *joined {
-	return &joined{conn: conn, packet: packet, text: []byte(begin)}
+// newJoined begins a transaction on a connection. It takes the buffer of the connection, which it
+// gives back with the COMMIT.
+func newJoined(conn *sql.Conn, c *mysqlConn) *joined {
+	j := &joined{conn: conn, packet: c.packet, text: append(c.buffer, begin...)}
+	c.buffer = nil
+	return j
 }
 
 // ExecContext keeps a statement back. What is too much for one packet with it is sent before it.
 func (j *joined) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return driver.RowsAffected(0), j.keep(ctx, query, args)
+	return driver.RowsAffected(0), j.keep(ctx, func(text []byte) ([]byte, error) {
+		return spell(text, query, args, appendText)
+	})
 }
 
 // QueryContext sends what was kept back, and a query with it.
@@ -43,21 +53,45 @@ func (j *joined) QueryContext(ctx context.Context, query string, args ...any) (*
 	if err := ctx.Err(); err != nil { // the driver would give up the connection for it
 		return nil, err
 	}
-	if err := j.keep(ctx, query, args); err != nil {
+	if _, err := j.ExecContext(ctx, query, args...); err != nil {
 		return nil, err
 	}
 	return j.conn.QueryContext(ctx, j.take())
 }
 
-// keep puts a statement behind what was kept back. If all that does not fit into one packet, it
-// sends what was there before.
-func (j *joined) keep(ctx context.Context, query string, args []any) (err error) {
+// insert keeps back a statement that inserts rows, given flat, each of so many values. It begins
+// and ends with head and tail.
+func (j *joined) insert(
+	ctx context.Context, head string, width int, rows []any, tail string,
+) error {
+	return j.keep(ctx, func(text []byte) (_ []byte, err error) {
+		text = append(text, head...)
+		for i, value := range rows {
+			switch {
+			case i%width > 0:
+				text = append(text, ',')
+			case i > 0:
+				text = append(text, "),("...)
+			default:
+				text = append(text, '(')
+			}
+			if text, err = appendValue(text, value, appendText); err != nil {
+				return text, err
+			}
+		}
+		return append(append(text, ')'), tail...), nil
+	})
+}
+
+// keep puts a statement behind what was kept back: add appends it to a text. If all that does not
+// fit into one packet, it sends what was there before.
+func (j *joined) keep(ctx context.Context, add func(text []byte) ([]byte, error)) (err error) {
 	before := len(j.text)
 	if before > 0 {
 		j.text = append(j.text, joint...)
 	}
 	begins := len(j.text)
-	if j.text, err = spell(j.text, query, args, appendText); err != nil {
+	if j.text, err = add(j.text); err != nil {
 		return err
 	}
 	if before == 0 || len(j.text) <= j.packet-packetSpare {
@@ -118,13 +152,17 @@ func (j *joined) Commit(ctx context.Context) error {
 	if !j.sent && len(j.text) == len(begin) {
 		return nil
 	}
-	if err := j.keep(ctx, endOfJoined, nil); err != nil {
+	if _, err := j.ExecContext(ctx, endOfJoined); err != nil {
 		return notCommitted{errors.Join(err, j.Rollback(ctx))}
 	}
 	text := j.take()
 	var reached bool
 	err := j.conn.Raw(func(c any) (err error) {
-		reached, err = c.(*mysqlConn).commitJoined(ctx, text)
+		m := c.(*mysqlConn)
+		if cap(j.text) <= keptBuffer {
+			m.buffer = j.text[:0]
+		}
+		reached, err = m.commitJoined(ctx, text)
 		return err
 	})
 	if err != nil && !reached {

@@ -15,6 +15,10 @@ import (
 
 // MySQL says how to reach one MySQL-compatible server.
 type MySQL struct {
+	// Name is what the configuration calls the server, such as teamtalk_master, and Path the file
+	// of that configuration: advice names its keys and the file. Both may be empty.
+	Name, Path string
+
 	Addr           string // host:port, or the path of a socket
 	Database       string
 	User, Password string
@@ -73,7 +77,7 @@ func OpenMySQL(master MySQL, opt Options) (*DB, error) {
 	}
 	connector.role = toBatches.role // one server, one role
 	write := changes.pool(connector)
-	db := newDB(write, write, mysqlDialect{}, opt)
+	db := newDB(write, write, master.dialect(), opt)
 	db.batch, db.role = batches.pool(toBatches), toBatches.role
 	// Half of the connections are left for those who read, however many changes wait for a lock.
 	db.writes = semaphore.NewWeighted(int64(min(sharedWriters, max(1, changes.MaxConns/2))))
@@ -90,7 +94,7 @@ func OpenMySQLPool(m MySQL, opt Options) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := newPool(m.pool(connector), mysqlDialect{}, opt)
+	p := newPool(m.pool(connector), m.dialect(), opt)
 	p.timeout = m.StatementTimeout
 	return p, nil
 }
@@ -125,6 +129,11 @@ func (m MySQL) Same(other MySQL) bool {
 	return strings.EqualFold(m.Addr, other.Addr) && m.Database == other.Database
 }
 
+// Explain adds to an error of the server, or of the way there, what can be done about it.
+func (m MySQL) Explain(err error) error { return m.dialect().explain(err) }
+
+func (m MySQL) dialect() mysqlDialect { return mysqlDialect{server: m.Name, config: m.Path} }
+
 // pool is the connections to the server, made by a connector.
 func (m MySQL) pool(connector driver.Connector) *sql.DB {
 	db := sql.OpenDB(connector)
@@ -140,14 +149,15 @@ func (m MySQL) pool(connector driver.Connector) *sql.DB {
 func (m MySQL) connector(opt Options, batches bool) (*mysqlConnector, error) {
 	cfg := m.driverConfig()
 	if batches && m.Join != JoinNever {
-		cfg.MultiStatements = true // for texts of our own, which have their values in them: see spell
+		cfg.MultiStatements = true // for texts of our own, with their values in them: see spell
 	}
 	inner, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
 	}
 	return &mysqlConnector{
-		Connector: inner, addr: m.Addr, log: opt.Log, role: new(serverRole), note: opt.Note,
+		Connector: inner, addr: m.Addr, dialect: m.dialect(), log: opt.Log, note: opt.Note,
+		role:    new(serverRole),
 		mayJoin: cfg.MultiStatements, join: m.Join, silence: cfg.ReadTimeout,
 	}, nil
 }

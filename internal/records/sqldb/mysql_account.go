@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"regexp"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -58,8 +60,8 @@ func MendOfAccount(err error, username, password string) string {
 	tls := strings.TrimSuffix(password, "password") + "tls"
 	switch Code(err) {
 	case errAccessDenied:
-		return fmt.Sprintf("mend %s and %s, or make that user there; an account that REQUIREs "+
-			"SSL wants %s", username, password, tls)
+		return fmt.Sprintf("mend %s and %s, or make that user there%s; an account that REQUIREs "+
+			"SSL wants %s", username, password, anonymous(err), tls)
 	case errAccountLocked, errAccountLockedMy:
 		return "the account is locked; unlock it: ALTER USER … ACCOUNT UNLOCK" + either
 	case errLockedByTries:
@@ -83,6 +85,25 @@ func MendOfAccount(err error, username, password string) string {
 		}
 	}
 	return ""
+}
+
+// deniedAccount finds the user and the host in "Access denied for user 'a'@'b'".
+var deniedAccount = regexp.MustCompile(`for user '([^']+)'@'([^']+)'`)
+
+// anonymous is what more to do where a server that knows the name of our machine does not let us
+// in. As of accounts the one of the narrower host counts, a nameless one, which MariaDB and old
+// MySQL were set up with, goes before ours for any host, and has no password.
+func anonymous(err error) string {
+	at := deniedAccount.FindStringSubmatch(err.Error())
+	if at == nil {
+		return ""
+	}
+	user, host := at[1], at[2]
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (an anonymous user ''@'%[2]s' goes before '%[1]s'@'%%': drop it, or make "+
+		"'%[1]s'@'%[2]s')", user, host)
 }
 
 // oldPassword is what to do about an account whose way of letting somebody in is not known here.

@@ -23,8 +23,8 @@ type driverConn interface {
 // owns all its fields.
 //
 // The server binds the values of its statements, which are prepared, and kept: so no value can end
-// the text that it belongs to. On a connection that joins, values stand in the texts instead, spelled in the
-// character set that the connection was seen to have: only joined uses such a connection.
+// the text that it belongs to. On a connection that joins, values stand in the texts instead,
+// spelled in the character set that it was seen to have: only joined uses such a connection.
 type mysqlConn struct {
 	driverConn
 	of         *mysqlConnector
@@ -34,6 +34,7 @@ type mysqlConn struct {
 	within     bool       // a transaction has begun
 	packet     int        // bytes that the server takes in one piece: its max_allowed_packet
 	statements statements // used where it does not join
+	buffer     []byte     // empty, for the next text of joined; used where it joins
 	lost       bool       // it must not be used again
 }
 

@@ -19,10 +19,11 @@ import (
 // read from it.
 type mysqlConnector struct {
 	driver.Connector
-	addr string
-	log  *slog.Logger
-	note Note
-	role *serverRole // shared by all pools of one server
+	addr    string
+	dialect mysqlDialect
+	log     *slog.Logger
+	note    Note
+	role    *serverRole // shared by all pools of one server
 
 	mayJoin bool // several statements may go in one text, if the server is no node of Galera
 	join    Joining

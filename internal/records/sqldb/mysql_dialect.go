@@ -19,19 +19,21 @@ import (
 
 // mysqlDialect is the engine of MySQL 5.7 and 8, MariaDB 10 and what is compatible with them all.
 type mysqlDialect struct {
-	joined bool // it is for a joined transaction
+	joined         bool   // it is for a joined transaction
+	server, config string // what the configuration calls the server, and its file, or ""
 }
 
 func (mysqlDialect) name() Engine { return EngineMySQL }
 
-func (mysqlDialect) join(conn *sql.Conn) (j *joined, d Dialect, err error) {
+func (d mysqlDialect) join(conn *sql.Conn) (j *joined, to Dialect, err error) {
 	err = conn.Raw(func(c any) error {
 		if m := c.(*mysqlConn); m.joins {
-			j = newJoined(conn, m.packet)
+			j = newJoined(conn, m)
 		}
 		return nil
 	})
-	return j, mysqlDialect{joined: true}, err
+	d.joined = true
+	return j, d, err
 }
 
 func (d mysqlDialect) joins() bool { return d.joined }
@@ -209,8 +211,8 @@ func (mysqlDialect) rejects(err error) bool {
 var mends = map[uint16]string{
 	CodeNoDatabase: "the database must exist, and the user have rights on it",
 	CodeDBDenied:   "the database must exist, and the user have rights on it",
-	CodeNoTable:    "create what is missing with \"dbproxy migrate\"",
-	CodeNoColumn:   "create what is missing with \"dbproxy migrate\"",
+	CodeNoTable:    MendOfTables,
+	CodeNoColumn:   MendOfTables,
 	errBrokenView:  MendOfView,
 	errNoDefiner:   MendOfView,
 	CodeTableDenied: "grant the user what it lacks: SELECT, INSERT, UPDATE and DELETE to serve; " +
@@ -226,7 +228,7 @@ var mends = map[uint16]string{
 	errTableFull:         mendOfFullDisk,
 	errDiskFull:          mendOfFullDisk,
 	errWriteFile:         mendOfFullDisk,
-	errTooManyStatements: "raise max_prepared_stmt_count of the server, or lower maxconncnt here",
+	errTooManyStatements: "raise max_prepared_stmt_count of the server, or lower NAME_maxconncnt",
 	errApart: "the node is cut off from its cluster, or not up to date; see its " +
 		"wsrep_cluster_status and wsrep_local_state_comment",
 	errTooLong: mendOfText,
@@ -249,15 +251,16 @@ const (
 	mendOfReadOnly = "the server takes no writes; it must be the master"
 	mendOfFullDisk = "the server's disk is full; free some space on it"
 	mendOfText     = "the column is narrower than the protocol, or its character set lacks a " +
-		"character: see \"dbproxy config check\""
+		"character: see \"dbproxy config check --config FILE\""
 	mendOfTable = "a column or a constraint of the table is not as the original's: see \"dbproxy " +
-		"config check\""
+		"config check --config FILE\""
 )
 
-// ExplainMySQL adds to an error of a MySQL server, or of the way there, what can be done about it.
-func ExplainMySQL(err error) error { return mysqlDialect{}.explain(err) }
+// MendOfTables is what to do about tables and columns that are missing. See Pool.Advise.
+const MendOfTables = "create what is missing with \"dbproxy migrate --config FILE\", as a user " +
+	"who may"
 
-func (mysqlDialect) explain(err error) error {
+func (d mysqlDialect) explain(err error) error {
 	mend, known := mends[Code(err)]
 	if !known {
 		mend = MendOfAccount(err, "NAME_username", "NAME_password")
@@ -272,10 +275,21 @@ func (mysqlDialect) explain(err error) error {
 	default:
 		mend = advice.Mend(err)
 	}
-	if mend == "" || strings.Contains(err.Error(), mend) {
+	if mend == "" || strings.Contains(err.Error(), d.advise(mend)) {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, mend)
+	return fmt.Errorf("%w: %s", err, d.advise(mend))
+}
+
+// advise puts the server's name for NAME, and the configuration's file for FILE.
+func (d mysqlDialect) advise(mend string) string {
+	if d.server != "" {
+		mend = strings.ReplaceAll(mend, "NAME_", d.server+"_")
+	}
+	if d.config != "" {
+		mend = strings.ReplaceAll(mend, "--config FILE", "--config "+d.config)
+	}
+	return mend
 }
 
 func (mysqlDialect) Duplicate(err error) bool { return Code(err) == errDuplicate }

@@ -138,7 +138,7 @@ func forgotten(err error) bool { return codeIn(err, errUnknownStatement, errPrep
 func (c *mysqlConn) cannotBind(err error) {
 	if !c.of.unbound.Swap(true) {
 		c.of.log.Warn("MySQL did not prepare a statement; values go with the text meanwhile, "+
-			"spelled in hexadecimal digits", "addr", c.of.addr, "err", mysqlDialect{}.explain(err))
+			"spelled in hexadecimal digits", "addr", c.of.addr, "err", c.of.dialect.explain(err))
 	}
 }
 

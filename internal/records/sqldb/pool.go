@@ -64,6 +64,10 @@ func (p *Pool) Fail(doing string, err error) error {
 // Explain adds to an error of the driver what can be done about it.
 func (p *Pool) Explain(err error) error { return p.engine.explain(err) }
 
+// Advise is advice in which the server's own names stand: NAME_ becomes the beginning of its keys
+// in the configuration, and "--config FILE" names that configuration. What is not known stays.
+func (p *Pool) Advise(mend string) string { return p.engine.advise(mend) }
+
 // Engine is what kind of database it is.
 func (p *Pool) Engine() Engine { return p.engine.name() }
 

@@ -187,14 +187,21 @@ func Insert(
 	ctx context.Context, s Session, table, columns string, rows []any, tail string,
 ) error {
 	width := 1 + strings.Count(columns, ",")
+	head := fmt.Sprintf("INSERT INTO %s (%s) VALUES ", table, columns)
+	j, joins := s.Querier.(*joined)
 	for len(rows) > 0 {
 		n := s.insertRows(fewRows(rows, width))
-		query := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s", table, columns, tuples(n, width),
-			tail)
-		if _, err := s.ExecContext(ctx, query, rows[:n*width]...); err != nil {
+		some := rows[:n*width]
+		rows = rows[n*width:]
+		var err error
+		if joins {
+			err = j.insert(ctx, head, width, some, tail)
+		} else {
+			_, err = s.ExecContext(ctx, head+tuples(n, width)+tail, some...)
+		}
+		if err != nil {
 			return err
 		}
-		rows = rows[n*width:]
 	}
 	return nil
 }

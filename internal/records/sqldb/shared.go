@@ -20,15 +20,9 @@ type Shared[K comparable, V any] struct {
 	rounds  sync.WaitGroup // the queries that run for several requests
 }
 
-// How many queries are shared, and by how many keys. With a MySQL server on the same two cores 32
-// callers get 1.4 to 3 times as much by sharing (a user 3, a group 2.4, last messages 2, a login
-// 1.8, a join time 1.4, a page of which only the relation is shared 1.4), and 4 callers as much as
-// without. With 2 queries at once 32 callers get 1.2 to 6 times as much, and 4 callers a tenth
-// less. The embedded store gains nothing. See BenchmarkReads.
 const (
-	SharedQueries = 4   // how many queries of one shape run at once, before requests wait
-	sharedKeys    = 256 // how many keys one shared query has at most
-	FewKeys       = 8   // a request with more keys runs a query of its own
+	sharedKeys = 256 // how many keys one shared query has at most
+	FewKeys    = 8   // a request with more keys runs a query of its own
 )
 
 // ask is one request that waits.

@@ -140,6 +140,8 @@ func (sqliteDialect) rejects(err error) bool {
 	return slices.Contains(codes, sqliteCode(err))
 }
 
+func (sqliteDialect) advise(mend string) string { return mend }
+
 func (sqliteDialect) explain(err error) error {
 	switch sqliteCode(err) {
 	case lib.SQLITE_FULL:

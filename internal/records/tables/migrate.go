@@ -9,7 +9,7 @@ import (
 // What an operator can do about missing tables: MigrateMend about any of them, OwnMend about those
 // of the proxy's own.
 const (
-	MigrateMend = "create what is missing with \"dbproxy migrate --config FILE\", as a user who may"
+	MigrateMend = sqldb.MendOfTables
 	OwnMend     = MigrateMend + "; \"dbproxy serve\" makes them, too, unless it is told --no-create"
 )
 

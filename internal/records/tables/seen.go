@@ -268,6 +268,18 @@ func (s Seen) Absent(tables []Table) (parts, keys []string) {
 	return parts, keys
 }
 
+// Suite returns an error of kind NotFound when a table of the suite's is missing. p is where the
+// tables were looked for.
+func (s Seen) Suite(p *sqldb.Pool) error {
+	for _, t := range Old() {
+		if s.Tables[t.Name] == nil {
+			return chat.Errorf(chat.NotFound, "there is no table %s: %s", t.Name,
+				p.Advise(MigrateMend))
+		}
+	}
+	return nil
+}
+
 // Outdated are the tables of ours that are an earlier version's.
 func (s Seen) Outdated() (names []string) {
 	for _, t := range Own() {

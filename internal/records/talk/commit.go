@@ -132,6 +132,9 @@ func DecodeCommit(text string, c *chat.Commit) error {
 
 // convert returns what f makes of each of a list; nil of an empty one.
 func convert[A, B any](list []A, f func(A) B) (all []B) {
+	if len(list) > 0 {
+		all = make([]B, 0, len(list))
+	}
 	for _, a := range list {
 		all = append(all, f(a))
 	}

@@ -40,7 +40,8 @@ func (w Work) Lock(ctx context.Context, talk chat.Talk) (*Row, error) {
 }
 
 // LockAll fetches those of the talks, which are sorted, that have a row, and locks them in that
-// order, which is the one in which Lookup finds them, until the end of the transaction. The transaction must also write those rows that it relies on: see Lock.
+// order, which is the one in which Lookup finds them, until the end of the transaction. That must
+// also write those rows that it relies on: see Lock.
 func (w Work) LockAll(talks []chat.Talk, found map[chat.Talk]*Row) []sqldb.Fetch {
 	return sqldb.Fetches(w, talks, func(talks []chat.Talk) sqldb.Fetch {
 		query := w.Lookup(columns, "IMProxyTalk", Key, len(talks)) + w.ForUpdate()
@@ -88,7 +89,7 @@ func (w Work) lockFirst(ctx context.Context, talk chat.Talk) (*Row, error) {
 func (w Work) claim(ctx context.Context, talks []chat.Talk) error {
 	var values []any
 	for _, t := range slices.SortedFunc(slices.Values(talks), Compare) {
-		values = append(values, new(Row).values(t)...)
+		values = new(Row).appendValues(values, t)
 	}
 	return sqldb.Insert(ctx, w.Session, "IMProxyTalk", columns, values, w.Upsert(Key, Key[:1]))
 }
@@ -102,10 +103,10 @@ func (w Work) ClaimAnew(ctx context.Context, talks []chat.Talk) error {
 
 // Save writes the rows of talks, which are sorted, that are dirty.
 func (w Work) Save(ctx context.Context, talks []chat.Talk, rows map[chat.Talk]*Row) error {
-	var values []any
+	values := make([]any, 0, len(talks)*(len(Key)+len(counted)))
 	for _, talk := range talks {
 		if t := rows[talk]; t.Dirty {
-			values = append(values, t.values(talk)...)
+			values = t.appendValues(values, talk)
 		}
 	}
 	return sqldb.Insert(ctx, w.Session, "IMProxyTalk", columns, values, w.Upsert(Key, counted))
@@ -120,5 +121,6 @@ func (w Work) Bump(ctx context.Context, talk chat.Talk, t *Row) error {
 // SaveNewGroup makes the row of a group that this transaction has made.
 func (w Work) SaveNewGroup(ctx context.Context, group uint32) error {
 	talk := chat.GroupTalk(group)
-	return sqldb.Insert(ctx, w.Session, "IMProxyTalk", columns, (&Row{Rev: 1}).values(talk), "")
+	row := (&Row{Rev: 1}).appendValues(nil, talk)
+	return sqldb.Insert(ctx, w.Session, "IMProxyTalk", columns, row, "")
 }

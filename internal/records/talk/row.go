@@ -105,10 +105,10 @@ func KeyArgs(talks []chat.Talk) []any {
 	return sqldb.ArgsOf(talks, func(t chat.Talk) []any { return []any{uint32(t.Kind), t.A, t.B} })
 }
 
-// values are those of columns.
-func (t *Row) values(talk chat.Talk) []any {
-	return append(KeyArgs([]chat.Talk{talk}), t.Relation, t.SessionA, t.SessionB, t.LastID,
-		t.LastCreated, t.SentA, t.SentB, t.ReadA, t.ReadB, t.Rev)
+// appendValues appends those of columns.
+func (t *Row) appendValues(values []any, talk chat.Talk) []any {
+	return append(values, uint32(talk.Kind), talk.A, talk.B, t.Relation, t.SessionA, t.SessionB,
+		t.LastID, t.LastCreated, t.SentA, t.SentB, t.ReadA, t.ReadB, t.Rev)
 }
 
 // Compare orders talks as the keys of their rows are.

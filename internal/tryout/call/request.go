@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,14 @@ func jsonError(e catalog.Entry, err error) error {
 	// texts.
 	what := strings.ReplaceAll(err.Error(), "\u00a0", " ")
 	what = strings.TrimSpace(strings.TrimPrefix(what, "proto:"))
+	what = fieldNamed.ReplaceAllStringFunc(what, func(field string) string {
+		return " field " + protoName(e.Request.ProtoReflect().Descriptor(),
+			strings.TrimPrefix(field, " field "))
+	})
+	if strings.Contains(what, "invalid value for") {
+		return fmt.Errorf("the JSON for %s is wrong: %s; "+
+			"\"dbproxy call --describe %[1]s\" says what it may be", e.Name(), what)
+	}
 	if !strings.Contains(what, "unknown field") {
 		return fmt.Errorf("the JSON for %s is wrong: %s; "+
 			"\"dbproxy call --example %[1]s\" shows how it may look", e.Name(), what)
@@ -56,6 +65,26 @@ func jsonError(e catalog.Entry, err error) error {
 	}
 	return fmt.Errorf("the JSON for %s is wrong: %s; it has %s",
 		e.Name(), what, strings.Join(names, ", "))
+}
+
+// fieldNamed finds the field that the library speaks of, by its name in JSON's usual form.
+var fieldNamed = regexp.MustCompile(` field [A-Za-z0-9]+`)
+
+// protoName is the name that a field of a message, or of one within it, has in proto/ and in all
+// that we print, given its name in JSON's usual form: msg_type for msgType.
+func protoName(m protoreflect.MessageDescriptor, name string) string {
+	fields := m.Fields()
+	if f := fields.ByJSONName(name); f != nil {
+		return string(f.Name())
+	}
+	for i := range fields.Len() {
+		if within := fields.Get(i).Message(); within != nil && within != m {
+			if found := protoName(within, name); found != name {
+				return found
+			}
+		}
+	}
+	return name
 }
 
 // Data is the data of a message, its msg_data, as the flags of "dbproxy call" give it.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/internal/spelling"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
@@ -161,7 +162,7 @@ func (c *chat) loop(ctx context.Context) error {
 				err = c.do(ctx, line)
 			}
 			if !ok || errors.Is(err, errQuit) {
-				return errors.Join(c.leave(ctx), c.lost(), c.undone(lines, failed))
+				return errors.Join(c.leave(ctx), c.lost(), c.undone(failed))
 			}
 			if err != nil {
 				failed++
@@ -186,11 +187,14 @@ func (c *chat) lost() error {
 }
 
 // undone is the error that a script with lines that could not be done ends with.
-func (c *chat) undone(lines, failed int) error {
+func (c *chat) undone(failed int) error {
 	if c.Screen.Live() || failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d lines could not be done", failed, lines)
+	if failed == 1 {
+		return errors.New("1 line could not be done")
+	}
+	return fmt.Errorf("%d lines could not be done", failed)
 }
 
 // do does what one line says.
@@ -209,13 +213,19 @@ func (c *chat) do(ctx context.Context, line string) error {
 		c.Screen.Print(c.Style.Dim(terminal.Clean(line)))
 	}
 	word, rest, _ := strings.Cut(line, " ")
+	var words []string
 	for _, k := range commands() {
 		if k.word == word {
 			return k.do(c, ctx, strings.TrimSpace(rest))
 		}
+		words = append(words, k.word)
 	}
-	return fmt.Errorf("there is no %s; /help lists what there is "+
-		"(to send a text that begins with /, type //)", terminal.Clean(word))
+	hint := "/help lists what there is"
+	if meant := spelling.Nearest(word, words); len(meant) > 0 {
+		hint = spelling.DidYouMean(meant) + " " + hint
+	}
+	return fmt.Errorf("there is no %s; %s (to send a text that begins with /, type //)",
+		terminal.Clean(word), hint)
 }
 
 // ask sends a request and returns its answer.

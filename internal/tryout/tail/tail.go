@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
@@ -32,6 +33,7 @@ type Options struct {
 	Once    bool      // end after those
 	Count   int       // end after so many lines; 0 for never
 	Content bool      // print the texts, quoted
+	Width   int       // how many cells a line with a text has; the rest is cut. 0: no bound
 	// Readable decrypts a text that a client has encrypted. Where it is nil, texts are printed as
 	// they are stored.
 	Readable func(text string) string
@@ -96,7 +98,24 @@ func line(a Added, opt Options) string {
 	if opt.Readable != nil {
 		text = opt.Readable(text)
 	}
-	return s + "  " + strconv.Quote(text)
+	s += "  " + quoted(text)
+	if opt.Width > 0 {
+		s = terminal.Fit(s, opt.Width)
+	}
+	return s
+}
+
+// joiner joins emoji into one: it is invisible, and does no harm.
+const joiner = "\u200d"
+
+// quoted is strconv.Quote, which leaves joined emoji as they are.
+func quoted(text string) string {
+	parts := strings.Split(text, joiner)
+	for i, part := range parts {
+		part = strconv.Quote(part)
+		parts[i] = part[1 : len(part)-1]
+	}
+	return `"` + strings.Join(parts, joiner) + `"`
 }
 
 // Widths in cells, by which lines have 80. Longer names take more.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
 // feed has one message at the beginning and one at each call of Next, of which number last calls
@@ -82,6 +83,15 @@ func TestLineIsOneLine(t *testing.T) {
 	got, want = line(fork, opt), `#1      type 19     2 bytes  "hello\r"`
 	if !strings.HasSuffix(got, want) {
 		t.Errorf("got  %s\nwant … %s", got, want)
+	}
+	const family = "👩\u200d👧"
+	if got := line(message(1, family+"\\"), opt); !strings.HasSuffix(got, `"`+family+`\\"`) {
+		t.Errorf("got  %s", got)
+	}
+	opt.Width = 80
+	got = line(message(1, strings.Repeat("你好", 50)), opt)
+	if terminal.Width(got) > 80 || !strings.HasSuffix(got, "…") {
+		t.Errorf("got  %s", got)
 	}
 	m := message(70000, "hi")
 	m.Group, m.FromName, m.ToName = true, "", "lunch\n\x1b[2J"

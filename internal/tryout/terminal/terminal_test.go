@@ -47,6 +47,8 @@ func TestWrap(t *testing.T) {
 		{"one  two\nthree\n", "|one two|three"},
 		{"one\n\ntwo", "|one||two"},
 		{"unbreakable-anyhow x", "|unbreakable-anyhow|x"},
+		{`see "dbproxy user list".`, `|see|"dbproxy user list".`},
+		{`a "dbproxy for ever`, `|a|"dbproxy|for ever`},
 		{"你好 吗 好", "|你好 吗|好"}, // 7 cells, and 10
 		{"👩‍👩‍👧 👩‍👩‍👧 👩‍👩‍👧 x", "|👩‍👩‍👧 👩‍👩‍👧 👩‍👩‍👧|x"},
 	} {

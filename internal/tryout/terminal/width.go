@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-runewidth"
@@ -21,11 +22,12 @@ func Fit(text string, limit int) string { return cells.Truncate(text, limit, "â€
 func Pad(text string, width int) string { return cells.FillRight(text, width) }
 
 // Wrap breaks text between words into lines of at most limit cells. Line breaks that it has stay. A
-// word that is longer than that gets a line of its own. There is at least one line.
+// word that is longer than that gets a line of its own. There is at least one line. A command of
+// ours in quotes, "dbproxy user list", is one word, so that people can copy it.
 func Wrap(text string, limit int) (lines []string) {
 	for paragraph := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		line := ""
-		for word := range strings.FieldsSeq(paragraph) {
+		for _, word := range words(paragraph) {
 			switch {
 			case line == "":
 				line = word
@@ -38,6 +40,22 @@ func Wrap(text string, limit int) (lines []string) {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// words are the words of a line, as Wrap takes them.
+func words(line string) (list []string) {
+	fields := strings.Fields(line)
+	for len(fields) > 0 {
+		n := 1
+		if strings.HasSuffix(fields[0], `"dbproxy`) {
+			end := slices.IndexFunc(fields[1:], func(f string) bool {
+				return strings.Contains(f, `"`)
+			})
+			n += end + 1 // 1 where the quote does not end
+		}
+		list, fields = append(list, strings.Join(fields[:n], " ")), fields[n:]
+	}
+	return list
 }
 
 // Indent is the lines of Wrap, one below the other, each begun with indent, which counts in limit.

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // Row is a stored message.
@@ -25,9 +25,9 @@ type Row struct {
 // ReadRows reads all stored messages, each talk's in the order of paging: by created, then by the
 // tables' own ids. What is in the wrong one of the eight tables, or belongs to no relation, fails
 // the test.
-func ReadRows(t *testing.T, db *sql.DB) map[bench.Talk][]Row {
+func ReadRows(t *testing.T, db *sql.DB) map[lines.Talk][]Row {
 	t.Helper()
-	rows := make(map[bench.Talk][]Row)
+	rows := make(map[lines.Talk][]Row)
 	read := func(query string, table int) {
 		result, err := db.QueryContext(t.Context(), query)
 		if err != nil {
@@ -35,7 +35,7 @@ func ReadRows(t *testing.T, db *sql.DB) map[bench.Talk][]Row {
 		}
 		defer result.Close()
 		for result.Next() {
-			var k bench.Talk
+			var k lines.Talk
 			var m Row
 			var owner int
 			if err := result.Scan(&owner, &k.Group, &k.Low, &k.High, &m.ID, &m.From,
@@ -59,7 +59,7 @@ func ReadRows(t *testing.T, db *sql.DB) map[bench.Talk][]Row {
 		read(fmt.Sprintf(`SELECT groupId, groupId, 0, 0, msgId, userId, content
 			FROM IMGroupMessage_%d ORDER BY created, id`, i), i)
 	}
-	if list := rows[bench.Talk{}]; len(list) > 0 {
+	if list := rows[lines.Talk{}]; len(list) > 0 {
 		t.Errorf("%d messages belong to no relation", len(list))
 	}
 	return rows
@@ -71,18 +71,18 @@ type Ledger struct {
 	Mixed bool // original servers wrote as well, who do not see to it that times go with ids
 
 	mu    sync.Mutex
-	rows  map[bench.Talk]map[uint32]Row // by message id
-	top   map[bench.Talk]uint32         // the largest id
+	rows  map[lines.Talk]map[uint32]Row // by message id
+	top   map[lines.Talk]uint32         // the largest id
 	wrong []string
 }
 
 // NewLedger makes an empty one.
 func NewLedger() *Ledger {
-	return &Ledger{rows: make(map[bench.Talk]map[uint32]Row), top: make(map[bench.Talk]uint32)}
+	return &Ledger{rows: make(map[lines.Talk]map[uint32]Row), top: make(map[lines.Talk]uint32)}
 }
 
 // Answered notes an answered message.
-func (l *Ledger) Answered(k bench.Talk, m *impb.IMMsgData) {
+func (l *Ledger) Answered(k lines.Talk, m *impb.IMMsgData) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id := m.GetMsgId()
@@ -109,7 +109,7 @@ func (l *Ledger) Fault(what string) {
 }
 
 // Highest is the largest id answered in a talk so far.
-func (l *Ledger) Highest(k bench.Talk) (id uint32) {
+func (l *Ledger) Highest(k lines.Talk) (id uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.top[k]
@@ -128,14 +128,14 @@ func (l *Ledger) Acknowledged() (n int) {
 // Check compares what was answered with what is stored: every message answered with an id is there,
 // as it was sent; each talk's ids are 1 to n without a gap, in the order of paging; and no text is
 // there twice (each was sent once).
-func (l *Ledger) Check(t *testing.T, stored map[bench.Talk][]Row) {
+func (l *Ledger) Check(t *testing.T, stored map[lines.Talk][]Row) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, w := range l.wrong {
 		t.Error(w)
 	}
-	texts := make(map[string]bench.Talk)
+	texts := make(map[string]lines.Talk)
 	for k, list := range stored {
 		if l.Mixed {
 			list = slices.SortedFunc(slices.Values(list), func(a, b Row) int {

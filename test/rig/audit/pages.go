@@ -3,10 +3,10 @@ package audit
 import (
 	"testing"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // After returns those of a talk's rows with an id above id that match; a nil match takes all.
@@ -36,7 +36,7 @@ func UnreadIn(answer *impb.IMUnreadMsgCntRsp, peer uint32, kind impb.SessionType
 }
 
 // CheckPaging sees that a pair's pages have all its rows.
-func CheckPaging(t *testing.T, c *client.Client, k bench.Talk, rows []Row) {
+func CheckPaging(t *testing.T, c *client.Client, k lines.Talk, rows []Row) {
 	t.Helper()
 	const size = 100
 	begin := uint32(0)

@@ -13,14 +13,14 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // Check compares everything that was answered, everything that is stored, and all counters, once
 // they have come to rest.
-func Check(t *testing.T, w *rig.Setup, sent *Ledger) map[bench.Talk][]Row {
+func Check(t *testing.T, w *rig.Setup, sent *Ledger) map[lines.Talk][]Row {
 	t.Helper()
 	// Of two nodes that commit the same talk one reserves ids in vain.
 	sent.Gaps = sent.Gaps || !w.Fleet.EveryID()
@@ -65,7 +65,7 @@ type position struct {
 }
 
 // Positions reads those of all talks.
-func Positions(t *testing.T, w *rig.Setup) map[bench.Talk]position {
+func Positions(t *testing.T, w *rig.Setup) map[lines.Talk]position {
 	t.Helper()
 	rows,
 		err := w.DB.QueryContext(t.Context(),
@@ -74,7 +74,7 @@ func Positions(t *testing.T, w *rig.Setup) map[bench.Talk]position {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	all := make(map[bench.Talk]position)
+	all := make(map[lines.Talk]position)
 	for rows.Next() {
 		var kind, a, b uint32
 		var p position
@@ -82,9 +82,9 @@ func Positions(t *testing.T, w *rig.Setup) map[bench.Talk]position {
 			&p.read[1]); err != nil {
 			t.Fatal(err)
 		}
-		k := bench.GroupTalk(a)
+		k := lines.GroupTalk(a)
 		if kind == uint32(rig.Pair) {
-			k = bench.PairTalk(a, b)
+			k = lines.PairTalk(a, b)
 		}
 		all[k] = p
 	}
@@ -95,12 +95,12 @@ func Positions(t *testing.T, w *rig.Setup) map[bench.Talk]position {
 }
 
 // unread is how many messages each user of a pair has not read.
-func (p position) unread(k bench.Talk) map[uint32]uint32 {
+func (p position) unread(k lines.Talk) map[uint32]uint32 {
 	return map[uint32]uint32{k.Low: p.sent[1] - p.read[0], k.High: p.sent[0] - p.read[1]}
 }
 
 // audit compares a talk's counters with its messages.
-func (p position) audit(t *testing.T, k bench.Talk, list []Row) {
+func (p position) audit(t *testing.T, k lines.Talk, list []Row) {
 	t.Helper()
 	var sent [2]uint32
 	for _, m := range list {
@@ -121,7 +121,7 @@ func (p position) audit(t *testing.T, k bench.Talk, list []Row) {
 
 // auditKeys waits until Redis says what the tables say, of every talk and group. With gaps its ids
 // may be ahead: a proxy was killed that had reserved them.
-func auditKeys(t *testing.T, w *rig.Setup, positions map[bench.Talk]position, gaps bool) {
+func auditKeys(t *testing.T, w *rig.Setup, positions map[lines.Talk]position, gaps bool) {
 	t.Helper()
 	ctx := rig.Within(t)
 	for {
@@ -142,7 +142,7 @@ func auditKeys(t *testing.T, w *rig.Setup, positions map[bench.Talk]position, ga
 }
 
 // KeysDiffer compares what Redis says with what the tables say; empty: it is the same.
-func KeysDiffer(t *testing.T, w *rig.Setup, positions map[bench.Talk]position, gaps bool) string {
+func KeysDiffer(t *testing.T, w *rig.Setup, positions map[lines.Talk]position, gaps bool) string {
 	t.Helper()
 	want, got := wantedKeys(t, w, positions), storedKeys(t, w)
 	if w.Flushed {
@@ -165,7 +165,7 @@ func (r redisKeys) set(key, field string, value uint32) {
 }
 
 // wantedKeys are all ids, counters and members that Redis should have.
-func wantedKeys(t *testing.T, w *rig.Setup, positions map[bench.Talk]position) redisKeys {
+func wantedKeys(t *testing.T, w *rig.Setup, positions map[lines.Talk]position) redisKeys {
 	t.Helper()
 	keys := make(redisKeys)
 	for k, p := range positions {
@@ -324,7 +324,7 @@ func Touch(t *testing.T, w *rig.Setup, sent *Ledger) {
 	if err := errors.Join(members.Err(), members.Close()); err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(Positions(t, w)), func(a, b bench.Talk) int {
+	for _, k := range slices.SortedFunc(maps.Keys(Positions(t, w)), func(a, b lines.Talk) int {
 		return cmp.Compare(a.String(), b.String())
 	}) {
 		text := fmt.Sprintf("touch %d of %v", w.Touched, k)

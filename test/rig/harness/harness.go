@@ -1,5 +1,5 @@
 // Package harness runs the real dbproxy binary: it builds it, starts it on a directory, reads its
-// log, and stops or kills it. The whole-binary tests and the load generator use it.
+// log, and stops or kills it. The whole-binary tests use it.
 package harness
 
 import (

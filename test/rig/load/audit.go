@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // Audit compares everything that was told with what is stored, once it is quiet. First it has one
@@ -30,11 +30,11 @@ func (l *Load) Audit(t *testing.T, touch bool) {
 		}
 	}
 	open, found := 0, 0
-	l.Each(func(r *bench.Request) {
+	l.Each(func(r *lines.Request) {
 		switch {
 		case r.Took > l.Latest:
 			t.Errorf("%v: a %s was answered after %v", r.Talk, r.Kind, r.Took)
-		case !r.Message() || r.Good || r.Kind == bench.Voice:
+		case !r.Message() || r.Good || r.Kind == lines.Voice:
 		case r.Took != 0 && stored[l.Content(r)]:
 			t.Errorf("%v: %q was refused with id 0, and is stored", r.Talk, l.Content(r))
 		case r.Took == 0:
@@ -51,7 +51,7 @@ func (l *Load) Audit(t *testing.T, touch bool) {
 }
 
 // auditSerials sees that what one connection sent to a talk is stored in the order of sending.
-func auditSerials(t *testing.T, k bench.Talk, list []audit.Row) {
+func auditSerials(t *testing.T, k lines.Talk, list []audit.Row) {
 	t.Helper()
 	last := make(map[uint64]uint64) // by connection
 	for _, m := range list {
@@ -68,7 +68,7 @@ func auditSerials(t *testing.T, k bench.Talk, list []audit.Row) {
 }
 
 // auditUnread compares the unread counters, as the protocol tells them, and pages, with the rows.
-func (l *Load) auditUnread(t *testing.T, rows map[bench.Talk][]audit.Row) {
+func (l *Load) auditUnread(t *testing.T, rows map[lines.Talk][]audit.Row) {
 	t.Helper()
 	c := l.W.Dial(t, len(l.W.Proxies)-1)
 	for _, k := range Pairs {
@@ -85,7 +85,7 @@ func (l *Load) auditUnread(t *testing.T, rows map[bench.Talk][]audit.Row) {
 		audit.CheckPaging(t, c, k, rows[k])
 	}
 	for _, g := range l.Groups { // nor there, but whoever sends has read what came before
-		list := rows[bench.GroupTalk(g)]
+		list := rows[lines.GroupTalk(g)]
 		for _, user := range append([]uint32{SilentMember}, Members...) {
 			own := audit.After(list, 0, func(m audit.Row) bool { return m.From == user })
 			last := uint32(0)
@@ -114,13 +114,13 @@ func (l *Load) auditUnread(t *testing.T, rows map[bench.Talk][]audit.Row) {
 }
 
 // auditSounds sees that voice messages are there, each with its own sound, and no others.
-func (l *Load) auditSounds(t *testing.T, rows map[bench.Talk][]audit.Row, touched bool) {
+func (l *Load) auditSounds(t *testing.T, rows map[lines.Talk][]audit.Row, touched bool) {
 	t.Helper()
 	c := l.W.Dial(t, 1)
-	sounds, open := make(map[bench.Talk]map[uint32]string), make(map[bench.Talk]int)
-	l.Each(func(r *bench.Request) {
+	sounds, open := make(map[lines.Talk]map[uint32]string), make(map[lines.Talk]int)
+	l.Each(func(r *lines.Request) {
 		switch {
-		case r.Kind != bench.Voice:
+		case r.Kind != lines.Voice:
 		case r.ID == 0 && r.Took == 0:
 			open[r.Talk]++
 		case r.ID != 0:

@@ -1,4 +1,4 @@
-// Package load is load for tests, and the audit of what it has left: a bench.Load whose lines do
+// Package load is load for tests, and the audit of what it has left: a lines.Load whose lines do
 // what message servers do, and note what they learn in a ledger. A Profile says how many lines do
 // what, and what they must not see.
 package load
@@ -12,11 +12,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // Profile says what a load is made of, and what must hold.
@@ -43,7 +43,7 @@ type Profile struct {
 	// moment what was stored through another one.
 	Own bool
 	// Reconnect says that connections may be lost, and are made anew; Roam that this is to the next
-	// proxy: see bench.Plan.
+	// proxy: see lines.Plan.
 	Reconnect, Roam bool
 	// Unsure says that Redis loses single keys: what is unread may be wrong for a moment.
 	Unsure bool
@@ -98,7 +98,7 @@ const (
 // Load is load on the proxies of a setup, and what is known of its outcome. It may run several
 // times. Its fields belong to the test's goroutine; they must not be changed while it runs.
 type Load struct {
-	*bench.Load
+	*lines.Load
 	Profile
 	W      *rig.Setup
 	Sent   *audit.Ledger
@@ -124,9 +124,9 @@ func New(w *rig.Setup, p Profile) *Load {
 	l := &Load{Profile: p, W: w, Sent: audit.NewLedger(), Enough: 300}
 	l.Sent.Gaps = !p.Strict // ids are reserved for what is not stored then
 	for i := range uint32(p.PairReaders) {
-		l.readers = append(l.readers, newReader(bench.PairTalk(3000+i, 4000+i), 3000+i, 4000+i))
+		l.readers = append(l.readers, newReader(lines.PairTalk(3000+i, 4000+i), 3000+i, 4000+i))
 	}
-	l.Load = bench.New(bench.Plan{
+	l.Load = lines.New(lines.Plan{
 		Ledger: l.Sent, GiveUp: givenUpAfter, Keep: true, Stay: stays, Lost: l.lost,
 		InOrder: p.Strict,
 		Text: func(line, serial uint64) string {
@@ -163,7 +163,7 @@ func (l *Load) prepare(t *testing.T) {
 	}
 	for i := range uint32(l.GroupReaders) {
 		g := create(7000+i, 8000+i)
-		l.readers = append(l.readers, newReader(bench.GroupTalk(g), 7000+i, 8000+i))
+		l.readers = append(l.readers, newReader(lines.GroupTalk(g), 7000+i, 8000+i))
 	}
 	if l.Changers > 0 {
 		l.crowd = crowd{group: create(1, 2, 3), members: []uint32{1, 2, 3},
@@ -266,7 +266,7 @@ func (l *Load) awaitAnswers(t *testing.T) {
 // short form puts down to the machine what it had no time for.
 func (l *Load) auditFailures(t *testing.T) {
 	t.Helper()
-	l.Each(func(r *bench.Request) {
+	l.Each(func(r *lines.Request) {
 		late := !rig.FullFaults() && (r.Took >= overdue || r.Took == 0 && !r.Lost)
 		switch {
 		case r.Good || !r.Message() || r.Begun.Before(l.started):
@@ -307,8 +307,8 @@ func (l *Load) Victims() int { return l.victims }
 func (l *Load) Tolerated() int { return l.tolerated }
 
 // Pairs are those that lines send to. Nobody acks what comes in them.
-var Pairs = []bench.Talk{bench.PairTalk(5001, 6001), bench.PairTalk(5002, 6002),
-	bench.PairTalk(5003, 6003), bench.PairTalk(5003, 6001), bench.PairTalk(5004, 6004)}
+var Pairs = []lines.Talk{lines.PairTalk(5001, 6001), lines.PairTalk(5002, 6002),
+	lines.PairTalk(5003, 6003), lines.PairTalk(5003, 6001), lines.PairTalk(5004, 6004)}
 
 // Members are those who send to groups, and SilentMember is another one, who never does.
 var (

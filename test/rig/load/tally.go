@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // Tally is what became of requests.
@@ -20,7 +20,7 @@ type Tally struct {
 }
 
 // Add counts a request.
-func (n *Tally) Add(r *bench.Request) {
+func (n *Tally) Add(r *lines.Request) {
 	switch {
 	case r.Good:
 		n.Done++
@@ -48,8 +48,8 @@ func (n *Tally) Sum(m Tally) {
 func (n *Tally) Failed() int { return n.Refused + n.Silent + n.Lost }
 
 // Tally counts the requests that match.
-func (l *Load) Tally(match func(*bench.Request) bool) (n Tally) {
-	l.Each(func(r *bench.Request) {
+func (l *Load) Tally(match func(*lines.Request) bool) (n Tally) {
+	l.Each(func(r *lines.Request) {
 		if match(r) {
 			n.Add(r)
 		}
@@ -59,7 +59,7 @@ func (l *Load) Tally(match func(*bench.Request) bool) (n Tally) {
 
 // Lap says how requests were answered in a stretch of time.
 func (l *Load) Lap(from, to time.Time) string {
-	n := l.Tally(func(r *bench.Request) bool {
+	n := l.Tally(func(r *lines.Request) bool {
 		came := r.Begun.Add(r.Took)
 		return r.Took != 0 && came.After(from) && came.Before(to)
 	})
@@ -70,14 +70,14 @@ func (l *Load) Lap(from, to time.Time) string {
 // Meanwhile counts the requests that the fault may have touched, messages or others: those that
 // were sent while it lasted, or waited for their answer when it began.
 func (l *Load) Meanwhile(messages bool) Tally {
-	return l.Tally(func(r *bench.Request) bool {
+	return l.Tally(func(r *lines.Request) bool {
 		return r.Message() == messages && !l.before(r) && r.Begun.Before(l.ended) &&
 			!r.Begun.Before(l.started)
 	})
 }
 
 // before says whether a request was over when the fault began.
-func (l *Load) before(r *bench.Request) bool {
+func (l *Load) before(r *lines.Request) bool {
 	took := r.Took
 	if took == 0 {
 		took = givenUpAfter
@@ -89,7 +89,7 @@ func (l *Load) before(r *bench.Request) bool {
 // from when on all were.
 func (l *Load) backAfter() time.Duration {
 	first, last := time.Duration(-1), time.Duration(0)
-	l.Each(func(r *bench.Request) {
+	l.Each(func(r *lines.Request) {
 		since := r.Begun.Sub(l.ended)
 		switch {
 		case since < 0 || !r.Message():
@@ -106,7 +106,7 @@ func (l *Load) backAfter() time.Duration {
 func (l *Load) Guarantee(t *testing.T, name string) {
 	t.Helper()
 	n, reads := l.Meanwhile(true), l.Meanwhile(false)
-	before := l.Tally(func(r *bench.Request) bool {
+	before := l.Tally(func(r *lines.Request) bool {
 		return r.Message() && l.before(r) && !r.Begun.Before(l.started)
 	})
 	rig.Guarantee(t, name,
@@ -122,7 +122,7 @@ func (l *Load) Guarantee(t *testing.T, name string) {
 // addr while the fault lasted.
 func (l *Load) CheckRefused(t *testing.T, addr string) {
 	t.Helper()
-	n := l.Tally(func(r *bench.Request) bool {
+	n := l.Tally(func(r *lines.Request) bool {
 		there := r.Addr == addr && r.Begun.After(l.begun) && r.Begun.Before(l.ended)
 		return r.Message() && !there
 	})

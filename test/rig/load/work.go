@@ -8,11 +8,11 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/client"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
+	"github.com/teamtalk-go/dbproxy/test/rig/lines"
 )
 
 // The kinds of requests beside messages, by which they are counted.
@@ -31,39 +31,39 @@ type crowd struct {
 
 // work starts all lines.
 func (l *Load) work() {
-	begin := func(n int, work func(c *bench.Line, i int)) {
+	begin := func(n int, work func(c *lines.Line, i int)) {
 		for i := range n {
-			l.Go(func(c *bench.Line) { work(c, i) })
+			l.Go(func(c *lines.Line) { work(c, i) })
 		}
 	}
-	begin(l.Profile.Pairs, func(c *bench.Line, _ int) { c.Volley(l.Volley, l.somePair) })
-	begin(l.Profile.Groups, func(c *bench.Line, _ int) { c.Volley(l.Volley, l.someGroup) })
-	begin(len(l.readers), func(c *bench.Line, i int) { l.read(c, l.readers[i]) })
-	begin(l.Speakers, func(c *bench.Line, i int) {
-		k := bench.PairTalk(12000+uint32(i), 13000+uint32(i))
+	begin(l.Profile.Pairs, func(c *lines.Line, _ int) { c.Volley(l.Volley, l.somePair) })
+	begin(l.Profile.Groups, func(c *lines.Line, _ int) { c.Volley(l.Volley, l.someGroup) })
+	begin(len(l.readers), func(c *lines.Line, i int) { l.read(c, l.readers[i]) })
+	begin(l.Speakers, func(c *lines.Line, i int) {
+		k := lines.PairTalk(12000+uint32(i), 13000+uint32(i))
 		m := k.Message(k.Low)
 		m.MsgType = impb.MsgType_MSG_TYPE_SINGLE_AUDIO.Enum()
 		c.Store(k, m)
 	})
-	begin(l.Changers, func(c *bench.Line, i int) { l.change(c, l.crowd.changing[i]) })
-	begin(l.Lookers, func(c *bench.Line, _ int) { l.look(c) })
+	begin(l.Changers, func(c *lines.Line, i int) { l.change(c, l.crowd.changing[i]) })
+	begin(l.Lookers, func(c *lines.Line, _ int) { l.look(c) })
 }
 
 // somePair draws a pair, and a message between its users.
-func (l *Load) somePair() (bench.Talk, *impb.IMMsgData) {
+func (l *Load) somePair() (lines.Talk, *impb.IMMsgData) {
 	k := Pairs[rand.IntN(len(Pairs))]
 	if l.MorePairs > 0 && rand.IntN(2) == 0 {
 		n := rand.Uint32N(uint32(l.MorePairs))
-		k = bench.PairTalk(10000+n, 11000+n)
+		k = lines.PairTalk(10000+n, 11000+n)
 	}
 	return k, k.Message([]uint32{k.Low, k.High}[rand.IntN(2)])
 }
 
 // someGroup draws a group, and a message to it.
-func (l *Load) someGroup() (bench.Talk, *impb.IMMsgData) {
-	k, members := bench.GroupTalk(l.Groups[rand.IntN(len(l.Groups))]), Members
+func (l *Load) someGroup() (lines.Talk, *impb.IMMsgData) {
+	k, members := lines.GroupTalk(l.Groups[rand.IntN(len(l.Groups))]), Members
 	if l.Changers > 0 && rand.IntN(4) == 0 {
-		k, members = bench.GroupTalk(l.crowd.group), l.crowd.members
+		k, members = lines.GroupTalk(l.crowd.group), l.crowd.members
 	}
 	return k, k.Message(members[rand.IntN(len(members))])
 }
@@ -71,7 +71,7 @@ func (l *Load) someGroup() (bench.Talk, *impb.IMMsgData) {
 // reader is a user who reads a talk in which one line does everything, one by one: so it is known
 // which messages an ack that took effect has covered. It belongs to the goroutine of that line.
 type reader struct {
-	talk       bench.Talk
+	talk       lines.Talk
 	from, user uint32
 	marks      []mark // the last ack that certainly took effect, and those since
 	open       int    // messages whose outcome is not known: they may be stored at any time
@@ -85,7 +85,7 @@ type mark struct{ low, high uint32 }
 // unsure is the upper end of a mark before which there may be messages whose outcome is not known.
 const unsure = ^uint32(0)
 
-func newReader(k bench.Talk, from, user uint32) *reader {
+func newReader(k lines.Talk, from, user uint32) *reader {
 	return &reader{talk: k, from: from, user: user, marks: []mark{{0, unsure}}}
 }
 
@@ -106,7 +106,7 @@ func (r *reader) peer() uint32 {
 
 // read is one turn of a reader: it sends a few messages, sees that they are unread, acks, and sees
 // that they no longer are. What has no answer may have taken effect or not.
-func (l *Load) read(c *bench.Line, r *reader) {
+func (l *Load) read(c *lines.Line, r *reader) {
 	turn := time.Now()
 	// What takes so long may have been refused, or an ack given up.
 	exact := func() bool { return l.Exact && !l.Unsure && time.Since(turn) < overdue }
@@ -169,7 +169,7 @@ func (r *reader) learned(id uint32) {
 }
 
 // unread asks how much of the talk the user has not read.
-func (l *Load) unread(c *bench.Line, r *reader) (n int, ok bool) {
+func (l *Load) unread(c *lines.Line, r *reader) (n int, ok bool) {
 	m, ok := c.Ask(Read, rig.Unread(r.user), func(proto.Message) bool { return true })
 	if !ok {
 		return 0, false
@@ -178,7 +178,7 @@ func (l *Load) unread(c *bench.Line, r *reader) (n int, ok bool) {
 }
 
 // change has a user join the crowd, and leave it.
-func (l *Load) change(c *bench.Line, user uint32) {
+func (l *Load) change(c *lines.Line, user uint32) {
 	for _, kind := range []impb.GroupModifyType{
 		impb.GroupModifyType_GROUP_MODIFY_TYPE_ADD, impb.GroupModifyType_GROUP_MODIFY_TYPE_DEL,
 	} {
@@ -203,12 +203,12 @@ func (l *Load) change(c *bench.Line, user uint32) {
 }
 
 // look sees that a page has what was answered, and asks for a few other things.
-func (l *Load) look(c *bench.Line) {
+func (l *Load) look(c *lines.Line) {
 	k := Pairs[rand.IntN(len(Pairs))]
 	id := l.Sent.Highest(k)
 	if l.Own {
 		if rand.IntN(4) > 0 {
-			k = bench.PairTalk(22000+uint32(c.Number), 23000)
+			k = lines.PairTalk(22000+uint32(c.Number), 23000)
 		}
 		id, _ = c.Store(k, k.Message(k.Low))
 	}
@@ -229,7 +229,7 @@ func (l *Load) look(c *bench.Line) {
 }
 
 // Shows says whether a page of a pair came, which must have a message, or a newer one.
-func (l *Load) Shows(c *bench.Line, k bench.Talk, id uint32) bool {
+func (l *Load) Shows(c *lines.Line, k lines.Talk, id uint32) bool {
 	_, ok := c.Ask(Read, rig.Page(k.Low, rig.Pair, k.High, 0, 10), func(m proto.Message) bool {
 		list := m.(*impb.IMGetMsgListRsp).GetMsgList()
 		newer := func(m *impb.MsgInfo) bool { return m.GetMsgId() >= id }

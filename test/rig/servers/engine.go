@@ -22,6 +22,9 @@ type Engine struct {
 	shared bool
 	argv   func(*Engine) ([]string, error) // what to start
 	ready  func(*Engine) error             // nil: it serves
+	// joined returns what keeps it, when it is back, from taking part in what it is a member of. A
+	// server that is alone has none.
+	joined func() error
 
 	mu   sync.Mutex // held while it is started and ended
 	proc *process
@@ -177,8 +180,30 @@ func (e *Engine) Stop(t testing.TB) {
 }
 
 // Restart starts the engine anew, on the same port and directory, and waits until it serves; if it
-// runs, it is killed first.
+// runs, it is killed first. A member that takes no part then is started once more.
 func (e *Engine) Restart(t testing.TB) {
+	t.Helper()
+	e.again(t)
+	e.takePart(t)
+}
+
+// takePart starts an engine anew that is a member of something, and takes no part in it though it
+// says so.
+func (e *Engine) takePart(t testing.TB) {
+	t.Helper()
+	if e.joined == nil {
+		return
+	}
+	if err := e.joined(); err != nil {
+		t.Logf("%s says that it takes part, and does not, which is a fault of the server: %v; it "+
+			"is restarted once more", e.name, err)
+		e.again(t)
+		must(t, e.joined())
+	}
+}
+
+// again kills the engine and starts it anew.
+func (e *Engine) again(t testing.TB) {
 	t.Helper()
 	e.Kill(t)
 	err := await("the restart of "+e.name, func() error {

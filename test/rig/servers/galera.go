@@ -3,6 +3,7 @@ package servers
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -21,7 +22,7 @@ import (
 // other one is gone or it is cut off itself.
 //
 // A node that is killed or frozen is declared gone after 2 s. One that is restarted gets from the
-// other node what it lacks; Restart returns when it has that.
+// other node what it lacks; Restart returns when it has that, and takes part.
 type Galera struct {
 	Nodes      [2]*DatabaseServer
 	Arbitrator *Engine
@@ -95,6 +96,7 @@ func newGalera(args []string) *Galera {
 		d.session = map[string]string{"wsrep_sync_wait": "15"}
 		d.argv = func(e *Engine) ([]string, error) { return g.commandLine(i, e) }
 		d.ready = func(*Engine) error { return d.synced() }
+		d.joined = func() error { return g.joined(i) }
 		g.Nodes[i] = d
 	}
 	g.Arbitrator = &Engine{name: "garbd", argv: g.arbitratorLine, ready: g.complete}
@@ -119,7 +121,11 @@ func (g *Galera) start() (err error) {
 		}
 		g.formed = true
 	}
-	return g.Arbitrator.setUp(false, nil)
+	if err := g.Arbitrator.setUp(false, nil); err != nil {
+		return err
+	}
+	return g.Nodes[0].exec("", "CREATE DATABASE rig",
+		"CREATE TABLE rig.proofs (id varchar(32) PRIMARY KEY) ENGINE=InnoDB")
 }
 
 // release gives back all ports.
@@ -329,6 +335,46 @@ func (d *DatabaseServer) wsrep() (map[string]string, error) {
 	return status, rows.Err()
 }
 
+// proofWithin is how long a row may take from one node to the other. It takes milliseconds.
+const proofWithin = 10 * time.Second
+
+// joined returns what keeps a node from taking part in the cluster, though it says that it is
+// synced; nil: nothing. Galera sometimes forgets a member that comes back: that one gets nothing
+// any more, and its commits hang for ever. So a row is written at the other node, unless that one
+// is gone, and must arrive; and one is written here.
+func (g *Galera) joined(node int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*proofWithin)
+	defer cancel()
+	const write = "INSERT INTO rig.proofs VALUES (?)"
+	d, other := g.Nodes[node], g.Nodes[1-node]
+	here, err := d.openWith("", map[string]string{"wsrep_sync_wait": "0"})
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	if other.synced() == nil {
+		there, err := other.open("")
+		if err != nil {
+			return err
+		}
+		defer there.Close()
+		proof := rand.Text()
+		if _, err := there.ExecContext(ctx, write, proof); err != nil {
+			return fmt.Errorf("writing at %s: %w", other.name, err)
+		}
+		for n := 0; n == 0; time.Sleep(10 * time.Millisecond) {
+			const read = "SELECT COUNT(*) FROM rig.proofs WHERE id=?"
+			if err := here.QueryRowContext(ctx, read, proof).Scan(&n); err != nil {
+				return fmt.Errorf("reading what was written at %s: %w", other.name, err)
+			}
+		}
+	}
+	if _, err := here.ExecContext(ctx, write, rand.Text()); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
+}
+
 // RestartEmpty is Restart of a node that has lost what it had: the other one copies all to it, and
 // takes no writes meanwhile.
 func (g *Galera) RestartEmpty(t testing.TB, node int) {
@@ -339,7 +385,8 @@ func (g *Galera) RestartEmpty(t testing.TB, node int) {
 	d.Restart(t)
 }
 
-// AwaitSize waits until a node sees so many members, and takes writes.
+// AwaitSize waits until a node sees so many members, and takes writes. It restarts the node of a
+// complete cluster that says so and takes no part.
 func (g *Galera) AwaitSize(t testing.TB, node, members int) {
 	t.Helper()
 	must(t, await("the cluster", func() error {
@@ -352,4 +399,7 @@ func (g *Galera) AwaitSize(t testing.TB, node, members int) {
 		}
 		return err
 	}))
+	if d := g.Nodes[node]; members == len(g.members) && !d.shared {
+		d.takePart(t)
+	}
 }

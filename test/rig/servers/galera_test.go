@@ -46,6 +46,19 @@ func TestGalera(t *testing.T) {
 	}
 }
 
+// TestANodeThatTakesNoPartIsRestarted has a node say that it is synced, and answer nobody.
+func TestANodeThatTakesNoPartIsRestarted(t *testing.T) {
+	t.Parallel()
+	g := servers.StartGalera(t)
+	before := g.Nodes[1].Pid()
+	run(t, g.Nodes[1].Admin(t), "SET GLOBAL wsrep_reject_queries = ALL")
+	g.AwaitSize(t, 1, 3)
+	if g.Nodes[1].Pid() == before {
+		t.Error("it was not restarted")
+	}
+	run(t, g.Nodes[1].Admin(t), "CREATE DATABASE taken")
+}
+
 // excluded has both nodes write the same row: of two transactions that are at work at once only one
 // is committed.
 func excluded(t *testing.T, one, other *servers.Database) {

@@ -1,15 +1,13 @@
-package chat
+package turns
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
 
 // Stage has requests of one kind served together: those that wait while others are served are the
-// next batch. So the more are asked, the fewer questions each costs the store, and a lone request
-// is served at once. It is safe for concurrent use. Make it with NewStage.
+// next batch, see the package comment. It is safe for concurrent use. Make it with NewStage.
 //
 // Requests take turns by their connections when a batch is taken. A batch begins beside the one at
 // work only if it is a full one, or when that one has been at work for slowBatch: so no request
@@ -18,13 +16,12 @@ type Stage[Q Request] struct {
 	// Never changed after NewStage.
 	size  int                                  // how many requests a batch takes at most
 	serve func(ctx context.Context, batch []Q) // answers the requests of a batch
-	reads *turns                               // each batch takes one
-	most  int                                  // how many goroutines serve at once at most
+	slots *Slots                               // each batch takes one
 
 	tasks sync.WaitGroup // of the goroutines that serve
 
 	mu      sync.Mutex // guards all that follows
-	waiting rounds[Q]
+	waiting Rounds[Q]
 	queued  int // how many requests wait
 	running int // goroutines that serve, or are about to
 	slow    int // how many of them are at a slow batch
@@ -36,20 +33,10 @@ type Stage[Q Request] struct {
 type Request interface {
 	// Context is the request's context, with its deadline and Asker.
 	Context() context.Context
-	// Drop answers a request with an error, because nobody will serve it in time. It may be called
-	// while it is served, and then what comes of that is for nobody.
-	Drop(err error)
-}
-
-// Result is what became of one of several requests that were served together.
-type Result[T any] struct {
-	Value T
-	Err   error
-}
-
-// allFailed is the results of n requests that failed together.
-func allFailed[T any](n int, err error) []Result[T] {
-	return slices.Repeat([]Result[T]{{Err: err}}, n)
+	// Drop answers a request that is not served in time. cause is the error of its context. waited
+	// says that its work has not begun and never will; else it is at work, and what comes of that
+	// is for nobody.
+	Drop(waited bool, cause error)
 }
 
 // batch is what one goroutine serves at a time.
@@ -64,14 +51,14 @@ type batch[Q Request] struct {
 // looked whether the deadlines of requests have passed.
 const slowBatch = 50 * time.Millisecond
 
-// NewStage makes a stage of a service. A batch takes at most size requests. serve answers them, all
-// of them when it returns. Its context ends when the deadlines of all of them have passed.
+// NewStage makes a stage. Each of its batches takes one of the slots, and at most size requests.
+// serve answers them, all of them when it returns. Its context ends when the deadlines of all of
+// them have passed.
 func NewStage[Q Request](
-	s *Service, size int, serve func(ctx context.Context, batch []Q),
+	slots *Slots, size int, serve func(ctx context.Context, batch []Q),
 ) *Stage[Q] {
 	return &Stage[Q]{
-		size: size, serve: serve, reads: s.reads, most: s.atOnce,
-		working: make(map[*batch[Q]]struct{}),
+		size: size, serve: serve, slots: slots, working: make(map[*batch[Q]]struct{}),
 	}
 }
 
@@ -79,7 +66,7 @@ func NewStage[Q Request](
 func (s *Stage[Q]) Serve(q Q) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting.push(askerOf(q.Context()), q)
+	s.waiting.Push(AskerOf(q.Context()), q)
 	s.queued++
 	if s.running == s.slow || s.queued%s.size == 0 {
 		s.begin()
@@ -90,9 +77,9 @@ func (s *Stage[Q]) Serve(q Q) {
 	}
 }
 
-// begin has one more goroutine serve, unless there are enough. The caller holds mu.
+// begin has one more goroutine serve, unless there is one for each slot. The caller holds mu.
 func (s *Stage[Q]) begin() {
-	if s.running < s.most {
+	if s.running < s.slots.all {
 		s.running++
 		s.tasks.Go(s.work)
 	}
@@ -101,9 +88,9 @@ func (s *Stage[Q]) begin() {
 // work takes one batch after the other, until nothing waits or one was slow.
 func (s *Stage[Q]) work() {
 	for {
-		_ = s.reads.acquire(context.Background()) // it has no deadline that could pass
+		_ = s.slots.Acquire(context.Background()) // it has no deadline that could pass
 		more := s.serveNext()
-		s.reads.release()
+		s.slots.Release()
 		if !more {
 			return
 		}
@@ -116,7 +103,7 @@ func (s *Stage[Q]) serveNext() (more bool) {
 	defer cancel()
 	b, late := s.take(cancel)
 	for _, q := range late {
-		q.Drop(errWaited(q.Context()))
+		q.Drop(true, q.Context().Err())
 	}
 	if b == nil {
 		return false
@@ -134,11 +121,6 @@ func (s *Stage[Q]) serveNext() (more bool) {
 	return !b.slow
 }
 
-// errWaited is why a request is dropped that has waited too long.
-func errWaited(ctx context.Context) error {
-	return Errorf(Unavailable, "%w waiting for the store: %w", ErrDropped, ctx.Err())
-}
-
 // take takes the next batch, and the requests before it whose deadlines have passed. There is no
 // batch when nothing waits, and then its goroutine is not counted any more.
 func (s *Stage[Q]) take(cancel context.CancelFunc) (b *batch[Q], late []Q) {
@@ -150,7 +132,7 @@ func (s *Stage[Q]) take(cancel context.CancelFunc) (b *batch[Q], late []Q) {
 	}
 	b = &batch[Q]{requests: make([]Q, 0, min(s.queued, s.size)), cancel: cancel, began: time.Now()}
 	for len(b.requests) < s.size {
-		q, ok := s.waiting.pop()
+		q, ok := s.waiting.Pop()
 		if !ok {
 			break
 		}
@@ -170,10 +152,10 @@ func (s *Stage[Q]) take(cancel context.CancelFunc) (b *batch[Q], late []Q) {
 func (s *Stage[Q]) tick() {
 	waited, worked := s.late()
 	for _, q := range waited {
-		q.Drop(errWaited(q.Context()))
+		q.Drop(true, q.Context().Err())
 	}
 	for _, q := range worked {
-		q.Drop(Errorf(Unavailable, "the store is slow: %w", q.Context().Err()))
+		q.Drop(false, q.Context().Err())
 	}
 }
 
@@ -183,7 +165,7 @@ func (s *Stage[Q]) late() (waited, worked []Q) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	isLate := func(q Q) bool { return q.Context().Err() != nil }
-	waited = s.waiting.remove(isLate)
+	waited = s.waiting.Remove(isLate)
 	s.queued -= len(waited)
 	for b := range s.working {
 		before := len(worked)

@@ -1,4 +1,4 @@
-package records
+package people
 
 import (
 	"strings"
@@ -9,8 +9,8 @@ import (
 // userFields are the columns of IMUser that an administrator sets.
 var userFields = chat.UserFields()
 
-// userColumns are what is read of every user.
-var userColumns = "id,updated,COALESCE(status,0)," + strings.Join(fieldColumns(), ",")
+// UserColumns are what is read of every user: see UserAt.
+var UserColumns = "id,updated,COALESCE(status,0)," + strings.Join(fieldColumns(), ",")
 
 // fieldColumns are the names of the columns of userFields.
 func fieldColumns() []string {
@@ -21,8 +21,8 @@ func fieldColumns() []string {
 	return names
 }
 
-// userAt are where u has what stands in userColumns.
-func userAt(u *chat.User) []any {
+// UserAt are where u has what stands in UserColumns.
+func UserAt(u *chat.User) []any {
 	return append([]any{&u.ID, &u.Updated, &u.Status}, fieldsOf(u)...)
 }
 

@@ -1,4 +1,4 @@
-package records
+package people
 
 import (
 	"context"
@@ -12,33 +12,33 @@ import (
 // AddDepartment makes a department and returns its id. The kind of the error is NotFound when its
 // parent does not exist (0 means none) and, unless sameName is set, NotAllowed when there is an
 // open department of that name under the same parent.
-func (s *Store) AddDepartment(
+func (r Roster) AddDepartment(
 	ctx context.Context, d chat.Department, sameName bool,
 ) (id uint32, err error) {
 	if err := chat.CheckDepartment(d); err != nil {
 		return 0, err
 	}
-	err = s.changeAlone(ctx, departmentMark, func(tx sqldb.Tx) error {
+	err = r.changeAlone(ctx, departmentMark, func(tx sqldb.Tx) error {
 		if err := departmentExists(ctx, tx, d.Parent); err != nil {
 			return err
 		}
-		all, err := departments(ctx, tx, s.db.ForUpdate())
+		all, err := departments(ctx, tx, r.db.ForUpdate())
 		if err != nil {
 			return err
 		}
 		if err := sameDepartment(d, all); err != nil && !sameName {
 			return err
 		}
-		at, err := s.nextDepartmentChange(ctx, tx)
+		at, err := r.nextDepartmentChange(ctx, tx)
 		if err != nil {
 			return err
 		}
 		id, err = tx.InsertID(ctx, "IMDepart", "INSERT INTO IMDepart "+
 			"(departName,priority,parentId,status,created,updated) VALUES (?,?,?,0,?,?)",
-			d.Name, d.Priority, d.Parent, s.Unix(), at)
+			d.Name, d.Priority, d.Parent, r.now(), at)
 		return err
 	})
-	return id, s.wrote(err, replica.AllDepartments)
+	return id, r.wroteDepartment(err)
 }
 
 // ChangeDepartment calls change for a department and stores what it changed, with a new updated; it
@@ -47,11 +47,11 @@ func (s *Store) AddDepartment(
 // Invalid when it would stand above itself. Unless sameName is set, it is NotAllowed when another
 // open department has its new name under its parent, or its name under its new parent, or its name
 // and it is to be open again.
-func (s *Store) ChangeDepartment(
+func (r Roster) ChangeDepartment(
 	ctx context.Context, id uint32, sameName bool, change func(*chat.Department) error,
 ) (changed bool, err error) {
-	err = s.changeAlone(ctx, departmentMark, func(tx sqldb.Tx) error {
-		all, err := departments(ctx, tx, s.db.ForUpdate())
+	err = r.changeAlone(ctx, departmentMark, func(tx sqldb.Tx) error {
+		all, err := departments(ctx, tx, r.db.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (s *Store) ChangeDepartment(
 				return err
 			}
 		}
-		at, err := s.nextDepartmentChange(ctx, tx)
+		at, err := r.nextDepartmentChange(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -91,7 +91,15 @@ func (s *Store) ChangeDepartment(
 			d.Name, int32(d.Priority), int32(d.Parent), int32(d.Status), at, id)
 		return err
 	})
-	return changed && err == nil, s.wrote(err, replica.AllDepartments)
+	return changed && err == nil, r.wroteDepartment(err)
+}
+
+// wroteDepartment is wrote of a department.
+func (r Roster) wroteDepartment(err error) error {
+	if err == nil {
+		r.replica.Wrote([]replica.Subject{replica.AllDepartments})
+	}
+	return err
 }
 
 // sameDepartment returns an error if another of all departments has the name and the parent of d,
@@ -127,38 +135,39 @@ func mayBe(d, old chat.Department, parents map[uint32]uint32) error {
 }
 
 // AllDepartments returns every department, of any status, ascending by id.
-func (s *Store) AllDepartments(ctx context.Context) ([]chat.Department, error) {
-	all, err := departments(ctx, s.db, "")
-	return all, s.db.Fail("reading departments", err)
+func (r Roster) AllDepartments(ctx context.Context) ([]chat.Department, error) {
+	all, err := departments(ctx, r.db, "")
+	return all, r.db.Fail("reading departments", err)
 }
 
 // Headcounts returns how many people who have not left each department has, by its id. Departments
 // without anybody are missing, and 0 stands for people without a department.
-func (s *Store) Headcounts(ctx context.Context) (map[uint32]int, error) {
+func (r Roster) Headcounts(ctx context.Context) (map[uint32]int, error) {
 	counts := make(map[uint32]int)
 	const query = "SELECT departId,COUNT(*) FROM IMUser WHERE COALESCE(status,0)<>3" +
 		" GROUP BY departId"
-	err := sqldb.Each(ctx, s.db, query, nil, sqldb.Into(counts))
-	return counts, s.db.Fail("counting people", err)
+	err := sqldb.Each(ctx, r.db, query, nil, sqldb.Into(counts))
+	return counts, r.db.Fail("counting people", err)
 }
 
-const departmentColumns = "SELECT id,departName,parentId,priority,status,updated FROM IMDepart"
+// SelectDepartments reads departments, up to the condition: see ScanDepartment.
+const SelectDepartments = "SELECT id,departName,parentId,priority,status,updated FROM IMDepart"
 
 func departments(
 	ctx context.Context, q sqldb.Querier, lock string,
 ) (all []chat.Department, err error) {
-	query := departmentColumns + " ORDER BY id" + lock
+	query := SelectDepartments + " ORDER BY id" + lock
 	err = sqldb.Each(ctx, q, query, nil, func(scan sqldb.Scanner) error {
-		d, err := scanDepartment(scan)
+		d, err := ScanDepartment(scan)
 		all = append(all, d)
 		return err
 	})
 	return all, err
 }
 
-// scanDepartment reads departmentColumns. Some of the numbers are signed in the original's tables;
-// one that does not fit becomes the nearest one that does.
-func scanDepartment(scan sqldb.Scanner) (d chat.Department, err error) {
+// ScanDepartment reads a row of SelectDepartments. Some of the numbers are signed in the original's
+// tables; one that does not fit becomes the nearest one that does.
+func ScanDepartment(scan sqldb.Scanner) (d chat.Department, err error) {
 	var parent, priority, status int64
 	err = scan(&d.ID, &d.Name, &parent, &priority, &status, &d.Updated)
 	signed := func(n int64) uint32 { return uint32(min(max(n, math.MinInt32), math.MaxUint32)) }
@@ -169,11 +178,11 @@ func scanDepartment(scan sqldb.Scanner) (d chat.Department, err error) {
 // nextDepartmentChange returns the time to note for a change, in Unix seconds: now, or a little
 // more when several changes fall in one second. Clients ask for departments changed after the
 // latest change they know, so that they would miss the same time twice.
-func (s *Store) nextDepartmentChange(ctx context.Context, q sqldb.Querier) (uint32, error) {
+func (r Roster) nextDepartmentChange(ctx context.Context, q sqldb.Querier) (uint32, error) {
 	var last uint32
 	err := sqldb.Each(ctx, q, "SELECT COALESCE(MAX(updated),0) FROM IMDepart", nil,
 		func(scan sqldb.Scanner) error { return scan(&last) })
-	return max(s.Unix(), min(last, math.MaxUint32-1)+1), err
+	return max(r.now(), min(last, math.MaxUint32-1)+1), err
 }
 
 // departmentExists returns an error of the kind NotFound when there is no department with an id; 0,

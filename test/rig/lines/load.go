@@ -1,4 +1,7 @@
-package bench
+// Package lines is the load of tests, in its simplest form: lines, each a connection at work on a
+// proxy, send and ask, go to other proxies, and note what became of every request. Package load
+// makes profiles of them.
+package lines
 
 import (
 	"context"
@@ -67,9 +70,6 @@ type Load struct {
 	silent   int // messages without an answer whose connection is there
 	pending  int // requests of all kinds, likewise
 	requests []*Request
-	latency  []uint32 // of stored messages, microseconds
-	failed   int      // messages that have no id, and will have none
-	cause    error    // why the first of them has none
 }
 
 // New makes a load that follows a plan.

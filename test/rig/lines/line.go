@@ -1,7 +1,6 @@
-package bench
+package lines
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -177,7 +176,7 @@ func (c *Line) start(r *Request, req proto.Message, judge func(answer proto.Mess
 	c.load.begun(r)
 	note := func(m proto.Message, err error) {
 		if err != nil {
-			c.load.lost(r, err)
+			c.load.lost(r)
 			judge(nil)
 			return
 		}
@@ -211,17 +210,14 @@ func (l *Load) answered(r *Request, m proto.Message, good bool) {
 		return
 	}
 	l.silent--
-	if r.ID = m.(*impb.IMMsgData).GetMsgId(); r.ID == 0 {
-		l.fails(errors.New("a message was answered with id 0: it is not stored"))
-		return
+	if r.ID = m.(*impb.IMMsgData).GetMsgId(); r.ID != 0 {
+		l.stored.Add(1)
 	}
-	l.latency = append(l.latency, uint32(r.Took.Microseconds()))
-	l.stored.Add(1)
 }
 
 // lost notes a request whose connection ended before its answer; at the end of the load it merely
 // has none.
-func (l *Load) lost(r *Request, err error) {
+func (l *Load) lost(r *Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
@@ -232,13 +228,5 @@ func (l *Load) lost(r *Request, err error) {
 	l.pending--
 	if r.Message() {
 		l.silent--
-		l.fails(err)
-	}
-}
-
-// fails counts a message that has no id. The caller holds l.mu.
-func (l *Load) fails(cause error) {
-	if l.failed++; l.cause == nil {
-		l.cause = cause
 	}
 }

@@ -8,8 +8,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 )
 
-// TestWhatAProxyRemovesAMessageBringsBackInTheSameSecond: a store does not write sessions again
-// that it wrote in the same second, but it does when they were removed since, also by another one.
+// TestWhatAProxyRemovesAMessageBringsBackInTheSameSecond tells the sessions by their times.
 func TestWhatAProxyRemovesAMessageBringsBackInTheSameSecond(t *testing.T) {
 	t.Parallel()
 	rule(t, func(t *testing.T, p fixture) {
@@ -28,10 +27,11 @@ func TestWhatAProxyRemovesAMessageBringsBackInTheSameSecond(t *testing.T) {
 		// send sends to both talks, and wants three sessions to be as new as it.
 		send := func(s *records.Store, now uint32) {
 			t.Helper()
-			_, err := s.Append(ctx, chat.Batch{ID: chat.NewCommitID(), Now: now, Drafts: []chat.Draft{
+			b := chat.Batch{ID: chat.NewCommitID(), Now: now, Drafts: []chat.Draft{
 				{Talk: pair, From: 1, Type: chat.PairText, Content: "x", Time: now},
 				{Talk: of, From: 1, Type: chat.GroupText, Content: "x", Time: now},
-			}}, counters.Embedded{})
+			}}
+			_, err := s.Append(ctx, b, counters.Embedded{})
 			must(err)
 			for user, want := range map[uint32]int{1: 2, 2: 1} {
 				lists, err := s.Recent(ctx, []chat.SessionsAsked{{User: user, Since: now - 1}}, 100)

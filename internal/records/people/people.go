@@ -1,4 +1,11 @@
-package records
+// Package people is what the commands of an administrator need of the records: it lists and changes
+// people and departments, and lists groups and who is in them. (Groups are changed by records
+// itself, as talks are.) It also says which columns people, departments and groups are read from,
+// for the reads of records.
+//
+// The commands work on the store directly, beside running proxies, which keep nothing of IMUser and
+// IMDepart beyond a request. Everything is read from the master.
+package people
 
 import (
 	"cmp"
@@ -9,12 +16,30 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/marks"
+	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
-// What the commands of an administrator need. They work on the store directly, beside a running
-// proxy, which keeps nothing of IMUser and IMDepart beyond a request. Here are people; departments
-// and groups have files of their own.
+// Roster lists and changes people and departments, and lists groups. It is safe for concurrent use.
+// Errors have the kinds that its methods say; where they say none, see sqldb.Pool.Fail.
+type Roster struct {
+	db      *sqldb.DB
+	replica *replica.Replica // nil: none; it is told of all that is written
+	now     func() uint32    // the clock, Unix seconds
+}
+
+// Of returns the Roster of a database. The replica, which may be nil, is told what is written; now
+// is the clock, in Unix seconds.
+func Of(db *sqldb.DB, r *replica.Replica, now func() uint32) Roster { return Roster{db, r, now} }
+
+// wrote has the replica told, after a commit without an error, that anything may have been written
+// of people. It returns err.
+func (r Roster) wrote(err error) error {
+	if err == nil {
+		r.replica.WroteAnything()
+	}
+	return err
+}
 
 // The marks that are written by transactions which rely on what they read of all people, or of all
 // departments.
@@ -26,9 +51,9 @@ const (
 // changeAlone is sqldb.DB.Change for transactions that rely on all people, or on all departments,
 // to stay as they were read. Each writes the same mark, so that of two at once one is undone or
 // waits, also at two nodes of a cluster, where neither knows of the locks at the other.
-func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx sqldb.Tx) error) error {
-	return s.db.Change(ctx, func(tx sqldb.Tx) error {
-		if s.db.ManyWriters() {
+func (r Roster) changeAlone(ctx context.Context, mark string, work func(tx sqldb.Tx) error) error {
+	return r.db.Change(ctx, func(tx sqldb.Tx) error {
+		if r.db.ManyWriters() {
 			if _, err := sqldb.Exec(ctx, tx, marks.Raise, mark); err != nil {
 				return err
 			}
@@ -39,34 +64,43 @@ func (s *Store) changeAlone(ctx context.Context, mark string, work func(tx sqldb
 
 // AddUser makes a user and returns its id. The kind of the error is NotAllowed when somebody who
 // can log in has that name already, and NotFound when the department does not exist (0 means none).
-func (s *Store) AddUser(ctx context.Context, u chat.User) (id uint32, err error) {
-	err = s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
+func (r Roster) AddUser(ctx context.Context, u chat.User) (id uint32, err error) {
+	err = r.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
 		if err := mayAdd(ctx, tx, []chat.User{u}); err != nil {
 			return err
 		}
-		row := newUser(u, s.Unix())
+		row := newUser(u, r.now())
 		insert := "INSERT INTO IMUser (" + newUserColumns + ") VALUES (%s)"
 		id, err = tx.InsertID(ctx, "IMUser", sqldb.WithParams(insert, len(row)), row...)
 		return err
 	})
-	return id, s.wroteAnything(err)
+	return id, r.wrote(err)
+}
+
+// NameIsFree returns the error that AddUser would return for a name now, if only the name keeps it
+// from making a user.
+func (r Roster) NameIsFree(ctx context.Context, name string) error {
+	c := userChecks{names: map[string]uint32{name: 0}}
+	ctx, cancel := r.db.Bounded(ctx)
+	defer cancel()
+	return r.db.Fail("looking for the name", c.run(ctx, r.db.Session))
 }
 
 // AddUsers makes users: all of them or, with an error, none. Errors have the kinds of AddUser's; it
 // is NotAllowed also when two of the users have the same name.
-func (s *Store) AddUsers(ctx context.Context, users []chat.User) error {
-	err := s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
+func (r Roster) AddUsers(ctx context.Context, users []chat.User) error {
+	err := r.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
 		if err := mayAdd(ctx, tx, users); err != nil {
 			return err
 		}
-		now := s.Unix()
+		now := r.now()
 		var rows []any
 		for _, u := range users {
 			rows = append(rows, newUser(u, now)...)
 		}
 		return sqldb.Insert(ctx, tx.Session, "IMUser", newUserColumns, rows, "")
 	})
-	return s.wroteAnything(err)
+	return r.wrote(err)
 }
 
 var newUserColumns = strings.Join(setColumns, ",") + ",created,push_shield_status"
@@ -147,11 +181,11 @@ func nameTaken(name string) error {
 // again for the same user, when the transaction has to be repeated. It returns how many users are
 // now different. The kind of the error is NotFound when a user or a department does not exist, and
 // NotAllowed when somebody else who can log in has the name already.
-func (s *Store) ChangeUsers(
+func (r Roster) ChangeUsers(
 	ctx context.Context, ids []uint32, change func(*chat.User) error,
 ) (changed int, err error) {
-	err = s.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
-		before, err := s.lockUsers(ctx, tx, ids)
+	err = r.changeAlone(ctx, peopleMark, func(tx sqldb.Tx) error {
+		before, err := r.lockUsers(ctx, tx, ids)
 		if err != nil {
 			return err
 		}
@@ -174,20 +208,20 @@ func (s *Store) ChangeUsers(
 			return err
 		}
 		changed = len(after)
-		return s.updateUsers(ctx, tx, after)
+		return r.updateUsers(ctx, tx, after)
 	})
-	return changed, s.wroteAnything(err)
+	return changed, r.wrote(err)
 }
 
 // lockUsers reads users that all must exist, ascending by id, and keeps them as they are until the
 // transaction ends.
-func (s *Store) lockUsers(
+func (r Roster) lockUsers(
 	ctx context.Context, tx sqldb.Tx, ids []uint32,
 ) (users []chat.User, err error) {
 	ids = chat.SortedSet(ids)
 	err = sqldb.Chunked(ids, func(ids []uint32) error {
 		query := sqldb.WithParams(adminUsers+" WHERE id IN (%s) ORDER BY id", len(ids))
-		return sqldb.Each(ctx, tx, query+s.db.ForUpdate(), sqldb.Args(ids),
+		return sqldb.Each(ctx, tx, query+r.db.ForUpdate(), sqldb.Args(ids),
 			func(scan sqldb.Scanner) error {
 				u, err := scanAdminUser(scan)
 				users = append(users, u)
@@ -207,8 +241,8 @@ func (s *Store) lockUsers(
 
 var updateUser = "UPDATE IMUser SET " + strings.Join(setColumns, "=?,") + "=? WHERE id=?"
 
-func (s *Store) updateUsers(ctx context.Context, tx sqldb.Tx, users []chat.User) error {
-	now := s.Unix()
+func (r Roster) updateUsers(ctx context.Context, tx sqldb.Tx, users []chat.User) error {
+	now := r.now()
 	for _, u := range users {
 		_, err := sqldb.Exec(ctx, tx, updateUser, append(setValues(&u, now), u.ID)...)
 		if err != nil {
@@ -220,7 +254,7 @@ func (s *Store) updateUsers(ctx context.Context, tx sqldb.Tx, users []chat.User)
 
 // Accounts returns the users with one of the ids or exactly one of the names, of any status,
 // ascending by id, with what only administrators may know.
-func (s *Store) Accounts(
+func (r Roster) Accounts(
 	ctx context.Context, ids []uint32, names []string,
 ) ([]chat.User, error) {
 	found := make(map[uint32]chat.User)
@@ -233,36 +267,36 @@ func (s *Store) Accounts(
 			return err
 		}
 	}
-	err := sqldb.QueryIn(ctx, s.db.Pool, "users", adminUsers+" WHERE id IN (%s)", ids,
+	err := sqldb.QueryIn(ctx, r.db.Pool, "users", adminUsers+" WHERE id IN (%s)", ids,
 		row(func(chat.User) bool { return true }))
 	if err != nil {
 		return nil, err
 	}
-	err = sqldb.ByText(s.db, names, func(some []string) error {
+	err = sqldb.ByText(r.db, names, func(some []string) error {
 		// Some engines ignore trailing spaces.
 		exactly := row(func(u chat.User) bool { return slices.Contains(some, u.Name) })
 		query := sqldb.WithParams(adminUsers+" WHERE name IN (%s)", len(some))
-		return s.db.Query(ctx, "users", query, sqldb.Args(some), exactly)
+		return r.db.Query(ctx, "users", query, sqldb.Args(some), exactly)
 	})
 	byID := func(a, b chat.User) int { return cmp.Compare(a.ID, b.ID) }
 	return slices.SortedFunc(maps.Values(found), byID), err
 }
 
 // AllUsers calls f for every user of any status, ascending by id.
-func (s *Store) AllUsers(ctx context.Context, f func(chat.User) error) error {
-	err := sqldb.Each(ctx, s.db, adminUsers+" ORDER BY id", nil, func(scan sqldb.Scanner) error {
+func (r Roster) AllUsers(ctx context.Context, f func(chat.User) error) error {
+	err := sqldb.Each(ctx, r.db, adminUsers+" ORDER BY id", nil, func(scan sqldb.Scanner) error {
 		u, err := scanAdminUser(scan)
 		if err != nil {
 			return err
 		}
 		return f(u)
 	})
-	return s.db.Fail("reading users", err)
+	return r.db.Fail("reading users", err)
 }
 
-var adminUsers = "SELECT " + userColumns + ",password,salt,created FROM IMUser"
+var adminUsers = "SELECT " + UserColumns + ",password,salt,created FROM IMUser"
 
 func scanAdminUser(scan sqldb.Scanner) (u chat.User, err error) {
-	err = scan(append(append(userAt(&u), secrets(&u)...), &u.Created)...)
+	err = scan(append(UserAt(&u), &u.Password, &u.Salt, &u.Created)...)
 	return u, err
 }

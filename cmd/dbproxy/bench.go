@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/teamtalk-go/dbproxy/internal/bench"
+	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
+)
+
+// benching is what "dbproxy bench" is asked for.
+type benching struct {
+	bench.Options
+	users     string
+	yardstick string // a configuration; empty: yardsticks are not measured
+	html      string // a file; empty: none
+	list      bool
+	json, yes bool
+	stdin     bool // the password is its first line
+	cmd       *cobra.Command
+	in        *bufio.Reader
+	out, errs io.Writer
+}
+
+func benchCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "bench [PROFILE...]",
+		Short: "Measure how fast a server answers",
+		Long: `Measure how fast a server answers: a dbproxy, or an original db_proxy_server. A
+profile is a kind of load; --list tells all there are, and "all" stands for all.
+Without names those are run that want no people to exist. They run one after the
+other, in closed loop: so many requests are in flight all the time. With --rate
+it is open loop: so many requests are sent in a second, and the time until an
+answer counts from when its request was to be sent, so that a server that stands
+still cannot hide it.
+
+What a profile reads is written first: talks, groups, push tokens. All that is
+written is between the users with the ids of --users, and stays in the store. A
+store that has messages of others between them is refused.
+
+The exit code is 0 only if all was answered as it should be.`,
+		Example: `  dbproxy bench
+  dbproxy bench --list
+  dbproxy bench page text --for 10s --html bench.html
+  dbproxy bench text --rate 2000
+  echo secret | dbproxy bench all --users 1-1000 --password-stdin
+  dbproxy bench --yardstick dbproxyserver.conf`,
+		Annotations: map[string]string{actsItself: "yes"},
+	}
+	for _, p := range bench.Profiles() {
+		c.ValidArgs = append(c.ValidArgs, cobra.CompletionWithDesc(p.Name, p.About))
+	}
+	b := benching{cmd: c}
+	b.flags()
+	c.AddCommand(yardstickCommand())
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		b.in, b.out, b.errs = bufio.NewReader(c.InOrStdin()), c.OutOrStdout(), c.ErrOrStderr()
+		if b.list {
+			return b.showProfiles(args)
+		}
+		return b.run(c.Context(), args)
+	}
+	return c
+}
+
+// flags gives the command its flags.
+func (b *benching) flags() {
+	b.Options = bench.Defaults()
+	f := b.cmd.Flags()
+	f.SortFlags = false
+	f.BoolVar(&b.list, "list", false, "list all profiles")
+	f.StringArrayVar(&b.Addrs, "addr", nil, "the server's `address` (default "+defaultAddr+
+		"); give it again for more servers that share a store")
+	f.StringVar(&b.users, "users", fmt.Sprintf("%d-%d", b.Users.First, b.Users.Last),
+		"write only between the users with the ids `from-to`")
+	f.BoolVar(&b.stdin, "password-stdin", false,
+		"read the password of all users from the first line of standard input; only login and "+
+			"mixed want it")
+	f.BoolVar(&b.Anyway, "anyway", false,
+		"use a store that has messages of others between the users, too")
+	f.BoolVar(&b.yes, "yes", false, "do not ask before another machine is loaded")
+	f.IntVar(&b.Conns, "conns", b.Conns, "have `n` connections")
+	f.IntVar(&b.InFlight, "inflight", b.InFlight, "have `n` requests in flight on each")
+	f.Float64Var(&b.Rate, "rate", 0, "send `n` requests a second in all, in open loop")
+	f.DurationVar(&b.Warmup, "warmup", b.Warmup, "let each profile run for a `time` that does "+
+		"not count")
+	f.DurationVar(&b.For, "for", b.For, "then measure it for a `time`")
+	f.IntVar(&b.Size, "size", b.Size, "give each text `n` bytes")
+	f.DurationVar(&b.Timeout, "timeout", b.Timeout, "wait for an answer for a `time`")
+	f.StringVar(&b.yardstick, "yardstick", "",
+		"measure what the MySQL of a configuration `file` does by itself, too, before, between "+
+			"and after the profiles, and tell their rates in shares of it: see dbproxy bench "+
+			"yardstick")
+	f.BoolVar(&b.json, "json", false, "print JSON, for programs")
+	f.StringVar(&b.html, "html", "", "write a page with curves of the latency into a `file`")
+	_ = b.cmd.MarkFlagFilename("yardstick", "conf") // fails only without the flag
+	_ = b.cmd.MarkFlagFilename("html", "html")
+}
+
+// showProfiles lists all profiles.
+func (b *benching) showProfiles(args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("--list lists all profiles and takes no %q", args[0])
+	}
+	var table terminal.Table
+	for _, p := range bench.Profiles() {
+		name := p.Name
+		if p.Default {
+			name += " *"
+		}
+		table = append(table, []string{name, p.About})
+	}
+	err := table.Write(b.out)
+	_, more := fmt.Fprintln(b.out, "\n* is run when no profile is named.")
+	return errors.Join(err, more)
+}
+
+// run runs the profiles with these names.
+func (b *benching) run(ctx context.Context, names []string) (err error) {
+	profiles, err := b.complete(ctx, names)
+	if err != nil {
+		return err
+	}
+	stick, err := openYardstick(b.cmd, b.yardstick)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stick.close()) }()
+	ready, err := bench.Prepare(ctx, b.Options, profiles)
+	if err != nil {
+		return b.explain(err)
+	}
+	b.say("written to prepare the store: %s texts, %d groups, %d push tokens",
+		bench.Digits(float64(ready.Filled.Texts)), ready.Filled.Groups, ready.Filled.Tokens)
+	report := bench.NewReport(ready)
+	err = b.measure(ctx, ready, profiles, stick, report)
+	if err == nil {
+		err = report.Err()
+	}
+	return errors.Join(b.conclude(report, stick != nil), err)
+}
+
+// measure runs profiles, and measures yardsticks before, between and after. An error ends it; what
+// was measured until then is in the report.
+func (b *benching) measure(
+	ctx context.Context, ready *bench.Bench, profiles []bench.Profile, stick *stick,
+	report *bench.Report,
+) error {
+	for i := range profiles {
+		if i == 0 || i == len(profiles)/2 {
+			if err := stick.measure(ctx, report, b.For); err != nil {
+				return err
+			}
+		}
+		result, err := ready.Run(ctx, profiles[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", profiles[i].Name, err)
+		}
+		report.Results = append(report.Results, result)
+		if !b.json && stick == nil { // else it waits for its share
+			if err := b.show(report.Results, i); err != nil {
+				return err
+			}
+		}
+	}
+	return stick.measure(ctx, report, b.For)
+}
+
+// complete checks what is asked for, and asks for what is lacking.
+func (b *benching) complete(ctx context.Context, names []string) ([]bench.Profile, error) {
+	profiles, err := bench.Pick(names)
+	if err != nil {
+		return nil, err
+	}
+	if b.Users, err = usersFrom(b.users); err != nil {
+		return nil, err
+	}
+	if b.Addrs == nil {
+		b.Addrs = []string{defaultAddr}
+	}
+	b.Progress = func(what string, at func() string) func() { return progress(b.errs, what, at) }
+	logins := slices.ContainsFunc(profiles, func(p bench.Profile) bool { return p.Logins() })
+	if logins || b.stdin {
+		if b.Password, err = chatPassword(b.cmd, b.in, "all users", b.stdin); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.Check(profiles); err != nil {
+		return nil, err
+	}
+	b.say("%s: %d connections; writes between users %d to %d, and leaves it there",
+		strings.Join(b.Addrs, ", "), b.Conns, b.Users.First, b.Users.Last)
+	return profiles, b.allowed(ctx)
+}
+
+// say tells people what is done.
+func (b *benching) say(format string, args ...any) { fmt.Fprintf(b.errs, format+"\n", args...) }
+
+// usersFrom reads a range of ids.
+func usersFrom(text string) (u bench.Users, err error) {
+	from, to, is := strings.Cut(text, "-")
+	first, err1 := strconv.ParseUint(from, 10, 32)
+	last, err2 := strconv.ParseUint(to, 10, 32)
+	if !is || err1 != nil || err2 != nil {
+		return u, fmt.Errorf("--users %s: give the first id and the last, such as 1-1000", text)
+	}
+	return bench.Users{First: uint32(first), Last: uint32(last)}, nil
+}
+
+// allowed asks before another machine is loaded.
+func (b *benching) allowed(ctx context.Context) error {
+	for _, addr := range b.Addrs {
+		tcp, err := net.ResolveTCPAddr("tcp", addr)
+		switch {
+		case err != nil:
+			return fmt.Errorf("--addr %s: %w", addr, err)
+		case b.yes || tcp.IP.IsLoopback():
+			continue
+		case !terminal.Is(b.cmd.InOrStdin()):
+			return fmt.Errorf("%s is not this machine, which --yes allows: a load takes from a "+
+				"server all that it can give", addr)
+		}
+		question := addr + " is not this machine, and a load takes from a server all that it " +
+			"can give. Go on?"
+		if !terminal.NewQuestions(b.in, b.errs).Yes(ctx, question) {
+			return errors.New("nothing was sent")
+		}
+	}
+	return nil
+}
+
+// explain adds to an error what helps.
+func (b *benching) explain(err error) error {
+	if errors.Is(err, bench.ErrForeign) {
+		return fmt.Errorf("%w; nothing was written: name other users with --users, or use it "+
+			"--anyway", err)
+	}
+	return err
+}
+
+// show prints the result number i as a row of the table.
+func (b *benching) show(results []*bench.Result, i int) error {
+	var err error
+	if i == 0 {
+		err = bench.WriteHead(b.out)
+	}
+	return errors.Join(err, results[i].Write(b.out), results[i].WriteKinds(b.out))
+}
+
+// conclude prints and writes what is still to be shown of a report.
+func (b *benching) conclude(report *bench.Report, rows bool) (err error) {
+	if b.json {
+		out := json.NewEncoder(b.out)
+		out.SetIndent("", "  ")
+		err = out.Encode(report)
+	} else {
+		for i := range report.Results {
+			if rows {
+				err = errors.Join(err, b.show(report.Results, i))
+			}
+		}
+		err = errors.Join(err, report.WriteTrouble(b.out))
+	}
+	if b.html == "" || err != nil {
+		return err
+	}
+	file, err := os.Create(b.html)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(report.WriteHTML(file), file.Close()); err != nil {
+		return err
+	}
+	b.say("curves of the latency: %s", b.html)
+	return nil
+}

@@ -1,0 +1,154 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Yardsticks are the rates at which a MySQL does three things by itself, each a second. See package
+// yardstick.
+type Yardsticks struct {
+	Rows    float64 `json:"R"` // rows inserted, 256 in a transaction, on 4 connections
+	Selects float64 `json:"S"` // rows selected, one by its key, on 16 connections
+	Pages   float64 `json:"P"` // the newest 20 rows of a talk selected, on 16 connections
+}
+
+// of is the yardstick with a name; 0: there is none.
+func (y Yardsticks) of(name string) float64 {
+	return map[string]float64{"R": y.Rows, "S": y.Selects, "P": y.Pages}[name]
+}
+
+// median is the median of each yardstick.
+func median(all []Yardsticks) (y Yardsticks) {
+	if len(all) == 0 {
+		return y
+	}
+	of := func(one func(Yardsticks) float64) float64 {
+		sorted := slices.SortedFunc(slices.Values(all), func(a, b Yardsticks) int {
+			return cmp.Compare(one(a), one(b))
+		})
+		return one(sorted[len(sorted)/2])
+	}
+	return Yardsticks{of(func(y Yardsticks) float64 { return y.Rows }),
+		of(func(y Yardsticks) float64 { return y.Selects }),
+		of(func(y Yardsticks) float64 { return y.Pages })}
+}
+
+// Report is what a load has shown.
+type Report struct {
+	Begun time.Time `json:"begun"`
+	Addrs []string  `json:"addresses"`
+	// Processors is how many this machine has; the server's may be another one.
+	Processors int    `json:"processors"`
+	Users      Users  `json:"users"`
+	Size       int    `json:"text_bytes"`
+	Filled     Filled `json:"filled"`
+	// Measured are the yardsticks as often as they were measured, and Yardsticks their medians.
+	Measured   []Yardsticks `json:"yardsticks_measured"`
+	Yardsticks Yardsticks   `json:"yardsticks"`
+	Results    []*Result    `json:"profiles"`
+}
+
+// NewReport begins the report of a load.
+func NewReport(b *Bench) *Report {
+	return &Report{Begun: time.Now().Truncate(time.Second), Addrs: b.Addrs, Users: b.Users,
+		Size: b.Size, Filled: b.Filled, Processors: runtime.NumCPU(), Measured: []Yardsticks{},
+		Results: []*Result{}}
+}
+
+// Measure adds yardsticks that were measured, and tells all rates in shares of their medians.
+func (r *Report) Measure(y Yardsticks) {
+	r.Measured = append(r.Measured, y)
+	r.Yardsticks = median(r.Measured)
+	for _, res := range r.Results {
+		if of := r.Yardsticks.of(res.Yardstick); of > 0 {
+			res.Share = res.PerSecond / of
+		}
+	}
+}
+
+// Err is an error if anything in it failed.
+func (r *Report) Err() error {
+	var failed []string
+	for _, res := range r.Results {
+		if res.Trouble() != "" {
+			failed = append(failed, res.Profile)
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("not all was answered as it should be: %s", strings.Join(failed, ", "))
+}
+
+// WriteHead writes the head of a table of results.
+func WriteHead(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%-12s %11s %9s %9s %9s %8s %9s\n", "profile", "answers/s", "p50 ms",
+		"p99 ms", "max ms", "failed", "share")
+	return err
+}
+
+// Write writes a result as a row of the table.
+func (r *Result) Write(w io.Writer) error {
+	share := ""
+	if r.Share > 0 {
+		share = fmt.Sprintf("%.2f %s", r.Share, r.Yardstick)
+	}
+	return writeRow(w, r.Profile, r.PerSecond, r.Latency, strconv.FormatInt(r.Failed.Sum(), 10),
+		share)
+}
+
+func writeRow(w io.Writer, name string, rate float64, l Latency, failed, share string) error {
+	line := fmt.Sprintf("%-12s %11s %9s %9s %9s %8s %9s", name, Digits(rate), Millis(l.P50),
+		Millis(l.P99), Millis(l.Max), failed, share)
+	_, err := fmt.Fprintln(w, strings.TrimRight(line, " "))
+	return err
+}
+
+// WriteKinds writes the rows of the kinds of a result.
+func (r *Result) WriteKinds(w io.Writer) error {
+	for _, k := range r.Kinds {
+		if err := writeRow(w, "  "+k.Name, k.PerSecond, k.Latency, "", ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteTrouble writes what failed, a paragraph for each profile; nothing if nothing did.
+func (r *Report) WriteTrouble(w io.Writer) error {
+	for _, res := range r.Results {
+		if text := res.Trouble(); text != "" {
+			if _, err := fmt.Fprintf(w, "\n%s: %s\n", res.Profile, text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Digits is a rate for people: 12,345.
+func Digits(rate float64) string {
+	text := strconv.FormatFloat(rate, 'f', 0, 64)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// Millis is a latency in milliseconds for people, with three digits.
+func Millis(ms float64) string {
+	switch {
+	case ms >= 100:
+		return Digits(ms)
+	case ms >= 10:
+		return strconv.FormatFloat(ms, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(ms, 'f', 2, 64)
+}

@@ -1,0 +1,93 @@
+package bench
+
+import "fmt"
+
+// Users are the ids from First to Last, the only users between whom a load writes. Who talks with
+// whom goes by their position among them:
+//
+//	0–49     a ring of 50 talks: each talks with the one before and the one after
+//	50–150   a circle of 5,050 talks: each talks with all others
+//	152–201  50 groups of ten: each is in ten
+//	0–999    500 talks; those of the ring and of the circle have the same talks in them, no others
+type Users struct {
+	First uint32 `json:"first"`
+	Last  uint32 `json:"last"`
+}
+
+const (
+	ringSize    = 50
+	circleFirst = ringSize
+	circleEnd   = 151 // an odd number: nobody below talks with somebody above
+	circleSize  = circleEnd - circleFirst
+	groupFirst  = 152
+	groupCount  = 50
+	groupSize   = 10
+	groupEnd    = groupFirst + groupCount
+	spreadUsers = 1000
+	mostUsers   = 100_000
+)
+
+// Count is how many users there are.
+func (u Users) Count() int { return int(u.Last) - int(u.First) + 1 }
+
+// at is the id of the user at a position.
+func (u Users) at(position int) uint32 { return u.First + uint32(position) }
+
+// pair is a talk of two users, the smaller id first.
+type pair struct{ low, high uint32 }
+
+// sides are the two users.
+func (p pair) sides() [2]uint32 { return [2]uint32{p.low, p.high} }
+
+// ring is the talks of the ring.
+func (u Users) ring() (talks []pair) {
+	for i := range ringSize - 1 {
+		talks = append(talks, pair{u.at(i), u.at(i + 1)})
+	}
+	return append(talks, pair{u.at(0), u.at(ringSize - 1)})
+}
+
+// circle is the talks of the circle.
+func (u Users) circle() (talks []pair) {
+	for i := circleFirst; i < circleEnd; i++ {
+		for k := i + 1; k < circleEnd; k++ {
+			talks = append(talks, pair{u.at(i), u.at(k)})
+		}
+	}
+	return talks
+}
+
+// spread is 500 talks of all users.
+func (u Users) spread() (talks []pair) {
+	for i := 0; i+1 < circleEnd; i += 2 {
+		talks = append(talks, pair{u.at(i), u.at(i + 1)})
+	}
+	for i := circleEnd; i+1 < spreadUsers; i += 2 {
+		talks = append(talks, pair{u.at(i), u.at(i + 1)})
+	}
+	return append(talks, pair{u.at(1), u.at(2)})
+}
+
+// members are those of a group.
+func (u Users) members(group int) (ids []uint32) {
+	for i := range groupSize {
+		ids = append(ids, u.at(groupFirst+(group+i)%groupCount))
+	}
+	return ids
+}
+
+// check returns an error if there are not as many users as a profile wants.
+func (u Users) check(p *Profile) error {
+	switch n := u.Count(); {
+	case u.First == 0 || u.Last < u.First:
+		return fmt.Errorf("users %d to %d: ids begin with 1, and the last is not below the first",
+			u.First, u.Last)
+	case n > mostUsers:
+		return fmt.Errorf("users %d to %d are %d, and %d are the most", u.First, u.Last, n,
+			mostUsers)
+	case n < p.needs.users():
+		return fmt.Errorf("%s wants %d users, and %d to %d are %d", p.Name, p.needs.users(),
+			u.First, u.Last, n)
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package bench
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/bench"
+	"github.com/teamtalk-go/dbproxy/internal/bench/yardstick"
+	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+)
+
+var (
+	measure = flag.String("measure", "", "have TestBench measure a proxy on `mysql`, or embedded")
+	base    = flag.String("base", "",
+		"have TestBench compare it with the proxy of another `revision`")
+	named  = flag.String("profiles", "all", "the `profiles`, separated by blanks")
+	lasts  = flag.Duration("lasts", 3*time.Second, "how long each is measured")
+	rounds = flag.Int("rounds", 3, "how many times two revisions are measured in turn")
+	into   = flag.String("into", "", "the `directory` for bench.json and bench.html")
+)
+
+const (
+	warmup   = 500 * time.Millisecond
+	sticksIn = 2 * time.Second // each of the yardsticks
+)
+
+// TestBench is "make bench" and its relatives.
+func TestBench(t *testing.T) {
+	if *measure == "" {
+		t.Skip(`"make bench", "make bench BASE=REV" and "make bench-embedded" run it`)
+	}
+	profiles, err := bench.Pick(strings.Fields(*named))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var server *servers.DatabaseServer
+	if *measure == "mysql" {
+		server = servers.StartMariaDB(t, durable()...)
+	}
+	start := func(name, binary string) *side {
+		if server == nil {
+			return embedded(t, name, binary)
+		}
+		return onMySQL(t, name, binary, server)
+	}
+	s := start("new", rig.Binary)
+	o := s.options()
+	o.Warmup, o.For = warmup, *lasts
+	if *base != "" {
+		compare(t, []*side{start("base", buildOf(t, *base)), s}, o, profiles)
+		return
+	}
+	s.prepare(t, o, profiles)
+	report := s.closed(t, profiles)
+	var alone, paced map[string]*bench.Result
+	if s.pool != nil {
+		alone = s.alone(t, profiles)
+		paced = s.paced(t, report, profiles)
+	}
+	if err := errors.Join(table(report, alone, paced), write(report)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// closed runs profiles in closed loop, and yardsticks before, between and after.
+func (s *side) closed(t *testing.T, profiles []bench.Profile) *bench.Report {
+	t.Helper()
+	report := bench.NewReport(s.Bench)
+	sticks := func() {
+		if s.pool == nil {
+			return
+		}
+		y, err := yardstick.Measure(t.Context(), s.pool, sticksIn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("MySQL by itself: R %s, S %s, P %s a second\n", bench.Digits(y.Rows),
+			bench.Digits(y.Selects), bench.Digits(y.Pages))
+		report.Measure(y)
+	}
+	for i, p := range profiles {
+		if i == 0 || i == len(profiles)/2 {
+			sticks()
+		}
+		r := s.run(t.Context(), t, p)
+		report.Results = append(report.Results, r)
+		fmt.Printf("%-11s %9s/s\n", p.Name, bench.Digits(r.PerSecond))
+	}
+	sticks()
+	return report
+}
+
+// alone runs those profiles on one connection, one request at a time, for which that is wanted.
+func (s *side) alone(t *testing.T, profiles []bench.Profile) map[string]*bench.Result {
+	t.Helper()
+	lone := *s.Bench
+	lone.Conns, lone.InFlight = 1, 1
+	results := make(map[string]*bench.Result)
+	for _, p := range profiles {
+		if goals[p.Name].alone > 0 {
+			fmt.Printf("%-11s one at a time\n", p.Name)
+			results[p.Name] = (&side{s.name, s.addr, s.pool, &lone}).run(t.Context(), t, p)
+		}
+	}
+	return results
+}
+
+// paced runs profiles in open loop, at half the rate that is wanted.
+func (s *side) paced(
+	t *testing.T, report *bench.Report, profiles []bench.Profile,
+) map[string]*bench.Result {
+	t.Helper()
+	results := make(map[string]*bench.Result)
+	for _, p := range profiles {
+		half := *s.Bench
+		half.Rate = goals[p.Name].rate(report.Yardsticks) / 2
+		fmt.Printf("%-11s at %s/s\n", p.Name, bench.Digits(half.Rate))
+		r, err := half.Run(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results[p.Name] = r // one that cannot keep up fails, and shows it
+	}
+	return results
+}
+
+// table prints all results beside what is wanted.
+func table(report *bench.Report, alone, paced map[string]*bench.Result) error {
+	y := report.Yardsticks
+	if paced == nil {
+		fmt.Println()
+		for i, r := range report.Results {
+			if i == 0 {
+				bench.WriteHead(os.Stdout)
+			}
+			if err := r.Write(os.Stdout); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	fmt.Printf("\nMySQL by itself, medians of %d: R %s rows inserted/s, S %s rows selected/s,\n"+
+		"P %s pages selected/s. %d processors, shared by the load and all servers.\n\n",
+		len(report.Measured), bench.Digits(y.Rows), bench.Digits(y.Selects), bench.Digits(y.Pages),
+		report.Processors)
+	const form = "%-11s %9s %8s %9s %10s %9s %8s %6s\n"
+	fmt.Printf(form, "", "", "", "", "one at a", "", "p99 at", "")
+	fmt.Printf(form, "profile", "answers/s", "share", "wanted", "time, p50", "wanted", "half",
+		"wanted")
+	for _, r := range report.Results {
+		g := goals[r.Profile]
+		lone, most := "", ""
+		if a := alone[r.Profile]; a != nil {
+			lone, most = bench.Millis(a.Latency.P50)+" ms", bench.Millis(g.alone)
+		}
+		half := bench.Millis(paced[r.Profile].Latency.P99)
+		if paced[r.Profile].Trouble() != "" {
+			half = "failed"
+		}
+		fmt.Printf(form, r.Profile, bench.Digits(r.PerSecond),
+			fmt.Sprintf("%.2f %s", r.Share, r.Yardstick), g.text(), lone, most, half,
+			bench.Millis(g.paced))
+	}
+	return nil
+}
+
+// write writes a report as JSON, and as a page.
+func write(report *bench.Report) error {
+	if *into == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(*into, "bench.json"), text, 0o644); err != nil {
+		return err
+	}
+	page, err := os.Create(filepath.Join(*into, "bench.html"))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\ncurves of the latency: %s\n", page.Name())
+	return errors.Join(report.WriteHTML(page), page.Close())
+}
+
+// compare measures two proxies in turn, and prints the ratios of their medians.
+func compare(t *testing.T, sides []*side, o bench.Options, profiles []bench.Profile) {
+	t.Helper()
+	results := make(map[string][][]*bench.Result) // by profile: by side, of all rounds
+	for _, s := range sides {
+		o.Addrs = []string{s.addr}
+		s.prepare(t, o, profiles)
+	}
+	for round := range *rounds {
+		for _, p := range profiles {
+			if results[p.Name] == nil {
+				results[p.Name] = make([][]*bench.Result, len(sides))
+			}
+			for i := range sides {
+				i = (i + round) % len(sides) // each is the first one half of the time
+				results[p.Name][i] = append(results[p.Name][i], sides[i].run(t.Context(), t, p))
+			}
+			fmt.Printf("round %d of %d, %s\n", round+1, *rounds, p.Name)
+		}
+	}
+	const form = "%-11s %10s %10s %9s %12s %12s\n"
+	fmt.Printf("\n%s is %s; medians of %d rounds in turn\n\n", sides[0].name, *base, *rounds)
+	fmt.Printf(form, "profile", "base/s", "new/s", "new/base", "base p99 ms", "new p99 ms")
+	for _, p := range profiles {
+		var rate, late [2]float64
+		for i, all := range results[p.Name] {
+			rate[i] = middle(all, func(r *bench.Result) float64 { return r.PerSecond })
+			late[i] = middle(all, func(r *bench.Result) float64 { return r.Latency.P99 })
+		}
+		fmt.Printf(form, p.Name, bench.Digits(rate[0]), bench.Digits(rate[1]),
+			fmt.Sprintf("%.2f", rate[1]/math.Max(rate[0], 1)), bench.Millis(late[0]),
+			bench.Millis(late[1]))
+	}
+}
+
+// middle is the median of what results show.
+func middle(all []*bench.Result, of func(*bench.Result) float64) float64 {
+	var values []float64
+	for _, r := range all {
+		values = append(values, of(r))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
