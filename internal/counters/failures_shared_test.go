@@ -62,7 +62,7 @@ func TestFailedLoginsAreSharedByAllProxies(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	p, q := sharing(t, r, nil), sharing(t, r, nil)
-	ctx, now := t.Context(), time.Unix(1_700_000_000, 0)
+	now := time.Unix(1_700_000_000, 0)
 	want := func(f *counters.SharedFailures, name string, n int) {
 		t.Helper()
 		wantCount(t, f, name, now, n)
@@ -97,19 +97,20 @@ func TestFailuresOfSeveralNamesTakeOneTripToRedis(t *testing.T) {
 	r := servers.StartRedis(t)
 	var trips atomic.Int64
 	f := sharing(t, r, func(string, int, time.Duration, error) { trips.Add(1) })
-	ctx, now := t.Context(), time.Unix(1_700_000_000, 0)
+	now := time.Unix(1_700_000_000, 0)
 	fail(t, f, "bob", now) // so that Redis knows the scripts
 	must(t, f.Clear(t.Context(), []string{"nobody"}))
 	names := []string{"ann", "bob", "cy"}
+	count := func() ([]int, error) { return f.Count(t.Context(), names, now) }
 	for _, does := range []struct {
 		what string
 		do   func() ([]int, error)
 		want []int
 	}{
-		{"count", func() ([]int, error) { return f.Count(ctx, names, now) }, []int{0, 1, 0}},
-		{"add", func() ([]int, error) { return f.Add(ctx, names, now) }, []int{1, 2, 1}},
-		{"clear", func() ([]int, error) { return nil, f.Clear(ctx, names[:2]) }, nil},
-		{"count", func() ([]int, error) { return f.Count(ctx, names, now) }, []int{0, 0, 1}},
+		{"count", count, []int{0, 1, 0}},
+		{"add", func() ([]int, error) { return f.Add(t.Context(), names, now) }, []int{1, 2, 1}},
+		{"clear", func() ([]int, error) { return nil, f.Clear(t.Context(), names[:2]) }, nil},
+		{"count", count, []int{0, 0, 1}},
 	} {
 		before := trips.Load()
 		got, err := does.do()
@@ -123,7 +124,7 @@ func TestFailedLoginsAreForgotten(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	f := sharing(t, r, nil)
-	ctx, now := t.Context(), time.Unix(1_700_000_000, 0)
+	now := time.Unix(1_700_000_000, 0)
 	for i := range 30 {
 		fail(t, f, fmt.Sprint("old ", i), now)
 	}
@@ -143,7 +144,7 @@ func TestFailedLoginsBesideAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	f := sharing(t, r, nil)
-	ctx, now := t.Context(), time.Unix(1_700_000_000, 0)
+	now := time.Unix(1_700_000_000, 0)
 	fail(t, f, "ann", now)
 	r.Do(t, "ZREMRANGEBYSCORE", "dbproxy:{dbproxy:failed}", "-inf", "1700000000000000")
 	r.Do(t, "DEL", "dbproxy:failed")
@@ -156,7 +157,7 @@ func TestAFloodOfNamesInRedisForgetsThoseWithTheFewestFailures(t *testing.T) {
 	f := sharing(t, r, nil)
 	const most = 100
 	f.LimitNames(most)
-	ctx, now := t.Context(), time.Unix(1_700_000_000, 0)
+	now := time.Unix(1_700_000_000, 0)
 	for range chat.LockoutFailures {
 		fail(t, f, "locked", now)
 	}
@@ -184,7 +185,7 @@ func TestAnUnlockedNameIsFreeEverywhere(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	p, q := sharing(t, r, nil), sharing(t, r, nil)
-	ctx, now := t.Context(), time.Unix(1_700_000_000, 0)
+	now := time.Unix(1_700_000_000, 0)
 	until := func(want time.Time) {
 		t.Helper()
 		if got, err := q.LockedUntil(t.Context(), "ann", now); !got.Equal(want) || err != nil {
@@ -217,7 +218,7 @@ func TestFlushForgetsFailedLogins(t *testing.T) {
 	t.Parallel()
 	r := servers.StartRedis(t)
 	f := sharing(t, r, nil)
-	ctx, now := t.Context(), time.Unix(1_700_000_000, 0)
+	now := time.Unix(1_700_000_000, 0)
 	for range chat.LockoutFailures {
 		fail(t, f, "ann", now)
 	}
