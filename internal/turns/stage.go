@@ -122,11 +122,13 @@ func (s *Stage[Q]) serveNext() (more bool) {
 }
 
 // take takes the next batch, and the requests before it whose deadlines have passed. There is no
-// batch when nothing waits, and then its goroutine is not counted any more.
+// batch when nothing waits, or too little to be worth a batch beside others. Then its goroutine is
+// not counted any more.
 func (s *Stage[Q]) take(cancel context.CancelFunc) (b *batch[Q], late []Q) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.queued == 0 {
+	beside := s.running-s.slow > 1 // then a goroutine serves full batches alone
+	if s.queued == 0 || beside && s.queued < s.size {
 		s.running--
 		return nil, nil
 	}
