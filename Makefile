@@ -20,7 +20,7 @@ measure = mkdir -p bin && $(GO) test ./test/bench -v -count=1 -timeout 0 -run '^
 
 .DEFAULT_GOAL = help
 .PHONY: help build install run test race faults \
-  charsets galera soak lint fuzz bench bench-embedded generate generate-check man clean
+  charsets galera soak lint fuzz bench bench-embedded microbench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,14 @@ bench: ## Measure on a MySQL and Redis of its own (BASE=REV: compare)
 
 bench-embedded: ## Measure the embedded store (BASE=REV; FOR=10s; PROFILES='page text')
 	@$(call measure,embedded)
+
+microbench: ## Measure single steps into bin/microbench.txt (BEFORE=FILE: compare)
+	@test/install-servers
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench 'Reader|Echo|Decode|Encode|CommitRecord|Append|Reads' -benchmem \
+	  -count 6 ./internal/pdu ./internal/server ./internal/command ./internal/records/... \
+	  > bin/microbench.txt
+	$(GOTOOL) benchstat $(BEFORE) bin/microbench.txt
 
 generate: ## Make anew what is made from proto/, code and files
 	$(GOTOOL) buf format -w

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
@@ -43,24 +44,30 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	page := &impb.IMGetMsgListRsp{UserId: new(uint32(1)),
-		SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), SessionId: new(uint32(2)),
-		MsgIdBegin: new(uint32(0))}
+	of := &impb.IMGetMsgListReq{UserId: new(uint32(1)), SessionId: new(uint32(2)),
+		SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum(), AttachData: make([]byte, 16)}
+	var messages []chat.Message
 	for i := range uint32(20) {
-		page.MsgList = append(page.MsgList, &impb.MsgInfo{MsgId: &i, FromSessionId: new(uint32(1)),
-			CreateTime: new(uint32(1_700_000_000)), MsgData: make([]byte, 100),
-			MsgType: impb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum()})
+		messages = append(messages, chat.Message{ID: i, From: 1, Created: 1_700_000_000,
+			Type: chat.PairText, Data: string(make([]byte, 100))})
 	}
 	text := aText()
-	for name, of := range map[string]struct{ req, answer proto.Message }{
-		"text": {text, text},
-		"page": {&impb.IMGetMsgListReq{AttachData: make([]byte, 16)}, page},
+	for name, test := range map[string]struct {
+		req    proto.Message
+		answer func() proto.Message
+	}{
+		"text": {text, func() proto.Message { return text }},
+		"page": {of, func() proto.Message {
+			head := headOf(of)
+			head.number(4, 0)
+			return encoded{body: head.messageList(5, messages)}
+		}},
 	} {
-		h, c := &Handler{maxFrame: 16 << 20}, &call{req: of.req}
+		h, c := &Handler{maxFrame: 16 << 20}, &call{req: test.req}
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := h.encode(c, of.answer); err != nil {
+				if _, err := h.encode(c, test.answer()); err != nil {
 					b.Fatal(err)
 				}
 			}
