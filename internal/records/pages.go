@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -116,7 +115,7 @@ func (s *Store) keptOf(ctx context.Context, talks []chat.Talk) map[chat.Talk]*ne
 	}
 	looked := make(map[chat.Talk]newest.Kept, len(talks))
 	asked := make([]chat.Reserve, 0, len(talks))
-	now := time.Now()
+	now := s.now()
 	for _, t := range talks {
 		if _, twice := looked[t]; twice {
 			continue
@@ -156,7 +155,7 @@ func (s *Store) loadNewest(
 	if s.lastIDs != nil {
 		epoch = s.lastIDs.Epoch()
 	}
-	read := time.Now()
+	read := s.now()
 	if loaded, err = s.newestOf(ctx, talks, most, ""); err != nil {
 		return nil, nil, err
 	}

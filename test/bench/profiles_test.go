@@ -278,6 +278,7 @@ func TestLimits(t *testing.T) {
 
 	o.Rate, o.Timeout = 0, rig.Patience
 	r = run(o, "users", p.Kill)
+	p.Kill() // waits until it is gone, which the load did not
 	if r.Failed.Lost == 0 || !strings.Contains(strings.Join(r.Limits, ""), "the server closed it") {
 		t.Errorf("a killed server: %+v", r)
 	}

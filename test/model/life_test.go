@@ -128,7 +128,7 @@ func (l *life) actions() map[string]func(*rapid.T) {
 		"the sync passes":         func(*rapid.T) { l.syncGroups() },
 		"the office hires":        func(*rapid.T) { l.hire(l.engine.office()) },
 		"the office founds":       func(*rapid.T) { l.found(l.engine.office()) },
-		"the office removes":      func(*rapid.T) { l.remove(l.engine.office()) },
+		"the office removes":      func(*rapid.T) { l.removed() },
 		"much is read at once":    func(*rapid.T) { l.readAndCount() },
 		"a proxy is started anew": func(*rapid.T) { l.restart() },
 		"somebody guesses":        func(*rapid.T) { l.guess() },
@@ -169,7 +169,16 @@ func withoutLogins(reqs []proto.Message) (rest []proto.Message) {
 }
 
 func (l *life) pass() {
-	seconds := one[uint32](l.draw, "seconds", 1, 2, 30, 61, 600, 1799, 1800, 1801, 7*3600)
+	l.passes(one[uint32](l.draw, "seconds", 1, 2, 30, 61, 600, 1799, 1800, 1801, 7*3600))
+}
+
+// removed has the office remove a message, which is known a second later.
+func (l *life) removed() {
+	l.remove(l.engine.office())
+	l.passes(2)
+}
+
+func (l *life) passes(seconds uint32) {
 	l.clock.Add(int64(seconds))
 	l.m.now += seconds
 	l.Logf("%d seconds pass", seconds)

@@ -128,7 +128,10 @@ func (c *Cache) Get(talk chat.Talk, now time.Time) (k Kept, ok bool) {
 			c.put(talk, m)
 		}
 	}
-	if m == nil || now.Sub(m.Read) > Life {
+	if m == nil {
+		return Kept{}, false
+	}
+	if age := now.Sub(m.Read); age < 0 || age > Life { // a clock may go back
 		return Kept{}, false
 	}
 	return Kept{m, c.reserved[talk]}, true
