@@ -231,6 +231,11 @@ func (r reader) ownersOf(
 // newestTogether is of how many talks one statement reads the newest messages at most.
 const newestTogether = 256
 
+// manyTalks is of how many talks the last messages are found by lists of their owners, where each
+// statement is a round trip. For fewer a SELECT for each talk is quicker: with MariaDB 10.11 it
+// takes 70 µs of 16, but 140 of 256; in a list each talk takes 30.
+const manyTalks = 32
+
 // readNewest reads the newest messages of owners, in paging order. Where each statement is a round
 // trip, one reads those of many. It is a text of numbers alone: which shards it names differs each
 // time, so that it would be prepared in vain. Elsewhere the last messages of a shard are one
@@ -264,19 +269,36 @@ func (r reader) readNewest(
 		return nil
 	}
 	for some := range slices.Chunk(owners, newestTogether) {
-		var text strings.Builder
-		for i, o := range some {
-			if i > 0 {
-				text.WriteString(" UNION ALL ")
+		var selects []string
+		if most == 1 && len(some) > manyTalks {
+			_ = eachShard(some, func(shard tables.Shard, ids []uint32) error {
+				selects = append(selects, fmt.Sprintf(lastSelect(shard, where), decimals(ids)))
+				return nil
+			})
+		} else {
+			for _, o := range some {
+				id := decimals([]uint32{o.ID})
+				selects = append(selects, "("+newestSelect(o, id, strconv.Itoa(most), where)+")")
 			}
-			id, limit := strconv.FormatUint(uint64(o.ID), 10), strconv.Itoa(most)
-			text.WriteString("(" + newestSelect(o, id, limit, where) + ")")
 		}
-		if err := r.Query(ctx, "messages", text.String(), nil, row); err != nil {
+		text := strings.Join(selects, " UNION ALL ")
+		if err := r.Query(ctx, "messages", text, nil, row); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// decimals is a list of numbers as a statement has it.
+func decimals(ids []uint32) string {
+	var list []byte
+	for i, id := range ids {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = strconv.AppendUint(list, uint64(id), 10)
+	}
+	return string(list)
 }
 
 // newestSelect finds the newest messages of an owner, with its kind and id before each.

@@ -19,7 +19,8 @@ var (
 // list is messages with ids from first down to last, each a second older than the one before.
 func list(first, last uint32) (messages []chat.Message) {
 	for id := first; id >= last; id-- {
-		messages = append(messages, chat.Message{ID: id, Created: id, Data: fmt.Sprint("text ", id)})
+		messages = append(messages,
+			chat.Message{ID: id, Created: id, Data: fmt.Sprint("text ", id)})
 	}
 	return messages
 }
