@@ -47,17 +47,18 @@ type PageQuery struct {
 	UpTo  uint32   // the greatest message id that is wanted; 0: any
 	Since uint32   // only messages created at that time or later, Unix seconds
 	Count uint32   // at most so many messages
-	// At most so many bytes of messages, but at least one message. If that is less than MaxAnswer a
-	// longer page is refused, with a *TooLongError, else it is cut.
+	// At most so many bytes of messages, but at least one message. A longer page is cut if Cuts is
+	// set, else refused with a *TooLongError.
 	Bytes int
+	Cuts  bool
 }
 
-// Cut is what becomes of a page that has more bytes than the query allows: nil if it is cut.
-func (q PageQuery) Cut() error {
-	if q.Bytes >= MaxAnswer {
+// TooLong is the error of a page that has more bytes than the query allows; nil if it is cut.
+func (q PageQuery) TooLong() error {
+	if q.Cuts {
 		return nil
 	}
-	return &TooLongError{List: "messages", Bytes: MaxAnswer, Limit: q.Bytes}
+	return &TooLongError{List: "messages", Bytes: MaxAnswer, Limit: q.Bytes, Cut: true}
 }
 
 // PageAsked is a request for messages of a talk that User may see, newest first: at most Count of
@@ -70,13 +71,16 @@ type PageAsked struct {
 	Count uint32
 	IDs   []uint32
 	Limit int
+	// Cuts says that a longer page is to be cut, as no more memory can be had for it. One of
+	// MaxAnswer is always cut.
+	Cuts bool
 }
 
 // query is the query for what was asked. None is needed if its Count is 0.
 func (a PageAsked) query() PageQuery {
-	q := PageQuery{Talk: a.Talk, UpTo: a.UpTo, Count: a.Count, Bytes: MaxAnswer}
-	if a.Limit > 0 {
-		q.Bytes = min(a.Limit, MaxAnswer)
+	q := PageQuery{Talk: a.Talk, UpTo: a.UpTo, Count: a.Count, Bytes: MaxAnswer, Cuts: true}
+	if 0 < a.Limit && a.Limit < MaxAnswer {
+		q.Bytes, q.Cuts = a.Limit, a.Cuts
 	}
 	if a.IDs != nil {
 		q.IDs, q.Count = SortedSet(a.IDs), min(uint32(len(a.IDs)), maxByID)
@@ -85,7 +89,7 @@ func (a PageAsked) query() PageQuery {
 }
 
 // Pages returns the messages that each request asks for. A page that is longer than its limit is
-// refused with a *TooLongError; one that is longer than MaxAnswer is cut. Of a group only its
+// refused with a *TooLongError, unless it is to be cut. Of a group only its
 // members may see something, and only what came after they joined. Voice messages lack their
 // sounds: see WithSounds. The messages may be shared, and are not to be changed.
 func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Message] {
@@ -116,7 +120,7 @@ func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Messa
 	}
 	for i, page := range s.store.Archive.Pages(ctx, queries) {
 		if page.Err == nil && HasVoice(page.Value) {
-			page.Err = queries[i].Cut() // nobody knows yet how long it is with its sounds
+			page.Err = queries[i].TooLong() // nobody knows yet how long it is with its sounds
 		}
 		results[at[i]] = page
 	}

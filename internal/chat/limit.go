@@ -39,6 +39,8 @@ type TooLongError struct {
 	List  string // what it lists, such as "users"
 	Bytes int    // about how many it takes in an answer, rather more than fewer
 	Limit int    // how many it may take
+	// Cut says that the list is cut where there is not memory for all of it.
+	Cut bool
 }
 
 func (e *TooLongError) Error() string {

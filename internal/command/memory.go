@@ -94,7 +94,12 @@ func (c *call) first(usual int) int {
 // Else 0.
 func (c *call) longer(err error) (bytes int) {
 	var long *chat.TooLongError
-	if !errors.As(err, &long) || long.Bytes > 2*c.most {
+	switch {
+	case !errors.As(err, &long):
+		return 0
+	case long.Cut:
+		return min(long.Bytes+slack, c.most)
+	case long.Bytes > 2*c.most:
 		return 0
 	}
 	return long.Bytes + long.Bytes/16 + slack // the list may have grown when it is read again

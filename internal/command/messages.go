@@ -26,7 +26,8 @@ func pages(
 	all := make([]chat.PageAsked, len(batch))
 	for i, a := range batch {
 		all[i] = chat.PageAsked{User: a.req.GetUserId(), Talk: talkOf(a.req),
-			UpTo: a.req.GetMsgIdBegin(), Count: a.req.GetMsgCnt(), Limit: a.limit}
+			UpTo: a.req.GetMsgIdBegin(), Count: a.req.GetMsgCnt(), Limit: a.limit,
+			Cuts: a.last}
 	}
 	return messageLists(s, s.Pages(ctx, all), func(i int, list []chat.Message) fields {
 		req := batch[i].req
@@ -42,7 +43,7 @@ func messagesByID(
 	all := make([]chat.PageAsked, len(batch))
 	for i, a := range batch {
 		all[i] = chat.PageAsked{User: a.req.GetUserId(), Talk: talkOf(a.req),
-			IDs: append([]uint32{}, a.req.GetMsgIdList()...), Limit: a.limit}
+			IDs: append([]uint32{}, a.req.GetMsgIdList()...), Limit: a.limit, Cuts: a.last}
 	}
 	return messageLists(s, s.Pages(ctx, all), func(i int, list []chat.Message) fields {
 		return headOf(batch[i].req).messageList(4, list) // of an IMGetMsgByIdRsp

@@ -49,7 +49,8 @@ func answers[T any](
 // asked is one of the requests that are served together.
 type asked[Q proto.Message] struct {
 	req   Q
-	limit int // how many bytes its list may take in the answer, 0: any
+	limit int  // how many bytes its list may take in the answer, 0: any
+	last  bool // no more memory than that can be had
 }
 
 // read is an action that changes nothing: see package command. Requests are served one by one, side
@@ -78,7 +79,7 @@ func reads[Q proto.Message](
 		serve: func(ctx context.Context, s *chat.Service, batch []*call) []reply {
 			all := make([]asked[Q], len(batch))
 			for i, c := range batch {
-				all[i] = asked[Q]{c.req.(Q), c.reserved}
+				all[i] = asked[Q]{c.req.(Q), c.reserved, c.reserved == c.most}
 			}
 			return do(ctx, s, all)
 		},

@@ -36,7 +36,7 @@ func (s *Store) page(ctx context.Context, q chat.PageQuery) ([]chat.Message, err
 			params = append(params, q.UpTo, latest)
 		}
 		p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: q.Bytes,
-			whole: q.Cut() != nil}
+			whole: !q.Cuts}
 		if q.IDs == nil {
 			err = p.read(where, params)
 			return p.messages, cmp.Or(err, p.tooLong(q))
@@ -75,7 +75,7 @@ type pager struct {
 // is cut.
 func (p *pager) tooLong(q chat.PageQuery) error {
 	if p.size > p.limit {
-		return q.Cut()
+		return q.TooLong()
 	}
 	return nil
 }

@@ -93,17 +93,30 @@ func pageOf(m *newest.Messages, q chat.PageQuery) (_ chat.Result[[]chat.Message]
 		page = slices.DeleteFunc(slices.Clone(page),
 			func(m chat.Message) bool { return m.ID > q.UpTo })
 	}
+	whole := m.Whole
+	if q.Since > 0 {
+		n, _ := slices.BinarySearchFunc(page, chat.Message{Created: q.Since - 1}, laterFirst)
+		if n == 0 && len(page) > 0 || !slices.IsSortedFunc(page, laterFirst) {
+			// The first rows may be odd ones, whose times are no numbers: the database decides.
+			return chat.Result[[]chat.Message]{}, false
+		}
+		whole = whole || n < len(page)
+		page = page[:n]
+	}
 	size := 0
 	for i := range page {
-		if i == int(q.Count) || page[i].Created < q.Since {
+		if i == int(q.Count) {
 			return chat.Result[[]chat.Message]{Value: page[:i]}, true
 		}
-		if size += messageSize(&page[i]); size > q.Bytes && (i > 0 || q.Cut() != nil) {
-			return chat.Result[[]chat.Message]{Value: page[:i], Err: q.Cut()}, true
+		if size += messageSize(&page[i]); size > q.Bytes && (i > 0 || !q.Cuts) {
+			return chat.Result[[]chat.Message]{Value: page[:i], Err: q.TooLong()}, true
 		}
 	}
-	return chat.Result[[]chat.Message]{Value: page}, m.Whole || len(page) == int(q.Count)
+	return chat.Result[[]chat.Message]{Value: page}, whole || len(page) == int(q.Count)
 }
+
+// laterFirst compares messages by the times at which they were created.
+func laterFirst(a, b chat.Message) int { return cmp.Compare(b.Created, a.Created) }
 
 // messageSize is how many bytes a message takes in a page.
 func messageSize(m *chat.Message) int { return len(m.Data) + 32 }

@@ -72,7 +72,7 @@ func opened(t testing.TB, store *records.Store, err error) *records.Store {
 func Page(
 	ctx context.Context, s *records.Store, talk chat.Talk, q chat.PageQuery,
 ) ([]chat.Message, error) {
-	q.Talk, q.Bytes = talk, cmp.Or(q.Bytes, chat.MaxAnswer)
+	q.Talk, q.Bytes, q.Cuts = talk, cmp.Or(q.Bytes, chat.MaxAnswer), true
 	page := s.Pages(ctx, []chat.PageQuery{q})[0]
 	return page.Value, page.Err
 }
