@@ -20,7 +20,10 @@ type Archive interface {
 	// Messages that original servers stored may have times that do not rise with their ids. One
 	// whose time is after that of a thousand messages with greater ids may be missing from pages
 	// that begin (UpTo) after those.
+	// One that is not read together with others, as it may take long, has the error ErrAlone.
 	Pages(ctx context.Context, queries []PageQuery) []Result[[]Message]
+	// Page is Pages for one query alone.
+	Page(ctx context.Context, q PageQuery) ([]Message, error)
 	// Last returns the end of each talk that has messages.
 	Last(ctx context.Context, talks []Talk) (map[Talk]Newest, error)
 	// Joined returns when users joined groups, in Unix seconds; who is no member is missing.
@@ -88,11 +91,37 @@ func (a PageAsked) query() PageQuery {
 	return q
 }
 
+// ErrAlone says that a page has to be asked for alone: see Service.Page.
+var ErrAlone = Errorf(Unavailable, "the page is not read together with others")
+
+// Page returns the messages that one request asks for, as Pages does. It takes as long as it takes:
+// whoever calls it holds one of the slots of reads.
+func (s *Service) Page(ctx context.Context, asked PageAsked) ([]Message, error) {
+	page := s.pages(ctx, []PageAsked{asked}, func(q []PageQuery) []Result[[]Message] {
+		messages, err := s.store.Archive.Page(ctx, q[0])
+		return []Result[[]Message]{{messages, err}}
+	})[0]
+	if page.Err != nil || !HasVoice(page.Value) {
+		return page.Value, page.Err
+	}
+	return s.WithSounds(WithLimit(ctx, asked.Limit), page.Value)
+}
+
 // Pages returns the messages that each request asks for. A page that is longer than its limit is
 // refused with a *TooLongError, unless it is to be cut. Of a group only its
 // members may see something, and only what came after they joined. Voice messages lack their
 // sounds: see WithSounds. The messages may be shared, and are not to be changed.
+// Those that have to be asked for alone have the error ErrAlone.
 func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Message] {
+	return s.pages(ctx, asked, func(queries []PageQuery) []Result[[]Message] {
+		return s.store.Archive.Pages(ctx, queries)
+	})
+}
+
+// pages is Pages with what reads them.
+func (s *Service) pages(
+	ctx context.Context, asked []PageAsked, read func([]PageQuery) []Result[[]Message],
+) []Result[[]Message] {
 	results := make([]Result[[]Message], len(asked))
 	var members []UserInGroup
 	for _, a := range asked {
@@ -118,7 +147,10 @@ func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Messa
 			queries, at = append(queries, q), append(at, i)
 		}
 	}
-	for i, page := range s.store.Archive.Pages(ctx, queries) {
+	if len(queries) == 0 {
+		return results
+	}
+	for i, page := range read(queries) {
 		if page.Err == nil && HasVoice(page.Value) {
 			page.Err = queries[i].TooLong() // nobody knows yet how long it is with its sounds
 		}
@@ -154,18 +186,9 @@ func HasVoice(messages []Message) bool {
 // WithSounds returns messages of Pages, the voice messages among them with their bytes: four of
 // duration, then the sound. One whose sound cannot be loaded in time has its duration alone, which
 // is 0 if it is not known. Messages that do not fit an answer, see WithLimit, are cut off at the
-// end. It takes one of the slots of reads.
-func (s *Service) WithSounds(ctx context.Context, messages []Message) (_ []Message, err error) {
-	limited(ctx, s.reads, func(late error) {
-		if err = late; err == nil {
-			messages, err = s.withSounds(ctx, slices.Clone(messages))
-		}
-	})
-	return messages, err
-}
-
-// withSounds is WithSounds for messages that may be changed.
-func (s *Service) withSounds(ctx context.Context, messages []Message) ([]Message, error) {
+// end. Whoever calls it holds one of the slots of reads.
+func (s *Service) WithSounds(ctx context.Context, messages []Message) ([]Message, error) {
+	messages = slices.Clone(messages) // they may be shared
 	var ids []uint32
 	for _, m := range messages {
 		if m.Type.Voice() {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/protobuf/proto"
 
@@ -29,7 +30,7 @@ func pages(
 			UpTo: a.req.GetMsgIdBegin(), Count: a.req.GetMsgCnt(), Limit: a.limit,
 			Cuts: a.last}
 	}
-	return messageLists(s, s.Pages(ctx, all), func(i int, list []chat.Message) fields {
+	return messageLists(s, all, s.Pages(ctx, all), func(i int, list []chat.Message) fields {
 		req := batch[i].req
 		head := headOf(req) // of an IMGetMsgListRsp
 		head.number(4, req.GetMsgIdBegin())
@@ -45,26 +46,26 @@ func messagesByID(
 		all[i] = chat.PageAsked{User: a.req.GetUserId(), Talk: talkOf(a.req),
 			IDs: append([]uint32{}, a.req.GetMsgIdList()...), Limit: a.limit, Cuts: a.last}
 	}
-	return messageLists(s, s.Pages(ctx, all), func(i int, list []chat.Message) fields {
+	return messageLists(s, all, s.Pages(ctx, all), func(i int, list []chat.Message) fields {
 		return headOf(batch[i].req).messageList(4, list) // of an IMGetMsgByIdRsp
 	})
 }
 
-// messageLists makes replies of messages, by answer. Lists with voice messages come later, since
-// their sounds may take a while.
+// messageLists makes replies of messages, by answer. Those that take longer are made alone: pages
+// that have to be, and those with voice messages, as their sounds may take a while.
 func messageLists(
-	s *chat.Service, results []chat.Result[[]chat.Message],
+	s *chat.Service, asked []chat.PageAsked, results []chat.Result[[]chat.Message],
 	answer func(i int, list []chat.Message) fields,
 ) []reply {
 	replies := answers(results, func(i int, messages []chat.Message) proto.Message {
 		return encoded{body: answer(i, messages)}
 	})
 	for i, r := range results {
-		if !chat.HasVoice(r.Value) {
+		if !errors.Is(r.Err, chat.ErrAlone) && !chat.HasVoice(r.Value) {
 			continue
 		}
-		replies[i].later = func(ctx context.Context) (proto.Message, error) {
-			messages, err := s.WithSounds(ctx, r.Value)
+		replies[i].alone = func(ctx context.Context) (proto.Message, error) {
+			messages, err := s.Page(ctx, asked[i])
 			return encoded{body: answer(i, messages)}, err
 		}
 	}

@@ -28,9 +28,9 @@ type reading struct {
 type reply struct {
 	answer proto.Message
 	err    error
-	// later makes the answer, with the request's own context, where that may take longer than
-	// others of the batch are to wait. Nil: the answer is there.
-	later func(ctx context.Context) (proto.Message, error)
+	// alone makes the answer, with the request's own context and a slot of reads for itself, where
+	// that may take longer than others of the batch are to wait. Nil: the answer is there.
+	alone func(ctx context.Context) (proto.Message, error)
 }
 
 // answers makes replies of results. answer makes the answer of the i-th request.
@@ -154,17 +154,35 @@ func (h *Handler) replied(c *call, r reply) {
 	if c.left.Swap(true) {
 		return // it was dropped meanwhile
 	}
-	if r.err == nil && r.later != nil {
-		h.waits.Go(func() {
-			c.done(recovered(func() (proto.Message, error) { return r.later(c.limited()) }))
-		})
+	if r.alone != nil {
+		h.waits.Go(func() { h.grown(c, h.alone(c, r.alone)) })
 		return
 	}
+	h.grown(c, r)
+}
+
+// alone has a request served alone, in its connection's turn.
+func (h *Handler) alone(c *call, do func(context.Context) (proto.Message, error)) (r reply) {
+	if err := h.chat.Reads().Acquire(c.ctx); err != nil {
+		return reply{err: dropped(err)}
+	}
+	defer h.chat.Reads().Release()
+	r.answer, r.err = recovered(func() (proto.Message, error) { return do(c.limited()) })
+	return r
+}
+
+// grown answers a request, or has it served again if its list was longer than its memory.
+func (h *Handler) grown(c *call, r reply) {
 	if bytes := c.longer(r.err); bytes > 0 {
 		h.waits.Go(func() { c.serve(c.reserve(bytes)) })
 		return
 	}
 	c.done(r.answer, r.err)
+}
+
+// dropped is the error of a request that nobody served in time, for that cause.
+func dropped(cause error) error {
+	return chat.Errorf(chat.Unavailable, "%w waiting for the store: %w", chat.ErrDropped, cause)
 }
 
 // Context implements turns.Request.
@@ -177,7 +195,7 @@ func (c *call) Drop(waited bool, cause error) {
 	}
 	err := chat.Errorf(chat.Unavailable, "the store is slow: %w", cause)
 	if waited {
-		err = chat.Errorf(chat.Unavailable, "%w waiting for the store: %w", chat.ErrDropped, cause)
+		err = dropped(cause)
 	}
 	c.done(nil, err)
 }

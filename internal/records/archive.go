@@ -14,8 +14,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// page reads one page with queries of its own.
-func (s *Store) page(ctx context.Context, q chat.PageQuery) ([]chat.Message, error) {
+// Page implements chat.Archive: it reads one page with queries of its own.
+func (s *Store) Page(ctx context.Context, q chat.PageQuery) ([]chat.Message, error) {
 	return read(ctx, s, func(ctx context.Context, r reader) ([]chat.Message, error) {
 		shard, where, id, err := r.locate(ctx, q.Talk)
 		if err != nil || id == 0 {

@@ -70,7 +70,7 @@ func BenchmarkReads(b *testing.B) {
 				var queries []chat.PageQuery
 				for _, t := range pairsOf(ids, n) {
 					queries = append(queries,
-						chat.PageQuery{Talk: t, Count: 10, Bytes: chat.MaxAnswer, Cuts: true})
+						chat.PageQuery{Talk: t, Count: 10, Bytes: 32 << 10, Cuts: true})
 				}
 				for _, page := range s.Pages(ctx, queries) {
 					if page.Err != nil {

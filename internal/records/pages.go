@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
@@ -19,12 +17,12 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// pagesBeside is how many pages that have queries of their own are read beside each other.
-const pagesBeside = 4
+// mostTogether is how long pages may be, in bytes, that are read from the tables together.
+const mostTogether = 64 << 10
 
 // Pages implements chat.Archive. What is asked for is mostly the newest messages of talks: these
 // are kept (see package newest), or read for all queries together. Other pages, further back in
-// their talks or by ids, have queries of their own.
+// their talks, by ids, or long, are asked for alone: one of them may take as long as a hundred.
 func (s *Store) Pages(
 	ctx context.Context, queries []chat.PageQuery,
 ) []chat.Result[[]chat.Message] {
@@ -37,41 +35,31 @@ func (s *Store) Pages(
 	}
 	kept := s.keptOf(ctx, talks)
 	var load []chat.Talk
-	var left []int // the queries that have no page yet
+	var left []int // the queries whose talks are loaded
 	for i, q := range queries {
 		m := kept[q.Talk]
 		if page, ok := pageOf(m, q); ok {
 			results[i] = page
 			continue
 		}
-		left = append(left, i)
-		if startsNewest(q, m) {
-			load = append(load, q.Talk)
+		if startsNewest(q, m) && q.Bytes <= mostTogether {
+			left, load = append(left, i), append(load, q.Talk)
+		} else {
+			results[i].Err = chat.ErrAlone
 		}
-	}
-	if len(left) == 0 {
-		return results
 	}
 	loaded, _, err := s.loadNewest(ctx, load, newest.Most)
-	var others errgroup.Group
-	others.SetLimit(pagesBeside)
 	for _, i := range left {
-		q, r := queries[i], &results[i]
-		m := loaded[q.Talk]
-		page, ok := pageOf(m, q)
+		q := queries[i]
+		page, ok := pageOf(loaded[q.Talk], q)
 		switch {
-		case ok:
-			*r = page
-		case err != nil && startsNewest(q, kept[q.Talk]):
-			r.Err = err
-		default:
-			others.Go(func() error {
-				r.Value, r.Err = s.page(ctx, q)
-				return nil
-			})
+		case err != nil:
+			page.Err = err
+		case !ok:
+			page.Err = chat.ErrAlone
 		}
+		results[i] = page
 	}
-	_ = others.Wait()
 	return results
 }
 

@@ -74,5 +74,8 @@ func Page(
 ) ([]chat.Message, error) {
 	q.Talk, q.Bytes, q.Cuts = talk, cmp.Or(q.Bytes, chat.MaxAnswer), true
 	page := s.Pages(ctx, []chat.PageQuery{q})[0]
+	if errors.Is(page.Err, chat.ErrAlone) {
+		return s.Page(ctx, q)
+	}
 	return page.Value, page.Err
 }
