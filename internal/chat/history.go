@@ -108,10 +108,10 @@ func (s *Service) Page(ctx context.Context, asked PageAsked) ([]Message, error) 
 }
 
 // Pages returns the messages that each request asks for. A page that is longer than its limit is
-// refused with a *TooLongError, unless it is to be cut. Of a group only its
-// members may see something, and only what came after they joined. Voice messages lack their
-// sounds: see WithSounds. The messages may be shared, and are not to be changed.
-// Those that have to be asked for alone have the error ErrAlone.
+// refused with a *TooLongError, unless it is to be cut. Of a group only its members may see
+// something, and only what came after they joined. Voice messages lack their sounds: see
+// WithSounds. The messages may be shared, and are not to be changed. Those that have to be asked
+// for alone have the error ErrAlone.
 func (s *Service) Pages(ctx context.Context, asked []PageAsked) []Result[[]Message] {
 	return s.pages(ctx, asked, func(queries []PageQuery) []Result[[]Message] {
 		return s.store.Archive.Pages(ctx, queries)
