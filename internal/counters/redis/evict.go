@@ -13,12 +13,13 @@ import (
 
 // evictions is what is known of the keys that an instance has evicted. Run owns it.
 type evictions struct {
-	keys uint64 // how many, when the instance was asked last
+	keys uint64 // how many, when the instance was asked last; 0 before
 	told bool   // the log says that it evicts, and it has not stopped since
 }
 
 // renewEvicted begins a new epoch for the roles of instances that have evicted keys since it was
-// called last.
+// called last. Called first, it counts all that they have evicted since they were started: it may
+// have been while no proxy ran.
 func (r *Copy) renewEvicted(ctx context.Context) error {
 	for _, l := range r.links {
 		if _, why := l.Away(); why != nil {
@@ -28,8 +29,8 @@ func (r *Copy) renewEvicted(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		before, asked := r.evicted[l]
-		more := asked && keys > before.keys
+		before := r.evicted[l]
+		more := keys > before.keys
 		if more {
 			if !before.told {
 				r.log.Warn("Redis is full and throws away keys, and counters with them; "+
