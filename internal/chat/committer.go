@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -51,13 +52,14 @@ type committer struct {
 
 	// slowest is how long commits took of late, in nanoseconds: the longest counts, and is
 	// forgotten by an eighth with each commit after it.
-	slowest  atomic.Int64
-	storing  storing       // whether messages are stored
-	commits  chan struct{} // capacity mostCommits; holds a token for each batch at work
-	idle     chan func()   // unbuffered; takes work if a committing goroutine is idle
-	behind   atomic.Bool   // counters could not be applied since the last sweep began
-	away     atomic.Bool   // so says the log, and not yet that they have caught up
-	sweeping atomic.Bool   // a sweep is at work
+	slowest   atomic.Int64
+	answering sync.Mutex    // held while a batch's commits are applied and its jobs are answered
+	storing   storing       // whether messages are stored
+	commits   chan struct{} // capacity mostCommits; holds a token for each batch at work
+	idle      chan func()   // unbuffered; takes work if a committing goroutine is idle
+	behind    atomic.Bool   // counters could not be applied since the last sweep began
+	away      atomic.Bool   // so says the log, and not yet that they have caught up
+	sweeping  atomic.Bool   // a sweep is at work
 }
 
 // run commits until ctx ends. It returns when nothing is pending any more.
@@ -81,25 +83,28 @@ func (c *committer) run(ctx context.Context) error {
 			}
 		case <-c.wake:
 			for ctx.Err() == nil {
-				batch := c.gather(maxBatchRows, maxBatchBytes)
-				if len(batch) == 0 {
+				b := c.gather(maxBatchRows, maxBatchBytes)
+				if len(b.jobs) == 0 {
 					break
 				}
-				c.begin(ctx, batch)
+				c.begin(ctx, b)
 			}
 		}
 	}
 }
 
-// begin has a batch committed. It returns when that is done, or when the next batch may begin.
-func (c *committer) begin(ctx context.Context, batch []*job) {
+// begin has a batch committed. It returns when the next batch may begin: when this one is stored,
+// or takes long.
+func (c *committer) begin(ctx context.Context, b *batch) {
 	c.commits <- struct{}{}
-	done := make(chan struct{})
+	next := make(chan struct{})
 	work := func() {
-		defer close(done)
-		defer func() { <-c.commits }()
-		c.commit(batch)
-		c.releaseLanes(batch)
+		w := &committing{batch: b, results: make([]result, len(b.jobs)),
+			next: sync.OnceFunc(func() { close(next) })}
+		c.commit(w)
+		c.release(b)
+		<-c.commits
+		w.next()
 	}
 	select {
 	case c.idle <- work:
@@ -109,7 +114,7 @@ func (c *committer) begin(ctx context.Context, batch []*job) {
 	slow := time.NewTimer(overtakeAfter)
 	defer slow.Stop()
 	select {
-	case <-done:
+	case <-next:
 	case <-slow.C:
 	}
 }
@@ -127,24 +132,11 @@ func (c *committer) work(ctx context.Context, next func()) {
 	}
 }
 
-// releaseLanes releases the lanes of a batch.
-func (c *committer) releaseLanes(batch []*job) {
-	held := make(map[*queue]int64, len(batch)) // units by lane
-	for _, j := range batch {
-		held[j.lane] += j.units
-	}
-	for q, units := range held {
-		c.release(q, units)
-	}
-}
-
 // commit stores a batch and answers every job in it, in the order submitted: each as soon as its
 // result, and those of all jobs before it, are known.
-func (c *committer) commit(batch []*job) {
-	slices.SortFunc(batch, func(a, b *job) int { return cmp.Compare(a.seq, b.seq) })
-	w := &committing{batch: batch, results: make([]result, len(batch)), told: c.storing.told}
-	var todo []int // indices into batch
-	for i, j := range batch {
+func (c *committer) commit(w *committing) {
+	var todo []int // indices into the batch's jobs
+	for i, j := range w.jobs {
 		if j.refused != nil {
 			w.results[i] = result{known: true, stored: Stored{Err: j.refused}}
 		} else {
@@ -156,10 +148,10 @@ func (c *committer) commit(batch []*job) {
 
 // committing is a batch at work. It belongs to the goroutine that commits it.
 type committing struct {
-	batch    []*job
+	*batch
 	results  []result
-	answered int          // how many jobs, from the first
-	told     func(result) // called before a job is answered
+	answered int    // how many jobs, from the first
+	next     func() // lets the next batch begin
 }
 
 // result is what a job is told.
@@ -176,12 +168,24 @@ func (w *committing) fail(k int, err error) {
 	}
 }
 
-// answer tells their results to the jobs that have one, up to the first that has none.
-func (w *committing) answer() {
-	for ; w.answered < len(w.batch) && w.results[w.answered].known; w.answered++ {
+// answer has the counters follow commits of the batch, and then tells their results to its jobs, up
+// to the first that has none. Once all have one, other batches may store more in its lanes: they
+// are answered after it, as only one batch is answered at a time.
+func (c *committer) answer(w *committing, commits []Commit) {
+	c.answering.Lock()
+	defer c.answering.Unlock()
+	if len(commits) > 0 {
+		if !slices.ContainsFunc(w.results, func(r result) bool { return !r.known }) {
+			c.open(w.batch)
+			w.next()
+		}
+		// An error is logged there, and a sweep applies the commit later.
+		_ = c.apply(context.Background(), commits, applyTimeout, c.ledger.Applied)
+	}
+	for ; w.answered < len(w.jobs) && w.results[w.answered].known; w.answered++ {
 		r := w.results[w.answered]
-		w.told(r)
-		w.batch[w.answered].done(r.stored, r.err)
+		c.storing.told(r)
+		w.jobs[w.answered].done(r.stored, r.err)
 	}
 }
 
@@ -205,24 +209,32 @@ func (c *committer) forget(givenUp []*job) {
 	}
 }
 
-// store commits the jobs batch[i] for i in todo. As long as they are certainly not stored it tries
-// again, a few times, without those whose deadline is too near. If one of them has a row that can
-// never be stored it splits them into halves, so that the row does not fail its neighbours.
+// store commits the batch's jobs[k] for k in todo, and answers them. As long as they are certainly
+// not stored it tries again, a few times, without those whose deadline is too near. If one of them
+// has a row that can never be stored it splits them into halves, so that the row does not fail its
+// neighbours.
 func (c *committer) store(w *committing, todo []int) {
-	var last error // why the try before failed
+	var last error       // why the try before failed
+	var commits []Commit // what was stored
 	for try := 0; len(todo) > 0; try++ {
 		var givenUp []*job
 		todo = slices.DeleteFunc(todo, func(k int) bool {
-			if !c.late(w.batch[k]) {
+			if !c.late(w.jobs[k]) {
 				return false
 			}
 			w.fail(k, cmp.Or(last, errLate))
-			givenUp = append(givenUp, w.batch[k])
+			givenUp = append(givenUp, w.jobs[k])
 			return true
 		})
-		w.answer()
-		c.forget(givenUp)
-		stored, err := c.persist(w, todo)
+		if len(givenUp) > 0 {
+			c.answer(w, nil)
+			c.forget(givenUp)
+		}
+		if len(todo) == 0 {
+			break
+		}
+		id := NewCommitID()
+		receipt, err := c.persist(w, id, todo)
 		refused := KindOf(err) == Invalid || errors.Is(err, ErrRejected)
 		if refused && len(todo) > 1 {
 			c.log.Info("a batch was refused by the storage; splitting it",
@@ -237,8 +249,11 @@ func (c *committer) store(w *committing, todo []int) {
 				if err != nil {
 					w.fail(k, err)
 				} else if !w.results[k].known {
-					w.results[k] = result{known: true, stored: stored[i]}
+					w.results[k] = result{known: true, stored: receipt.Stored[i]}
 				}
+			}
+			if err == nil {
+				commits = []Commit{{ID: id, Changes: receipt.Changes}}
 			}
 			break
 		}
@@ -247,7 +262,7 @@ func (c *committer) store(w *committing, todo []int) {
 			"rows", len(todo), "pause", retryPauses[try], "err", err)
 		time.Sleep(retryPauses[try])
 	}
-	w.answer()
+	c.answer(w, commits)
 }
 
 // errLate is the error of a draft whose deadline came before anybody tried to store it.
@@ -261,28 +276,24 @@ func timeLeft(j *job) time.Duration {
 	return commitTimeout
 }
 
-// persist is one commit of the jobs batch[i] for i in todo, with an id of its own. It ends early
+// persist is one commit of the batch's jobs[k] for k in todo, with an id of its own. It ends early
 // enough for the first deadline among them to be kept, and when the server gives up the first of
 // them. It returns UnknownOutcome only if the outcome could not be found out until the last
 // deadline among them.
-func (c *committer) persist(w *committing, todo []int) ([]Stored, error) {
-	if len(todo) == 0 {
-		return nil, nil
-	}
-	batch := w.batch
+func (c *committer) persist(w *committing, id CommitID, todo []int) (Receipt, error) {
 	begun, bytes := time.Now(), 0
 	drafts := make([]Draft, len(todo))
 	first, last := commitTimeout, time.Duration(0)
 	for i, k := range todo {
-		drafts[i] = batch[k].draft
-		bytes += batch[k].bytes()
-		first, last = min(first, timeLeft(batch[k])-lastMoment/2), max(last, timeLeft(batch[k]))
+		j := w.jobs[k]
+		drafts[i] = j.draft
+		bytes += j.bytes()
+		first, last = min(first, timeLeft(j)-lastMoment/2), max(last, timeLeft(j))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), first)
 	defer cancel()
-	defer context.AfterFunc(batch[todo[0]].ctx, cancel)()
+	defer context.AfterFunc(w.jobs[todo[0]].ctx, cancel)()
 
-	id := NewCommitID()
 	receipt, err := c.ledger.Append(ctx, Batch{ID: id, Now: unix(c.now()), Drafts: drafts}, c.seq)
 	if err == nil {
 		c.took(time.Since(begun))
@@ -290,21 +301,15 @@ func (c *committer) persist(w *committing, todo []int) ([]Stored, error) {
 	if err != nil && KindOf(err) == UnknownOutcome {
 		err = c.resolve(id, err, begun.Add(last), func() {
 			for _, k := range todo {
-				if batch[k].ctx.Err() != nil || timeLeft(batch[k]) <= 0 {
+				if j := w.jobs[k]; j.ctx.Err() != nil || timeLeft(j) <= 0 {
 					w.fail(k, Errorf(UnknownOutcome, "commit %s: %w", id, context.DeadlineExceeded))
 				}
 			}
-			w.answer()
+			c.answer(w, nil)
 		})
 	}
 	c.committed(len(drafts), bytes, time.Since(begun), err)
-	if err != nil {
-		return nil, err
-	}
-	commits := []Commit{{ID: id, Changes: receipt.Changes}}
-	// An error is logged there, and a sweep applies the commit later.
-	_ = c.apply(context.Background(), commits, applyTimeout, c.ledger.Applied)
-	return receipt.Stored, nil
+	return receipt, err
 }
 
 // resolve asks what became of a commit until that is known. It returns nil if the commit is stored,

@@ -308,3 +308,36 @@ func TestAnswersComeInTheOrderSentThoughABatchIsSplit(t *testing.T) {
 		}
 	})
 }
+
+// TestTheNextBatchIsStoredWhileTheCountersFollow: only its answers wait for those before, and so do
+// changes of the talks in it.
+func TestTheNextBatchIsStoredWhileTheCountersFollow(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine) {
+		l, c := new(ledger), newCounted()
+		c.came = make(chan chat.Commit) // each waits until the test takes it
+		w := start(t, e, func(s *chat.Store) { l.wrap(s); c.wrap(s) })
+		stored := make(chan error, 2)
+		told := func(real func() (chat.Receipt, error)) (chat.Receipt, error) {
+			receipt, err := real()
+			stored <- err
+			return receipt, err
+		}
+		l.fail(told, told)
+		first := w.submit(w.pairText(1, 2, "first"))
+		w.must(await(w, stored))
+		second := w.submit(w.pairText(1, 2, "second"))
+		w.must(await(w, stored))
+		changed := make(chan error, 1)
+		w.svc.Ordered(w.ctx, chat.TalkLane(chat.PairTalk(1, 2)),
+			func(err error) { changed <- err })
+
+		wantSame(w, "answers before the counters", len(first)+len(second), 0)
+		await(w, c.came)
+		wantSame(w, "the first", await(w, first), answer{id: 1}, sameErrors)
+		wantSame(w, "answers and changes before the counters of the second",
+			len(second)+len(changed), 0)
+		await(w, c.came)
+		wantSame(w, "the second", await(w, second), answer{id: 2}, sameErrors)
+		w.must(await(w, changed))
+	})
+}

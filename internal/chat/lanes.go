@@ -1,7 +1,9 @@
 package chat
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,6 +68,9 @@ type queue struct {
 	// busy: jobs that were taken from the queue are not done. ready: the queue is in lanes.ready.
 	// While it is either, nothing else may be taken from it.
 	busy, ready bool
+	// unanswered is how many batches with drafts of the queue are stored, but not answered. While
+	// there are any, drafts may be taken from it, but no function.
+	unanswered int
 }
 
 // lanes holds the queues of all lanes in use, and decides what may go next.
@@ -144,16 +149,23 @@ func (l *lanes) advance(q *queue) {
 		return
 	}
 	if len(q.jobs) == 0 {
-		delete(l.queues, q.key)
+		if q.unanswered == 0 {
+			delete(l.queues, q.key)
+		}
 		return
 	}
 	switch head := q.jobs[0]; {
+	case head.run != nil && q.unanswered > 0:
 	case head.run != nil:
 		q.jobs = q.jobs[1:]
 		q.busy = true
 		l.tasks.Go(func() {
 			head.run()
-			l.release(q, head.units)
+			l.mu.Lock()
+			q.busy = false
+			l.advance(q)
+			l.mu.Unlock()
+			l.limit.Release(head.units)
 		})
 	case !head.uploading:
 		q.ready = true
@@ -165,38 +177,72 @@ func (l *lanes) advance(q *queue) {
 	}
 }
 
-// release lets the next job of a lane go. The jobs that are done had that many units of the limit.
-func (l *lanes) release(q *queue, units int64) {
-	l.mu.Lock()
-	q.busy = false
-	l.advance(q)
-	l.mu.Unlock()
-	l.limit.Release(units)
+// batch is drafts that were taken from their lanes to be stored together. It belongs to who took it.
+type batch struct {
+	jobs   []*job
+	lanes  []*queue // those of the jobs
+	stored bool     // the lanes have been opened for more drafts
 }
 
 // gather takes the drafts that may be stored now, at most maxRows of them and about maxBytes, lane
-// by lane. Their lanes stay busy until release.
-func (l *lanes) gather(maxRows, maxBytes int) (batch []*job) {
+// by lane. Nothing else is taken from their lanes until open or release. The jobs are in the order
+// of submission.
+func (l *lanes) gather(maxRows, maxBytes int) *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	b := new(batch)
 	size := 0
-	for len(batch) < maxRows && size < maxBytes {
+	for len(b.jobs) < maxRows && size < maxBytes {
 		q, ok := l.ready.Pop()
 		if !ok {
 			break
 		}
 		q.ready, q.busy = false, true
-		for len(q.jobs) > 0 && len(batch) < maxRows && size < maxBytes {
+		b.lanes = append(b.lanes, q)
+		for len(q.jobs) > 0 && len(b.jobs) < maxRows && size < maxBytes {
 			j := q.jobs[0]
 			if j.run != nil || j.uploading {
 				break
 			}
 			size += j.bytes()
-			batch = append(batch, j)
+			b.jobs = append(b.jobs, j)
 			q.jobs = q.jobs[1:]
 		}
 	}
-	return batch
+	slices.SortFunc(b.jobs, func(a, b *job) int { return cmp.Compare(a.seq, b.seq) })
+	return b
+}
+
+// open lets more drafts be taken from the lanes of a batch that is stored. Functions wait until
+// release.
+func (l *lanes) open(b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b.stored = true
+	for _, q := range b.lanes {
+		q.busy = false
+		q.unanswered++
+		l.advance(q)
+	}
+}
+
+// release lets the next jobs go in the lanes of a batch that is answered.
+func (l *lanes) release(b *batch) {
+	units := int64(0)
+	for _, j := range b.jobs {
+		units += j.units
+	}
+	l.mu.Lock()
+	for _, q := range b.lanes {
+		if b.stored {
+			q.unanswered--
+		} else {
+			q.busy = false
+		}
+		l.advance(q)
+	}
+	l.mu.Unlock()
+	l.limit.Release(units)
 }
 
 // length is how many jobs have not begun, and how many lanes have pending jobs.

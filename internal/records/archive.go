@@ -158,9 +158,9 @@ func (r reader) findPairs(ctx context.Context, pairs []chat.Talk) (map[chat.Talk
 	found := make(map[chat.Talk]uint32, len(pairs))
 	known := make(map[chat.Talk]bool, len(pairs))
 	err := sqldb.Chunked(pairs, func(pairs []chat.Talk) error {
-		const columns = "a,b,relateId,COALESCE(r.status,0)"
-		query := r.Lookup(columns, "IMProxyTalk", talk.Key, len(pairs)) +
-			" LEFT JOIN IMRelationShip r ON r.id=t.relateId"
+		const columns = "a,b,relateId," +
+			"COALESCE((SELECT r.status FROM IMRelationShip r WHERE r.id=t.relateId),0)"
+		query := r.Lookup(columns, "IMProxyTalk", talk.Key, len(pairs))
 		return r.Query(ctx, "talks", query, talk.KeyArgs(pairs), func(scan sqldb.Scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
 			var id, status uint32

@@ -221,7 +221,7 @@ func (r reader) findJoins(
 	joins := make(map[talk.Member]uint32, len(asked))
 	err := sqldb.Chunked(asked, func(asked []talk.Member) error {
 		query := r.Lookup("groupId,userId,updated", "IMGroupMember", []string{"groupId", "userId"},
-			len(asked)) + " WHERE status=0"
+			len(asked)) + " AND status=0"
 		params := talk.MemberArgs(asked)
 		return r.Query(ctx, "members", query, params, func(scan sqldb.Scanner) error {
 			var m talk.Member

@@ -66,21 +66,26 @@ func (d mysqlDialect) listLength(n int) int {
 // Lookup joins the lists with the table, in this order, so that each list is one step in a key.
 // Given (a,b) IN ((?,?),…) MariaDB takes longer to choose the steps than to go them, and sometimes
 // reads all rows instead, which would lock them all. All keys are numbers. Where values are bound
-// the statement must say so, since MySQL 8 would take one in a list of columns for text.
+// the statement must say so, since MySQL 8 would take one in a list of columns for text. One list
+// needs no join, and takes half as long without.
 func (d mysqlDialect) Lookup(columns, table string, keys []string, n int) string {
 	value := "CAST(? AS UNSIGNED)"
 	if d.joined {
 		value = "?"
 	}
-	var first, on []string
+	if n == 1 {
+		return fmt.Sprintf("SELECT %s FROM %s t WHERE t.%s=?", columns, table,
+			strings.Join(keys, "=? AND t."))
+	}
+	var first, equal []string
 	for i, key := range keys {
 		first = append(first, fmt.Sprintf("%s AS k%d", value, i))
-		on = append(on, fmt.Sprintf("t.%s=k.k%d", key, i))
+		equal = append(equal, fmt.Sprintf("t.%s=k.k%d", key, i))
 	}
 	list := strings.TrimSuffix(strings.Repeat(value+",", len(keys)), ",")
 	lists := "SELECT " + strings.Join(first, ",") + strings.Repeat(" UNION ALL SELECT "+list, n-1)
-	return fmt.Sprintf("SELECT %s FROM (%s) k STRAIGHT_JOIN %s t ON %s",
-		columns, lists, table, strings.Join(on, " AND "))
+	return fmt.Sprintf("SELECT %s FROM (%s) k STRAIGHT_JOIN %s t WHERE %s",
+		columns, lists, table, strings.Join(equal, " AND "))
 }
 
 func (mysqlDialect) Upsert(_, set []string) string {

@@ -29,8 +29,8 @@ type Dialect interface {
 	// its end.
 	ForUpdate() string
 	// Lookup begins a query for the rows of a table, named t, whose keys are one of n lists of
-	// parameters; a WHERE and more may follow. Rows are locked in the order of the lists. A list
-	// that is given twice may find its row twice.
+	// parameters. It ends in its WHERE: an AND and more may follow. Rows are locked in the order of
+	// the lists. A list that is given twice may find its row twice.
 	Lookup(columns, table string, keys []string, n int) string
 	// Upsert is appended to an INSERT: where a row with these keys is there, the columns set are
 	// overwritten.

@@ -108,7 +108,7 @@ func (sqliteDialect) insertRows(left int) int { return 1 << min(bits.Len(uint(le
 func (sqliteDialect) listLength(n int) int { return ListLength(n) }
 
 func (sqliteDialect) Lookup(columns, table string, keys []string, n int) string {
-	return fmt.Sprintf("SELECT %s FROM (SELECT * FROM %s WHERE (%s) IN (VALUES %s)) t",
+	return fmt.Sprintf("SELECT %s FROM %s t WHERE (%s) IN (VALUES %s)",
 		columns, table, strings.Join(keys, ","), tuples(n, len(keys)))
 }
 

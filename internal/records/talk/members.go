@@ -52,7 +52,7 @@ func Current(rows map[uint32]MemberRow) (users []uint32) {
 func MembersAmong(d sqldb.Dialect, asked []Member, found map[Member]bool) []sqldb.Fetch {
 	return sqldb.Fetches(d, asked, func(asked []Member) sqldb.Fetch {
 		query := d.Lookup("groupId,userId", "IMGroupMember", []string{"groupId", "userId"},
-			len(asked)) + " WHERE status=0"
+			len(asked)) + " AND status=0"
 		row := func(scan sqldb.Scanner) error {
 			var m Member
 			err := scan(&m.Group, &m.User)

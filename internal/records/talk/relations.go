@@ -59,14 +59,14 @@ func findOrMake(
 func relationsOf(
 	d sqldb.Dialect, live bool, pairs []chat.Talk, found map[chat.Talk]uint32,
 ) []sqldb.Fetch {
-	where := ""
+	and := ""
 	if live {
-		where = " WHERE COALESCE(status,0)=0"
+		and = " AND COALESCE(status,0)=0"
 	}
 	return sqldb.Fetches(d, pairs, func(pairs []chat.Talk) sqldb.Fetch {
 		keys := sqldb.ArgsOf(pairs, func(p chat.Talk) []any { return []any{p.A, p.B} })
 		query := d.Lookup("id,smallId,bigId", "IMRelationShip", []string{"smallId", "bigId"},
-			len(pairs)) + where + // the last row of a pair wins:
+			len(pairs)) + and + // the last row of a pair wins:
 			" ORDER BY CASE WHEN COALESCE(status,0)=0 THEN 1 ELSE 0 END, updated, id"
 		return sqldb.Fetch{Text: query, Args: keys, Row: func(scan sqldb.Scanner) error {
 			t := chat.Talk{Kind: chat.Pair}
