@@ -20,10 +20,11 @@
 //
 // What changes without a counter must not be kept for long: messages that somebody removes by hand,
 // a relation that somebody removes, what the doctor merges. So what was read from the tables counts
-// for Life, and then it is read again.
+// for Life at most, and then it is read again.
 package newest
 
 import (
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -33,12 +34,14 @@ import (
 const (
 	// Most is how many messages of a talk are kept at most.
 	Most = 32
-	// Life is how long messages count after they were read from the tables.
+	// Life is how long messages count at most after they were read from the tables. Each talk's
+	// count for a time of their own between half of it and all, so that talks that were read
+	// together are not all read again together, which their readers would have to wait for.
 	Life = time.Second
 )
 
 // Messages are the newest messages of a talk, as they were read at some time. They are never
-// changed.
+// changed once they are kept.
 type Messages struct {
 	// Owner is the relation of a pair, or the group.
 	Owner uint32
@@ -50,6 +53,8 @@ type Messages struct {
 	Epoch uint32
 	// Read is when the query for them began.
 	Read time.Time
+
+	until time.Time // they count; set when they are kept
 }
 
 // keepable says whether messages may be kept: there are some, no id is missing, and times do not
@@ -116,8 +121,7 @@ func New(bytes int) *Cache {
 		reserved: make(map[chat.Talk]reservation)}
 }
 
-// Get returns what is kept of a talk and was read not longer than Life ago; ok is false if there is
-// nothing.
+// Get returns what is kept of a talk and still counts at a time; ok is false if there is nothing.
 func (c *Cache) Get(talk chat.Talk, now time.Time) (k Kept, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,7 +135,7 @@ func (c *Cache) Get(talk chat.Talk, now time.Time) (k Kept, ok bool) {
 	if m == nil {
 		return Kept{}, false
 	}
-	if age := now.Sub(m.Read); age < 0 || age > Life { // a clock may go back
+	if now.Before(m.Read) || now.After(m.until) { // a clock may go back
 		return Kept{}, false
 	}
 	return Kept{m, c.reserved[talk]}, true
@@ -142,6 +146,7 @@ func (c *Cache) Put(talk chat.Talk, m *Messages) {
 	if !m.keepable() {
 		return
 	}
+	m.until = m.Read.Add(Life/2 + rand.N(Life/2))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.put(talk, m)
