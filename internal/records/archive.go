@@ -27,21 +27,21 @@ func (s *Store) Page(ctx context.Context, q chat.PageQuery) ([]chat.Message, err
 			params = append(params, q.Since)
 		}
 		if q.UpTo > 0 {
-			latest, err := r.latest(ctx, shard.Table(), where, append(params, q.UpTo))
+			latest, err := r.latest(ctx, shard, where, append(params, q.UpTo))
 			if err != nil || latest < 0 {
 				return nil, err
 			}
-			// +0 keeps engines from the key on msgId, which has another order.
+			// +0 keeps SQLite from the key on msgId, which has another order.
 			where += " AND msgId+0<=? AND created<=?"
 			params = append(params, q.UpTo, latest)
 		}
 		p := pager{r: r, ctx: ctx, shard: shard, count: q.Count, limit: q.Bytes,
-			whole: !q.Cuts}
+			key: shard.KeyByTime(), whole: !q.Cuts}
 		if q.IDs == nil {
 			err = p.read(where, params)
 			return p.messages, cmp.Or(err, p.tooLong(q))
 		}
-		// The newest ids first, until there are enough.
+		p.key = shard.KeyByID() // the newest ids first, until there are enough
 		ids := slices.Clone(q.IDs)
 		slices.Reverse(ids)
 		err = sqldb.Chunked(ids, func(ids []uint32) error {
@@ -63,6 +63,7 @@ type pager struct {
 	r     reader
 	ctx   context.Context // of the page
 	shard tables.Shard
+	key   string // by which the messages are read
 	count uint32 // how many messages one read takes at most
 	limit int    // how many bytes all messages may have; a single one may have more
 	whole bool   // a page that has more is of no use, a single message neither
@@ -97,7 +98,7 @@ func (p *pager) read(where string, params []any) error {
 // there were any.
 func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 	query := "SELECT msgId," + p.shard.Sender() + ",type,created,content FROM " + p.shard.Table() +
-		" WHERE " + where + " ORDER BY created DESC, id DESC LIMIT ?"
+		p.r.ForceIndex(p.key) + " WHERE " + where + " ORDER BY created DESC, id DESC LIMIT ?"
 	params = slices.Concat(params, []any{p.count})
 	err = p.r.Query(p.ctx, "messages", query, params, func(scan sqldb.Scanner) error {
 		var m chat.Message
@@ -128,11 +129,11 @@ func (p *pager) readOnce(where string, params []any) (others bool, err error) {
 // what a subquery returns. Times rise with ids, but for those that original servers stored under
 // several clocks, which disagree over skewWindow messages at most.
 func (r reader) latest(
-	ctx context.Context, table, where string, params []any,
+	ctx context.Context, shard tables.Shard, where string, params []any,
 ) (at int64, err error) {
 	at = -1
-	query := "SELECT COALESCE(MAX(created),-1) FROM (SELECT created FROM " + table + " WHERE " +
-		where + " AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
+	query := "SELECT COALESCE(MAX(created),-1) FROM (SELECT created FROM " + shard.Table() +
+		r.ForceIndex(shard.KeyByID()) + " WHERE " + where + " AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
 	err = r.Query(ctx, "the time of a message", query, append(params, skewWindow),
 		func(scan sqldb.Scanner) error { return scan(&at) })
 	return at, err

@@ -258,11 +258,11 @@ func (r reader) readNewest(
 	case r.Remote():
 	case most == 1:
 		return eachShard(owners, func(shard tables.Shard, ids []uint32) error {
-			return sqldb.QueryIn(ctx, r.Pool, "last messages", lastSelect(shard, where), ids, row)
+			return sqldb.QueryIn(ctx, r.Pool, "last messages", r.lastSelect(shard, where), ids, row)
 		})
 	default:
 		for _, o := range owners {
-			query := newestSelect(o, "?", "?", where)
+			query := r.newestSelect(o, "?", "?", where)
 			if err := r.Query(ctx, "messages", query, []any{o.ID, most}, row); err != nil {
 				return err
 			}
@@ -273,13 +273,13 @@ func (r reader) readNewest(
 		var selects []string
 		if most == 1 && len(some) > manyTalks {
 			_ = eachShard(some, func(shard tables.Shard, ids []uint32) error {
-				selects = append(selects, fmt.Sprintf(lastSelect(shard, where), decimals(ids)))
+				selects = append(selects, fmt.Sprintf(r.lastSelect(shard, where), decimals(ids)))
 				return nil
 			})
 		} else {
 			for _, o := range some {
 				id := decimals([]uint32{o.ID})
-				selects = append(selects, "("+newestSelect(o, id, strconv.Itoa(most), where)+")")
+				selects = append(selects, "("+r.newestSelect(o, id, strconv.Itoa(most), where)+")")
 			}
 		}
 		text := strings.Join(selects, " UNION ALL ")
@@ -303,22 +303,24 @@ func decimals(ids []uint32) string {
 }
 
 // newestSelect finds the newest messages of an owner, with its kind and id before each.
-func newestSelect(o tables.Owner, id, limit, where string) string {
+func (r reader) newestSelect(o tables.Owner, id, limit, where string) string {
 	shard := o.Shard()
 	return "SELECT " + strconv.Itoa(int(o.Kind)) + "," + shard.OwnerColumn() + ",msgId," +
-		shard.Sender() + ",type,created,content FROM " + shard.Table() + " WHERE " +
+		shard.Sender() + ",type,created,content FROM " + shard.Table() +
+		r.ForceIndex(shard.KeyByTime()) + " WHERE " +
 		shard.OwnerColumn() + "=" + id + " AND status=0" + where +
 		" ORDER BY created DESC, id DESC LIMIT " + limit
 }
 
-// lastSelect finds the last message of each owner in a list. The inner query reads one entry of an
-// index for each owner, and more only where the condition does not hold for the last messages.
-func lastSelect(shard tables.Shard, where string) string {
+// lastSelect finds the last message of each owner in a list. The inner query reads one entry of the
+// key for each owner, and more only where the condition does not hold for the last messages.
+func (r reader) lastSelect(shard tables.Shard, where string) string {
 	return fmt.Sprintf(`SELECT %[6]d,m.%[1]s,m.msgId,m.%[2]s,m.type,m.created,m.content FROM %[3]s m
- JOIN (SELECT (SELECT id FROM %[3]s WHERE %[1]s=o.id AND status=0%[5]s
+ JOIN (SELECT (SELECT id FROM %[3]s%[7]s WHERE %[1]s=o.id AND status=0%[5]s
   ORDER BY created DESC, id DESC LIMIT 1) AS last
  FROM %[4]s o WHERE o.id IN (%%s)) x ON m.id=x.last`,
-		shard.OwnerColumn(), shard.Sender(), shard.Table(), shard.OwnerTable(), where, shard.Kind)
+		shard.OwnerColumn(), shard.Sender(), shard.Table(), shard.OwnerTable(), where, shard.Kind,
+		r.ForceIndex(shard.KeyByTime()))
 }
 
 // eachShard calls f with the ids of the owners in each shard.

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
 
 // fill puts some 10,000 rows into each table that grows, beside those that the test makes: only
@@ -172,6 +174,32 @@ func TestNoStatementReadsATableOfMySQLFromEndToEnd(t *testing.T) {
 	ran := ranOn(t, p, func(*records.Store) { p.fill() })
 	p.grow()
 	p.analyze()
+	t.Run("as it is", func(t *testing.T) { p.readLittle(t, ran) })
+	p.mislead()
+	t.Run("misled", func(t *testing.T) { p.readLittle(t, ran) })
+}
+
+// mislead has the server believe that the keys by which messages are paged tell few of them apart.
+// It samples a few pages of each key, so that at times it believes as much by itself.
+func (p fixture) mislead() {
+	p.Helper()
+	for _, owner := range []string{"relateId", "groupId"} {
+		p.exec("UPDATE mysql.innodb_index_stats SET stat_value=1" +
+			" WHERE database_name=DATABASE() AND stat_name LIKE 'n_diff_pfx%'" +
+			" AND index_name='idx_" + owner + "_status_created'")
+	}
+	for i := range uint32(tables.Shards) {
+		for _, kind := range []chat.TalkKind{chat.Pair, chat.Group} {
+			name := tables.Shard{Kind: kind, Number: i}.Table()
+			p.exec("RENAME TABLE " + name + " TO renamed") // only then it reads what it believes
+			p.exec("RENAME TABLE renamed TO " + name)
+		}
+	}
+}
+
+// readLittle checks what the server reads for statements.
+func (p fixture) readLittle(t *testing.T, ran map[string][]any) {
+	t.Helper()
 	conn, err := p.raw.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -195,5 +223,30 @@ func TestNoStatementReadsATableOfMySQLFromEndToEnd(t *testing.T) {
 				t.Errorf("messages are sorted, not read in order: %+v\n  %.500s", s, query)
 			}
 		}
+	}
+}
+
+// TestTablesThatLackKeysAreUsedToo: statements name the keys of messages, and not every database has
+// them.
+func TestTablesThatLackKeysAreUsedToo(t *testing.T) {
+	t.Parallel()
+	p := engines[1].fixture(t)
+	store := p.store()
+	p.oldGroups(store)
+	for range 2 { // with the keys, and without
+		if err := everything(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+		for i := range uint32(tables.Shards) {
+			for _, kind := range []chat.TalkKind{chat.Pair, chat.Group} {
+				shard := tables.Shard{Kind: kind, Number: i}
+				for _, key := range []string{shard.KeyByTime(), shard.KeyByID()} {
+					p.exec("ALTER TABLE " + shard.Table() + " DROP KEY IF EXISTS " + key)
+				}
+			}
+		}
+	}
+	if err := everything(t.Context(), p.store()); err != nil {
+		t.Errorf("a store that is opened without the keys: %v", err)
 	}
 }

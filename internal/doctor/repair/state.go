@@ -74,7 +74,11 @@ func (c *Examination) lastStored(
 ) error {
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
-	return c.db.Fail("looking at the last messages", talk.LastStored(ctx, s, owners))
+	err := talk.LastStored(ctx, s, owners)
+	if c.db.LacksKey(err) {
+		err = talk.LastStored(ctx, s, owners)
+	}
+	return c.db.Fail("looking at the last messages", err)
 }
 
 // GroupStates returns the next groups: their members, last ids, counts, levels and mutes.

@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -132,7 +133,9 @@ func (m MySQL) Same(other MySQL) bool {
 // Explain adds to an error of the server, or of the way there, what can be done about it.
 func (m MySQL) Explain(err error) error { return m.dialect().explain(err) }
 
-func (m MySQL) dialect() mysqlDialect { return mysqlDialect{server: m.Name, config: m.Path} }
+func (m MySQL) dialect() mysqlDialect {
+	return mysqlDialect{server: m.Name, config: m.Path, unkeyed: new(atomic.Bool)}
+}
 
 // pool is the connections to the server, made by a connector.
 func (m MySQL) pool(connector driver.Connector) *sql.DB {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -21,6 +22,9 @@ import (
 type mysqlDialect struct {
 	joined         bool   // it is for a joined transaction
 	server, config string // what the configuration calls the server, and its file, or ""
+	// unkeyed: a table lacks a key that a statement has named. Until the process ends none is named
+	// any more; the checks at start tell which are missing.
+	unkeyed *atomic.Bool
 }
 
 func (mysqlDialect) name() Engine { return EngineMySQL }
@@ -44,7 +48,27 @@ func (mysqlDialect) Remote() bool { return true }
 
 func (mysqlDialect) ForUpdate() string { return " FOR UPDATE" }
 
-func (mysqlDialect) ForceIndex(name string) string { return " FORCE INDEX (" + name + ")" }
+func (d mysqlDialect) ForceIndex(name string) string {
+	if d.unkeyed.Load() {
+		return ""
+	}
+	return " FORCE INDEX (" + name + ")"
+}
+
+// forcedIndex finds what ForceIndex has put into a statement.
+var forcedIndex = regexp.MustCompile(` FORCE INDEX \(\w+\)`)
+
+func (mysqlDialect) unforced(query string) string {
+	return forcedIndex.ReplaceAllString(query, "")
+}
+
+func (d mysqlDialect) lacksKey(err error) bool {
+	if Code(err) != errNoKey {
+		return false
+	}
+	d.unkeyed.Store(true)
+	return true
+}
 
 // insertRows: where statements are prepared, numbers of rows are powers of two, so that there are
 // few different statements.
@@ -117,6 +141,7 @@ const (
 	errNull           = 1048
 	errColumnThere    = 1060
 	errKeyThere       = 1061
+	errNoKey          = 1176
 	errDuplicate      = 1062
 	CodeTableDenied   = 1142
 	CodeNoTable       = 1146
@@ -317,9 +342,10 @@ func takesNoWrites(err error) bool {
 }
 
 // retry: besides, a connection may turn out to be broken before anything was sent, and then the
-// server undoes what was begun there.
-func (mysqlDialect) retry(err error) bool {
-	return undoneByOthers(err) || Code(err) == errLockWait || errors.Is(err, driver.ErrBadConn)
+// server undoes what was begun there. And a statement may have named a key that is not there.
+func (d mysqlDialect) retry(err error) bool {
+	return undoneByOthers(err) || Code(err) == errLockWait || errors.Is(err, driver.ErrBadConn) ||
+		d.lacksKey(err)
 }
 
 func (mysqlDialect) raced(err error) bool { return undoneByOthers(err) }

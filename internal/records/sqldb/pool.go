@@ -27,8 +27,16 @@ func (p *Pool) Query(
 ) error {
 	ctx, cancel := p.Bounded(ctx)
 	defer cancel()
-	return p.Fail("reading "+what, Each(ctx, p, query, args, row))
+	err := Each(ctx, p, query, args, row)
+	if p.LacksKey(err) {
+		err = Each(ctx, p, p.engine.unforced(query), args, row)
+	}
+	return p.Fail("reading "+what, err)
 }
+
+// LacksKey reports whether a statement failed because it named a key, by ForceIndex, that a table
+// lacks. From then on ForceIndex names none, so that the statement can be made anew.
+func (p *Pool) LacksKey(err error) bool { return p.engine.lacksKey(err) }
 
 // Bounded is ctx, which ends also when a read has taken as long as it may.
 func (p *Pool) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -102,6 +102,10 @@ func (sqliteDialect) ForUpdate() string { return "" }
 
 func (sqliteDialect) ForceIndex(string) string { return "" }
 
+func (sqliteDialect) lacksKey(error) bool { return false }
+
+func (sqliteDialect) unforced(query string) string { return query }
+
 // insertRows: powers of two, so that few statements are ever compiled.
 func (sqliteDialect) insertRows(left int) int { return 1 << min(bits.Len(uint(left))-1, 6) }
 

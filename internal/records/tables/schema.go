@@ -164,18 +164,19 @@ func All() []Table {
 		},
 	}
 	for i := range uint32(Shards) {
+		pairs, groups := Shard{chat.Pair, i}, Shard{chat.Group, i}
 		tables = append(tables, Table{
-			Name: Shard{chat.Pair, i}.Table(),
+			Name: pairs.Table(),
 			Columns: join(unsigneds("relateId", "fromId", "toId", "msgId"),
 				chars("content", 4096).nullable(), tinys("type", "status"),
 				ints("updated", "created")),
-			Keys:   []string{"relateId,status,created", "relateId,status,msgId,created"},
+			Keys:   []string{pairs.keyByTime(), pairs.keyByID()},
 			unused: []string{"fromId,toId,status"},
 		}, Table{
-			Name: Shard{chat.Group, i}.Table(),
+			Name: groups.Table(),
 			Columns: join(unsigneds("groupId", "userId", "msgId"), chars("content", 4096),
 				tinys("type"), unsigneds("status"), ints("updated", "created")),
-			Keys: []string{"groupId,status,created", "groupId,msgId,status,created"},
+			Keys: []string{groups.keyByTime(), groups.keyByID()},
 		})
 	}
 	return append(tables, Own()...)

@@ -71,6 +71,26 @@ func (s Shard) OwnerTable() string {
 	return "IMRelationShip"
 }
 
+// keyByTime and keyByID are the columns of the keys by which an owner's messages are in the order
+// of their times, and of their ids.
+func (s Shard) keyByTime() string { return s.OwnerColumn() + ",status,created" }
+
+func (s Shard) keyByID() string {
+	if s.Kind == chat.Group {
+		return s.OwnerColumn() + ",msgId,status,created"
+	}
+	return s.OwnerColumn() + ",status,msgId,created"
+}
+
+// KeyByTime is the name of the key by which an owner's messages are in the order of their times.
+// MySQL guesses from samples which key is the best, and may take another one and read all messages
+// of an owner, or even the whole table: name the key with sqldb.Dialect.ForceIndex.
+func (s Shard) KeyByTime() string { return KeyName(s.keyByTime()) }
+
+// KeyByID is the name of the key by which an owner's messages are in the order of their ids, as
+// KeyByTime is of their times.
+func (s Shard) KeyByID() string { return KeyName(s.keyByID()) }
+
 // Sender is the column with the user who sent a message.
 func (s Shard) Sender() string {
 	if s.Kind == chat.Group {

@@ -134,27 +134,31 @@ func LastStored(ctx context.Context, s sqldb.Session, owners map[tables.Owner]*R
 	var all []sqldb.Fetch
 	for _, shard := range slices.SortedFunc(maps.Keys(ids), tables.CompareShards) {
 		all = append(all, sqldb.Fetches(s, ids[shard], func(ids []uint32) sqldb.Fetch {
-			return lastOf(shard, ids, owners)
+			return lastOf(s, shard, ids, owners)
 		})...)
 	}
 	return sqldb.FetchAll(ctx, s, all)
 }
 
 // lastOf fetches the last messages of owners in a shard.
-func lastOf(shard tables.Shard, ids []uint32, owners map[tables.Owner]*Row) sqldb.Fetch {
-	// Each subquery reads one entry of an index, where the largest stands: MAX would read all of
-	// them. In the key of pairs the status stands before the id, so there is a subquery for each
-	// status; in that of groups it stands after.
-	largest := func(column, where string) string {
-		return fmt.Sprintf("COALESCE((SELECT m.%[1]s FROM %[2]s m WHERE m.%[3]s=o.id%[4]s"+
-			" ORDER BY m.%[1]s DESC LIMIT 1),0)", column, shard.Table(), shard.OwnerColumn(), where)
+func lastOf(
+	d sqldb.Dialect, shard tables.Shard, ids []uint32, owners map[tables.Owner]*Row,
+) sqldb.Fetch {
+	// Each subquery reads one entry of a key, where the largest stands: MAX would read all of them.
+	// In the key of pairs the status stands before the id, so there is a subquery for each status;
+	// in that of groups it stands after.
+	largest := func(column, key, where string) string {
+		return fmt.Sprintf("COALESCE((SELECT m.%[1]s FROM %[2]s m%[5]s WHERE m.%[3]s=o.id%[4]s"+
+			" ORDER BY m.%[1]s DESC LIMIT 1),0)", column, shard.Table(), shard.OwnerColumn(), where,
+			d.ForceIndex(key))
 	}
-	live := largest("msgId", " AND m.status=0 AND m.msgId<=?")
-	removed := largest("msgId", " AND m.status=1 AND m.msgId<=?")
+	live := largest("msgId", shard.KeyByID(), " AND m.status=0 AND m.msgId<=?")
+	removed := largest("msgId", shard.KeyByID(), " AND m.status=1 AND m.msgId<=?")
 	if shard.Kind == chat.Group {
-		live, removed = largest("msgId", " AND m.msgId<=?"), "?*0"
+		live, removed = largest("msgId", shard.KeyByID(), " AND m.msgId<=?"), "?*0"
 	}
-	query := "SELECT o.id," + live + "," + removed + "," + largest("created", " AND m.status=0") +
+	query := "SELECT o.id," + live + "," + removed + "," +
+		largest("created", shard.KeyByTime(), " AND m.status=0") +
 		" FROM " + shard.OwnerTable() + " o WHERE o.id IN (" + sqldb.Params(len(ids)) + ")"
 	args := append([]any{chat.MaxMsgID, chat.MaxMsgID}, sqldb.Args(ids)...)
 	return sqldb.Fetch{Text: query, Args: args, Row: func(scan sqldb.Scanner) error {
