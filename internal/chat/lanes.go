@@ -177,7 +177,8 @@ func (l *lanes) advance(q *queue) {
 	}
 }
 
-// batch is drafts that were taken from their lanes to be stored together. It belongs to who took it.
+// batch is drafts that were taken from their lanes to be stored together. It belongs to who took
+// it.
 type batch struct {
 	jobs   []*job
 	lanes  []*queue // those of the jobs

@@ -133,7 +133,8 @@ func (r reader) latest(
 ) (at int64, err error) {
 	at = -1
 	query := "SELECT COALESCE(MAX(created),-1) FROM (SELECT created FROM " + shard.Table() +
-		r.ForceIndex(shard.KeyByID()) + " WHERE " + where + " AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
+		r.ForceIndex(shard.KeyByID()) + " WHERE " + where +
+		" AND msgId<=? ORDER BY msgId DESC LIMIT ?) AS w"
 	err = r.Query(ctx, "the time of a message", query, append(params, skewWindow),
 		func(scan sqldb.Scanner) error { return scan(&at) })
 	return at, err

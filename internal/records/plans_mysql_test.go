@@ -226,8 +226,8 @@ func (p fixture) readLittle(t *testing.T, ran map[string][]any) {
 	}
 }
 
-// TestTablesThatLackKeysAreUsedToo: statements name the keys of messages, and not every database has
-// them.
+// TestTablesThatLackKeysAreUsedToo: statements name the keys of messages, and not every database
+// has them.
 func TestTablesThatLackKeysAreUsedToo(t *testing.T) {
 	t.Parallel()
 	p := engines[1].fixture(t)
