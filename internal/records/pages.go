@@ -156,7 +156,7 @@ func (s *Store) loadNewest(
 	if s.lastIDs != nil {
 		epoch = s.lastIDs.Epoch()
 	}
-	read := s.now()
+	read, change := s.now(), s.newest.Change()
 	if loaded, err = s.newestOf(ctx, talks, most, ""); err != nil {
 		return nil, nil, err
 	}
@@ -167,7 +167,7 @@ func (s *Store) loadNewest(
 			mixed[t] = m.List[0].ID
 			delete(loaded, t)
 		case s.lastIDs != nil:
-			s.newest.Put(t, m)
+			s.newest.Put(t, m, change)
 		}
 	}
 	return loaded, mixed, nil
@@ -347,34 +347,18 @@ type lastIDs interface {
 	Epoch() uint32
 }
 
-// inTables is lastIDs of the embedded store: nobody counts there, and the newest messages
-// themselves are quickly found.
-type inTables struct{ reader }
+// alone is lastIDs of the embedded store: no other process writes messages there, so that what is
+// kept is what this one stored last.
+type alone struct{ *newest.Cache }
 
-func (inTables) Epoch() uint32 { return 0 }
+func (alone) Epoch() uint32 { return 0 }
 
-func (t inTables) LastIDs(
-	ctx context.Context, of []chat.Reserve,
+func (a alone) LastIDs(
+	_ context.Context, of []chat.Reserve,
 ) (ids []uint32, _ uint32, err error) {
-	at := make(map[tables.Owner]int, len(of))
-	var owners []tables.Owner
-	for i, r := range of {
-		o := tables.Owner{Kind: r.Talk.Kind, ID: cmp.Or(r.Relation, r.Talk.A)}
-		at[o] = i
-		owners = append(owners, o)
-	}
 	ids = make([]uint32, len(of))
-	return ids, 0, eachShard(owners, func(shard tables.Shard, list []uint32) error {
-		query := "SELECT o.id,(SELECT m.msgId FROM " + shard.Table() + " m WHERE m." +
-			shard.OwnerColumn() + "=o.id AND m.status=0 ORDER BY m.created DESC, m.id DESC" +
-			" LIMIT 1) FROM " + shard.OwnerTable() + " o WHERE o.id IN (%s)"
-		row := func(scan sqldb.Scanner) error {
-			o := tables.Owner{Kind: shard.Kind}
-			var id uint32
-			err := scan(&o.ID, &id)
-			ids[at[o]] = id
-			return err
-		}
-		return sqldb.QueryIn(ctx, t.Pool, "the newest messages", query, list, row)
-	})
+	for i, r := range of {
+		ids[i] = a.Last(r.Talk)
+	}
+	return ids, 0, nil
 }

@@ -18,6 +18,10 @@
 // they are not, the ids are given back, and before that the reservation ends (Dropped). When nobody
 // knows, the talk is forgotten.
 //
+// On the embedded store nobody else writes messages, so the newest id that is kept is the counter
+// (Last). There what was read of a talk must not be kept if a message was stored in it meanwhile
+// (Change).
+//
 // What changes without a counter must not be kept for long: messages that somebody removes by hand,
 // a relation that somebody removes, what the doctor merges. So what was read from the tables counts
 // for Life at most, and then it is read again.
@@ -113,6 +117,15 @@ type Cache struct {
 	young, old map[chat.Talk]*Messages
 	size       int                       // bytes in young
 	reserved   map[chat.Talk]reservation // of the batches at work
+	// change is how many batches have ended, and changes is what it was when the last one ended
+	// that had a talk whose number is that place, or another with the same place.
+	change  uint64
+	changes [4096]uint64
+}
+
+// place is where changes has a talk.
+func place(talk chat.Talk) uint32 {
+	return (talk.A*31 + talk.B*17 + uint32(talk.Kind)) % 4096
 }
 
 // New makes a cache of at most so many bytes.
@@ -141,15 +154,44 @@ func (c *Cache) Get(talk chat.Talk, now time.Time) (k Kept, ok bool) {
 	return Kept{m, c.reserved[talk]}, true
 }
 
-// Put keeps what was read of a talk, if it can be told later whether it still counts.
-func (c *Cache) Put(talk chat.Talk, m *Messages) {
+// Change is a moment: see Put.
+func (c *Cache) Change() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.change
+}
+
+// Last is the id of the newest message that is kept of a talk; 0: nothing is kept.
+func (c *Cache) Last(talk chat.Talk) uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, kept := range []map[chat.Talk]*Messages{c.young, c.old} {
+		if m := kept[talk]; m != nil {
+			return m.List[0].ID
+		}
+	}
+	return 0
+}
+
+// Put keeps what was read of a talk, if it can be told later whether it still counts. Before it was
+// read Change was called: what this process has stored in the talk since may be missing.
+func (c *Cache) Put(talk chat.Talk, m *Messages, change uint64) {
 	if !m.keepable() {
 		return
 	}
 	m.until = m.Read.Add(Life/2 + rand.N(Life/2))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.put(talk, m)
+	if c.changes[place(talk)] <= change {
+		c.put(talk, m)
+	}
+}
+
+// ended ends the reservation of a talk. The caller holds mu.
+func (c *Cache) ended(talk chat.Talk) {
+	c.change++
+	c.changes[place(talk)] = c.change
+	delete(c.reserved, talk)
 }
 
 // put keeps messages. The caller holds mu.
@@ -187,7 +229,7 @@ func (c *Cache) Reserved(talk chat.Talk, first, last uint32) {
 func (c *Cache) Stored(talk chat.Talk, messages []chat.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.reserved, talk)
+	c.ended(talk)
 	m := c.drop(talk)
 	if m == nil {
 		return
@@ -209,13 +251,13 @@ func (c *Cache) Stored(talk chat.Talk, messages []chat.Message) {
 func (c *Cache) Dropped(talk chat.Talk) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.reserved, talk)
+	c.ended(talk)
 }
 
 // Forget says that nobody knows whether the batch was stored: nothing is kept of the talk.
 func (c *Cache) Forget(talk chat.Talk) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.reserved, talk)
+	c.ended(talk)
 	c.drop(talk)
 }
