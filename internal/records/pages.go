@@ -17,8 +17,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
-// mostTogether is how long pages may be, in bytes, that are read from the tables together.
-const mostTogether = 64 << 10
+// togetherBytes is how long pages may be, in bytes, that are read from the tables together.
+const togetherBytes = 64 << 10
 
 // Pages implements chat.Archive. What is asked for is mostly the newest messages of talks: these
 // are kept (see package newest), or read for all queries together. Other pages, further back in
@@ -42,7 +42,7 @@ func (s *Store) Pages(
 			results[i] = page
 			continue
 		}
-		if startsNewest(q, m) && q.Bytes <= mostTogether {
+		if startsNewest(q, m) && q.Bytes <= togetherBytes {
 			left, load = append(left, i), append(load, q.Talk)
 		} else {
 			results[i].Err = chat.ErrAlone

@@ -39,7 +39,7 @@ const (
 	// Most is how many messages of a talk are kept at most.
 	Most = 32
 	// Life is how long messages count at most after they were read from the tables. Each talk's
-	// count for a time of their own between half of it and all, so that talks that were read
+	// count for a time of their own, between three quarters of it and all, so that talks read
 	// together are not all read again together, which their readers would have to wait for.
 	Life = time.Second
 )
@@ -179,7 +179,7 @@ func (c *Cache) Put(talk chat.Talk, m *Messages, change uint64) {
 	if !m.keepable() {
 		return
 	}
-	m.until = m.Read.Add(Life/2 + rand.N(Life/2))
+	m.until = m.Read.Add(Life*3/4 + rand.N(Life/4))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.changes[place(talk)] <= change {
