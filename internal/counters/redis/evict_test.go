@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"errors"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,13 +19,18 @@ func TestWhatWasEvictedComesBack(t *testing.T) {
 	r := servers.StartRedis(t, "--maxmemory-samples", "64", "--maxmemory-policy", "allkeys-lru")
 	p := fresh(t, all(at(r)))
 	p.talk()
+	stop := p.run()
 	look := originalAt(t, at(r))
+	await(t, "the first look", func() bool { return p.mark("evicted:group_member") > 0 })
 	for i, key := range []string{"unread_2", "dbproxy:{unread_2}", "1_im_group_msg",
 		"3_1_im_user_group", "group_set_1", "msg_id_1"} {
+		if i == 0 {
+			stop()
+		}
 		look.do("DEL", key)
 		p.evict(look)
-		if i == 0 {
-			p.run() // what was evicted while no proxy ran comes back, too
+		if i == 0 { // what is evicted while no proxy runs comes back, too
+			p.run()
 		}
 		await(t, "what "+key+" had", func() bool {
 			mutes, err := p.Mutes(t.Context(), 1, []uint32{3})
@@ -75,4 +81,37 @@ func (o other) used() int {
 		o.T.Fatal(err)
 	}
 	return n
+}
+
+// TestAnEvictionIsNoticedOnce: what was filled again stays, whoever is started later.
+func TestAnEvictionIsNoticedOnce(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t, "--maxmemory-samples", "64", "--maxmemory-policy", "allkeys-lru")
+	path := filepath.Join(t.TempDir(), "db")
+	p := newProxy(t, path, all(at(r)))
+	p.talk()
+	stop := p.run()
+	await(t, "the first look", func() bool { return p.mark("evicted:group_member") > 0 })
+	before := p.mark("epoch:unread")
+	p.evict(originalAt(t, at(r)))
+	await(t, "a new epoch", func() bool {
+		return p.mark("epoch:unread") > before && p.mark("evicted:group_member") > 1
+	})
+	stop()
+	noticed := p.mark("epoch:unread")
+	next := newProxy(t, path, all(at(r)))
+	began := next.mark("beat:unread")
+	next.run()
+	await(t, "a beat of the next proxy", func() bool { return next.mark("beat:unread") > began })
+	if now := next.mark("epoch:unread"); now != noticed {
+		t.Errorf("a proxy that is started later begins epoch %d after %d", now, noticed)
+	}
+}
+
+// mark is a mark in the records; 0: it is not there.
+func (p *proxy) mark(name string) uint32 {
+	p.t.Helper()
+	marks, err := p.store.Marks(p.t.Context(), []string{name})
+	p.must(err)
+	return marks[name]
 }
