@@ -52,14 +52,13 @@ type committer struct {
 
 	// slowest is how long commits took of late, in nanoseconds: the longest counts, and is
 	// forgotten by an eighth with each commit after it.
-	slowest   atomic.Int64
-	answering sync.Mutex    // held while a batch's commits are applied and its jobs are answered
-	storing   storing       // whether messages are stored
-	commits   chan struct{} // capacity mostCommits; holds a token for each batch at work
-	idle      chan func()   // unbuffered; takes work if a committing goroutine is idle
-	behind    atomic.Bool   // counters could not be applied since the last sweep began
-	away      atomic.Bool   // so says the log, and not yet that they have caught up
-	sweeping  atomic.Bool   // a sweep is at work
+	slowest  atomic.Int64
+	storing  storing       // whether messages are stored
+	commits  chan struct{} // capacity mostCommits; holds a token for each batch at work
+	idle     chan func()   // unbuffered; takes work if a committing goroutine is idle
+	behind   atomic.Bool   // counters could not be applied since the last sweep began
+	away     atomic.Bool   // so says the log, and not yet that they have caught up
+	sweeping atomic.Bool   // a sweep is at work
 }
 
 // run commits until ctx ends. It returns when nothing is pending any more.
@@ -149,9 +148,9 @@ func (c *committer) commit(w *committing) {
 // committing is a batch at work. It belongs to the goroutine that commits it.
 type committing struct {
 	*batch
-	results  []result
-	answered int    // how many jobs, from the first
-	next     func() // lets the next batch begin
+	results []result
+	told    int    // how many jobs are answered, from the first
+	next    func() // lets the next batch begin
 }
 
 // result is what a job is told.
@@ -169,11 +168,9 @@ func (w *committing) fail(k int, err error) {
 }
 
 // answer has the counters follow commits of the batch, and then tells their results to its jobs, up
-// to the first that has none. Once all have one, other batches may store more in its lanes: they
-// are answered after it, as only one batch is answered at a time.
+// to the first that has none. Once all have one, other batches may store more in its lanes: these
+// are answered after it.
 func (c *committer) answer(w *committing, commits []Commit) {
-	c.answering.Lock()
-	defer c.answering.Unlock()
 	if len(commits) > 0 {
 		if !slices.ContainsFunc(w.results, func(r result) bool { return !r.known }) {
 			c.open(w.batch)
@@ -182,10 +179,14 @@ func (c *committer) answer(w *committing, commits []Commit) {
 		// An error is logged there, and a sweep applies the commit later.
 		_ = c.apply(context.Background(), commits, applyTimeout, c.ledger.Applied)
 	}
-	for ; w.answered < len(w.jobs) && w.results[w.answered].known; w.answered++ {
-		r := w.results[w.answered]
+	for ; w.told < len(w.jobs) && w.results[w.told].known; w.told++ {
+		for _, b := range w.before {
+			<-b.answered
+		}
+		w.before = nil
+		r := w.results[w.told]
 		c.storing.told(r)
-		w.jobs[w.answered].done(r.stored, r.err)
+		w.jobs[w.told].done(r.stored, r.err)
 	}
 }
 
@@ -226,10 +227,8 @@ func (c *committer) store(w *committing, todo []int) {
 			givenUp = append(givenUp, w.jobs[k])
 			return true
 		})
-		if len(givenUp) > 0 {
-			c.answer(w, nil)
-			c.forget(givenUp)
-		}
+		c.answer(w, nil)
+		c.forget(givenUp)
 		if len(todo) == 0 {
 			break
 		}

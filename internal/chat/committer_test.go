@@ -309,13 +309,30 @@ func TestAnswersComeInTheOrderSentThoughABatchIsSplit(t *testing.T) {
 	})
 }
 
-// TestTheNextBatchIsStoredWhileTheCountersFollow: only its answers wait for those before, and so do
-// changes of the talks in it.
+// held holds up the counters of messages, by their ids, until let has a token for them.
+type held struct {
+	chat.Counters
+	let     map[uint32]chan struct{}
+	applied chan uint32 // the ids of those that were not held up any more
+}
+
+func (h *held) Apply(ctx context.Context, commits []chat.Commit) error {
+	for _, c := range commits {
+		id := c.Changes[0].LastID
+		<-h.let[id]
+		h.applied <- id
+	}
+	return h.Counters.Apply(ctx, commits)
+}
+
+// TestTheNextBatchIsStoredWhileTheCountersFollow: only its answers wait for those of the one
+// before, and so do changes of the talks in it.
 func TestTheNextBatchIsStoredWhileTheCountersFollow(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine) {
-		l, c := new(ledger), newCounted()
-		c.came = make(chan chat.Commit) // each waits until the test takes it
-		w := start(t, e, func(s *chat.Store) { l.wrap(s); c.wrap(s) })
+		l := new(ledger)
+		h := &held{applied: make(chan uint32, 2),
+			let: map[uint32]chan struct{}{1: make(chan struct{}), 2: make(chan struct{})}}
+		w := start(t, e, func(s *chat.Store) { l.wrap(s); h.Counters, s.Counters = s.Counters, h })
 		stored := make(chan error, 2)
 		told := func(real func() (chat.Receipt, error)) (chat.Receipt, error) {
 			receipt, err := real()
@@ -331,12 +348,12 @@ func TestTheNextBatchIsStoredWhileTheCountersFollow(t *testing.T) {
 		w.svc.Ordered(w.ctx, chat.TalkLane(chat.PairTalk(1, 2)),
 			func(err error) { changed <- err })
 
-		wantSame(w, "answers before the counters", len(first)+len(second), 0)
-		await(w, c.came)
+		close(h.let[2])
+		wantSame(w, "the counters that follow first", await(w, h.applied), 2)
+		wantSame(w, "answers and changes before the counters of the first",
+			len(first)+len(second)+len(changed), 0)
+		close(h.let[1])
 		wantSame(w, "the first", await(w, first), answer{id: 1}, sameErrors)
-		wantSame(w, "answers and changes before the counters of the second",
-			len(second)+len(changed), 0)
-		await(w, c.came)
 		wantSame(w, "the second", await(w, second), answer{id: 2}, sameErrors)
 		w.must(await(w, changed))
 	})

@@ -42,10 +42,10 @@
 // at the heads of all lanes, stores them in one transaction, and answers in the order in which they
 // were submitted; meanwhile the next batch gathers. There is no timer: a lone message goes at once.
 // The more are sent, the more share a commit. Once a batch is stored the next one is begun, while
-// the counters follow the first and its senders are answered: only one batch is answered at a time,
-// and a talk's answers stay in order. When a commit takes longer than half a second, the next batch
-// is begun beside it; the two have no talk in common. So whoever keeps the row of a talk locked
-// holds up that talk, and not all others.
+// the counters follow the first and its senders are answered. Batches with messages of the same
+// talk are answered one after the other, so that a talk's answers stay in order. When a commit
+// takes longer than half a second, the next batch is begun beside it; the two have no talk in
+// common. So whoever keeps the row of a talk locked holds up that talk, and not all others.
 //
 // The sound of a voice message is stored before the message, through Voice; its lane waits for
 // that. A crash between the two leaves a sound that no message refers to, never a message without

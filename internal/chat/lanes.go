@@ -65,12 +65,13 @@ func (j *job) bytes() int { return len(j.draft.Content) + 64 }
 type queue struct {
 	key  Lane
 	jobs []*job
-	// busy: jobs that were taken from the queue are not done. ready: the queue is in lanes.ready.
-	// While it is either, nothing else may be taken from it.
+	// busy: jobs that were taken from the queue are neither done nor stored. ready: the queue is in
+	// lanes.ready. While it is either, nothing else may be taken from it.
 	busy, ready bool
 	// unanswered is how many batches with drafts of the queue are stored, but not answered. While
-	// there are any, drafts may be taken from it, but no function.
+	// there are any, drafts may be taken from it, but no function. last is the last of them.
 	unanswered int
+	last       *batch
 }
 
 // lanes holds the queues of all lanes in use, and decides what may go next.
@@ -180,9 +181,11 @@ func (l *lanes) advance(q *queue) {
 // batch is drafts that were taken from their lanes to be stored together. It belongs to who took
 // it.
 type batch struct {
-	jobs   []*job
-	lanes  []*queue // those of the jobs
-	stored bool     // the lanes have been opened for more drafts
+	jobs     []*job
+	lanes    []*queue      // those of the jobs
+	opened   bool          // the lanes have been opened for more drafts
+	before   []*batch      // which have drafts of the same lanes, and are to be answered before
+	answered chan struct{} // closed when all jobs are answered
 }
 
 // gather takes the drafts that may be stored now, at most maxRows of them and about maxBytes, lane
@@ -191,7 +194,7 @@ type batch struct {
 func (l *lanes) gather(maxRows, maxBytes int) *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := new(batch)
+	b := &batch{answered: make(chan struct{})}
 	size := 0
 	for len(b.jobs) < maxRows && size < maxBytes {
 		q, ok := l.ready.Pop()
@@ -200,6 +203,9 @@ func (l *lanes) gather(maxRows, maxBytes int) *batch {
 		}
 		q.ready, q.busy = false, true
 		b.lanes = append(b.lanes, q)
+		if q.unanswered > 0 && !slices.Contains(b.before, q.last) {
+			b.before = append(b.before, q.last)
+		}
 		for len(q.jobs) > 0 && len(b.jobs) < maxRows && size < maxBytes {
 			j := q.jobs[0]
 			if j.run != nil || j.uploading {
@@ -219,24 +225,28 @@ func (l *lanes) gather(maxRows, maxBytes int) *batch {
 func (l *lanes) open(b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b.stored = true
+	b.opened = true
 	for _, q := range b.lanes {
 		q.busy = false
 		q.unanswered++
+		q.last = b
 		l.advance(q)
 	}
 }
 
 // release lets the next jobs go in the lanes of a batch that is answered.
 func (l *lanes) release(b *batch) {
+	close(b.answered)
 	units := int64(0)
 	for _, j := range b.jobs {
 		units += j.units
 	}
 	l.mu.Lock()
 	for _, q := range b.lanes {
-		if b.stored {
-			q.unanswered--
+		if b.opened {
+			if q.unanswered--; q.unanswered == 0 {
+				q.last = nil
+			}
 		} else {
 			q.busy = false
 		}
