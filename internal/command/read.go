@@ -102,7 +102,7 @@ func (h *Handler) begin(c *call) {
 	if e.acksOf != nil {
 		users = e.acksOf(c.req)
 	}
-	if c.peer.TryReserve(int64(bytes)) && !h.chat.AcksPending(users) {
+	if !h.chat.AcksPending(users) && c.peer.TryReserve(int64(bytes)) {
 		c.reserved = bytes
 		e.stage.Serve(c)
 		return

@@ -156,7 +156,7 @@ func (s *Store) loadNewest(
 	if s.lastIDs != nil {
 		epoch = s.lastIDs.Epoch()
 	}
-	read, change := s.now(), s.newest.Change()
+	read, moment := s.now(), s.newest.Moment()
 	if loaded, err = s.newestOf(ctx, talks, most, ""); err != nil {
 		return nil, nil, err
 	}
@@ -167,7 +167,7 @@ func (s *Store) loadNewest(
 			mixed[t] = m.List[0].ID
 			delete(loaded, t)
 		case s.lastIDs != nil:
-			s.newest.Put(t, m, change)
+			s.newest.Put(t, m, moment)
 		}
 	}
 	return loaded, mixed, nil
@@ -347,18 +347,19 @@ type lastIDs interface {
 	Epoch() uint32
 }
 
-// alone is lastIDs of the embedded store: no other process writes messages there, so that what is
-// kept is what this one stored last.
-type alone struct{ *newest.Cache }
+// soleWriter is lastIDs of the embedded store: no other process stores messages there, so that what
+// is kept is what this one stored last. (The doctor may move messages; that is seen when they are
+// read again.)
+type soleWriter struct{ *newest.Cache }
 
-func (alone) Epoch() uint32 { return 0 }
+func (soleWriter) Epoch() uint32 { return 0 }
 
-func (a alone) LastIDs(
+func (w soleWriter) LastIDs(
 	_ context.Context, of []chat.Reserve,
 ) (ids []uint32, _ uint32, err error) {
 	ids = make([]uint32, len(of))
 	for i, r := range of {
-		ids[i] = a.Last(r.Talk)
+		ids[i] = w.Last(r.Talk)
 	}
 	return ids, 0, nil
 }

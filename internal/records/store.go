@@ -166,7 +166,7 @@ func newStore(db *sqldb.DB, second *replica.Replica, opt Options) *Store {
 	case opt.Follower != nil:
 		s.lastIDs = opt.Follower
 	case !db.ManyWriters():
-		s.lastIDs = alone{s.newest}
+		s.lastIDs = soleWriter{s.newest}
 	}
 	return s
 }

@@ -14,7 +14,7 @@ type deadline struct {
 	at   time.Time
 
 	mu    sync.Mutex // guards what follows
-	err   error      // why it has ended, once that is known; nil while there is a timer
+	err   error      // why it has ended, once that is known
 	timer context.Context
 	stop  context.CancelFunc // of the timer
 }

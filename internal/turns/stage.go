@@ -3,6 +3,7 @@ package turns
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type Stage[Q Request] struct {
 	size  int                                  // how many requests a batch takes at most
 	serve func(ctx context.Context, batch []Q) // answers the requests of a batch
 	slots *Slots                               // each batch takes one
+	ctx   context.Context                      // of waiting for slots; has an asker of its own
 
 	tasks sync.WaitGroup // of the goroutines that serve
 
@@ -51,14 +53,19 @@ type batch[Q Request] struct {
 // looked whether the deadlines of requests have passed.
 const slowBatch = 50 * time.Millisecond
 
+// stages is how many stages were made. Each waits for slots as a connection of its own.
+var stages atomic.Uint64
+
 // NewStage makes a stage. Each of its batches takes one of the slots, and at most size requests.
 // serve answers them, all of them when it returns. Its context ends when the deadlines of all of
 // them have passed.
 func NewStage[Q Request](
 	slots *Slots, size int, serve func(ctx context.Context, batch []Q),
 ) *Stage[Q] {
+	asker := ^Asker(0) - Asker(stages.Add(1)) // no connection has such a number
 	return &Stage[Q]{
 		size: size, serve: serve, slots: slots, working: make(map[*batch[Q]]struct{}),
+		ctx: AskedBy(context.Background(), asker),
 	}
 }
 
@@ -88,7 +95,7 @@ func (s *Stage[Q]) begin() {
 // work takes one batch after the other, until nothing waits or one was slow.
 func (s *Stage[Q]) work() {
 	for {
-		_ = s.slots.Acquire(context.Background()) // it has no deadline that could pass
+		_ = s.slots.Acquire(s.ctx) // it has no deadline that could pass
 		more := s.serveNext()
 		s.slots.Release()
 		if !more {
@@ -114,11 +121,15 @@ func (s *Stage[Q]) serveNext() (more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.working, b)
-	if b.slow {
-		s.running--
-		s.slow--
+	if !b.slow {
+		return true
 	}
-	return !b.slow
+	s.slow--
+	if s.queued > 0 && s.running-1 == s.slow {
+		return true // nobody else would serve what waits
+	}
+	s.running--
+	return false
 }
 
 // take takes the next batch, and the requests before it whose deadlines have passed. There is no

@@ -18,9 +18,10 @@
 // they are not, the ids are given back, and before that the reservation ends (Dropped). When nobody
 // knows, the talk is forgotten.
 //
-// On the embedded store nobody else writes messages, so the newest id that is kept is the counter
-// (Last). There what was read of a talk must not be kept if a message was stored in it meanwhile
-// (Change).
+// On the embedded store no other process stores messages, so the newest id that is kept is the
+// counter (Last). There what was read of a talk must not be kept if a message was stored in it
+// meanwhile (Moment). For a moment a count of unread messages may be ahead of what is kept: the
+// sender of the message that it counts has no answer yet.
 //
 // What changes without a counter must not be kept for long: messages that somebody removes by hand,
 // a relation that somebody removes, what the doctor merges. So what was read from the tables counts
@@ -38,8 +39,8 @@ import (
 const (
 	// Most is how many messages of a talk are kept at most.
 	Most = 32
-	// Life is how long messages count at most after they were read from the tables. Each talk's
-	// count for a time of their own, between three quarters of it and all, so that talks read
+	// Life is how long messages count at most after they were read from the tables. Those of each
+	// talk count for a time of their own, between three quarters of it and all, so that talks read
 	// together are not all read again together, which their readers would have to wait for.
 	Life = time.Second
 )
@@ -117,13 +118,13 @@ type Cache struct {
 	young, old map[chat.Talk]*Messages
 	size       int                       // bytes in young
 	reserved   map[chat.Talk]reservation // of the batches at work
-	// change is how many batches have ended, and changes is what it was when the last one ended
-	// that had a talk whose number is that place, or another with the same place.
-	change  uint64
-	changes [4096]uint64
+	// ends is how many reservations have ended, and ended, by the place of a talk, how many had
+	// when the last of that talk did, or of another with the same place.
+	ends  uint64
+	ended [4096]uint64
 }
 
-// place is where changes has a talk.
+// place is where ended has a talk.
 func place(talk chat.Talk) uint32 {
 	return (talk.A*31 + talk.B*17 + uint32(talk.Kind)) % 4096
 }
@@ -154,11 +155,11 @@ func (c *Cache) Get(talk chat.Talk, now time.Time) (k Kept, ok bool) {
 	return Kept{m, c.reserved[talk]}, true
 }
 
-// Change is a moment: see Put.
-func (c *Cache) Change() uint64 {
+// Moment is now, for Put.
+func (c *Cache) Moment() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.change
+	return c.ends
 }
 
 // Last is the id of the newest message that is kept of a talk; 0: nothing is kept.
@@ -173,24 +174,24 @@ func (c *Cache) Last(talk chat.Talk) uint32 {
 	return 0
 }
 
-// Put keeps what was read of a talk, if it can be told later whether it still counts. Before it was
-// read Change was called: what this process has stored in the talk since may be missing.
-func (c *Cache) Put(talk chat.Talk, m *Messages, change uint64) {
+// Put keeps what was read of a talk, if it can be told later whether it still counts. Moment was
+// called before it was read: what this process has stored in the talk since may be missing.
+func (c *Cache) Put(talk chat.Talk, m *Messages, moment uint64) {
 	if !m.keepable() {
 		return
 	}
 	m.until = m.Read.Add(Life*3/4 + rand.N(Life/4))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.changes[place(talk)] <= change {
+	if c.ended[place(talk)] <= moment {
 		c.put(talk, m)
 	}
 }
 
-// ended ends the reservation of a talk. The caller holds mu.
-func (c *Cache) ended(talk chat.Talk) {
-	c.change++
-	c.changes[place(talk)] = c.change
+// end ends the reservation of a talk. The caller holds mu.
+func (c *Cache) end(talk chat.Talk) {
+	c.ends++
+	c.ended[place(talk)] = c.ends
 	delete(c.reserved, talk)
 }
 
@@ -229,7 +230,7 @@ func (c *Cache) Reserved(talk chat.Talk, first, last uint32) {
 func (c *Cache) Stored(talk chat.Talk, messages []chat.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended(talk)
+	c.end(talk)
 	m := c.drop(talk)
 	if m == nil {
 		return
@@ -251,13 +252,13 @@ func (c *Cache) Stored(talk chat.Talk, messages []chat.Message) {
 func (c *Cache) Dropped(talk chat.Talk) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended(talk)
+	c.end(talk)
 }
 
 // Forget says that nobody knows whether the batch was stored: nothing is kept of the talk.
 func (c *Cache) Forget(talk chat.Talk) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended(talk)
+	c.end(talk)
 	c.drop(talk)
 }

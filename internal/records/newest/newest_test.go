@@ -33,7 +33,7 @@ func ascending(first, last uint32) []chat.Message {
 }
 
 func keep(c *newest.Cache, messages []chat.Message) {
-	c.Put(pair, &newest.Messages{Owner: 7, List: messages, Epoch: 3, Read: now}, c.Change())
+	c.Put(pair, &newest.Messages{Owner: 7, List: messages, Epoch: 3, Read: now}, c.Moment())
 }
 
 // counts says what is kept of the pair and counts, given its counter: "9-5" is messages 9 to 5.
@@ -117,7 +117,7 @@ func TestOwnBatchesMoveWhatIsKept(t *testing.T) {
 func TestWhatWasReadBeforeAMessageWasStoredIsNotKept(t *testing.T) {
 	c := newest.New(1 << 20)
 	other := chat.PairTalk(1, 3)
-	before := c.Change()
+	before := c.Moment()
 	c.Stored(pair, ascending(10, 10))
 	for talk, want := range map[chat.Talk]uint32{pair: 0, other: 9} {
 		c.Put(talk, &newest.Messages{Owner: 7, List: list(9, 5), Epoch: 3, Read: now}, before)
@@ -133,7 +133,7 @@ func TestWhatWasReadBeforeAMessageWasStoredIsNotKept(t *testing.T) {
 
 func TestATalkHasAtMostSoManyMessages(t *testing.T) {
 	c := newest.New(1 << 20)
-	c.Put(pair, &newest.Messages{List: list(30, 1), Whole: true, Epoch: 3, Read: now}, c.Change())
+	c.Put(pair, &newest.Messages{List: list(30, 1), Whole: true, Epoch: 3, Read: now}, c.Moment())
 	c.Stored(pair, ascending(31, 32))
 	if k, _ := c.Get(pair, now); !k.Whole || len(k.List) != 32 {
 		t.Errorf("%d messages are kept, whole: %v", len(k.List), k.Whole)
@@ -152,7 +152,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	long := strings.Repeat("x", 1000)
 	for i := range uint32(talks) {
 		c.Put(chat.PairTalk(1, 2+i), &newest.Messages{
-			List: []chat.Message{{ID: 1, Data: long}}, Epoch: 3, Read: now}, c.Change())
+			List: []chat.Message{{ID: 1, Data: long}}, Epoch: 3, Read: now}, c.Moment())
 	}
 	kept := 0
 	for i := range uint32(talks) {

@@ -24,11 +24,13 @@ type engine interface {
 	exists(err error) bool
 	// undone reports whether a COMMIT that met err has certainly stored nothing.
 	undone(err error) bool
-	// lacksKey reports whether a table lacks a key that ForceIndex has named. From then on
-	// ForceIndex names none. unforced is a query without what ForceIndex has put into it.
+	// lacksKey reports whether a table lacks a key that ForceIndex has named, and if so has
+	// ForceIndex name none from then on. unforced is a query without what ForceIndex has put into
+	// it.
 	lacksKey(err error) bool
 	unforced(query string) string
-	// retry reports whether the transaction was undone, and may succeed when it runs again at once.
+	// retry reports whether the transaction was undone, or is to be, and may succeed when it runs
+	// again at once.
 	retry(err error) bool
 	// raced reports whether the transaction was undone in favour of another one.
 	raced(err error) bool

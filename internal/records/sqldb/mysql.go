@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,7 @@ func OpenMySQL(master MySQL, opt Options) (*DB, error) {
 	}
 	connector.role = toBatches.role // one server, one role
 	write := changes.pool(connector)
-	db := newDB(write, write, master.dialect(), opt)
+	db := newDB(write, write, master.dialect(opt.Log), opt)
 	db.batch, db.role = batches.pool(toBatches), toBatches.role
 	// Half of the connections are left for those who read, however many changes wait for a lock.
 	db.writes = semaphore.NewWeighted(int64(min(sharedWriters, max(1, changes.MaxConns/2))))
@@ -95,7 +96,7 @@ func OpenMySQLPool(m MySQL, opt Options) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := newPool(m.pool(connector), m.dialect(), opt)
+	p := newPool(m.pool(connector), m.dialect(opt.Log), opt)
 	p.timeout = m.StatementTimeout
 	return p, nil
 }
@@ -131,10 +132,10 @@ func (m MySQL) Same(other MySQL) bool {
 }
 
 // Explain adds to an error of the server, or of the way there, what can be done about it.
-func (m MySQL) Explain(err error) error { return m.dialect().explain(err) }
+func (m MySQL) Explain(err error) error { return m.dialect(nil).explain(err) }
 
-func (m MySQL) dialect() mysqlDialect {
-	return mysqlDialect{server: m.Name, config: m.Path, unkeyed: new(atomic.Bool)}
+func (m MySQL) dialect(log *slog.Logger) mysqlDialect {
+	return mysqlDialect{server: m.Name, config: m.Path, unkeyed: new(atomic.Bool), log: log}
 }
 
 // pool is the connections to the server, made by a connector.
@@ -159,7 +160,7 @@ func (m MySQL) connector(opt Options, batches bool) (*mysqlConnector, error) {
 		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
 	}
 	return &mysqlConnector{
-		Connector: inner, addr: m.Addr, dialect: m.dialect(), log: opt.Log, note: opt.Note,
+		Connector: inner, addr: m.Addr, dialect: m.dialect(opt.Log), log: opt.Log, note: opt.Note,
 		role:    new(serverRole),
 		mayJoin: cfg.MultiStatements, join: m.Join, silence: cfg.ReadTimeout,
 	}, nil

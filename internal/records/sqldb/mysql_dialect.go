@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/bits"
 	"net"
 	"regexp"
@@ -23,8 +24,9 @@ type mysqlDialect struct {
 	joined         bool   // it is for a joined transaction
 	server, config string // what the configuration calls the server, and its file, or ""
 	// unkeyed: a table lacks a key that a statement has named. Until the process ends none is named
-	// any more; the checks at start tell which are missing.
+	// any more.
 	unkeyed *atomic.Bool
+	log     *slog.Logger // may be nil
 }
 
 func (mysqlDialect) name() Engine { return EngineMySQL }
@@ -66,7 +68,10 @@ func (d mysqlDialect) lacksKey(err error) bool {
 	if Code(err) != errNoKey {
 		return false
 	}
-	d.unkeyed.Store(true)
+	if d.unkeyed.CompareAndSwap(false, true) && d.log != nil {
+		d.log.Warn("a table lacks a key, so that reading it takes long; "+
+			"add it with \"dbproxy migrate\", and then start again", "err", err)
+	}
 	return true
 }
 
@@ -141,7 +146,6 @@ const (
 	errNull           = 1048
 	errColumnThere    = 1060
 	errKeyThere       = 1061
-	errNoKey          = 1176
 	errDuplicate      = 1062
 	CodeTableDenied   = 1142
 	CodeNoTable       = 1146
@@ -152,6 +156,7 @@ const (
 	CodeTooManyOfUser = 1203
 	errShutdown       = 1053
 	errPacket         = 1153
+	errNoKey          = 1176
 	errLockWait       = 1205
 	errDeadlock       = 1213
 	errTruncatedText  = 1265
