@@ -101,13 +101,15 @@ func (db *DB) Writes() Session { return Session{db.write, db.engine} }
 
 // How often a transaction runs that the engine undoes: txTries where it had to wait too long for a
 // lock, or its connection broke; raceTries where another transaction was preferred. The latter may
-// happen many times in a row on a cluster whose nodes are all written to, and each time is over at
-// once. Between such tries there is a pause at random, at most racePause longer each time, so that
-// two transactions that met do not meet again.
+// happen many times in a row on a cluster whose nodes are all written to, as to whoever changes a
+// group in which much is sent at another node: of 20 tries all may be lost. Each time is over at
+// once. Between such tries there is a pause at random, at most racePause longer each time for the
+// first longerTries, so that two transactions that met do not meet again.
 const (
-	txTries   = 3
-	raceTries = 20
-	racePause = 2 * time.Millisecond
+	txTries     = 3
+	raceTries   = 60
+	longerTries = 20
+	racePause   = 2 * time.Millisecond
 )
 
 // Change is Tx for everything but batches. Only a few changes run at once (a single one where only
@@ -227,7 +229,7 @@ func (db *DB) Retry(ctx context.Context, once func() error) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(rand.N(time.Duration(try) * racePause)):
+		case <-time.After(rand.N(time.Duration(min(try, longerTries)) * racePause)):
 		}
 	}
 }
