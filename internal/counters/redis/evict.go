@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"math"
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
@@ -56,7 +57,7 @@ func (r *Copy) renewEvicted(ctx context.Context) error {
 // number of evicted keys, and returns how many there are more, at least. A server that was started
 // anew counts from 0.
 func (r *Copy) renewRoles(ctx context.Context, l *link.Link, keys uint64) (more uint64, err error) {
-	now := uint32(keys) + 1 // 0 is nothing, in the records
+	now := uint32(keys%math.MaxUint32) + 1 // 0 is nothing, in the records
 	for _, ro := range r.roles {
 		if ro.Link != l {
 			continue

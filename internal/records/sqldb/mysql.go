@@ -160,7 +160,7 @@ func (m MySQL) connector(opt Options, batches bool) (*mysqlConnector, error) {
 		return nil, fmt.Errorf("MySQL server %s: %w", m.Addr, err)
 	}
 	return &mysqlConnector{
-		Connector: inner, addr: m.Addr, dialect: m.dialect(opt.Log), log: opt.Log, note: opt.Note,
+		Connector: inner, addr: m.Addr, dialect: m.dialect(nil), log: opt.Log, note: opt.Note,
 		role:    new(serverRole),
 		mayJoin: cfg.MultiStatements, join: m.Join, silence: cfg.ReadTimeout,
 	}, nil
