@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -108,8 +109,10 @@ func (s serving) openConfigured(
 		return nil, err
 	}
 	prepare := func(on *servers) error {
-		if away := on.redis.Away(); len(away) > 0 {
-			return chat.Errorf(chat.Unavailable, "%w: %s", away[0], away[0].Mend())
+		if on.redis != nil {
+			if away := on.redis.Away(); len(away) > 0 {
+				return chat.Errorf(chat.Unavailable, "%w: %s", away[0], away[0].Mend())
+			}
 		}
 		if s.noCreate {
 			return nil // startChecks has seen that all is there
@@ -120,31 +123,59 @@ func (s serving) openConfigured(
 	if err != nil {
 		return nil, err
 	}
+	address := "" // where it listens
 	b := &backend{
-		store: servers.store, rules: counters.OnCopy(servers.store, servers.redis),
-		marks:    counters.Shared{Records: servers.store, Copy: servers.redis},
+		store: servers.store, rules: counters.OnRecords(servers.store), marks: servers.store,
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
+		announce: func(addr string) error { address = addr; return nil },
 		loops: []func(context.Context) error{
-			servers.redis.Run, servers.store.RunReplica, servers.store.DB().WatchMaster,
+			func(ctx context.Context) error { return servers.store.Serve(ctx, onThisHost(address)) },
+			servers.store.RunReplica, servers.store.DB().WatchMaster,
 			func(ctx context.Context) error { return sounds.Watch(ctx, s.log) }},
 		degraded: map[string]func() bool{
-			"mysql":   func() bool { return servers.store.DB().MasterTrouble() != "" },
-			"redis":   func() bool { return len(servers.redis.Away()) > 0 },
-			"replica": func() bool { return servers.store.Replica().Trouble() != "" },
+			"counting": func() bool { return servers.store.Unfit() != nil },
+			"mysql":    func() bool { return servers.store.DB().MasterTrouble() != "" },
+			"replica":  func() bool { return servers.store.Replica().Trouble() != "" },
 		},
-		checks: []ops.Check{{Name: "redis", Probe: servers.redisCheck},
+		checks: []ops.Check{{Name: "counting", Probe: servers.countingCheck},
 			{Name: "replica", Probe: servers.replicaCheck}},
-		where: []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name, "redis",
-			cfg.Unread.Addrs()},
+		where:   []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name},
 		closers: []func() error{servers.close},
 
 		descriptors: forMySQL, perSound: perUpload,
 	}
+	if servers.redis == nil {
+		failures := &counters.Failures{Table: servers.store, Log: s.log, Shared: true}
+		b.rules.Failures = failures
+		b.loops = append(b.loops, failures.Run)
+	} else {
+		servers.addRedis(b, cfg)
+	}
+	b.rules.Voice = sounds
+	return b, nil
+}
+
+// addRedis has a backend count in Redis as well.
+func (s *servers) addRedis(b *backend, cfg *config.Config) {
+	b.rules, b.marks = counters.OnCopy(s.store, s.redis),
+		counters.Shared{Records: s.store, Copy: s.redis}
+	b.rules.Failures = &counters.SharedFailures{Copy: s.redis}
+	b.loops = append(b.loops, s.redis.Run)
+	b.degraded["redis"] = func() bool { return len(s.redis.Away()) > 0 }
+	b.checks = append(b.checks, ops.Check{Name: "redis", Probe: s.redisCheck})
+	b.where = append(b.where, "redis", cfg.Unread.Addrs())
 	for _, c := range cfg.Caches() {
 		b.descriptors += perInstance*(1+len(c.Sentinels)) + perNode*len(c.Cluster)
 	}
-	b.rules.Voice, b.rules.Failures = sounds, &counters.SharedFailures{Copy: servers.redis}
-	return b, nil
+}
+
+// onThisHost is an address with the name of this machine, if that is known.
+func onThisHost(address string) string {
+	name, err := os.Hostname()
+	if err != nil {
+		return address
+	}
+	return name + " " + address
 }
 
 // completeOwn makes the tables that only proxies know, so that a proxy can take an original's
@@ -165,6 +196,14 @@ func (s serving) completeOwn(ctx context.Context, store *records.Store) error {
 			"may run \"dbproxy migrate --config %s\": %w", s.path, err)
 	}
 	return nil
+}
+
+// countingCheck is wrong while proxies of the database are to count elsewhere than this one does.
+func (s *servers) countingCheck(context.Context) (ops.State, string) {
+	if err := s.store.Unfit(); err != nil {
+		return ops.Wrong, "nothing is stored any more: " + err.Error()
+	}
+	return ops.Good, s.store.Counts().String()
 }
 
 // redisCheck is doubtful while a Redis is away. Everything goes on meanwhile, but original servers

@@ -19,11 +19,14 @@ func toCheck(
 	if s.Master, s.Replica, err = mysqlServers(cfg); err != nil {
 		return s, err
 	}
-	redis, err := redisOptions(cfg)
-	if err != nil {
-		return s, err
+	s.WithoutRedis = cfg.WithoutRedis()
+	if !s.WithoutRedis {
+		redis, err := redisOptions(cfg)
+		if err != nil {
+			return s, err
+		}
+		s.Redis = redis.Uses()
 	}
-	s.Redis = redis.Uses()
 	s.Msfs, err = voice.OpenMsfs(cfg.MsfsSite, cfg.Limits.MsfsTimeout)
 	return s, err
 }

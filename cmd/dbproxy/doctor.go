@@ -165,11 +165,15 @@ func (e *examining) open(ctx context.Context) (d *doctor.Doctor, closing func() 
 		if err != nil {
 			return nil, nil, err
 		}
-		d.Sequencer, d.Copy = servers.redis, redis.Comparison{Copy: servers.redis}
 		store, closing = servers.store, servers.close
-		if e.repair {
-			stop := watch(servers)
-			closing = func() error { stop(); return servers.close() }
+		if servers.redis == nil {
+			d.Sequencer = counters.Embedded{Records: store}
+		} else {
+			d.Sequencer, d.Copy = servers.redis, redis.Comparison{Copy: servers.redis}
+			if e.repair {
+				stop := watch(servers)
+				closing = func() error { stop(); return servers.close() }
+			}
 		}
 	}
 	if d.Records, err = repair.Examine(ctx, store); err != nil {
@@ -197,5 +201,12 @@ func (e *examining) openServers(ctx context.Context, path string) (*servers, err
 		complete := func(s *servers) error { return serving{log: log}.completeOwn(ctx, s.store) }
 		return openServers(ctx, cfg, complete, nil, log)
 	}
-	return reachServers(ctx, cfg, nil, log)
+	s, err := reachServers(ctx, cfg, nil, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.Fits(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }

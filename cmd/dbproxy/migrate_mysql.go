@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -16,6 +17,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/marks"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
@@ -28,6 +30,7 @@ const longestStatement = 7 * 24 * time.Hour
 type migration struct {
 	cmd                    *cobra.Command
 	yes, dryRun, userIndex bool
+	withoutRedis           bool // the configuration is for proxies without Redis
 }
 
 func (m *migration) run(ctx context.Context, path string) error {
@@ -35,6 +38,7 @@ func (m *migration) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	m.withoutRedis = cfg.WithoutRedis()
 	at, err := masterOf(cfg)
 	if err != nil {
 		return err
@@ -88,7 +92,7 @@ func openToMigrate(
 func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.MySQL) error {
 	out := m.cmd.OutOrStdout()
 	where := fmt.Sprintf("database %s at %s", at.Database, at.Addr)
-	stmts, err := tables.Missing(ctx, store.DB())
+	stmts, err := m.missing(ctx, store)
 	if err != nil {
 		return err
 	}
@@ -143,6 +147,26 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.
 	}
 	_, err = fmt.Fprintf(out, "%s added\n", addedBy(ran).count())
 	return err
+}
+
+// missing returns the statements for what the database lacks. Where there is no table yet, and the
+// configuration is for proxies without Redis, the database first gets the mark that says so.
+func (m *migration) missing(ctx context.Context, store *records.Store) ([]string, error) {
+	stmts, err := tables.Missing(ctx, store.DB())
+	if err != nil || !m.withoutRedis {
+		return stmts, err
+	}
+	seen, err := tables.Inspect(ctx, store.DB().Pool)
+	if err != nil || len(seen.There()) > 0 {
+		return stmts, err
+	}
+	for i, stmt := range stmts {
+		if slices.Contains(addedBy([]string{stmt})["table"], marks.Table) {
+			first := []string{stmt, marks.CountWithoutRedis}
+			return append(first, slices.Delete(stmts, i, i+1)...), nil
+		}
+	}
+	return stmts, nil
 }
 
 // showSQL prints statements as a script for mysql. All else stands in it as comments: the index,

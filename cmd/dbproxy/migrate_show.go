@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
+	"github.com/teamtalk-go/dbproxy/internal/records/marks"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
@@ -12,7 +13,7 @@ import (
 type additions map[string][]string
 
 // added is what statements may add. Others are statements that add none of the rest.
-var added = []string{"table", "column", "key", "other"}
+var added = []string{"table", "column", "key", "mark", "other"}
 
 // addedBy reads what statements of records.Store.Missing and UserIndex add.
 func addedBy(stmts []string) additions {
@@ -22,6 +23,8 @@ func addedBy(stmts []string) additions {
 		first, _, _ := strings.Cut(stmt, "\n")
 		words := strings.Fields(strings.NewReplacer("IF NOT EXISTS ", "", "(", " (").Replace(first))
 		switch begins := strings.Join(words[:min(2, len(words))], " "); {
+		case stmt == marks.CountWithoutRedis:
+			note("mark", "its proxies count without Redis")
 		case begins == "CREATE TABLE" && len(words) > 2:
 			note("table", words[2])
 		case begins == "ALTER TABLE" && len(words) > 5 && words[3] == "ADD" && words[4] == "COLUMN":

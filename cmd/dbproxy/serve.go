@@ -145,7 +145,11 @@ func (a *serveFlags) configured(c *cobra.Command, s serving, path, why string) (
 		}
 	}
 	s.original.rotates(cfg)
-	s.log.Info("serving from MySQL and Redis", "config", path, "why", why)
+	from := "serving from MySQL and Redis"
+	if cfg.WithoutRedis() {
+		from = "serving from MySQL, without Redis"
+	}
+	s.log.Info(from, "config", path, "why", why)
 	s.limit = &cfg.Limits
 	if s.conf, s.path = cfg, path; !c.Flags().Changed("listen") {
 		s.listen, s.listenBy = cfg.Listen(), "ListenIP and ListenPort"

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/config"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/ops"
@@ -19,13 +20,14 @@ import (
 // servers are the MySQL and Redis of a configuration.
 type servers struct {
 	store    *records.Store
-	redis    *redis.Copy
-	needless bool // there is a replica in the configuration, which is the master itself
+	redis    *redis.Copy // nil: without Redis
+	needless bool        // there is a replica in the configuration, which is the master itself
 }
 
-// openServers opens the servers that a configuration names. MySQL must answer. Redis need not:
-// until it does, the records answer in its place. prepare, if not nil, runs before anything uses
-// the tables. watch may be nil.
+// openServers opens the servers that a configuration names. MySQL must answer, and be a database
+// whose proxies count where the configuration says. Redis need not answer: until it does, the
+// records answer in its place. prepare, if not nil, runs before anything uses the tables. watch may
+// be nil.
 func openServers(
 	ctx context.Context, cfg *config.Config, prepare func(*servers) error, watch *ops.Recorder,
 	log *slog.Logger,
@@ -35,12 +37,18 @@ func openServers(
 		return nil, err
 	}
 	if prepare != nil {
-		if err := prepare(s); err != nil {
-			_ = s.close() // there is an error already
-			return nil, err
-		}
+		err = prepare(s)
 	}
-	s.redis.Use(ctx, s.store)
+	if err == nil {
+		err = s.store.Fits(ctx)
+	}
+	if err != nil {
+		_ = s.close() // there is an error already
+		return nil, err
+	}
+	if s.redis != nil {
+		s.redis.Use(ctx, s.store)
+	}
 	return s, nil
 }
 
@@ -48,16 +56,17 @@ func openServers(
 func reachServers(
 	ctx context.Context, cfg *config.Config, watch *ops.Recorder, log *slog.Logger,
 ) (*servers, error) {
-	copied, err := openRedis(cfg, watch, log)
-	if err != nil {
+	s := &servers{needless: cfg.NeedlessSlave()}
+	var err error
+	if !cfg.WithoutRedis() {
+		if s.redis, err = openRedis(cfg, watch, log); err != nil {
+			return nil, err
+		}
+	}
+	if s.store, err = openMySQL(cfg, s.redis, log); err != nil {
+		s.closeRedis()
 		return nil, err
 	}
-	store, err := openMySQL(cfg, copied, log)
-	if err != nil {
-		copied.Close()
-		return nil, err
-	}
-	s := &servers{store: store, redis: copied, needless: cfg.NeedlessSlave()}
 	if err := s.connect(ctx, cfg); err != nil {
 		_ = s.close() // there is an error already
 		return nil, err
@@ -84,8 +93,22 @@ func cannotUse(d config.Database, err error) error {
 // close ends all connections. Nothing may use them any more.
 func (s *servers) close() error {
 	err := s.store.Close()
-	s.redis.Close()
+	s.closeRedis()
 	return err
+}
+
+func (s *servers) closeRedis() {
+	if s.redis != nil {
+		s.redis.Close()
+	}
+}
+
+// locks is who is locked out, as all proxies of the database count it.
+func (s *servers) locks() locks {
+	if s.redis == nil {
+		return &counters.Failures{Table: s.store, Shared: true}
+	}
+	return &counters.SharedFailures{Copy: s.redis}
 }
 
 func openMySQL(
@@ -96,7 +119,9 @@ func openMySQL(
 		return nil, err
 	}
 	opt := recordsOptions(&cfg.Limits, log)
-	opt.Follower = follower
+	if follower != nil {
+		opt.Follower = follower
+	}
 	return records.OpenMySQL(master, replica, opt)
 }
 

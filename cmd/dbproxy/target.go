@@ -122,7 +122,7 @@ func (t *target) withLocks(work func(*records.Store, locks) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(work(s.store, &counters.SharedFailures{Copy: s.redis}), s.close())
+	return errors.Join(work(s.store, s.locks()), s.close())
 }
 
 // hasTables returns an error when a table of the suite's is missing, with what to do about it.

@@ -23,7 +23,9 @@ type CheckOptions struct {
 	// Patience is how long a row may take from the master to the replica until it counts as not
 	// arrived; 0 means 10 s.
 	Patience time.Duration
-	Now      func() time.Time // the clock; nil means time.Now
+	// WithoutRedis says that the proxy is to count without Redis.
+	WithoutRedis bool
+	Now          func() time.Time // the clock; nil means time.Now
 }
 
 // What a check compares with.
@@ -48,6 +50,7 @@ func CheckMaster(ctx context.Context, m sqldb.MySQL, opt CheckOptions) []Finding
 		c.idle()
 		c.all(ctx, question{item: "connections", ask: c.connections},
 			question{item: "clock", ask: c.clock}, question{item: "tables", ask: c.tables},
+			question{item: "counting", ask: c.counting},
 			question{item: "rights", ask: c.rights, many: true})
 	}
 	return c.found

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/teamtalk-go/dbproxy/internal/records/marks"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
@@ -67,6 +68,28 @@ func (c *inspection) tables(ctx context.Context) error {
 	c.own()
 	c.kinds()
 	return c.shape(ctx)
+}
+
+// counting compares where the proxies of the database count with what the configuration wants.
+func (c *inspection) counting(ctx context.Context) error {
+	if len(c.seen.There()) == 0 {
+		return nil // the first migration decides
+	}
+	wanted := marks.InRedis
+	if c.opt.WithoutRedis {
+		wanted = marks.InMySQL
+	}
+	is, err := marks.ReadCounting(ctx, c.pool)
+	if err != nil {
+		return err
+	}
+	if is != wanted {
+		text, mend := wanted.Misfit()
+		c.add(Fault("counting", text, mend))
+	} else {
+		c.add(Goodf("counting", "%v", is))
+	}
+	return nil
 }
 
 // own checks whether our own tables are there.

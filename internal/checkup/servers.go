@@ -21,13 +21,15 @@ const theReplica = "MySQL replica"
 
 // Servers are all servers that a configuration names, and how they are to be checked.
 type Servers struct {
-	Master   sqldb.MySQL
-	Replica  *sqldb.MySQL // nil means that there is none
-	Redis    []redis.Use
-	Msfs     *voice.Msfs
-	Path     string        // of the configuration's file, for advice that names it
-	MakesOwn bool          // see CheckOptions
-	Patience time.Duration // see CheckOptions
+	Master  sqldb.MySQL
+	Replica *sqldb.MySQL // nil means that there is none
+	Redis   []redis.Use
+	// WithoutRedis says that the configuration is for proxies without Redis.
+	WithoutRedis bool
+	Msfs         *voice.Msfs
+	Path         string        // of the configuration's file, for advice that names it
+	MakesOwn     bool          // see CheckOptions
+	Patience     time.Duration // see CheckOptions
 }
 
 // All checks all servers, side by side.
@@ -39,7 +41,8 @@ func All(ctx context.Context, s Servers) []Subject {
 	var replicas, instances []Subject
 	var all sync.WaitGroup
 	all.Go(func() {
-		opt := CheckOptions{Name: "teamtalk_master", MakesOwn: s.MakesOwn}
+		opt := CheckOptions{Name: "teamtalk_master", MakesOwn: s.MakesOwn,
+			WithoutRedis: s.WithoutRedis}
 		master.Findings = CheckMaster(ctx, s.Master, opt)
 	})
 	if s.Replica != nil {

@@ -22,7 +22,7 @@ func (l *loader) checkInstances() {
 
 func (l *loader) checkNames(list string, names, known, needed []string) {
 	if len(names) == 0 {
-		return // told already
+		return // told already, or without Redis
 	}
 	for _, name := range needed {
 		if !slices.Contains(names, name) {

@@ -8,7 +8,8 @@
 //
 //	key       the name in the file, "" for the field's name; in Database, Cache and TLS what
 //	          follows the instance's name and "_"
-//	required  "true": must be given, as every key with an example must
+//	required  "true": must be given, as every key with an example must; "false": need not, though
+//	          the example has it
 //	default   what holds when it is absent, written as in the file
 //	min, max  bounds of a number, size or time, inclusive
 //	atoi      "true" on a number of the original's: read as it does, digits and then anything
@@ -86,8 +87,9 @@ type Config struct {
 
 	// CacheInstances is the names of the Redis instances, separated by ",": unread, group_set,
 	// token, group_member and sync, which nothing uses and which may be left out. Other names are
-	// passed over.
-	CacheInstances []string `key:"" sep:"," example:"unread,group_set,token,sync,group_member"`
+	// passed over. Without this key the proxy works without Redis, on a database that was made for
+	// that, or taken over from Redis (see docs/migration.md); on others it does not start.
+	CacheInstances []string `key:"" sep:"," required:"false" example:"unread,group_set,token,sync,group_member"`
 	// Unread is message ids and unread counters.
 	Unread Cache `instance:"unread" example:"db=1"`
 	// GroupSet is who muted a group.
@@ -281,8 +283,14 @@ type NamedCache struct {
 	Cache
 }
 
+// WithoutRedis is whether the proxy is to work without Redis.
+func (c *Config) WithoutRedis() bool { return len(c.CacheInstances) == 0 }
+
 // Caches are the instances that are used, in the order of the fields; Sync is not.
 func (c *Config) Caches() []NamedCache {
+	if c.WithoutRedis() {
+		return nil
+	}
 	return []NamedCache{
 		{"unread", c.Unread}, {"group_set", c.GroupSet}, {"token", c.Token},
 		{"group_member", c.GroupMember},

@@ -130,9 +130,10 @@ func makeExample(t *testing.T) string {
 	return b.String()
 }
 
-// line is the key as a line of a file: set, if it must be, else commented with its default.
+// line is the key as a line of a file: set, if it must be or the example has it, else commented
+// with its default.
 func (k key) line() string {
-	if k.required() {
+	if k.required() || k.example != "" {
 		return k.name + "=" + k.example
 	}
 	return "#" + k.name + "=" + k.tag.Get("default")

@@ -85,8 +85,8 @@ func TestOfAWrongFileTheFirstTen(t *testing.T) {
 	}{
 		"many mistakes": {string(everything), 0, 10,
 			"\n  ... and 18 more, and 9 warnings; mend these first"},
-		"no configuration": {strings.Repeat("package main\n", 1000), 3, 7,
-			"\n  ... and 997 more warnings; mend these first"},
+		"no configuration": {strings.Repeat("package main\n", 1000), 4, 6,
+			"\n  ... and 996 more warnings; mend these first"},
 		"one mistake":        {original + "MaxFrame=1\n", 0, 1, "such as 16MiB"},
 		"one, and a warning": {original + "MaxFrame=1\nhello\n", 1, 1, "such as 16MiB"},
 	} {

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"reflect"
+	"strconv"
 	"strings"
 )
 
@@ -32,7 +33,7 @@ type key struct {
 }
 
 func (k key) required() bool {
-	return k.tag.Get("required") == "true" || k.tag.Get("example") != ""
+	return cmp.Or(k.tag.Get("required"), strconv.FormatBool(k.tag.Get("example") != "")) == "true"
 }
 func (k key) atoi() bool   { return k.tag.Get("atoi") == "true" }
 func (k key) secret() bool { return k.value.Type() == reflect.TypeFor[Secret]() }

@@ -47,9 +47,10 @@ type FailureTable interface {
 // once, all others within a second or two, unless there are very many. What is not written is lost
 // with the process. It is safe for concurrent use.
 type Failures struct {
-	Table FailureTable     // nil: there is none
-	Now   func() time.Time // the clock; nil means time.Now
-	Log   *slog.Logger     // nil means slog.Default()
+	Table  FailureTable     // nil: there is none
+	Shared bool             // several processes that serve write to the table
+	Now    func() time.Time // the clock; nil means time.Now
+	Log    *slog.Logger     // nil means slog.Default()
 
 	mu      sync.Mutex // guards all that follows, up to more
 	names   map[nameKey]failed

@@ -36,7 +36,7 @@ func (s *Store) Append(
 	err := s.db.Batch(ctx, func(tx sqldb.Tx) error {
 		a.giveBack(ctx, seq) // those of the try before
 		a = &appending{Batch: b, Work: s.Talking(tx), stored: make([]chat.Stored, len(b.Drafts)),
-			newest: s.newest}
+			newest: s.newest, self: s.self, batch: s.batches.Add(1)}
 		a.unsure = func(refused error) bool {
 			known := sure
 			sure = sure || s.db.MayLack(refused)
@@ -94,6 +94,8 @@ type appending struct {
 	chat.Batch
 	talk.Work
 	newest *newest.Cache
+	self   string // the id of this process
+	batch  uint32 // a number that no other try to store something has
 
 	// unsure reports whether a refusal may not be one when the transaction runs again: see
 	// sqldb.DB.MayLack. It says so once.
@@ -126,6 +128,7 @@ func (a *appending) run(ctx context.Context, seq chat.Sequencer) error {
 		a.saveLevels,
 		a.touchGroups,
 		a.record,
+		a.countBatch,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -111,9 +111,6 @@ func messageSize(m *chat.Message) int { return len(m.Data) + 32 }
 
 // keptOf returns what is kept of talks and counts: see package newest.
 func (s *Store) keptOf(ctx context.Context, talks []chat.Talk) map[chat.Talk]*newest.Messages {
-	if s.lastIDs == nil {
-		return nil
-	}
 	looked := make(map[chat.Talk]newest.Kept, len(talks))
 	asked := make([]chat.Reserve, 0, len(talks))
 	now := s.now()
@@ -152,10 +149,7 @@ func (s *Store) loadNewest(
 	if len(talks) == 0 {
 		return nil, nil, nil
 	}
-	epoch := uint32(0)
-	if s.lastIDs != nil {
-		epoch = s.lastIDs.Epoch()
-	}
+	epoch := s.lastIDs.Epoch()
 	read, moment := s.now(), s.newest.Moment()
 	if loaded, err = s.newestOf(ctx, talks, most, ""); err != nil {
 		return nil, nil, err
@@ -166,7 +160,7 @@ func (s *Store) loadNewest(
 		case slices.ContainsFunc(m.List, func(m chat.Message) bool { return m.Type == 0 }):
 			mixed[t] = m.List[0].ID
 			delete(loaded, t)
-		case s.lastIDs != nil:
+		default:
 			s.newest.Put(t, m, moment)
 		}
 	}
@@ -335,31 +329,4 @@ func eachShard(owners []tables.Owner, f func(tables.Shard, []uint32) error) erro
 		}
 	}
 	return nil
-}
-
-// lastIDs tells the counters of talks by which it is known whether what is kept of them counts:
-// see package newest.
-type lastIDs interface {
-	// LastIDs returns the counter of each talk, and the epoch of the counters. Of a talk Relation
-	// is known. The error says that they are not known.
-	LastIDs(ctx context.Context, of []chat.Reserve) (ids []uint32, epoch uint32, err error)
-	// Epoch is the epoch in which what is read from now on can be kept.
-	Epoch() uint32
-}
-
-// soleWriter is lastIDs of the embedded store: no other process stores messages there, so that what
-// is kept is what this one stored last. (The doctor may move messages; that is seen when they are
-// read again.)
-type soleWriter struct{ *newest.Cache }
-
-func (soleWriter) Epoch() uint32 { return 0 }
-
-func (w soleWriter) LastIDs(
-	_ context.Context, of []chat.Reserve,
-) (ids []uint32, _ uint32, err error) {
-	ids = make([]uint32, len(of))
-	for i, r := range of {
-		ids[i] = w.Last(r.Talk)
-	}
-	return ids, 0, nil
 }

@@ -248,6 +248,8 @@ func mayNotScan(query, name string) bool {
 		return false // a subquery, a list of values
 	case table == "IMDepart":
 		return false // few, and asked for as a whole
+	case table == "IMProxyServer":
+		return false // there is a row for each proxy
 	}
 	return true
 }

@@ -54,6 +54,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -71,7 +72,8 @@ type Options struct {
 	Now func() time.Time // the clock; nil means time.Now
 	Log *slog.Logger     // nil means slog.Default()
 	// Follower is told of everything that is copied elsewhere, but for what Append returns in its
-	// receipt: that its caller tells. Without a copy it is nil.
+	// receipt: that its caller tells. Without a copy it is nil. On MySQL that means that proxies
+	// count without Redis.
 	Follower Follower
 	// MessageTypes and GroupTypes are types that are told to peers beside the protocol's own. Rows
 	// of all others are counted, and left out of answers.
@@ -113,7 +115,10 @@ type Store struct {
 	follower Follower
 
 	newest  *newest.Cache
-	lastIDs lastIDs // nil: what newest keeps cannot be known to count, and nothing is kept
+	lastIDs lastIDs
+
+	self    string        // the id of this process among those that serve the database
+	batches atomic.Uint32 // how many it has tried to store
 
 	messageTypes, groupTypes *passing // never changed
 
@@ -158,7 +163,7 @@ func newStore(db *sqldb.DB, second *replica.Replica, opt Options) *Store {
 		Keeper: marks.Of(db), db: db, replica: second,
 		now: opt.Now, log: opt.Log, follower: opt.Follower,
 		messageTypes: passingMessages(opt), groupTypes: passingGroups(opt),
-		newest: newest.New(keptBytes),
+		newest: newest.New(keptBytes), self: chat.NewCommitID().String(),
 	}
 	s.Roster = people.Of(db, second, s.Unix)
 	s.reader = newReader(s, db.Pool)
@@ -167,6 +172,9 @@ func newStore(db *sqldb.DB, second *replica.Replica, opt Options) *Store {
 		s.lastIDs = opt.Follower
 	case !db.ManyWriters():
 		s.lastIDs = soleWriter{s.newest}
+	default:
+		s.lastIDs = &othersStored{soleWriter: soleWriter{s.newest}, pool: db.Pool, self: s.self,
+			behind: second != nil}
 	}
 	return s
 }

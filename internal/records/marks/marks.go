@@ -11,6 +11,9 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 )
 
+// Table is the table of the marks.
+const Table = "IMProxyMark"
+
 // Keeper keeps the marks and leases of a database. It is safe for concurrent use. Errors have
 // kinds: see sqldb.Pool.Fail.
 type Keeper struct{ db *sqldb.DB }

@@ -18,10 +18,14 @@
 // they are not, the ids are given back, and before that the reservation ends (Dropped). When nobody
 // knows, the talk is forgotten.
 //
-// On the embedded store no other process stores messages, so the newest id that is kept is the
-// counter (Last). There what was read of a talk must not be kept if a message was stored in it
-// meanwhile (Moment). For a moment a count of unread messages may be ahead of what is kept: the
-// sender of the message that it counts has no answer yet.
+// Without Redis there is no such counter. On the embedded store no other process stores messages,
+// so the newest id that is kept is the counter (Last). So it is on MySQL as long as no other proxy
+// has stored anything: proxies count their batches there, and an epoch ends when one of the others
+// has stored one (see records.othersStored). After that the talk's row is asked for the last id, and
+// what is still the newest counts in the new epoch, too (Renew). In both cases what was read of a
+// talk must not be kept if this process stored a message in it meanwhile (Moment). For a moment a
+// count of unread messages may be ahead of what is kept: the sender of the message that it counts
+// has no answer yet.
 //
 // What changes without a counter must not be kept for long: messages that somebody removes by hand,
 // a relation that somebody removes, what the doctor merges. So what was read from the tables counts
@@ -93,7 +97,7 @@ type Kept struct {
 // Counts says whether it counts, given the talk's counter and the epoch. These were asked for after
 // before was looked up, and k was looked up after that.
 func (k Kept) Counts(before Kept, counter, epoch uint32) bool {
-	if k.Owner != before.Owner || epoch != k.Epoch || epoch != before.Epoch {
+	if k.Owner != before.Owner || epoch != k.Epoch {
 		return false
 	}
 	newest := k.List[0].ID
@@ -162,16 +166,35 @@ func (c *Cache) Moment() uint64 {
 	return c.ends
 }
 
-// Last is the id of the newest message that is kept of a talk; 0: nothing is kept.
-func (c *Cache) Last(talk chat.Talk) uint32 {
+// Last is the id of the newest message that is kept of a talk, and the epoch of what is kept; 0:
+// nothing is kept.
+func (c *Cache) Last(talk chat.Talk) (id, epoch uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, kept := range []map[chat.Talk]*Messages{c.young, c.old} {
-		if m := kept[talk]; m != nil {
-			return m.List[0].ID
-		}
+	if m := c.find(talk); m != nil {
+		return m.List[0].ID, m.Epoch
 	}
-	return 0
+	return 0, 0
+}
+
+// Renew says that what is kept of a talk lacks nothing in a later epoch either, if its newest
+// message still is the one with that id.
+func (c *Cache) Renew(talk chat.Talk, id, epoch uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.find(talk); m != nil && m.List[0].ID == id && m.Epoch < epoch {
+		later := *m
+		later.Epoch = epoch
+		c.put(talk, &later)
+	}
+}
+
+// find returns what is kept of a talk, or nil. The caller holds mu.
+func (c *Cache) find(talk chat.Talk) *Messages {
+	if m := c.young[talk]; m != nil {
+		return m
+	}
+	return c.old[talk]
 }
 
 // Put keeps what was read of a talk, if it can be told later whether it still counts. Moment was

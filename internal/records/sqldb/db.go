@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -65,7 +66,16 @@ type DB struct {
 	role   *serverRole              // the master's; nil on the embedded store
 	waits  Shared[nothing, nothing] // of CatchUp
 	writes *semaphore.Weighted      // one slot for each Change at work
+
+	refusal atomic.Pointer[chat.Error] // why no transaction begins any more; nil: they do
 }
+
+// Refuse has every transaction that begins from now on fail with an error, until it is called with
+// nil. The error must have a kind.
+func (db *DB) Refuse(why *chat.Error) { db.refusal.Store(why) }
+
+// Refusal is why no transaction begins; nil when they do.
+func (db *DB) Refusal() *chat.Error { return db.refusal.Load() }
 
 const (
 	readTimeout = 3 * time.Second // of one read, unless something else is configured
@@ -127,7 +137,12 @@ func (db *DB) Change(ctx context.Context, work func(tx Tx) error) error {
 // When work returns an error, nothing of it is kept. An error of the COMMIT has the kind
 // UnknownOutcome, unless the engine says that it undid the transaction.
 func (db *DB) Tx(ctx context.Context, work func(tx Tx) error) error {
-	return db.Retry(ctx, func() error { return db.txOnce(ctx, db.write, work) })
+	return db.Retry(ctx, func() error {
+		if why := db.Refusal(); why != nil {
+			return why
+		}
+		return db.txOnce(ctx, db.write, work)
+	})
 }
 
 // beginner is what transactions begin on: a pool, or one connection.
@@ -150,6 +165,9 @@ func (db *DB) txOnce(ctx context.Context, on beginner, work func(tx Tx) error) e
 // see joined.
 func (db *DB) Batch(ctx context.Context, work func(tx Tx) error) error {
 	return db.Retry(ctx, func() error {
+		if why := db.Refusal(); why != nil {
+			return why
+		}
 		conn, err := db.batch.Conn(ctx)
 		if err != nil {
 			return db.Fail("connecting", err)

@@ -256,6 +256,15 @@ func Own() []Table {
 			Keys: []string{"kind,a,b,newId", "oldTable,oldRow"},
 		},
 		{
+			// A row is a proxy: where it counts (see marks.Counting), where it listens, when it was
+			// last seen, in Unix seconds by the clock of the database, and a number that is another
+			// one after each batch that it has stored, where it counts without Redis.
+			Name: "IMProxyServer",
+			Columns: join(chars("id", 32), tinys("counting"), chars("address", 64),
+				unsigneds("seen", "batches")),
+			Primary: []string{"id"},
+		},
+		{
 			// A row is who does what one process is enough for, and until when, in Unix seconds by
 			// the clock of the database.
 			Name:    "IMProxyLease",

@@ -124,3 +124,19 @@ func (w Work) SaveNewGroup(ctx context.Context, group uint32) error {
 	row := (&Row{Rev: 1}).appendValues(nil, talk)
 	return sqldb.Insert(ctx, w.Session, "IMProxyTalk", columns, row, "")
 }
+
+// Last fetches the relations and last ids of those of the talks that are counted. It locks nothing.
+func Last(
+	d sqldb.Dialect, talks []chat.Talk, found func(talk chat.Talk, relation, last uint32),
+) []sqldb.Fetch {
+	return sqldb.Fetches(d, talks, func(talks []chat.Talk) sqldb.Fetch {
+		query := d.Lookup("kind,a,b,relateId,lastId", "IMProxyTalk", Key, len(talks)) + " AND rev>0"
+		return sqldb.Fetch{Text: query, Args: KeyArgs(talks), Row: func(scan sqldb.Scanner) error {
+			var talk chat.Talk
+			var relation, last uint32
+			err := scan(&talk.Kind, &talk.A, &talk.B, &relation, &last)
+			found(talk, relation, last)
+			return err
+		}}
+	})
+}
