@@ -129,7 +129,9 @@ func (s serving) openConfigured(
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
 		announce: func(addr string) error { address = addr; return nil },
 		loops: []func(context.Context) error{
-			func(ctx context.Context) error { return servers.store.Serve(ctx, onThisHost(address)) },
+			func(ctx context.Context) error {
+				return servers.store.Serve(ctx, onThisHost(address))
+			},
 			servers.store.RunReplica, servers.store.DB().WatchMaster,
 			func(ctx context.Context) error { return sounds.Watch(ctx, s.log) }},
 		degraded: map[string]func() bool{
@@ -137,8 +139,7 @@ func (s serving) openConfigured(
 			"mysql":    func() bool { return servers.store.DB().MasterTrouble() != "" },
 			"replica":  func() bool { return servers.store.Replica().Trouble() != "" },
 		},
-		checks: []ops.Check{{Name: "counting", Probe: servers.countingCheck},
-			{Name: "replica", Probe: servers.replicaCheck}},
+		checks:  []ops.Check{{Name: "counting", Probe: servers.countingCheck}},
 		where:   []any{"mysql", cfg.Master.Addr(), "database", cfg.Master.Name},
 		closers: []func() error{servers.close},
 
@@ -151,6 +152,7 @@ func (s serving) openConfigured(
 	} else {
 		servers.addRedis(b, cfg)
 	}
+	b.checks = append(b.checks, ops.Check{Name: "replica", Probe: servers.replicaCheck})
 	b.rules.Voice = sounds
 	return b, nil
 }

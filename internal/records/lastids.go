@@ -39,11 +39,11 @@ func (w soleWriter) LastIDs(
 	return ids, 0, nil
 }
 
-// othersStored is lastIDs of a MySQL database on which proxies count without Redis. Each proxy has a
-// row in IMProxyServer, with a number that every batch changes in which it stores messages. So one
-// small query tells whether any other proxy has stored something since it was asked last. If one
-// has, a new epoch begins, and of what was kept before the rows of the talks tell whether it lacks
-// something.
+// othersStored is lastIDs of a MySQL database on which proxies count without Redis. Each proxy has
+// a row in IMProxyServer, with a number that every batch changes in which it stores messages. So
+// one small query tells whether any other proxy has stored something since it was asked last. If
+// one has, a new epoch begins, and of what was kept before the rows of the talks tell whether it
+// lacks something.
 //
 // What is read from the tables belongs to the epoch that was known before. So it lacks nothing that
 // others had stored when that epoch was found.
@@ -113,8 +113,8 @@ func (o *othersStored) ask(ctx context.Context) (epoch uint32, err error) {
 	return o.epoch, nil
 }
 
-// confirm renews what is kept of those of the talks in which nothing else was stored. A talk without
-// a row, or whose row says nothing yet, is one that no proxy has written to.
+// confirm renews what is kept of those of the talks in which nothing else was stored. A talk
+// without a row, or whose row says nothing yet, is one that no proxy has written to.
 func (o *othersStored) confirm(
 	ctx context.Context, talks map[chat.Talk]chat.Reserve, epoch uint32,
 ) error {

@@ -77,7 +77,7 @@ func (s *Store) lookFit(ctx context.Context) {
 	err := s.Fits(ctx)
 	was := s.db.Refusal()
 	switch {
-	case err != nil && chat.KindOf(err) != chat.NotAllowed: // nobody knows, and that is told elsewhere
+	case err != nil && chat.KindOf(err) != chat.NotAllowed: // that MySQL fails is told elsewhere
 	case err == nil && was != nil:
 		s.db.Refuse(nil)
 		s.log.Info("storing again: the proxies of this database count where this one does",

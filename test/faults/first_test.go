@@ -12,6 +12,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/audit"
 	"github.com/teamtalk-go/dbproxy/test/rig/faultproxy"
 	"github.com/teamtalk-go/dbproxy/test/rig/lines"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // firstSteps are what a proxy says to MySQL when the first message of a pair is stored, a voice
@@ -45,7 +46,12 @@ var firstSteps = []struct {
 // before the server has it or after it was done. The message is stored once, and answered.
 func TestFirstMessageCut(t *testing.T) {
 	t.Parallel()
-	f, _ := rig.NewRedisFleet(t)
+	bothWays(t, cutFirstMessages)
+}
+
+func cutFirstMessages(t *testing.T, how string) {
+	t.Helper()
+	f := fleetOn(t, servers.MariaDB(t), how)
 	between := faultproxy.New(t, fmt.Sprintf("%s:%d", f.Conf.MySQL.Host, f.Conf.MySQL.Port))
 	f.Conf.MySQL.Port = faultproxy.PortOf(t, between)
 	c := rig.Dial(t, f.Start(t))

@@ -16,12 +16,14 @@ import (
 // TestMySQLKilled kills the server, and starts it again.
 func TestMySQLKilled(t *testing.T) {
 	t.Parallel()
-	server := servers.StartMariaDB(t)
-	w, _ := throughMySQL(t, server)
-	through(t, w, "MySQL killed and restarted", func(ctx context.Context) {
-		server.Kill(t)
-		rig.Pause(ctx, rig.Seconds(2, 10))
-		server.Restart(t)
+	bothWays(t, func(t *testing.T, how string) {
+		server := servers.StartMariaDB(t)
+		w, _ := throughMySQL(t, server, how)
+		through(t, w, "MySQL killed and restarted, "+how, func(ctx context.Context) {
+			server.Kill(t)
+			rig.Pause(ctx, rig.Seconds(2, 10))
+			server.Restart(t)
+		})
 	})
 }
 
@@ -29,18 +31,23 @@ func TestMySQLKilled(t *testing.T) {
 // on.
 func TestMySQLFrozen(t *testing.T) {
 	t.Parallel()
-	for name, at := range map[string]func(query string) bool{
-		"at the beginning of a transaction": isLocking,
-		"at COMMIT":                         faultproxy.IsCommit,
+	for _, f := range []struct {
+		name string
+		at   func(query string) bool
+		how  string
+	}{
+		{"at the beginning of a transaction", isLocking, withRedis},
+		{"at COMMIT", faultproxy.IsCommit, withRedis},
+		{"at COMMIT", faultproxy.IsCommit, withoutRedis},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(f.name+", "+f.how, func(t *testing.T) {
 			t.Parallel()
 			server := servers.StartMariaDB(t)
-			w, between := throughMySQL(t, server)
-			through(t, w, "MySQL frozen "+name, func(ctx context.Context) {
+			w, between := throughMySQL(t, server, f.how)
+			through(t, w, "MySQL frozen "+f.name+", "+f.how, func(ctx context.Context) {
 				var once sync.Once
 				shot := between.BeforeMySQL(func(q string) bool {
-					if at(q) {
+					if f.at(q) {
 						once.Do(func() { server.Freeze(t) })
 					}
 					return false
@@ -53,36 +60,46 @@ func TestMySQLFrozen(t *testing.T) {
 	}
 }
 
+// cuts are the points at which connections are cut.
+var cuts = []struct {
+	name string
+	arm  func(*faultproxy.Proxy) *faultproxy.Shot
+	ways []string // of counting, in the short form; in the full form it is both
+}{
+	{"in mid-transaction", func(p *faultproxy.Proxy) *faultproxy.Shot {
+		return p.AfterMySQL(isLocking, faultproxy.Every(5))
+	}, []string{withRedis}},
+	{"before COMMIT arrived", func(p *faultproxy.Proxy) *faultproxy.Shot {
+		return p.BeforeMySQL(faultproxy.IsCommit, faultproxy.Every(5))
+	}, []string{withRedis}},
+	{"after COMMIT had run", func(p *faultproxy.Proxy) *faultproxy.Shot {
+		return p.AfterMySQL(faultproxy.IsCommit, faultproxy.Every(5))
+	}, []string{withRedis, withoutRedis}},
+	{"before every statement", func(p *faultproxy.Proxy) *faultproxy.Shot {
+		return p.BeforeMySQL(isAny, faultproxy.Chance(0.02, 1))
+	}, []string{withRedis, withoutRedis}},
+	{"after every statement", func(p *faultproxy.Proxy) *faultproxy.Shot {
+		return p.AfterMySQL(isAny, faultproxy.Chance(0.02, 2))
+	}, []string{withRedis}},
+}
+
 // TestMySQLCut cuts connections while they are in use, at several points.
 func TestMySQLCut(t *testing.T) {
 	t.Parallel()
-	for name, arm := range map[string]func(*faultproxy.Proxy) *faultproxy.Shot{
-		"in mid-transaction": func(p *faultproxy.Proxy) *faultproxy.Shot {
-			return p.AfterMySQL(isLocking, faultproxy.Every(5))
-		},
-		"before COMMIT arrived": func(p *faultproxy.Proxy) *faultproxy.Shot {
-			return p.BeforeMySQL(faultproxy.IsCommit, faultproxy.Every(5))
-		},
-		"after COMMIT had run": func(p *faultproxy.Proxy) *faultproxy.Shot {
-			return p.AfterMySQL(faultproxy.IsCommit, faultproxy.Every(5))
-		},
-		"before every statement": func(p *faultproxy.Proxy) *faultproxy.Shot {
-			return p.BeforeMySQL(isAny, faultproxy.Chance(0.02, 1))
-		},
-		"after every statement": func(p *faultproxy.Proxy) *faultproxy.Shot {
-			return p.AfterMySQL(isAny, faultproxy.Chance(0.02, 2))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w, between := throughMySQL(t, servers.MariaDB(t))
-			through(t, w, "MySQL connections cut "+name, func(ctx context.Context) {
-				shot := arm(between)
-				rig.Pause(ctx, rig.Seconds(2, 20))
-				shot.Disarm()
-				t.Logf("%d of %d were cut", shot.Fired(), shot.Matched())
+	for _, cut := range cuts {
+		for _, how := range rig.InFull([]string{withRedis, withoutRedis}, cut.ways) {
+			name := cut.name + ", " + how
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				w, between := throughMySQL(t, servers.MariaDB(t), how)
+				through(t, w, "MySQL connections cut "+name, func(ctx context.Context) {
+					shot := cut.arm(between)
+					rig.Pause(ctx, rig.Seconds(2, 20))
+					shot.Disarm()
+					t.Logf("%d of %d were cut", shot.Fired(), shot.Matched())
+				})
 			})
-		})
+		}
 	}
 }
 

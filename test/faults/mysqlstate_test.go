@@ -47,7 +47,7 @@ func awaitRefusal(ctx context.Context, t *testing.T, w *rig.Setup, why string) {
 func TestMySQLReadOnly(t *testing.T) {
 	t.Parallel()
 	master := servers.StartMariaDB(t, "--server-id=1", "--log-bin=binlog")
-	w, between := throughMySQL(t, master)
+	w, between := throughMySQL(t, master, withRedis)
 	replica := servers.Replica(t, master, 0)
 	l := through(t, w, "MySQL read-only, then failed over", func(ctx context.Context) {
 		adminOf(t, w.DB)("SET GLOBAL read_only=1")
@@ -67,7 +67,7 @@ func TestMySQLReadOnly(t *testing.T) {
 // TestMySQLTableMissing takes a table away, and brings it back.
 func TestMySQLTableMissing(t *testing.T) {
 	t.Parallel()
-	w, _ := throughMySQL(t, servers.MariaDB(t))
+	w, _ := throughMySQL(t, servers.MariaDB(t), withRedis)
 	exec := adminOf(t, w.DB)
 	through(t, w, "MySQL table missing", func(ctx context.Context) {
 		exec("RENAME TABLE IMMessage_1 TO Elsewhere")
@@ -84,7 +84,7 @@ func TestMySQLFull(t *testing.T) {
 		return "--innodb-data-file-path=ibdata1:12M:autoextend:max:" + most
 	}
 	server := servers.StartMariaDB(t, "--innodb-file-per-table=0", space("32M"))
-	w, _ := throughMySQL(t, server)
+	w, _ := throughMySQL(t, server, withRedis)
 	// VARCHAR, since BLOBs end MariaDB 10.11 at times.
 	adminOf(t, w.DB)("CREATE TABLE Filler (b VARCHAR(7000)) ENGINE=InnoDB CHARSET=latin1")
 	l := through(t, w, "MySQL's disk full", func(ctx context.Context) {
@@ -115,7 +115,7 @@ func TestMySQLFull(t *testing.T) {
 func TestMySQLConnections(t *testing.T) {
 	t.Parallel()
 	server := servers.StartMariaDB(t)
-	w, between := throughMySQL(t, server)
+	w, between := throughMySQL(t, server, withRedis)
 	exec := adminOf(t, w.DB)
 	through(t, w, "MySQL's max_connections reached", func(ctx context.Context) {
 		others, err := sql.Open("mysql", w.Fleet.DB.DSN(""))
@@ -148,7 +148,7 @@ func TestMySQLLocks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, _ := throughMySQL(t, servers.MariaDB(t))
+			w, _ := throughMySQL(t, servers.MariaDB(t), withRedis)
 			w.Fleet.Expected = []string{rig.Deadlock}
 			through(t, w, "MySQL: "+name+" by another session", func(ctx context.Context) {
 				hold(ctx, t, w, rig.Seconds(4, 10), query)
@@ -157,7 +157,7 @@ func TestMySQLLocks(t *testing.T) {
 	}
 	t.Run("deadlocks", func(t *testing.T) {
 		t.Parallel()
-		w, _ := throughMySQL(t, servers.MariaDB(t))
+		w, _ := throughMySQL(t, servers.MariaDB(t), withRedis)
 		w.Fleet.Expected = []string{rig.Deadlock}
 		through(t, w, "MySQL deadlocks with another session", func(ctx context.Context) {
 			others := 0

@@ -19,9 +19,20 @@ import (
 // its answer.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
+	for how, open := range map[string]func(*testing.T) *rig.Setup{
+		withRedis: rig.OpenMySQL, withoutRedis: rig.OpenWithoutRedis,
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			restartInTurn(t, rig.Engine{Proxies: 2, Open: open}.At(t), how)
+		})
+	}
+}
+
+func restartInTurn(t *testing.T, w *rig.Setup, how string) {
+	t.Helper()
 	const connections, between = 12, 200
 	restarts := rig.InFull(20, 4)
-	w := rig.Engine{Name: "mysql, two proxies", Proxies: 2, Open: rig.OpenMySQL}.At(t)
 	w.Start(t)
 	profile := load.Crash()
 	profile.Pairs, profile.Groups = connections-4, 0
@@ -47,8 +58,9 @@ func TestRollingRestarts(t *testing.T) {
 	if n.Failed() > l.Tolerated() {
 		t.Errorf("of all requests became %+v", n)
 	}
-	rig.Guarantee(t, fmt.Sprintf("two proxies stopped (SIGTERM) and restarted in turn, %d times",
-		restarts),
+	rig.Guarantee(t,
+		fmt.Sprintf("two proxies stopped (SIGTERM) and restarted in turn, %d times, %s", restarts,
+			how),
 		fmt.Sprintf("%d requests answered, none refused, none without answer, the slowest after %s",
 			n.Done, rig.Short(n.Slowest)),
 		fmt.Sprintf("0 s: the other proxy serves; the one told to stop is gone after %s at most",

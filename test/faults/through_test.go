@@ -16,10 +16,39 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// throughMySQL makes a setup whose proxies reach the server through a fault proxy.
-func throughMySQL(t *testing.T, server *servers.DatabaseServer) (*rig.Setup, *faultproxy.Proxy) {
+// How proxies count on MySQL.
+const (
+	withRedis    = "with Redis"
+	withoutRedis = "without Redis"
+)
+
+// bothWays runs a test with proxies that count with and without Redis.
+func bothWays(t *testing.T, test func(t *testing.T, how string)) {
 	t.Helper()
+	for _, how := range []string{withRedis, withoutRedis} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			test(t, how)
+		})
+	}
+}
+
+// fleetOn makes what proxies share that count in a certain way.
+func fleetOn(t *testing.T, server *servers.DatabaseServer, how string) *rig.Fleet {
+	t.Helper()
+	if how == withoutRedis {
+		return rig.NewFleetWithoutRedis(t, server)
+	}
 	f, _ := rig.NewRedisFleetOn(t, server)
+	return f
+}
+
+// throughMySQL makes a setup whose proxies reach the server through a fault proxy.
+func throughMySQL(
+	t *testing.T, server *servers.DatabaseServer, how string,
+) (*rig.Setup, *faultproxy.Proxy) {
+	t.Helper()
+	f := fleetOn(t, server, how)
 	observed(f)
 	between := faultproxy.New(t, server.Addr())
 	f.Conf.MySQL.Host, f.Conf.MySQL.Port = hostPort(t, between.Addr())

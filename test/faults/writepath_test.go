@@ -63,31 +63,46 @@ func TestWritePath(t *testing.T) {
 		t.Run(step.name, func(t *testing.T) {
 			t.Parallel()
 			w, between := throughBoth(t)
-			w.Start(t)
-			l := load.New(w, load.Faults())
-			l.Reconnect, l.Enough = true, 60
-			for k, stored := range []bool{false, true} {
-				for _, atOnce := range rig.InFull([]bool{false, true, false, true},
-					[]bool{(i+k)%2 == 1}) {
-					l.Around(t, func(ctx context.Context) {
-						between.fail(ctx, t, step, stored)
-						if !atOnce {
-							l.Await(ctx, 60)
-						}
-						w.Proxy(0).Kill()
-						w.Start(t)
-						l.Find()
-					})
-					name := step.name + map[bool]string{false: " cut before it arrived",
-						true: " cut after it was done"}[stored]
-					l.Guarantee(t, name+map[bool]string{false: ", proxy killed later",
-						true: ", proxy killed at once"}[atOnce])
-					l.Audit(t, true)
-				}
-			}
-			audit.Resources(t, w)
+			failStep(t, w, between, step, "", i)
 		})
+		if step.redis == nil {
+			t.Run(step.name+", "+withoutRedis, func(t *testing.T) {
+				t.Parallel()
+				w, between := throughMySQL(t, servers.MariaDB(t), withoutRedis)
+				failStep(t, w, wires{mysql: between}, step, ", "+withoutRedis, i+1)
+			})
+		}
 	}
+}
+
+// failStep has a step fail in several ways, of which the short form takes two; odd says which.
+func failStep(
+	t *testing.T, w *rig.Setup, between wires, step writeStep, how string, odd int,
+) {
+	t.Helper()
+	w.Start(t)
+	l := load.New(w, load.Faults())
+	l.Reconnect, l.Enough = true, 60
+	for k, stored := range []bool{false, true} {
+		for _, atOnce := range rig.InFull([]bool{false, true, false, true},
+			[]bool{(odd+k)%2 == 1}) {
+			l.Around(t, func(ctx context.Context) {
+				between.fail(ctx, t, step, stored)
+				if !atOnce {
+					l.Await(ctx, 60)
+				}
+				w.Proxy(0).Kill()
+				w.Start(t)
+				l.Find()
+			})
+			name := step.name + map[bool]string{false: " cut before it arrived",
+				true: " cut after it was done"}[stored]
+			l.Guarantee(t, name+map[bool]string{false: ", proxy killed later",
+				true: ", proxy killed at once"}[atOnce]+how)
+			l.Audit(t, true)
+		}
+	}
+	audit.Resources(t, w)
 }
 
 // fail has a step fail once, and waits for that.

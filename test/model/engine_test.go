@@ -124,14 +124,21 @@ func (e *embedded) open(now func() time.Time, log *slog.Logger) (*opened, error)
 type shared struct {
 	t      *testing.T
 	db     *servers.Database
-	redis  *servers.Redis
-	sounds string // a directory takes the place of msfs
+	redis  *servers.Redis // nil: without Redis
+	sounds string         // a directory takes the place of msfs
 	tables []string
 }
 
 func newShared(t *testing.T) engine {
 	t.Helper()
-	s := &shared{t: t, db: testdb.New(t), redis: servers.StartRedis(t), sounds: t.TempDir()}
+	s := newWithoutRedis(t).(*shared)
+	s.redis = servers.StartRedis(t)
+	return s
+}
+
+func newWithoutRedis(t *testing.T) engine {
+	t.Helper()
+	s := &shared{t: t, db: testdb.New(t), sounds: t.TempDir()}
 	rows, err := s.db.Admin.QueryContext(t.Context(), "SHOW TABLES")
 	must(t, err)
 	for rows.Next() {
@@ -144,8 +151,14 @@ func newShared(t *testing.T) engine {
 }
 
 func (s *shared) office() *sql.DB { return s.db.Admin }
-func (s *shared) lose() func()    { return func() { s.redis.Do(s.t, "FLUSHALL") } }
 func (s *shared) proxies() int    { return 2 }
+
+func (s *shared) lose() func() {
+	if s.redis == nil {
+		return nil
+	}
+	return func() { s.redis.Do(s.t, "FLUSHALL") }
+}
 
 func (s *shared) clear() error {
 	var asks, truncates []string
@@ -172,11 +185,16 @@ func (s *shared) clear() error {
 			return err
 		}
 	}
-	s.redis.Do(s.t, "FLUSHALL")
+	if s.redis != nil {
+		s.redis.Do(s.t, "FLUSHALL")
+	}
 	return nil
 }
 
 func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
+	if s.redis == nil {
+		return s.openWithoutRedis(now, log)
+	}
 	at := link.Instance{Addr: s.redis.Addr(), DB: 1, ConnectTimeout: patience,
 		CallTimeout: patience}
 	members := at
@@ -210,6 +228,29 @@ func (s *shared) open(now func() time.Time, log *slog.Logger) (*opened, error) {
 			copied.Close()
 			return err
 		},
+	}, nil
+}
+
+func (s *shared) openWithoutRedis(
+	now func() time.Time, log *slog.Logger,
+) (*opened, error) {
+	db := testdb.At(s.db)
+	db.ConnectTimeout, db.StatementTimeout = patience, patience
+	store, err := records.OpenMySQL(db, nil, records.Options{Now: now, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	sounds, err := voice.OpenDir(s.sounds)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	rules := counters.OnRecords(store)
+	failures := &counters.Failures{Table: store, Shared: true, Now: now, Log: log}
+	rules.Voice, rules.Failures = sounds, failures
+	return &opened{
+		rules: rules, sync: store, marks: store,
+		loops: []func(context.Context) error{failures.Run, store.RunReplica},
+		close: func() error { return errors.Join(store.Close(), sounds.Close()) },
 	}, nil
 }
 

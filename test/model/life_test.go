@@ -18,7 +18,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 )
 
-// TestEveryAnswerIsAsTheModelSays has a company live at random. On MySQL and Redis two proxies
+// TestEveryAnswerIsAsTheModelSays has a company live at random. On MySQL two proxies
 // serve it, and things happen that nobody should notice: Redis loses everything, a proxy is started
 // anew.
 //
@@ -29,7 +29,8 @@ func TestEveryAnswerIsAsTheModelSays(t *testing.T) {
 		name        string
 		engine      func(*testing.T) engine
 		short, full int // lives
-	}{{"embedded", newEmbedded, 20, 2000}, {"mysql", newShared, 10, 500}} {
+	}{{"embedded", newEmbedded, 20, 2000}, {"mysql", newShared, 10, 500},
+		{"mysql without redis", newWithoutRedis, 6, 300}} {
 		t.Run(on.name, func(t *testing.T) {
 			lives := on.short
 			if os.Getenv("FAULTS") == "full" {

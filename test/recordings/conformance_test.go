@@ -19,6 +19,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/impb"
 	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
 // difference is something that is not the original's, on purpose.
@@ -81,6 +82,32 @@ func TestConformanceOnServers(t *testing.T) {
 				r.judge(t, diffs, errors.Join(err, bad), "")
 			})
 		}
+	}
+}
+
+// TestConformanceWithoutRedis does the same on MySQL alone: answers and rows are the original's.
+func TestConformanceWithoutRedis(t *testing.T) {
+	for _, r := range readRecordings(t) {
+		t.Run(r.Scenario, func(t *testing.T) {
+			t.Parallel()
+			f := rig.NewFleetWithoutRedis(t, servers.MariaDB(t))
+			before := readTables(t, f, nil)
+			p := f.Start(t)
+			run := &replay{recording: r, addr: p.Addr, write: writers["glued"]}
+			diffs, err := run.run(t.Context())
+			rig.Await(t, "a look of the group sync", func() bool {
+				return rig.Count(t, f.DB.Admin, "SELECT COUNT(*) FROM IMProxyMark"+
+					" WHERE name='last_update_group'") > 0
+			})
+			if err := p.Stop(rig.Within(t)); err != nil {
+				t.Error(err)
+			}
+			want, bad := r.leftover()
+			want.keys = nil
+			maps.Copy(diffs, compareLeftover(t, marks{run.start, f.Files.URL()}, want,
+				leftover{tables: readTables(t, f, before)}))
+			r.judge(t, diffs, errors.Join(err, bad), "")
+		})
 	}
 }
 

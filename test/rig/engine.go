@@ -24,13 +24,17 @@ var (
 	MySQL        = Engine{"mysql", 1, OpenMySQL}
 	ThreeOnMySQL = Engine{"mysql, three proxies", 3, OpenMySQL}
 	TwoOnGalera  = Engine{"galera", 2, openGalera}
+
+	WithoutRedis      = Engine{"mysql without redis", 1, OpenWithoutRedis}
+	ThreeWithoutRedis = Engine{"mysql without redis, three proxies", 3, OpenWithoutRedis}
 )
 
 // OnEngines runs a test on all engines, each time with a setup of its own, where nothing is started
 // yet. With the race detector, which makes everything slow, one proxy alone on MySQL is left out.
+// Without Redis there are always three proxies.
 func OnEngines(t *testing.T, test func(t *testing.T, w *Setup)) {
 	t.Helper()
-	for _, e := range []Engine{Embedded, MySQL, ThreeOnMySQL, TwoOnGalera} {
+	for _, e := range []Engine{Embedded, MySQL, ThreeOnMySQL, TwoOnGalera, ThreeWithoutRedis} {
 		if UnderRace && e.Name == MySQL.Name {
 			continue
 		}
@@ -41,7 +45,7 @@ func OnEngines(t *testing.T, test func(t *testing.T, w *Setup)) {
 // OnStores is OnEngines for what concerns one proxy.
 func OnStores(t *testing.T, test func(t *testing.T, w *Setup)) {
 	t.Helper()
-	for _, e := range []Engine{Embedded, MySQL} {
+	for _, e := range []Engine{Embedded, MySQL, WithoutRedis} {
 		t.Run(e.Name, func(t *testing.T) { test(t, e.At(t)) })
 	}
 }
@@ -67,6 +71,9 @@ type Setup struct {
 	Users   map[uint32]bool // whom it found
 }
 
+// HasRedis is whether the proxies count in Redis.
+func (w *Setup) HasRedis() bool { return w.Fleet != nil && w.Fleet.Conf.Redis != nil }
+
 // OpenEmbedded makes an embedded store.
 func OpenEmbedded(t *testing.T) *Setup {
 	t.Helper()
@@ -79,6 +86,12 @@ func OpenMySQL(t *testing.T) *Setup {
 	t.Helper()
 	f, _ := NewRedisFleet(t)
 	return OpenFleet(t, f)
+}
+
+// OpenWithoutRedis makes a database on the server of all tests, whose proxies count without Redis.
+func OpenWithoutRedis(t *testing.T) *Setup {
+	t.Helper()
+	return OpenFleet(t, NewFleetWithoutRedis(t, servers.MariaDB(t)))
 }
 
 // openGalera makes a database on the cluster of all tests, each of whose nodes one proxy writes on,

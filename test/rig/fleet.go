@@ -34,7 +34,21 @@ func NewFleet(t *testing.T) *Fleet {
 // NewFleetOn does the same on a server of the test's own.
 func NewFleetOn(t *testing.T, server *servers.DatabaseServer) *Fleet {
 	t.Helper()
-	db := server.Filled(t, "people", func(db *servers.Database) { makePeople(t, db) })
+	return newFleetOn(t, server, "people", map[string]string{"host": "127.0.0.1", "port": "1"})
+}
+
+// NewFleetWithoutRedis makes one whose proxies count without Redis, on a server.
+func NewFleetWithoutRedis(t *testing.T, server *servers.DatabaseServer) *Fleet {
+	t.Helper()
+	return newFleetOn(t, server, "people without redis", nil)
+}
+
+// newFleetOn makes one whose database is a copy of a template, made for a kind of Redis.
+func newFleetOn(
+	t *testing.T, server *servers.DatabaseServer, template string, redis map[string]string,
+) *Fleet {
+	t.Helper()
+	db := server.Filled(t, template, func(db *servers.Database) { makePeople(t, db, redis) })
 	files, err := msfs.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -65,10 +79,9 @@ func MySQLOf(db *servers.Database) harness.MySQL {
 }
 
 // makePeople makes the tables, as operators do, and the people of seed.sql.
-func makePeople(t *testing.T, db *servers.Database) {
+func makePeople(t *testing.T, db *servers.Database, redis map[string]string) {
 	t.Helper()
-	conf := harness.Config{MySQL: MySQLOf(db), Msfs: "127.0.0.1",
-		Redis: map[string]string{"host": "127.0.0.1", "port": "1"}}
+	conf := harness.Config{MySQL: MySQLOf(db), Msfs: "127.0.0.1", Redis: redis}
 	_, err := harness.Run(Within(t), Binary, "", "migrate", "--yes", "--config",
 		WriteConfig(t, conf))
 	if err != nil {

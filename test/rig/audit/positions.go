@@ -37,7 +37,7 @@ func Check(t *testing.T, w *rig.Setup, sent *Ledger) map[lines.Talk][]Row {
 			t.Errorf("%v has no message, but its last id is %d", k, positions[k].last)
 		}
 	}
-	if w.Fleet != nil {
+	if w.HasRedis() {
 		auditKeys(t, w, positions, sent.Gaps)
 	}
 	return rows

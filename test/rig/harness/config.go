@@ -10,7 +10,7 @@ type Config struct {
 	MySQL   MySQL
 	Replica MySQL // zero: the same as MySQL
 	// Redis is how the cache instances are reached, by the second half of the keys: {"host": …,
-	// "port": …}, or {"cluster": …}, or {"sentinels": …, "sentinel_master": …}.
+	// "port": …}, or {"cluster": …}, or {"sentinels": …, "sentinel_master": …}; nil: without Redis.
 	Redis map[string]string
 	Msfs  string   // the file server's URL
 	More  []string // lines that count before the others
@@ -47,6 +47,9 @@ func (c Config) String() string {
 		add(db.name, "username", db.User)
 		add(db.name, "password", db.Password)
 		add(db.name, "maxconncnt", 16)
+	}
+	if c.Redis == nil {
+		return strings.Join(lines, "\n") + "\n"
 	}
 	lines = append(lines, "CacheInstances=unread,group_set,token,sync,group_member")
 	for _, cache := range []string{"unread", "group_set", "token", "sync", "group_member"} {
