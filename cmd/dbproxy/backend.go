@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
@@ -123,16 +124,14 @@ func (s serving) openConfigured(
 	if err != nil {
 		return nil, err
 	}
-	address := "" // where it listens
+	if err := servers.store.Join(ctx, onThisHost(s.listen)); err != nil {
+		return nil, errors.Join(err, servers.close())
+	}
 	b := &backend{
 		store: servers.store, rules: counters.OnRecords(servers.store), marks: servers.store,
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
-		announce: func(addr string) error { address = addr; return nil },
 		loops: []func(context.Context) error{
-			func(ctx context.Context) error {
-				return servers.store.Serve(ctx, onThisHost(address))
-			},
-			servers.store.RunReplica, servers.store.DB().WatchMaster,
+			servers.store.Serve, servers.store.RunReplica, servers.store.DB().WatchMaster,
 			func(ctx context.Context) error { return sounds.Watch(ctx, s.log) }},
 		degraded: map[string]func() bool{
 			"counting": func() bool { return servers.store.Unfit() != nil },
@@ -171,13 +170,10 @@ func (s *servers) addRedis(b *backend, cfg *config.Config) {
 	}
 }
 
-// onThisHost is an address with the name of this machine, if that is known.
-func onThisHost(address string) string {
-	name, err := os.Hostname()
-	if err != nil {
-		return address
-	}
-	return name + " " + address
+// onThisHost is addresses after the name of this machine, if that is known.
+func onThisHost(addresses []string) string {
+	name, _ := os.Hostname()
+	return strings.TrimSpace(name + " " + strings.Join(addresses, ","))
 }
 
 // completeOwn makes the tables that only proxies know, so that a proxy can take an original's

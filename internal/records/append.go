@@ -30,6 +30,9 @@ import (
 func (s *Store) Append(
 	ctx context.Context, b chat.Batch, seq chat.Sequencer,
 ) (chat.Receipt, error) {
+	if err := s.present(ctx); err != nil {
+		return chat.Receipt{}, err
+	}
 	a := &appending{newest: s.newest}
 	purge := s.takeApplied()
 	sure := false // whether a refusal is final

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/marks"
 	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
@@ -47,6 +49,10 @@ func (w soleWriter) LastIDs(
 //
 // What is read from the tables belongs to the epoch that was known before. So it lacks nothing that
 // others had stored when that epoch was found.
+//
+// Even that query is left out while this proxy is alone, which it finds out by looking every now
+// and then: see Store.Join, which has each proxy wait before it stores anything until all others
+// have seen it.
 type othersStored struct {
 	soleWriter
 	pool *sqldb.Pool
@@ -58,6 +64,7 @@ type othersStored struct {
 	mu     sync.Mutex // guards all that follows
 	others string     // the other proxies and their numbers, as they were seen last
 	epoch  uint32     // 0: never asked
+	alone  time.Time  // until when nobody else can store anything
 }
 
 // Epoch implements lastIDs.
@@ -74,8 +81,10 @@ func (o *othersStored) Epoch() uint32 {
 func (o *othersStored) LastIDs(
 	ctx context.Context, of []chat.Reserve,
 ) (ids []uint32, epoch uint32, err error) {
-	if epoch, err = o.ask(ctx); err != nil {
-		return nil, 0, err
+	if epoch = o.epochAlone(); epoch == 0 {
+		if epoch, _, err = o.ask(ctx); err != nil {
+			return nil, 0, err
+		}
 	}
 	ids = make([]uint32, len(of))
 	doubtful := make(map[chat.Talk]chat.Reserve) // Floor is the newest id that is kept
@@ -89,20 +98,45 @@ func (o *othersStored) LastIDs(
 	return ids, epoch, o.confirm(ctx, doubtful, epoch)
 }
 
-// ask asks what others have stored, and returns the epoch.
-func (o *othersStored) ask(ctx context.Context) (epoch uint32, err error) {
+// epochAlone is the epoch while this proxy is alone, else 0.
+func (o *othersStored) epochAlone() uint32 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if time.Now().Before(o.alone) {
+		return o.epoch
+	}
+	return 0
+}
+
+// look finds out whether this proxy is alone.
+func (o *othersStored) look(ctx context.Context) error {
+	begun := time.Now()
+	_, alive, err := o.ask(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.alone = begun; err == nil && alive == 0 {
+		o.alone = begun.Add(aloneFor)
+	}
+	return err
+}
+
+// ask asks what others have stored, and returns the epoch, and how many of the others are alive.
+func (o *othersStored) ask(ctx context.Context) (epoch uint32, alive int, err error) {
 	var others strings.Builder
-	const query = "SELECT id,batches FROM IMProxyServer WHERE id<>? ORDER BY id"
-	err = o.pool.Query(ctx, "what other proxies have stored", query, []any{o.self},
+	const query = "SELECT id,batches,seen>UNIX_TIMESTAMP()-? FROM IMProxyServer WHERE id<>?" +
+		" ORDER BY id"
+	args := []any{int(marks.AliveFor / time.Second), o.self}
+	err = o.pool.Query(ctx, "what other proxies have stored", query, args,
 		func(scan sqldb.Scanner) error {
 			var id string
-			var stored uint32
-			err := scan(&id, &stored)
-			fmt.Fprintf(&others, "%s %d,", id, stored)
+			var batches, lives uint32
+			err := scan(&id, &batches, &lives)
+			fmt.Fprintf(&others, "%s %d,", id, batches)
+			alive += int(lives)
 			return err
 		})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -110,7 +144,7 @@ func (o *othersStored) ask(ctx context.Context) (epoch uint32, err error) {
 		o.epoch++
 		o.others = now
 	}
-	return o.epoch, nil
+	return o.epoch, alive, nil
 }
 
 // confirm renews what is kept of those of the talks in which nothing else was stored. A talk

@@ -117,8 +117,10 @@ type Store struct {
 	newest  *newest.Cache
 	lastIDs lastIDs
 
-	self    string        // the id of this process among those that serve the database
-	batches atomic.Uint32 // how many it has tried to store
+	self     string // the id of this process among those that serve the database
+	presence presence
+	others   *othersStored // nil: embedded, or counting in Redis
+	batches  atomic.Uint32 // how many it has tried to store
 
 	messageTypes, groupTypes *passing // never changed
 
@@ -173,8 +175,9 @@ func newStore(db *sqldb.DB, second *replica.Replica, opt Options) *Store {
 	case !db.ManyWriters():
 		s.lastIDs = soleWriter{s.newest}
 	default:
-		s.lastIDs = &othersStored{soleWriter: soleWriter{s.newest}, pool: db.Pool, self: s.self,
+		s.others = &othersStored{soleWriter: soleWriter{s.newest}, pool: db.Pool, self: s.self,
 			behind: second != nil}
+		s.lastIDs = s.others
 	}
 	return s
 }

@@ -22,7 +22,8 @@ import (
 var (
 	measure = flag.String("measure", "", "have TestBench measure a proxy on `mysql`, or embedded")
 	base    = flag.String("base", "",
-		"have TestBench compare it with the proxy of another `revision`")
+		"have TestBench compare it with the proxy of another `revision`; redis: compare this one "+
+			"without Redis and with it")
 	named  = flag.String("profiles", "all", "the `profiles`, separated by blanks")
 	lasts  = flag.Duration("lasts", 3*time.Second, "how long each is measured")
 	rounds = flag.Int("rounds", 3, "how many times two revisions are measured in turn")
@@ -53,31 +54,47 @@ func TestBench(t *testing.T) {
 		if server == nil {
 			return embedded(t, name, binary)
 		}
-		return onMySQL(t, name, binary, server)
+		return onMySQL(t, name, binary, server, true)
 	}
-	s := start("new", rig.Binary)
+	var spare *side // without Redis
+	if server != nil && (*base == "" || *base == "redis") {
+		spare = onMySQL(t, "without Redis", rig.Binary, server, false)
+	}
+	s := start("with Redis", rig.Binary)
 	o := s.options()
 	o.Warmup, o.For = warmup, *lasts
-	if *base != "" {
-		compare(t, []*side{start("base", buildOf(t, *base)), s}, o, profiles)
+	switch *base {
+	case "":
+	case "redis":
+		compare(t, []*side{s, spare}, o, profiles)
+		return
+	default:
+		compare(t, []*side{start("revision "+*base, buildOf(t, *base)), s}, o, profiles)
 		return
 	}
 	s.prepare(t, o, profiles)
-	report := s.closed(t, profiles)
+	if spare != nil {
+		o.Addrs = []string{spare.addr}
+		spare.prepare(t, o, profiles)
+	}
+	report, spared := s.closed(t, profiles, spare)
 	var alone, paced map[string]*bench.Result
 	if s.pool != nil {
 		alone = s.alone(t, profiles)
 		paced = s.paced(t, report, profiles)
 	}
-	if err := errors.Join(table(report, alone, paced), write(report)); err != nil {
+	if err := errors.Join(table(report, spared, alone, paced), write(report)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// closed runs profiles in closed loop, and yardsticks before, between and after.
-func (s *side) closed(t *testing.T, profiles []bench.Profile) *bench.Report {
+// closed runs profiles in closed loop, and yardsticks before, between and after. After each it runs
+// the same without Redis, if spare is not nil.
+func (s *side) closed(
+	t *testing.T, profiles []bench.Profile, spare *side,
+) (report *bench.Report, spared map[string]*bench.Result) {
 	t.Helper()
-	report := bench.NewReport(s.Bench)
+	report, spared = bench.NewReport(s.Bench), make(map[string]*bench.Result)
 	sticks := func() {
 		if s.pool == nil {
 			return
@@ -96,10 +113,15 @@ func (s *side) closed(t *testing.T, profiles []bench.Profile) *bench.Report {
 		}
 		r := s.run(t.Context(), t, p)
 		report.Results = append(report.Results, r)
-		fmt.Printf("%-11s %9s/s\n", p.Name, bench.Digits(r.PerSecond))
+		fmt.Printf("%-11s %9s/s", p.Name, bench.Digits(r.PerSecond))
+		if spare != nil {
+			spared[p.Name] = spare.run(t.Context(), t, p)
+			fmt.Printf("   without Redis %9s/s", bench.Digits(spared[p.Name].PerSecond))
+		}
+		fmt.Println()
 	}
 	sticks()
-	return report
+	return report, spared
 }
 
 // alone runs those profiles on one connection, one request at a time, for which that is wanted.
@@ -137,7 +159,7 @@ func (s *side) paced(
 }
 
 // table prints all results beside what is wanted.
-func table(report *bench.Report, alone, paced map[string]*bench.Result) error {
+func table(report *bench.Report, spared, alone, paced map[string]*bench.Result) error {
 	y := report.Yardsticks
 	if paced == nil {
 		fmt.Println()
@@ -155,22 +177,24 @@ func table(report *bench.Report, alone, paced map[string]*bench.Result) error {
 		"P %s pages selected/s. %d processors, shared by the load and all servers.\n\n",
 		len(report.Measured), bench.Digits(y.Rows), bench.Digits(y.Selects), bench.Digits(y.Pages),
 		report.Processors)
-	const form = "%-11s %9s %8s %9s %10s %9s %8s %6s\n"
-	fmt.Printf(form, "", "", "", "", "one at a", "", "p99 at", "")
-	fmt.Printf(form, "profile", "answers/s", "share", "wanted", "time, p50", "wanted", "half",
-		"wanted")
+	const form = "%-10s %9s %6s %7s %8s %5s %8s %6s %7s %6s\n"
+	fmt.Printf(form, "", "", "", "", "without", "", "alone,", "", "p99 at", "")
+	fmt.Printf(form, "profile", "answers/s", "share", "wanted", "Redis/s", "ratio", "p50 ms",
+		"wanted", "half", "wanted")
 	for _, r := range report.Results {
 		g := goals[r.Profile]
 		lone, most := "", ""
 		if a := alone[r.Profile]; a != nil {
-			lone, most = bench.Millis(a.Latency.P50)+" ms", bench.Millis(g.alone)
+			lone, most = bench.Millis(a.Latency.P50), bench.Millis(g.alone)
 		}
 		half := bench.Millis(paced[r.Profile].Latency.P99)
 		if paced[r.Profile].Trouble() != "" {
 			half = "failed"
 		}
+		without := spared[r.Profile].PerSecond
 		fmt.Printf(form, r.Profile, bench.Digits(r.PerSecond),
-			fmt.Sprintf("%.2f %s", r.Share, r.Yardstick), g.text(), lone, most, half,
+			fmt.Sprintf("%.2f %s", r.Share, r.Yardstick), g.text(), bench.Digits(without),
+			fmt.Sprintf("%.2f", without/math.Max(r.PerSecond, 1)), lone, most, half,
 			bench.Millis(g.paced))
 	}
 	return nil
@@ -217,8 +241,9 @@ func compare(t *testing.T, sides []*side, o bench.Options, profiles []bench.Prof
 		}
 	}
 	const form = "%-11s %10s %10s %9s %12s %12s\n"
-	fmt.Printf("\n%s is %s; medians of %d rounds in turn\n\n", sides[0].name, *base, *rounds)
-	fmt.Printf(form, "profile", "base/s", "new/s", "new/base", "base p99 ms", "new p99 ms")
+	fmt.Printf("\nA is %s, B %s; medians of %d rounds in turn\n\n", sides[0].name,
+		sides[1].name, *rounds)
+	fmt.Printf(form, "profile", "A/s", "B/s", "B/A", "A p99 ms", "B p99 ms")
 	for _, p := range profiles {
 		var rate, late [2]float64
 		for i, all := range results[p.Name] {

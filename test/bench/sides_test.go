@@ -36,13 +36,18 @@ func durable() []string {
 		"--innodb-log-file-size=512M", "--innodb-buffer-pool-size=512M", "--skip-log-bin"}
 }
 
-// onMySQL starts a binary on a database of its own on a server, and a Redis of its own.
-func onMySQL(t *testing.T, name, binary string, server *servers.DatabaseServer) *side {
+// onMySQL starts a binary on a database of its own on a server, and, with counts, on a Redis of its
+// own.
+func onMySQL(
+	t *testing.T, name, binary string, server *servers.DatabaseServer, counts bool,
+) *side {
 	t.Helper()
 	db := server.New(t)
-	redis := servers.StartRedis(t)
-	conf := rig.WriteConfig(t, harness.Config{MySQL: rig.MySQLOf(db), Msfs: "127.0.0.1",
-		Redis: rig.HostAndPort(redis)})
+	shared := harness.Config{MySQL: rig.MySQLOf(db), Msfs: "127.0.0.1"}
+	if counts {
+		shared.Redis = rig.HostAndPort(servers.StartRedis(t))
+	}
+	conf := rig.WriteConfig(t, shared)
 	do(t, binary, "", "migrate", "--yes", "--config", conf)
 	do(t, binary, company(), "user", "import", "-", "--config", conf)
 	pool, err := sqldb.OpenMySQLPool(sqldb.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port),

@@ -100,8 +100,14 @@ func makePeople(t *testing.T, db *servers.Database, redis map[string]string) {
 // for.
 func WriteConfig(t *testing.T, conf harness.Config) string {
 	t.Helper()
+	return WriteText(t, conf.String())
+}
+
+// WriteText does the same with the text of a configuration.
+func WriteText(t *testing.T, text string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "dbproxyserver.conf")
-	if err := os.WriteFile(path, []byte(conf.String()), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -76,8 +76,8 @@ func (m Keeper) SetCounting(ctx context.Context, c Counting) error {
 	return m.SetMark(ctx, countingMark, uint32(c))
 }
 
-// aliveFor is how long a proxy counts as alive after it was last seen.
-const aliveFor = 10 * time.Second
+// AliveFor is how long a proxy counts as alive after it was last seen.
+const AliveFor = 10 * time.Second
 
 // A Server is a proxy that serves the database.
 type Server struct {
@@ -86,7 +86,7 @@ type Server struct {
 	Counting Counting
 }
 
-// Announce says that a proxy serves the database. It counts as alive for ten seconds.
+// Announce says that a proxy serves the database. It counts as alive for AliveFor.
 func (m Keeper) Announce(ctx context.Context, s Server) error {
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
@@ -115,7 +115,7 @@ func (m Keeper) Alive(ctx context.Context, c Counting) (alive []Server, err erro
 	defer cancel()
 	const query = "SELECT id,address FROM IMProxyServer" +
 		" WHERE counting=? AND seen>UNIX_TIMESTAMP()-? ORDER BY address,id"
-	args := []any{uint32(c), int(aliveFor / time.Second)}
+	args := []any{uint32(c), int(AliveFor / time.Second)}
 	err = sqldb.Each(ctx, m.db, query, args, func(scan sqldb.Scanner) error {
 		s := Server{Counting: c}
 		err := scan(&s.ID, &s.Address)
