@@ -17,6 +17,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/checkup"
 	"github.com/teamtalk-go/dbproxy/internal/config"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
 	"github.com/teamtalk-go/dbproxy/internal/records/marks"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
@@ -162,7 +163,7 @@ func (m *migration) missing(ctx context.Context, store *records.Store) ([]string
 	}
 	for i, stmt := range stmts {
 		if slices.Contains(addedBy([]string{stmt})["table"], marks.Table) {
-			first := []string{stmt, marks.CountWithoutRedis}
+			first := []string{stmt, fleet.CountWithoutRedis}
 			return append(first, slices.Delete(stmts, i, i+1)...), nil
 		}
 	}

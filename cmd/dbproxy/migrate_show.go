@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/teamtalk-go/dbproxy/internal/admin"
-	"github.com/teamtalk-go/dbproxy/internal/records/marks"
+	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
 	"github.com/teamtalk-go/dbproxy/internal/tryout/terminal"
 )
 
@@ -23,7 +23,7 @@ func addedBy(stmts []string) additions {
 		first, _, _ := strings.Cut(stmt, "\n")
 		words := strings.Fields(strings.NewReplacer("IF NOT EXISTS ", "", "(", " (").Replace(first))
 		switch begins := strings.Join(words[:min(2, len(words))], " "); {
-		case stmt == marks.CountWithoutRedis:
+		case stmt == fleet.CountWithoutRedis:
 			note("mark", "its proxies count without Redis")
 		case begins == "CREATE TABLE" && len(words) > 2:
 			note("table", words[2])

@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/teamtalk-go/dbproxy/internal/records/marks"
+	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 )
@@ -75,11 +75,11 @@ func (c *inspection) counting(ctx context.Context) error {
 	if len(c.seen.There()) == 0 {
 		return nil // the first migration decides
 	}
-	wanted := marks.InRedis
+	wanted := fleet.InRedis
 	if c.opt.WithoutRedis {
-		wanted = marks.InMySQL
+		wanted = fleet.InMySQL
 	}
-	is, err := marks.ReadCounting(ctx, c.pool)
+	is, err := fleet.Read(ctx, c.pool)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
 	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/replica"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
@@ -30,7 +31,7 @@ import (
 func (s *Store) Append(
 	ctx context.Context, b chat.Batch, seq chat.Sequencer,
 ) (chat.Receipt, error) {
-	if err := s.present(ctx); err != nil {
+	if err := s.Present(ctx); err != nil {
 		return chat.Receipt{}, err
 	}
 	a := &appending{newest: s.newest}
@@ -39,7 +40,7 @@ func (s *Store) Append(
 	err := s.db.Batch(ctx, func(tx sqldb.Tx) error {
 		a.giveBack(ctx, seq) // those of the try before
 		a = &appending{Batch: b, Work: s.Talking(tx), stored: make([]chat.Stored, len(b.Drafts)),
-			newest: s.newest, self: s.self, batch: s.batches.Add(1)}
+			newest: s.newest, member: s.Member}
 		a.unsure = func(refused error) bool {
 			known := sure
 			sure = sure || s.db.MayLack(refused)
@@ -97,8 +98,7 @@ type appending struct {
 	chat.Batch
 	talk.Work
 	newest *newest.Cache
-	self   string // the id of this process
-	batch  uint32 // a number that no other try to store something has
+	member *fleet.Member
 
 	// unsure reports whether a refusal may not be one when the transaction runs again: see
 	// sqldb.DB.MayLack. It says so once.

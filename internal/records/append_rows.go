@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/records/marks"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
@@ -152,13 +151,10 @@ func (a *appending) record(ctx context.Context) error {
 	return a.Record(ctx, chat.Commit{ID: a.ID, Changes: a.moved}, a.Now)
 }
 
-// countBatch tells other proxies that this one has stored messages, where they do not count in
-// Redis: see othersStored.
+// countBatch tells other proxies that this one has stored messages.
 func (a *appending) countBatch(ctx context.Context) error {
-	if a.Elsewhere != nil || !a.ManyWriters() || len(a.reserved) == 0 {
+	if len(a.reserved) == 0 {
 		return nil
 	}
-	return sqldb.Insert(ctx, a.Session, "IMProxyServer", "id,counting,batches",
-		[]any{a.self, uint32(marks.InMySQL), a.batch},
-		a.Upsert([]string{"id"}, []string{"batches"}))
+	return a.member.CountBatch(ctx, a.Session)
 }

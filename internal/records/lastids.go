@@ -2,13 +2,9 @@ package records
 
 import (
 	"context"
-	"fmt"
-	"strings"
-	"sync"
-	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
-	"github.com/teamtalk-go/dbproxy/internal/records/marks"
+	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
 	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
@@ -41,50 +37,35 @@ func (w soleWriter) LastIDs(
 	return ids, 0, nil
 }
 
-// othersStored is lastIDs of a MySQL database on which proxies count without Redis. Each proxy has
-// a row in IMProxyServer, with a number that every batch changes in which it stores messages. So
-// one small query tells whether any other proxy has stored something since it was asked last. If
-// one has, a new epoch begins, and of what was kept before the rows of the talks tell whether it
-// lacks something.
+// othersStored is lastIDs of a MySQL database on which proxies count without Redis. What is kept
+// counts in the epoch in which it was read: see package fleet. After that the rows of the talks
+// tell whether it lacks something.
 //
 // What is read from the tables belongs to the epoch that was known before. So it lacks nothing that
 // others had stored when that epoch was found.
-//
-// Even that query is left out while this proxy is alone, which it finds out by looking every now
-// and then: see Store.Join, which has each proxy wait before it stores anything until all others
-// have seen it.
 type othersStored struct {
 	soleWriter
+	*fleet.Member
 	pool *sqldb.Pool
-	self string // the id of this process
 	// behind says that tables are read from a replica, which may lack what others have stored. Then
 	// what is read belongs to no epoch until the rows of the talks, at the master, confirm it.
 	behind bool
-
-	mu     sync.Mutex // guards all that follows
-	others string     // the other proxies and their numbers, as they were seen last
-	epoch  uint32     // 0: never asked
-	alone  time.Time  // until when nobody else can store anything
 }
 
 // Epoch implements lastIDs.
-func (o *othersStored) Epoch() uint32 {
+func (o othersStored) Epoch() uint32 {
 	if o.behind {
 		return 0
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.epoch
+	return o.Known()
 }
 
 // LastIDs implements lastIDs.
-func (o *othersStored) LastIDs(
+func (o othersStored) LastIDs(
 	ctx context.Context, of []chat.Reserve,
 ) (ids []uint32, epoch uint32, err error) {
-	if epoch = o.epochAlone(); epoch == 0 {
-		if epoch, _, err = o.ask(ctx); err != nil {
-			return nil, 0, err
-		}
+	if epoch, err = o.Member.Epoch(ctx); err != nil {
+		return nil, 0, err
 	}
 	ids = make([]uint32, len(of))
 	doubtful := make(map[chat.Talk]chat.Reserve) // Floor is the newest id that is kept
@@ -98,58 +79,9 @@ func (o *othersStored) LastIDs(
 	return ids, epoch, o.confirm(ctx, doubtful, epoch)
 }
 
-// epochAlone is the epoch while this proxy is alone, else 0.
-func (o *othersStored) epochAlone() uint32 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if time.Now().Before(o.alone) {
-		return o.epoch
-	}
-	return 0
-}
-
-// look finds out whether this proxy is alone.
-func (o *othersStored) look(ctx context.Context) error {
-	begun := time.Now()
-	_, alive, err := o.ask(ctx)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.alone = begun; err == nil && alive == 0 {
-		o.alone = begun.Add(aloneFor)
-	}
-	return err
-}
-
-// ask asks what others have stored, and returns the epoch, and how many of the others are alive.
-func (o *othersStored) ask(ctx context.Context) (epoch uint32, alive int, err error) {
-	var others strings.Builder
-	const query = "SELECT id,batches,seen>UNIX_TIMESTAMP()-? FROM IMProxyServer WHERE id<>?" +
-		" ORDER BY id"
-	args := []any{int(marks.AliveFor / time.Second), o.self}
-	err = o.pool.Query(ctx, "what other proxies have stored", query, args,
-		func(scan sqldb.Scanner) error {
-			var id string
-			var batches, lives uint32
-			err := scan(&id, &batches, &lives)
-			fmt.Fprintf(&others, "%s %d,", id, batches)
-			alive += int(lives)
-			return err
-		})
-	if err != nil {
-		return 0, 0, err
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if now := others.String(); o.epoch == 0 || now != o.others {
-		o.epoch++
-		o.others = now
-	}
-	return o.epoch, alive, nil
-}
-
 // confirm renews what is kept of those of the talks in which nothing else was stored. A talk
 // without a row, or whose row says nothing yet, is one that no proxy has written to.
-func (o *othersStored) confirm(
+func (o othersStored) confirm(
 	ctx context.Context, talks map[chat.Talk]chat.Reserve, epoch uint32,
 ) error {
 	if len(talks) == 0 {

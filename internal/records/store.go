@@ -54,10 +54,10 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
 	"github.com/teamtalk-go/dbproxy/internal/records/marks"
 	"github.com/teamtalk-go/dbproxy/internal/records/newest"
 	"github.com/teamtalk-go/dbproxy/internal/records/people"
@@ -105,6 +105,7 @@ func (opt Options) database() sqldb.Options {
 type Store struct {
 	marks.Keeper
 	people.Roster
+	*fleet.Member
 
 	db       *sqldb.DB
 	reader   reader           // of the master
@@ -116,11 +117,6 @@ type Store struct {
 
 	newest  *newest.Cache
 	lastIDs lastIDs
-
-	self     string // the id of this process among those that serve the database
-	presence presence
-	others   *othersStored // nil: embedded, or counting in Redis
-	batches  atomic.Uint32 // how many it has tried to store
 
 	messageTypes, groupTypes *passing // never changed
 
@@ -165,8 +161,13 @@ func newStore(db *sqldb.DB, second *replica.Replica, opt Options) *Store {
 		Keeper: marks.Of(db), db: db, replica: second,
 		now: opt.Now, log: opt.Log, follower: opt.Follower,
 		messageTypes: passingMessages(opt), groupTypes: passingGroups(opt),
-		newest: newest.New(keptBytes), self: chat.NewCommitID().String(),
+		newest: newest.New(keptBytes),
 	}
+	counts := fleet.InMySQL
+	if opt.Follower != nil {
+		counts = fleet.InRedis
+	}
+	s.Member = fleet.New(db, counts, opt.Log)
 	s.Roster = people.Of(db, second, s.Unix)
 	s.reader = newReader(s, db.Pool)
 	switch {
@@ -175,9 +176,7 @@ func newStore(db *sqldb.DB, second *replica.Replica, opt Options) *Store {
 	case !db.ManyWriters():
 		s.lastIDs = soleWriter{s.newest}
 	default:
-		s.others = &othersStored{soleWriter: soleWriter{s.newest}, pool: db.Pool, self: s.self,
-			behind: second != nil}
-		s.lastIDs = s.others
+		s.lastIDs = othersStored{soleWriter{s.newest}, s.Member, db.Pool, second != nil}
 	}
 	return s
 }

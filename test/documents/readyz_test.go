@@ -15,7 +15,7 @@ import (
 var (
 	sampleBlock = regexp.MustCompile("(?s)```json\n(.*?)```")
 	checkRow    = regexp.MustCompile(
-		"(?m)^\\| `([a-z]+)` \\| (?:never|no more|the prox|the records)")
+		"(?m)^\\| `([a-z]+)` \\| (?:never|no more|the proxy was|the proxies|the records)")
 	partOf    = regexp.MustCompile(`(?m)^dbproxy_degraded\{part="(\w+)"\}`)
 	onlyRedis = regexp.MustCompile(`(?m)^dbproxy_store_call_`)
 )

@@ -21,7 +21,7 @@
 // Without Redis there is no such counter. On the embedded store no other process stores messages,
 // so the newest id that is kept is the counter (Last). So it is on MySQL as long as no other proxy
 // has stored anything: proxies count their batches there, and an epoch ends when one of the others
-// has stored one (see records.othersStored). After that the talk's row is asked for the last id,
+// has stored one (see package fleet). After that the talk's row is asked for the last id,
 // and what is still the newest counts in the new epoch, too (Renew). In both cases what was read of
 // a talk must not be kept if this process stored a message in it meanwhile (Moment). For a moment a
 // count of unread messages may be ahead of what is kept: the sender of the message that it counts
