@@ -36,7 +36,8 @@ func TestASecondProxyIsSeenAtOnce(t *testing.T) {
 			text := rig.PairText(2, 1, fmt.Sprintf("text %d of the other %d", k, i))
 			stored := rig.Call[*impb.IMMsgData](t, other, text).GetMsgId()
 			if got := newest(); stored == 0 || got != stored {
-				t.Fatalf("round %d: the other has stored message %d, the newest is %d", i, stored, got)
+				t.Fatalf("round %d: the other has stored message %d, the newest is %d", i, stored,
+					got)
 			}
 		}
 		if err := second.Stop(rig.Within(t)); err != nil {

@@ -75,7 +75,7 @@ func TestAProxyWhoseDatabaseIsToCountElsewhereStoresNothing(t *testing.T) {
 			}
 			turn := func(mark string) (took time.Duration) {
 				before := stores()
-				w.Fleet.Exec(t, "REPLACE INTO IMProxyMark (name,value) VALUES ('counting',"+mark+")")
+				w.Fleet.Exec(t, "REPLACE INTO IMProxyMark (name,value) VALUES ('counting',?)", mark)
 				begun := time.Now()
 				rig.Await(t, "what is stored to change", func() bool { return stores() != before })
 				return time.Since(begun)
