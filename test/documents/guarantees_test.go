@@ -49,7 +49,7 @@ func TestGuaranteesNameTests(t *testing.T) {
 	}
 	rows := testNamed.FindAllStringSubmatch(string(text), -1)
 	engines := []string{"", rig.Embedded.Name, rig.MySQL.Name, rig.ThreeOnMySQL.Name,
-		rig.TwoOnGalera.Name}
+		rig.TwoOnGalera.Name, rig.ThreeWithoutRedis.Name}
 	for _, row := range rows {
 		code, exists := source[row[1]]
 		if !exists || !slices.Contains(engines, row[2]) &&
