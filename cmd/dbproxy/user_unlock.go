@@ -32,8 +32,8 @@ looked at until the first of them is 30 minutes old. "dbproxy user show" says
 whether it is so. The password stays: "dbproxy user passwd" sets another.
 
 A running "dbproxy serve" sees it at once, and so do all proxies that share a
-Redis. While Redis is away each proxy counts failed logins for itself, and
-nobody can be unlocked.`,
+Redis or, without Redis, a database. While Redis is away each proxy counts
+failed logins for itself, and nobody can be unlocked.`,
 		Example: `  dbproxy user unlock ann
   dbproxy user unlock 2`,
 		Args: oneArg("the id or login name of a person"),

@@ -13,19 +13,32 @@
 // Eleven failures of a login name within 30 minutes lock it out. They are counted by name, whether
 // or not anybody has it.
 //
-// On the embedded store they are counted in the memory of the server (Failures). It writes them to
-// a table, for the commands beside it and for the next start. A name that is locked out is written
-// before its login is answered, and is looked up in the table at each further try. So a "user
-// unlock" in another process holds at once; all else follows within a second or two.
+// On the embedded store one process serves, and they are counted in its memory (Failures). It
+// writes them to a table, for the commands beside it and for the next start. A name that is locked
+// out is written before its login is answered, and is looked up in the table at each further try.
+// So a "user unlock" in another process holds at once; all else follows within a second or two.
 //
-// On MySQL they are counted in Redis, for all proxies together (SharedFailures). While Redis is
-// away each proxy counts for itself.
+// On MySQL with Redis they are counted in Redis, for all proxies together (SharedFailures). While
+// Redis is away each proxy counts for itself.
+//
+// On MySQL without Redis they are counted in the table, for all proxies together (Failures, with
+// Shared). Each login asks the table first, a batch of them in one query. A login that fails is in
+// the table before it is answered, added under the locks of its names' rows, so that nothing is
+// lost of what several proxies count at once. A good login, or "user unlock", deletes the row. A
+// proxy writes nothing but what it has counted itself and the table may lack: so it never brings
+// back what another has deleted. What it cannot write, it counts for itself until it can. On a
+// cluster a node may see some milliseconds late what was counted at another.
+//
+// A failure in the table is a number that no other failure of its name has: its time, and random
+// digits. So it counts once however often it is written, as after a COMMIT without an answer.
 //
 // Anybody can make up names. So at most a million are remembered, in memory as in Redis. Beyond
 // that the names with the fewest failures are forgotten first, and of these the ones whose last
 // failure is the oldest: a flood of names that fail once each never pushes out one that is locked
-// out. And at most 500 rows are written to the table in a second, which makes 900,000 in 30
-// minutes, after which they are deleted. The rest stays in memory.
+// out. And a process writes at most 100 rows to the table in a second, those of locked names before
+// others, which makes 180,000 in 30 minutes, after which they are deleted. What is beyond that
+// waits for nothing: as much as there is room for is written in the next second, and the rest stays
+// in memory until its name fails again.
 package counters
 
 import (

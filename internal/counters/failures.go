@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -21,45 +22,54 @@ const maxNames = 1_000_000
 
 const (
 	// rowsPerSecond is how many names a process writes to the table in a second. So a flood of
-	// made-up names leaves the disk to the messages. In a chat.LockoutWindow that makes fewer than
-	// maxNames, so the table needs no other limit.
-	rowsPerSecond = 500
+	// made-up names leaves the disk to the messages.
+	rowsPerSecond = 100
 	// keepEvery is the time between two passes that write what has changed. Names that are locked
-	// out are written at once.
+	// out are written at once, and where others serve, too, all names.
 	keepEvery = time.Second
 )
 
-// FailureTable keeps failed logins for other processes, and for the next start. Names are hashed.
+// FailureTable keeps failed logins for other processes, and for the next start. Names are hashed. A
+// failure is its time in Unix nanoseconds, of which those below a millisecond are random: so no two
+// failures of a name are the same, whoever counts them, and one that is written twice is there
+// once.
 type FailureTable interface {
-	// FailedAt returns when logins of these names failed, the oldest first; names of which nothing
-	// is stored are left out.
-	FailedAt(ctx context.Context, names []string) (map[string][]time.Time, error)
-	// KeepFailures replaces what is stored of these names by these times, the oldest first; a name
-	// without times is removed. It also forgets some of the names whose last failure was before a
-	// time, and says whether there may be more of them.
-	KeepFailures(ctx context.Context, names map[string][]time.Time, before time.Time) (more bool,
-		err error)
+	// FailedAt returns the failures of these names, the oldest first; names of which nothing is
+	// stored are left out.
+	FailedAt(ctx context.Context, names []string) (map[string][]int64, error)
+	// KeepFailures adds failures to those that are stored of names, and returns what is stored of
+	// these then: the last chat.LockoutFailures, the oldest first. Of what several processes add at
+	// once nothing is lost.
+	KeepFailures(ctx context.Context, names map[string][]int64) (map[string][]int64, error)
+	// ClearFailures forgets all failures of these names.
+	ClearFailures(ctx context.Context, names []string) error
+	// PruneFailures forgets some of the names whose last failure was before a time, and says
+	// whether there may be more of them.
+	PruneFailures(ctx context.Context, before time.Time) (more bool, err error)
 }
 
-// Failures implements chat.Failures for one process that serves: in memory and, if there is one, in
-// a table. There commands beside it see which names are locked out, and unlock them. The zero
-// value, without a table, is ready to use. Names that are locked out are written to the table at
-// once, all others within a second or two, unless there are very many. What is not written is lost
-// with the process. It is safe for concurrent use.
+// Failures implements chat.Failures in memory and, if there is one, in a table. There other
+// processes see which names are locked out, and unlock them. The zero value, without a table, is
+// ready to use. Names that are locked out are written to the table at once, all others within a
+// second or two, unless there are very many. What is not written is lost with the process. It is
+// safe for concurrent use.
 type Failures struct {
-	Table  FailureTable     // nil: there is none
-	Shared bool             // several processes that serve write to the table
+	Table FailureTable // nil: there is none
+	// Shared says that other processes count in the table, too. Then each failure is written before
+	// Add returns, unless there are very many, and Count asks the table for all names. Else this
+	// process alone counts, and others only see and unlock names.
+	Shared bool
 	Now    func() time.Time // the clock; nil means time.Now
 	Log    *slog.Logger     // nil means slog.Default()
 
 	mu      sync.Mutex // guards all that follows, up to more
 	names   map[nameKey]failed
 	most    int                  // how many names; 0 means maxNames
-	changed map[nameKey]struct{} // to be written: at most rowsPerSecond
-	urgent  map[nameKey]struct{} // to be written before those: names locked out, or forgiven
+	changed map[nameKey]struct{} // to be written: at most 2 * rowsPerSecond
+	urgent  map[nameKey]struct{} // to be written before those: names locked out
 	second  time.Time            // when rowsPerSecond was last allowed
 	allowed int                  // rows that may yet be written in it
-	more    bool                 // the table may have more names to forget
+	more    bool                 // the table may have names to forget
 
 	once    sync.Once           // makes writing
 	writing *semaphore.Weighted // held by who writes to the table
@@ -76,24 +86,45 @@ func keyOf(name string) nameKey {
 // String is the name in tables and in Redis.
 func (k nameKey) String() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
 
-// failed are the latest failures of one name.
+// failed are the latest failures of one name, each as FailureTable has it: the oldest first, at
+// most chat.LockoutFailures. The lists are replaced, never changed.
 type failed struct {
-	at  []int64 // Unix milliseconds, the oldest first; at most the last chat.LockoutFailures
-	row rowState
+	at  []int64 // all that this process knows
+	own []int64 // those that it has counted, and the table may lack
 }
 
-// rowState is what is known of a name's row in the table.
-type rowState uint8
+// same reports whether nothing has happened to a name meanwhile.
+func (e failed) same(before failed) bool {
+	return slices.Equal(e.at, before.at) && slices.Equal(e.own, before.own)
+}
 
-const (
-	noRow   rowState = iota
-	someRow          // there may be one, with other failures
-	sameRow          // there is one with these failures, unless somebody has unlocked the name
-)
+// newFailure is a failure now, which is none of those known.
+func newFailure(now time.Time, known []int64) int64 {
+	for {
+		at := time.UnixMilli(now.UnixMilli()).UnixNano() + rand.Int64N(int64(time.Millisecond))
+		if !slices.Contains(known, at) {
+			return at
+		}
+	}
+}
+
+// union are the latest failures of two lists, each once. Where one is empty it is the other.
+func union(a, b []int64) []int64 {
+	switch { // a flood of names takes less memory so
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return all[max(len(all)-chat.LockoutFailures, 0):]
+}
 
 // latest returns those of the failures that still count.
 func latest(at []int64, now time.Time) []int64 {
-	oldest := now.Add(-chat.LockoutWindow).UnixMilli()
+	oldest := now.Add(-chat.LockoutWindow).Truncate(time.Millisecond).UnixNano()
 	i, _ := slices.BinarySearch(at, oldest)
 	return at[i:]
 }
@@ -101,7 +132,7 @@ func latest(at []int64, now time.Time) []int64 {
 // Count implements chat.Failures.
 func (f *Failures) Count(ctx context.Context, names []string, now time.Time) ([]int, error) {
 	keys := keysOf(names)
-	if err := f.learn(ctx, keys, now); err != nil {
+	if err := f.learn(ctx, f.doubtful(keys, now), now); err != nil {
 		return nil, err
 	}
 	return f.counts(keys, now), nil
@@ -114,6 +145,15 @@ func keysOf(names []string) []nameKey {
 		keys[i] = keyOf(name)
 	}
 	return keys
+}
+
+// hashes are names as tables and Redis have them.
+func hashes(keys []nameKey) []string {
+	texts := make([]string, len(keys))
+	for i, key := range keys {
+		texts[i] = key.String()
+	}
+	return texts
 }
 
 // counts returns how many failures of each name count now, as far as this process knows.
@@ -144,84 +184,97 @@ func lockedUntil(at []int64) time.Time {
 	if len(at) < chat.LockoutFailures {
 		return time.Time{}
 	}
-	return time.UnixMilli(at[len(at)-chat.LockoutFailures]).Add(chat.LockoutWindow)
+	first := at[len(at)-chat.LockoutFailures]
+	return time.Unix(0, first).Truncate(time.Millisecond).Add(chat.LockoutWindow)
 }
 
-// learn asks the table for names that this process does not know, and for those that are locked
-// out: somebody may have unlocked them there.
-func (f *Failures) learn(ctx context.Context, keys []nameKey, now time.Time) error {
-	ask := f.doubtful(keys, now)
-	if len(ask) == 0 {
-		return nil
-	}
-	names := make([]string, len(ask))
-	for i, key := range ask {
-		names[i] = key.String()
-	}
-	rows, err := f.Table.FailedAt(ctx, names)
-	if err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i, key := range ask {
-		var stored []int64
-		for _, t := range rows[names[i]] {
-			stored = append(stored, t.UnixMilli())
-		}
-		stored = latest(stored, now)
-		switch _, known := f.names[key]; {
-		case known && len(stored) == 0:
-			delete(f.names, key) // somebody has unlocked it
-		case !known && len(stored) > 0:
-			f.put(key, failed{stored, sameRow}, now)
-		}
-	}
-	return nil
-}
-
-// doubtful are those of the names of which the table may know more than this process.
+// doubtful are those of the names of which the table may know more than this process. Where no
+// other process counts, these are the ones that it does not know, and those that are locked out:
+// somebody may have unlocked them there.
 func (f *Failures) doubtful(keys []nameKey, now time.Time) (ask []nameKey) {
-	if f.Table == nil {
-		return nil
+	if f.Shared {
+		return keys
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, key := range keys {
 		entry, known := f.names[key]
 		locked := len(latest(entry.at, now)) >= chat.LockoutFailures
-		if !known || locked && entry.row == sameRow {
+		if !known || locked && len(entry.own) == 0 {
 			ask = append(ask, key)
 		}
 	}
 	return ask
 }
 
-// Add implements chat.Failures.
-func (f *Failures) Add(ctx context.Context, names []string, now time.Time) ([]int, error) {
-	counts := make([]int, len(names))
-	locked := false
+// learn asks the table for names. What it says takes the place of all that this process knows but
+// has not counted itself.
+func (f *Failures) learn(ctx context.Context, keys []nameKey, now time.Time) error {
+	if f.Table == nil || len(keys) == 0 {
+		return nil
+	}
+	before := make([]failed, len(keys))
 	f.mu.Lock()
-	for i, name := range names {
-		counts[i] = f.add(keyOf(name), now)
-		locked = locked || counts[i] == chat.LockoutFailures
+	for i, key := range keys {
+		before[i] = f.names[key]
 	}
 	f.mu.Unlock()
-	if locked {
-		f.keep(ctx, now)
+	names := hashes(keys)
+	rows, err := f.Table.FailedAt(ctx, names)
+	if err != nil {
+		return err
 	}
-	return counts, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, key := range keys {
+		entry := f.names[key]
+		if entry.same(before[i]) { // else the answer may lack what was written meanwhile
+			entry.at = entry.own
+		}
+		entry.at = union(latest(rows[names[i]], now), entry.at)
+		if len(entry.at) > 0 {
+			f.put(key, entry, now)
+		} else {
+			delete(f.names, key)
+		}
+	}
+	return nil
 }
 
-// add counts one failure of a name, and returns how many there are. The caller holds mu.
-func (f *Failures) add(key nameKey, now time.Time) int {
+// Add implements chat.Failures. Its error is nil: what cannot be written counts in this process.
+func (f *Failures) Add(ctx context.Context, names []string, now time.Time) ([]int, error) {
+	keys := keysOf(names)
+	f.mu.Lock()
+	locked := false
+	for _, key := range keys {
+		locked = f.add(key, now) || locked
+	}
+	due := len(f.urgent)
+	if !locked {
+		due += len(f.changed)
+	}
+	wait := (locked || f.Shared) && due <= f.budget()
+	f.mu.Unlock()
+	if wait {
+		f.keep(ctx)
+	}
+	return f.counts(keys, now), nil
+}
+
+// add counts one failure of a name, and reports whether it is locked out by that. The caller holds
+// mu.
+func (f *Failures) add(key nameKey, now time.Time) (locked bool) {
 	entry := f.names[key]
-	at := append(latest(entry.at, now), now.UnixMilli())
-	entry.at = at[max(len(at)-chat.LockoutFailures, 0):]
-	entry.row = min(entry.row, someRow)
+	entry.at = latest(entry.at, now)
+	one := []int64{newFailure(now, entry.at)}
+	entry.at = union(entry.at, one)
+	locked = len(entry.at) == chat.LockoutFailures
+	if f.Table != nil {
+		entry.own = union(latest(entry.own, now), one)
+		f.note(key, locked)
+	}
 	f.put(key, entry, now)
-	f.note(key, len(entry.at) == chat.LockoutFailures)
-	return len(entry.at)
+	return locked
 }
 
 // put stores an entry, and forgets others where there are too many. The caller holds mu.
@@ -246,11 +299,11 @@ func (f *Failures) shrink(to int, now time.Time) {
 	var last [chat.LockoutFailures + 1][]int64 // by how many failures there are
 	for key, entry := range f.names {
 		n := len(latest(entry.at, now))
-		if n == 0 && (len(entry.at) > 0 || entry.row == noRow) {
+		if n == 0 {
 			delete(f.names, key)
 			continue
 		}
-		last[n] = append(last[n], lastOf(entry))
+		last[n] = append(last[n], entry.last())
 	}
 	over := len(f.names) - to
 	for n, times := range last {
@@ -264,7 +317,7 @@ func (f *Failures) shrink(to int, now time.Time) {
 		}
 		until := times[drop-1]
 		for key, entry := range f.names {
-			if drop > 0 && len(latest(entry.at, now)) == n && lastOf(entry) <= until {
+			if drop > 0 && len(latest(entry.at, now)) == n && entry.last() <= until {
 				delete(f.names, key)
 				drop--
 			}
@@ -273,43 +326,39 @@ func (f *Failures) shrink(to int, now time.Time) {
 	}
 }
 
-func lastOf(entry failed) int64 {
-	if len(entry.at) == 0 {
-		return 0
-	}
-	return entry.at[len(entry.at)-1]
-}
+// last is the latest failure of a name.
+func (e failed) last() int64 { return e.at[len(e.at)-1] }
 
-// Clear implements chat.Failures. The table follows later. That is soon enough: a name that is
-// cleared is not locked out, or nobody could have logged in with it.
-func (f *Failures) Clear(_ context.Context, names []string) error {
-	keys := keysOf(names)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, key := range keys {
-		entry, known := f.names[key]
-		switch {
-		case known && entry.row != noRow:
-			f.names[key] = failed{row: someRow}
-			f.note(key, true)
-		case known:
-			delete(f.names, key)
-		}
+// Clear implements chat.Failures. It does not fail: what the table does not forget now counts until
+// the name's next good login, or ends by itself.
+func (f *Failures) Clear(ctx context.Context, names []string) error {
+	if err := f.forget(ctx, keysOf(names)); err != nil {
+		f.log().Warn("failed logins of names that have logged in since could not be deleted, and "+
+			"still count", "names", len(names), "err", err)
 	}
 	return nil
 }
 
 // Unlock forgets the failures of a name at once, for all who use the table.
-func (f *Failures) Unlock(ctx context.Context, name string, now time.Time) error {
-	key := keyOf(name)
+func (f *Failures) Unlock(ctx context.Context, name string, _ time.Time) error {
+	return f.forget(ctx, []nameKey{keyOf(name)})
+}
+
+// forget forgets names, first in the table.
+func (f *Failures) forget(ctx context.Context, keys []nameKey) error {
 	if f.Table != nil {
-		forgiven := map[string][]time.Time{key.String(): nil}
-		if _, err := f.Table.KeepFailures(ctx, forgiven, now.Add(-chat.LockoutWindow)); err != nil {
+		if err := f.hold(ctx); err != nil {
+			return err
+		}
+		defer f.writing.Release(1)
+		if err := f.Table.ClearFailures(ctx, hashes(keys)); err != nil {
 			return err
 		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.names, key)
+	for _, key := range keys {
+		delete(f.names, key)
+	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (f *SharedFailures) Count(ctx context.Context, names []string, now time.Tim
 		if at.Err != nil {
 			continue
 		}
-		if counts[i] = len(latest(at.Value, now)); counts[i] == 0 {
+		if counts[i] = len(latest(ofRedis(at.Value), now)); counts[i] == 0 {
 			none = append(none, names[i])
 		}
 	}
@@ -38,13 +38,13 @@ func (f *SharedFailures) Count(ctx context.Context, names []string, now time.Tim
 	return counts, nil
 }
 
-// hashes are names as Redis has them.
-func hashes(keys []nameKey) []string {
-	texts := make([]string, len(keys))
-	for i, key := range keys {
-		texts[i] = key.String()
+// ofRedis are failures that Redis has, whose times are Unix milliseconds.
+func ofRedis(times []int64) []int64 {
+	at := make([]int64, len(times))
+	for i, ms := range times {
+		at[i] = time.UnixMilli(ms).UnixNano()
 	}
-	return texts
+	return at
 }
 
 // ErrEachForItself is why SharedFailures does not know who is locked out.
@@ -56,7 +56,7 @@ func (f *SharedFailures) LockedUntil(
 	ctx context.Context, name string, now time.Time,
 ) (time.Time, error) {
 	times := f.Copy.FailedAt(ctx, []string{keyOf(name).String()})[0]
-	return lockedUntil(latest(times.Value, now)), forItself(times.Err)
+	return lockedUntil(latest(ofRedis(times.Value), now)), forItself(times.Err)
 }
 
 // forItself adds to an error of Redis what that means for failed logins.

@@ -12,25 +12,23 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 )
 
-// note has a name written to the table, if there is one. An urgent name is written before others,
-// and is never left out. The caller holds mu.
+// note has a name be written to the table. An urgent name is written before others, and is never
+// left out. Of the others as many are noted as may be written in this second and in the next. The
+// caller holds mu.
 func (f *Failures) note(key nameKey, urgent bool) {
-	if f.Table == nil {
-		return
-	}
 	if f.changed == nil {
 		f.changed, f.urgent = make(map[nameKey]struct{}), make(map[nameKey]struct{})
 	}
 	if urgent {
 		f.urgent[key] = struct{}{}
 		delete(f.changed, key)
-	} else if len(f.changed) < rowsPerSecond {
+	} else if len(f.changed) < 2*rowsPerSecond {
 		f.changed[key] = struct{}{}
 	}
 }
 
-// Run writes to the table what has changed, every second, and once more when ctx ends. It always
-// returns nil.
+// Run writes to the table what has changed, every second, and once more when ctx ends. It also has
+// the table forget what is too old. It always returns nil.
 func (f *Failures) Run(ctx context.Context) error {
 	now := f.Now
 	if now == nil {
@@ -43,92 +41,117 @@ func (f *Failures) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepEvery)
 			defer cancel()
-			f.keep(last, now())
+			f.pass(last, now())
 			return nil
 		case <-tick.C:
-			f.keep(ctx, now())
+			f.pass(ctx, now())
 		}
 	}
 }
 
-// keep writes what is noted, as far as the rate allows. It returns when that is written, be it by
-// another caller. What could not be written is tried again a second later; the process counts on
-// meanwhile.
-func (f *Failures) keep(ctx context.Context, now time.Time) {
-	if f.Table == nil {
+// pass writes what is noted, and prunes the table if something was written since that was done.
+func (f *Failures) pass(ctx context.Context, now time.Time) {
+	f.keep(ctx)
+	f.mu.Lock()
+	more := f.more
+	f.mu.Unlock()
+	if !more {
 		return
 	}
-	f.once.Do(func() { f.writing = semaphore.NewWeighted(1) })
-	if f.writing.Acquire(ctx, 1) != nil {
+	more, err := f.Table.PruneFailures(ctx, now.Add(-chat.LockoutWindow))
+	if err != nil {
+		f.log().Warn("failed logins that are too old to count could not be deleted; "+
+			"this will be tried again", "err", err)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.more = more
+}
+
+// keep writes what is noted, as far as the budget goes. It returns when that is written, be it by
+// another caller. What could not be written is tried again a second later; the process counts on
+// meanwhile.
+func (f *Failures) keep(ctx context.Context) {
+	if f.hold(ctx) != nil {
 		return // it stays noted
 	}
 	defer f.writing.Release(1)
-	names, more := f.take()
-	if len(names) == 0 && !more {
+	names := f.take()
+	if len(names) == 0 {
 		return
 	}
-	rows := make(map[string][]time.Time, len(names))
-	for key, at := range names {
-		rows[key.String()] = nil
-		for _, ms := range at {
-			rows[key.String()] = append(rows[key.String()], time.UnixMilli(ms))
-		}
+	rows := make(map[string][]int64, len(names))
+	for key, own := range names {
+		rows[key.String()] = own
 	}
-	more, err := f.Table.KeepFailures(ctx, rows, now.Add(-chat.LockoutWindow))
-	f.kept(names, more, err)
+	stored, err := f.Table.KeepFailures(ctx, rows)
+	f.kept(names, stored, err)
 	if err != nil {
-		log := cmp.Or(f.Log, slog.Default())
-		log.Warn("failed logins are counted, but could not be stored: until they are, "+
-			"a command cannot unlock a name that is locked out, and a restart does",
+		f.log().Warn("failed logins are counted, but could not be stored: until they are, other "+
+			"processes do not know of them, nor can unlock these names, and a restart does",
 			"names", len(names), "err", err)
 	}
 }
 
-// take returns the failures of the names that are to be written now, and whether the table may have
-// more to forget.
-func (f *Failures) take() (names map[nameKey][]int64, more bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (f *Failures) log() *slog.Logger { return cmp.Or(f.Log, slog.Default()) }
+
+// hold waits until nobody else writes to the table; f.writing is held then.
+func (f *Failures) hold(ctx context.Context) error {
+	f.once.Do(func() { f.writing = semaphore.NewWeighted(1) })
+	if err := f.writing.Acquire(ctx, 1); err != nil {
+		return chat.Errorf(chat.Unavailable, "waiting to write failed logins: %w", err)
+	}
+	return nil
+}
+
+// budget is how many rows may yet be written in this second. The caller holds mu.
+func (f *Failures) budget() int {
 	if time.Since(f.second) >= keepEvery*9/10 { // a tick may come a little early
 		f.second, f.allowed = time.Now(), rowsPerSecond
 	}
-	names = make(map[nameKey][]int64)
-	for _, waiting := range []map[nameKey]struct{}{f.urgent, f.changed} {
-		for key := range waiting {
-			if f.allowed == 0 {
-				return names, f.more
-			}
-			f.allowed--
-			delete(waiting, key)
-			entry, known := f.names[key]
-			if known {
-				entry.row = someRow
-				f.names[key] = entry
-			}
-			names[key] = entry.at
-		}
-	}
-	return names, f.more
+	return f.allowed
 }
 
-// kept notes what became of names that were to be written.
-func (f *Failures) kept(names map[nameKey][]int64, more bool, err error) {
+// take returns what is to be written now, by name.
+func (f *Failures) take() map[nameKey][]int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err == nil {
-		f.more = more
+	names := make(map[nameKey][]int64)
+	for _, waiting := range []map[nameKey]struct{}{f.urgent, f.changed} {
+		for key := range waiting {
+			if f.budget() == 0 {
+				return names
+			}
+			delete(waiting, key)
+			if own := f.names[key].own; len(own) > 0 { // else it was forgotten, or is written
+				f.allowed--
+				names[key] = own
+			}
+		}
 	}
-	for key, at := range names {
+	return names
+}
+
+// kept notes what became of names that were to be written, and what is stored of them now.
+func (f *Failures) kept(names map[nameKey][]int64, stored map[string][]int64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.more = f.more || err == nil
+	for key, written := range names {
 		entry, known := f.names[key]
 		switch {
+		case !known: // forgotten meanwhile
 		case err != nil:
-			f.note(key, true)
-		case !known || !slices.Equal(at, entry.at): // it will be written again
-		case len(at) == 0:
-			delete(f.names, key) // forgiven, and the table knows
+			f.note(key, len(entry.at) == chat.LockoutFailures)
 		default:
-			entry.row = sameRow
-			f.names[key] = entry
+			var left []int64
+			for _, at := range entry.own {
+				if !slices.Contains(written, at) {
+					left = append(left, at)
+				}
+			}
+			f.names[key] = failed{at: union(stored[key.String()], left), own: left}
 		}
 	}
 }

@@ -60,6 +60,8 @@ func (p fixture) fill() {
 		" SELECT seq,'ios:x',1 FROM seq_10_to_20000")
 	p.exec("INSERT INTO IMProxyToken (digest,token,userId)" +
 		" SELECT CONCAT('t',seq),'t',seq FROM seq_10_to_20000")
+	p.exec("INSERT INTO IMProxyFailure (name,last,times)" +
+		" SELECT CONCAT('f',seq),1000+seq,'1' FROM seq_1_to_20000")
 	p.exec("INSERT INTO IMProxyMark (name,value) SELECT CONCAT('m',seq),seq FROM seq_1_to_1000")
 }
 

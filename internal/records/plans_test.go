@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
@@ -83,9 +84,15 @@ func everything(ctx context.Context, s *records.Store) error {
 		"mark, swap": func() error {
 			return errors.Join(one(s.SwapMark(ctx, "a", 0, 1)), one(s.SwapMark(ctx, "a", 1, 2)))
 		},
-		"mark, raise":      func() error { return s.RaiseMarks(ctx, map[string]uint32{"a": 3}) },
-		"departments":      func() error { return one(s.DepartmentsChanged(ctx, 1)) },
-		"devices":          func() error { return one(s.Devices(ctx, []uint32{1, 2})) },
+		"mark, raise": func() error { return s.RaiseMarks(ctx, map[string]uint32{"a": 3}) },
+		"departments": func() error { return one(s.DepartmentsChanged(ctx, 1)) },
+		"devices":     func() error { return one(s.Devices(ctx, []uint32{1, 2})) },
+		"failed logins": func() error {
+			names := map[string][]int64{"x": {1}, "y": {2}}
+			return errors.Join(one(s.KeepFailures(ctx, names)),
+				one(s.FailedAt(ctx, []string{"x", "y"})), s.ClearFailures(ctx, []string{"y"}),
+				one(s.PruneFailures(ctx, time.Unix(now, 0))))
+		},
 		"file, add":        func() error { return s.AddFile(ctx, file, now) },
 		"file, remove":     func() error { return s.RemoveFile(ctx, 1, 2, "task") },
 		"files":            func() error { return one(s.Waiting(ctx, user)) },

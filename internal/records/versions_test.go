@@ -76,6 +76,8 @@ func TestWorksOnOwnTablesOfANewerVersion(t *testing.T) {
 	do("the mark", err)
 	held, err := s.HoldLease(ctx, "l", "me", time.Minute)
 	do("the lease", err)
+	_, err = s.KeepFailures(ctx, failures{"ann": {1}})
+	do("a failed login", err)
 	counts, err := s.Unread(ctx, []uint32{2, 3})
 	do("unread", err)
 	do("leaving", func() error {

@@ -53,7 +53,7 @@ func TestALockedNameStaysSoInAFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	if rows, most := rig.Count(t, db, "SELECT COUNT(*) FROM IMProxyFailure"),
-		500*(2+int(took/time.Second)); rows > most {
+		100*(2+int(took/time.Second)); rows > most {
 		t.Errorf("%d rows after %v; at most %d were expected", rows, took, most)
 	}
 	if err := db.Close(); err != nil {

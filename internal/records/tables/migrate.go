@@ -51,7 +51,7 @@ func inspect(ctx context.Context, p *sqldb.Pool, q sqldb.Querier) (Seen, error) 
 // NotAllowed when tables are there in other letters than they must be. sqldb.DB.Define runs the
 // statements.
 func Missing(ctx context.Context, db *sqldb.DB) (stmts []string, err error) {
-	return missing(ctx, db, db.Writes(), Of(db.Engine()), true)
+	return missing(ctx, db, db.Writes(), All(), true)
 }
 
 // MissingOwn is Missing for the tables of the proxy's own, which no other server knows, and for
@@ -118,7 +118,7 @@ func Migrate(ctx context.Context, db *sqldb.DB) (ran []string, err error) {
 		if err := carrySQLite(ctx, tx); err != nil {
 			return err
 		}
-		ran, err = missing(ctx, db, tx, Of(db.Engine()), false)
+		ran, err = missing(ctx, db, tx, All(), false)
 		for _, stmt := range ran {
 			if _, err := tx.ExecContext(ctx, stmt); err != nil {
 				return err

@@ -106,7 +106,7 @@ func join(parts ...any) (cols []Column) {
 	return cols
 }
 
-// All is every table the proxy uses on MySQL, the suite's own first.
+// All is every table the proxy uses, the suite's own first.
 func All() []Table {
 	tables := []Table{
 		{
@@ -271,31 +271,20 @@ func Own() []Table {
 			Columns: join(chars("name", 64), chars("holder", 64), unsigneds("expires")),
 			Primary: []string{"name"},
 		},
+		{
+			// A row is when the latest logins of a name failed, where Redis does not count them:
+			// Unix nanoseconds, the oldest first, joined by commas. The name is its hash; last is
+			// the latest time, Unix seconds.
+			Name:    "IMProxyFailure",
+			Columns: join(chars("name", 32), unsigneds("last"), chars("times", 255)),
+			Primary: []string{"name"},
+			Keys:    []string{"last"},
+		},
 	}
 	for i := range own {
 		own[i].later = true
 	}
 	return own
-}
-
-// embedded are the tables of the embedded store alone. Beside MySQL, Redis has what they have.
-func embedded() []Table {
-	return []Table{{
-		// When the latest logins of a name failed, Unix milliseconds, the oldest first, joined by
-		// commas. The name is its hash; last is the latest time, Unix seconds.
-		Name:    "IMProxyFailure",
-		Columns: join(chars("name", 32), unsigneds("last"), chars("times", 255)),
-		Primary: []string{"name"},
-		Keys:    []string{"last"},
-	}}
-}
-
-// Of are all tables that an engine has.
-func Of(engine sqldb.Engine) []Table {
-	if engine == sqldb.EngineSQLite {
-		return append(All(), embedded()...)
-	}
-	return All()
 }
 
 // New are the tables that an original's database may lack: our own, and the one that originals made

@@ -63,7 +63,7 @@ func (sqliteTables) inspect(ctx context.Context, q sqldb.Querier) (Seen, error) 
 		keys    = "SELECT name FROM pragma_index_list(?)"
 	)
 	s := newSeen()
-	for _, t := range append(All(), embedded()...) {
+	for _, t := range All() {
 		seen := newSeenTable()
 		err := sqldb.Each(ctx, q, columns, []any{t.Name}, func(scan sqldb.Scanner) error {
 			var c SeenColumn
