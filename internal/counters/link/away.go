@@ -90,7 +90,7 @@ func (l *Link) probe() error {
 	if client == nil {
 		options := l.options()
 		options.DialCtxFn = l.dial
-		fresh, err := rueidis.NewClient(options)
+		fresh, err := connect(options)
 		if err != nil {
 			if fresh != nil {
 				fresh.Close()

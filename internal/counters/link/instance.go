@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -112,8 +113,29 @@ func (i Instance) Check() error {
 func (i Instance) Client() (rueidis.Client, error) {
 	opt := i.options()
 	opt.ConnWriteTimeout = i.CallTimeout
+	return connect(opt)
+}
+
+// ClientName is the name that servers know our connections by.
+const ClientName = "dbproxy"
+
+// connect makes a client whose connections have our name; if a server refuses to name them, one
+// whose connections have none.
+func connect(opt rueidis.ClientOption) (rueidis.Client, error) {
+	opt.ClientName = ClientName
+	client, err := rueidis.NewClient(opt)
+	if _, said := rueidis.IsRedisErr(err); !said || !unnamed.MatchString(err.Error()) {
+		return client, err
+	}
+	if client != nil {
+		client.Close()
+	}
+	opt.ClientName = ""
 	return rueidis.NewClient(opt)
 }
+
+// unnamed is what a server says that refuses to name a connection.
+var unnamed = regexp.MustCompile("(?i)setname|['`]client")
 
 // options are the options for the client library.
 func (i Instance) options() rueidis.ClientOption {
