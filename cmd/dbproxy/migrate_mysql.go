@@ -31,7 +31,22 @@ const longestStatement = 7 * 24 * time.Hour
 type migration struct {
 	cmd                    *cobra.Command
 	yes, dryRun, userIndex bool
-	withoutRedis           bool // the configuration is for proxies without Redis
+	withoutRedis           bool // the proxies are to count without Redis
+	withRedis              bool // they are to count with it again
+	force                  bool // though others may still count
+	watch                  time.Duration
+
+	fresh bool // an empty database is to be one of proxies without Redis
+	asked *terminal.Questions
+}
+
+// questions asks at the terminal.
+func (m *migration) questions() terminal.Questions {
+	if m.asked == nil {
+		q := terminal.NewQuestions(m.cmd.InOrStdin(), m.cmd.OutOrStdout())
+		m.asked = &q
+	}
+	return *m.asked
 }
 
 func (m *migration) run(ctx context.Context, path string) error {
@@ -39,7 +54,7 @@ func (m *migration) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	m.withoutRedis = cfg.WithoutRedis()
+	m.fresh = cfg.WithoutRedis()
 	at, err := masterOf(cfg)
 	if err != nil {
 		return err
@@ -48,7 +63,13 @@ func (m *migration) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.migrate(ctx, store, at), store.Close())
+	if err = m.mayMove(ctx, store, cfg, path); err == nil {
+		err = m.migrate(ctx, store, at)
+	}
+	if err = errors.Join(err, store.Close()); err == nil && m.to() != 0 {
+		err = m.move(ctx, cfg, at)
+	}
+	return err
 }
 
 // leftAlone shows findings in lines that begin with mark, or nothing when there are none. A mark is
@@ -131,7 +152,7 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.
 	}
 	switch {
 	case asks:
-		if stmts = agreed(ctx, terminal.NewQuestions(in, out), stmts, index); len(stmts) == 0 {
+		if stmts = agreed(ctx, m.questions(), stmts, index); len(stmts) == 0 {
 			fmt.Fprintln(out, "Nothing was changed.")
 		}
 	case !m.yes && len(stmts) > 0:
@@ -154,7 +175,7 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.
 // configuration is for proxies without Redis, the database first gets the mark that says so.
 func (m *migration) missing(ctx context.Context, store *records.Store) ([]string, error) {
 	stmts, err := tables.Missing(ctx, store.DB())
-	if err != nil || !m.withoutRedis {
+	if err != nil || !m.fresh {
 		return stmts, err
 	}
 	seen, err := tables.Inspect(ctx, store.DB().Pool)

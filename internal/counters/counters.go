@@ -8,6 +8,9 @@
 // Redis is away, is behind, or has lost what it had, the records answer. What is changed is stored
 // by the records, and the copy follows.
 //
+// On MySQL without Redis the records count alone, as on the embedded store. Package takeover has
+// the way there, and back.
+//
 // # Failed logins
 //
 // Eleven failures of a login name within 30 minutes lock it out. They are counted by name, whether

@@ -14,6 +14,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters"
 	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
 )
 
@@ -100,6 +101,12 @@ func everything(ctx context.Context, s *records.Store) error {
 		"groups, newer": func() error {
 			both := []chat.GroupVersion{{ID: theGroup}, {ID: 2}}
 			return s.NewerThan(ctx, []chat.KnownGroups{{Versions: both}})[0].Err
+		},
+		"taken over, users":  func() error { return one(talk.Users(ctx, s.DB(), 0, 2)) },
+		"taken over, groups": func() error { return one(talk.GroupRows(ctx, s.DB(), 0, 2)) },
+		"taken over, pairs":  func() error { return one(talk.PairRows(ctx, s.DB(), 0, 2)) },
+		"taken over": func() error {
+			return one(talk.TakeOver(ctx, s.DB(), []talk.Take{{Talk: group, LastID: 1}}, now))
 		},
 		"last messages": func() error { return one(s.Last(ctx, talks)) },
 		"login":         func() error { return one(s.UsersByName(ctx, []string{"x", "y"})) },

@@ -11,31 +11,51 @@ import (
 
 // SetToken implements chat.Tokens.
 func (s *Store) SetToken(ctx context.Context, user uint32, device, token string) error {
+	return s.SetTokens(ctx, []chat.Device{{User: user, Device: device, Token: token}})
+}
+
+// SetTokens is SetToken for some users, each once, in one transaction.
+func (s *Store) SetTokens(ctx context.Context, devices []chat.Device) error {
+	users := make([]uint32, len(devices))
+	for i, d := range devices {
+		users[i] = d.User
+	}
 	err := s.changeFollowed(ctx, s.Unix(), func(tx sqldb.Tx, c *chat.Commit) error {
-		before, rev := "", uint32(0)
-		query := "SELECT device,rev FROM IMProxyDevice WHERE userId=?" + s.db.ForUpdate()
-		err := sqldb.Each(ctx, tx, query, []any{user},
-			func(scan sqldb.Scanner) error { return scan(&before, &rev) })
+		before := make(map[uint32]chat.Device, len(devices))
+		err := sqldb.Chunked(users, func(users []uint32) error {
+			query := "SELECT userId,device,rev FROM IMProxyDevice WHERE userId IN (" +
+				sqldb.Params(len(users)) + ")" + s.db.ForUpdate()
+			return sqldb.Each(ctx, tx, query, sqldb.Args(users), func(scan sqldb.Scanner) error {
+				var d chat.Device
+				err := scan(&d.User, &d.Device, &d.Rev)
+				before[d.User] = d
+				return err
+			})
+		})
 		if err != nil {
 			return err
 		}
-		if err := unlinkToken(ctx, tx, user, before); err != nil {
-			return err
-		}
-		if token != "" {
-			row := []any{tables.TokenDigest(token), token, user}
-			err := sqldb.Insert(ctx, tx.Session, "IMProxyToken", tables.TokenColumns, row,
-				s.db.Upsert([]string{"digest"}, []string{"userId"}))
-			if err != nil {
+		var rows, tokens []any
+		for _, d := range devices {
+			if err := unlinkToken(ctx, tx, d.User, before[d.User].Device); err != nil {
 				return err
 			}
+			d.Rev = before[d.User].Rev + 1
+			rows = append(rows, d.User, d.Device, d.Rev)
+			if d.Token != "" {
+				tokens = append(tokens, tables.TokenDigest(d.Token), d.Token, d.User)
+			}
+			c.Devices = append(c.Devices, d)
 		}
-		c.Devices = []chat.Device{{User: user, Rev: rev + 1, Device: device, Token: token}}
-		row := []any{user, device, rev + 1}
-		return sqldb.Insert(ctx, tx.Session, "IMProxyDevice", "userId,device,rev", row,
+		err = sqldb.Insert(ctx, tx.Session, "IMProxyToken", tables.TokenColumns, tokens,
+			s.db.Upsert([]string{"digest"}, []string{"userId"}))
+		if err != nil {
+			return err
+		}
+		return sqldb.Insert(ctx, tx.Session, "IMProxyDevice", "userId,device,rev", rows,
 			s.db.Upsert([]string{"userId"}, []string{"device", "rev"}))
 	})
-	return s.wrote(err, replica.AboutUser(user))
+	return s.wrote(err, replica.AboutEach(users, replica.AboutUser)...)
 }
 
 // unlinkToken forgets whom the token belongs to that a user's device had before. If the text of the

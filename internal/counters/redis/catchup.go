@@ -38,7 +38,21 @@ func (r *Copy) catchUp(ctx context.Context) error {
 			due[l] = back
 		}
 	}
-	for more := len(due) > 0; more; {
+	if len(due) == 0 {
+		return nil
+	}
+	if err := r.applyLeft(ctx); err != nil {
+		return err
+	}
+	for l, back := range due {
+		l.CaughtUp(back)
+	}
+	return nil
+}
+
+// applyLeft applies all commits of all proxies that may not have been applied.
+func (r *Copy) applyLeft(ctx context.Context) error {
+	for more := true; more; {
 		left, err := r.records.Unapplied(ctx, 0, catchUpMost)
 		if err != nil {
 			return err
@@ -54,9 +68,6 @@ func (r *Copy) catchUp(ctx context.Context) error {
 			return err
 		}
 		more = len(left) >= catchUpMost
-	}
-	for l, back := range due {
-		l.CaughtUp(back)
 	}
 	return nil
 }

@@ -1,0 +1,237 @@
+package talk
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/records/sqldb"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+)
+
+// Take is what the records are to take over of a talk from where it was counted.
+type Take struct {
+	Talk   chat.Talk
+	Unread map[uint32]uint32 // how many messages users have not read; of other users that stays
+	Count  uint32            // of a group: at least so many messages were ever sent
+	Mutes  []chat.Mute       // of a group: values that users have set
+	LastID uint32            // ids go on after it, or after what the records have
+}
+
+// TakeOver takes over what talks say, each of which is named once, in a transaction of their own.
+// Those without a row are adopted: pairs must have a relation. now is Unix seconds. It returns how
+// the counts stand then of the talks where they have moved: their Users are those of the Take, and
+// cleared. It may be repeated.
+func TakeOver(
+	ctx context.Context, db *sqldb.DB, takes []Take, now uint32,
+) (changed []chat.Change, err error) {
+	takes = slices.SortedFunc(slices.Values(takes), func(x, y Take) int {
+		return Compare(x.Talk, y.Talk)
+	})
+	err = db.Change(ctx, func(tx sqldb.Tx) error {
+		w := Work{Tx: tx}
+		rows, err := w.lockTaken(ctx, takes, now)
+		if err == nil {
+			changed, err = w.takeOverAll(ctx, takes, rows)
+		}
+		return err
+	})
+	return changed, err
+}
+
+// lockTaken locks the talks of takes, which are sorted, and adopts those that have no row.
+func (w Work) lockTaken(
+	ctx context.Context, takes []Take, now uint32,
+) (rows map[chat.Talk]*Row, err error) {
+	var talks, missing []chat.Talk
+	for _, t := range takes {
+		talks = append(talks, t.Talk)
+	}
+	lock := func() error {
+		rows, missing = make(map[chat.Talk]*Row, len(talks)), nil
+		err := sqldb.FetchAll(ctx, w.Session, w.LockAll(talks, rows))
+		for _, talk := range talks {
+			if rows[talk] == nil {
+				missing = append(missing, talk)
+			}
+		}
+		return err
+	}
+	if err = lock(); err == nil && len(missing) > 0 && w.ManyWriters() {
+		if err = w.ClaimAnew(ctx, missing); err == nil {
+			err = lock()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	empty := slices.DeleteFunc(talks, func(t chat.Talk) bool { return rows[t].Counted() })
+	return rows, w.Adopt(ctx, empty, now, rows)
+}
+
+// takeOverAll changes the rows of talks that are locked.
+func (w Work) takeOverAll(
+	ctx context.Context, takes []Take, rows map[chat.Talk]*Row,
+) (changed []chat.Change, err error) {
+	var talks []chat.Talk
+	var levels, mutes []any
+	for _, t := range takes {
+		row := rows[t.Talk]
+		talks = append(talks, t.Talk)
+		if t.LastID > row.LastID {
+			row.LastID, row.Dirty = t.LastID, true
+		}
+		for _, m := range t.Mutes {
+			mutes = append(mutes, t.Talk.A, m.User, m.Value)
+		}
+		if len(t.Unread) == 0 && t.Count == 0 {
+			continue
+		}
+		row.SentA = max(row.SentA, t.Count)
+		row.Rev, row.Dirty = row.Rev+1, true
+		c := chat.Change{Talk: t.Talk, Relation: row.Relation, Rev: row.Rev}
+		for user, unread := range t.Unread {
+			if t.Talk.Kind == chat.Group {
+				unread = min(unread, row.SentA)
+				levels = append(levels, user, t.Talk.A, row.SentA-unread)
+			} else {
+				row.setUnread(t.Talk, user, unread)
+			}
+			c.Users = append(c.Users, chat.Moved{User: user, Clear: true, Unread: unread})
+		}
+		if t.Talk.Kind == chat.Group {
+			c.Count = row.SentA
+		}
+		changed = append(changed, c)
+	}
+	if err := w.Save(ctx, talks, rows); err != nil {
+		return nil, err
+	}
+	err = cmp.Or(SaveLevels(ctx, w.Session, levels), SaveMutes(ctx, w.Session, mutes))
+	return changed, err
+}
+
+// setUnread has a user of a pair have so many unread messages.
+func (t *Row) setUnread(talk chat.Talk, user, unread uint32) {
+	sent, read := &t.SentB, &t.ReadA
+	if user == talk.B {
+		sent, read = &t.SentA, &t.ReadB
+	}
+	*sent = max(*sent, unread)
+	*read = *sent - unread
+}
+
+// Users returns the next users after one, at most max.
+func Users(ctx context.Context, db *sqldb.DB, after uint32, max int) (ids []uint32, err error) {
+	return idsAfter(ctx, db, "SELECT id FROM IMUser WHERE id>? ORDER BY id LIMIT ?", after, max)
+}
+
+func idsAfter(
+	ctx context.Context, db *sqldb.DB, query string, after uint32, max int,
+) (ids []uint32, err error) {
+	return ids, db.Query(ctx, "ids", query, []any{after, max},
+		sqldb.Onto(&ids, func(id *uint32) []any { return []any{id} }))
+}
+
+// GroupRow is how the records have a group.
+type GroupRow struct {
+	chat.Change                   // as of Groups; LastID is at least what is stored
+	Levels      map[uint32]uint32 // how many messages members have seen; 0 of those who are missing
+}
+
+// GroupRows returns the next groups after one, at most max.
+func GroupRows(
+	ctx context.Context, db *sqldb.DB, after uint32, max int,
+) (rows []GroupRow, err error) {
+	ids, err := idsAfter(ctx, db, "SELECT id FROM IMGroup WHERE id>? ORDER BY id LIMIT ?", after,
+		max)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	groups, levels := NoGroups(ids), make(map[uint32]map[uint32]uint32, len(ids))
+	for _, part := range groups.Parts(ids) {
+		if err := db.Query(ctx, part.Table, part.Text, part.Args, part.Row); err != nil {
+			return nil, err
+		}
+	}
+	const query = "SELECT m.groupId,m.userId,l.level" +
+		" FROM (SELECT DISTINCT groupId,userId FROM IMGroupMember" +
+		" WHERE status=0 AND groupId IN (%s)) m JOIN IMProxyLevel l" +
+		" ON l.userId=m.userId AND l.groupId=m.groupId"
+	err = sqldb.QueryIn(ctx, db.Pool, "levels", query, ids, func(scan sqldb.Scanner) error {
+		var group, user, level uint32
+		err := scan(&group, &user, &level)
+		if levels[group] == nil {
+			levels[group] = make(map[uint32]uint32)
+		}
+		levels[group][user] = level
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	stored := make(map[tables.Owner]*Row)
+	for _, id := range ids {
+		stored[tables.Owner{Kind: chat.Group, ID: id}] = &Row{LastID: groups[id].LastID}
+	}
+	if err := storedOf(ctx, db, stored); err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		row := GroupRow{*groups[id], levels[id]}
+		row.LastID = stored[tables.Owner{Kind: chat.Group, ID: id}].LastID
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// storedOf is LastStored outside of a transaction.
+func storedOf(ctx context.Context, db *sqldb.DB, owners map[tables.Owner]*Row) error {
+	ctx, cancel := db.Bounded(ctx)
+	defer cancel()
+	err := LastStored(ctx, db.Session, owners)
+	if db.LacksKey(err) {
+		err = LastStored(ctx, db.Session, owners)
+	}
+	return db.Fail("reading the last messages", err)
+}
+
+// PairRow is a relation, with how the records have its pair.
+type PairRow struct {
+	Talk     chat.Talk
+	Relation uint32
+	Used     uint32 // the relation that the records count the pair under; 0: they do not
+	LastID   uint32 // what the records gave out last; where they do not count, what is stored
+}
+
+// PairRows returns the next relations after one, at most max.
+func PairRows(
+	ctx context.Context, db *sqldb.DB, after uint32, max int,
+) (pairs []PairRow, err error) {
+	const query = "SELECT r.id,r.smallId,r.bigId,COALESCE(t.relateId,0),COALESCE(t.lastId,0)" +
+		" FROM IMRelationShip r LEFT JOIN IMProxyTalk t" +
+		" ON t.kind=1 AND t.a=r.smallId AND t.b=r.bigId AND t.rev>0" +
+		" WHERE r.id>? ORDER BY r.id LIMIT ?"
+	err = db.Query(ctx, "relations", query, []any{after, max},
+		sqldb.Onto(&pairs, func(p *PairRow) []any {
+			p.Talk.Kind = chat.Pair
+			return []any{&p.Relation, &p.Talk.A, &p.Talk.B, &p.Used, &p.LastID}
+		}))
+	if err != nil {
+		return nil, err
+	}
+	stored := make(map[tables.Owner]*Row)
+	for _, p := range pairs {
+		if p.Used == 0 {
+			stored[tables.Owner{Kind: chat.Pair, ID: p.Relation}] = new(Row)
+		}
+	}
+	err = storedOf(ctx, db, stored)
+	for i := range pairs {
+		if row := stored[tables.Owner{Kind: chat.Pair, ID: pairs[i].Relation}]; row != nil {
+			pairs[i].LastID = row.LastID
+		}
+	}
+	return pairs, err
+}

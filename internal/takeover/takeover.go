@@ -1,0 +1,274 @@
+// Package takeover has the proxies of a MySQL database count without Redis from then on, or with it
+// again.
+//
+// What only Redis knows must be in the records before: what proxies answered with Redis, they are
+// to answer without it. So a Takeover reads all that stands there, and compares it with the
+// records as a proxy does: where the records count a talk, and Redis has lost what it had, the
+// records are right; else Redis is. What differs is stored in the rows of the talks, under their
+// locks (talk.TakeOver), and noted in Redis (redis.Standing.Taken), so that a proxy with Redis can
+// go on where this was stopped. All of it may be repeated: what was taken over does not differ any
+// more. The mark, by which proxies know where they count, comes last.
+//
+// Nobody may count in Redis meanwhile. So there are three reasons to refuse: a proxy with Redis is
+// alive, by its row in IMProxyServer; somebody else is connected to the databases; or something
+// moved between two readings, which are half a minute apart. An original that is idle moves the
+// time of its group sync.
+//
+// Everything is read in pages. Of a million users, groups and relations a reading leaves twelve
+// bytes of each: a hash, to be compared with that of the next reading.
+package takeover
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
+)
+
+// Takeover takes over what only Redis knows. It is for one goroutine.
+type Takeover struct {
+	Records *records.Store // without a Follower
+	Redis   *redis.Copy    // not in Use; nil: nothing can be taken over
+	// Force goes on where the others refuse, and takes over what can be reached.
+	Force bool
+	// Watch is the time between the beginnings of the two readings.
+	Watch time.Duration
+	// Progress is told what is being done, and how far it has come. It must not wait.
+	Progress func(what string)
+
+	stands *redis.Standing
+}
+
+// Refusals are the reasons not to begin: who else counts in Redis, or may, as far as can be seen
+// at once.
+func (t *Takeover) Refusals(ctx context.Context) (reasons []string, err error) {
+	alive, err := fleet.Alive(ctx, t.Records.DB(), fleet.InRedis)
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range alive {
+		reasons = append(reasons, fmt.Sprintf("a proxy with Redis is alive at %s: stop it; one "+
+			"that was killed counts as alive for ten seconds", address))
+	}
+	if t.Redis == nil {
+		return append(reasons, "the configuration names no Redis servers, so that nothing can be "+
+			"taken over: take one that still names them in CacheInstances"), nil
+	}
+	strangers, unknown := t.Redis.Strangers(ctx)
+	for _, c := range strangers {
+		reasons = append(reasons, fmt.Sprintf("somebody else is connected to Redis from %s: stop "+
+			"it, as what it counts would be lost; proxies of earlier versions have no name", c))
+	}
+	for _, err := range unknown {
+		reasons = append(reasons, fmt.Sprintf("it cannot be seen who is connected: %v", err))
+	}
+	return reasons, nil
+}
+
+// Settle applies to Redis what proxies that were killed did not. It is to be called before Look,
+// unless nothing may be changed.
+func (t *Takeover) Settle(ctx context.Context) error {
+	if t.Redis == nil {
+		return nil
+	}
+	if err := t.Redis.Settle(ctx, t.Records); err != nil && !t.Force {
+		return err
+	}
+	return nil
+}
+
+// Look reads all that is to be taken over: twice, unless it is forced. moved names what moved
+// meanwhile. lost says what cannot be read; unless it is forced, that is an error.
+func (t *Takeover) Look(ctx context.Context) (s Summary, moved Moved, lost []error, err error) {
+	if t.Redis == nil {
+		return s, moved, nil, nil
+	}
+	t.stands, lost, err = t.Redis.Standing(ctx, t.Records)
+	if err == nil && len(lost) > 0 && !t.Force {
+		err = lost[0]
+	}
+	if err != nil {
+		return s, moved, lost, err
+	}
+	beats, times, err := t.marksAndTimes(ctx)
+	if err != nil {
+		return s, moved, lost, err
+	}
+	begun, reading := time.Now(), newReading()
+	if s, err = t.pass(ctx, "reading", reading.first, nil); err != nil || t.Force {
+		return s, moved, lost, err
+	}
+	if err := t.wait(ctx, begun); err != nil {
+		return s, moved, lost, err
+	}
+	s, err = t.pass(ctx, "reading again", reading.again, nil)
+	if err != nil {
+		return s, moved, lost, err
+	}
+	moved = reading.moved
+	beatsNow, timesNow, err := t.marksAndTimes(ctx)
+	for name, n := range beatsNow {
+		if n != beats[name] {
+			moved.add("the mark " + name + ", which a proxy raises that works with Redis")
+		}
+	}
+	for name, at := range timesNow {
+		if at != times[name] {
+			moved.add(name + ", which originals and proxies write")
+		}
+	}
+	return s, moved, lost, err
+}
+
+func (t *Takeover) marksAndTimes(
+	ctx context.Context,
+) (beats map[string]uint32, times map[string]string, err error) {
+	if beats, err = t.Redis.Beats(ctx, t.Records); err == nil {
+		times, err = t.stands.Times(ctx)
+	}
+	return beats, times, err
+}
+
+// wait waits until it is time for the second reading.
+func (t *Takeover) wait(ctx context.Context, begun time.Time) error {
+	for left := t.Watch; left > 0; left = t.Watch - time.Since(begun) {
+		t.Progress(fmt.Sprintf("watching whether anything moves, %d s to go",
+			int(left/time.Second)+1))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(left, time.Second)):
+		}
+	}
+	return nil
+}
+
+// Apply takes over what differs, and has the proxies of the database count without Redis: that
+// comes last, after it was looked once more for who else counts. It needs a Look before.
+func (t *Takeover) Apply(ctx context.Context) error {
+	if t.Redis != nil {
+		if _, err := t.pass(ctx, "taking over", nil, t.apply); err != nil {
+			return err
+		}
+		if err := t.takeSyncMark(ctx); err != nil {
+			return err
+		}
+	}
+	if !t.Force {
+		reasons, err := t.Refusals(ctx)
+		if err == nil && len(reasons) > 0 {
+			err = chat.Errorf(chat.NotAllowed, "all was taken over, but meanwhile %s",
+				strings.Join(reasons, "; "))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fleet.Set(ctx, t.Records.DB(), fleet.InMySQL)
+}
+
+// syncMark is the mark of how far the group sync has got: see counters.Shared.
+const syncMark = "last_update_group"
+
+// takeSyncMark takes over how far the group sync has got, if no proxy has synced yet.
+func (t *Takeover) takeSyncMark(ctx context.Context) error {
+	_, known, err := t.Records.Mark(ctx, syncMark)
+	if err != nil || known {
+		return err
+	}
+	if until := t.Redis.SyncedUntil(ctx); until > 0 {
+		return t.Records.SetMark(ctx, syncMark, until)
+	}
+	return nil
+}
+
+// Moved is what moved between two readings.
+type Moved struct {
+	Count int
+	Some  []string // the names of the first ones
+}
+
+// mostNamed is how many are named.
+const mostNamed = 10
+
+func (m *Moved) add(name string) {
+	if m.Count++; m.Count <= mostNamed {
+		m.Some = append(m.Some, name)
+	}
+}
+
+// reading is what a reading leaves, by which the next one finds what moved.
+type reading struct {
+	trails map[string]*trail // by the form of the name of what is read
+	moved  Moved
+}
+
+// trail is the sums of what was read of one kind, by ascending ids; those of what is not there are
+// left out.
+type trail struct {
+	ids  []uint32
+	sums []uint64
+	at   int // how far the second reading has come
+}
+
+func newReading() *reading { return &reading{trails: make(map[string]*trail)} }
+
+// first notes the sum of something that is read for the first time.
+func (r *reading) first(form string, id uint32, sum uint64) {
+	if sum == 0 {
+		return
+	}
+	if r.trails[form] == nil {
+		r.trails[form] = new(trail)
+	}
+	t := r.trails[form]
+	t.ids, t.sums = append(t.ids, id), append(t.sums, sum)
+}
+
+// again compares it with that of what is read for the second time.
+func (r *reading) again(form string, id uint32, sum uint64) {
+	before := uint64(0)
+	if t := r.trails[form]; t != nil {
+		for t.at < len(t.ids) && t.ids[t.at] < id {
+			t.at++
+		}
+		if t.at < len(t.ids) && t.ids[t.at] == id {
+			before = t.sums[t.at]
+		}
+	}
+	if sum != before {
+		r.moved.add(fmt.Sprintf(form, id))
+	}
+}
+
+// StartWithRedis has the proxies of a database count in Redis again. What stands there from before
+// is removed, and counts no more. copied must not be in Use, and becomes so. Unless it is forced,
+// it refuses while a proxy without Redis is alive. It returns how many keys were removed.
+func StartWithRedis(
+	ctx context.Context, store *records.Store, copied *redis.Copy, force bool,
+) (removed int, err error) {
+	alone := func() error {
+		alive, err := fleet.Alive(ctx, store.DB(), fleet.InMySQL)
+		if err == nil && len(alive) > 0 && !force {
+			err = chat.Errorf(chat.NotAllowed, "a proxy without Redis is alive at %s: stop it; "+
+				"one that was killed counts as alive for ten seconds", alive[0])
+		}
+		return err
+	}
+	if err := alone(); err != nil {
+		return 0, err
+	}
+	copied.Use(ctx, store)
+	if removed, err = copied.StartAnew(ctx); err != nil {
+		return removed, err
+	}
+	if err := alone(); err != nil {
+		return removed, err
+	}
+	return removed, fleet.Set(ctx, store.DB(), fleet.InRedis)
+}

@@ -1,0 +1,325 @@
+package takeover_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/teamtalk-go/dbproxy/internal/chat"
+	"github.com/teamtalk-go/dbproxy/internal/counters"
+	"github.com/teamtalk-go/dbproxy/internal/counters/link"
+	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
+	"github.com/teamtalk-go/dbproxy/internal/records"
+	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
+	"github.com/teamtalk-go/dbproxy/internal/takeover"
+	"github.com/teamtalk-go/dbproxy/test/rig/servers"
+	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servers.Around(m)) }
+
+// world is a database, and the Redis in which its proxies count at first. There are 1,100 users:
+// more than one page.
+type world struct {
+	*testing.T
+	db    *servers.Database
+	redis *servers.Redis
+}
+
+const users = 1100
+
+func newWorld(t *testing.T) world {
+	t.Helper()
+	w := world{t, testdb.New(t), servers.StartRedis(t)}
+	w.exec("INSERT INTO IMUser (id,name,password,salt) SELECT seq,CONCAT('user',seq),'','' FROM " +
+		fmt.Sprintf("seq_1_to_%d", users))
+	return w
+}
+
+func (w world) exec(query string) {
+	w.Helper()
+	if _, err := w.db.Admin.ExecContext(w.Context(), query); err != nil {
+		w.Fatalf("%s: %v", query, err)
+	}
+}
+
+func (w world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w world) log() *slog.Logger { return slog.New(slog.NewTextHandler(w.Output(), nil)) }
+
+// open opens the Redis, and the records with or without it.
+func (w world) open(follows bool) (*records.Store, *redis.Copy) {
+	w.Helper()
+	at := link.Instance{Addr: w.redis.Addr(), ConnectTimeout: time.Minute, CallTimeout: time.Minute}
+	copied, err := redis.Open(redis.Options{Unread: at, GroupSet: at, Token: at, GroupMember: at,
+		Log: w.log()})
+	w.must(err)
+	w.Cleanup(copied.Close)
+	opt := records.Options{Log: w.log()}
+	if follows {
+		opt.Follower = copied
+	}
+	store, err := records.OpenMySQL(testdb.Patient(w.db), nil, opt)
+	w.must(err)
+	w.Cleanup(func() { w.must(store.Close()) })
+	return store, copied
+}
+
+// proxy is the rules' store of a proxy.
+type proxy struct {
+	world
+	chat.Store
+	records *records.Store
+}
+
+// with is a proxy with Redis.
+func (w world) with() proxy {
+	w.Helper()
+	store, copied := w.open(true)
+	copied.Use(w.Context(), store)
+	return proxy{w, counters.OnCopy(store, copied), store}
+}
+
+// without is a proxy without.
+func (w world) without() proxy {
+	w.Helper()
+	store, _ := w.open(false)
+	w.must(store.Fits(w.Context()))
+	return proxy{w, counters.OnRecords(store), store}
+}
+
+// store stores one batch, applied or not.
+func (p proxy) store(applied bool, drafts ...chat.Draft) (ids []uint32) {
+	p.Helper()
+	id := chat.NewCommitID()
+	receipt, err := p.Ledger.Append(p.Context(), chat.Batch{ID: id, Now: p.records.Unix(),
+		Drafts: drafts}, p.Sequencer)
+	p.must(err)
+	for _, s := range receipt.Stored {
+		p.must(s.Err)
+		ids = append(ids, s.ID)
+	}
+	if applied {
+		p.must(p.Counters.Apply(p.Context(), []chat.Commit{{ID: id, Changes: receipt.Changes}}))
+		p.must(p.Ledger.Applied(p.Context(), []chat.CommitID{id}))
+	}
+	return ids
+}
+
+func to(from, user uint32) chat.Draft {
+	return chat.Draft{Talk: chat.PairTalk(from, user), From: from, Type: chat.PairText,
+		Content: "x", Time: 1000}
+}
+
+func in(from, group uint32) chat.Draft {
+	return chat.Draft{Talk: chat.GroupTalk(group), From: from, Type: chat.GroupText, Content: "x",
+		Time: 1000}
+}
+
+// unread is what all users have unread, such as "1: 2 5" for five of user 2, sorted.
+func (p proxy) unread() (lines []string) {
+	p.Helper()
+	var all []uint32
+	for user := range uint32(users) {
+		all = append(all, user+1)
+	}
+	unread, err := p.Counters.Unread(p.Context(), all)
+	p.must(err)
+	for user, counts := range unread {
+		for _, c := range counts {
+			lines = append(lines, fmt.Sprintf("%d: %s %d", user, c.Talk, c.Unread))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// take makes a takeover, without waiting.
+func (w world) take() *takeover.Takeover {
+	w.Helper()
+	store, copied := w.open(false)
+	return &takeover.Takeover{Records: store, Redis: copied, Progress: func(string) {}}
+}
+
+// run takes over all, and returns what was.
+func (w world) run(ctx context.Context, t *takeover.Takeover) (takeover.Summary, error) {
+	w.Helper()
+	w.must(t.Settle(w.Context()))
+	s, moved, lost, err := t.Look(w.Context())
+	w.must(err)
+	if moved.Count > 0 || len(lost) > 0 {
+		w.Errorf("moved: %v, lost: %v", moved, lost)
+	}
+	return s, t.Apply(ctx)
+}
+
+// original has originals count in keys.
+func (w world) original(commands ...string) {
+	w.Helper()
+	for _, c := range commands {
+		w.redis.Do(w, strings.Fields(c)...)
+	}
+}
+
+func same(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+// TestGoesOnWhereItStopped stops it after each page. Then proxies go on with Redis, and later it is
+// run once more.
+func TestGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
+	for _, stop := range []string{"users up to 500", "users up to 1000", "groups up to",
+		"relations up to"} {
+		w := newWorld(t)
+		p := w.with()
+		group, err := p.Groups.Create(t.Context(), chat.NewGroup{Name: "g", Creator: 1,
+			Type: chat.NormalGroup, Members: []uint32{1, 2, 1050}}, 1000)
+		w.must(err)
+		p.store(true, to(1, 2), to(2, 1), to(1050, 1051), in(1, group))
+		w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+			" VALUES (3,4,0,1,1),(3,1060,0,1,1),(501,502,0,1,1)")
+		w.original("HINCRBY unread_2 1 10", "HINCRBY unread_1051 1050 10", "HSET unread_4 3 7",
+			"HSET unread_1060 3 8", "HSET unread_502 501 9", "HSET unread_501 502 1",
+			fmt.Sprintf("HINCRBY %d_im_group_msg count 30", group),
+			fmt.Sprintf("HSET 2_%d_im_user_group count 20", group),
+			fmt.Sprintf("INCRBY group_msg_id_%d 30", group))
+		before := p.unread()
+
+		ctx, cancel := context.WithCancel(t.Context())
+		take := w.take()
+		take.Progress = func(what string) {
+			if strings.HasPrefix(what, "taking over: "+stop) {
+				cancel()
+			}
+		}
+		if _, err := w.run(ctx, take); !errors.Is(err, context.Canceled) {
+			t.Fatalf("it was not stopped at %s: %v", stop, err)
+		}
+		p = w.with()
+		same(t, "unread once it was stopped at "+stop, p.unread(), before)
+		p.store(true, to(1, 2), to(1050, 1051), to(3, 4), in(1, group))
+		before = p.unread()
+		want := map[string]bool{"2: pair 1-2 12": true, "1051: pair 1050-1051 12": true,
+			"4: pair 3-4 8": true, fmt.Sprintf("2: group %d 12", group): true,
+			fmt.Sprintf("1050: group %d 32", group): true}
+		for _, line := range before {
+			delete(want, line)
+		}
+		if len(want) > 0 {
+			t.Errorf("stopped at %s: %v are not in %v", stop, slices.Collect(maps.Keys(want)),
+				before)
+		}
+
+		_, err = w.run(t.Context(), w.take())
+		w.must(err)
+		p = w.without()
+		same(t, "unread without Redis", p.unread(), before)
+		if ids := p.store(true, in(1, group)); ids[0] != 33 {
+			t.Errorf("the next id is %d", ids[0])
+		}
+		again := w.take()
+		s, _, _, err := again.Look(t.Context())
+		if err != nil || s.Unread+s.Tokens+s.Mutes > 0 {
+			t.Errorf("it is not all taken over: %+v, %v", s, err)
+		}
+	}
+}
+
+// TestBelievesWhoAProxyWouldBelieve takes over from a Redis that lost what it had, where originals
+// have counted since, and lacks what a killed proxy stored.
+func TestBelievesWhoAProxyWouldBelieve(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{true, false} {
+		w := newWorld(t)
+		p := w.with()
+		p.store(true, to(1, 2), to(1, 2), to(3, 4))
+		p.store(false, to(1, 2))
+		w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+			" VALUES (5,6,0,1,1)")
+		want := []string{"2: pair 1-2 3", "4: pair 3-4 9", "6: pair 5-6 9"}
+		if lost {
+			w.redis.Do(t, "FLUSHALL")
+			want[1] = "4: pair 3-4 1" // which the records count
+		}
+		w.original("HSET unread_4 3 9", "HSET unread_6 5 9", "SET last_update_group 1234")
+		_, err := w.run(t.Context(), w.take())
+		w.must(err)
+		if synced, _, err := p.records.Mark(t.Context(), "last_update_group"); synced != 1234 {
+			t.Errorf("the group sync has got to %d: %v", synced, err)
+		}
+		same(t, fmt.Sprint("unread, lost: ", lost), w.without().unread(), want)
+	}
+}
+
+// TestPassesOverWhatCannotBe takes over beside numbers that no count can be.
+func TestPassesOverWhatCannotBe(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+		" VALUES (1,2,0,1,1),(3,4,0,1,1)")
+	w.exec("INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated," +
+		"updated,created) VALUES ('g','',1,1,2,0,1,0,1,1)")
+	w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated)" +
+		" VALUES (1,1,0,1,1),(1,2,0,1,1)")
+	w.original("HSET unread_2 1 4294967295", "HSET unread_4 3 2",
+		"HSET 1_im_group_msg count 4000000000", "SET msg_id_1 4294967295",
+		"SET msg_id_2 2147483647", "SET group_msg_id_1 99999999999999",
+		"SET device_3 ios:"+strings.Repeat("x", 5000))
+	s, err := w.run(t.Context(), w.take())
+	w.must(err)
+	if s.Impossible != 3 || s.Unread != 1 || s.IDs != 0 || s.Tokens != 0 {
+		t.Errorf("%+v", s)
+	}
+	p := w.without()
+	same(t, "unread", p.unread(), []string{"4: pair 3-4 2"})
+	if ids := p.store(true, to(1, 2), to(3, 4), in(1, 1)); !slices.Equal(ids, []uint32{1, 1, 1}) {
+		t.Errorf("the first ids are %d", ids)
+	}
+}
+
+// TestTheWayBackBelievesNothing begins with Redis where proxies never counted there before, and
+// something stands there.
+func TestTheWayBackBelievesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store, copied := w.open(false)
+	w.must(fleet.Set(t.Context(), store.DB(), fleet.InMySQL))
+	p := w.without()
+	p.store(true, to(1, 2))
+	w.original("HSET unread_2 1 9 3 9", "SET msg_id_1 900", "HSET dbproxy:{unread_2} epoch 2 1 9",
+		"SET device_2 ios:x", "SET ours 1")
+	removed, err := takeover.StartWithRedis(t.Context(), store, copied, false)
+	if err != nil || removed != 4 {
+		t.Errorf("%d keys were removed: %v", removed, err)
+	}
+	p = w.with()
+	same(t, "unread", p.unread(), []string{"2: pair 1-2 1"})
+	if ids := p.store(true, to(1, 2)); ids[0] != 2 {
+		t.Errorf("the next id is %d", ids[0])
+	}
+	said := w.redis.Do(t, "KEYS", "ours")
+	if kept, _ := said.AsStrSlice(); len(kept) != 1 {
+		t.Error("a key of others was removed")
+	}
+	all, err := store.Marks(t.Context(), []string{"epoch:unread"})
+	if err != nil || all["epoch:unread"] < 2 {
+		t.Errorf("the epoch is %v: %v", all, err)
+	}
+}
