@@ -13,14 +13,17 @@ HALF = $(shell echo $$((($$(nproc) + 1) / 2)))
 all-tests = $(1) -p $(HALF) $$($(GO) list ./... | grep -v /dbproxy/test/) & others=$$!; \
   $(1) -p 1 ./test/...; failed=$$?; wait $$others && exit $$failed
 
-# Measures a proxy on a kind of store.
+# Measures proxies: on a kind of store, and as stores and loads grow.
 measure = mkdir -p bin && $(GO) test ./test/bench -v -count=1 -timeout 0 -run '^TestBench$$' \
   -measure $(1) -into $(CURDIR)/bin $(if $(BASE),-base '$(BASE)') $(if $(FOR),-lasts '$(FOR)') \
   $(if $(ROUNDS),-rounds '$(ROUNDS)') $(if $(PROFILES),-profiles '$(PROFILES)')
+measure-growth = $(GO) test ./test/bench -v -count=1 -timeout 0 -run '^TestGrowth$$' \
+  -pictures $(CURDIR)/docs/growth $(if $(FOR),-lasts '$(FOR)') $(if $(MOST),-most '$(MOST)') \
+  $(if $(DIMENSIONS),-dimensions '$(DIMENSIONS)')
 
 .DEFAULT_GOAL = help
 .PHONY: help build install run test race faults \
-  charsets galera soak lint fuzz bench bench-embedded microbench generate generate-check man clean
+  charsets galera soak lint fuzz bench bench-embedded bench-growth microbench generate generate-check man clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +109,10 @@ bench: ## Measure on a MySQL and Redis of its own (BASE=REV: compare)
 
 bench-embedded: ## Measure the embedded store (BASE=REV; FOR=10s; PROFILES='page text')
 	@$(call measure,embedded)
+
+bench-growth: ## Plot cost against size (DIMENSIONS='talks rows'; MOST=1000; FOR=10s)
+	@test/install-servers
+	@$(measure-growth)
 
 microbench: ## Measure single steps into bin/microbench.txt (BEFORE=FILE: compare)
 	@test/install-servers

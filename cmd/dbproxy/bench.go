@@ -62,10 +62,19 @@ The exit code is 0 only if all was answered as it should be.`,
 		c.ValidArgs = append(c.ValidArgs, cobra.CompletionWithDesc(p.Name, p.About))
 	}
 	b := benching{cmd: c}
-	b.flags()
-	c.AddCommand(yardstickCommand())
+	b.flags(bench.Defaults(), "list all profiles")
+	f := c.Flags()
+	f.Float64Var(&b.Rate, "rate", 0, "send `n` requests a second in all, in open loop")
+	f.StringVar(&b.yardstick, "yardstick", "",
+		"measure what the MySQL of a configuration `file` does by itself, too, before, between "+
+			"and after the profiles, and tell their rates in shares of it: see dbproxy bench "+
+			"yardstick")
+	f.StringVar(&b.html, "html", "", "write a page with curves of the latency into a `file`")
+	_ = c.MarkFlagFilename("yardstick", "conf") // fails only without the flag
+	_ = c.MarkFlagFilename("html", "html")
+	c.AddCommand(growthCommand(), yardstickCommand())
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		b.in, b.out, b.errs = bufio.NewReader(c.InOrStdin()), c.OutOrStdout(), c.ErrOrStderr()
+		b.open()
 		if b.list {
 			return b.showProfiles(args)
 		}
@@ -74,38 +83,36 @@ The exit code is 0 only if all was answered as it should be.`,
 	return c
 }
 
-// flags gives the command its flags.
-func (b *benching) flags() {
-	b.Options = bench.Defaults()
+// open takes the streams of the command.
+func (b *benching) open() {
+	b.in, b.out, b.errs = bufio.NewReader(b.cmd.InOrStdin()), b.cmd.OutOrStdout(),
+		b.cmd.ErrOrStderr()
+}
+
+// flags gives the command the flags that all loads have, with these defaults.
+func (b *benching) flags(o bench.Options, list string) {
+	b.Options = o
 	f := b.cmd.Flags()
 	f.SortFlags = false
-	f.BoolVar(&b.list, "list", false, "list all profiles")
+	f.BoolVar(&b.list, "list", false, list)
 	f.StringArrayVar(&b.Addrs, "addr", nil, "the server's `address` (default "+defaultAddr+
 		"); give it again for more servers that share a store")
 	f.StringVar(&b.users, "users", fmt.Sprintf("%d-%d", b.Users.First, b.Users.Last),
 		"write only between the users with the ids `from-to`")
 	f.BoolVar(&b.stdin, "password-stdin", false,
-		"read the password of all users from the first line of standard input; only login and "+
-			"mixed want it")
+		"read the password of all users from the first line of standard input; only logins "+
+			"want it")
 	f.BoolVar(&b.Anyway, "anyway", false,
 		"use a store that has messages of others between the users, too")
 	f.BoolVar(&b.yes, "yes", false, "do not ask before another machine is loaded")
 	f.IntVar(&b.Conns, "conns", b.Conns, "have `n` connections")
 	f.IntVar(&b.InFlight, "inflight", b.InFlight, "have `n` requests in flight on each")
-	f.Float64Var(&b.Rate, "rate", 0, "send `n` requests a second in all, in open loop")
-	f.DurationVar(&b.Warmup, "warmup", b.Warmup, "let each profile run for a `time` that does "+
-		"not count")
+	f.DurationVar(&b.Warmup, "warmup", b.Warmup, "let each load run for a `time` that does not "+
+		"count")
 	f.DurationVar(&b.For, "for", b.For, "then measure it for a `time`")
 	f.IntVar(&b.Size, "size", b.Size, "give each text `n` bytes")
 	f.DurationVar(&b.Timeout, "timeout", b.Timeout, "wait for an answer for a `time`")
-	f.StringVar(&b.yardstick, "yardstick", "",
-		"measure what the MySQL of a configuration `file` does by itself, too, before, between "+
-			"and after the profiles, and tell their rates in shares of it: see dbproxy bench "+
-			"yardstick")
 	f.BoolVar(&b.json, "json", false, "print JSON, for programs")
-	f.StringVar(&b.html, "html", "", "write a page with curves of the latency into a `file`")
-	_ = b.cmd.MarkFlagFilename("yardstick", "conf") // fails only without the flag
-	_ = b.cmd.MarkFlagFilename("html", "html")
 }
 
 // showProfiles lists all profiles.
@@ -183,25 +190,35 @@ func (b *benching) complete(ctx context.Context, names []string) ([]bench.Profil
 	if err != nil {
 		return nil, err
 	}
-	if b.Users, err = usersFrom(b.users); err != nil {
+	if err := b.read(slices.ContainsFunc(profiles, bench.Profile.Logins)); err != nil {
 		return nil, err
+	}
+	if err := b.Check(profiles); err != nil {
+		return nil, err
+	}
+	return profiles, b.begin(ctx)
+}
+
+// read reads what the flags say, and the password, if it is needed or standard input has it.
+func (b *benching) read(logins bool) (err error) {
+	if b.Users, err = usersFrom(b.users); err != nil {
+		return err
 	}
 	if b.Addrs == nil {
 		b.Addrs = []string{defaultAddr}
 	}
 	b.Progress = func(what string, at func() string) func() { return progress(b.errs, what, at) }
-	logins := slices.ContainsFunc(profiles, func(p bench.Profile) bool { return p.Logins() })
 	if logins || b.stdin {
-		if b.Password, err = chatPassword(b.cmd, b.in, "all users", b.stdin); err != nil {
-			return nil, err
-		}
+		b.Password, err = chatPassword(b.cmd, b.in, "all users", b.stdin)
 	}
-	if err := b.Check(profiles); err != nil {
-		return nil, err
-	}
+	return err
+}
+
+// begin tells what is loaded, and asks before that is another machine.
+func (b *benching) begin(ctx context.Context) error {
 	b.say("%s: %d connections; writes between users %d to %d, and leaves it there",
 		strings.Join(b.Addrs, ", "), b.Conns, b.Users.First, b.Users.Last)
-	return profiles, b.allowed(ctx)
+	return b.allowed(ctx)
 }
 
 // say tells people what is done.

@@ -3,7 +3,8 @@
 // profiles ask for, and Run runs one of them. In closed loop so many requests are in flight all the
 // time. In open loop so many are sent in a second, whatever becomes of them, and the time until an
 // answer counts from when its request was to be sent: a server that stands still for a second
-// cannot hide it. What a load writes stays in the store, between users that it was given.
+// cannot hide it. Grow measures kinds of request at each point of a Dimension, such as the number of
+// talks. What a load writes stays in the store, between users that it was given.
 //
 // A connection (conn) is a goroutine that sends and reads; in open loop one more goroutine sends on
 // all connections (run.pace). What they learn is counted in a tally, which makes a Result. A kind
@@ -52,7 +53,7 @@ func (o *Options) Check(profiles []Profile) error {
 		what            string
 		value, min, max float64
 	}{
-		{"connections", float64(o.Conns), 1, 1000},
+		{"connections", float64(o.Conns), 1, 10_000},
 		{"requests in flight", float64(o.InFlight), 1, 1000},
 		{"requests a second", o.Rate, 0, 1e6},
 		{"seconds", o.For.Seconds(), 0.1, 3600},
@@ -98,7 +99,8 @@ type person struct {
 type Bench struct {
 	Options
 	people []person // those of the users who exist, if a profile wants to know
-	groups []uint32 // of Users.members
+	groups []group  // those that the load writes and reads
+	talks  []pair   // those of a point of a dimension
 	// Filled is what was written to prepare the store.
 	Filled Filled
 }

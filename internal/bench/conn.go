@@ -27,8 +27,10 @@ import (
 const (
 	// maxAnswer is the longest frame that is taken from a server, in bytes.
 	maxAnswer = 64 << 20
-	// readSize is how much is read at once; of a longer answer more.
-	readSize = 64 << 10
+	// readSize is how much a connection reads at once, of a longer answer more, and allReadSize how
+	// much all connections do, if they have 4 KiB each.
+	readSize    = 64 << 10
+	allReadSize = 64 << 20
 	// lookEvery is how often a connection looks for requests that were not answered in time.
 	lookEvery = 250 * time.Millisecond
 	// beatEvery keeps a server from closing a connection that has little to do.
@@ -48,7 +50,7 @@ type conn struct {
 	net   net.Conn
 	tally *tally // where its answers are counted; other connections share it
 	in    *bufio.Reader
-	long  []byte // memory for answers longer than readSize
+	long  []byte // memory for answers longer than what is read at once
 	rng   *rand.Rand
 	out   []byte // what is to be sent next; who sends owns it
 
@@ -81,7 +83,8 @@ func (r *run) connect(ctx context.Context, addr string, number, inFlight int) (*
 	// Four times as many slots, so that some may be taken by requests without an answer, but no
 	// more than there are sequence numbers.
 	n := min(1<<bits.Len(uint(4*inFlight-1)), 1<<16)
-	return &conn{run: r, net: c, in: bufio.NewReaderSize(c, readSize), slots: make([]slot, n),
+	size := max(4<<10, min(readSize, allReadSize/r.Conns))
+	return &conn{run: r, net: c, in: bufio.NewReaderSize(c, size), slots: make([]slot, n),
 		rng: rand.New(rand.NewPCG(uint64(number), uint64(time.Now().UnixNano())))}, nil
 }
 
@@ -143,7 +146,7 @@ func (c *conn) next() (f pdu.Frame, err error) {
 	}
 	f = pdu.Frame{Service: h.Service, Command: h.Command, Seq: h.Seq}
 	length := int(h.Length)
-	if length <= readSize {
+	if length <= c.in.Size() {
 		all, err := c.in.Peek(length)
 		if err != nil {
 			return f, c.ended(err)

@@ -40,6 +40,27 @@ const pageLength = 20
 func ringPages(b *Bench) kind   { return b.pages(b.Users.ring(), ringTextCount) }
 func circlePages(b *Bench) kind { return b.pages(b.Users.circle(), circleTextCount) }
 
+// pagesBack asks for messages of a talk with so many: for those up to some one of its older half.
+func (b *Bench) pagesBack(talk pair, texts int) kind {
+	oldest := min(max(1, texts/2), pageLength)
+	k := b.pages([]pair{talk}, oldest)
+	newest, checked := k.body, k.thorough
+	k.name = "page-back"
+	k.body = func(dst []byte, rng *rand.Rand) ([]byte, uint32) {
+		dst, which := newest(dst, rng)
+		from := uint32(oldest + rng.IntN(max(1, texts/2-oldest+1)))
+		return number(dst, 4, from), 2*from + which // of a field that comes twice the last counts
+	}
+	k.thorough = func(answer proto.Message, about uint32) error {
+		got := answer.(*impb.IMGetMsgListRsp).GetMsgList()[0].GetMsgId()
+		if from := about / 2; got != from {
+			return fmt.Errorf("it begins with message %d, not %d", got, from)
+		}
+		return checked(answer, about%2)
+	}
+	return k
+}
+
 // pages asks for the newest messages of some talk, of which each has so many.
 func (b *Bench) pages(talks []pair, texts int) kind {
 	return kind{
@@ -240,17 +261,18 @@ func groupInfos(b *Bench) kind {
 		name: "group-info", request: &impb.IMGroupInfoListReq{},
 		body: func(dst []byte, rng *rand.Rand) ([]byte, uint32) {
 			g := rng.IntN(len(b.groups))
-			dst = number(dst, 1, b.Users.members(g)[0])
+			dst = number(dst, 1, b.groups[g].members[0])
 			var version [16]byte
-			return text(dst, 2, number(number(version[:0], 1, b.groups[g]), 2, 0)), uint32(g)
+			return text(dst, 2, number(number(version[:0], 1, b.groups[g].id), 2, 0)), uint32(g)
 		},
 		list:   2,
 		glance: func(g glance) error { return g.wants(1, "groups") },
 		thorough: func(answer proto.Message, g uint32) error {
 			info := answer.(*impb.IMGroupInfoListRsp).GetGroupInfoList()[0]
-			if info.GetGroupId() != b.groups[g] || len(info.GetGroupMemberList()) != groupSize {
+			members, want := len(info.GetGroupMemberList()), b.groups[g]
+			if info.GetGroupId() != want.id || members != len(want.members) {
 				return fmt.Errorf("it is about group %d with %d members, not %d with %d",
-					info.GetGroupId(), len(info.GetGroupMemberList()), b.groups[g], groupSize)
+					info.GetGroupId(), members, want.id, len(want.members))
 			}
 			return nil
 		},
@@ -274,8 +296,8 @@ func (b *Bench) texts(talks []pair) kind {
 func groupTexts(b *Bench) kind {
 	return b.sending("group-text", impb.MsgType_MSG_TYPE_GROUP_TEXT,
 		func(rng *rand.Rand) (from, to uint32) {
-			g := rng.IntN(len(b.groups))
-			return b.Users.at(groupFirst + (g+rng.IntN(groupSize))%groupCount), b.groups[g]
+			g := b.groups[rng.IntN(len(b.groups))]
+			return g.members[rng.IntN(len(g.members))], g.id
 		})
 }
 

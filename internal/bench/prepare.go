@@ -23,7 +23,7 @@ const (
 	circleTextCount = 5
 	// fillConns and fillInFlight are how the store is looked at and filled.
 	fillConns    = 4
-	fillInFlight = 64
+	fillInFlight = 256
 )
 
 // Prepare looks at the store behind a server and writes into it what the profiles ask for and it
@@ -37,15 +37,16 @@ func Prepare(ctx context.Context, o Options, profiles []Profile) (*Bench, error)
 	for i := range profiles {
 		n = n.and(profiles[i].needs)
 	}
-	f := &filler{Bench: &Bench{Options: o}}
-	defer f.close()
-	for i := range fillConns {
-		c, err := client.Dial(ctx, o.Addrs[i%len(o.Addrs)])
-		if err != nil {
-			return nil, err
-		}
-		f.conns = append(f.conns, c)
+	return prepareFor(ctx, o, n)
+}
+
+// prepareFor prepares the store for what is needed.
+func prepareFor(ctx context.Context, o Options, n needs) (*Bench, error) {
+	f, err := newFiller(ctx, o)
+	if err != nil {
+		return nil, err
 	}
+	defer f.close()
 	if err := f.prepare(ctx, n); err != nil {
 		return nil, err
 	}
@@ -57,6 +58,20 @@ type filler struct {
 	*Bench
 	conns []*client.Client
 	next  atomic.Uint32 // which connection takes the next request
+}
+
+// newFiller connects to the servers. Close it.
+func newFiller(ctx context.Context, o Options) (*filler, error) {
+	f := &filler{Bench: &Bench{Options: o}}
+	for i := range fillConns {
+		c, err := client.Dial(ctx, o.Addrs[i%len(o.Addrs)])
+		if err != nil {
+			f.close()
+			return nil, err
+		}
+		f.conns = append(f.conns, c)
+	}
+	return f, nil
 }
 
 func (f *filler) close() {
@@ -89,7 +104,7 @@ func (f *filler) prepare(ctx context.Context, n needs) error {
 		}
 	}
 	if n.groups {
-		return errors.Join(f.findGroups(ctx), f.setTokens(ctx))
+		return errors.Join(f.findGroups(ctx, mark, f.Users.groups()), f.setTokens(ctx))
 	}
 	return nil
 }
@@ -183,74 +198,93 @@ func named(s *impb.ContactSessionInfo) string {
 	return fmt.Sprintf("user %d", s.GetSessionId())
 }
 
-// fill gives each of these talks as many texts as it wants. One of each talk is under way at a
-// time: an original that is sent the first two of a talk at once makes two talks of them.
+// fill gives each of these talks as many texts as it wants. Before the others each is given its
+// first one: an original that is sent the first two of a talk at once makes two talks of them.
 func (f *filler) fill(ctx context.Context, talks []pair, texts int) error {
-	lacking := make([]int, len(talks))
-	most := 0
-	var mu sync.Mutex
-	err := f.all(ctx, "looking at talks", len(talks), func(ctx context.Context, i int) error {
-		answer, err := ask[*impb.IMGetLatestMsgIdRsp](ctx, f, &impb.IMGetLatestMsgIdReq{
-			UserId: &talks[i].low, SessionId: &talks[i].high,
-			SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum()})
-		if lacking[i] = texts - int(answer.GetLatestMsgId()); lacking[i] > 0 {
-			mu.Lock()
-			defer mu.Unlock()
-			most = max(most, lacking[i])
-			f.Filled.Texts += lacking[i]
-		}
+	there := make([]int, len(talks))
+	err := f.all(ctx, "looking at talks", len(talks), func(ctx context.Context, i int) (err error) {
+		there[i], err = f.latest(ctx, talks[i])
 		return err
 	})
-	data := f.text()
-	for round := range most {
+	if err != nil {
+		return err
+	}
+	type way struct{ from, to uint32 }
+	var first, more []way // of the texts
+	for number := range texts {
+		for i, talk := range talks {
+			sides := talk.sides()
+			w := way{sides[number%2], sides[1-number%2]}
+			switch {
+			case number < there[i]:
+			case number == 0:
+				first = append(first, w)
+			default:
+				more = append(more, w)
+			}
+		}
+	}
+	f.Filled.Texts += len(first) + len(more)
+	for _, part := range []struct {
+		what string
+		ways []way
+	}{{"beginning talks", first}, {"filling talks", more}} {
+		err := f.all(ctx, part.what, len(part.ways), func(ctx context.Context, i int) error {
+			return f.send(ctx, part.ways[i].from, part.ways[i].to)
+		})
 		if err != nil {
 			return err
 		}
-		what := fmt.Sprintf("filling talks, round %d of %d", round+1, most)
-		err = f.all(ctx, what, len(talks), func(ctx context.Context, i int) error {
-			if round >= lacking[i] {
-				return nil
-			}
-			sides := talks[i].sides()
-			answer, err := ask[*impb.IMMsgData](ctx, f, &impb.IMMsgData{
-				FromUserId: &sides[round%2], ToSessionId: &sides[1-round%2], MsgId: new(uint32(0)),
-				CreateTime: new(uint32(time.Now().Unix())), MsgData: data,
-				MsgType: impb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum(),
-			})
-			if err == nil && answer.GetMsgId() == 0 {
-				err = fmt.Errorf("%w: a text from user %d to %d was not stored", errRefused,
-					sides[0], sides[1])
-			}
-			return err
-		})
+	}
+	return nil
+}
+
+// latest is the id of the last message of a talk; 0: it has none.
+func (f *filler) latest(ctx context.Context, talk pair) (int, error) {
+	answer, err := ask[*impb.IMGetLatestMsgIdRsp](ctx, f, &impb.IMGetLatestMsgIdReq{
+		UserId: &talk.low, SessionId: &talk.high,
+		SessionType: impb.SessionType_SESSION_TYPE_SINGLE.Enum()})
+	return int(answer.GetLatestMsgId()), err
+}
+
+// send stores a text.
+func (f *filler) send(ctx context.Context, from, to uint32) error {
+	answer, err := ask[*impb.IMMsgData](ctx, f, &impb.IMMsgData{
+		FromUserId: &from, ToSessionId: &to, MsgId: new(uint32(0)),
+		CreateTime: new(uint32(time.Now().Unix())), MsgData: f.text(),
+		MsgType: impb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum(),
+	})
+	if err == nil && answer.GetMsgId() == 0 {
+		err = fmt.Errorf("%w: a text from user %d to %d was not stored", errRefused, from, to)
 	}
 	return err
 }
 
-// findGroups finds the groups of a former load, and makes those that are missing.
-func (f *filler) findGroups(ctx context.Context) error {
-	f.groups = make([]uint32, groupCount)
+// findGroups finds the groups of a former load, by their names, and makes those that are missing.
+// In their names their numbers follow on prefix.
+func (f *filler) findGroups(ctx context.Context, prefix string, groups []group) error {
+	f.groups = groups
 	var made atomic.Int64
-	err := f.all(ctx, "looking for groups", groupCount, func(ctx context.Context, g int) error {
-		members := f.Users.members(g)
-		name := fmt.Sprintf("%s%d", mark, g)
-		id, err := f.findGroup(ctx, members, name)
+	err := f.all(ctx, "looking for groups", len(groups), func(ctx context.Context, i int) error {
+		g := &groups[i]
+		name := fmt.Sprintf("%s%d", prefix, i)
+		id, err := f.findGroup(ctx, g.members, name)
 		if err != nil || id != 0 {
-			f.groups[g] = id
+			g.id = id
 			return err
 		}
 		made.Add(1)
 		answer, err := ask[*impb.IMGroupCreateRsp](ctx, f, &impb.IMGroupCreateReq{
-			UserId: &members[0], GroupType: impb.GroupType_GROUP_TYPE_NORMAL.Enum(),
-			GroupName: &name, GroupAvatar: new(""), MemberIdList: members,
+			UserId: &g.members[0], GroupType: impb.GroupType_GROUP_TYPE_NORMAL.Enum(),
+			GroupName: &name, GroupAvatar: new(""), MemberIdList: g.members,
 		})
 		if err == nil && (answer.GetResultCode() != 0 || answer.GetGroupId() == 0) {
 			err = fmt.Errorf("%w: a group was not made", errRefused)
 		}
-		f.groups[g] = answer.GetGroupId()
+		g.id = answer.GetGroupId()
 		return err
 	})
-	f.Filled.Groups = int(made.Load())
+	f.Filled.Groups += int(made.Load())
 	return err
 }
 

@@ -23,19 +23,20 @@ type Profile struct {
 }
 
 // Logins says that it logs users in, and so wants their password.
-func (p *Profile) Logins() bool { return p.needs.logins }
+func (p Profile) Logins() bool { return p.needs.logins }
 
 // needs is what a store must have before a profile begins.
 type needs struct {
 	ring, circle, spread, groups bool // what is laid out so: see Users
 	people                       bool // users who exist, and are not mere ids
 	logins                       bool // users who can log in
+	growth                       bool // the users of dimensions
 }
 
 // and is what is needed by either of two profiles.
 func (n needs) and(m needs) needs {
 	return needs{n.ring || m.ring, n.circle || m.circle, n.spread || m.spread,
-		n.groups || m.groups, n.people || m.people, n.logins || m.logins}
+		n.groups || m.groups, n.people || m.people, n.logins || m.logins, n.growth || m.growth}
 }
 
 // users is how many users there must be.
@@ -44,7 +45,7 @@ func (n needs) users() (least int) {
 		wanted bool
 		users  int
 	}{{true, 1}, {n.ring, ringSize}, {n.circle, circleEnd}, {n.groups, groupEnd},
-		{n.spread, spreadUsers}} {
+		{n.spread, spreadUsers}, {n.growth, growthUsers}} {
 		if of.wanted {
 			least = max(least, of.users)
 		}

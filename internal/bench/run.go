@@ -11,6 +11,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/teamtalk-go/dbproxy/internal/catalog"
+	"github.com/teamtalk-go/dbproxy/internal/descriptors"
 )
 
 // Why a connection ended before the load did: the limits of a server.
@@ -156,7 +157,8 @@ func (b *Bench) Run(ctx context.Context, p Profile) (*Result, error) {
 	for i := range b.Conns {
 		c, err := r.connect(ctx, b.Addrs[i%len(b.Addrs)], i, slots)
 		if err != nil {
-			return nil, fmt.Errorf("connection %d of %d: %w", i+1, b.Conns, err)
+			return nil, fmt.Errorf("connection %d of %d: %w", i+1, b.Conns,
+				descriptors.Explain(err))
 		}
 		c.tally = r.tallies[i%len(r.tallies)]
 		all = append(all, c)

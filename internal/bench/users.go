@@ -9,6 +9,14 @@ import "fmt"
 //	50–150   a circle of 5,050 talks: each talks with all others
 //	152–201  50 groups of ten: each is in ten
 //	0–999    500 talks; those of the ring and of the circle have the same talks in them, no others
+//
+// The dimensions of growth have users of their own:
+//
+//	1,000–1,999   they wrote to hubs
+//	2,000–2,099   hubs: ten for each point of sessions, who talk with as many of those
+//	2,100–2,999   talks of two, one for each point of rows, and anew when it has grown too much
+//	3,000–7,999   members of groups
+//	8,000–27,999  talks: each user is in two, and when there are 100,000 in ten
 type Users struct {
 	First uint32 `json:"first"`
 	Last  uint32 `json:"last"`
@@ -25,6 +33,17 @@ const (
 	groupEnd    = groupFirst + groupCount
 	spreadUsers = 1000
 	mostUsers   = 100_000
+
+	otherFirst  = 1000
+	hubFirst    = 2000
+	hubCount    = 10
+	rowsFirst   = 2100
+	rowsEnd     = 3000
+	memberFirst = 3000
+	memberCount = 5000
+	chainFirst  = 8000
+	chainSize   = 20_000
+	growthUsers = chainFirst + chainSize
 )
 
 // Count is how many users there are.
@@ -68,12 +87,51 @@ func (u Users) spread() (talks []pair) {
 	return append(talks, pair{u.at(1), u.at(2)})
 }
 
-// members are those of a group.
-func (u Users) members(group int) (ids []uint32) {
-	for i := range groupSize {
-		ids = append(ids, u.at(groupFirst+(group+i)%groupCount))
+// group is a group and its members, the first of whom has made it.
+type group struct {
+	id      uint32
+	members []uint32
+}
+
+// groups are the 50 groups of ten, without their ids.
+func (u Users) groups() []group {
+	groups := make([]group, groupCount)
+	for g := range groups {
+		for i := range groupSize {
+			groups[g].members = append(groups[g].members, u.at(groupFirst+(g+i)%groupCount))
+		}
 	}
-	return ids
+	return groups
+}
+
+// sized are ten groups of some size, at most memberCount, without their ids.
+func (u Users) sized(size int) []group {
+	groups := make([]group, 10)
+	for g := range groups {
+		for i := range size {
+			groups[g].members = append(groups[g].members, u.at(memberFirst+(g*size+i)%memberCount))
+		}
+	}
+	return groups
+}
+
+// chain is so many talks. Those of a smaller number are among those of a larger one.
+func (u Users) chain(talks int) (all []pair) {
+	for i := range talks {
+		a, b := i%chainSize, (i+1+i/chainSize)%chainSize
+		all = append(all, pair{u.at(chainFirst + min(a, b)), u.at(chainFirst + max(a, b))})
+	}
+	return all
+}
+
+// hubs is the talks of the ten users from a position on, of whom each talks with so many others.
+func (u Users) hubs(first, others int) (talks []pair) {
+	for other := range others {
+		for hub := range hubCount {
+			talks = append(talks, pair{u.at(otherFirst + other), u.at(first + hub)})
+		}
+	}
+	return talks
 }
 
 // check returns an error if there are not as many users as a profile wants.

@@ -1,6 +1,6 @@
 // Package bench measures proxies: "make bench", "make bench BASE=REV" and "make bench-embedded" run
-// TestBench, which is skipped otherwise. The other tests have the profiles of "dbproxy bench" run,
-// and see that they count what is so.
+// TestBench, "make bench-growth" runs TestGrowth; both try a little otherwise. The other tests have
+// the profiles of "dbproxy bench" run, and see that they count what is so.
 package bench
 
 import (

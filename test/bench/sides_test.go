@@ -43,13 +43,7 @@ func onMySQL(
 ) *side {
 	t.Helper()
 	db := server.New(t)
-	shared := harness.Config{MySQL: rig.MySQLOf(db), Msfs: "127.0.0.1"}
-	if counts {
-		shared.Redis = rig.HostAndPort(servers.StartRedis(t))
-	}
-	conf := rig.WriteConfig(t, shared)
-	do(t, binary, "", "migrate", "--yes", "--config", conf)
-	do(t, binary, company(), "user", "import", "-", "--config", conf)
+	conf := storeOf(t, binary, db, counts)
 	pool, err := sqldb.OpenMySQLPool(sqldb.MySQL{Addr: fmt.Sprintf("%s:%d", db.Host, db.Port),
 		Database: db.Name, User: db.User, Password: db.Password}, sqldb.Options{})
 	if err != nil {
@@ -58,6 +52,20 @@ func onMySQL(
 	t.Cleanup(func() { pool.Close() })
 	p := rig.StartWith(t, harness.Options{Binary: binary, Config: conf})
 	return &side{name: name, addr: p.Addr, pool: pool}
+}
+
+// storeOf fills a database with people, and returns a configuration with it and, with counts, with a
+// Redis of its own.
+func storeOf(t *testing.T, binary string, db *servers.Database, counts bool) (conf string) {
+	t.Helper()
+	shared := harness.Config{MySQL: rig.MySQLOf(db), Msfs: "127.0.0.1"}
+	if counts {
+		shared.Redis = rig.HostAndPort(servers.StartRedis(t))
+	}
+	conf = rig.WriteConfig(t, shared)
+	do(t, binary, "", "migrate", "--yes", "--config", conf)
+	do(t, binary, company(), "user", "import", "-", "--config", conf)
+	return conf
 }
 
 // embedded starts a binary on a directory of its own.
