@@ -36,8 +36,8 @@ What a point wants is written before it, between the users of --users, who need
 not exist, and stays in the store. Logins are measured only with a password,
 among those of the users who exist. All but proxies load the first --addr alone.
 
-A point that a limit keeps from being measured is left out. Then the exit code
-is 1.`,
+What a limit keeps from being measured at a point is left out, and told. The
+exit code is 1 if that is so at all points.`,
 		Example: `  dbproxy bench growth --list
   dbproxy bench growth talks rows --most 10000 --svg .
   dbproxy bench growth proxies --addr 127.0.0.1:10600 --addr 127.0.0.1:10601

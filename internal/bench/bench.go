@@ -3,8 +3,8 @@
 // profiles ask for, and Run runs one of them. In closed loop so many requests are in flight all the
 // time. In open loop so many are sent in a second, whatever becomes of them, and the time until an
 // answer counts from when its request was to be sent: a server that stands still for a second
-// cannot hide it. Grow measures kinds of request at each point of a Dimension, such as the number of
-// talks. What a load writes stays in the store, between users that it was given.
+// cannot hide it. Grow measures kinds of request at each point of a Dimension, such as how many
+// talks there are. What a load writes stays in the store, between users that it was given.
 //
 // A connection (conn) is a goroutine that sends and reads; in open loop one more goroutine sends on
 // all connections (run.pace). What they learn is counted in a tally, which makes a Result. A kind

@@ -45,7 +45,7 @@ func dimensions() []Dimension {
 	login := request{"login", func(b *Bench, _ int) kind { return logins(b) }}
 	logged := append(slices.Clone(ringLoad), login)
 	return []Dimension{
-		{Name: "talks", Unit: "talks with 5 texts each, of which one is drawn",
+		{Name: "talks", Unit: "talks with 5 texts each",
 			Points:   []int{10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000},
 			requests: []request{{"page", chainPages}, {"text", talkTexts}},
 			prepare: func(ctx context.Context, f *filler, n int) error {
@@ -61,7 +61,7 @@ func dimensions() []Dimension {
 			prepare: func(ctx context.Context, f *filler, n int) error {
 				return f.findGroups(ctx, fmt.Sprintf("%sof %d, ", mark, n), f.Users.sized(n))
 			}},
-		{Name: "sessions", Unit: "sessions of a user, each with a text that is not read",
+		{Name: "sessions", Unit: "sessions of a user, each with an unread text",
 			Points:   slices.Clone(sessionPoints),
 			requests: []request{{"recent", hubSessions}, {"unread", hubUnread}},
 			prepare: func(ctx context.Context, f *filler, n int) error {
@@ -80,21 +80,19 @@ func dimensions() []Dimension {
 			requests: slices.Clone(logged),
 			prepare: func(ctx context.Context, f *filler, n int) error {
 				f.Conns, f.InFlight = n, 1
-				return f.fill(ctx, f.Users.ring(), ringTextCount)
+				return f.fillRing(ctx)
 			}},
 		{Name: "inflight", Unit: "requests in flight on each connection",
 			Points:   []int{1, 3, 10, 30, 100, 300, 512},
 			requests: slices.Clone(logged),
 			prepare: func(ctx context.Context, f *filler, n int) error {
 				f.InFlight = n
-				return f.fill(ctx, f.Users.ring(), ringTextCount)
+				return f.fillRing(ctx)
 			}},
 		{Name: "proxies", Unit: "proxies that share a store",
 			Points:   []int{1, 2, 3},
 			requests: ringLoad,
-			prepare: func(ctx context.Context, f *filler, _ int) error {
-				return f.fill(ctx, f.Users.ring(), ringTextCount)
-			}},
+			prepare:  func(ctx context.Context, f *filler, _ int) error { return f.fillRing(ctx) }},
 	}
 }
 
@@ -129,6 +127,10 @@ func hubsOf(n int) int { return hubFirst + hubCount*slices.Index(sessionPoints, 
 // hubSessions expects the newest 100 at most: servers answer no more.
 func hubSessions(b *Bench, n int) kind { return b.sessions(hubsOf(n), hubCount, min(n, 100)) }
 func hubUnread(b *Bench, n int) kind   { return b.unread(hubsOf(n), hubCount, n) }
+
+func (f *filler) fillRing(ctx context.Context) error {
+	return f.fill(ctx, f.Users.ring(), ringTextCount)
+}
 
 // prepareRows takes a talk that has at most twice as many rows as are wanted: what is measured, or
 // was in former loads, adds some.

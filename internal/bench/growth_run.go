@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -76,8 +77,8 @@ func Dimensions(
 		})
 		switch {
 		case d.Name == "proxies" && len(o.Addrs) == 1:
-			skipped = append(skipped, "proxies is left out: give it two or three --addr that share "+
-				"a store")
+			skipped = append(skipped,
+				"proxies is left out: give it two or three --addr that share a store")
 		case len(d.Points) == 0:
 			skipped = append(skipped, fmt.Sprintf("%s is left out: it begins with %d", d.Name,
 				first))
@@ -263,11 +264,24 @@ func (g *Growth) WriteLeftOut(w io.Writer) error {
 	return nil
 }
 
-// Err is an error if anything was left out.
+// Err is an error if a kind of request was left out at all points of a dimension.
 func (g *Growth) Err() error {
-	var left strings.Builder
-	if err := g.WriteLeftOut(&left); err != nil || left.Len() == 0 {
-		return err
+	var none []string
+	for _, d := range g.Dimensions {
+		measured := make(map[string]bool)
+		for _, p := range d.Points {
+			for _, k := range p.Kinds {
+				measured[k.Name] = measured[k.Name] || k.LeftOut == ""
+			}
+		}
+		for _, k := range slices.Sorted(maps.Keys(measured)) {
+			if !measured[k] {
+				none = append(none, d.Name+", "+k)
+			}
+		}
 	}
-	return errors.New("not all points could be measured: see above")
+	if none == nil {
+		return nil
+	}
+	return fmt.Errorf("measured at no point, see why above: %s", strings.Join(none, "; "))
 }

@@ -13,7 +13,7 @@ import (
 // Its colours follow the viewer's, its background included, so that it can be read anywhere.
 const (
 	svgWidth, svgHeight = 420, 504
-	svgLeft, svgRight   = 56.0, 408.0  // of both charts
+	svgLeft, svgRight   = 56.0, 406.0  // of both charts
 	svgChart            = 150.0        // height of each
 	svgRates, svgTimes  = 100.0, 296.0 // their tops
 	svgGap              = 40.0         // the least between two labels below
@@ -22,13 +22,17 @@ const (
 
 // svgStyle has a colour for each of up to three kinds, a, b and c.
 const svgStyle = `<style>
-svg { --back: #fff; --text: #1b2430; --quiet: #5b6675; --grid: #dde2e8; --a: #1f6feb; --b: #bf5700; ` +
-	`--c: #1a7f37; }
-@media (prefers-color-scheme: dark) {
-  svg { --back: #161b22; --text: #e6ebf2; --quiet: #9aa6b5; --grid: #303a46; --a: #6ba5ff; ` +
-	`--b: #ffa657; --c: #56d364; }
+svg {
+  --back: #fff; --text: #1b2430; --quiet: #5b6675; --grid: #dde2e8;
+  --a: #1f6feb; --b: #bf5700; --c: #1a7f37;
 }
-text { font: 15px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: var(--quiet); }
+@media (prefers-color-scheme: dark) {
+  svg {
+    --back: #161b22; --text: #e6ebf2; --quiet: #9aa6b5; --grid: #303a46;
+    --a: #6ba5ff; --b: #ffa657; --c: #56d364;
+  }
+}
+text { font: 15px system-ui, sans-serif; fill: var(--quiet); }
 .title { font-size: 18px; font-weight: 600; fill: var(--text); }
 .name { fill: var(--text); }
 .grid { stroke: var(--grid); }
@@ -48,7 +52,8 @@ func (g *Grown) SVG() string {
 	fmt.Fprintf(&s, `<text class="title" x="16" y="30">%s</text>`+"\n", g.Name)
 	x := 16.0
 	for i, k := range g.Points[0].Kinds {
-		fmt.Fprintf(&s, `<path class="line" stroke="var(--%c)" d="M%.0f 51h22"/>`+"\n", hue(i, k), x)
+		fmt.Fprintf(&s, `<path class="line" stroke="var(--%c)" d="M%.0f 51h22"/>`+"\n", hue(i, k),
+			x)
 		s.WriteString(marker(hue(i, k), x+11, 51))
 		fmt.Fprintf(&s, `<text class="name" x="%.0f" y="56">%s</text>`+"\n", x+29, k.Name)
 		x += 52 + 8*float64(len(k.Name))

@@ -198,8 +198,9 @@ func named(s *impb.ContactSessionInfo) string {
 	return fmt.Sprintf("user %d", s.GetSessionId())
 }
 
-// fill gives each of these talks as many texts as it wants. Before the others each is given its
-// first one: an original that is sent the first two of a talk at once makes two talks of them.
+// fill gives each of these talks as many texts as it wants, a second apart, as if people had
+// written them. Before the others each is given its first one: an original that is sent the first
+// two of a talk at once makes two talks of them.
 func (f *filler) fill(ctx context.Context, talks []pair, texts int) error {
 	there := make([]int, len(talks))
 	err := f.all(ctx, "looking at talks", len(talks), func(ctx context.Context, i int) (err error) {
@@ -209,28 +210,29 @@ func (f *filler) fill(ctx context.Context, talks []pair, texts int) error {
 	if err != nil {
 		return err
 	}
-	type way struct{ from, to uint32 }
-	var first, more []way // of the texts
+	type text struct{ from, to, created uint32 }
+	var first, more []text
+	begun := uint32(time.Now().Unix()) - uint32(texts)
 	for number := range texts {
 		for i, talk := range talks {
 			sides := talk.sides()
-			w := way{sides[number%2], sides[1-number%2]}
+			t := text{sides[number%2], sides[1-number%2], begun + uint32(number)}
 			switch {
 			case number < there[i]:
 			case number == 0:
-				first = append(first, w)
+				first = append(first, t)
 			default:
-				more = append(more, w)
+				more = append(more, t)
 			}
 		}
 	}
 	f.Filled.Texts += len(first) + len(more)
 	for _, part := range []struct {
-		what string
-		ways []way
+		what  string
+		texts []text
 	}{{"beginning talks", first}, {"filling talks", more}} {
-		err := f.all(ctx, part.what, len(part.ways), func(ctx context.Context, i int) error {
-			return f.send(ctx, part.ways[i].from, part.ways[i].to)
+		err := f.all(ctx, part.what, len(part.texts), func(ctx context.Context, i int) error {
+			return f.send(ctx, part.texts[i].from, part.texts[i].to, part.texts[i].created)
 		})
 		if err != nil {
 			return err
@@ -248,10 +250,10 @@ func (f *filler) latest(ctx context.Context, talk pair) (int, error) {
 }
 
 // send stores a text.
-func (f *filler) send(ctx context.Context, from, to uint32) error {
+func (f *filler) send(ctx context.Context, from, to, created uint32) error {
 	answer, err := ask[*impb.IMMsgData](ctx, f, &impb.IMMsgData{
 		FromUserId: &from, ToSessionId: &to, MsgId: new(uint32(0)),
-		CreateTime: new(uint32(time.Now().Unix())), MsgData: f.text(),
+		CreateTime: &created, MsgData: f.text(),
 		MsgType: impb.MsgType_MSG_TYPE_SINGLE_TEXT.Enum(),
 	})
 	if err == nil && answer.GetMsgId() == 0 {

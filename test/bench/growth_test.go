@@ -31,8 +31,9 @@ func TestGrowth(t *testing.T) {
 	if *pictures == "" {
 		s, _, _ := newSide(t)
 		dir := t.TempDir()
-		out, err := harness.Run(t.Context(), rig.Binary, password+"\n", append(args, "--most", "10",
-			"--for", "250ms", "--warmup", "0s", "--svg", dir, "--addr", s.addr, "--addr", s.addr)...)
+		args = append(args, "--most", "10", "--for", "250ms", "--warmup", "0s", "--svg", dir,
+			"--addr", s.addr, "--addr", s.addr)
+		out, err := harness.Run(t.Context(), rig.Binary, password+"\n", args...)
 		if err != nil {
 			t.Fatal(err)
 		}
