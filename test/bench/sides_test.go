@@ -54,8 +54,8 @@ func onMySQL(
 	return &side{name: name, addr: p.Addr, pool: pool}
 }
 
-// storeOf fills a database with people, and returns a configuration with it and, with counts, with a
-// Redis of its own.
+// storeOf fills a database with people, and returns a configuration with it and, with counts, with
+// a Redis of its own.
 func storeOf(t *testing.T, binary string, db *servers.Database, counts bool) (conf string) {
 	t.Helper()
 	shared := harness.Config{MySQL: rig.MySQLOf(db), Msfs: "127.0.0.1"}
