@@ -21,11 +21,12 @@ func (s *Store) PairsNow(ctx context.Context, users []uint32) (pairs []chat.Chan
 		asked[user] = true
 	}
 	const columns = "SELECT a,b,relateId,lastId,sentA,sentB,readA,readB,rev FROM IMProxyTalk" +
-		" WHERE kind=1 AND rev>0 AND "
+		" WHERE rev>0 AND "
 	seen := make(map[chat.Talk]bool)
 	err = sqldb.Chunked(users, func(users []uint32) error {
 		in := " IN (" + sqldb.Params(len(users)) + ")"
-		query := columns + "a" + in + " UNION ALL " + columns + "b" + in
+		query := columns + "kind=1 AND a" + in +
+			" UNION ALL " + columns + "+kind=1 AND b" + in // +kind: see Store.unread
 		params := slices.Repeat(sqldb.Args(users), 2)
 		return s.db.Query(ctx, "counters", query, params, func(scan sqldb.Scanner) error {
 			p, t := chat.Talk{Kind: chat.Pair}, talk.Row{}

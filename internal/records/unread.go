@@ -65,8 +65,9 @@ func (s *Store) unread(
 ) error {
 	return sqldb.Chunked(users, func(users []uint32) error {
 		in := " IN (" + sqldb.Params(len(users)) + ")"
+		// +kind is kind, but for SQLite, which else reads all pairs by the primary key.
 		query := "SELECT " + ofA + ",1,0,0 FROM IMProxyTalk WHERE kind=1 AND sentB>readA AND a" +
-			in + group + " UNION ALL SELECT " + ofB + ",1,0,0 FROM IMProxyTalk WHERE kind=1 AND" +
+			in + group + " UNION ALL SELECT " + ofB + ",1,0,0 FROM IMProxyTalk WHERE +kind=1 AND" +
 			" sentA>readB AND b" + in + group + ` UNION ALL
 SELECT m.userId,m.groupId,t.sentA-COALESCE(l.level,0),2,m.updated,m.id FROM IMGroupMember m
  JOIN IMProxyTalk t ON t.kind=2 AND t.a=m.groupId AND t.b=0
