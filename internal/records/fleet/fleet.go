@@ -18,9 +18,9 @@
 // # Alone
 //
 // Most often there is one proxy. Even that small query is left out while it knows that it is alone.
-// Five times a second it looks whether others are there, and for half a second after a look that
+// Ten times a second it looks whether others are there, and for 0.3 s after it began a look that
 // found nobody it counts on being alone. A proxy that starts, and one that others may have
-// forgotten, says first that it is there. If others are alive it then waits for a second before it
+// forgotten, says first that it is there. If others are alive it then waits for 0.4 s before it
 // stores anything. By then nobody counts on being alone any more.
 package fleet
 

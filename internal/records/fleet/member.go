@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	lookEvery     = 200 * time.Millisecond // how often a proxy looks who else is there
-	aloneFor      = 500 * time.Millisecond // how long a look counts, from its beginning
+	lookEvery     = 100 * time.Millisecond // how often a proxy looks who else is there
+	aloneFor      = 300 * time.Millisecond // how long a look counts, from its beginning
+	joinFor       = 400 * time.Millisecond // how long a new proxy waits: longer than aloneFor
 	announceEvery = 2 * time.Second        // how often a proxy says that it is there
-	joinFor       = time.Second            // how long it waits, once it has first said so
+	markEvery     = 400 * time.Millisecond // how often it looks where all are to count
 	// absentFor is how long it may not have said so until others may have forgotten it.
 	absentFor = aliveFor - 2*announceEvery
 	// patience is how long one statement about this proxy itself may take.
@@ -147,7 +148,7 @@ func (m *Member) Serve(ctx context.Context) error {
 	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	var tried time.Time
+	var tried, marked time.Time
 	for failed := false; ; {
 		if time.Since(tried) >= announceEvery {
 			tried = time.Now()
@@ -157,7 +158,10 @@ func (m *Member) Serve(ctx context.Context) error {
 			}
 			failed = err != nil
 		}
-		m.lookFit(ctx)
+		if time.Since(marked) >= markEvery {
+			marked = time.Now()
+			m.lookFit(ctx)
+		}
 		if m.counts == InMySQL {
 			m.look(ctx)
 		}
