@@ -38,7 +38,7 @@ type backend struct {
 	closers     []func() error                // called in reverse order
 
 	// announce is called with the address when the server listens; it may be nil.
-	announce func(addr string) error
+	announce func(ctx context.Context, addr string) error
 	// fill is for --demo; nil where nothing may be filled.
 	fill func(context.Context, chat.Options) (company.State, error)
 }
@@ -90,7 +90,7 @@ func (s serving) openEmbedded(ctx context.Context) (b *backend, err error) {
 	b.rules.Voice, b.rules.Failures = sounds, failures
 	b.loops = append(b.loops, failures.Run)
 	b.where = []any{"data", dir.Path()}
-	b.announce = dir.Announce
+	b.announce = func(_ context.Context, addr string) error { return dir.Announce(addr) }
 	b.fill = func(ctx context.Context, opt chat.Options) (company.State, error) {
 		return company.Ensure(ctx, store, b.rules, opt)
 	}
@@ -124,12 +124,12 @@ func (s serving) openConfigured(
 	if err != nil {
 		return nil, err
 	}
-	if err := servers.store.Join(ctx, onThisHost(s.listen)); err != nil {
-		return nil, errors.Join(err, servers.close())
-	}
 	b := &backend{
 		store: servers.store, rules: counters.OnRecords(servers.store), marks: servers.store,
 		voiceKey: cfg.AESKey.Reveal(), zone: cfg.ShieldTimeZone, reads: cfg.ThreadNum,
+		announce: func(ctx context.Context, addr string) error {
+			return servers.store.Join(ctx, onThisHost(addr))
+		},
 		loops: []func(context.Context) error{
 			servers.store.Serve, servers.store.RunReplica, servers.store.DB().WatchMaster,
 			func(ctx context.Context) error { return sounds.Watch(ctx, s.log) }},
@@ -170,10 +170,10 @@ func (s *servers) addRedis(b *backend, cfg *config.Config) {
 	}
 }
 
-// onThisHost is addresses after the name of this machine, if that is known.
-func onThisHost(addresses []string) string {
+// onThisHost is an address after the name of this machine, if that is known.
+func onThisHost(address string) string {
 	name, _ := os.Hostname()
-	return strings.TrimSpace(name + " " + strings.Join(addresses, ","))
+	return strings.TrimSpace(name + " " + address)
 }
 
 // completeOwn makes the tables that only proxies know, so that a proxy can take an original's

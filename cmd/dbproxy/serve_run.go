@@ -90,7 +90,7 @@ func (s serving) run(ctx context.Context) (err error) {
 	}
 	defer door.close()
 	if b.announce != nil {
-		if err := b.announce(door.addr()); err != nil {
+		if err := b.announce(ctx, door.addr()); err != nil {
 			return err
 		}
 	}

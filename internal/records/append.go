@@ -31,9 +31,6 @@ import (
 func (s *Store) Append(
 	ctx context.Context, b chat.Batch, seq chat.Sequencer,
 ) (chat.Receipt, error) {
-	if err := s.Present(ctx); err != nil {
-		return chat.Receipt{}, err
-	}
 	a := &appending{newest: s.newest}
 	purge := s.takeApplied()
 	sure := false // whether a refusal is final
@@ -63,6 +60,7 @@ func (s *Store) Append(
 		}
 	}
 	a.keep(err)
+	s.AwaitKnown()
 	return chat.Receipt{Stored: a.stored, Changes: a.moved}, s.wrote(err, a.subjects()...)
 }
 

@@ -42,6 +42,8 @@ func (s *Store) Outcome(ctx context.Context, id chat.CommitID) (stored bool, err
 		})
 	})
 	if stored { // perhaps only just now, and nobody knows any more what it was
+		s.newest.Clear()
+		s.AwaitKnown()
 		err = s.wroteAnything(err)
 	}
 	return stored, err

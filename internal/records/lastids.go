@@ -91,6 +91,8 @@ func (o othersStored) confirm(
 	for t := range talks {
 		keys = append(keys, t)
 	}
+	ctx, cancel := o.pool.Bounded(ctx)
+	defer cancel()
 	err := sqldb.FetchAll(ctx, o.pool.Session,
 		talk.Last(o.pool, keys, func(t chat.Talk, relation, last uint32) {
 			r := talks[t]

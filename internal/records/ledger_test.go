@@ -327,3 +327,37 @@ func TestAStoreWithoutItsTablesFailsAsUnavailable(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatTurnsOutToBeStoredIsShown has a COMMIT that nobody answered arrive while the newest
+// messages of its talk are kept in memory, as they were read before it.
+func TestWhatTurnsOutToBeStoredIsShown(t *testing.T) {
+	rule(t, func(t *testing.T, p fixture) {
+		s := p.store()
+		if err := store(t.Context(), s, oneText(1, 2, "before")); err != nil {
+			t.Fatal(err)
+		}
+		newest := func() string {
+			page, err := testdb.Page(t.Context(), s, chat.PairTalk(1, 2),
+				chat.PageQuery{Count: 1, Bytes: 1 << 10})
+			if err != nil || len(page) != 1 {
+				t.Fatal(page, err)
+			}
+			return page[0].Data
+		}
+		if got := newest(); got != "before" {
+			t.Fatalf("the newest message is %q", got)
+		}
+		id := chat.NewCommitID()
+		p.exec("INSERT INTO IMMessage_1 (relateId,fromId,toId,msgId,content,type,status,updated," +
+			"created) VALUES (1,1,2,2,'late',1,0,1000,1000)")
+		p.exec("UPDATE IMProxyTalk SET lastId=2, sentA=2, rev=rev+1")
+		p.exec("INSERT INTO IMProxyCommit (id,created,changes) VALUES ('" + id.String() +
+			"',1000,'{}')")
+		if stored, err := s.Outcome(t.Context(), id); !stored || err != nil {
+			t.Fatal(stored, err)
+		}
+		if got := newest(); got != "late" {
+			t.Errorf("after it is known that it is stored the newest message is %q", got)
+		}
+	})
+}

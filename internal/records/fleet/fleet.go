@@ -12,16 +12,21 @@
 //
 // Each proxy has a row in IMProxyServer. Every two seconds it says there that it is alive. Without
 // Redis the row also has a number that is another one after each batch of messages that the proxy
-// has stored. So one small query tells whether any other proxy has stored something since it was
-// asked last: an epoch is the time in which none has.
+// has stored. So one small query tells whether any other proxy has stored something since the last
+// one: then an epoch ends, and another begins.
 //
 // # Alone
 //
 // Most often there is one proxy. Even that small query is left out while it knows that it is alone.
-// Ten times a second it looks whether others are there, and for 0.3 s after it began a look that
-// found nobody it counts on being alone. A proxy that starts, and one that others may have
-// forgotten, says first that it is there. If others are alive it then waits for 0.4 s before it
-// stores anything. By then nobody counts on being alone any more.
+// Ten times a second it asks who else is there. If no other row has changed for ten seconds, and it
+// has said lately that it is there itself, it counts on being alone for 0.3 s after it began to
+// ask.
+//
+// So what a proxy stores may be unknown to another one for as long, if that one does not know that
+// the proxy is there. A proxy that starts says so first, and waits for 0.4 s before it serves. One
+// that could not say so for six seconds, because it was stopped, or MySQL took no writes, waits as
+// long before it answers what it has stored. Only a machine that is stopped as a whole, with its
+// clock, may show for 0.3 s after it what counted before.
 package fleet
 
 import (

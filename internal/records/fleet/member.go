@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -13,11 +14,11 @@ import (
 )
 
 const (
-	lookEvery     = 100 * time.Millisecond // how often a proxy looks who else is there
-	aloneFor      = 300 * time.Millisecond // how long a look counts, from its beginning
-	joinFor       = 400 * time.Millisecond // how long a new proxy waits: longer than aloneFor
+	watchEvery    = 100 * time.Millisecond // how often a proxy asks who else is there
+	aloneFor      = 300 * time.Millisecond // how long an answer counts, from its question
+	knownAfter    = 400 * time.Millisecond // longer than aloneFor
 	announceEvery = 2 * time.Second        // how often a proxy says that it is there
-	markEvery     = 400 * time.Millisecond // how often it looks where all are to count
+	markEvery     = 400 * time.Millisecond // how often it asks where all are to count
 	// absentFor is how long it may not have said so until others may have forgotten it.
 	absentFor = aliveFor - 2*announceEvery
 	// patience is how long one statement about this proxy itself may take.
@@ -27,28 +28,31 @@ const (
 // Member is this process among those that use a database. It is safe for concurrent use. On the
 // embedded store, which no other proxy serves, its methods do nothing.
 type Member struct {
-	db     *sqldb.DB
-	id     string // of the process: 32 characters
-	counts Counting
-	log    *slog.Logger
-
-	address string       // where it serves, for people; empty: it does not serve. Set by Join
-	said    atomic.Int64 // when it began to say last that it is there: nanoseconds since started
+	db      *sqldb.DB
+	id      string // of the process: 32 characters
+	counts  Counting
+	log     *slog.Logger
+	address string // where it serves, for people; empty: it does not serve. Set by Join
 	batches atomic.Uint32
 
-	mu     sync.Mutex // guards all that follows
-	others string     // the other proxies and their numbers, as they were seen last
-	epoch  uint32     // 0: never asked
-	alone  time.Time  // until when nobody else can store anything
+	mu     sync.Mutex        // guards all that follows
+	said   time.Time         // when it began to say last that it is there, and could
+	known  time.Time         // from when on all others know that it is there
+	others map[string]server // as they were seen last, by id
+	epoch  uint32            // 0: never asked
+	alone  time.Time         // until when nobody else can store anything unnoticed
+}
+
+// server is the row of another proxy.
+type server struct {
+	seen, batches uint32
+	changed       time.Time // when it was first seen to be as it is
 }
 
 // New makes the Member for a process that counts somewhere.
 func New(db *sqldb.DB, counts Counting, log *slog.Logger) *Member {
 	return &Member{db: db, id: chat.NewCommitID().String(), counts: counts, log: log}
 }
-
-// started is the beginning of a clock that only goes on.
-var started = time.Now()
 
 // Counts is where this process counts.
 func (m *Member) Counts() Counting { return m.counts }
@@ -69,53 +73,49 @@ func (m *Member) Fits(ctx context.Context) error {
 	return chat.Errorf(chat.NotAllowed, "%s: %s", text, m.db.Advise(mend))
 }
 
-// Join says that a proxy is about to serve the database, listening at an address. Where others are
-// alive it waits until none of them counts on being alone any more. Call it once, before anything
-// stores messages, and then Serve.
+// Join says that a proxy is about to serve the database, listening at an address, and waits until
+// all others know. Call it once, before anything stores messages, and then Serve.
 func (m *Member) Join(ctx context.Context, address string) error {
 	if !m.db.ManyWriters() {
 		return nil
 	}
 	m.address = fmt.Sprintf("%.64s", address)
-	if err := m.withdraw(ctx); err != nil { // which forgets old ones
-		return err
-	}
-	return m.join(ctx)
-}
-
-// join is Join, and the same again when others may have forgotten this proxy.
-func (m *Member) join(ctx context.Context) error {
 	if err := m.announce(ctx); err != nil {
 		return err
 	}
-	_, alive, err := m.ask(ctx)
-	if err != nil || alive == 0 || m.counts == InRedis { // where each counter tells by itself
-		return err
+	m.forgetOld(ctx)
+	if m.counts == InRedis { // where each counter tells by itself
+		return nil
 	}
 	select {
 	case <-ctx.Done():
-		return chat.Errorf(chat.Unavailable, "waiting until other proxies have seen this one: %w",
+		return chat.Errorf(chat.Unavailable, "waiting until other proxies know of this one: %w",
 			ctx.Err())
-	case <-time.After(joinFor):
+	case <-time.After(knownAfter):
 		return nil
 	}
 }
 
-// Present returns when others know that this proxy is there, so that it may store messages. A
-// process that does not serve may at once.
-func (m *Member) Present(ctx context.Context) error {
-	if m.address == "" || m.counts == InRedis ||
-		time.Since(started)-time.Duration(m.said.Load()) < absentFor {
-		return nil
+// AwaitKnown returns when all others have noticed what this proxy has stored before, so that it may
+// be answered: at once, unless others may not know that this proxy is there.
+func (m *Member) AwaitKnown() {
+	if m.address == "" || m.counts == InRedis { // or it does not serve
+		return
 	}
-	return m.join(ctx)
+	m.mu.Lock()
+	now := time.Now()
+	known := now.Sub(m.said) < absentFor && !now.Before(m.known)
+	m.mu.Unlock()
+	if !known {
+		time.Sleep(knownAfter) // by then nobody counts on being alone who has not asked since
+	}
 }
 
 // announce says that this proxy is there.
 func (m *Member) announce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	begun := time.Since(started)
+	begun := time.Now()
 	err := m.db.Retry(ctx, func() error {
 		_, err := sqldb.Exec(ctx, m.db.Writes(),
 			"INSERT INTO IMProxyServer (id,counting,address,seen) VALUES (?,?,?,UNIX_TIMESTAMP())"+
@@ -123,30 +123,55 @@ func (m *Member) announce(ctx context.Context) error {
 			m.id, uint32(m.counts), m.address)
 		return err
 	})
-	if err == nil {
-		m.said.Store(int64(begun))
+	if err != nil {
+		return m.db.Fail("saying that this proxy serves", err)
 	}
-	return m.db.Fail("saying that this proxy serves", err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if begun.Sub(m.said) >= absentFor {
+		m.known = time.Now().Add(knownAfter)
+	}
+	m.said = begun
+	return nil
 }
 
-// withdraw says that this proxy has ended, and forgets those that were not seen for an hour.
-func (m *Member) withdraw(ctx context.Context) error {
+// withdraw says that a proxy has ended.
+func (m *Member) withdraw(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, err := sqldb.Exec(ctx, m.db.Writes(),
-		"DELETE FROM IMProxyServer WHERE id=? OR seen<UNIX_TIMESTAMP()-3600", m.id)
-	return m.db.Fail("saying that this proxy has ended", err)
+	return m.db.Retry(ctx, func() error {
+		_, err := sqldb.Exec(ctx, m.db.Writes(), "DELETE FROM IMProxyServer WHERE id=?", id)
+		return m.db.Fail("saying that a proxy has ended", err)
+	})
+}
+
+// forgetOld forgets proxies that were not seen for an hour: they were killed.
+func (m *Member) forgetOld(ctx context.Context) {
+	var old []string
+	err := m.db.Query(ctx, "which proxies have gone",
+		"SELECT id FROM IMProxyServer WHERE seen<UNIX_TIMESTAMP()-3600", nil,
+		func(scan sqldb.Scanner) error {
+			old = append(old, "")
+			return scan(&old[len(old)-1])
+		})
+	for _, id := range old {
+		err = errors.Join(err, m.withdraw(ctx, id))
+	}
+	if err != nil {
+		m.log.Warn("rows of proxies that have gone stay in IMProxyServer until the next start",
+			"err", err)
+	}
 }
 
 // Serve says in the database, until ctx ends, that this proxy is at work, after Join has said so
-// first. It also looks who else is there, and where all are to count. When that is elsewhere, it
+// first. It also finds out who else is there, and where all are to count. When that is elsewhere, it
 // has all that is to be stored fail from then on: see Unfit. It always returns nil.
 func (m *Member) Serve(ctx context.Context) error {
 	if !m.db.ManyWriters() {
 		<-ctx.Done()
 		return nil
 	}
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	var tried, marked time.Time
 	for failed := false; ; {
@@ -160,16 +185,16 @@ func (m *Member) Serve(ctx context.Context) error {
 		}
 		if time.Since(marked) >= markEvery {
 			marked = time.Now()
-			m.lookFit(ctx)
+			m.checkFit(ctx)
 		}
 		if m.counts == InMySQL {
-			m.look(ctx)
+			m.watch(ctx)
 		}
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPatience)
 			defer cancel()
-			if err := m.withdraw(last); err != nil {
+			if err := m.withdraw(last, m.id); err != nil {
 				m.log.Warn("MySQL will have this proxy for alive for some seconds", "err", err)
 			}
 			return nil
@@ -181,9 +206,9 @@ func (m *Member) Serve(ctx context.Context) error {
 // lastPatience is how long the last statement may take.
 const lastPatience = time.Second
 
-// lookFit looks where the proxies of the database are to count, and says so in the log when that
+// checkFit finds out where the proxies of the database are to count, and says so in the log when that
 // has changed.
-func (m *Member) lookFit(ctx context.Context) {
+func (m *Member) checkFit(ctx context.Context) {
 	err := m.Fits(ctx)
 	was := m.db.Refusal()
 	switch {
@@ -232,43 +257,58 @@ func (m *Member) Epoch(ctx context.Context) (uint32, error) {
 		return m.epoch, nil
 	}
 	m.mu.Unlock()
-	epoch, _, err := m.ask(ctx)
-	return epoch, err
+	return m.ask(ctx)
 }
 
-// look finds out whether this proxy is alone. Where that fails it is not.
-func (m *Member) look(ctx context.Context) {
+// watch finds out whether this proxy is alone. It counts on that only if others know of it: else
+// they may take themselves for alone, too.
+func (m *Member) watch(ctx context.Context) {
 	begun := time.Now()
-	_, alive, err := m.ask(ctx)
+	_, err := m.ask(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.alone = begun; err == nil && alive == 0 {
-		m.alone = begun.Add(aloneFor)
+	m.alone = time.Time{}
+	if err != nil || begun.Sub(m.said) >= absentFor {
+		return
 	}
+	for _, other := range m.others {
+		if begun.Sub(other.changed) < aliveFor {
+			return
+		}
+	}
+	m.alone = begun.Add(aloneFor)
 }
 
-// ask asks what others have stored, and returns the epoch, and how many of the others are alive.
-func (m *Member) ask(ctx context.Context) (epoch uint32, alive int, err error) {
-	var others []byte
-	const query = "SELECT id,batches,seen>UNIX_TIMESTAMP()-? FROM IMProxyServer WHERE id<>?" +
-		" ORDER BY id"
-	err = m.db.Query(ctx, "what other proxies have stored", query,
-		[]any{int(aliveFor / time.Second), m.id}, func(scan sqldb.Scanner) error {
+// ask asks what others have stored, and returns the epoch. When a row has changed last it tells by
+// the clock of this process: those of servers may differ.
+func (m *Member) ask(ctx context.Context) (epoch uint32, err error) {
+	others := make(map[string]server)
+	const query = "SELECT id,batches,seen FROM IMProxyServer WHERE id<>?"
+	err = m.db.Query(ctx, "what other proxies have stored", query, []any{m.id},
+		func(scan sqldb.Scanner) error {
 			var id string
-			var batches, lives uint32
-			err := scan(&id, &batches, &lives)
-			others = fmt.Appendf(others, "%s %d,", id, batches)
-			alive += int(lives)
+			other := server{changed: time.Now()}
+			err := scan(&id, &other.batches, &other.seen)
+			others[id] = other
 			return err
 		})
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.epoch == 0 || string(others) != m.others {
-		m.epoch++
-		m.others = string(others)
+	same := len(others) == len(m.others)
+	for id, other := range others {
+		was, there := m.others[id]
+		same = same && there && was.batches == other.batches
+		if there && was.batches == other.batches && was.seen == other.seen {
+			other.changed = was.changed
+			others[id] = other
+		}
 	}
-	return m.epoch, alive, nil
+	if m.epoch == 0 || !same {
+		m.epoch++
+	}
+	m.others = others
+	return m.epoch, nil
 }

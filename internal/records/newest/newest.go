@@ -278,6 +278,17 @@ func (c *Cache) Dropped(talk chat.Talk) {
 	c.end(talk)
 }
 
+// Clear forgets everything: messages were stored, and nobody knows any more of which talks.
+func (c *Cache) Clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends++
+	for i := range c.ended {
+		c.ended[i] = c.ends
+	}
+	c.young, c.old, c.size = make(map[chat.Talk]*Messages), nil, 0
+}
+
 // Forget says that nobody knows whether the batch was stored: nothing is kept of the talk.
 func (c *Cache) Forget(talk chat.Talk) {
 	c.mu.Lock()

@@ -256,7 +256,7 @@ func Own() []Table {
 			Keys: []string{"kind,a,b,newId", "oldTable,oldRow"},
 		},
 		{
-			// A row is a proxy: where it counts (see marks.Counting), where it listens, when it was
+			// A row is a proxy: where it counts (see fleet.Counting), where it listens, when it was
 			// last seen, in Unix seconds by the clock of the database, and a number that is another
 			// one after each batch that it has stored, where it counts without Redis.
 			Name: "IMProxyServer",
