@@ -164,8 +164,8 @@ func (m *Member) forgetOld(ctx context.Context) {
 }
 
 // Serve says in the database, until ctx ends, that this proxy is at work, after Join has said so
-// first. It also finds out who else is there, and where all are to count. When that is elsewhere, it
-// has all that is to be stored fail from then on: see Unfit. It always returns nil.
+// first. It also finds out who else is there, and where all are to count. When that is elsewhere,
+// it has all that is to be stored fail from then on: see Unfit. It always returns nil.
 func (m *Member) Serve(ctx context.Context) error {
 	if !m.db.ManyWriters() {
 		<-ctx.Done()
@@ -206,8 +206,8 @@ func (m *Member) Serve(ctx context.Context) error {
 // lastPatience is how long the last statement may take.
 const lastPatience = time.Second
 
-// checkFit finds out where the proxies of the database are to count, and says so in the log when that
-// has changed.
+// checkFit finds out where the proxies of the database are to count, and says so in the log when
+// that has changed.
 func (m *Member) checkFit(ctx context.Context) {
 	err := m.Fits(ctx)
 	was := m.db.Refusal()
