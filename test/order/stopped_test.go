@@ -57,7 +57,7 @@ func TestAStoppedProxyIsSeenWhenItGoesOn(t *testing.T) {
 			}
 		}
 		got := newest()
-		if id := answer.GetMsgId(); err != nil || got < id { // it may have come too late to be stored
+		if id := answer.GetMsgId(); err != nil || got < id { // 0: it came too late to be stored
 			t.Errorf("round %d: message %d is answered, %v; the newest is %d", i, id, err, got)
 		}
 		text := rig.PairText(2, 1, fmt.Sprint("of one that goes on ", i))
