@@ -205,7 +205,11 @@ func (e *examining) openServers(ctx context.Context, path string) (*servers, err
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.Fits(ctx); err != nil {
+	err = hasTables(ctx, s.store)
+	if err == nil {
+		err = s.store.Fits(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil

@@ -247,11 +247,21 @@ func (l *loader) warnOfUnknown(entries []entry) {
 				"nothing%s", suggestion(v, vars))
 		}
 	}
+	var ofRedis []string // whose keys are there, but no CacheInstances
 	for _, instance := range slices.Concat(instancesOf[Database](), instancesOf[Cache]()) {
-		if from, ok := unused[instance]; ok {
+		from, ok := unused[instance]
+		switch {
+		case ok && l.config.WithoutRedis() && slices.Contains(instancesOf[Cache](), instance):
+			ofRedis = append(ofRedis, instance)
+		case ok:
 			l.warn(from, "the keys of %s are not used, as %s does not name it", instance,
 				l.listOf(instance))
 		}
+	}
+	if len(ofRedis) > 0 {
+		l.warn(unused[ofRedis[0]], "there is no CacheInstances, so this is for a proxy without "+
+			"Redis, and the keys of %s are not used: add CacheInstances=%s, or remove these keys",
+			strings.Join(ofRedis, ", "), l.keys["CacheInstances"].example)
 	}
 }
 
