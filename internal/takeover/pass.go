@@ -265,12 +265,26 @@ func (t *Takeover) groups(
 		sum("group_set_%d", id, g.MutesSum)
 		p.counts(row, g, s)
 		p.mutes(row, g, s)
-		if row.LastID < g.LastID && g.LastID < chat.MaxMsgID {
-			s.IDs++
-			p.take(row.Talk).LastID = g.LastID
-		}
+		p.lastID(row.Talk, row.Rev > 0, row.LastID, row.Stored, g.LastID, s)
 	}
 	return rows[len(rows)-1].Talk.A, nil
+}
+
+// lastID plans after which id a talk goes on: after what Redis has given out, and what is stored.
+// Where the records do not count the talk, they begin with what is stored.
+func (p *plan) lastID(of chat.Talk, counted bool, given, stored, there uint32, s *Summary) {
+	if !counted {
+		given = stored
+	}
+	want := stored
+	if there < chat.MaxMsgID {
+		want = max(want, there)
+	}
+	if want > given {
+		s.IDs++
+		take := p.take(of)
+		take.LastID = max(take.LastID, want)
+	}
 }
 
 // counts plans how many messages a group has had, and how many of them its members have not seen.
@@ -337,11 +351,7 @@ func (t *Takeover) relations(
 		if row.Used != 0 && row.Used != row.Relation || row.Talk.A >= row.Talk.B {
 			continue // it has another one
 		}
-		if row.LastID < ids[i] && ids[i] < chat.MaxMsgID {
-			s.IDs++
-			take := p.take(row.Talk)
-			take.LastID = max(take.LastID, ids[i])
-		}
+		p.lastID(row.Talk, row.Used != 0, row.LastID, row.Stored, ids[i], s)
 	}
 	return relations[len(relations)-1], nil
 }

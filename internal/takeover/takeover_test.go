@@ -19,6 +19,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
 	"github.com/teamtalk-go/dbproxy/internal/takeover"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
@@ -238,6 +239,60 @@ func TestGoesOnWhereItStopped(t *testing.T) {
 		s, _, _, err := again.Look(t.Context())
 		if err != nil || s.Unread+s.Tokens+s.Mutes > 0 {
 			t.Errorf("it is not all taken over: %+v, %v", s, err)
+		}
+	}
+}
+
+// sent has an original send a message, without unread counters.
+func (w world) sent(o tables.Owner, from, to, id, at uint32) {
+	w.Helper()
+	columns, key, owners := "relateId,fromId,toId", "msg_id_%d", fmt.Sprint(o.ID, ",", from, ",", to)
+	if o.Kind == chat.Group {
+		columns, key, owners = "groupId,userId", "group_msg_id_%d", fmt.Sprint(o.ID, ",", from)
+	}
+	w.exec(fmt.Sprintf("INSERT INTO %s (%s,msgId,content,type,status,created,updated)"+
+		" VALUES (%s,%d,'x',1,0,%d,%d)", o.Shard().Table(), columns, owners, id, at, at))
+	w.original(fmt.Sprintf("SET "+key+" %d", o.ID, id))
+}
+
+// TestIDsGoOnAfterAnOriginals has an original be the last to send in talks of proxies, and in one
+// of its own.
+func TestIDsGoOnAfterAnOriginals(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{false, true} {
+		w := newWorld(t)
+		p := w.with()
+		group, err := p.Groups.Create(t.Context(), chat.NewGroup{Name: "g", Creator: 1,
+			Type: chat.NormalGroup, Members: []uint32{1, 2}}, 1000)
+		w.must(err)
+		p.store(true, to(1, 2), to(1, 2), in(1, group), in(1, group), in(1, group))
+		w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+			" VALUES (3,4,0,1,1)")
+		const at = 2000
+		w.sent(tables.Owner{Kind: chat.Pair, ID: 1}, 2, 1, 3, at)
+		w.sent(tables.Owner{Kind: chat.Pair, ID: 2}, 3, 4, 1, at)
+		w.sent(tables.Owner{Kind: chat.Group, ID: group}, 2, 0, 4, at)
+		if lost {
+			w.original("DEL msg_id_1", "DEL msg_id_2", fmt.Sprintf("DEL group_msg_id_%d", group))
+		}
+		s, err := w.run(t.Context(), w.take())
+		w.must(err)
+		if s.IDs != 2 {
+			t.Errorf("lost: %v: ids of %d talks are taken over", lost, s.IDs)
+		}
+		p = w.without()
+		ids := p.store(true, to(1, 2), to(3, 4), in(1, group))
+		if want := []uint32{4, 2, 5}; !slices.Equal(ids, want) {
+			t.Errorf("lost: %v: the next ids are %d, want %d", lost, ids, want)
+		}
+		for _, from := range []string{"IMMessage_1 WHERE relateId=1",
+			fmt.Sprintf("IMGroupMessage_%d WHERE groupId=%[1]d", group)} {
+			var newest uint32
+			w.must(w.db.Admin.QueryRowContext(t.Context(),
+				"SELECT created FROM "+from+" ORDER BY msgId DESC LIMIT 1").Scan(&newest))
+			if newest < at {
+				t.Errorf("the last one of %s is of %d, before an original's", from, newest)
+			}
 		}
 	}
 }

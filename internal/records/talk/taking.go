@@ -16,7 +16,7 @@ type Take struct {
 	Unread map[uint32]uint32 // how many messages users have not read; of other users that stays
 	Count  uint32            // of a group: at least so many messages were ever sent
 	Mutes  []chat.Mute       // of a group: values that users have set
-	LastID uint32            // ids go on after it, or after what the records have
+	LastID uint32            // ids go on after it, or after what is stored; 0: that is enough
 }
 
 // TakeOver takes over what talks say, each of which is named once, in a transaction of their own.
@@ -70,18 +70,35 @@ func (w Work) lockTaken(
 	return rows, w.Adopt(ctx, empty, now, rows)
 }
 
+// takeLast brings the last ids and created times of locked talks up to what is stored, as originals
+// may have sent last, and the ids up to what is to be taken over.
+func (w Work) takeLast(ctx context.Context, takes []Take, rows map[chat.Talk]*Row) error {
+	talks := make([]chat.Talk, len(takes))
+	for i, t := range takes {
+		talks[i] = t.Talk
+	}
+	if err := w.LastStored(ctx, talks, rows); err != nil {
+		return err
+	}
+	for _, t := range takes {
+		row := rows[t.Talk]
+		row.LastID, row.Dirty = max(row.LastID, t.LastID), true
+	}
+	return nil
+}
+
 // takeOverAll changes the rows of talks that are locked.
 func (w Work) takeOverAll(
 	ctx context.Context, takes []Take, rows map[chat.Talk]*Row,
 ) (changed []chat.Change, err error) {
+	if err := w.takeLast(ctx, takes, rows); err != nil {
+		return nil, err
+	}
 	var talks []chat.Talk
 	var levels, mutes []any
 	for _, t := range takes {
 		row := rows[t.Talk]
 		talks = append(talks, t.Talk)
-		if t.LastID > row.LastID {
-			row.LastID, row.Dirty = t.LastID, true
-		}
 		for _, m := range t.Mutes {
 			mutes = append(mutes, t.Talk.A, m.User, m.Value)
 		}
@@ -136,8 +153,9 @@ func idsAfter(
 
 // GroupRow is how the records have a group.
 type GroupRow struct {
-	chat.Change                   // as of Groups; LastID is at least what is stored
+	chat.Change                   // as of Groups
 	Levels      map[uint32]uint32 // how many messages members have seen; 0 of those who are missing
+	Stored      uint32            // the last id that is stored
 }
 
 // GroupRows returns the next groups after one, at most max.
@@ -173,15 +191,14 @@ func GroupRows(
 	}
 	stored := make(map[tables.Owner]*Row)
 	for _, id := range ids {
-		stored[tables.Owner{Kind: chat.Group, ID: id}] = &Row{LastID: groups[id].LastID}
+		stored[tables.Owner{Kind: chat.Group, ID: id}] = new(Row)
 	}
 	if err := storedOf(ctx, db, stored); err != nil {
 		return nil, err
 	}
 	for _, id := range ids {
-		row := GroupRow{*groups[id], levels[id]}
-		row.LastID = stored[tables.Owner{Kind: chat.Group, ID: id}].LastID
-		rows = append(rows, row)
+		last := stored[tables.Owner{Kind: chat.Group, ID: id}].LastID
+		rows = append(rows, GroupRow{*groups[id], levels[id], last})
 	}
 	return rows, nil
 }
@@ -202,7 +219,8 @@ type PairRow struct {
 	Talk     chat.Talk
 	Relation uint32
 	Used     uint32 // the relation that the records count the pair under; 0: they do not
-	LastID   uint32 // what the records gave out last; where they do not count, what is stored
+	LastID   uint32 // the id that the records gave out last; 0 where they do not count
+	Stored   uint32 // the last id that is stored under the relation
 }
 
 // PairRows returns the next relations after one, at most max.
@@ -221,17 +239,14 @@ func PairRows(
 	if err != nil {
 		return nil, err
 	}
-	stored := make(map[tables.Owner]*Row)
+	stored := make(map[tables.Owner]*Row, len(pairs))
 	for _, p := range pairs {
-		if p.Used == 0 {
-			stored[tables.Owner{Kind: chat.Pair, ID: p.Relation}] = new(Row)
-		}
+		stored[tables.Owner{Kind: chat.Pair, ID: p.Relation}] = new(Row)
 	}
 	err = storedOf(ctx, db, stored)
 	for i := range pairs {
-		if row := stored[tables.Owner{Kind: chat.Pair, ID: pairs[i].Relation}]; row != nil {
-			pairs[i].LastID = row.LastID
-		}
+		p := &pairs[i]
+		p.Stored = stored[tables.Owner{Kind: chat.Pair, ID: p.Relation}].LastID
 	}
 	return pairs, err
 }
