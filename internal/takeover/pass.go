@@ -41,9 +41,10 @@ type plan struct {
 	devices []chat.Device
 }
 
-func (p *plan) take(t chat.Talk) *talk.Take {
+// take is the plan of a talk, whose row has a revision.
+func (p *plan) take(t chat.Talk, rev uint32) *talk.Take {
 	if p.takes[t] == nil {
-		p.takes[t] = &talk.Take{Talk: t, Unread: make(map[uint32]uint32)}
+		p.takes[t] = &talk.Take{Talk: t, Rev: rev, Unread: make(map[uint32]uint32)}
 	}
 	return p.takes[t]
 }
@@ -151,7 +152,9 @@ func (t *Takeover) users(
 		return 0, err
 	}
 	recorded := make(map[uint32]map[uint32]uint32, len(users)) // by user and peer
+	revs := make(map[chat.Talk]uint32, len(pairs))
 	for _, c := range pairs {
+		revs[c.Talk] = c.Rev
 		for _, u := range c.Users {
 			if recorded[u.User] == nil {
 				recorded[u.User] = make(map[uint32]uint32)
@@ -165,19 +168,25 @@ func (t *Takeover) users(
 	for i, user := range users {
 		sum("unread_%d", user, stands[i].PairsSum)
 		sum("device_%d", user, stands[i].DeviceSum)
-		p.pairs(user, stands[i], recorded[user], s)
+		p.pairs(user, stands[i], recorded[user], revs, s)
 	}
-	if err := t.dropUnrelated(ctx, p, recorded); err != nil {
+	if err := t.dropUnrelated(ctx, p); err != nil {
 		return 0, err
 	}
 	for _, take := range p.takes {
 		s.Unread += len(take.Unread)
 	}
+	if err := t.otherSides(ctx, p); err != nil {
+		return 0, err
+	}
 	return users[len(users)-1], t.devices(ctx, users, stands, p, s)
 }
 
 // pairs plans what a user has unread of pairs.
-func (p *plan) pairs(user uint32, u redis.UserStands, recorded map[uint32]uint32, s *Summary) {
+func (p *plan) pairs(
+	user uint32, u redis.UserStands, recorded map[uint32]uint32, revs map[chat.Talk]uint32,
+	s *Summary,
+) {
 	peers := maps.Clone(u.Pairs)
 	for peer := range recorded {
 		peers[peer] = u.Pairs[peer]
@@ -185,28 +194,46 @@ func (p *plan) pairs(user uint32, u redis.UserStands, recorded map[uint32]uint32
 	for peer, n := range peers {
 		has, counted := recorded[peer]
 		if want := s.answer(redis.Value{N: n, Sure: u.PairsSure}, counted, has); want != has {
-			p.take(chat.PairTalk(user, peer)).Unread[user] = want
+			of := chat.PairTalk(user, peer)
+			p.take(of, revs[of]).Unread[user] = want
 		}
 	}
 }
 
 // dropUnrelated leaves out pairs that have no relation, and so no messages.
-func (t *Takeover) dropUnrelated(
-	ctx context.Context, p *plan, recorded map[uint32]map[uint32]uint32,
-) error {
+func (t *Takeover) dropUnrelated(ctx context.Context, p *plan) error {
 	var unknown []chat.Talk
 	for of, take := range p.takes {
-		for user := range take.Unread {
-			if _, counted := recorded[user][of.Peer(user)]; !counted {
-				unknown = append(unknown, of)
-				break
-			}
+		if take.Rev == 0 {
+			unknown = append(unknown, of)
 		}
 	}
 	relations, err := talk.Relations(ctx, t.Records.DB().Session, false, unknown)
 	for _, of := range unknown {
 		if relations[of] == 0 {
 			delete(p.takes, of)
+		}
+	}
+	return err
+}
+
+// otherSides plans what the other users have unread of pairs that the records do not count yet.
+// Once they do, they are believed, and the others may be on another page.
+func (t *Takeover) otherSides(ctx context.Context, p *plan) error {
+	var takes []*talk.Take
+	var users, peers []uint32
+	for of, take := range p.takes {
+		for _, user := range []uint32{of.A, of.B} {
+			if _, planned := take.Unread[user]; !planned && take.Rev == 0 {
+				takes = append(takes, take)
+				users, peers = append(users, user), append(peers, of.Peer(user))
+			}
+		}
+	}
+	unread, err := t.stands.Unread(ctx, users, peers)
+	for i, n := range unread {
+		if n > 0 && possible(n) {
+			takes[i].Unread[users[i]] = n
 		}
 	}
 	return err
@@ -265,15 +292,15 @@ func (t *Takeover) groups(
 		sum("group_set_%d", id, g.MutesSum)
 		p.counts(row, g, s)
 		p.mutes(row, g, s)
-		p.lastID(row.Talk, row.Rev > 0, row.LastID, row.Stored, g.LastID, s)
+		p.lastID(row.Talk, row.Rev, row.LastID, row.Stored, g.LastID, s)
 	}
 	return rows[len(rows)-1].Talk.A, nil
 }
 
 // lastID plans after which id a talk goes on: after what Redis has given out, and what is stored.
 // Where the records do not count the talk, they begin with what is stored.
-func (p *plan) lastID(of chat.Talk, counted bool, given, stored, there uint32, s *Summary) {
-	if !counted {
+func (p *plan) lastID(of chat.Talk, rev, given, stored, there uint32, s *Summary) {
+	if rev == 0 {
 		given = stored
 	}
 	want := stored
@@ -282,7 +309,7 @@ func (p *plan) lastID(of chat.Talk, counted bool, given, stored, there uint32, s
 	}
 	if want > given {
 		s.IDs++
-		take := p.take(of)
+		take := p.take(of, rev)
 		take.LastID = max(take.LastID, want)
 	}
 }
@@ -305,7 +332,7 @@ func (p *plan) counts(row talk.GroupRow, g redis.GroupStands, s *Summary) {
 	}
 	s.Groups++
 	s.Levels += differ
-	take := p.take(row.Talk)
+	take := p.take(row.Talk, row.Rev)
 	take.Count, take.Unread = max(count, row.Count), unread
 }
 
@@ -324,7 +351,7 @@ func (p *plan) mutes(row talk.GroupRow, g redis.GroupStands, s *Summary) {
 	for _, user := range slices.Sorted(maps.Keys(g.Mutes)) {
 		if value := g.Mutes[user]; value != recorded[user] {
 			s.Mutes++
-			take := p.take(row.Talk)
+			take := p.take(row.Talk, row.Rev)
 			take.Mutes = append(take.Mutes, chat.Mute{User: user, Value: value})
 		}
 	}
@@ -351,7 +378,7 @@ func (t *Takeover) relations(
 		if row.Used != 0 && row.Used != row.Relation || row.Talk.A >= row.Talk.B {
 			continue // it has another one
 		}
-		p.lastID(row.Talk, row.Used != 0, row.LastID, row.Stored, ids[i], s)
+		p.lastID(row.Talk, row.Rev, row.LastID, row.Stored, ids[i], s)
 	}
 	return relations[len(relations)-1], nil
 }

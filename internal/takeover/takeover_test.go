@@ -323,6 +323,43 @@ func TestBelievesWhoAProxyWouldBelieve(t *testing.T) {
 	}
 }
 
+// TestTakesBothSidesOfAPair takes over pairs that no proxy has counted, whose users are on different
+// pages, where Redis was emptied before an original counted them. It is also stopped in between.
+func TestTakesBothSidesOfAPair(t *testing.T) {
+	t.Parallel()
+	for _, stop := range []string{"", "users up to 500", "users up to 1000"} {
+		w := newWorld(t)
+		p := w.with()
+		p.store(true, to(1, 2))
+		w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+			" VALUES (3,1060,0,1,1),(4,1061,0,1,1)")
+		w.redis.Do(t, "FLUSHALL")
+		w.original("HSET unread_3 1060 4", "HSET unread_1060 3 8", "HSET unread_1061 4 6")
+		want := []string{"1060: pair 3-1060 8", "1061: pair 4-1061 6", "2: pair 1-2 1",
+			"3: pair 3-1060 4"}
+		ctx, cancel := context.WithCancel(t.Context())
+		take := w.take()
+		take.Progress = func(what string) {
+			if stop != "" && strings.HasPrefix(what, "taking over: "+stop) {
+				cancel()
+			}
+		}
+		s, err := w.run(ctx, take)
+		cancel()
+		if s.Unread != 3 {
+			t.Errorf("%d counters are to be taken over", s.Unread)
+		}
+		if stop != "" {
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("it was not stopped at %s: %v", stop, err)
+			}
+			_, err = w.run(t.Context(), w.take())
+		}
+		w.must(err)
+		same(t, "unread, stopped at "+stop, w.without().unread(), want)
+	}
+}
+
 // TestPassesOverWhatCannotBe takes over beside numbers that no count can be.
 func TestPassesOverWhatCannotBe(t *testing.T) {
 	t.Parallel()

@@ -177,6 +177,22 @@ func (s *Standing) Users(ctx context.Context, users []uint32) ([]UserStands, err
 	return stand, nil
 }
 
+// Unread returns what users have unread of peers, one peer of each, in their order.
+func (s *Standing) Unread(ctx context.Context, users, peers []uint32) ([]uint32, error) {
+	q := s.look(s.copy.unread)
+	for i, user := range users {
+		q.read("HGET", unreadKey(user), decimal(peers[i]))
+	}
+	if err := s.ask(ctx, q); err != nil {
+		return nil, err
+	}
+	unread := make([]uint32, len(users))
+	for i := range users {
+		unread[i] = count(text(*q.answer(i)))
+	}
+	return unread, nil
+}
+
 // readable reports whether a key is of the type that it was asked for as, or not there.
 func readable(answer *rueidis.RedisMessage) bool { return failure(*answer) == nil }
 

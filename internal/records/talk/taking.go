@@ -13,6 +13,7 @@ import (
 // Take is what the records are to take over of a talk from where it was counted.
 type Take struct {
 	Talk   chat.Talk
+	Rev    uint32            // the revision of its row; 0: the records do not count it
 	Unread map[uint32]uint32 // how many messages users have not read; of other users that stays
 	Count  uint32            // of a group: at least so many messages were ever sent
 	Mutes  []chat.Mute       // of a group: values that users have set
@@ -219,6 +220,7 @@ type PairRow struct {
 	Talk     chat.Talk
 	Relation uint32
 	Used     uint32 // the relation that the records count the pair under; 0: they do not
+	Rev      uint32 // of its row; 0 likewise
 	LastID   uint32 // the id that the records gave out last; 0 where they do not count
 	Stored   uint32 // the last id that is stored under the relation
 }
@@ -227,14 +229,15 @@ type PairRow struct {
 func PairRows(
 	ctx context.Context, db *sqldb.DB, after uint32, max int,
 ) (pairs []PairRow, err error) {
-	const query = "SELECT r.id,r.smallId,r.bigId,COALESCE(t.relateId,0),COALESCE(t.lastId,0)" +
+	const query = "SELECT r.id,r.smallId,r.bigId,COALESCE(t.relateId,0),COALESCE(t.rev,0)," +
+		"COALESCE(t.lastId,0)" +
 		" FROM IMRelationShip r LEFT JOIN IMProxyTalk t" +
 		" ON t.kind=1 AND t.a=r.smallId AND t.b=r.bigId AND t.rev>0" +
 		" WHERE r.id>? ORDER BY r.id LIMIT ?"
 	err = db.Query(ctx, "relations", query, []any{after, max},
 		sqldb.Onto(&pairs, func(p *PairRow) []any {
 			p.Talk.Kind = chat.Pair
-			return []any{&p.Relation, &p.Talk.A, &p.Talk.B, &p.Used, &p.LastID}
+			return []any{&p.Relation, &p.Talk.A, &p.Talk.B, &p.Used, &p.Rev, &p.LastID}
 		}))
 	if err != nil {
 		return nil, err
