@@ -220,8 +220,23 @@ func summary(s takeover.Summary, blind bool) string {
 
 // toRedis has proxies count in Redis again.
 func (m *migration) toRedis(ctx context.Context, store *records.Store, copied *redis.Copy) error {
+	reasons, err := takeover.RefusalsWithRedis(ctx, store, copied)
+	if err != nil {
+		return err
+	}
+	if err := m.pass(reasons); err != nil {
+		return err
+	}
+	keys, err := copied.KeysOfOriginals(ctx)
+	if err != nil {
+		return err
+	}
 	m.say("The keys in which originals count are removed from Redis: what stands there is from\n" +
-		"before, and is filled again from MySQL.\n")
+		"before, and is filled again from MySQL. Now these are:\n\n")
+	for _, at := range keys {
+		m.say("  %s of %s\n", admin.Count(at.Keys, "key"), at.Addr)
+	}
+	m.say("\n")
 	if m.dryRun {
 		return nil
 	}

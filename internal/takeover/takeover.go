@@ -59,15 +59,21 @@ func (t *Takeover) Refusals(ctx context.Context) (reasons []string, err error) {
 		return append(reasons, "the configuration names no Redis servers, so that nothing can be "+
 			"taken over: take one that still names them in CacheInstances"), nil
 	}
-	strangers, unknown := t.Redis.Strangers(ctx)
-	for _, c := range strangers {
+	return append(reasons, strangers(ctx, t.Redis, "what it counts would be lost")...), nil
+}
+
+// strangers are the reasons not to begin while others are connected to Redis: what would become of
+// what they do is given.
+func strangers(ctx context.Context, copied *redis.Copy, lost string) (reasons []string) {
+	found, unknown := copied.Strangers(ctx)
+	for _, c := range found {
 		reasons = append(reasons, fmt.Sprintf("somebody else is connected to Redis from %s: stop "+
-			"it, as what it counts would be lost; proxies of earlier versions have no name", c))
+			"it, as %s. Proxies of earlier versions have no name", c, lost))
 	}
 	for _, err := range unknown {
 		reasons = append(reasons, fmt.Sprintf("it cannot be seen who is connected: %v", err))
 	}
-	return reasons, nil
+	return reasons
 }
 
 // Settle applies to Redis what proxies that were killed did not. It is to be called before Look,
@@ -246,17 +252,35 @@ func (r *reading) again(form string, id uint32, sum uint64) {
 	}
 }
 
+// RefusalsWithRedis are the reasons not to begin with Redis again: who counts without it, and who
+// else uses that Redis, whose keys are to be removed.
+func RefusalsWithRedis(
+	ctx context.Context, store *records.Store, copied *redis.Copy,
+) (reasons []string, err error) {
+	alive, err := fleet.Alive(ctx, store.DB(), fleet.InMySQL)
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range alive {
+		reasons = append(reasons, fmt.Sprintf("a proxy without Redis is alive at %s: stop it; one "+
+			"that was killed counts as alive for ten seconds", address))
+	}
+	return append(reasons, strangers(ctx, copied, "keys are removed that it may use")...), nil
+}
+
 // StartWithRedis has the proxies of a database count in Redis again. What stands there from before
 // is removed, and counts no more. copied must not be in Use, and becomes so. Unless it is forced,
-// it refuses while a proxy without Redis is alive. It returns how many keys were removed.
+// it refuses for the reasons of RefusalsWithRedis. It returns how many keys were removed.
 func StartWithRedis(
 	ctx context.Context, store *records.Store, copied *redis.Copy, force bool,
 ) (removed int, err error) {
 	alone := func() error {
-		alive, err := fleet.Alive(ctx, store.DB(), fleet.InMySQL)
-		if err == nil && len(alive) > 0 && !force {
-			err = chat.Errorf(chat.NotAllowed, "a proxy without Redis is alive at %s: stop it; "+
-				"one that was killed counts as alive for ten seconds", alive[0])
+		if force {
+			return nil
+		}
+		reasons, err := RefusalsWithRedis(ctx, store, copied)
+		if err == nil && len(reasons) > 0 {
+			err = chat.Errorf(chat.NotAllowed, "%s", strings.Join(reasons, "; "))
 		}
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -383,6 +384,39 @@ func TestPassesOverWhatCannotBe(t *testing.T) {
 	same(t, "unread", p.unread(), []string{"4: pair 3-4 2"})
 	if ids := p.store(true, to(1, 2), to(3, 4), in(1, 1)); !slices.Equal(ids, []uint32{1, 1, 1}) {
 		t.Errorf("the first ids are %d", ids)
+	}
+}
+
+// TestTheWayBackRefuses has it remove nothing while somebody else is connected.
+func TestTheWayBackRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store, copied := w.open(false)
+	w.must(fleet.Set(t.Context(), store.DB(), fleet.InMySQL))
+	w.original("HSET unread_2 1 9", "SET msg_id_1 900", "SET ours 1")
+	stranger, err := net.Dial("tcp", w.redis.Addr())
+	w.must(err)
+	defer stranger.Close()
+	_, err = stranger.Write([]byte("GET x\r\n"))
+	w.must(err)
+	_, err = stranger.Read(make([]byte, 100))
+	w.must(err)
+	keys, err := copied.KeysOfOriginals(t.Context())
+	w.must(err)
+	if len(keys) != 1 || keys[0].Keys != 2 || keys[0].Addr != w.redis.Addr()+"/0" {
+		t.Errorf("keys of originals: %+v", keys)
+	}
+	removed, err := takeover.StartWithRedis(t.Context(), store, copied, false)
+	if removed > 0 || chat.KindOf(err) != chat.NotAllowed ||
+		!strings.Contains(err.Error(), stranger.LocalAddr().String()) {
+		t.Errorf("%d keys were removed: %v", removed, err)
+	}
+	if is, err := fleet.Read(t.Context(), store.DB()); is != fleet.InMySQL {
+		t.Errorf("proxies are to count %s: %v", is, err)
+	}
+	removed, err = takeover.StartWithRedis(t.Context(), store, copied, true)
+	if removed != 2 || err != nil {
+		t.Errorf("%d keys were removed by force: %v", removed, err)
 	}
 }
 

@@ -300,6 +300,12 @@ func TestTakeOverFromMixedFleet(t *testing.T) {
 	m.refused(m.with(), []string{"--with-redis", "--yes"}, "a proxy without Redis is alive at ")
 	m.stop(p)
 
+	stranger := rig.DialRedis(t, m.redis, 1)
+	stranger.Exec(t, "GET", "msg_id_1")
+	m.refused(m.with(), []string{"--with-redis", "--yes"}, "refused, and nothing was changed",
+		"somebody else is connected")
+	stranger.Close()
+
 	// What stands in Redis is from another time, also where the records know nothing of it.
 	m.Redis.Exec(t, "HSET", "unread_2", "1", "77", "3", "5")
 	m.Redis.Exec(t, "HSET", "unread_1", "3", "5")
@@ -310,6 +316,7 @@ func TestTakeOverFromMixedFleet(t *testing.T) {
 	untouched := m.everything()
 	m.must("-- The keys in which originals count are removed", m.with(), "--with-redis",
 		"--dry-run")
+	m.must(fmt.Sprintf(" keys of %s/1\n", m.redis.Addr()), m.with(), "--with-redis", "--dry-run")
 	original.WantEqual(t, "what there is after --dry-run", m.everything(), untouched)
 	m.must("count in Redis now", m.with(), "--with-redis", "--yes")
 	m.must("Nothing to do: ", m.with(), "--with-redis", "--yes")

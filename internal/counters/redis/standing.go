@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -329,29 +330,58 @@ func (r *Copy) StartAnew(ctx context.Context) (removed int, err error) {
 			return removed, err
 		}
 	}
+	err = r.eachOriginals(ctx, func(ro *role, names []string) error {
+		commands := make([]link.Command, len(names))
+		for i, name := range names {
+			commands[i] = link.Plain("DEL", name)
+		}
+		results, err := ro.Do(ctx, commands...)
+		for _, result := range results {
+			n, _ := number(result)
+			removed += int(n)
+		}
+		return err
+	})
+	return removed, err
+}
+
+// KeysAt is how many keys are at an instance.
+type KeysAt struct {
+	Addr string // with the number of the database
+	Keys int
+}
+
+// KeysOfOriginals counts the keys that StartAnew would remove now. While others change them it is
+// about right.
+func (r *Copy) KeysOfOriginals(ctx context.Context) ([]KeysAt, error) {
+	found := make(map[*link.Link]int)
+	err := r.eachOriginals(ctx, func(ro *role, names []string) error {
+		found[ro.Link] += len(names)
+		return nil
+	})
+	var at []KeysAt
+	for _, l := range r.links {
+		at = append(at, KeysAt{l.String(), found[l]})
+	}
+	return at, err
+}
+
+// eachOriginals calls f with the names of keys in which originals count, and of their companions,
+// some at a time.
+func (r *Copy) eachOriginals(ctx context.Context, f func(*role, []string) error) error {
 	for _, ro := range r.roles {
 		err := ro.Keys(ctx, "", keysAtOnce, func(names []string) error {
-			var commands []link.Command
-			for _, name := range names {
-				if ro.counts(name) {
-					commands = append(commands, link.Plain("DEL", name))
-				}
-			}
-			if len(commands) == 0 {
+			names = slices.DeleteFunc(names, func(name string) bool { return !ro.counts(name) })
+			if len(names) == 0 {
 				return nil
 			}
-			results, err := ro.Do(ctx, commands...)
-			for _, result := range results {
-				n, _ := number(result)
-				removed += int(n)
-			}
-			return err
+			return f(ro, names)
 		})
 		if err != nil {
-			return removed, err
+			return err
 		}
 	}
-	return removed, nil
+	return nil
 }
 
 // counts reports whether a key is one in which originals keep what the role is for, or its
