@@ -127,7 +127,7 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 		return err
 	}
 	if !m.dryRun {
-		if err := t.Settle(ctx); err != nil {
+		if err := t.Reconcile(ctx); err != nil {
 			return err
 		}
 	}
@@ -136,7 +136,7 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 	t.Progress = func(what string) { at.Store(what) }
 	far := func() string { return at.Load().(string) }
 	stop := progress(os.Stderr, "Redis", far)
-	s, moved, lost, err := t.Look(ctx)
+	s, moved, lost, err := t.Read(ctx)
 	stop()
 	if err != nil {
 		return err

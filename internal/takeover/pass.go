@@ -35,6 +35,9 @@ const (
 	mostTakes  = 200
 )
 
+// mostAgain is how often a page is read again.
+const mostAgain = 5
+
 // plan is what is to be taken over of a page.
 type plan struct {
 	takes   map[chat.Talk]*talk.Take
@@ -50,10 +53,11 @@ func (p *plan) take(t chat.Talk, rev uint32) *talk.Take {
 }
 
 // pass goes through all users, groups and relations. It has sum (may be nil) told of all that
-// stands in Redis, and apply (may be nil) called for what differs of each page.
+// stands in Redis, and apply (may be nil) called for what differs of each page. A page of which
+// apply says that talks have moved since is read again.
 func (t *Takeover) pass(
 	ctx context.Context, what string, sum func(form string, id uint32, sum uint64),
-	apply func(context.Context, plan) error,
+	apply func(context.Context, plan) (moved []chat.Talk, err error),
 ) (s Summary, err error) {
 	if sum == nil {
 		sum = func(string, uint32, uint64) {}
@@ -73,15 +77,24 @@ func (t *Takeover) pass(
 			return t.relations(ctx, after, p, &s, sum)
 		}},
 	} {
-		for after := uint32(0); ; {
+		for after, again := uint32(0), 0; ; {
 			p := plan{takes: make(map[chat.Talk]*talk.Take)}
+			var moved []chat.Talk
 			last, err := part.page(ctx, after, &p)
 			if err == nil && apply != nil {
-				err = apply(ctx, p)
+				moved, err = apply(ctx, p)
 			}
 			if err != nil {
 				return s, err
 			}
+			if again++; len(moved) > 0 {
+				if again > mostAgain {
+					return s, chat.Errorf(chat.NotAllowed, "somebody is at work, as %s moves all "+
+						"the time: stop all originals and proxies", moved[0])
+				}
+				continue
+			}
+			again = 0
 			if last == 0 {
 				break
 			}
@@ -92,30 +105,32 @@ func (t *Takeover) pass(
 	return s, nil
 }
 
-// apply stores what is to be taken over of a page, and notes in Redis that it was. If it is killed
-// between the two, and proxies go on with Redis instead, then what originals have counted of those
-// few talks is added there once more, until their users read it.
-func (t *Takeover) apply(ctx context.Context, p plan) error {
+// apply stores what is to be taken over of a page, and notes in Redis that it was. It returns the
+// talks that have moved since they were planned, which it passes over. If it is killed between the
+// two, and proxies go on with Redis instead, then what originals have counted of those few talks is
+// added there once more, until their users read it.
+func (t *Takeover) apply(ctx context.Context, p plan) (moved []chat.Talk, err error) {
 	takes := slices.Collect(maps.Values(p.takes))
 	for some := range slices.Chunk(takes, mostTakes) {
 		each := make([]talk.Take, len(some))
 		for i := range some {
 			each[i] = *some[i]
 		}
-		changed, err := talk.TakeOver(ctx, t.Records.DB(), each, t.Records.Unix())
+		changed, over, err := talk.TakeOver(ctx, t.Records.DB(), each, t.Records.Unix())
 		if err == nil {
 			err = t.stands.Taken(ctx, changed)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
+		moved = append(moved, over...)
 	}
 	for some := range slices.Chunk(p.devices, mostTakes) {
 		if err := t.Records.SetTokens(ctx, some); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return moved, nil
 }
 
 // possible reports whether a number can be a count of messages.

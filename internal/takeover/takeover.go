@@ -76,29 +76,25 @@ func strangers(ctx context.Context, copied *redis.Copy, lost string) (reasons []
 	return reasons
 }
 
-// Settle applies to Redis what proxies that were killed did not. It is to be called before Look,
+// Reconcile applies to Redis what proxies that were killed did not. It is to be called before Read,
 // unless nothing may be changed.
-func (t *Takeover) Settle(ctx context.Context) error {
+func (t *Takeover) Reconcile(ctx context.Context) error {
 	if t.Redis == nil {
 		return nil
 	}
-	if err := t.Redis.Settle(ctx, t.Records); err != nil && !t.Force {
+	if err := t.Redis.Reconcile(ctx, t.Records); err != nil && !t.Force {
 		return err
 	}
 	return nil
 }
 
-// Look reads all that is to be taken over: twice, unless it is forced. moved names what moved
+// Read reads all that is to be taken over: twice, unless it is forced. moved names what moved
 // meanwhile. lost says what cannot be read; unless it is forced, that is an error.
-func (t *Takeover) Look(ctx context.Context) (s Summary, moved Moved, lost []error, err error) {
+func (t *Takeover) Read(ctx context.Context) (s Summary, moved Moved, lost []error, err error) {
 	if t.Redis == nil {
 		return s, moved, nil, nil
 	}
-	t.stands, lost, err = t.Redis.Standing(ctx, t.Records)
-	if err == nil && len(lost) > 0 && !t.Force {
-		err = lost[0]
-	}
-	if err != nil {
+	if lost, err = t.begin(ctx); err != nil {
 		return s, moved, lost, err
 	}
 	beats, times, err := t.marksAndTimes(ctx)
@@ -131,6 +127,16 @@ func (t *Takeover) Look(ctx context.Context) (s Summary, moved Moved, lost []err
 	return s, moved, lost, err
 }
 
+// begin begins to read what stands in Redis. lost says what cannot be read; unless it is forced,
+// that is an error.
+func (t *Takeover) begin(ctx context.Context) (lost []error, err error) {
+	t.stands, lost, err = t.Redis.Standing(ctx, t.Records)
+	if err == nil && len(lost) > 0 && !t.Force {
+		err = lost[0]
+	}
+	return lost, err
+}
+
 func (t *Takeover) marksAndTimes(
 	ctx context.Context,
 ) (beats map[string]uint32, times map[string]string, err error) {
@@ -155,27 +161,43 @@ func (t *Takeover) wait(ctx context.Context, begun time.Time) error {
 }
 
 // Apply takes over what differs, and has the proxies of the database count without Redis: that
-// comes last, after it was looked once more for who else counts. It needs a Look before.
+// comes last. Time may have passed since Read. So it begins anew with what Redis lacks, and asks
+// before and after, unless it is forced, who else counts.
 func (t *Takeover) Apply(ctx context.Context) error {
+	if err := t.alone(ctx, "nothing was taken over"); err != nil {
+		return err
+	}
 	if t.Redis != nil {
+		if err := t.Reconcile(ctx); err != nil {
+			return err
+		}
+		if _, err := t.begin(ctx); err != nil {
+			return err
+		}
 		if _, err := t.pass(ctx, "taking over", nil, t.apply); err != nil {
 			return err
 		}
 		if err := t.takeSyncMark(ctx); err != nil {
 			return err
 		}
-	}
-	if !t.Force {
-		reasons, err := t.Refusals(ctx)
-		if err == nil && len(reasons) > 0 {
-			err = chat.Errorf(chat.NotAllowed, "all was taken over, but meanwhile %s",
-				strings.Join(reasons, "; "))
-		}
-		if err != nil {
+		if err := t.alone(ctx, "all was taken over"); err != nil {
 			return err
 		}
 	}
 	return fleet.Set(ctx, t.Records.DB(), fleet.InMySQL)
+}
+
+// alone returns the refusals as an error, which also says how far it has come.
+func (t *Takeover) alone(ctx context.Context, far string) error {
+	if t.Force {
+		return nil
+	}
+	reasons, err := t.Refusals(ctx)
+	if err == nil && len(reasons) > 0 {
+		err = chat.Errorf(chat.NotAllowed, "%s, but meanwhile %s", far,
+			strings.Join(reasons, "; "))
+	}
+	return err
 }
 
 // syncMark is the mark of how far the group sync has got: see counters.Shared.

@@ -21,6 +21,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
 	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 	"github.com/teamtalk-go/dbproxy/internal/takeover"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
@@ -159,8 +160,8 @@ func (w world) take() *takeover.Takeover {
 // run takes over all, and returns what was.
 func (w world) run(ctx context.Context, t *takeover.Takeover) (takeover.Summary, error) {
 	w.Helper()
-	w.must(t.Settle(w.Context()))
-	s, moved, lost, err := t.Look(w.Context())
+	w.must(t.Reconcile(w.Context()))
+	s, moved, lost, err := t.Read(w.Context())
 	w.must(err)
 	if moved.Count > 0 || len(lost) > 0 {
 		w.Errorf("moved: %v, lost: %v", moved, lost)
@@ -237,7 +238,7 @@ func TestGoesOnWhereItStopped(t *testing.T) {
 			t.Errorf("the next id is %d", ids[0])
 		}
 		again := w.take()
-		s, _, _, err := again.Look(t.Context())
+		s, _, _, err := again.Read(t.Context())
 		if err != nil || s.Unread+s.Tokens+s.Mutes > 0 {
 			t.Errorf("it is not all taken over: %+v, %v", s, err)
 		}
@@ -358,6 +359,70 @@ func TestTakesBothSidesOfAPair(t *testing.T) {
 		}
 		w.must(err)
 		same(t, "unread, stopped at "+stop, w.without().unread(), want)
+	}
+}
+
+// TestComesBackToWhatMovedMeanwhile has a proxy come and be killed while somebody is asked whether
+// to go on, and then one that stays.
+func TestComesBackToWhatMovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	p.store(true, to(1, 2))
+	w.original("HINCRBY unread_2 1 10")
+	take := w.take()
+	read := func() {
+		w.must(take.Reconcile(t.Context()))
+		_, _, _, err := take.Read(t.Context())
+		w.must(err)
+	}
+	read()
+	p.store(false, to(1, 2)) // and is killed
+	w.must(take.Apply(t.Context()))
+	same(t, "unread", w.without().unread(), []string{"2: pair 1-2 12"})
+
+	w.must(fleet.Set(t.Context(), p.records.DB(), fleet.InRedis))
+	w.original("HINCRBY unread_2 1 10")
+	read()
+	w.exec("INSERT INTO IMProxyServer (id,counting,address,seen)" +
+		" VALUES ('x',1,'here:1',UNIX_TIMESTAMP())")
+	if err := take.Apply(t.Context()); chat.KindOf(err) != chat.NotAllowed ||
+		!strings.Contains(err.Error(), "here:1") {
+		t.Errorf("it went on beside a proxy: %v", err)
+	}
+	var sent uint32
+	w.must(w.db.Admin.QueryRowContext(t.Context(),
+		"SELECT sentA FROM IMProxyTalk WHERE kind=1 AND a=1 AND b=2").Scan(&sent))
+	if sent != 12 {
+		t.Errorf("it has taken over beside a proxy: %d are sent", sent)
+	}
+}
+
+// TestPassesOverTalksThatHaveMoved has talks move after their revisions were read.
+func TestPassesOverTalksThatHaveMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	p.store(true, to(1, 2), to(3, 4))
+	w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+		" VALUES (5,6,0,1,1)")
+	one, two, three := chat.PairTalk(1, 2), chat.PairTalk(3, 4), chat.PairTalk(5, 6)
+	pairs, err := p.records.PairsNow(t.Context(), []uint32{1})
+	w.must(err)
+	rev := pairs[0].Rev
+	changed, moved, err := talk.TakeOver(t.Context(), p.records.DB(), []talk.Take{
+		{Talk: one, Rev: rev, Unread: map[uint32]uint32{2: 9}},
+		{Talk: two, Rev: 0, Unread: map[uint32]uint32{4: 9}},
+		{Talk: three, Rev: 0, Unread: map[uint32]uint32{6: 9}}}, 1000)
+	if err != nil || len(changed) != 2 || !slices.Equal(moved, []chat.Talk{two}) {
+		t.Errorf("changed: %v, moved: %v, %v", changed, moved, err)
+	}
+	without, err := p.records.Unread(t.Context(), []uint32{2, 4, 6})
+	w.must(err)
+	for user, want := range map[uint32]uint32{2: 9, 4: 1, 6: 9} {
+		if len(without[user]) != 1 || without[user][0].Unread != want {
+			t.Errorf("user %d has unread %v, want %d", user, without[user], want)
+		}
 	}
 }
 

@@ -22,29 +22,47 @@ type Take struct {
 
 // TakeOver takes over what talks say, each of which is named once, in a transaction of their own.
 // Those without a row are adopted: pairs must have a relation. now is Unix seconds. It returns how
-// the counts stand then of the talks where they have moved: their Users are those of the Take, and
-// cleared. It may be repeated.
+// the counts stand then of the talks where it changed them: their Users are those of the Take, and
+// cleared. It passes over the talks that are not at the revision of their Take any more, and
+// returns them. It may be repeated.
 func TakeOver(
 	ctx context.Context, db *sqldb.DB, takes []Take, now uint32,
-) (changed []chat.Change, err error) {
+) (changed []chat.Change, moved []chat.Talk, err error) {
 	takes = slices.SortedFunc(slices.Values(takes), func(x, y Take) int {
 		return Compare(x.Talk, y.Talk)
 	})
 	err = db.Change(ctx, func(tx sqldb.Tx) error {
 		w := Work{Tx: tx}
-		rows, err := w.lockTaken(ctx, takes, now)
-		if err == nil {
-			changed, err = w.takeOverAll(ctx, takes, rows)
+		rows, err := w.lockTaken(ctx, takes)
+		if err != nil {
+			return err
 		}
+		moved = nil
+		var empty []chat.Talk
+		still := slices.DeleteFunc(slices.Clone(takes), func(t Take) bool {
+			rev := uint32(0)
+			if row := rows[t.Talk]; row != nil {
+				rev = row.Rev
+			}
+			switch {
+			case rev != t.Rev:
+				moved = append(moved, t.Talk)
+			case rev == 0:
+				empty = append(empty, t.Talk)
+			}
+			return rev != t.Rev
+		})
+		if err := w.Adopt(ctx, empty, now, rows); err != nil {
+			return err
+		}
+		changed, err = w.takeOverAll(ctx, still, rows)
 		return err
 	})
-	return changed, err
+	return changed, moved, err
 }
 
-// lockTaken locks the talks of takes, which are sorted, and adopts those that have no row.
-func (w Work) lockTaken(
-	ctx context.Context, takes []Take, now uint32,
-) (rows map[chat.Talk]*Row, err error) {
+// lockTaken locks the talks of takes, which are sorted, and makes rows for those that have none.
+func (w Work) lockTaken(ctx context.Context, takes []Take) (rows map[chat.Talk]*Row, err error) {
 	var talks, missing []chat.Talk
 	for _, t := range takes {
 		talks = append(talks, t.Talk)
@@ -64,11 +82,7 @@ func (w Work) lockTaken(
 			err = lock()
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	empty := slices.DeleteFunc(talks, func(t chat.Talk) bool { return rows[t].Counted() })
-	return rows, w.Adopt(ctx, empty, now, rows)
+	return rows, err
 }
 
 // takeLast brings the last ids and created times of locked talks up to what is stored, as originals
