@@ -38,6 +38,8 @@ type migration struct {
 
 	fresh bool // a database on which nobody has worked is to be one of proxies without Redis
 	asked *terminal.Questions
+
+	passed []string // what was said to be passed over
 }
 
 // questions asks at the terminal.

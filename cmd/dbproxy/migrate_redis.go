@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -128,7 +129,10 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 	}
 	if !m.dryRun {
 		if err := t.Reconcile(ctx); err != nil {
-			return err
+			if !m.force {
+				return err
+			}
+			m.passOverLost([]error{err})
 		}
 	}
 	var at atomic.Value
@@ -141,13 +145,14 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 	if err != nil {
 		return err
 	}
-	for _, err := range lost {
-		m.say("Passed over, as --force says: %v; what it knows is lost\n", err)
-	}
+	m.passOverLost(lost)
 	if moved.Count > 0 {
-		return fmt.Errorf("%w: somebody is at work on Redis, as %s moved within %s: %s; stop "+
-			"all originals and proxies", errRefused, admin.Count(moved.Count, "value"), m.watch,
-			strings.Join(moved.Some, ", "))
+		what := fmt.Sprintf("somebody is at work on Redis, as %s moved within %s: %s",
+			admin.Count(moved.Count, "value"), m.watch, strings.Join(moved.Some, ", "))
+		if !m.force {
+			return fmt.Errorf("%w: %s; stop all originals and proxies", errRefused, what)
+		}
+		m.passOver(what)
 	}
 	m.say("%s", summary(s, t.Redis == nil))
 	if m.dryRun {
@@ -157,8 +162,9 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 		return err
 	}
 	stop = progress(os.Stderr, "Redis", far)
-	err = t.Apply(ctx)
+	lost, err = t.Apply(ctx)
 	stop()
+	m.passOverLost(lost)
 	if err != nil {
 		return fmt.Errorf("the proxies still count in Redis; the same command again goes on: %w",
 			err)
@@ -179,9 +185,24 @@ func (m *migration) pass(reasons []string) error {
 		return fmt.Errorf("%w:%s", errRefused, list)
 	}
 	for _, reason := range reasons {
-		m.say("Passed over, as --force says: %s\n", reason)
+		m.passOver(reason)
 	}
 	return nil
+}
+
+// passOver says what --force passes over, each thing once.
+func (m *migration) passOver(what string) {
+	if !slices.Contains(m.passed, what) {
+		m.passed = append(m.passed, what)
+		m.say("Passed over, as --force says: %s\n", what)
+	}
+}
+
+// passOverLost says what could not be read, or applied, of Redis.
+func (m *migration) passOverLost(lost []error) {
+	for _, err := range lost {
+		m.passOver(err.Error() + "; what it knows is lost")
+	}
 }
 
 // summary shows what is taken over.

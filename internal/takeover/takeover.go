@@ -34,7 +34,7 @@ import (
 type Takeover struct {
 	Records *records.Store // without a Follower
 	Redis   *redis.Copy    // not in Use; nil: nothing can be taken over
-	// Force goes on where the others refuse, and takes over what can be reached.
+	// Force goes on whoever else counts, and takes over what can be reached.
 	Force bool
 	// Watch is the time between the beginnings of the two readings.
 	Watch time.Duration
@@ -77,19 +77,15 @@ func strangers(ctx context.Context, copied *redis.Copy, lost string) (reasons []
 }
 
 // Reconcile applies to Redis what proxies that were killed did not. It is to be called before Read,
-// unless nothing may be changed.
+// unless nothing may be changed. Where it is forced, its error is to be told, and it goes on.
 func (t *Takeover) Reconcile(ctx context.Context) error {
 	if t.Redis == nil {
 		return nil
 	}
-	if err := t.Redis.Reconcile(ctx, t.Records); err != nil && !t.Force {
-		return err
-	}
-	return nil
+	return t.Redis.Reconcile(ctx, t.Records)
 }
 
-// Read reads all that is to be taken over: twice, unless it is forced. moved names what moved
-// meanwhile. lost says what cannot be read; unless it is forced, that is an error.
+// Read reads all that is to be taken over, twice. moved names what moved meanwhile. lost says what cannot be read; unless it is forced, that is an error.
 func (t *Takeover) Read(ctx context.Context) (s Summary, moved Moved, lost []error, err error) {
 	if t.Redis == nil {
 		return s, moved, nil, nil
@@ -102,7 +98,7 @@ func (t *Takeover) Read(ctx context.Context) (s Summary, moved Moved, lost []err
 		return s, moved, lost, err
 	}
 	begun, reading := time.Now(), newReading()
-	if s, err = t.pass(ctx, "reading", reading.first, nil); err != nil || t.Force {
+	if s, err = t.pass(ctx, "reading", reading.first, nil); err != nil {
 		return s, moved, lost, err
 	}
 	if err := t.wait(ctx, begun); err != nil {
@@ -162,29 +158,33 @@ func (t *Takeover) wait(ctx context.Context, begun time.Time) error {
 
 // Apply takes over what differs, and has the proxies of the database count without Redis: that
 // comes last. Time may have passed since Read. So it begins anew with what Redis lacks, and asks
-// before and after, unless it is forced, who else counts.
-func (t *Takeover) Apply(ctx context.Context) error {
+// before and after, unless it is forced, who else counts. over is what it passes over by force.
+func (t *Takeover) Apply(ctx context.Context) (over []error, err error) {
 	if err := t.alone(ctx, "nothing was taken over"); err != nil {
-		return err
+		return nil, err
 	}
 	if t.Redis != nil {
 		if err := t.Reconcile(ctx); err != nil {
-			return err
+			if !t.Force {
+				return nil, err
+			}
+			over = append(over, err)
 		}
-		if _, err := t.begin(ctx); err != nil {
-			return err
+		lost, err := t.begin(ctx)
+		if over = append(over, lost...); err != nil {
+			return over, err
 		}
 		if _, err := t.pass(ctx, "taking over", nil, t.apply); err != nil {
-			return err
+			return over, err
 		}
 		if err := t.takeSyncMark(ctx); err != nil {
-			return err
+			return over, err
 		}
 		if err := t.alone(ctx, "all was taken over"); err != nil {
-			return err
+			return over, err
 		}
 	}
-	return fleet.Set(ctx, t.Records.DB(), fleet.InMySQL)
+	return over, fleet.Set(ctx, t.Records.DB(), fleet.InMySQL)
 }
 
 // alone returns the refusals as an error, which also says how far it has come.

@@ -402,8 +402,25 @@ func TestTakeOverByForce(t *testing.T) {
 	m.Conf.More = append(m.Conf.More, "token_host=127.0.0.1", "token_port=1")
 	rig.DialRedis(t, m.redis, 1).Exec(t, "GET", "x")
 	m.refused(m.with(), []string{"--without-redis", "--yes"}, "cannot use Redis token at")
-	m.must("Passed over, as --force says: somebody else is connected", m.with(), "--without-redis",
-		"--yes", "--force")
+	ctx, stop := context.WithCancel(t.Context())
+	var moving sync.WaitGroup
+	moving.Go(func() {
+		for ctx.Err() == nil {
+			m.Redis.Exec(t, "INCRBY", "last_update_group", "1")
+		}
+	})
+	out, err := m.migrate(m.with(), "--without-redis", "--yes", "--force")
+	stop()
+	moving.Wait()
+	for _, said := range []string{"somebody else is connected", "Redis token (127.0.0.1:1",
+		"somebody is at work on Redis, as 1 value moved within 300ms: last_update_group"} {
+		if said = "Passed over, as --force says: " + said; strings.Count(out, said) != 1 {
+			t.Errorf("it does not say %q once", said)
+		}
+	}
+	if err != nil || t.Failed() {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	_, c := m.serve(m.without())
 	original.Beside(t, nil, c).WantUnread(2, 1, rig.Pair, 3)
 }
