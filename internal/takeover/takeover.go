@@ -65,10 +65,14 @@ func (t *Takeover) Refusals(ctx context.Context) (reasons []string, err error) {
 // strangers are the reasons not to begin while others are connected to Redis: what would become of
 // what they do is given.
 func strangers(ctx context.Context, copied *redis.Copy, lost string) (reasons []string) {
-	found, unknown := copied.Strangers(ctx)
+	found, unnamed, unknown := copied.Strangers(ctx)
+	who := "Proxies of earlier versions have no name"
+	if unnamed {
+		who = "Proxies have no name there, as that Redis lets them give none"
+	}
 	for _, c := range found {
 		reasons = append(reasons, fmt.Sprintf("somebody else is connected to Redis from %s: stop "+
-			"it, as %s. Proxies of earlier versions have no name", c, lost))
+			"it, as %s. %s", c, lost, who))
 	}
 	for _, err := range unknown {
 		reasons = append(reasons, fmt.Sprintf("it cannot be seen who is connected: %v", err))
