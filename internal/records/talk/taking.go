@@ -1,7 +1,6 @@
 package talk
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -140,8 +139,10 @@ func (w Work) takeOverAll(
 	if err := w.Save(ctx, talks, rows); err != nil {
 		return nil, err
 	}
-	err = cmp.Or(SaveLevels(ctx, w.Session, levels), SaveMutes(ctx, w.Session, mutes))
-	return changed, err
+	if err := SaveLevels(ctx, w.Session, levels); err != nil {
+		return nil, err
+	}
+	return changed, SaveMutes(ctx, w.Session, mutes)
 }
 
 // setUnread has a user of a pair have so many unread messages.
