@@ -24,6 +24,9 @@ import (
 // watchMoves is for how long it is watched whether anything moves in Redis.
 const watchMoves = 30 * time.Second
 
+// longestPage is how long a statement may take: those that read a page are longer than a proxy's.
+const longestPage = 5 * time.Minute
+
 // errRefused begins the error of what was refused.
 var errRefused = errors.New("refused, and nothing was changed")
 
@@ -60,7 +63,8 @@ func (m *migration) mayMove(
 
 // move has the proxies of a database count without Redis, or with it again.
 func (m *migration) move(ctx context.Context, cfg *config.Config, at sqldb.MySQL) (err error) {
-	at.ReadTimeout = max(at.ReadTimeout, time.Minute)
+	at.StatementTimeout = max(at.StatementTimeout, longestPage)
+	at.ReadTimeout = max(at.ReadTimeout, longestPage)
 	log := briefLog(m.cmd.ErrOrStderr())
 	store, err := records.OpenMySQL(at, nil, records.Options{Log: log})
 	if err != nil {

@@ -31,8 +31,10 @@ func (s Summary) Nothing() bool {
 const (
 	pageUsers  = 500
 	pageGroups = 50 // with all of their members
-	pagePairs  = 1000
-	mostTakes  = 200
+	// pageMembers is about how many members the groups of a page have, unless it is one group.
+	pageMembers = 20_000
+	pagePairs   = 1000
+	mostTakes   = 200
 )
 
 // mostAgain is how often a page is read again.
@@ -289,7 +291,7 @@ func (t *Takeover) devices(
 func (t *Takeover) groups(
 	ctx context.Context, after uint32, p *plan, s *Summary, sum func(string, uint32, uint64),
 ) (last uint32, err error) {
-	rows, err := talk.GroupRows(ctx, t.Records.DB(), after, pageGroups)
+	rows, err := talk.GroupRows(ctx, t.Records.DB(), after, pageGroups, pageMembers)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}

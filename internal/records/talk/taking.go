@@ -174,13 +174,32 @@ type GroupRow struct {
 	Stored      uint32            // the last id that is stored
 }
 
-// GroupRows returns the next groups after one, at most max.
+// fewMembers are the first ones of groups that together have at most so many rows of members, or the
+// first one.
+func fewMembers(ctx context.Context, db *sqldb.DB, groups []uint32, members int) ([]uint32, error) {
+	rows := make(map[uint32]int, len(groups))
+	const query = "SELECT groupId,COUNT(*) FROM IMGroupMember WHERE status=0" +
+		" AND groupId IN (%s) GROUP BY groupId"
+	err := sqldb.QueryIn(ctx, db.Pool, "members", query, groups, sqldb.Into(rows))
+	for i, group := range groups {
+		if members -= rows[group]; members < 0 && i > 0 {
+			return groups[:i], err
+		}
+	}
+	return groups, err
+}
+
+// GroupRows returns the next groups after one, at most max, with at most so many members together;
+// but at least one.
 func GroupRows(
-	ctx context.Context, db *sqldb.DB, after uint32, max int,
+	ctx context.Context, db *sqldb.DB, after uint32, max, members int,
 ) (rows []GroupRow, err error) {
 	ids, err := idsAfter(ctx, db, "SELECT id FROM IMGroup WHERE id>? ORDER BY id LIMIT ?", after,
 		max)
 	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	if ids, err = fewMembers(ctx, db, ids, members); err != nil {
 		return nil, err
 	}
 	groups, levels := NoGroups(ids), make(map[uint32]map[uint32]uint32, len(ids))
