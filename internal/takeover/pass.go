@@ -355,7 +355,7 @@ func (p *plan) counts(row talk.GroupRow, g redis.GroupStands, s *Summary) {
 
 // mutes plans what members have set.
 func (p *plan) mutes(row talk.GroupRow, g redis.GroupStands, s *Summary) {
-	if !g.MutesSure {
+	if row.Rev > 0 && !g.MutesSure {
 		return
 	}
 	recorded := make(map[uint32]uint32, len(row.Mutes))
