@@ -128,7 +128,7 @@ func (t *Takeover) apply(ctx context.Context, p plan) (moved []chat.Talk, err er
 		moved = append(moved, over...)
 	}
 	for some := range slices.Chunk(p.devices, mostTakes) {
-		if err := t.Records.SetTokens(ctx, some); err != nil {
+		if err := t.Records.TakeTokens(ctx, some); err != nil {
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package takeover_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -425,6 +426,89 @@ func TestPassesOverTalksThatHaveMoved(t *testing.T) {
 		if len(without[user]) != 1 || without[user][0].Unread != want {
 			t.Errorf("user %d has unread %v, want %d", user, without[user], want)
 		}
+	}
+}
+
+// number asks the database for a number; 0 where there is none.
+func (w world) number(query string) (n uint32) {
+	w.Helper()
+	err := w.db.Admin.QueryRowContext(w.Context(), query).Scan(&n)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		w.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+// TestTokensThatGoFromOneToAnother takes over a token that one user had, and another has now, in
+// whichever order they come: they are stored some at a time.
+func TestTokensThatGoFromOneToAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	w.must(p.records.TakeTokens(t.Context(), []chat.Device{{User: 300, Device: "ios:x", Token: "x"},
+		{User: 2, Device: "ios:z", Token: "z"}}))
+	w.must(w.take().Reconcile(t.Context())) // or originals were before them
+	w.original("SET device_1 ios:x", "SET device_x 1", "SET device_300 ios:z", "SET device_z 300",
+		"SET device_2 ios:y", "SET device_y 2")
+	for user := uint32(3); user < 300; user++ {
+		w.original(fmt.Sprintf("SET device_%d ios:of-%[1]d", user))
+	}
+	s, err := w.run(t.Context(), w.take())
+	w.must(err)
+	if s.Tokens != 300 {
+		t.Errorf("%d tokens are to be taken over", s.Tokens)
+	}
+	for token, user := range map[string]uint32{"x": 1, "z": 300, "y": 2} {
+		if has := w.number("SELECT userId FROM IMProxyToken WHERE token='" + token +
+			"'"); has != user {
+			t.Errorf("token %s is of user %d, want %d", token, has, user)
+		}
+	}
+}
+
+// TestTakesMutesThatOnlyRedisKnows takes over what was set in a group that no proxy has counted,
+// after Redis was emptied.
+func TestTakesMutesThatOnlyRedisKnows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.with().store(true, to(1, 2))
+	w.exec("INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated," +
+		"updated,created) VALUES ('g','',1,1,2,0,1,0,1,1)")
+	w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated)" +
+		" VALUES (1,1,0,1,1),(1,2,0,1,1)")
+	w.redis.Do(t, "FLUSHALL")
+	w.original("HSET group_set_1 2_1 1", "HSET 1_im_group_msg count 3")
+	s, err := w.run(t.Context(), w.take())
+	w.must(err)
+	if s.Mutes != 1 || w.number("SELECT value FROM IMProxyMute WHERE groupId=1 AND userId=2") != 1 {
+		t.Errorf("the mute is lost: %+v", s)
+	}
+}
+
+// TestReadsFewLargeGroupsAtATime reads groups in pages that have no more members than are asked
+// for, or one group.
+func TestReadsFewLargeGroupsAtATime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	for _, members := range []int{1, 2, 5, 1, 1} {
+		all := []uint32{1, 2, 3, 4, 5}
+		_, err := p.Groups.Create(t.Context(), chat.NewGroup{Name: "g", Creator: 1,
+			Type: chat.NormalGroup, Members: all[:members]}, 1000)
+		w.must(err)
+	}
+	var pages []int
+	for after := uint32(0); ; {
+		rows, err := talk.GroupRows(t.Context(), p.records.DB(), after, 50, 4)
+		w.must(err)
+		if len(rows) == 0 {
+			break
+		}
+		pages = append(pages, len(rows))
+		after = rows[len(rows)-1].Talk.A
+	}
+	if want := []int{2, 1, 2}; !slices.Equal(pages, want) {
+		t.Errorf("pages of %d groups, want %d", pages, want)
 	}
 }
 
