@@ -7,7 +7,11 @@
 // records are right; else Redis is. What differs is stored in the rows of the talks, under their
 // locks (talk.TakeOver), and noted in Redis (redis.Standing.Taken), so that a proxy with Redis can
 // go on where this was stopped. All of it may be repeated: what was taken over does not differ any
-// more. The mark, by which proxies know where they count, comes last.
+// more, and a talk that the records begin to count is taken over as a whole, with what both users
+// of a pair have not read. The mark, by which proxies know where they count, comes last.
+//
+// Ids go on after the greatest of three: what the row of a talk says, what Redis says, and what is
+// stored, as an original may have been the last to send.
 //
 // Nobody may count in Redis meanwhile. So there are three reasons to refuse: a proxy with Redis is
 // alive, by its row in IMProxyServer; somebody else is connected to the databases; or something
@@ -89,7 +93,8 @@ func (t *Takeover) Reconcile(ctx context.Context) error {
 	return t.Redis.Reconcile(ctx, t.Records)
 }
 
-// Read reads all that is to be taken over, twice. moved names what moved meanwhile. lost says what cannot be read; unless it is forced, that is an error.
+// Read reads all that is to be taken over, twice. moved names what moved meanwhile. lost says what
+// cannot be read; unless it is forced, that is an error.
 func (t *Takeover) Read(ctx context.Context) (s Summary, moved Moved, lost []error, err error) {
 	if t.Redis == nil {
 		return s, moved, nil, nil

@@ -364,6 +364,72 @@ func TestTakesBothSidesOfAPair(t *testing.T) {
 	}
 }
 
+// TestIsKilledBeforeRedisKnows has it die after the records have taken over some talks, and before
+// that is noted in Redis. It is run again at once, and after Redis was emptied.
+func TestIsKilledBeforeRedisKnows(t *testing.T) {
+	t.Parallel()
+	for _, flushed := range []bool{false, true} {
+		w := newWorld(t)
+		p := w.with()
+		p.store(true, to(1, 2))
+		w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+			" VALUES (3,1060,0,1,1)")
+		w.original("HINCRBY unread_2 1 10", "HSET unread_3 1060 4", "HSET unread_1060 3 8")
+		before := p.unread()
+		one, two := chat.PairTalk(1, 2), chat.PairTalk(3, 1060)
+		pairs, err := p.records.PairsNow(t.Context(), []uint32{1})
+		w.must(err)
+		_, moved, err := talk.TakeOver(t.Context(), p.records.DB(), []talk.Take{
+			{Talk: one, Rev: pairs[0].Rev, Unread: map[uint32]uint32{2: 11}},
+			{Talk: two, Unread: map[uint32]uint32{3: 4, 1060: 8}}}, 1000)
+		if err != nil || len(moved) > 0 {
+			t.Fatal(moved, err)
+		}
+		same(t, "unread with Redis", w.with().unread(), before)
+		if flushed {
+			w.redis.Do(t, "FLUSHALL")
+		}
+		s, err := w.run(t.Context(), w.take())
+		w.must(err)
+		if !s.Nothing() {
+			t.Errorf("flushed: %v: it is taken over twice: %+v", flushed, s)
+		}
+		same(t, "unread without Redis", w.without().unread(), before)
+	}
+}
+
+// TestStopsBeforeTheMark has a proxy come while the last page is taken over: all still counts in
+// Redis then.
+func TestStopsBeforeTheMark(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	p.store(true, to(1, 2))
+	w.original("HINCRBY unread_2 1 10", "SET last_update_group 1234")
+	take := w.take()
+	take.Progress = func(what string) {
+		if strings.HasPrefix(what, "taking over: relations up to") {
+			w.exec("INSERT INTO IMProxyServer (id,counting,address,seen)" +
+				" VALUES ('x',1,'here:1',UNIX_TIMESTAMP())")
+		}
+	}
+	if _, err := w.run(t.Context(), take); chat.KindOf(err) != chat.NotAllowed ||
+		!strings.Contains(err.Error(), "all was taken over, but meanwhile") {
+		t.Fatalf("it set the mark beside a proxy: %v", err)
+	}
+	if is, err := fleet.Read(t.Context(), p.records.DB()); is != fleet.InRedis || err != nil {
+		t.Fatalf("proxies are to count %s: %v", is, err)
+	}
+	p = w.with()
+	p.store(true, to(1, 2))
+	want := []string{"2: pair 1-2 12"}
+	same(t, "unread with Redis", p.unread(), want)
+	w.exec("DELETE FROM IMProxyServer")
+	_, err := w.run(t.Context(), w.take())
+	w.must(err)
+	same(t, "unread without Redis", w.without().unread(), want)
+}
+
 // TestComesBackToWhatMovedMeanwhile has a proxy come and be killed while somebody is asked whether
 // to go on, and then one that stays.
 func TestComesBackToWhatMovedMeanwhile(t *testing.T) {
