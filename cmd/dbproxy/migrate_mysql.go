@@ -173,8 +173,8 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.
 	return err
 }
 
-// missing returns the statements for what the database lacks. Where no server has ever worked on it,
-// and the configuration is for proxies without Redis, the database first gets the mark that says so.
+// missing returns the statements for what the database lacks. Where no server has ever worked on
+// it, and the configuration is for proxies without Redis, it first gets the mark that says so.
 func (m *migration) missing(ctx context.Context, store *records.Store) ([]string, error) {
 	stmts, err := tables.Missing(ctx, store.DB())
 	if err != nil || !m.fresh {

@@ -14,9 +14,9 @@ func (s *Store) SetToken(ctx context.Context, user uint32, device, token string)
 	return s.setTokens(ctx, []chat.Device{{User: user, Device: device, Token: token}}, unlinkToken)
 }
 
-// TakeTokens stores which push tokens users have, each once, in one transaction, as it is known from
-// elsewhere. Unlike SetToken it leaves a token that a user had before to whoever else has it now: so
-// many users may be given theirs in any order, some at a time.
+// TakeTokens stores which push tokens users have, each once, in one transaction, as it is known
+// from elsewhere. Unlike SetToken it leaves a token that a user had before to whoever else has it
+// now: so many users may be given theirs in any order, some at a time.
 func (s *Store) TakeTokens(ctx context.Context, devices []chat.Device) error {
 	return s.setTokens(ctx, devices, unlinkOwn)
 }

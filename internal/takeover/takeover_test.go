@@ -250,9 +250,11 @@ func TestGoesOnWhereItStopped(t *testing.T) {
 // sent has an original send a message, without unread counters.
 func (w world) sent(o tables.Owner, from, to, id, at uint32) {
 	w.Helper()
-	columns, key, owners := "relateId,fromId,toId", "msg_id_%d", fmt.Sprint(o.ID, ",", from, ",", to)
+	columns, key := "relateId,fromId,toId", "msg_id_%d"
+	owners := fmt.Sprint(o.ID, ",", from, ",", to)
 	if o.Kind == chat.Group {
-		columns, key, owners = "groupId,userId", "group_msg_id_%d", fmt.Sprint(o.ID, ",", from)
+		columns, key = "groupId,userId", "group_msg_id_%d"
+		owners = fmt.Sprint(o.ID, ",", from)
 	}
 	w.exec(fmt.Sprintf("INSERT INTO %s (%s,msgId,content,type,status,created,updated)"+
 		" VALUES (%s,%d,'x',1,0,%d,%d)", o.Shard().Table(), columns, owners, id, at, at))
@@ -327,8 +329,9 @@ func TestBelievesWhoAProxyWouldBelieve(t *testing.T) {
 	}
 }
 
-// TestTakesBothSidesOfAPair takes over pairs that no proxy has counted, whose users are on different
-// pages, where Redis was emptied before an original counted them. It is also stopped in between.
+// TestTakesBothSidesOfAPair takes over pairs that no proxy has counted, whose users are on
+// different pages, where Redis was emptied before an original counted them. It is also stopped in
+// between.
 func TestTakesBothSidesOfAPair(t *testing.T) {
 	t.Parallel()
 	for _, stop := range []string{"", "users up to 500", "users up to 1000"} {

@@ -101,7 +101,7 @@ type UserStands struct {
 	PairsSum, DeviceSum uint64
 }
 
-// about is the function of that name for what stands. An instance that does not answer is asked for nothing.
+// about asks for what stands. An instance that does not answer is asked for nothing.
 func (s *Standing) about(ro *role) *lookup { return &lookup{role: ro, at: s.epochs[ro]} }
 
 // ask has a lookup answered, some commands at a time.

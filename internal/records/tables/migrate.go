@@ -129,9 +129,9 @@ func Migrate(ctx context.Context, db *sqldb.DB) (ran []string, err error) {
 	return ran, err
 }
 
-// Fresh reports whether no server has ever worked on a database: no proxy, as it has none of our own
-// tables, or of these the marks alone, and none of them; and no original, as no message is stored.
-// marked is whether the table of the marks is there.
+// Fresh reports whether no server has ever worked on a database: no proxy, as it has none of our
+// own tables, or an empty one of marks alone; and no original, as no message is stored. marked is
+// whether the table of the marks is there.
 func Fresh(ctx context.Context, db *sqldb.DB) (fresh, marked bool, err error) {
 	seen, err := inspect(ctx, db.Pool, db.Writes())
 	if err != nil {

@@ -174,8 +174,8 @@ type GroupRow struct {
 	Stored      uint32            // the last id that is stored
 }
 
-// fewMembers are the first ones of groups that together have at most so many rows of members, or the
-// first one.
+// fewMembers are the first ones of groups that together have at most so many rows of members, or
+// the first one.
 func fewMembers(ctx context.Context, db *sqldb.DB, groups []uint32, members int) ([]uint32, error) {
 	rows := make(map[uint32]int, len(groups))
 	const query = "SELECT groupId,COUNT(*) FROM IMGroupMember WHERE status=0" +
