@@ -36,8 +36,10 @@ type migration struct {
 	force                  bool // though others may still count
 	watch                  time.Duration
 
-	fresh bool // an empty database is to be one of proxies without Redis
+	fresh bool // a database on which nobody has worked is to be one of proxies without Redis
 	asked *terminal.Questions
+
+	passed []string // what was said to be passed over
 }
 
 // questions asks at the terminal.
@@ -171,16 +173,19 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.
 	return err
 }
 
-// missing returns the statements for what the database lacks. Where there is no table yet, and the
-// configuration is for proxies without Redis, the database first gets the mark that says so.
+// missing returns the statements for what the database lacks. Where no server has ever worked on
+// it, and the configuration is for proxies without Redis, it first gets the mark that says so.
 func (m *migration) missing(ctx context.Context, store *records.Store) ([]string, error) {
 	stmts, err := tables.Missing(ctx, store.DB())
 	if err != nil || !m.fresh {
 		return stmts, err
 	}
-	seen, err := tables.Inspect(ctx, store.DB().Pool)
-	if err != nil || len(seen.There()) > 0 {
+	fresh, marked, err := tables.Fresh(ctx, store.DB())
+	switch {
+	case err != nil || !fresh:
 		return stmts, err
+	case marked:
+		return append([]string{fleet.CountWithoutRedis}, stmts...), nil
 	}
 	for i, stmt := range stmts {
 		if slices.Contains(addedBy([]string{stmt})["table"], marks.Table) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,9 @@ import (
 
 // watchMoves is for how long it is watched whether anything moves in Redis.
 const watchMoves = 30 * time.Second
+
+// longestPage is how long a statement may take: those that read a page are longer than a proxy's.
+const longestPage = 5 * time.Minute
 
 // errRefused begins the error of what was refused.
 var errRefused = errors.New("refused, and nothing was changed")
@@ -59,7 +63,8 @@ func (m *migration) mayMove(
 
 // move has the proxies of a database count without Redis, or with it again.
 func (m *migration) move(ctx context.Context, cfg *config.Config, at sqldb.MySQL) (err error) {
-	at.ReadTimeout = max(at.ReadTimeout, time.Minute)
+	at.StatementTimeout = max(at.StatementTimeout, longestPage)
+	at.ReadTimeout = max(at.ReadTimeout, longestPage)
 	log := briefLog(m.cmd.ErrOrStderr())
 	store, err := records.OpenMySQL(at, nil, records.Options{Log: log})
 	if err != nil {
@@ -127,8 +132,11 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 		return err
 	}
 	if !m.dryRun {
-		if err := t.Settle(ctx); err != nil {
-			return err
+		if err := t.Reconcile(ctx); err != nil {
+			if !m.force {
+				return err
+			}
+			m.passOverLost([]error{err})
 		}
 	}
 	var at atomic.Value
@@ -136,18 +144,19 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 	t.Progress = func(what string) { at.Store(what) }
 	far := func() string { return at.Load().(string) }
 	stop := progress(os.Stderr, "Redis", far)
-	s, moved, lost, err := t.Look(ctx)
+	s, moved, lost, err := t.Read(ctx)
 	stop()
 	if err != nil {
 		return err
 	}
-	for _, err := range lost {
-		m.say("Passed over, as --force says: %v; what it knows is lost\n", err)
-	}
+	m.passOverLost(lost)
 	if moved.Count > 0 {
-		return fmt.Errorf("%w: somebody is at work on Redis, as %s moved within %s: %s; stop "+
-			"all originals and proxies", errRefused, admin.Count(moved.Count, "value"), m.watch,
-			strings.Join(moved.Some, ", "))
+		what := fmt.Sprintf("somebody is at work on Redis, as %s moved within %s: %s",
+			admin.Count(moved.Count, "value"), m.watch, strings.Join(moved.Some, ", "))
+		if !m.force {
+			return fmt.Errorf("%w: %s; stop all originals and proxies", errRefused, what)
+		}
+		m.passOver(what)
 	}
 	m.say("%s", summary(s, t.Redis == nil))
 	if m.dryRun {
@@ -157,8 +166,9 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 		return err
 	}
 	stop = progress(os.Stderr, "Redis", far)
-	err = t.Apply(ctx)
+	lost, err = t.Apply(ctx)
 	stop()
+	m.passOverLost(lost)
 	if err != nil {
 		return fmt.Errorf("the proxies still count in Redis; the same command again goes on: %w",
 			err)
@@ -179,9 +189,24 @@ func (m *migration) pass(reasons []string) error {
 		return fmt.Errorf("%w:%s", errRefused, list)
 	}
 	for _, reason := range reasons {
-		m.say("Passed over, as --force says: %s\n", reason)
+		m.passOver(reason)
 	}
 	return nil
+}
+
+// passOver says what --force passes over, each thing once.
+func (m *migration) passOver(what string) {
+	if !slices.Contains(m.passed, what) {
+		m.passed = append(m.passed, what)
+		m.say("Passed over, as --force says: %s\n", what)
+	}
+}
+
+// passOverLost says what could not be read, or applied, of Redis.
+func (m *migration) passOverLost(lost []error) {
+	for _, err := range lost {
+		m.passOver(err.Error() + "; what it knows is lost")
+	}
 }
 
 // summary shows what is taken over.
@@ -220,8 +245,23 @@ func summary(s takeover.Summary, blind bool) string {
 
 // toRedis has proxies count in Redis again.
 func (m *migration) toRedis(ctx context.Context, store *records.Store, copied *redis.Copy) error {
+	reasons, err := takeover.RefusalsWithRedis(ctx, store, copied)
+	if err != nil {
+		return err
+	}
+	if err := m.pass(reasons); err != nil {
+		return err
+	}
+	keys, err := copied.KeysOfOriginals(ctx)
+	if err != nil {
+		return err
+	}
 	m.say("The keys in which originals count are removed from Redis: what stands there is from\n" +
-		"before, and is filled again from MySQL.\n")
+		"before, and is filled again from MySQL. Now these are:\n\n")
+	for _, at := range keys {
+		m.say("  %s of %s\n", admin.Count(at.Keys, "key"), at.Addr)
+	}
+	m.say("\n")
 	if m.dryRun {
 		return nil
 	}

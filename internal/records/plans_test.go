@@ -103,10 +103,16 @@ func everything(ctx context.Context, s *records.Store) error {
 			return s.NewerThan(ctx, []chat.KnownGroups{{Versions: both}})[0].Err
 		},
 		"taken over, users":  func() error { return one(talk.Users(ctx, s.DB(), 0, 2)) },
-		"taken over, groups": func() error { return one(talk.GroupRows(ctx, s.DB(), 0, 2)) },
+		"taken over, groups": func() error { return one(talk.GroupRows(ctx, s.DB(), 0, 2, 9)) },
 		"taken over, pairs":  func() error { return one(talk.PairRows(ctx, s.DB(), 0, 2)) },
 		"taken over": func() error {
-			return one(talk.TakeOver(ctx, s.DB(), []talk.Take{{Talk: group, LastID: 1}}, now))
+			rows, err := talk.GroupRows(ctx, s.DB(), 0, 1, 9)
+			if err != nil {
+				return err
+			}
+			_, _, err = talk.TakeOver(ctx, s.DB(),
+				[]talk.Take{{Talk: rows[0].Talk, Rev: rows[0].Rev, LastID: 1}}, now)
+			return err
 		},
 		"last messages": func() error { return one(s.Last(ctx, talks)) },
 		"login":         func() error { return one(s.UsersByName(ctx, []string{"x", "y"})) },
@@ -160,10 +166,13 @@ func everything(ctx context.Context, s *records.Store) error {
 		"sync, behind":   func() error { return one(s.Behind(ctx, theGroup, now+1)) },
 		"synced members": func() error { return one(s.Members(ctx, theGroup)) },
 		"token":          func() error { return s.SetToken(ctx, 1, "ios:x", "x") },
-		"unapplied":      func() error { return one(s.Unapplied(ctx, 0, 10)) },
-		"unread":         func() error { return one(s.Unread(ctx, []uint32{user, 2})) },
-		"unread totals":  func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
-		"users":          func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
+		"tokens, taken": func() error {
+			return s.TakeTokens(ctx, []chat.Device{{User: 1, Device: "ios:x", Token: "x"}})
+		},
+		"unapplied":     func() error { return one(s.Unapplied(ctx, 0, 10)) },
+		"unread":        func() error { return one(s.Unread(ctx, []uint32{user, 2})) },
+		"unread totals": func() error { return one(s.UnreadTotals(ctx, []uint32{1, 2})) },
+		"users":         func() error { return one(s.UsersByID(ctx, []uint32{1, 2})) },
 		"joined": func() error {
 			return one(s.Joined(ctx, []chat.UserInGroup{{Group: theGroup, User: 1}}))
 		},

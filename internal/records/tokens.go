@@ -11,11 +11,21 @@ import (
 
 // SetToken implements chat.Tokens.
 func (s *Store) SetToken(ctx context.Context, user uint32, device, token string) error {
-	return s.SetTokens(ctx, []chat.Device{{User: user, Device: device, Token: token}})
+	return s.setTokens(ctx, []chat.Device{{User: user, Device: device, Token: token}}, unlinkToken)
 }
 
-// SetTokens is SetToken for some users, each once, in one transaction.
-func (s *Store) SetTokens(ctx context.Context, devices []chat.Device) error {
+// TakeTokens stores which push tokens users have, each once, in one transaction, as it is known
+// from elsewhere. Unlike SetToken it leaves a token that a user had before to whoever else has it
+// now: so many users may be given theirs in any order, some at a time.
+func (s *Store) TakeTokens(ctx context.Context, devices []chat.Device) error {
+	return s.setTokens(ctx, devices, unlinkOwn)
+}
+
+// setTokens does both. unlink forgets whom the token belongs to that a user's device had before.
+func (s *Store) setTokens(
+	ctx context.Context, devices []chat.Device,
+	unlink func(ctx context.Context, tx sqldb.Tx, user uint32, device string) error,
+) error {
 	users := make([]uint32, len(devices))
 	for i, d := range devices {
 		users[i] = d.User
@@ -37,7 +47,7 @@ func (s *Store) SetTokens(ctx context.Context, devices []chat.Device) error {
 		}
 		var rows, tokens []any
 		for _, d := range devices {
-			if err := unlinkToken(ctx, tx, d.User, before[d.User].Device); err != nil {
+			if err := unlink(ctx, tx, d.User, before[d.User].Device); err != nil {
 				return err
 			}
 			d.Rev = before[d.User].Rev + 1
@@ -61,15 +71,25 @@ func (s *Store) SetTokens(ctx context.Context, devices []chat.Device) error {
 // unlinkToken forgets whom the token belongs to that a user's device had before. If the text of the
 // device had a platform, the token is unlinked whoever has it; else only where it is the user's.
 func unlinkToken(ctx context.Context, tx sqldb.Tx, user uint32, device string) error {
-	query := "DELETE FROM IMProxyToken WHERE digest=?"
 	if _, token, ok := chat.SplitDevice(device); ok {
-		_, err := sqldb.Exec(ctx, tx, query, tables.TokenDigest(token))
+		_, err := sqldb.Exec(ctx, tx, unlinkQuery, tables.TokenDigest(token))
 		return err
 	}
+	return unlinkOwn(ctx, tx, user, device)
+}
+
+const unlinkQuery = "DELETE FROM IMProxyToken WHERE digest=?"
+
+// unlinkOwn does the same only where the token is the user's.
+func unlinkOwn(ctx context.Context, tx sqldb.Tx, user uint32, device string) error {
 	if device == "" {
 		return nil
 	}
-	_, err := sqldb.Exec(ctx, tx, query+" AND userId=?", tables.TokenDigest(device), user)
+	token := device
+	if _, name, ok := chat.SplitDevice(device); ok {
+		token = name
+	}
+	_, err := sqldb.Exec(ctx, tx, unlinkQuery+" AND userId=?", tables.TokenDigest(token), user)
 	return err
 }
 

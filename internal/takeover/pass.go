@@ -31,9 +31,14 @@ func (s Summary) Nothing() bool {
 const (
 	pageUsers  = 500
 	pageGroups = 50 // with all of their members
-	pagePairs  = 1000
-	mostTakes  = 200
+	// pageMembers is about how many members the groups of a page have, unless it is one group.
+	pageMembers = 20_000
+	pagePairs   = 1000
+	mostTakes   = 200
 )
+
+// mostAgain is how often a page is read again.
+const mostAgain = 5
 
 // plan is what is to be taken over of a page.
 type plan struct {
@@ -41,18 +46,20 @@ type plan struct {
 	devices []chat.Device
 }
 
-func (p *plan) take(t chat.Talk) *talk.Take {
+// take is the plan of a talk, whose row has a revision.
+func (p *plan) take(t chat.Talk, rev uint32) *talk.Take {
 	if p.takes[t] == nil {
-		p.takes[t] = &talk.Take{Talk: t, Unread: make(map[uint32]uint32)}
+		p.takes[t] = &talk.Take{Talk: t, Rev: rev, Unread: make(map[uint32]uint32)}
 	}
 	return p.takes[t]
 }
 
 // pass goes through all users, groups and relations. It has sum (may be nil) told of all that
-// stands in Redis, and apply (may be nil) called for what differs of each page.
+// stands in Redis, and apply (may be nil) called for what differs of each page. A page of which
+// apply says that talks have moved since is read again.
 func (t *Takeover) pass(
 	ctx context.Context, what string, sum func(form string, id uint32, sum uint64),
-	apply func(context.Context, plan) error,
+	apply func(context.Context, plan) (moved []chat.Talk, err error),
 ) (s Summary, err error) {
 	if sum == nil {
 		sum = func(string, uint32, uint64) {}
@@ -72,15 +79,24 @@ func (t *Takeover) pass(
 			return t.relations(ctx, after, p, &s, sum)
 		}},
 	} {
-		for after := uint32(0); ; {
+		for after, again := uint32(0), 0; ; {
 			p := plan{takes: make(map[chat.Talk]*talk.Take)}
+			var moved []chat.Talk
 			last, err := part.page(ctx, after, &p)
 			if err == nil && apply != nil {
-				err = apply(ctx, p)
+				moved, err = apply(ctx, p)
 			}
 			if err != nil {
 				return s, err
 			}
+			if again++; len(moved) > 0 {
+				if again > mostAgain {
+					return s, chat.Errorf(chat.NotAllowed, "somebody is at work, as %s moves all "+
+						"the time: stop all originals and proxies", moved[0])
+				}
+				continue
+			}
+			again = 0
 			if last == 0 {
 				break
 			}
@@ -91,30 +107,32 @@ func (t *Takeover) pass(
 	return s, nil
 }
 
-// apply stores what is to be taken over of a page, and notes in Redis that it was. If it is killed
-// between the two, and proxies go on with Redis instead, then what originals have counted of those
-// few talks is added there once more, until their users read it.
-func (t *Takeover) apply(ctx context.Context, p plan) error {
+// apply stores what is to be taken over of a page, and notes in Redis that it was. It returns the
+// talks that have moved since they were planned, which it passes over. If it is killed between the
+// two, and proxies go on with Redis instead, then what originals have counted of those few talks is
+// added there once more, until their users read it.
+func (t *Takeover) apply(ctx context.Context, p plan) (moved []chat.Talk, err error) {
 	takes := slices.Collect(maps.Values(p.takes))
 	for some := range slices.Chunk(takes, mostTakes) {
 		each := make([]talk.Take, len(some))
 		for i := range some {
 			each[i] = *some[i]
 		}
-		changed, err := talk.TakeOver(ctx, t.Records.DB(), each, t.Records.Unix())
+		changed, over, err := talk.TakeOver(ctx, t.Records.DB(), each, t.Records.Unix())
 		if err == nil {
 			err = t.stands.Taken(ctx, changed)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
+		moved = append(moved, over...)
 	}
 	for some := range slices.Chunk(p.devices, mostTakes) {
-		if err := t.Records.SetTokens(ctx, some); err != nil {
-			return err
+		if err := t.Records.TakeTokens(ctx, some); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return moved, nil
 }
 
 // possible reports whether a number can be a count of messages.
@@ -151,7 +169,9 @@ func (t *Takeover) users(
 		return 0, err
 	}
 	recorded := make(map[uint32]map[uint32]uint32, len(users)) // by user and peer
+	revs := make(map[chat.Talk]uint32, len(pairs))
 	for _, c := range pairs {
+		revs[c.Talk] = c.Rev
 		for _, u := range c.Users {
 			if recorded[u.User] == nil {
 				recorded[u.User] = make(map[uint32]uint32)
@@ -165,19 +185,25 @@ func (t *Takeover) users(
 	for i, user := range users {
 		sum("unread_%d", user, stands[i].PairsSum)
 		sum("device_%d", user, stands[i].DeviceSum)
-		p.pairs(user, stands[i], recorded[user], s)
+		p.pairs(user, stands[i], recorded[user], revs, s)
 	}
-	if err := t.dropUnrelated(ctx, p, recorded); err != nil {
+	if err := t.dropUnrelated(ctx, p); err != nil {
 		return 0, err
 	}
 	for _, take := range p.takes {
 		s.Unread += len(take.Unread)
 	}
+	if err := t.otherSides(ctx, p); err != nil {
+		return 0, err
+	}
 	return users[len(users)-1], t.devices(ctx, users, stands, p, s)
 }
 
 // pairs plans what a user has unread of pairs.
-func (p *plan) pairs(user uint32, u redis.UserStands, recorded map[uint32]uint32, s *Summary) {
+func (p *plan) pairs(
+	user uint32, u redis.UserStands, recorded map[uint32]uint32, revs map[chat.Talk]uint32,
+	s *Summary,
+) {
 	peers := maps.Clone(u.Pairs)
 	for peer := range recorded {
 		peers[peer] = u.Pairs[peer]
@@ -185,28 +211,46 @@ func (p *plan) pairs(user uint32, u redis.UserStands, recorded map[uint32]uint32
 	for peer, n := range peers {
 		has, counted := recorded[peer]
 		if want := s.answer(redis.Value{N: n, Sure: u.PairsSure}, counted, has); want != has {
-			p.take(chat.PairTalk(user, peer)).Unread[user] = want
+			of := chat.PairTalk(user, peer)
+			p.take(of, revs[of]).Unread[user] = want
 		}
 	}
 }
 
 // dropUnrelated leaves out pairs that have no relation, and so no messages.
-func (t *Takeover) dropUnrelated(
-	ctx context.Context, p *plan, recorded map[uint32]map[uint32]uint32,
-) error {
+func (t *Takeover) dropUnrelated(ctx context.Context, p *plan) error {
 	var unknown []chat.Talk
 	for of, take := range p.takes {
-		for user := range take.Unread {
-			if _, counted := recorded[user][of.Peer(user)]; !counted {
-				unknown = append(unknown, of)
-				break
-			}
+		if take.Rev == 0 {
+			unknown = append(unknown, of)
 		}
 	}
 	relations, err := talk.Relations(ctx, t.Records.DB().Session, false, unknown)
 	for _, of := range unknown {
 		if relations[of] == 0 {
 			delete(p.takes, of)
+		}
+	}
+	return err
+}
+
+// otherSides plans what the other users have unread of pairs that the records do not count yet.
+// Once they do, they are believed, and the others may be on another page.
+func (t *Takeover) otherSides(ctx context.Context, p *plan) error {
+	var takes []*talk.Take
+	var users, peers []uint32
+	for of, take := range p.takes {
+		for _, user := range []uint32{of.A, of.B} {
+			if _, planned := take.Unread[user]; !planned && take.Rev == 0 {
+				takes = append(takes, take)
+				users, peers = append(users, user), append(peers, of.Peer(user))
+			}
+		}
+	}
+	unread, err := t.stands.Unread(ctx, users, peers)
+	for i, n := range unread {
+		if n > 0 && possible(n) {
+			takes[i].Unread[users[i]] = n
 		}
 	}
 	return err
@@ -247,7 +291,7 @@ func (t *Takeover) devices(
 func (t *Takeover) groups(
 	ctx context.Context, after uint32, p *plan, s *Summary, sum func(string, uint32, uint64),
 ) (last uint32, err error) {
-	rows, err := talk.GroupRows(ctx, t.Records.DB(), after, pageGroups)
+	rows, err := talk.GroupRows(ctx, t.Records.DB(), after, pageGroups, pageMembers)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
@@ -265,12 +309,26 @@ func (t *Takeover) groups(
 		sum("group_set_%d", id, g.MutesSum)
 		p.counts(row, g, s)
 		p.mutes(row, g, s)
-		if row.LastID < g.LastID && g.LastID < chat.MaxMsgID {
-			s.IDs++
-			p.take(row.Talk).LastID = g.LastID
-		}
+		p.lastID(row.Talk, row.Rev, row.LastID, row.Stored, g.LastID, s)
 	}
 	return rows[len(rows)-1].Talk.A, nil
+}
+
+// lastID plans after which id a talk goes on: after what Redis has given out, and what is stored.
+// Where the records do not count the talk, they begin with what is stored.
+func (p *plan) lastID(of chat.Talk, rev, given, stored, there uint32, s *Summary) {
+	if rev == 0 {
+		given = stored
+	}
+	want := stored
+	if there < chat.MaxMsgID {
+		want = max(want, there)
+	}
+	if want > given {
+		s.IDs++
+		take := p.take(of, rev)
+		take.LastID = max(take.LastID, want)
+	}
 }
 
 // counts plans how many messages a group has had, and how many of them its members have not seen.
@@ -291,13 +349,13 @@ func (p *plan) counts(row talk.GroupRow, g redis.GroupStands, s *Summary) {
 	}
 	s.Groups++
 	s.Levels += differ
-	take := p.take(row.Talk)
+	take := p.take(row.Talk, row.Rev)
 	take.Count, take.Unread = max(count, row.Count), unread
 }
 
 // mutes plans what members have set.
 func (p *plan) mutes(row talk.GroupRow, g redis.GroupStands, s *Summary) {
-	if !g.MutesSure {
+	if row.Rev > 0 && !g.MutesSure {
 		return
 	}
 	recorded := make(map[uint32]uint32, len(row.Mutes))
@@ -310,7 +368,7 @@ func (p *plan) mutes(row talk.GroupRow, g redis.GroupStands, s *Summary) {
 	for _, user := range slices.Sorted(maps.Keys(g.Mutes)) {
 		if value := g.Mutes[user]; value != recorded[user] {
 			s.Mutes++
-			take := p.take(row.Talk)
+			take := p.take(row.Talk, row.Rev)
 			take.Mutes = append(take.Mutes, chat.Mute{User: user, Value: value})
 		}
 	}
@@ -337,11 +395,7 @@ func (t *Takeover) relations(
 		if row.Used != 0 && row.Used != row.Relation || row.Talk.A >= row.Talk.B {
 			continue // it has another one
 		}
-		if row.LastID < ids[i] && ids[i] < chat.MaxMsgID {
-			s.IDs++
-			take := p.take(row.Talk)
-			take.LastID = max(take.LastID, ids[i])
-		}
+		p.lastID(row.Talk, row.Rev, row.LastID, row.Stored, ids[i], s)
 	}
 	return relations[len(relations)-1], nil
 }

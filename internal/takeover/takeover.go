@@ -7,7 +7,11 @@
 // records are right; else Redis is. What differs is stored in the rows of the talks, under their
 // locks (talk.TakeOver), and noted in Redis (redis.Standing.Taken), so that a proxy with Redis can
 // go on where this was stopped. All of it may be repeated: what was taken over does not differ any
-// more. The mark, by which proxies know where they count, comes last.
+// more, and a talk that the records begin to count is taken over as a whole, with what both users
+// of a pair have not read. The mark, by which proxies know where they count, comes last.
+//
+// Ids go on after the greatest of three: what the row of a talk says, what Redis says, and what is
+// stored, as an original may have been the last to send.
 //
 // Nobody may count in Redis meanwhile. So there are three reasons to refuse: a proxy with Redis is
 // alive, by its row in IMProxyServer; somebody else is connected to the databases; or something
@@ -34,7 +38,7 @@ import (
 type Takeover struct {
 	Records *records.Store // without a Follower
 	Redis   *redis.Copy    // not in Use; nil: nothing can be taken over
-	// Force goes on where the others refuse, and takes over what can be reached.
+	// Force goes on whoever else counts, and takes over what can be reached.
 	Force bool
 	// Watch is the time between the beginnings of the two readings.
 	Watch time.Duration
@@ -59,40 +63,43 @@ func (t *Takeover) Refusals(ctx context.Context) (reasons []string, err error) {
 		return append(reasons, "the configuration names no Redis servers, so that nothing can be "+
 			"taken over: take one that still names them in CacheInstances"), nil
 	}
-	strangers, unknown := t.Redis.Strangers(ctx)
-	for _, c := range strangers {
+	return append(reasons, strangers(ctx, t.Redis, "what it counts would be lost")...), nil
+}
+
+// strangers are the reasons not to begin while others are connected to Redis: what would become of
+// what they do is given.
+func strangers(ctx context.Context, copied *redis.Copy, lost string) (reasons []string) {
+	found, unnamed, unknown := copied.Strangers(ctx)
+	who := "Proxies of earlier versions have no name"
+	if unnamed {
+		who = "Proxies have no name there, as that Redis lets them give none"
+	}
+	for _, c := range found {
 		reasons = append(reasons, fmt.Sprintf("somebody else is connected to Redis from %s: stop "+
-			"it, as what it counts would be lost; proxies of earlier versions have no name", c))
+			"it, as %s. %s", c, lost, who))
 	}
 	for _, err := range unknown {
 		reasons = append(reasons, fmt.Sprintf("it cannot be seen who is connected: %v", err))
 	}
-	return reasons, nil
+	return reasons
 }
 
-// Settle applies to Redis what proxies that were killed did not. It is to be called before Look,
-// unless nothing may be changed.
-func (t *Takeover) Settle(ctx context.Context) error {
+// Reconcile applies to Redis what proxies that were killed did not. It is to be called before Read,
+// unless nothing may be changed. Where it is forced, its error is to be told, and it goes on.
+func (t *Takeover) Reconcile(ctx context.Context) error {
 	if t.Redis == nil {
 		return nil
 	}
-	if err := t.Redis.Settle(ctx, t.Records); err != nil && !t.Force {
-		return err
-	}
-	return nil
+	return t.Redis.Reconcile(ctx, t.Records)
 }
 
-// Look reads all that is to be taken over: twice, unless it is forced. moved names what moved
-// meanwhile. lost says what cannot be read; unless it is forced, that is an error.
-func (t *Takeover) Look(ctx context.Context) (s Summary, moved Moved, lost []error, err error) {
+// Read reads all that is to be taken over, twice. moved names what moved meanwhile. lost says what
+// cannot be read; unless it is forced, that is an error.
+func (t *Takeover) Read(ctx context.Context) (s Summary, moved Moved, lost []error, err error) {
 	if t.Redis == nil {
 		return s, moved, nil, nil
 	}
-	t.stands, lost, err = t.Redis.Standing(ctx, t.Records)
-	if err == nil && len(lost) > 0 && !t.Force {
-		err = lost[0]
-	}
-	if err != nil {
+	if lost, err = t.begin(ctx); err != nil {
 		return s, moved, lost, err
 	}
 	beats, times, err := t.marksAndTimes(ctx)
@@ -100,7 +107,7 @@ func (t *Takeover) Look(ctx context.Context) (s Summary, moved Moved, lost []err
 		return s, moved, lost, err
 	}
 	begun, reading := time.Now(), newReading()
-	if s, err = t.pass(ctx, "reading", reading.first, nil); err != nil || t.Force {
+	if s, err = t.pass(ctx, "reading", reading.first, nil); err != nil {
 		return s, moved, lost, err
 	}
 	if err := t.wait(ctx, begun); err != nil {
@@ -123,6 +130,16 @@ func (t *Takeover) Look(ctx context.Context) (s Summary, moved Moved, lost []err
 		}
 	}
 	return s, moved, lost, err
+}
+
+// begin begins to read what stands in Redis. lost says what cannot be read; unless it is forced,
+// that is an error.
+func (t *Takeover) begin(ctx context.Context) (lost []error, err error) {
+	t.stands, lost, err = t.Redis.Standing(ctx, t.Records)
+	if err == nil && len(lost) > 0 && !t.Force {
+		err = lost[0]
+	}
+	return lost, err
 }
 
 func (t *Takeover) marksAndTimes(
@@ -149,27 +166,47 @@ func (t *Takeover) wait(ctx context.Context, begun time.Time) error {
 }
 
 // Apply takes over what differs, and has the proxies of the database count without Redis: that
-// comes last, after it was looked once more for who else counts. It needs a Look before.
-func (t *Takeover) Apply(ctx context.Context) error {
+// comes last. Time may have passed since Read. So it begins anew with what Redis lacks, and asks
+// before and after, unless it is forced, who else counts. over is what it passes over by force.
+func (t *Takeover) Apply(ctx context.Context) (over []error, err error) {
+	if err := t.alone(ctx, "nothing was taken over"); err != nil {
+		return nil, err
+	}
 	if t.Redis != nil {
+		if err := t.Reconcile(ctx); err != nil {
+			if !t.Force {
+				return nil, err
+			}
+			over = append(over, err)
+		}
+		lost, err := t.begin(ctx)
+		if over = append(over, lost...); err != nil {
+			return over, err
+		}
 		if _, err := t.pass(ctx, "taking over", nil, t.apply); err != nil {
-			return err
+			return over, err
 		}
 		if err := t.takeSyncMark(ctx); err != nil {
-			return err
+			return over, err
+		}
+		if err := t.alone(ctx, "all was taken over"); err != nil {
+			return over, err
 		}
 	}
-	if !t.Force {
-		reasons, err := t.Refusals(ctx)
-		if err == nil && len(reasons) > 0 {
-			err = chat.Errorf(chat.NotAllowed, "all was taken over, but meanwhile %s",
-				strings.Join(reasons, "; "))
-		}
-		if err != nil {
-			return err
-		}
+	return over, fleet.Set(ctx, t.Records.DB(), fleet.InMySQL)
+}
+
+// alone returns the refusals as an error, which also says how far it has come.
+func (t *Takeover) alone(ctx context.Context, far string) error {
+	if t.Force {
+		return nil
 	}
-	return fleet.Set(ctx, t.Records.DB(), fleet.InMySQL)
+	reasons, err := t.Refusals(ctx)
+	if err == nil && len(reasons) > 0 {
+		err = chat.Errorf(chat.NotAllowed, "%s, but meanwhile %s", far,
+			strings.Join(reasons, "; "))
+	}
+	return err
 }
 
 // syncMark is the mark of how far the group sync has got: see counters.Shared.
@@ -246,17 +283,35 @@ func (r *reading) again(form string, id uint32, sum uint64) {
 	}
 }
 
+// RefusalsWithRedis are the reasons not to begin with Redis again: who counts without it, and who
+// else uses that Redis, whose keys are to be removed.
+func RefusalsWithRedis(
+	ctx context.Context, store *records.Store, copied *redis.Copy,
+) (reasons []string, err error) {
+	alive, err := fleet.Alive(ctx, store.DB(), fleet.InMySQL)
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range alive {
+		reasons = append(reasons, fmt.Sprintf("a proxy without Redis is alive at %s: stop it; one "+
+			"that was killed counts as alive for ten seconds", address))
+	}
+	return append(reasons, strangers(ctx, copied, "keys are removed that it may use")...), nil
+}
+
 // StartWithRedis has the proxies of a database count in Redis again. What stands there from before
 // is removed, and counts no more. copied must not be in Use, and becomes so. Unless it is forced,
-// it refuses while a proxy without Redis is alive. It returns how many keys were removed.
+// it refuses for the reasons of RefusalsWithRedis. It returns how many keys were removed.
 func StartWithRedis(
 	ctx context.Context, store *records.Store, copied *redis.Copy, force bool,
 ) (removed int, err error) {
 	alone := func() error {
-		alive, err := fleet.Alive(ctx, store.DB(), fleet.InMySQL)
-		if err == nil && len(alive) > 0 && !force {
-			err = chat.Errorf(chat.NotAllowed, "a proxy without Redis is alive at %s: stop it; "+
-				"one that was killed counts as alive for ten seconds", alive[0])
+		if force {
+			return nil
+		}
+		reasons, err := RefusalsWithRedis(ctx, store, copied)
+		if err == nil && len(reasons) > 0 {
+			err = chat.Errorf(chat.NotAllowed, "%s", strings.Join(reasons, "; "))
 		}
 		return err
 	}

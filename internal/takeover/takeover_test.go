@@ -2,10 +2,12 @@ package takeover_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +21,8 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
 	"github.com/teamtalk-go/dbproxy/internal/records"
 	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
+	"github.com/teamtalk-go/dbproxy/internal/records/tables"
+	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 	"github.com/teamtalk-go/dbproxy/internal/takeover"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 	"github.com/teamtalk-go/dbproxy/test/rig/testdb"
@@ -157,13 +161,14 @@ func (w world) take() *takeover.Takeover {
 // run takes over all, and returns what was.
 func (w world) run(ctx context.Context, t *takeover.Takeover) (takeover.Summary, error) {
 	w.Helper()
-	w.must(t.Settle(w.Context()))
-	s, moved, lost, err := t.Look(w.Context())
+	w.must(t.Reconcile(w.Context()))
+	s, moved, lost, err := t.Read(w.Context())
 	w.must(err)
 	if moved.Count > 0 || len(lost) > 0 {
 		w.Errorf("moved: %v, lost: %v", moved, lost)
 	}
-	return s, t.Apply(ctx)
+	_, err = t.Apply(ctx)
+	return s, err
 }
 
 // original has originals count in keys.
@@ -235,9 +240,65 @@ func TestGoesOnWhereItStopped(t *testing.T) {
 			t.Errorf("the next id is %d", ids[0])
 		}
 		again := w.take()
-		s, _, _, err := again.Look(t.Context())
+		s, _, _, err := again.Read(t.Context())
 		if err != nil || s.Unread+s.Tokens+s.Mutes > 0 {
 			t.Errorf("it is not all taken over: %+v, %v", s, err)
+		}
+	}
+}
+
+// sent has an original send a message, without unread counters.
+func (w world) sent(o tables.Owner, from, to, id, at uint32) {
+	w.Helper()
+	columns, key := "relateId,fromId,toId", "msg_id_%d"
+	owners := fmt.Sprint(o.ID, ",", from, ",", to)
+	if o.Kind == chat.Group {
+		columns, key = "groupId,userId", "group_msg_id_%d"
+		owners = fmt.Sprint(o.ID, ",", from)
+	}
+	w.exec(fmt.Sprintf("INSERT INTO %s (%s,msgId,content,type,status,created,updated)"+
+		" VALUES (%s,%d,'x',1,0,%d,%d)", o.Shard().Table(), columns, owners, id, at, at))
+	w.original(fmt.Sprintf("SET "+key+" %d", o.ID, id))
+}
+
+// TestIDsGoOnAfterAnOriginals has an original be the last to send in talks of proxies, and in one
+// of its own.
+func TestIDsGoOnAfterAnOriginals(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{false, true} {
+		w := newWorld(t)
+		p := w.with()
+		group, err := p.Groups.Create(t.Context(), chat.NewGroup{Name: "g", Creator: 1,
+			Type: chat.NormalGroup, Members: []uint32{1, 2}}, 1000)
+		w.must(err)
+		p.store(true, to(1, 2), to(1, 2), in(1, group), in(1, group), in(1, group))
+		w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+			" VALUES (3,4,0,1,1)")
+		const at = 2000
+		w.sent(tables.Owner{Kind: chat.Pair, ID: 1}, 2, 1, 3, at)
+		w.sent(tables.Owner{Kind: chat.Pair, ID: 2}, 3, 4, 1, at)
+		w.sent(tables.Owner{Kind: chat.Group, ID: group}, 2, 0, 4, at)
+		if lost {
+			w.original("DEL msg_id_1", "DEL msg_id_2", fmt.Sprintf("DEL group_msg_id_%d", group))
+		}
+		s, err := w.run(t.Context(), w.take())
+		w.must(err)
+		if s.IDs != 2 {
+			t.Errorf("lost: %v: ids of %d talks are taken over", lost, s.IDs)
+		}
+		p = w.without()
+		ids := p.store(true, to(1, 2), to(3, 4), in(1, group))
+		if want := []uint32{4, 2, 5}; !slices.Equal(ids, want) {
+			t.Errorf("lost: %v: the next ids are %d, want %d", lost, ids, want)
+		}
+		for _, from := range []string{"IMMessage_1 WHERE relateId=1",
+			fmt.Sprintf("IMGroupMessage_%d WHERE groupId=%[1]d", group)} {
+			var newest uint32
+			w.must(w.db.Admin.QueryRowContext(t.Context(),
+				"SELECT created FROM "+from+" ORDER BY msgId DESC LIMIT 1").Scan(&newest))
+			if newest < at {
+				t.Errorf("the last one of %s is of %d, before an original's", from, newest)
+			}
 		}
 	}
 }
@@ -268,6 +329,258 @@ func TestBelievesWhoAProxyWouldBelieve(t *testing.T) {
 	}
 }
 
+// TestTakesBothSidesOfAPair takes over pairs that no proxy has counted, whose users are on
+// different pages, where Redis was emptied before an original counted them. It is also stopped in
+// between.
+func TestTakesBothSidesOfAPair(t *testing.T) {
+	t.Parallel()
+	for _, stop := range []string{"", "users up to 500", "users up to 1000"} {
+		w := newWorld(t)
+		p := w.with()
+		p.store(true, to(1, 2))
+		w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+			" VALUES (3,1060,0,1,1),(4,1061,0,1,1)")
+		w.redis.Do(t, "FLUSHALL")
+		w.original("HSET unread_3 1060 4", "HSET unread_1060 3 8", "HSET unread_1061 4 6")
+		want := []string{"1060: pair 3-1060 8", "1061: pair 4-1061 6", "2: pair 1-2 1",
+			"3: pair 3-1060 4"}
+		ctx, cancel := context.WithCancel(t.Context())
+		take := w.take()
+		take.Progress = func(what string) {
+			if stop != "" && strings.HasPrefix(what, "taking over: "+stop) {
+				cancel()
+			}
+		}
+		s, err := w.run(ctx, take)
+		cancel()
+		if s.Unread != 3 {
+			t.Errorf("%d counters are to be taken over", s.Unread)
+		}
+		if stop != "" {
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("it was not stopped at %s: %v", stop, err)
+			}
+			_, err = w.run(t.Context(), w.take())
+		}
+		w.must(err)
+		same(t, "unread, stopped at "+stop, w.without().unread(), want)
+	}
+}
+
+// TestIsKilledBeforeRedisKnows has it die after the records have taken over some talks, and before
+// that is noted in Redis. It is run again at once, and after Redis was emptied.
+func TestIsKilledBeforeRedisKnows(t *testing.T) {
+	t.Parallel()
+	for _, flushed := range []bool{false, true} {
+		w := newWorld(t)
+		p := w.with()
+		p.store(true, to(1, 2))
+		w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+			" VALUES (3,1060,0,1,1)")
+		w.original("HINCRBY unread_2 1 10", "HSET unread_3 1060 4", "HSET unread_1060 3 8")
+		before := p.unread()
+		one, two := chat.PairTalk(1, 2), chat.PairTalk(3, 1060)
+		pairs, err := p.records.PairsNow(t.Context(), []uint32{1})
+		w.must(err)
+		_, moved, err := talk.TakeOver(t.Context(), p.records.DB(), []talk.Take{
+			{Talk: one, Rev: pairs[0].Rev, Unread: map[uint32]uint32{2: 11}},
+			{Talk: two, Unread: map[uint32]uint32{3: 4, 1060: 8}}}, 1000)
+		if err != nil || len(moved) > 0 {
+			t.Fatal(moved, err)
+		}
+		same(t, "unread with Redis", w.with().unread(), before)
+		if flushed {
+			w.redis.Do(t, "FLUSHALL")
+		}
+		s, err := w.run(t.Context(), w.take())
+		w.must(err)
+		if !s.Nothing() {
+			t.Errorf("flushed: %v: it is taken over twice: %+v", flushed, s)
+		}
+		same(t, "unread without Redis", w.without().unread(), before)
+	}
+}
+
+// TestStopsBeforeTheMark has a proxy come while the last page is taken over: all still counts in
+// Redis then.
+func TestStopsBeforeTheMark(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	p.store(true, to(1, 2))
+	w.original("HINCRBY unread_2 1 10", "SET last_update_group 1234")
+	take := w.take()
+	take.Progress = func(what string) {
+		if strings.HasPrefix(what, "taking over: relations up to") {
+			w.exec("INSERT INTO IMProxyServer (id,counting,address,seen)" +
+				" VALUES ('x',1,'here:1',UNIX_TIMESTAMP())")
+		}
+	}
+	if _, err := w.run(t.Context(), take); chat.KindOf(err) != chat.NotAllowed ||
+		!strings.Contains(err.Error(), "all was taken over, but meanwhile") {
+		t.Fatalf("it set the mark beside a proxy: %v", err)
+	}
+	if is, err := fleet.Read(t.Context(), p.records.DB()); is != fleet.InRedis || err != nil {
+		t.Fatalf("proxies are to count %s: %v", is, err)
+	}
+	p = w.with()
+	p.store(true, to(1, 2))
+	want := []string{"2: pair 1-2 12"}
+	same(t, "unread with Redis", p.unread(), want)
+	w.exec("DELETE FROM IMProxyServer")
+	_, err := w.run(t.Context(), w.take())
+	w.must(err)
+	same(t, "unread without Redis", w.without().unread(), want)
+}
+
+// TestComesBackToWhatMovedMeanwhile has a proxy come and be killed while somebody is asked whether
+// to go on, and then one that stays.
+func TestComesBackToWhatMovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	p.store(true, to(1, 2))
+	w.original("HINCRBY unread_2 1 10")
+	take := w.take()
+	read := func() {
+		w.must(take.Reconcile(t.Context()))
+		_, _, _, err := take.Read(t.Context())
+		w.must(err)
+	}
+	read()
+	p.store(false, to(1, 2)) // and is killed
+	_, err := take.Apply(t.Context())
+	w.must(err)
+	same(t, "unread", w.without().unread(), []string{"2: pair 1-2 12"})
+
+	w.must(fleet.Set(t.Context(), p.records.DB(), fleet.InRedis))
+	w.original("HINCRBY unread_2 1 10")
+	read()
+	w.exec("INSERT INTO IMProxyServer (id,counting,address,seen)" +
+		" VALUES ('x',1,'here:1',UNIX_TIMESTAMP())")
+	if _, err := take.Apply(t.Context()); chat.KindOf(err) != chat.NotAllowed ||
+		!strings.Contains(err.Error(), "here:1") {
+		t.Errorf("it went on beside a proxy: %v", err)
+	}
+	var sent uint32
+	w.must(w.db.Admin.QueryRowContext(t.Context(),
+		"SELECT sentA FROM IMProxyTalk WHERE kind=1 AND a=1 AND b=2").Scan(&sent))
+	if sent != 12 {
+		t.Errorf("it has taken over beside a proxy: %d are sent", sent)
+	}
+}
+
+// TestPassesOverTalksThatHaveMoved has talks move after their revisions were read.
+func TestPassesOverTalksThatHaveMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	p.store(true, to(1, 2), to(3, 4))
+	w.exec("INSERT INTO IMRelationShip (smallId,bigId,status,created,updated)" +
+		" VALUES (5,6,0,1,1)")
+	one, two, three := chat.PairTalk(1, 2), chat.PairTalk(3, 4), chat.PairTalk(5, 6)
+	pairs, err := p.records.PairsNow(t.Context(), []uint32{1})
+	w.must(err)
+	rev := pairs[0].Rev
+	changed, moved, err := talk.TakeOver(t.Context(), p.records.DB(), []talk.Take{
+		{Talk: one, Rev: rev, Unread: map[uint32]uint32{2: 9}},
+		{Talk: two, Rev: 0, Unread: map[uint32]uint32{4: 9}},
+		{Talk: three, Rev: 0, Unread: map[uint32]uint32{6: 9}}}, 1000)
+	if err != nil || len(changed) != 2 || !slices.Equal(moved, []chat.Talk{two}) {
+		t.Errorf("changed: %v, moved: %v, %v", changed, moved, err)
+	}
+	without, err := p.records.Unread(t.Context(), []uint32{2, 4, 6})
+	w.must(err)
+	for user, want := range map[uint32]uint32{2: 9, 4: 1, 6: 9} {
+		if len(without[user]) != 1 || without[user][0].Unread != want {
+			t.Errorf("user %d has unread %v, want %d", user, without[user], want)
+		}
+	}
+}
+
+// number asks the database for a number; 0 where there is none.
+func (w world) number(query string) (n uint32) {
+	w.Helper()
+	err := w.db.Admin.QueryRowContext(w.Context(), query).Scan(&n)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		w.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+// TestTokensThatGoFromOneToAnother takes over a token that one user had, and another has now, in
+// whichever order they come: they are stored some at a time.
+func TestTokensThatGoFromOneToAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	w.must(p.records.TakeTokens(t.Context(), []chat.Device{{User: 300, Device: "ios:x", Token: "x"},
+		{User: 2, Device: "ios:z", Token: "z"}}))
+	w.must(w.take().Reconcile(t.Context())) // or originals were before them
+	w.original("SET device_1 ios:x", "SET device_x 1", "SET device_300 ios:z", "SET device_z 300",
+		"SET device_2 ios:y", "SET device_y 2")
+	for user := uint32(3); user < 300; user++ {
+		w.original(fmt.Sprintf("SET device_%d ios:of-%[1]d", user))
+	}
+	s, err := w.run(t.Context(), w.take())
+	w.must(err)
+	if s.Tokens != 300 {
+		t.Errorf("%d tokens are to be taken over", s.Tokens)
+	}
+	for token, user := range map[string]uint32{"x": 1, "z": 300, "y": 2} {
+		if has := w.number("SELECT userId FROM IMProxyToken WHERE token='" + token +
+			"'"); has != user {
+			t.Errorf("token %s is of user %d, want %d", token, has, user)
+		}
+	}
+}
+
+// TestTakesMutesThatOnlyRedisKnows takes over what was set in a group that no proxy has counted,
+// after Redis was emptied.
+func TestTakesMutesThatOnlyRedisKnows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.with().store(true, to(1, 2))
+	w.exec("INSERT INTO IMGroup (name,avatar,creator,type,userCnt,status,version,lastChated," +
+		"updated,created) VALUES ('g','',1,1,2,0,1,0,1,1)")
+	w.exec("INSERT INTO IMGroupMember (groupId,userId,status,created,updated)" +
+		" VALUES (1,1,0,1,1),(1,2,0,1,1)")
+	w.redis.Do(t, "FLUSHALL")
+	w.original("HSET group_set_1 2_1 1", "HSET 1_im_group_msg count 3")
+	s, err := w.run(t.Context(), w.take())
+	w.must(err)
+	if s.Mutes != 1 || w.number("SELECT value FROM IMProxyMute WHERE groupId=1 AND userId=2") != 1 {
+		t.Errorf("the mute is lost: %+v", s)
+	}
+}
+
+// TestReadsFewLargeGroupsAtATime reads groups in pages that have no more members than are asked
+// for, or one group.
+func TestReadsFewLargeGroupsAtATime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.with()
+	for _, members := range []int{1, 2, 5, 1, 1} {
+		all := []uint32{1, 2, 3, 4, 5}
+		_, err := p.Groups.Create(t.Context(), chat.NewGroup{Name: "g", Creator: 1,
+			Type: chat.NormalGroup, Members: all[:members]}, 1000)
+		w.must(err)
+	}
+	var pages []int
+	for after := uint32(0); ; {
+		rows, err := talk.GroupRows(t.Context(), p.records.DB(), after, 50, 4)
+		w.must(err)
+		if len(rows) == 0 {
+			break
+		}
+		pages = append(pages, len(rows))
+		after = rows[len(rows)-1].Talk.A
+	}
+	if want := []int{2, 1, 2}; !slices.Equal(pages, want) {
+		t.Errorf("pages of %d groups, want %d", pages, want)
+	}
+}
+
 // TestPassesOverWhatCannotBe takes over beside numbers that no count can be.
 func TestPassesOverWhatCannotBe(t *testing.T) {
 	t.Parallel()
@@ -291,6 +604,39 @@ func TestPassesOverWhatCannotBe(t *testing.T) {
 	same(t, "unread", p.unread(), []string{"4: pair 3-4 2"})
 	if ids := p.store(true, to(1, 2), to(3, 4), in(1, 1)); !slices.Equal(ids, []uint32{1, 1, 1}) {
 		t.Errorf("the first ids are %d", ids)
+	}
+}
+
+// TestTheWayBackRefuses has it remove nothing while somebody else is connected.
+func TestTheWayBackRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store, copied := w.open(false)
+	w.must(fleet.Set(t.Context(), store.DB(), fleet.InMySQL))
+	w.original("HSET unread_2 1 9", "SET msg_id_1 900", "SET ours 1")
+	stranger, err := net.Dial("tcp", w.redis.Addr())
+	w.must(err)
+	defer stranger.Close()
+	_, err = stranger.Write([]byte("GET x\r\n"))
+	w.must(err)
+	_, err = stranger.Read(make([]byte, 100))
+	w.must(err)
+	keys, err := copied.KeysOfOriginals(t.Context())
+	w.must(err)
+	if len(keys) != 1 || keys[0].Keys != 2 || keys[0].Addr != w.redis.Addr()+"/0" {
+		t.Errorf("keys of originals: %+v", keys)
+	}
+	removed, err := takeover.StartWithRedis(t.Context(), store, copied, false)
+	if removed > 0 || chat.KindOf(err) != chat.NotAllowed ||
+		!strings.Contains(err.Error(), stranger.LocalAddr().String()) {
+		t.Errorf("%d keys were removed: %v", removed, err)
+	}
+	if is, err := fleet.Read(t.Context(), store.DB()); is != fleet.InMySQL {
+		t.Errorf("proxies are to count %s: %v", is, err)
+	}
+	removed, err = takeover.StartWithRedis(t.Context(), store, copied, true)
+	if removed != 2 || err != nil {
+		t.Errorf("%d keys were removed by force: %v", removed, err)
 	}
 }
 

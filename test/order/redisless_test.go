@@ -266,13 +266,13 @@ func TestTakeOverFromMixedFleet(t *testing.T) {
 	x.Say(rig.PairText(1, 2, "by a proxy"))
 	m.Send(1, 1, 2, "by an original")
 	x.Say(rig.GroupText(2, group, "by a proxy"))
-	m.SendGroup(group, 1, "by an original")
+	lastInGroup := m.SendGroup(group, 1, "by an original")
 	rig.Call[*impb.IMGroupShieldRsp](t, c, &impb.IMGroupShieldReq{UserId: proto.Uint32(1),
 		GroupId: &group, ShieldStatus: proto.Uint32(1)})
 	m.Redis.Exec(t, "HSET", fmt.Sprint("group_set_", group), "1_1", "0", "4_1", "1")
 	ours := rig.Call[*impb.IMGroupCreateRsp](t, c, rig.NewGroup(5, 5, 8, 9)).GetGroupId()
 	x.Say(rig.GroupText(5, ours, "by a proxy"))
-	m.SendGroup(ours, 8, "by an original")
+	last := m.SendGroup(ours, 8, "by an original")
 	x.Post(rig.ReadAck(9, rig.Group, ours))
 	m.Read(ours, 5)
 	rig.Call[*impb.IMGroupShieldRsp](t, c, &impb.IMGroupShieldReq{UserId: proto.Uint32(5),
@@ -280,7 +280,7 @@ func TestTakeOverFromMixedFleet(t *testing.T) {
 	original.CheckAll(t, c, 1000)
 	m.SetToken(2, "another-of-bob")
 	m.ReadPair(2, 1)
-	m.Send(1, 1, 2, "by an original")
+	lastInPair := m.Send(1, 1, 2, "by an original")
 	before := answers(t, c, group, ours)
 	m.refused(m.with(), []string{"--without-redis", "--yes"}, "a proxy with Redis is alive at ")
 	m.stop(p)
@@ -290,12 +290,21 @@ func TestTakeOverFromMixedFleet(t *testing.T) {
 	same(t, before, answers(t, c, group, ours))
 	x = original.Beside(t, nil, c)
 	next := x.Say(rig.PairText(1, 2, "without Redis"))
-	x.Say(rig.GroupText(1, group, "without Redis"))
+	original.WantEqual(t, "id in a pair", next, lastInPair+1)
+	original.WantEqual(t, "id in a group", x.Say(rig.GroupText(1, group, "without Redis")),
+		lastInGroup+1)
+	original.WantEqual(t, "id in our group", x.Say(rig.GroupText(5, ours, "without Redis")), last+1)
 	x.Post(rig.ReadAck(2, rig.Pair, 1))
 	original.CheckAll(t, c, 2000)
 	before = answers(t, c, group, ours)
 	m.refused(m.with(), []string{"--with-redis", "--yes"}, "a proxy without Redis is alive at ")
 	m.stop(p)
+
+	stranger := rig.DialRedis(t, m.redis, 1)
+	stranger.Exec(t, "GET", "msg_id_1")
+	m.refused(m.with(), []string{"--with-redis", "--yes"}, "refused, and nothing was changed",
+		"somebody else is connected")
+	stranger.Close()
 
 	// What stands in Redis is from another time, also where the records know nothing of it.
 	m.Redis.Exec(t, "HSET", "unread_2", "1", "77", "3", "5")
@@ -307,6 +316,7 @@ func TestTakeOverFromMixedFleet(t *testing.T) {
 	untouched := m.everything()
 	m.must("-- The keys in which originals count are removed", m.with(), "--with-redis",
 		"--dry-run")
+	m.must(fmt.Sprintf(" keys of %s/1\n", m.redis.Addr()), m.with(), "--with-redis", "--dry-run")
 	original.WantEqual(t, "what there is after --dry-run", m.everything(), untouched)
 	m.must("count in Redis now", m.with(), "--with-redis", "--yes")
 	m.must("Nothing to do: ", m.with(), "--with-redis", "--yes")
@@ -392,8 +402,25 @@ func TestTakeOverByForce(t *testing.T) {
 	m.Conf.More = append(m.Conf.More, "token_host=127.0.0.1", "token_port=1")
 	rig.DialRedis(t, m.redis, 1).Exec(t, "GET", "x")
 	m.refused(m.with(), []string{"--without-redis", "--yes"}, "cannot use Redis token at")
-	m.must("Passed over, as --force says: somebody else is connected", m.with(), "--without-redis",
-		"--yes", "--force")
+	ctx, stop := context.WithCancel(t.Context())
+	var moving sync.WaitGroup
+	moving.Go(func() {
+		for ctx.Err() == nil {
+			m.Redis.Exec(t, "INCRBY", "last_update_group", "1")
+		}
+	})
+	out, err := m.migrate(m.with(), "--without-redis", "--yes", "--force")
+	stop()
+	moving.Wait()
+	for _, said := range []string{"somebody else is connected", "Redis token (127.0.0.1:1",
+		"somebody is at work on Redis, as 1 value moved within 300ms: last_update_group"} {
+		if said = "Passed over, as --force says: " + said; strings.Count(out, said) != 1 {
+			t.Errorf("it does not say %q once", said)
+		}
+	}
+	if err != nil || t.Failed() {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	_, c := m.serve(m.without())
 	original.Beside(t, nil, c).WantUnread(2, 1, rig.Pair, 3)
 }

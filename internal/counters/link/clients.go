@@ -17,6 +17,7 @@ import (
 
 // Client is a connection to a server, as its CLIENT LIST has it.
 type Client struct {
+	ID      string // which the server gives no other connection
 	Addr    string // of the program at the other end
 	Name    string // what that program calls itself; often empty
 	Command string // what it asked for last
@@ -33,14 +34,18 @@ func (c Client) String() string {
 		c.Idle)
 }
 
+// Same reports whether both are one connection.
+func (c Client) Same(other Client) bool { return c.ID == other.ID && c.Addr == other.Addr }
+
 // Strangers returns who else is connected to the instance's database, on every node of a Cluster:
-// without those who have our name, replicas and masters of the servers, and Sentinels.
-func (l *Link) Strangers(ctx context.Context) (found []Client, err error) {
+// without those who have our name, replicas and masters of the servers, and Sentinels. own are the
+// connections that asked, where the server tells them: without a name they are among those found.
+func (l *Link) Strangers(ctx context.Context) (found, own []Client, err error) {
 	l.mu.Lock()
 	client, why := l.client, l.why
 	l.mu.Unlock()
 	if why != nil {
-		return nil, l.awayError(why)
+		return nil, nil, l.awayError(why)
 	}
 	nodes := map[string]rueidis.Client{"": client}
 	if len(l.Cluster) > 0 {
@@ -48,34 +53,41 @@ func (l *Link) Strangers(ctx context.Context) (found []Client, err error) {
 	}
 	for _, addr := range slices.Sorted(maps.Keys(nodes)) {
 		asking, cancel := context.WithTimeout(ctx, l.CallTimeout)
-		list, err := nodes[addr].Do(asking, client.B().ClientList().Build()).ToString()
+		said := nodes[addr].DoMulti(asking, client.B().ClientList().Build(),
+			client.B().ClientId().Build())
 		cancel()
+		list, err := said[0].ToString()
 		if err != nil {
-			return nil, chat.Errorf(chat.Unavailable, "CLIENT LIST of Redis %s (%s): %w: %s",
+			return nil, nil, chat.Errorf(chat.Unavailable, "CLIENT LIST of Redis %s (%s): %w: %s",
 				strings.Join(l.opt.Roles, ", "), cmp.Or(addr, l.String()), Hush(err),
 				Mend(l.Instance, l.opt.Roles, err))
 		}
-		found = append(found, strangers(list, l.DB)...)
+		id, _ := said[1].AsInt64() // 0 of old servers
+		others, asked := strangers(list, l.DB, strconv.FormatInt(id, 10))
+		found, own = append(found, others...), append(own, asked...)
 	}
-	return found, nil
+	return found, own, nil
 }
 
-// strangers reads a CLIENT LIST.
-func strangers(list string, db int) (found []Client) {
+// strangers reads a CLIENT LIST, and finds who has asked for it by an id.
+func strangers(list string, db int, id string) (found, own []Client) {
 	for line := range strings.Lines(strings.TrimPrefix(list, "txt:")) {
 		values := make(map[string]string)
 		for field := range strings.FieldsSeq(line) {
 			name, value, _ := strings.Cut(field, "=")
 			values[name] = value
 		}
-		name := values["name"]
+		seconds, _ := strconv.Atoi(values["idle"]) // 0 where it is none
+		c := Client{values["id"], values["addr"], values["name"], values["cmd"],
+			time.Duration(seconds) * time.Second}
+		if c.ID == id {
+			own = append(own, c)
+		}
 		if values["db"] != strconv.Itoa(db) || strings.ContainsAny(values["flags"], "SM") ||
-			name == ClientName || strings.HasPrefix(name, "sentinel-") {
+			c.Name == ClientName || strings.HasPrefix(c.Name, "sentinel-") {
 			continue
 		}
-		seconds, _ := strconv.Atoi(values["idle"]) // 0 where it is none
-		found = append(found, Client{values["addr"], name, values["cmd"],
-			time.Duration(seconds) * time.Second})
+		found = append(found, c)
 	}
-	return found
+	return found, own
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,10 +13,10 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/counters/link"
 )
 
-// Settle does once what Run does at its first beat, but raises no beat: it gives the Copy the
+// Reconcile does once what Run does at its first beat, but raises no beat: it gives the Copy the
 // records, as Use does, and applies all commits that were not applied. It is for those who then
 // read what stands in Redis while no proxy is at work.
-func (r *Copy) Settle(ctx context.Context, records Records) error {
+func (r *Copy) Reconcile(ctx context.Context, records Records) error {
 	r.Use(ctx, records)
 	if err := r.renewEvicted(ctx); err != nil {
 		return err
@@ -100,8 +101,8 @@ type UserStands struct {
 	PairsSum, DeviceSum uint64
 }
 
-// look is about for what stands. An instance that does not answer is asked for nothing.
-func (s *Standing) look(ro *role) *lookup { return &lookup{role: ro, at: s.epochs[ro]} }
+// about asks for what stands. An instance that does not answer is asked for nothing.
+func (s *Standing) about(ro *role) *lookup { return &lookup{role: ro, at: s.epochs[ro]} }
 
 // ask has a lookup answered, some commands at a time.
 func (s *Standing) ask(ctx context.Context, q *lookup) error {
@@ -132,7 +133,7 @@ func (s *Standing) fieldsOf(answer *rueidis.RedisMessage) (fields map[string]str
 
 // Users returns what stands there of users, in their order.
 func (s *Standing) Users(ctx context.Context, users []uint32) ([]UserStands, error) {
-	unread, devices := s.look(s.copy.unread), s.look(s.copy.token)
+	unread, devices := s.about(s.copy.unread), s.about(s.copy.token)
 	for _, user := range users {
 		unread.read("HGETALL", unreadKey(user))
 		devices.read("GET", deviceKey(user))
@@ -144,7 +145,7 @@ func (s *Standing) Users(ctx context.Context, users []uint32) ([]UserStands, err
 		return nil, err
 	}
 	stand := make([]UserStands, len(users))
-	owners := s.look(s.copy.token)
+	owners := s.about(s.copy.token)
 	owners.at = firstEpoch // they have no companions
 	var owned []int
 	for i, user := range users {
@@ -177,6 +178,22 @@ func (s *Standing) Users(ctx context.Context, users []uint32) ([]UserStands, err
 	return stand, nil
 }
 
+// Unread returns what users have unread of peers, one peer of each, in their order.
+func (s *Standing) Unread(ctx context.Context, users, peers []uint32) ([]uint32, error) {
+	q := s.about(s.copy.unread)
+	for i, user := range users {
+		q.read("HGET", unreadKey(user), decimal(peers[i]))
+	}
+	if err := s.ask(ctx, q); err != nil {
+		return nil, err
+	}
+	unread := make([]uint32, len(users))
+	for i := range users {
+		unread[i] = count(text(*q.answer(i)))
+	}
+	return unread, nil
+}
+
 // readable reports whether a key is of the type that it was asked for as, or not there.
 func readable(answer *rueidis.RedisMessage) bool { return failure(*answer) == nil }
 
@@ -194,7 +211,7 @@ type GroupStands struct {
 
 // Groups returns what stands there of groups, given their members, in their order.
 func (s *Standing) Groups(ctx context.Context, groups []chat.Change) ([]GroupStands, error) {
-	counts, mutes := s.look(s.copy.unread), s.look(s.copy.groupSet)
+	counts, mutes := s.about(s.copy.unread), s.about(s.copy.groupSet)
 	first := make([]int, len(groups))
 	for i, g := range groups {
 		first[i] = counts.read("HGET", countKey(g.Talk.A), "count")
@@ -235,7 +252,7 @@ func (s *Standing) Groups(ctx context.Context, groups []chat.Change) ([]GroupSta
 
 // PairIDs returns the last ids of pairs, by their relations, in their order; 0 where there is none.
 func (s *Standing) PairIDs(ctx context.Context, relations []uint32) ([]uint32, error) {
-	q := s.look(s.copy.unread)
+	q := s.about(s.copy.unread)
 	keys := make([]string, len(relations))
 	for i, id := range relations {
 		keys[i] = pairIDKey(id)
@@ -254,7 +271,7 @@ func (s *Standing) PairIDs(ctx context.Context, relations []uint32) ([]uint32, e
 // Times are the keys in which originals note times, by name: an original moves them though nobody
 // talks.
 func (s *Standing) Times(ctx context.Context) (map[string]string, error) {
-	q := s.look(s.copy.unread)
+	q := s.about(s.copy.unread)
 	q.at = firstEpoch
 	names := []string{groupsSynced, usersChanged, usersRead}
 	for _, name := range names {
@@ -313,29 +330,58 @@ func (r *Copy) StartAnew(ctx context.Context) (removed int, err error) {
 			return removed, err
 		}
 	}
+	err = r.eachOriginals(ctx, func(ro *role, names []string) error {
+		commands := make([]link.Command, len(names))
+		for i, name := range names {
+			commands[i] = link.Plain("DEL", name)
+		}
+		results, err := ro.Do(ctx, commands...)
+		for _, result := range results {
+			n, _ := number(result)
+			removed += int(n)
+		}
+		return err
+	})
+	return removed, err
+}
+
+// KeysAt is how many keys are at an instance.
+type KeysAt struct {
+	Addr string // with the number of the database
+	Keys int
+}
+
+// KeysOfOriginals counts the keys that StartAnew would remove now. While others change them it is
+// about right.
+func (r *Copy) KeysOfOriginals(ctx context.Context) ([]KeysAt, error) {
+	found := make(map[*link.Link]int)
+	err := r.eachOriginals(ctx, func(ro *role, names []string) error {
+		found[ro.Link] += len(names)
+		return nil
+	})
+	var at []KeysAt
+	for _, l := range r.links {
+		at = append(at, KeysAt{l.String(), found[l]})
+	}
+	return at, err
+}
+
+// eachOriginals calls f with the names of keys in which originals count, and of their companions,
+// some at a time.
+func (r *Copy) eachOriginals(ctx context.Context, f func(*role, []string) error) error {
 	for _, ro := range r.roles {
 		err := ro.Keys(ctx, "", keysAtOnce, func(names []string) error {
-			var commands []link.Command
-			for _, name := range names {
-				if ro.counts(name) {
-					commands = append(commands, link.Plain("DEL", name))
-				}
-			}
-			if len(commands) == 0 {
+			names = slices.DeleteFunc(names, func(name string) bool { return !ro.counts(name) })
+			if len(names) == 0 {
 				return nil
 			}
-			results, err := ro.Do(ctx, commands...)
-			for _, result := range results {
-				n, _ := number(result)
-				removed += int(n)
-			}
-			return err
+			return f(ro, names)
 		})
 		if err != nil {
-			return removed, err
+			return err
 		}
 	}
-	return removed, nil
+	return nil
 }
 
 // counts reports whether a key is one in which originals keep what the role is for, or its

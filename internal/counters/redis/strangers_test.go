@@ -10,7 +10,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
-// TestConnectionsHaveAName looks how a server knows our connections: by name, unless it names none.
+// TestConnectionsHaveAName asks how a server knows our connections: by name, unless it names none.
 func TestConnectionsHaveAName(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -52,7 +52,7 @@ func TestConnectionsHaveAName(t *testing.T) {
 	}
 }
 
-// TestStrangers looks who else is connected to a database, where replicas and Sentinels are, too.
+// TestStrangers asks who else is connected to a database, where replicas and Sentinels are, too.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	group := servers.Sentinel(t)
@@ -64,7 +64,7 @@ func TestStrangers(t *testing.T) {
 	t.Cleanup(copied.Close)
 	// Connections of the rig may be there for a moment.
 	alone := func() bool {
-		found, unknown := copied.Strangers(t.Context())
+		found, _, unknown := copied.Strangers(t.Context())
 		return len(found)+len(unknown) == 0
 	}
 	await(t, "nobody else", alone)
@@ -72,11 +72,39 @@ func TestStrangers(t *testing.T) {
 	originalAt(t, master).do("GET", "x")
 	master.DB = 1
 	originalAt(t, master).do("EXISTS", "x")
-	found, unknown := copied.Strangers(t.Context())
+	found, _, unknown := copied.Strangers(t.Context())
 	asked := func(command string) bool {
 		return slices.ContainsFunc(found, func(c link.Client) bool { return c.Command == command })
 	}
 	if !asked("get") || asked("exists") || len(unknown) > 0 {
 		t.Errorf("strangers: %v %v", found, unknown)
+	}
+}
+
+// TestNobodyIsAStrangerToItself asks a server that names no connections, by two of our own.
+func TestNobodyIsAStrangerToItself(t *testing.T) {
+	t.Parallel()
+	r := servers.StartRedis(t, "--rename-command", "HELLO", "")
+	r.Do(t, "ACL", "SETUSER", "proxy", "reset", "on", ">x", "~*", "+@all", "-client|setname")
+	i := at(r)
+	i.Username, i.Password = "proxy", "x"
+	other := i
+	other.CallTimeout *= 2 // so that it has a connection of its own
+	copied, err := redis.Open(redis.Options{Unread: i, GroupSet: i, Token: other, GroupMember: i})
+	if err != nil || len(copied.Away()) > 0 {
+		t.Fatal(err, copied.Away())
+	}
+	t.Cleanup(copied.Close)
+	// Connections of the rig may be there for a moment.
+	await(t, "nobody else", func() bool {
+		found, unnamed, unknown := copied.Strangers(t.Context())
+		return len(found)+len(unknown) == 0 && unnamed
+	})
+	originalAt(t, at(r)).do("GET", "x")
+	found, _, _ := copied.Strangers(t.Context())
+	asked := slices.DeleteFunc(slices.Clone(found),
+		func(c link.Client) bool { return c.Command != "get" })
+	if len(asked) != 1 {
+		t.Errorf("strangers: %v", found)
 	}
 }

@@ -67,7 +67,8 @@ func (c Counting) Misfit() (text, mend string) {
 			"servers",
 		"name them in CacheInstances; or, if no original server runs any more, let \"dbproxy " +
 			"migrate --without-redis --config FILE\" take over what Redis knows, with a " +
-			"configuration that still names them"
+			"configuration that still names them; or, if there never was a Redis, add --force " +
+			"to that command"
 }
 
 const countingMark = "counting"

@@ -129,6 +129,41 @@ func Migrate(ctx context.Context, db *sqldb.DB) (ran []string, err error) {
 	return ran, err
 }
 
+// Fresh reports whether no server has ever worked on a database: no proxy, as it has none of our
+// own tables, or an empty one of marks alone; and no original, as no message is stored. marked is
+// whether the table of the marks is there.
+func Fresh(ctx context.Context, db *sqldb.DB) (fresh, marked bool, err error) {
+	seen, err := inspect(ctx, db.Pool, db.Writes())
+	if err != nil {
+		return false, false, err
+	}
+	var asked []string
+	for _, t := range Own() {
+		switch {
+		case seen.Tables[t.Name] == nil:
+		case t.Name == "IMProxyMark":
+			marked = true
+			asked = append(asked, t.Name)
+		default:
+			return false, marked, nil
+		}
+	}
+	for _, s := range AllShards() {
+		if seen.Tables[s.Table()] != nil {
+			asked = append(asked, s.Table())
+		}
+	}
+	fresh = true
+	for _, table := range asked {
+		err := db.Query(ctx, table, "SELECT 1 FROM "+table+" LIMIT 1", nil,
+			func(sqldb.Scanner) error { fresh = false; return nil })
+		if err != nil || !fresh {
+			return false, marked, err
+		}
+	}
+	return true, marked, nil
+}
+
 // UserIndex returns the statement that adds an index on IMUser.updated. It is empty when the index
 // is there, and for a view. Originals' databases have none, and so read all people to find those
 // who changed; originals work with it as without.
