@@ -270,7 +270,7 @@ func (b *benching) explain(err error) error {
 func (b *benching) show(results []*bench.Result, i int) error {
 	var err error
 	if i == 0 {
-		err = bench.WriteHead(b.out)
+		err = results[i].WriteHead(b.out)
 	}
 	return errors.Join(err, results[i].Write(b.out), results[i].WriteKinds(b.out))
 }

@@ -68,7 +68,7 @@ func (r *Report) Measure(y Yardsticks) {
 	r.Yardsticks = median(r.Measured)
 	for _, res := range r.Results {
 		if of := r.Yardsticks.of(res.Yardstick); of > 0 {
-			res.Share = res.PerSecond / of
+			res.Share = Share(res.PerSecond / of)
 		}
 	}
 }
@@ -87,11 +87,11 @@ func (r *Report) Err() error {
 	return fmt.Errorf("not all was answered as it should be: %s", strings.Join(failed, ", "))
 }
 
-// WriteHead writes the head of a table of results.
-func WriteHead(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%-12s %11s %9s %9s %9s %8s %9s\n", "profile", "answers/s", "p50 ms",
-		"p99 ms", "max ms", "failed", "share")
-	return err
+// WriteHead writes the head of a table of results that are as this one: what was wanted has a
+// column in open loop.
+func (r *Result) WriteHead(w io.Writer) error {
+	return r.writeRow(w, "profile", "answers/s", "wanted/s", "p50 ms", "p99 ms", "max ms", "failed",
+		"share")
 }
 
 // Write writes a result as a row of the table.
@@ -100,13 +100,20 @@ func (r *Result) Write(w io.Writer) error {
 	if r.Share > 0 {
 		share = fmt.Sprintf("%.2f %s", r.Share, r.Yardstick)
 	}
-	return writeRow(w, r.Profile, r.PerSecond, r.Latency, strconv.FormatInt(r.Failed.Sum(), 10),
-		share)
+	l := r.Latency
+	return r.writeRow(w, r.Profile, Digits(r.PerSecond), Digits(r.Rate), Millis(l.P50),
+		Millis(l.P99), Millis(l.Max), Digits(float64(r.Failed.Sum())), share)
 }
 
-func writeRow(w io.Writer, name string, rate float64, l Latency, failed, share string) error {
-	line := fmt.Sprintf("%-12s %11s %9s %9s %9s %8s %9s", name, Digits(rate), Millis(l.P50),
-		Millis(l.P99), Millis(l.Max), failed, share)
+// writeRow writes texts in columns, within 80 cells.
+func (r *Result) writeRow(
+	w io.Writer, name, rate, wanted, p50, p99, most, failed, share string,
+) error {
+	if wanted = fmt.Sprintf(" %9s", wanted); r.Rate == 0 {
+		wanted = ""
+	}
+	line := fmt.Sprintf("%-12s %10s%s %8s %8s %8s %9s %8s", name, rate, wanted, p50, p99, most,
+		failed, share)
 	_, err := fmt.Fprintln(w, strings.TrimRight(line, " "))
 	return err
 }
@@ -114,7 +121,9 @@ func writeRow(w io.Writer, name string, rate float64, l Latency, failed, share s
 // WriteKinds writes the rows of the kinds of a result.
 func (r *Result) WriteKinds(w io.Writer) error {
 	for _, k := range r.Kinds {
-		if err := writeRow(w, "  "+k.Name, k.PerSecond, k.Latency, "", ""); err != nil {
+		l := k.Latency
+		if err := r.writeRow(w, "  "+k.Name, Digits(k.PerSecond), "", Millis(l.P50),
+			Millis(l.P99), Millis(l.Max), "", ""); err != nil {
 			return err
 		}
 	}
@@ -142,9 +151,11 @@ func Digits(rate float64) string {
 	return text
 }
 
-// Millis is a latency in milliseconds for people, with three digits.
+// Millis is a latency in milliseconds for people, with three digits; – if it is 0: there is none.
 func Millis(ms float64) string {
 	switch {
+	case ms == 0:
+		return "–"
 	case ms >= 100:
 		return Digits(ms)
 	case ms >= 10:

@@ -165,7 +165,7 @@ func table(report *bench.Report, spared, alone, paced map[string]*bench.Result) 
 		fmt.Println()
 		for i, r := range report.Results {
 			if i == 0 {
-				bench.WriteHead(os.Stdout)
+				r.WriteHead(os.Stdout)
 			}
 			if err := r.Write(os.Stdout); err != nil {
 				return err

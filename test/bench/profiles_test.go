@@ -2,10 +2,13 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/teamtalk-go/dbproxy/internal/bench"
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
@@ -147,13 +151,14 @@ func checkKeys(t *testing.T, report *bench.Report) {
 	want := []string{"addresses[]", "begun", "filled.groups", "filled.texts", "filled.tokens",
 		"processors", "profiles[].answered", "profiles[].bytes", "profiles[].cause",
 		"profiles[].connections", "profiles[].curve[].ms", "profiles[].curve[].percent",
+		"profiles[].due",
 		"profiles[].failed.lost", "profiles[].failed.missing", "profiles[].failed.refused",
 		"profiles[].failed.wrong", "profiles[].in_flight", "profiles[].kinds[].latency_ms.max",
 		"profiles[].kinds[].latency_ms.p50", "profiles[].kinds[].latency_ms.p90",
 		"profiles[].kinds[].latency_ms.p99", "profiles[].kinds[].latency_ms.p99_9",
 		"profiles[].kinds[].name", "profiles[].kinds[].per_second", "profiles[].latency_ms.max",
 		"profiles[].latency_ms.p50", "profiles[].latency_ms.p90", "profiles[].latency_ms.p99",
-		"profiles[].latency_ms.p99_9", "profiles[].limits[]", "profiles[].per_second",
+		"profiles[].latency_ms.p99_9", "profiles[].limits[]", "profiles[].open", "profiles[].per_second",
 		"profiles[].profile", "profiles[].rate", "profiles[].seconds", "profiles[].share",
 		"profiles[].yardstick", "text_bytes", "users.first", "users.last", "yardsticks.P",
 		"yardsticks.R", "yardsticks.S", "yardsticks_measured[].P", "yardsticks_measured[].R",
@@ -231,6 +236,74 @@ func TestStandstill(t *testing.T) {
 	if slow < 15 || r.Latency.Max < 900 {
 		t.Errorf("%.0f %% of the requests took half a second, the slowest %v ms", slow,
 			r.Latency.Max)
+	}
+}
+
+// TestOverload wants more in open loop than any server can do: what it counts adds up, and the
+// result says that a queue grew.
+func TestOverload(t *testing.T) {
+	s, _, _ := newSide(t)
+	o := s.quick()
+	o.Rate, o.Warmup, o.For = 500_000, 200*time.Millisecond, 300*time.Millisecond
+	s.prepare(t, o, picked(t, "users"))
+	r, err := s.Run(t.Context(), picked(t, "users")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Due != r.Answered+r.Open+r.Failed.Sum() || r.Due < 150_000 || r.Due > 250_000 {
+		t.Errorf("150,000 requests were due, and up to 100,000 of the warm-up: %+v", r)
+	}
+	if r.Answered > 0 && (!strings.Contains(r.Trouble(), "wanted 500,000 a second, reached ") ||
+		r.Latency.Max == 0) {
+		t.Errorf("an overloaded server: %s, %+v", r.Trouble(), r.Latency)
+	}
+}
+
+// TestLateAnswers has a server answer 50 requests a second, of which more and more wait for longer
+// than they may: it answers all the time, and is not said to be silent.
+func TestLateAnswers(t *testing.T) {
+	s, _, _ := newSide(t)
+	o := s.quick()
+	o.Conns, o.InFlight = 1, 100
+	o.Timeout, o.For = 400*time.Millisecond, 2*time.Second
+	s.prepare(t, o, picked(t, "users"))
+	slow, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	go answerSlowly(t.Context(), slow)
+	s.Addrs = []string{slow.Addr().String()}
+	r, err := s.Run(t.Context(), picked(t, "users")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Failed.Missing == 0 || strings.Contains(r.Trouble(), "answers nothing any more") {
+		t.Errorf("a server that answers late: %s", r.Trouble())
+	}
+}
+
+// answerSlowly answers the requests of one connection with their headers, one each 20 ms.
+func answerSlowly(ctx context.Context, l net.Listener) {
+	c, err := l.Accept()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	for {
+		head := make([]byte, pdu.HeaderLen)
+		if _, err := io.ReadFull(c, head); err != nil {
+			return
+		}
+		length := int64(binary.BigEndian.Uint32(head)) - pdu.HeaderLen
+		if _, err := io.CopyN(io.Discard, c, length); err != nil {
+			return
+		}
+		rig.Pause(ctx, 20*time.Millisecond)
+		binary.BigEndian.PutUint32(head, pdu.HeaderLen)
+		if _, err := c.Write(head); err != nil {
+			return
+		}
 	}
 }
 
