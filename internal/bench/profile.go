@@ -10,12 +10,13 @@ import (
 
 // Profile is a kind of load: requests of one kind, or of several in fixed shares.
 type Profile struct {
-	Name  string
-	About string // a line for people
-	// Default says that it is run when no profile is named: it wants no people to exist.
-	Default bool
+	Name  string `json:"name"`
+	About string `json:"about"` // a line for people
+	// Default says that it is run when no profile is named: it wants no people to exist, and no
+	// store that takes long to fill.
+	Default bool `json:"default"`
 	// Yardstick is what its rate is told in shares of: R, S or P, see Yardsticks.
-	Yardstick string
+	Yardstick string `json:"yardstick"`
 
 	inFlight int // overrides Options.InFlight; 0: does not
 	needs    needs

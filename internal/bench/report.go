@@ -2,6 +2,7 @@ package bench
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -17,6 +18,15 @@ type Yardsticks struct {
 	Rows    float64 `json:"R"` // rows inserted, 256 in a transaction, on 4 connections
 	Selects float64 `json:"S"` // rows selected, one by its key, on 16 connections
 	Pages   float64 `json:"P"` // the newest 20 rows of a talk selected, on 16 connections
+}
+
+// MarshalJSON makes JSON of it: null if it was not measured.
+func (y Yardsticks) MarshalJSON() ([]byte, error) {
+	if y == (Yardsticks{}) {
+		return []byte("null"), nil
+	}
+	type plain Yardsticks
+	return json.Marshal(plain(y))
 }
 
 // of is the yardstick with a name; 0: there is none.
@@ -40,26 +50,41 @@ func median(all []Yardsticks) (y Yardsticks) {
 		of(func(y Yardsticks) float64 { return y.Pages })}
 }
 
+// Origin says where a report is from.
+type Origin struct {
+	Begun   time.Time `json:"begun"`
+	Version string    `json:"version"` // of the dbproxy that was the load
+	Go      string    `json:"go"`      // the version of Go that it was built with
+	Command string    `json:"command"` // its command line
+	// Processors is how many this machine has; the server's may be another one.
+	Processors int `json:"processors"`
+	// Interrupted says that it ended before all was measured.
+	Interrupted bool `json:"interrupted"`
+}
+
+// NewOrigin is the origin of what begins now, by a version of dbproxy and a command line.
+func NewOrigin(version, command string) Origin {
+	return Origin{Begun: time.Now().Truncate(time.Second), Version: version, Go: runtime.Version(),
+		Command: command, Processors: runtime.NumCPU()}
+}
+
 // Report is what a load has shown.
 type Report struct {
-	Begun time.Time `json:"begun"`
-	Addrs []string  `json:"addresses"`
-	// Processors is how many this machine has; the server's may be another one.
-	Processors int    `json:"processors"`
-	Users      Users  `json:"users"`
-	Size       int    `json:"text_bytes"`
-	Filled     Filled `json:"filled"`
+	Origin
+	Addrs  []string `json:"addresses"`
+	Users  Users    `json:"users"`
+	Size   int      `json:"text_bytes"`
+	Filled Filled   `json:"filled"`
 	// Measured are the yardsticks as often as they were measured, and Yardsticks their medians.
 	Measured   []Yardsticks `json:"yardsticks_measured"`
 	Yardsticks Yardsticks   `json:"yardsticks"`
 	Results    []*Result    `json:"profiles"`
 }
 
-// NewReport begins the report of a load.
-func NewReport(b *Bench) *Report {
-	return &Report{Begun: time.Now().Truncate(time.Second), Addrs: b.Addrs, Users: b.Users,
-		Size: b.Size, Filled: b.Filled, Processors: runtime.NumCPU(), Measured: []Yardsticks{},
-		Results: []*Result{}}
+// NewReport begins the report of a load with options, on a store that is not prepared yet.
+func NewReport(o *Options, from Origin) *Report {
+	return &Report{Origin: from, Addrs: o.Addrs, Users: o.Users, Size: o.Size,
+		Measured: []Yardsticks{}, Results: []*Result{}}
 }
 
 // Measure adds yardsticks that were measured, and tells all rates in shares of their medians.
@@ -145,7 +170,7 @@ func (r *Report) WriteTrouble(w io.Writer) error {
 // Digits is a rate for people: 12,345.
 func Digits(rate float64) string {
 	text := strconv.FormatFloat(rate, 'f', 0, 64)
-	for i := len(text) - 3; i > 0; i -= 3 {
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
 		text = text[:i] + "," + text[i:]
 	}
 	return text

@@ -162,8 +162,8 @@ func (b *Bench) Run(ctx context.Context, p Profile) (*Result, error) {
 	for i := range b.Conns {
 		c, err := r.connect(ctx, b.Addrs[i%len(b.Addrs)], i, slots)
 		if err != nil {
-			return nil, fmt.Errorf("connection %d of %d: %w", i+1, b.Conns,
-				descriptors.Explain(err))
+			return nil, fmt.Errorf("connection %s of %s: %w", Digits(float64(i+1)),
+				Digits(float64(b.Conns)), descriptors.Explain(err))
 		}
 		c.tally = r.tallies[i%len(r.tallies)]
 		all = append(all, c)

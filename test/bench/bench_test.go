@@ -16,6 +16,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/bench/yardstick"
 	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
@@ -94,7 +95,8 @@ func (s *side) closed(
 	t *testing.T, profiles []bench.Profile, spare *side,
 ) (report *bench.Report, spared map[string]*bench.Result) {
 	t.Helper()
-	report, spared = bench.NewReport(s.Bench), make(map[string]*bench.Result)
+	report, spared = bench.NewReport(&s.Options, origin(t)), make(map[string]*bench.Result)
+	report.Filled = s.Filled
 	sticks := func() {
 		if s.pool == nil {
 			return
@@ -122,6 +124,16 @@ func (s *side) closed(
 	}
 	sticks()
 	return report, spared
+}
+
+// origin is that of what this test measures.
+func origin(t *testing.T) bench.Origin {
+	t.Helper()
+	version, err := harness.Run(t.Context(), rig.Binary, "", "version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bench.NewOrigin(strings.TrimSpace(version), strings.Join(os.Args, " "))
 }
 
 // alone runs those profiles on one connection, one request at a time, for which that is wanted.
