@@ -340,7 +340,7 @@ func (b *benching) conclude(report *bench.Report, rows bool) (err error) {
 				err = errors.Join(err, b.show(report.Results, i))
 			}
 		}
-		err = errors.Join(err, report.WriteTrouble(b.out))
+		err = errors.Join(err, report.WriteYardsticks(b.out), report.WriteTrouble(b.out))
 	}
 	if b.html == "" || err != nil || len(report.Results) == 0 {
 		return err

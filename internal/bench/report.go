@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"strconv"
@@ -96,6 +97,36 @@ func (r *Report) Measure(y Yardsticks) {
 			res.Share = Share(res.PerSecond / of)
 		}
 	}
+}
+
+// mostApart is how many times the smallest the largest of a yardstick may be.
+const mostApart = 1.5
+
+// WriteYardsticks writes the yardsticks, each with the smallest and the largest that was measured,
+// and a warning if these are far apart; nothing if none was measured.
+func (r *Report) WriteYardsticks(w io.Writer) error {
+	if len(r.Measured) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("\nMySQL by itself, the median and the range of %d measurements:\n",
+		len(r.Measured))
+	apart := false
+	for _, y := range [][2]string{{"R", "rows inserted/s"}, {"S", "rows selected/s"},
+		{"P", "pages selected/s"}} {
+		least, most := math.Inf(1), 0.0
+		for _, m := range r.Measured {
+			least, most = min(least, m.of(y[0])), max(most, m.of(y[0]))
+		}
+		apart = apart || most > mostApart*least
+		text += fmt.Sprintf("  %s %9s %-16s  %s to %s\n", y[0], Digits(r.Yardsticks.of(y[0])), y[1],
+			Digits(least), Digits(most))
+	}
+	if apart {
+		text += "They differ by more than 1.5 times: the machine did something else, too, and\n" +
+			"shares say little.\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
 }
 
 // Err is an error if anything in it failed.
