@@ -330,6 +330,16 @@ func (b *benching) show(results []*bench.Result, i int) error {
 	return errors.Join(err, results[i].Write(b.out), results[i].WriteKinds(b.out))
 }
 
+// wrap prints what write writes in lines that a terminal has space for.
+func (b *benching) wrap(write func(io.Writer) error) error {
+	var text strings.Builder
+	if err := write(&text); err != nil || text.Len() == 0 {
+		return err
+	}
+	_, err := fmt.Fprintln(b.out, strings.Join(terminal.Wrap(text.String(), 80), "\n"))
+	return err
+}
+
 // conclude prints and writes what is still to be shown of a report.
 func (b *benching) conclude(report *bench.Report, rows bool) (err error) {
 	if b.json {
@@ -340,7 +350,7 @@ func (b *benching) conclude(report *bench.Report, rows bool) (err error) {
 				err = errors.Join(err, b.show(report.Results, i))
 			}
 		}
-		err = errors.Join(err, report.WriteYardsticks(b.out), report.WriteTrouble(b.out))
+		err = errors.Join(err, report.WriteYardsticks(b.out), b.wrap(report.WriteTrouble))
 	}
 	if b.html == "" || err != nil || len(report.Results) == 0 {
 		return err

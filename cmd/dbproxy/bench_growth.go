@@ -135,7 +135,7 @@ func (g *growing) show(d *bench.Grown) (err error) {
 // conclude prints what is still to be shown of what was measured.
 func (g *growing) conclude(all *bench.Growth) error {
 	if !g.json {
-		return all.WriteLeftOut(g.out)
+		return g.wrap(all.WriteLeftOut)
 	}
 	return g.writeJSON(all)
 }

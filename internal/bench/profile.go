@@ -92,7 +92,7 @@ func Profiles() []Profile {
 		{Name: "group-text", About: "store texts, in 50 groups of 10",
 			Default: true, Yardstick: "R", needs: needs{groups: true}, mix: one(groupTexts)},
 		{Name: "mixed",
-			About:     "60 % text, 15 % page, 10 % unread, 7 % recent, 5 % users, 3 % login",
+			About:     "of 100: 60 text, 15 page, 10 unread, 7 recent, 5 users, 3 login",
 			Yardstick: "S", needs: needs{ring: true, people: true, logins: true},
 			mix: []part{{60, ringTexts}, {15, ringPages}, {10, ringUnread}, {7, ringSessions},
 				{5, users}, {3, logins}}},
