@@ -88,7 +88,7 @@ soak: ## Half an hour of load and faults (SOAK=2m; RACE=1)
 	RACE=$(RACE) $(GO) test ./test/soak -v -count=1 -timeout 0 -run '^TestSoak$$' \
 	  -soak $(or $(SOAK),30m) -soakreport $(CURDIR)/bin/soak.md
 
-lint: generate-check ## Check format, vet, staticcheck, line widths, generated code
+lint: generate-check ## Check format, vet, staticcheck, widths, generated code
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' ':!internal/impb')); \
 	 test -z "$$unformatted" || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -103,20 +103,22 @@ fuzz: ## Run each fuzzer for a minute (FUZZTIME=5m for longer)
 	$(GO) test ./internal/admin -run '^$$' -fuzz FuzzReadCSV -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./internal/config -run '^$$' -fuzz FuzzParse -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 
-bench: ## Measure on a MySQL and Redis of its own (BASE=REV: compare)
+bench: ## Measure on its own MySQL and Redis (BASE=REV: compare)
 	@test/install-servers
 	@$(call measure,mysql)
 
-bench-embedded: ## Measure the embedded store (BASE=REV; FOR=10s; PROFILES='page text')
+bench-embedded: ## Measure the embedded store (BASE=REV FOR=10s PROFILES=…)
 	@$(call measure,embedded)
 
-bench-growth: ## Plot cost against size (DIMENSIONS='talks rows'; MOST=1000; FOR=10s)
+bench-growth: ## Plot cost against size (DIMENSIONS=… MOST=1000 FOR=10s)
 	@test/install-servers
 	@$(measure-growth)
 
-microbench: ## Measure single steps into bin/microbench.txt (BEFORE=FILE: compare)
+microbench: ## Measure single steps (BEFORE=FILE: compare)
 	@test/install-servers
 	@mkdir -p bin
+	@echo 'This takes some 4 minutes once benchstat is there. docs/benchmarks.md says what its units are.'
+	@$(GOTOOL) benchstat -h >/dev/null 2>&1 || true # downloaded and built before anything is measured
 	$(GO) test -run '^$$' -bench 'Reader|Echo|Decode|Encode|CommitRecord|Append|Reads' -benchmem \
 	  -count 6 ./internal/pdu ./internal/server ./internal/command ./internal/records/... \
 	  > bin/microbench.txt

@@ -39,17 +39,23 @@ func benchCommand() *cobra.Command {
 		Short: "Measure how fast a server answers",
 		Long: `Measure how fast a server answers: a dbproxy, or an original db_proxy_server. A
 profile is a kind of load; --list tells all there are, and "all" stands for all.
-Without names those are run that want no people to exist. They run one after the
-other, in closed loop: so many requests are in flight all the time. With --rate
-it is open loop: so many requests are sent in a second, and the time until an
-answer counts from when its request was to be sent, so that a server that stands
-still cannot hide it.
+Without names those are run that have a star there. They run one after the
+other, in the list's order, in closed loop: so many requests are in flight all
+the time. With --rate it is open loop: so many requests are sent in a second, and
+the time until an answer counts from when its request was to be sent, so that a
+server that stands still cannot hide it.
 
 What a profile reads is written first: talks, groups, push tokens. All that is
-written is between the users with the ids of --users, and stays in the store. A
-store that has messages of others between them is refused.
+written is between the users with the ids of --users. Its texts, groups, push
+tokens and counters stay in the store, and no command removes them: measure on a
+store that can be thrown away. One that has messages of others between these
+users is refused.
 
-The exit code is 0 only if all was answered as it should be.`,
+A server counts failed logins here, too, and locks a name out after 11 of them.
+So one is tried before a load of them, which a wrong password ends.
+
+The exit code is 0 only if all was answered as it should be, and in open loop
+nearly as fast as it was wanted.`,
 		Example: `  dbproxy bench
   dbproxy bench --list
   dbproxy bench page text --for 10s --html bench.html
@@ -120,6 +126,9 @@ func (b *benching) showProfiles(args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("--list lists all profiles and takes no %q", args[0])
 	}
+	if b.json {
+		return b.writeJSON(bench.Profiles())
+	}
 	var table terminal.Table
 	for _, p := range bench.Profiles() {
 		name := p.Name
@@ -133,6 +142,16 @@ func (b *benching) showProfiles(args []string) error {
 	return errors.Join(err, more)
 }
 
+// origin is that of what this command measures. No password is among its arguments.
+func origin() bench.Origin { return bench.NewOrigin(version(), strings.Join(os.Args, " ")) }
+
+// writeJSON prints a value as JSON.
+func (b *benching) writeJSON(value any) error {
+	out := json.NewEncoder(b.out)
+	out.SetIndent("", "  ")
+	return out.Encode(value)
+}
+
 // run runs the profiles with these names.
 func (b *benching) run(ctx context.Context, names []string) (err error) {
 	profiles, err := b.complete(ctx, names)
@@ -144,28 +163,33 @@ func (b *benching) run(ctx context.Context, names []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stick.close()) }()
+	report := bench.NewReport(&b.Options, origin())
+	if err := stick.measure(ctx, report, b.For); err != nil { // before anything is written
+		return err
+	}
 	ready, err := bench.Prepare(ctx, b.Options, profiles)
 	if err != nil {
 		return b.explain(err)
 	}
-	b.say("written to prepare the store: %s texts, %d groups, %d push tokens",
-		bench.Digits(float64(ready.Filled.Texts)), ready.Filled.Groups, ready.Filled.Tokens)
-	report := bench.NewReport(ready)
+	if report.Filled = ready.Filled; report.Filled != (bench.Filled{}) {
+		b.say("written to prepare the store: %s texts, %d groups, %d push tokens",
+			bench.Digits(float64(ready.Filled.Texts)), ready.Filled.Groups, ready.Filled.Tokens)
+	}
 	err = b.measure(ctx, ready, profiles, stick, report)
-	if err == nil {
+	if report.Interrupted = ctx.Err() != nil; err == nil {
 		err = report.Err()
 	}
 	return errors.Join(b.conclude(report, stick != nil), err)
 }
 
-// measure runs profiles, and measures yardsticks before, between and after. An error ends it; what
+// measure runs profiles, and measures yardsticks between and after. An error ends it; what
 // was measured until then is in the report.
 func (b *benching) measure(
 	ctx context.Context, ready *bench.Bench, profiles []bench.Profile, stick *stick,
 	report *bench.Report,
 ) error {
 	for i := range profiles {
-		if i == 0 || i == len(profiles)/2 {
+		if i > 0 && i == len(profiles)/2 {
 			if err := stick.measure(ctx, report, b.For); err != nil {
 				return err
 			}
@@ -196,6 +220,9 @@ func (b *benching) complete(ctx context.Context, names []string) ([]bench.Profil
 	if err := b.Check(profiles); err != nil {
 		return nil, err
 	}
+	if err := writable(b.html); err != nil {
+		return nil, fmt.Errorf("--html: %w", err)
+	}
 	return profiles, b.begin(ctx)
 }
 
@@ -214,11 +241,39 @@ func (b *benching) read(logins bool) (err error) {
 	return err
 }
 
-// begin tells what is loaded, and asks before that is another machine.
+// writable returns an error if a file cannot be written. It leaves it as it is.
+func writable(path string) error {
+	if path == "" {
+		return nil
+	}
+	_, missing := os.Stat(path)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil || missing == nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// begin asks before another machine is loaded, sees that somebody listens, and tells what is done.
 func (b *benching) begin(ctx context.Context) error {
-	b.say("%s: %d connections; writes between users %d to %d, and leaves it there",
-		strings.Join(b.Addrs, ", "), b.Conns, b.Users.First, b.Users.Last)
-	return b.allowed(ctx)
+	if err := b.allowed(ctx); err != nil {
+		return err
+	}
+	for _, addr := range b.Addrs {
+		c, err := reach(ctx, addr)
+		if err != nil {
+			return err
+		}
+		if err := c.Close(); err != nil {
+			return err
+		}
+	}
+	b.say("%s: %s connections.\nWhat is written between users %d and %d stays there.",
+		strings.Join(b.Addrs, ", "), bench.Digits(float64(b.Conns)), b.Users.First, b.Users.Last)
+	return nil
 }
 
 // say tells people what is done.
@@ -270,26 +325,34 @@ func (b *benching) explain(err error) error {
 func (b *benching) show(results []*bench.Result, i int) error {
 	var err error
 	if i == 0 {
-		err = bench.WriteHead(b.out)
+		err = results[i].WriteHead(b.out)
 	}
 	return errors.Join(err, results[i].Write(b.out), results[i].WriteKinds(b.out))
+}
+
+// wrap prints what write writes in lines that a terminal has space for.
+func (b *benching) wrap(write func(io.Writer) error) error {
+	var text strings.Builder
+	if err := write(&text); err != nil || text.Len() == 0 {
+		return err
+	}
+	_, err := fmt.Fprintln(b.out, strings.Join(terminal.Wrap(text.String(), 80), "\n"))
+	return err
 }
 
 // conclude prints and writes what is still to be shown of a report.
 func (b *benching) conclude(report *bench.Report, rows bool) (err error) {
 	if b.json {
-		out := json.NewEncoder(b.out)
-		out.SetIndent("", "  ")
-		err = out.Encode(report)
+		err = b.writeJSON(report)
 	} else {
 		for i := range report.Results {
 			if rows {
 				err = errors.Join(err, b.show(report.Results, i))
 			}
 		}
-		err = errors.Join(err, report.WriteTrouble(b.out))
+		err = errors.Join(err, report.WriteYardsticks(b.out), b.wrap(report.WriteTrouble))
 	}
-	if b.html == "" || err != nil {
+	if b.html == "" || err != nil || len(report.Results) == 0 {
 		return err
 	}
 	file, err := os.Create(b.html)

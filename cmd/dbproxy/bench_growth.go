@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -33,7 +32,8 @@ two or three kinds of request, in closed loop, at each point of a dimension.
 take. Without names all are measured, one after the other.
 
 What a point wants is written before it, between the users of --users, who need
-not exist, and stays in the store. Logins are measured only with a password,
+not exist. It stays in the store, and no command removes it: measure on a store
+that can be thrown away. Logins are measured only with a password,
 among those of the users who exist. All but proxies load the first --addr alone.
 
 What a limit keeps from being measured at a point is left out, and told. The
@@ -77,6 +77,11 @@ func (g *growing) run(ctx context.Context, names []string) error {
 	if err := g.CheckGrowth(); err != nil {
 		return err
 	}
+	if g.svg != "" {
+		if err := os.MkdirAll(g.svg, 0o777); err != nil {
+			return err
+		}
+	}
 	if err := g.begin(ctx); err != nil {
 		return err
 	}
@@ -88,7 +93,7 @@ func (g *growing) run(ctx context.Context, names []string) error {
 	}
 	g.say("it takes %v at least, and longer by what it takes to write up to %s texts", takes,
 		bench.Digits(float64(texts)))
-	all, err := bench.Grow(ctx, g.Options, dims, g.show)
+	all, err := bench.Grow(ctx, g.Options, origin(), dims, g.show)
 	if err != nil {
 		return errors.Join(g.conclude(all), g.explain(err))
 	}
@@ -97,6 +102,9 @@ func (g *growing) run(ctx context.Context, names []string) error {
 
 // showDimensions lists dimensions, and what they cost.
 func (g *growing) showDimensions(dims []bench.Dimension) error {
+	if g.json {
+		return g.writeJSON(dims)
+	}
 	table := terminal.Table{{"dimension", "from", "to", "takes", "texts", "requests"}}
 	for i := range dims {
 		d := &dims[i]
@@ -127,20 +135,15 @@ func (g *growing) show(d *bench.Grown) (err error) {
 // conclude prints what is still to be shown of what was measured.
 func (g *growing) conclude(all *bench.Growth) error {
 	if !g.json {
-		return all.WriteLeftOut(g.out)
+		return g.wrap(all.WriteLeftOut)
 	}
-	out := json.NewEncoder(g.out)
-	out.SetIndent("", "  ")
-	return out.Encode(all)
+	return g.writeJSON(all)
 }
 
 // draw writes a picture of each dimension, if pictures are wanted.
 func (g *growing) draw(all *bench.Growth) error {
 	if g.svg == "" {
 		return nil
-	}
-	if err := os.MkdirAll(g.svg, 0o777); err != nil {
-		return err
 	}
 	for _, d := range all.Dimensions {
 		path := filepath.Join(g.svg, d.Name+".svg")

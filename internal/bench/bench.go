@@ -13,6 +13,8 @@ package bench
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"time"
 )
 
@@ -62,7 +64,8 @@ func (o *Options) Check(profiles []Profile) error {
 		{"seconds to wait for an answer", o.Timeout.Seconds(), 0.1, 60},
 	} {
 		if b.value < b.min || b.value > b.max {
-			return fmt.Errorf("%v %s: it must be from %v to %v", b.value, b.what, b.min, b.max)
+			return fmt.Errorf("%s %s: it must be from %s to %s", figure(b.value), b.what,
+				figure(b.min), figure(b.max))
 		}
 	}
 	for i := range profiles {
@@ -79,6 +82,14 @@ func (o *Options) Check(profiles []Profile) error {
 		}
 	}
 	return nil
+}
+
+// figure is a number for people, which may be no whole one.
+func figure(n float64) string {
+	if n == math.Trunc(n) {
+		return Digits(n)
+	}
+	return strconv.FormatFloat(n, 'g', -1, 64)
 }
 
 // inFlight is how many requests of a profile wait on each connection in closed loop.

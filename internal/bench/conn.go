@@ -40,6 +40,8 @@ const (
 	thoroughly = 64
 	// openWaiting is how many requests of all connections may wait at once in open loop.
 	openWaiting = 64 << 10
+	// openBatch is how many requests are encoded at most before they are sent in open loop.
+	openBatch = 256
 )
 
 // conn is one connection of a load. Unlike a client.Client it costs the machine little: in closed
@@ -186,7 +188,7 @@ func (c *conn) whole() bool {
 }
 
 // take notes what a frame answers, which came at a time since the run began. The result is false
-// when it answers nothing that still waits.
+// when it answers nothing.
 func (c *conn) take(f pdu.Frame, at time.Duration) (was bool, err error) {
 	switch f.Command {
 	case catalog.Heartbeat:
@@ -209,9 +211,12 @@ func (c *conn) take(f pdu.Frame, at time.Duration) (was bool, err error) {
 	c.answered++
 	thorough := c.answered%thoroughly == 1
 	c.mu.Unlock()
+	if got.late { // it is counted as missing
+		return true, nil
+	}
 	k := &c.run.kinds[got.kind]
 	c.tally.note(c.run, got, at, len(f.Body), k.judge(f, got.about, thorough))
-	return !got.late, nil
+	return true, nil
 }
 
 // judge is what is wrong with an answer; nil: nothing.
@@ -266,7 +271,7 @@ func (c *conn) closedLoop(inFlight int) error {
 		for at < c.run.end && c.waiting < inFlight {
 			if !c.ask(at) {
 				c.mu.Unlock()
-				return errSilent
+				return errLate
 			}
 		}
 		c.mu.Unlock()
@@ -297,7 +302,11 @@ func (r *run) pace(all []*conn, every float64) {
 		if at >= r.end {
 			break
 		}
-		if at > now {
+		if now >= r.end { // the rest was to be sent, and was not
+			all[0].tally.missed(int(float64(r.end)/every) - n)
+			break
+		}
+		if at > now || len(dirty) >= openBatch {
 			flush(dirty)
 			dirty = dirty[:0]
 			pause(at - r.now())

@@ -10,9 +10,9 @@ import (
 
 // Dimension is something that grows, point by point, while all else stays as it is.
 type Dimension struct {
-	Name   string
-	Unit   string // what its points are numbers of
-	Points []int  // from small to large
+	Name   string `json:"name"`
+	Unit   string `json:"unit"`   // what its points are numbers of
+	Points []int  `json:"points"` // from small to large
 
 	requests []request // those whose cost is measured at each point
 	// prepare has the store, and the options of the load, be as a point wants.

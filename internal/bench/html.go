@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,7 +16,8 @@ var reportPage string
 
 // WriteHTML writes the report as a page that needs nothing else: no other file, and no network.
 func (r *Report) WriteHTML(w io.Writer) error {
-	low, high := r.decades()
+	all := r.bounds()
+	rated := slices.ContainsFunc(r.Results, func(res *Result) bool { return res.Rate > 0 })
 	about := make(map[string]string)
 	for _, p := range Profiles() {
 		about[p.Name] = p.About
@@ -25,7 +27,8 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		"count":  func(n int64) string { return Digits(float64(n)) },
 		"millis": Millis,
 		"about":  func(name string) string { return about[name] },
-		"plot":   func(res *Result) plot { return res.plot(low, high) },
+		"plot":   func(res *Result) plot { return res.plot(all) },
+		"rated":  func() bool { return rated },
 	}).Parse(reportPage)
 	if err != nil {
 		return err
@@ -33,25 +36,42 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	return page.Execute(w, r)
 }
 
-// decades are the powers of ten of milliseconds between which all curves of a report lie.
-func (r *Report) decades() (low, high int) {
-	least, most := math.Inf(1), math.Inf(-1)
+// bounds are those of all curves of a report: of their latency, as the logarithm of milliseconds,
+// and of their percentages, in nines.
+type bounds struct{ low, high, nines float64 }
+
+func (r *Report) bounds() bounds {
+	b := bounds{math.Inf(1), math.Inf(-1), 2}
 	for _, res := range r.Results {
-		for _, p := range res.Curve {
-			least, most = min(least, p.Took), max(most, p.Took)
+		for i, p := range res.Curve {
+			took := math.Log10(max(p.Took, 0.001))
+			b.low, b.high = min(b.low, took), max(b.high, took)
+			b.nines = max(b.nines, res.ninesAt(i))
 		}
 	}
-	if most < least {
-		return 0, 1
+	if b.high < b.low {
+		b.low, b.high = 0, 1
 	}
-	low = int(math.Floor(math.Log10(max(least, 0.001))))
-	return low, max(low+1, int(math.Ceil(math.Log10(max(most, 0.001)))))
+	b.high = max(b.high, b.low+0.5)
+	return b
+}
+
+// ninesAt is how many nines the percentage of a point of the curve has: 1 for 90, 2 for 99. The
+// last point, of 100 %, stands a step after the one before.
+func (r *Result) ninesAt(i int) float64 {
+	if percent := r.Curve[i].Percent; percent < 100 {
+		return -math.Log10(1 - percent/100)
+	}
+	if i == 0 {
+		return 0
+	}
+	return r.ninesAt(i-1) + 1.0/8
 }
 
 // The size of a plot and of the margins around its grid, in the units of its SVG.
 const (
 	plotWidth, plotHeight = 340.0, 190.0
-	plotLeft, plotRight   = 48.0, 12.0
+	plotLeft, plotRight   = 48.0, 20.0
 	plotTop, plotBottom   = 12.0, 26.0
 )
 
@@ -67,54 +87,47 @@ type plot struct {
 
 // tick is a line of the grid with its label.
 type tick struct {
-	At     float64
-	Text   string
-	Anchor string // where of the text the line is: "middle" or "end"
+	At   float64
+	Text string
 }
 
-// plot draws the curve of a result between two powers of ten of milliseconds.
-func (r *Result) plot(low, high int) plot {
+// plot draws the curve of a result between the bounds of all.
+func (r *Result) plot(b bounds) plot {
 	p := plot{Width: plotWidth, Height: plotHeight, Left: plotLeft,
 		Right: plotWidth - plotRight, Top: plotTop, Bottom: plotHeight - plotBottom}
-	nines := 2.0
-	for _, point := range r.Curve {
-		if point.Percent < 100 {
-			nines = max(nines, ninesOf(point.Percent))
-		}
-	}
-	x := func(nine float64) float64 { return p.Left + (p.Right-p.Left)*nine/nines }
-	y := func(ms float64) float64 {
-		share := (math.Log10(max(ms, 0.001)) - float64(low)) / float64(high-low)
-		return p.Bottom - (p.Bottom-p.Top)*share
+	x := func(nine float64) float64 { return p.Left + (p.Right-p.Left)*nine/b.nines }
+	y := func(log float64) float64 {
+		return p.Bottom - (p.Bottom-p.Top)*(log-b.low)/(b.high-b.low)
 	}
 	var path strings.Builder
 	for i, point := range r.Curve {
-		at := nines // the slowest of all
-		if point.Percent < 100 {
-			at = ninesOf(point.Percent)
-		}
-		fmt.Fprintf(&path, "%c%.1f %.1f", "ML"[min(i, 1)], x(at), y(point.Took))
+		fmt.Fprintf(&path, "%c%.1f %.1f", "ML"[min(i, 1)], x(r.ninesAt(i)),
+			y(math.Log10(max(point.Took, 0.001))))
 	}
 	p.Line = path.String()
-	p.Columns = append(p.Columns, tick{x(ninesOf(50)), "50 %", "middle"})
-	for n := 1; float64(n) <= nines; n++ {
-		text := strconv.FormatFloat(100*(1-math.Pow(10, -float64(n))), 'f', max(0, n-2), 64) + " %"
-		anchor := "middle"
-		if x(float64(n)) > p.Right-plotRight {
-			anchor = "end"
+	p.Columns = append(p.Columns, tick{x(-math.Log10(0.5)), "50 %"})
+	for n := 1; float64(n) <= b.nines; n++ {
+		text := strconv.FormatFloat(100*(1-math.Pow(10, -float64(n))), 'f', max(0, n-2), 64)
+		if n <= 2 { // there is space for it
+			text += " %"
 		}
-		p.Columns = append(p.Columns, tick{x(float64(n)), text, anchor})
+		p.Columns = append(p.Columns, tick{x(float64(n)), text})
 	}
-	for n := low; n <= high; n++ {
-		ms := math.Pow(10, float64(n))
-		text := strconv.FormatFloat(ms, 'f', max(0, -n), 64) + " ms"
-		if n >= 3 {
-			text = strconv.FormatFloat(ms/1000, 'f', 0, 64) + " s"
+	steps := []float64{1, 2, 5}
+	if b.high-b.low > 2 {
+		steps = steps[:1]
+	}
+	for n := math.Floor(b.low); n <= b.high; n++ {
+		for _, step := range steps {
+			ms := step * math.Pow(10, n)
+			text := strconv.FormatFloat(ms, 'g', 3, 64) + " ms"
+			if ms >= 1000 {
+				text = strconv.FormatFloat(ms/1000, 'g', 3, 64) + " s"
+			}
+			if at := math.Log10(ms); at >= b.low && at <= b.high {
+				p.Rows = append(p.Rows, tick{y(at), text})
+			}
 		}
-		p.Rows = append(p.Rows, tick{y(ms), text, "end"})
 	}
 	return p
 }
-
-// ninesOf is how many nines a percentage has: 1 for 90, 2 for 99.
-func ninesOf(percent float64) float64 { return -math.Log10(1 - percent/100) }

@@ -202,8 +202,7 @@ func logins(b *Bench) kind {
 		list: 4, value: 2,
 		glance: func(g glance) error {
 			if g.value != 0 {
-				return fmt.Errorf("%w: a login was answered with code %d: is the password right?",
-					errRefused, g.value)
+				return refusedLogin(g.value)
 			}
 			return g.wants(1, "users")
 		},
@@ -211,6 +210,18 @@ func logins(b *Bench) kind {
 			return of(answer.(*impb.IMValidateRsp).GetUserInfo().GetUserId(), user)
 		},
 	}
+}
+
+// refusedLogin says what the code of a login means.
+func refusedLogin(code uint64) error {
+	switch code {
+	case 1:
+		return fmt.Errorf("%w: the password is wrong (code 1)", errRefused)
+	case 6:
+		return fmt.Errorf("%w: locked out after failed logins (code 6): "+
+			"\"dbproxy user unlock NAME\", or wait for half an hour", errRefused)
+	}
+	return fmt.Errorf("%w with code %d", errRefused, code)
 }
 
 // users asks for a user by id.

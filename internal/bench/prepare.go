@@ -86,6 +86,11 @@ func (f *filler) prepare(ctx context.Context, n needs) error {
 			return err
 		}
 	}
+	if n.logins {
+		if err := f.tryLogin(ctx); err != nil {
+			return err
+		}
+	}
 	if err := f.survey(ctx); err != nil {
 		return err
 	}
@@ -121,7 +126,9 @@ func ask[A proto.Message](ctx context.Context, f *filler, req proto.Message) (A,
 func (f *filler) all(ctx context.Context, what string, n int, do func(context.Context, int) error,
 ) error {
 	var done atomic.Int64
-	stop := f.showing(what, func() string { return fmt.Sprintf("%d of %d", done.Load(), n) })
+	stop := f.showing(what, func() string {
+		return Digits(float64(done.Load())) + " of " + Digits(float64(n))
+	})
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(fillInFlight)
@@ -160,6 +167,19 @@ func (f *filler) findPeople(ctx context.Context) error {
 	if err == nil && len(f.people) == 0 {
 		err = fmt.Errorf("none of the users %d to %d exists; \"dbproxy user import\" makes some",
 			f.Users.First, f.Users.Last)
+	}
+	return err
+}
+
+// tryLogin logs the first of the people in, once: a server locks each name out that a load of logins
+// with a wrong password is about.
+func (f *filler) tryLogin(ctx context.Context) error {
+	name := f.people[0].name
+	answer, err := ask[*impb.IMValidateRsp](ctx, f, &impb.IMValidateReq{
+		UserName: &name, Password: new(client.WirePassword(f.Password))})
+	if err == nil && answer.GetResultCode() != 0 {
+		err = fmt.Errorf("nothing was loaded: %s, who was to log in first: %w", name,
+			refusedLogin(uint64(answer.GetResultCode())))
 	}
 	return err
 }

@@ -10,12 +10,13 @@ import (
 
 // Profile is a kind of load: requests of one kind, or of several in fixed shares.
 type Profile struct {
-	Name  string
-	About string // a line for people
-	// Default says that it is run when no profile is named: it wants no people to exist.
-	Default bool
+	Name  string `json:"name"`
+	About string `json:"about"` // a line for people
+	// Default says that it is run when no profile is named: it wants no people to exist, and no
+	// store that takes long to fill.
+	Default bool `json:"default"`
 	// Yardstick is what its rate is told in shares of: R, S or P, see Yardsticks.
-	Yardstick string
+	Yardstick string `json:"yardstick"`
 
 	inFlight int // overrides Options.InFlight; 0: does not
 	needs    needs
@@ -91,7 +92,7 @@ func Profiles() []Profile {
 		{Name: "group-text", About: "store texts, in 50 groups of 10",
 			Default: true, Yardstick: "R", needs: needs{groups: true}, mix: one(groupTexts)},
 		{Name: "mixed",
-			About:     "60 % text, 15 % page, 10 % unread, 7 % recent, 5 % users, 3 % login",
+			About:     "of 100: 60 text, 15 page, 10 unread, 7 recent, 5 users, 3 login",
 			Yardstick: "S", needs: needs{ring: true, people: true, logins: true},
 			mix: []part{{60, ringTexts}, {15, ringPages}, {10, ringUnread}, {7, ringSessions},
 				{5, users}, {3, logins}}},

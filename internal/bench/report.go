@@ -2,8 +2,10 @@ package bench
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"strconv"
@@ -17,6 +19,15 @@ type Yardsticks struct {
 	Rows    float64 `json:"R"` // rows inserted, 256 in a transaction, on 4 connections
 	Selects float64 `json:"S"` // rows selected, one by its key, on 16 connections
 	Pages   float64 `json:"P"` // the newest 20 rows of a talk selected, on 16 connections
+}
+
+// MarshalJSON makes JSON of it: null if it was not measured.
+func (y Yardsticks) MarshalJSON() ([]byte, error) {
+	if y == (Yardsticks{}) {
+		return []byte("null"), nil
+	}
+	type plain Yardsticks
+	return json.Marshal(plain(y))
 }
 
 // of is the yardstick with a name; 0: there is none.
@@ -40,26 +51,41 @@ func median(all []Yardsticks) (y Yardsticks) {
 		of(func(y Yardsticks) float64 { return y.Pages })}
 }
 
+// Origin says where a report is from.
+type Origin struct {
+	Begun   time.Time `json:"begun"`
+	Version string    `json:"version"` // of the dbproxy that was the load
+	Go      string    `json:"go"`      // the version of Go that it was built with
+	Command string    `json:"command"` // its command line
+	// Processors is how many this machine has; the server's may be another one.
+	Processors int `json:"processors"`
+	// Interrupted says that it ended before all was measured.
+	Interrupted bool `json:"interrupted"`
+}
+
+// NewOrigin is the origin of what begins now, by a version of dbproxy and a command line.
+func NewOrigin(version, command string) Origin {
+	return Origin{Begun: time.Now().Truncate(time.Second), Version: version, Go: runtime.Version(),
+		Command: command, Processors: runtime.NumCPU()}
+}
+
 // Report is what a load has shown.
 type Report struct {
-	Begun time.Time `json:"begun"`
-	Addrs []string  `json:"addresses"`
-	// Processors is how many this machine has; the server's may be another one.
-	Processors int    `json:"processors"`
-	Users      Users  `json:"users"`
-	Size       int    `json:"text_bytes"`
-	Filled     Filled `json:"filled"`
+	Origin
+	Addrs  []string `json:"addresses"`
+	Users  Users    `json:"users"`
+	Size   int      `json:"text_bytes"`
+	Filled Filled   `json:"filled"`
 	// Measured are the yardsticks as often as they were measured, and Yardsticks their medians.
 	Measured   []Yardsticks `json:"yardsticks_measured"`
 	Yardsticks Yardsticks   `json:"yardsticks"`
 	Results    []*Result    `json:"profiles"`
 }
 
-// NewReport begins the report of a load.
-func NewReport(b *Bench) *Report {
-	return &Report{Begun: time.Now().Truncate(time.Second), Addrs: b.Addrs, Users: b.Users,
-		Size: b.Size, Filled: b.Filled, Processors: runtime.NumCPU(), Measured: []Yardsticks{},
-		Results: []*Result{}}
+// NewReport begins the report of a load with options, on a store that is not prepared yet.
+func NewReport(o *Options, from Origin) *Report {
+	return &Report{Origin: from, Addrs: o.Addrs, Users: o.Users, Size: o.Size,
+		Measured: []Yardsticks{}, Results: []*Result{}}
 }
 
 // Measure adds yardsticks that were measured, and tells all rates in shares of their medians.
@@ -68,9 +94,39 @@ func (r *Report) Measure(y Yardsticks) {
 	r.Yardsticks = median(r.Measured)
 	for _, res := range r.Results {
 		if of := r.Yardsticks.of(res.Yardstick); of > 0 {
-			res.Share = res.PerSecond / of
+			res.Share = Share(res.PerSecond / of)
 		}
 	}
+}
+
+// mostApart is how many times the smallest the largest of a yardstick may be.
+const mostApart = 1.5
+
+// WriteYardsticks writes the yardsticks, each with the smallest and the largest that was measured,
+// and a warning if these are far apart; nothing if none was measured.
+func (r *Report) WriteYardsticks(w io.Writer) error {
+	if len(r.Measured) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("\nMySQL by itself, the median and the range of %d measurements:\n",
+		len(r.Measured))
+	apart := false
+	for _, y := range [][2]string{{"R", "rows inserted/s"}, {"S", "rows selected/s"},
+		{"P", "pages selected/s"}} {
+		least, most := math.Inf(1), 0.0
+		for _, m := range r.Measured {
+			least, most = min(least, m.of(y[0])), max(most, m.of(y[0]))
+		}
+		apart = apart || most > mostApart*least
+		text += fmt.Sprintf("  %s %9s %-16s  %s to %s\n", y[0], Digits(r.Yardsticks.of(y[0])), y[1],
+			Digits(least), Digits(most))
+	}
+	if apart {
+		text += "They differ by more than 1.5 times: the machine did something else, too, and\n" +
+			"shares say little.\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
 }
 
 // Err is an error if anything in it failed.
@@ -87,11 +143,11 @@ func (r *Report) Err() error {
 	return fmt.Errorf("not all was answered as it should be: %s", strings.Join(failed, ", "))
 }
 
-// WriteHead writes the head of a table of results.
-func WriteHead(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%-12s %11s %9s %9s %9s %8s %9s\n", "profile", "answers/s", "p50 ms",
-		"p99 ms", "max ms", "failed", "share")
-	return err
+// WriteHead writes the head of a table of results that are as this one: what was wanted has a
+// column in open loop.
+func (r *Result) WriteHead(w io.Writer) error {
+	return r.writeRow(w, "profile", "answers/s", "wanted/s", "p50 ms", "p99 ms", "max ms", "failed",
+		"share")
 }
 
 // Write writes a result as a row of the table.
@@ -100,13 +156,20 @@ func (r *Result) Write(w io.Writer) error {
 	if r.Share > 0 {
 		share = fmt.Sprintf("%.2f %s", r.Share, r.Yardstick)
 	}
-	return writeRow(w, r.Profile, r.PerSecond, r.Latency, strconv.FormatInt(r.Failed.Sum(), 10),
-		share)
+	l := r.Latency
+	return r.writeRow(w, r.Profile, Digits(r.PerSecond), Digits(r.Rate), Millis(l.P50),
+		Millis(l.P99), Millis(l.Max), Digits(float64(r.Failed.Sum())), share)
 }
 
-func writeRow(w io.Writer, name string, rate float64, l Latency, failed, share string) error {
-	line := fmt.Sprintf("%-12s %11s %9s %9s %9s %8s %9s", name, Digits(rate), Millis(l.P50),
-		Millis(l.P99), Millis(l.Max), failed, share)
+// writeRow writes texts in columns, within 80 cells.
+func (r *Result) writeRow(
+	w io.Writer, name, rate, wanted, p50, p99, most, failed, share string,
+) error {
+	if wanted = fmt.Sprintf(" %9s", wanted); r.Rate == 0 {
+		wanted = ""
+	}
+	line := fmt.Sprintf("%-12s %10s%s %8s %8s %8s %9s %8s", name, rate, wanted, p50, p99, most,
+		failed, share)
 	_, err := fmt.Fprintln(w, strings.TrimRight(line, " "))
 	return err
 }
@@ -114,7 +177,9 @@ func writeRow(w io.Writer, name string, rate float64, l Latency, failed, share s
 // WriteKinds writes the rows of the kinds of a result.
 func (r *Result) WriteKinds(w io.Writer) error {
 	for _, k := range r.Kinds {
-		if err := writeRow(w, "  "+k.Name, k.PerSecond, k.Latency, "", ""); err != nil {
+		l := k.Latency
+		if err := r.writeRow(w, "  "+k.Name, Digits(k.PerSecond), "", Millis(l.P50),
+			Millis(l.P99), Millis(l.Max), "", ""); err != nil {
 			return err
 		}
 	}
@@ -136,15 +201,17 @@ func (r *Report) WriteTrouble(w io.Writer) error {
 // Digits is a rate for people: 12,345.
 func Digits(rate float64) string {
 	text := strconv.FormatFloat(rate, 'f', 0, 64)
-	for i := len(text) - 3; i > 0; i -= 3 {
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
 		text = text[:i] + "," + text[i:]
 	}
 	return text
 }
 
-// Millis is a latency in milliseconds for people, with three digits.
+// Millis is a latency in milliseconds for people, with three digits; – if it is 0: there is none.
 func Millis(ms float64) string {
 	switch {
+	case ms == 0:
+		return "–"
 	case ms >= 100:
 		return Digits(ms)
 	case ms >= 10:

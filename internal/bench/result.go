@@ -2,6 +2,7 @@ package bench
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -13,22 +14,26 @@ import (
 
 // Result is what a profile has shown. Times are in milliseconds.
 type Result struct {
-	Profile   string  `json:"profile"`
-	Conns     int     `json:"connections"`
-	InFlight  int     `json:"in_flight"`  // on each connection; 0: open loop
-	Rate      float64 `json:"rate"`       // requests a second that were to be sent; 0: closed loop
-	Seconds   float64 `json:"seconds"`    // how long was counted
-	Answered  int64   `json:"answered"`   // good answers that came meanwhile
-	PerSecond float64 `json:"per_second"` // of these
+	Profile  string  `json:"profile"`
+	Conns    int     `json:"connections"`
+	InFlight int     `json:"in_flight"` // on each connection; 0: open loop
+	Rate     float64 `json:"rate"`      // requests a second that were to be sent; 0: closed loop
+	Seconds  float64 `json:"seconds"`   // how long was counted
+	// Due is how many requests there were, but for those well answered in the warm-up: Answered,
+	// Open and Failed together.
+	Due       int64   `json:"due"`
+	Answered  int64   `json:"answered"`   // good answers that came while it was counted
+	Open      int64   `json:"open"`       // good answers that came later
+	PerSecond float64 `json:"per_second"` // of those Answered
 	Bytes     int64   `json:"bytes"`      // that these have
-	// Yardstick is R, S or P, and Share the rate in shares of it; 0: it was not measured.
+	// Yardstick is R, S or P, and Share the rate in shares of it.
 	Yardstick string   `json:"yardstick"`
-	Share     float64  `json:"share"`
-	Latency   Latency  `json:"latency_ms"` // of what was to be sent meanwhile
-	Failed    Failures `json:"failed"`
-	Cause     string   `json:"cause"`  // what was wrong with the first that failed
-	Limits    []string `json:"limits"` // of the server, which ended connections
-	Kinds     []Kind   `json:"kinds"`  // of a profile that has several
+	Share     Share    `json:"share"`
+	Latency   Latency  `json:"latency_ms"` // of those Answered and Open
+	Failed    Failures `json:"failed"`     // also in the warm-up
+	Cause     string   `json:"cause"`      // what was wrong with the first that failed
+	Limits    []string `json:"limits"`     // of the server, which ended connections
+	Kinds     []Kind   `json:"kinds"`      // of a profile that has several
 	// Curve has a point for each of more and more high percentiles: so many percent of the
 	// requests, those answered first, took at most so long.
 	Curve []Point `json:"curve"`
@@ -41,13 +46,34 @@ type Kind struct {
 	Latency   Latency `json:"latency_ms"`
 }
 
-// Latency is how long answers took, in milliseconds.
+// Share is a rate in shares of a yardstick; 0, which is null in JSON: that was not measured.
+type Share float64
+
+// MarshalJSON makes JSON of it.
+func (s Share) MarshalJSON() ([]byte, error) {
+	if s == 0 {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(s))
+}
+
+// Latency is how long answers took, in milliseconds. If there were none, it is zero, and null in
+// JSON.
 type Latency struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
 	P99  float64 `json:"p99"`
 	P999 float64 `json:"p99_9"`
 	Max  float64 `json:"max"`
+}
+
+// MarshalJSON makes JSON of it.
+func (l Latency) MarshalJSON() ([]byte, error) {
+	if l == (Latency{}) {
+		return []byte("null"), nil
+	}
+	type plain Latency
+	return json.Marshal(plain(l))
 }
 
 // Point is a point of a curve.
@@ -82,8 +108,15 @@ func curve(h *hdrhistogram.Histogram) (points []Point) {
 // Trouble tells in words what failed, and which limits of the server ended connections; it is empty
 // if all was as it should be.
 func (r *Result) Trouble() (text string) {
-	if len(r.Curve) == 0 {
+	switch {
+	case r.Answered == 0:
 		text = fmt.Sprintf("nothing was answered in %.1f s", r.Seconds)
+	case r.Queued():
+		text = fmt.Sprintf("wanted %s a second, reached %s: a queue grew", Digits(r.Rate),
+			Digits(r.PerSecond))
+	}
+	if text != "" && r.Open > 0 {
+		text += fmt.Sprintf(", %s answered later", Digits(float64(r.Open)))
 	}
 	for _, f := range []struct {
 		n    int64
@@ -96,7 +129,7 @@ func (r *Result) Trouble() (text string) {
 			if text != "" {
 				text += ", "
 			}
-			text += fmt.Sprintf("%d %s", f.n, f.what)
+			text += fmt.Sprintf("%s %s", Digits(float64(f.n)), f.what)
 		}
 	}
 	if r.Cause != "" {
@@ -106,6 +139,13 @@ func (r *Result) Trouble() (text string) {
 		text += "; " + l
 	}
 	return text
+}
+
+// Queued says that in open loop clearly less was answered than was to be sent: by more than a
+// twentieth, and than what is sent in a tenth of a second.
+func (r *Result) Queued() bool {
+	lacks := r.Rate*r.Seconds - float64(r.Answered+r.Failed.Refused+r.Failed.Wrong)
+	return lacks > r.Rate*max(r.Seconds/20, 0.1)
 }
 
 // result sums up a run whose connections have all ended.
@@ -121,6 +161,7 @@ func (r *run) result(ends []end) *Result {
 			sum.took[i].Merge(h)
 			sum.answered[i] += t.answered[i]
 		}
+		res.Open += t.late
 		res.Bytes += t.bytes
 		res.Failed.Refused += t.failures.Refused
 		res.Failed.Wrong += t.failures.Wrong
@@ -143,6 +184,7 @@ func (r *run) result(ends []end) *Result {
 			took.Merge(h)
 		}
 	}
+	res.Due = res.Answered + res.Open + res.Failed.Sum()
 	res.PerSecond = float64(res.Answered) / max(res.Seconds, 0.001)
 	res.Latency = latency(took)
 	res.Curve = curve(took)
@@ -168,8 +210,8 @@ func limits(ends []end) []string {
 		first[name] = min(first[name], e.at)
 	}
 	for _, name := range names {
-		texts = append(texts, fmt.Sprintf("%d of %d connections ended, the first after %.1f s: %s",
-			count[name], len(ends), first[name].Seconds(), name))
+		texts = append(texts, fmt.Sprintf("%s of %s connections ended, the first after %.1f s: %s",
+			Digits(float64(count[name])), Digits(float64(len(ends))), first[name].Seconds(), name))
 	}
 	return texts
 }
@@ -195,7 +237,7 @@ func (r *run) showProgress() (stop func()) {
 		}
 		rate := float64(sum-before) / max(0.001, (now-max(then, r.warm)).Seconds())
 		before, then = sum, now
-		return fmt.Sprintf("%.0f of %.0f s, %.0f/s", (now - r.warm).Seconds(),
-			(r.end - r.warm).Seconds(), rate)
+		return fmt.Sprintf("%.0f of %.0f s, %s/s", (now - r.warm).Seconds(),
+			(r.end - r.warm).Seconds(), Digits(rate))
 	})
 }

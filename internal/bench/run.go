@@ -19,6 +19,7 @@ var (
 	errClosed   = errors.New("the server closed it")
 	errStopping = errors.New("the server says that it stops")
 	errSilent   = errors.New("the server answers nothing any more")
+	errLate     = errors.New("the server answers so late that no more could be sent")
 	errConfused = errors.New("the server answers what was not asked")
 )
 
@@ -31,8 +32,8 @@ type run struct {
 	profile Profile
 	kinds   []prepared
 	begun   time.Time
-	// Since begun: what is sent from warm on, and answered until end, counts. Nothing is sent after
-	// end.
+	// Since begun: what is answered from warm on counts, and for the rate only until end. Nothing
+	// is to be sent after end.
 	warm, end time.Duration
 	tallies   []*tally
 }
@@ -62,8 +63,9 @@ func (r *run) draw(rng *rand.Rand) int {
 // tally counts what some connections learn.
 type tally struct {
 	mu       sync.Mutex                // guards all below
-	took     []*hdrhistogram.Histogram // by kind: microseconds until a good answer
+	took     []*hdrhistogram.Histogram // by kind: microseconds until a good answer, from warm on
 	answered []int64                   // by kind: good answers that came from warm to end
+	late     int64                     // good answers that came after end
 	bytes    int64                     // that these have
 	failures Failures
 	cause    error // what was wrong with the first wrong or refused answer
@@ -95,13 +97,16 @@ func (t *tally) note(r *run, s slot, at time.Duration, bytes int, wrong error) {
 		}
 		return
 	}
-	if s.at >= r.warm {
-		_ = t.took[s.kind].RecordValue(max(1, (at - s.at).Microseconds())) // it is within bounds
+	if at < r.warm {
+		return
 	}
-	if at >= r.warm && at < r.end {
-		t.answered[s.kind]++
-		t.bytes += int64(bytes)
+	_ = t.took[s.kind].RecordValue(max(1, (at - s.at).Microseconds())) // it is within bounds
+	if at >= r.end {
+		t.late++
+		return
 	}
+	t.answered[s.kind]++
+	t.bytes += int64(bytes)
 }
 
 // missed notes requests that were not answered in time.
@@ -157,8 +162,8 @@ func (b *Bench) Run(ctx context.Context, p Profile) (*Result, error) {
 	for i := range b.Conns {
 		c, err := r.connect(ctx, b.Addrs[i%len(b.Addrs)], i, slots)
 		if err != nil {
-			return nil, fmt.Errorf("connection %d of %d: %w", i+1, b.Conns,
-				descriptors.Explain(err))
+			return nil, fmt.Errorf("connection %s of %s: %w", Digits(float64(i+1)),
+				Digits(float64(b.Conns)), descriptors.Explain(err))
 		}
 		c.tally = r.tallies[i%len(r.tallies)]
 		all = append(all, c)

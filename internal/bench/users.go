@@ -141,11 +141,11 @@ func (u Users) check(p *Profile) error {
 		return fmt.Errorf("users %d to %d: ids begin with 1, and the last is not below the first",
 			u.First, u.Last)
 	case n > mostUsers:
-		return fmt.Errorf("users %d to %d are %d, and %d are the most", u.First, u.Last, n,
-			mostUsers)
+		return fmt.Errorf("users %d to %d are %s, and %s are the most", u.First, u.Last,
+			Digits(float64(n)), Digits(mostUsers))
 	case n < p.needs.users():
-		return fmt.Errorf("%s wants %d users, and %d to %d are %d", p.Name, p.needs.users(),
-			u.First, u.Last, n)
+		return fmt.Errorf("%s wants %s users, and %d to %d are %s", p.Name,
+			Digits(float64(p.needs.users())), u.First, u.Last, Digits(float64(n)))
 	}
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/teamtalk-go/dbproxy/internal/bench"
 	"github.com/teamtalk-go/dbproxy/internal/bench/yardstick"
 	"github.com/teamtalk-go/dbproxy/test/rig"
+	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 	"github.com/teamtalk-go/dbproxy/test/rig/servers"
 )
 
@@ -25,8 +28,8 @@ var (
 		"have TestBench compare it with the proxy of another `revision`; redis: compare this one "+
 			"without Redis and with it")
 	named  = flag.String("profiles", "all", "the `profiles`, separated by blanks")
-	lasts  = flag.Duration("lasts", 3*time.Second, "how long each is measured")
-	rounds = flag.Int("rounds", 3, "how many times two revisions are measured in turn")
+	lasts  = flag.String("lasts", "3s", "how `long` each is measured")
+	rounds = flag.String("rounds", "3", "how many `times` two revisions are measured in turn")
 	into   = flag.String("into", "", "the `directory` for bench.json and bench.html")
 )
 
@@ -40,8 +43,9 @@ const (
 func TestBench(t *testing.T) {
 	if *measure == "" {
 		*measure, *named, *into = "embedded", "page login text", t.TempDir()
-		*lasts = 500 * time.Millisecond
+		*lasts = "500ms"
 	}
+	each, turns := settings(t)
 	profiles, err := bench.Pick(strings.Fields(*named))
 	if err != nil {
 		t.Fatal(err)
@@ -62,14 +66,15 @@ func TestBench(t *testing.T) {
 	}
 	s := start("with Redis", rig.Binary)
 	o := s.options()
-	o.Warmup, o.For = warmup, *lasts
+	o.Warmup, o.For = warmup, each
 	switch *base {
 	case "":
 	case "redis":
-		compare(t, []*side{s, spare}, o, profiles)
+		compare(t, []*side{s, spare}, turns, o, profiles)
 		return
 	default:
-		compare(t, []*side{start("revision "+*base, buildOf(t, *base)), s}, o, profiles)
+		compare(t, []*side{start("revision "+*base, buildOf(t, *base)), s}, turns, o,
+			profiles)
 		return
 	}
 	s.prepare(t, o, profiles)
@@ -88,13 +93,34 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// settings reads what "make bench" was told, before anything takes long.
+func settings(t *testing.T) (each time.Duration, turns int) {
+	t.Helper()
+	each, err := time.ParseDuration(*lasts)
+	if err != nil || each < 100*time.Millisecond || each > time.Hour {
+		t.Fatalf("FOR=%s: it must be a time from 100ms to 1h, such as 10s", *lasts)
+	}
+	if turns, err = strconv.Atoi(*rounds); err != nil || turns < 1 {
+		t.Fatalf("ROUNDS=%s: it must be a number from 1", *rounds)
+	}
+	if *base != "" && *base != "redis" {
+		revision := exec.CommandContext(t.Context(), "git", "rev-parse", "--verify", "--quiet",
+			*base+"^{commit}")
+		if revision.Dir = rig.Root(); revision.Run() != nil {
+			t.Fatalf("BASE=%s: there is no such revision", *base)
+		}
+	}
+	return each, turns
+}
+
 // closed runs profiles in closed loop, and yardsticks before, between and after. After each it runs
 // the same without Redis, if spare is not nil.
 func (s *side) closed(
 	t *testing.T, profiles []bench.Profile, spare *side,
 ) (report *bench.Report, spared map[string]*bench.Result) {
 	t.Helper()
-	report, spared = bench.NewReport(s.Bench), make(map[string]*bench.Result)
+	report, spared = bench.NewReport(&s.Options, origin(t)), make(map[string]*bench.Result)
+	report.Filled = s.Filled
 	sticks := func() {
 		if s.pool == nil {
 			return
@@ -122,6 +148,16 @@ func (s *side) closed(
 	}
 	sticks()
 	return report, spared
+}
+
+// origin is that of what this test measures.
+func origin(t *testing.T) bench.Origin {
+	t.Helper()
+	version, err := harness.Run(t.Context(), rig.Binary, "", "version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bench.NewOrigin(strings.TrimSpace(version), strings.Join(os.Args, " "))
 }
 
 // alone runs those profiles on one connection, one request at a time, for which that is wanted.
@@ -160,12 +196,11 @@ func (s *side) paced(
 
 // table prints all results beside what is wanted.
 func table(report *bench.Report, spared, alone, paced map[string]*bench.Result) error {
-	y := report.Yardsticks
 	if paced == nil {
 		fmt.Println()
 		for i, r := range report.Results {
 			if i == 0 {
-				bench.WriteHead(os.Stdout)
+				r.WriteHead(os.Stdout)
 			}
 			if err := r.Write(os.Stdout); err != nil {
 				return err
@@ -173,11 +208,19 @@ func table(report *bench.Report, spared, alone, paced map[string]*bench.Result) 
 		}
 		return nil
 	}
-	fmt.Printf("\nMySQL by itself, medians of %d: R %s rows inserted/s, S %s rows selected/s,\n"+
-		"P %s pages selected/s. %d processors, shared by the load and all servers.\n\n",
-		len(report.Measured), bench.Digits(y.Rows), bench.Digits(y.Selects), bench.Digits(y.Pages),
-		report.Processors)
-	const form = "%-10s %9s %6s %7s %8s %5s %8s %6s %7s %6s\n"
+	if err := report.WriteYardsticks(os.Stdout); err != nil {
+		return err
+	}
+	fmt.Printf("%d processors, shared by the load and all servers.\n\n", report.Processors)
+	missed, all := 0, 0
+	mark := func(text string, reached bool) string {
+		if all++; reached {
+			return text + " "
+		}
+		missed++
+		return text + "*"
+	}
+	const form = "%-10s %9s %7s %7s %7s %5s %6s %6s %7s %6s\n"
 	fmt.Printf(form, "", "", "", "", "without", "", "alone,", "", "p99 at", "")
 	fmt.Printf(form, "profile", "answers/s", "share", "wanted", "Redis/s", "ratio", "p50 ms",
 		"wanted", "half", "wanted")
@@ -185,18 +228,28 @@ func table(report *bench.Report, spared, alone, paced map[string]*bench.Result) 
 		g := goals[r.Profile]
 		lone, most := "", ""
 		if a := alone[r.Profile]; a != nil {
-			lone, most = bench.Millis(a.Latency.P50), bench.Millis(g.alone)
+			lone = mark(bench.Millis(a.Latency.P50), a.Latency.P50 <= g.alone)
+			most = bench.Millis(g.alone)
 		}
-		half := bench.Millis(paced[r.Profile].Latency.P99)
+		p99 := paced[r.Profile].Latency.P99
+		half := mark(bench.Millis(p99), p99 <= g.paced)
 		if paced[r.Profile].Trouble() != "" {
-			half = "failed"
+			if half = "failed*"; p99 <= g.paced {
+				missed++
+			}
 		}
 		without := spared[r.Profile].PerSecond
 		fmt.Printf(form, r.Profile, bench.Digits(r.PerSecond),
-			fmt.Sprintf("%.2f %s", r.Share, r.Yardstick), g.text(), bench.Digits(without),
+			mark(fmt.Sprintf("%.2f %s", r.Share, r.Yardstick),
+				r.PerSecond >= g.rate(report.Yardsticks)), g.text(), bench.Digits(without),
 			fmt.Sprintf("%.2f", without/math.Max(r.PerSecond, 1)), lone, most, half,
 			bench.Millis(g.paced))
 	}
+	fmt.Printf("\n%d of %d goals not reached", missed, all)
+	if missed > 0 {
+		fmt.Print(": those with a *")
+	}
+	fmt.Println()
 	return nil
 }
 
@@ -221,14 +274,16 @@ func write(report *bench.Report) error {
 }
 
 // compare measures two proxies in turn, and prints the ratios of their medians.
-func compare(t *testing.T, sides []*side, o bench.Options, profiles []bench.Profile) {
+func compare(
+	t *testing.T, sides []*side, turns int, o bench.Options, profiles []bench.Profile,
+) {
 	t.Helper()
 	results := make(map[string][][]*bench.Result) // by profile: by side, of all rounds
 	for _, s := range sides {
 		o.Addrs = []string{s.addr}
 		s.prepare(t, o, profiles)
 	}
-	for round := range *rounds {
+	for round := range turns {
 		for _, p := range profiles {
 			if results[p.Name] == nil {
 				results[p.Name] = make([][]*bench.Result, len(sides))
@@ -237,21 +292,27 @@ func compare(t *testing.T, sides []*side, o bench.Options, profiles []bench.Prof
 				i = (i + round) % len(sides) // each is the first one half of the time
 				results[p.Name][i] = append(results[p.Name][i], sides[i].run(t.Context(), t, p))
 			}
-			fmt.Printf("round %d of %d, %s\n", round+1, *rounds, p.Name)
+			fmt.Printf("round %d of %d, %s\n", round+1, turns, p.Name)
 		}
 	}
-	const form = "%-11s %10s %10s %9s %12s %12s\n"
+	const form = "%-11s %9s %9s %6s %13s %9s %9s\n"
 	fmt.Printf("\nA is %s, B %s; medians of %d rounds in turn\n\n", sides[0].name,
-		sides[1].name, *rounds)
-	fmt.Printf(form, "profile", "A/s", "B/s", "B/A", "A p99 ms", "B p99 ms")
+		sides[1].name, turns)
+	fmt.Printf(form, "profile", "A/s", "B/s", "B/A", "of rounds", "A p99 ms", "B p99 ms")
 	for _, p := range profiles {
 		var rate, late [2]float64
 		for i, all := range results[p.Name] {
 			rate[i] = middle(all, func(r *bench.Result) float64 { return r.PerSecond })
 			late[i] = middle(all, func(r *bench.Result) float64 { return r.Latency.P99 })
 		}
+		least, most := math.Inf(1), 0.0
+		for round, a := range results[p.Name][0] {
+			ratio := results[p.Name][1][round].PerSecond / math.Max(a.PerSecond, 1)
+			least, most = min(least, ratio), max(most, ratio)
+		}
 		fmt.Printf(form, p.Name, bench.Digits(rate[0]), bench.Digits(rate[1]),
-			fmt.Sprintf("%.2f", rate[1]/math.Max(rate[0], 1)), bench.Millis(late[0]),
+			fmt.Sprintf("%.2f", rate[1]/math.Max(rate[0], 1)),
+			fmt.Sprintf("%.2f to %.2f", least, most), bench.Millis(late[0]),
 			bench.Millis(late[1]))
 	}
 }

@@ -46,7 +46,7 @@ func TestGrowth(t *testing.T) {
 			Args: []string{"--max-connections", "10100"}})
 		args = append(args, "--addr", p.Addr)
 	}
-	args = append(args, "--svg", *pictures, "--for", lasts.String(), "--most", *most)
+	args = append(args, "--svg", *pictures, "--for", *lasts, "--most", *most)
 	growth := exec.CommandContext(t.Context(), rig.Binary,
 		append(args, strings.Fields(*dimensions)...)...)
 	growth.Stdin, growth.Stdout, growth.Stderr = strings.NewReader(password+"\n"), os.Stdout,

@@ -2,10 +2,13 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/teamtalk-go/dbproxy/internal/bench"
+	"github.com/teamtalk-go/dbproxy/internal/pdu"
 	"github.com/teamtalk-go/dbproxy/test/rig"
 	"github.com/teamtalk-go/dbproxy/test/rig/harness"
 )
@@ -74,7 +78,7 @@ func TestEveryProfile(t *testing.T) {
 	if n := messages(t, data); n != s.Filled.Texts {
 		t.Errorf("%d texts are said to be filled, and %d are stored", s.Filled.Texts, n)
 	}
-	report := bench.NewReport(s.Bench)
+	report := bench.NewReport(&s.Options, origin(t))
 	for _, p := range all {
 		before := messages(t, data)
 		r := s.run(t.Context(), t, p)
@@ -144,18 +148,20 @@ func checkKeys(t *testing.T, report *bench.Report) {
 	}
 	found := make(map[string]bool)
 	keys("", all, found)
-	want := []string{"addresses[]", "begun", "filled.groups", "filled.texts", "filled.tokens",
+	want := []string{"addresses[]", "begun", "command", "filled.groups", "filled.texts", "filled.tokens",
+		"go", "interrupted",
 		"processors", "profiles[].answered", "profiles[].bytes", "profiles[].cause",
 		"profiles[].connections", "profiles[].curve[].ms", "profiles[].curve[].percent",
+		"profiles[].due",
 		"profiles[].failed.lost", "profiles[].failed.missing", "profiles[].failed.refused",
 		"profiles[].failed.wrong", "profiles[].in_flight", "profiles[].kinds[].latency_ms.max",
 		"profiles[].kinds[].latency_ms.p50", "profiles[].kinds[].latency_ms.p90",
 		"profiles[].kinds[].latency_ms.p99", "profiles[].kinds[].latency_ms.p99_9",
 		"profiles[].kinds[].name", "profiles[].kinds[].per_second", "profiles[].latency_ms.max",
 		"profiles[].latency_ms.p50", "profiles[].latency_ms.p90", "profiles[].latency_ms.p99",
-		"profiles[].latency_ms.p99_9", "profiles[].limits[]", "profiles[].per_second",
+		"profiles[].latency_ms.p99_9", "profiles[].limits[]", "profiles[].open", "profiles[].per_second",
 		"profiles[].profile", "profiles[].rate", "profiles[].seconds", "profiles[].share",
-		"profiles[].yardstick", "text_bytes", "users.first", "users.last", "yardsticks.P",
+		"profiles[].yardstick", "text_bytes", "users.first", "users.last", "version", "yardsticks.P",
 		"yardsticks.R", "yardsticks.S", "yardsticks_measured[].P", "yardsticks_measured[].R",
 		"yardsticks_measured[].S"}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(found))); diff != "" {
@@ -234,6 +240,74 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
+// TestOverload wants more in open loop than any server can do: what it counts adds up, and the
+// result says that a queue grew.
+func TestOverload(t *testing.T) {
+	s, _, _ := newSide(t)
+	o := s.quick()
+	o.Rate, o.Warmup, o.For = 500_000, 200*time.Millisecond, 300*time.Millisecond
+	s.prepare(t, o, picked(t, "users"))
+	r, err := s.Run(t.Context(), picked(t, "users")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Due != r.Answered+r.Open+r.Failed.Sum() || r.Due < 150_000 || r.Due > 250_000 {
+		t.Errorf("150,000 requests were due, and up to 100,000 of the warm-up: %+v", r)
+	}
+	if r.Answered > 0 && (!strings.Contains(r.Trouble(), "wanted 500,000 a second, reached ") ||
+		r.Latency.Max == 0) {
+		t.Errorf("an overloaded server: %s, %+v", r.Trouble(), r.Latency)
+	}
+}
+
+// TestLateAnswers has a server answer 50 requests a second, of which more and more wait for longer
+// than they may: it answers all the time, and is not said to be silent.
+func TestLateAnswers(t *testing.T) {
+	s, _, _ := newSide(t)
+	o := s.quick()
+	o.Conns, o.InFlight = 1, 100
+	o.Timeout, o.For = 400*time.Millisecond, 2*time.Second
+	s.prepare(t, o, picked(t, "users"))
+	slow, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	go answerSlowly(t.Context(), slow)
+	s.Addrs = []string{slow.Addr().String()}
+	r, err := s.Run(t.Context(), picked(t, "users")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Failed.Missing == 0 || strings.Contains(r.Trouble(), "answers nothing any more") {
+		t.Errorf("a server that answers late: %s", r.Trouble())
+	}
+}
+
+// answerSlowly answers the requests of one connection with their headers, one each 20 ms.
+func answerSlowly(ctx context.Context, l net.Listener) {
+	c, err := l.Accept()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	for {
+		head := make([]byte, pdu.HeaderLen)
+		if _, err := io.ReadFull(c, head); err != nil {
+			return
+		}
+		length := int64(binary.BigEndian.Uint32(head)) - pdu.HeaderLen
+		if _, err := io.CopyN(io.Discard, c, length); err != nil {
+			return
+		}
+		rig.Pause(ctx, 20*time.Millisecond)
+		binary.BigEndian.PutUint32(head, pdu.HeaderLen)
+		if _, err := c.Write(head); err != nil {
+			return
+		}
+	}
+}
+
 func signal(t *testing.T, p *harness.Proxy, s syscall.Signal) {
 	if err := syscall.Kill(p.Pid(), s); err != nil {
 		t.Error(err)
@@ -242,10 +316,12 @@ func signal(t *testing.T, p *harness.Proxy, s syscall.Signal) {
 
 // TestLimits has servers stop a load.
 func TestLimits(t *testing.T) {
-	s, p, _ := newSide(t)
+	s, p, data := newSide(t)
 	o := s.quick()
 	o.Timeout, o.For = 400*time.Millisecond, rig.Patience
-	s.prepare(t, s.quick(), picked(t, "users", "login"))
+	one := s.quick()
+	one.Users.Last = 1
+	s.prepare(t, one, picked(t, "users", "login"))
 	run := func(o bench.Options, name string, fault func()) *bench.Result {
 		t.Helper()
 		ready := *s.Bench
@@ -260,9 +336,24 @@ func TestLimits(t *testing.T) {
 
 	wrong := s.quick()
 	wrong.Password = "wrong"
+	before := messages(t, data)
+	for range 2 { // and no more: 11 lock the name out
+		_, err := bench.Prepare(t.Context(), wrong, picked(t, "mixed"))
+		if err == nil || !strings.Contains(err.Error(), "bench1, who was to log in first: refused"+
+			": the password is wrong") || messages(t, data) != before {
+			t.Errorf("before a load with a wrong password: %v", err)
+		}
+	}
+	s.prepare(t, one, picked(t, "users", "login")) // nobody is locked out
 	r := run(wrong, "login", func() {})
-	if r.Failed.Refused == 0 || r.Answered > 0 || !strings.Contains(r.Cause, "password") {
+	if r.Failed.Refused == 0 || r.Answered > 0 ||
+		!strings.Contains(r.Cause, "password") && !strings.Contains(r.Cause, "locked out") {
 		t.Errorf("logins with a wrong password: %+v", r)
+	}
+
+	_, err := bench.Prepare(t.Context(), one, picked(t, "login"))
+	if err == nil || !strings.Contains(err.Error(), "dbproxy user unlock NAME") {
+		t.Errorf("a login of one who is locked out: %v", err)
 	}
 
 	for _, rate := range []float64{0, 300} {
@@ -306,19 +397,19 @@ func TestInterrupted(t *testing.T) {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*bench.Options){
-		"0 connections":           func(o *bench.Options) { o.Conns = 0 },
-		"1001 requests in flight": func(o *bench.Options) { o.InFlight = 1001 },
-		"-1 requests a second":    func(o *bench.Options) { o.Rate = -1 },
-		"0 seconds: it must be":   func(o *bench.Options) { o.For = 0 },
-		"seconds of warm-up":      func(o *bench.Options) { o.Warmup = time.Hour },
-		"4097 bytes of text":      func(o *bench.Options) { o.Size = 4097 },
-		"to wait for an answer":   func(o *bench.Options) { o.Timeout = 0 },
-		"ids begin with 1":        func(o *bench.Options) { o.Users.First = 0 },
-		"the last is not below":   func(o *bench.Options) { o.Users.Last = 0 },
-		"are the most":            func(o *bench.Options) { o.Users.Last = 1_000_000 },
-		"text-500 wants 1000":     func(o *bench.Options) { o.Users.Last-- },
-		"logins want":             func(o *bench.Options) { o.Password = "" },
-		"more than a connection":  func(o *bench.Options) { o.InFlight, o.Size = 100, 4000 },
+		"0 connections":            func(o *bench.Options) { o.Conns = 0 },
+		"1,001 requests in flight": func(o *bench.Options) { o.InFlight = 1001 },
+		"-1 requests a second":     func(o *bench.Options) { o.Rate = -1 },
+		"0 seconds: it must be":    func(o *bench.Options) { o.For = 0 },
+		"seconds of warm-up":       func(o *bench.Options) { o.Warmup = time.Hour },
+		"4,097 bytes of text":      func(o *bench.Options) { o.Size = 4097 },
+		"to wait for an answer":    func(o *bench.Options) { o.Timeout = 0 },
+		"ids begin with 1":         func(o *bench.Options) { o.Users.First = 0 },
+		"the last is not below":    func(o *bench.Options) { o.Users.Last = 0 },
+		"are the most":             func(o *bench.Options) { o.Users.Last = 1_000_000 },
+		"text-500 wants 1,000":     func(o *bench.Options) { o.Users.Last-- },
+		"logins want":              func(o *bench.Options) { o.Password = "" },
+		"more than a connection":   func(o *bench.Options) { o.InFlight, o.Size = 100, 4000 },
 	} {
 		o := (&side{}).options()
 		change(&o)

@@ -36,18 +36,27 @@ func TestYardstick(t *testing.T) {
 		t.Errorf("%d tables are left", n)
 	}
 
-	// One who may not drop the table gets no further than to make it.
+	// One who may not drop the table does not make it.
 	execute(t, db, "CREATE USER 'meek"+db.Name+"'@'%' IDENTIFIED BY 'x'",
 		"GRANT SELECT, INSERT, CREATE ON `"+db.Name+"`.* TO 'meek"+db.Name+"'@'%'")
 	t.Cleanup(func() { execute(t, db, "DROP USER 'meek"+db.Name+"'@'%'") })
 	meek := open("meek"+db.Name, "x")
 	_, err = yardstick.Measure(t.Context(), meek, time.Millisecond)
-	if err == nil || !strings.Contains(err.Error(), "is empty, and cannot be removed; drop it") {
-		t.Errorf("without the right to drop: %v", err)
+	if err == nil || !strings.Contains(err.Error(), "want SELECT, INSERT, CREATE and DROP") ||
+		strings.Contains(err.Error(), "to migrate") || tables() != 0 {
+		t.Errorf("without the right to drop: %v, %d tables", err, tables())
 	}
+
+	// One that is left and empty is removed, one with rows is not.
+	execute(t, db, "CREATE TABLE "+yardstick.Table+" (id INT)")
+	_, err = yardstick.Measure(t.Context(), open(db.User, db.Password), 100*time.Millisecond)
+	if err != nil || tables() != 0 {
+		t.Errorf("with an empty table that is there: %v, %d tables", err, tables())
+	}
+	execute(t, db, "CREATE TABLE "+yardstick.Table+" AS SELECT 1 AS id")
 	_, err = yardstick.Measure(t.Context(), open(db.User, db.Password), time.Millisecond)
-	if err == nil || !strings.Contains(err.Error(), "nobody removed it: drop it") {
-		t.Errorf("with a table that is there: %v", err)
+	if err == nil || !strings.Contains(err.Error(), "nobody removed it: drop it") || tables() != 1 {
+		t.Errorf("with a table that has rows: %v", err)
 	}
 }
 

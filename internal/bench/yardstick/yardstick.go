@@ -6,6 +6,7 @@ package yardstick
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,9 @@ const (
 	page       = 20
 )
 
+// codeUnknownTable is what MySQL says of a table that is not there, and that one may drop.
+const codeUnknownTable = 1051
+
 // create makes the table: as IMMessage_0 of the original has it, with its four trees.
 const create = "CREATE TABLE " + Table + ` (
   id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, relateId INT UNSIGNED NOT NULL,
@@ -46,6 +50,7 @@ const create = "CREATE TABLE " + Table + ` (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`
 
 const (
+	find   = "SELECT 1 FROM " + Table + " LIMIT 1"
 	drop   = "DROP TABLE " + Table
 	insert = "INSERT INTO " + Table +
 		" (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES "
@@ -67,12 +72,12 @@ func Measure(
 		defer cancel()
 		if _, gone := pool.Connections().ExecContext(ctx, drop); gone != nil {
 			err = errors.Join(err, fmt.Errorf("the table %s is not removed: drop it: %w", Table,
-				pool.Explain(gone)))
+				explain(pool, gone)))
 		}
 	}()
 	m := meter{ctx, pool, each}
 	if err := m.fill(); err != nil {
-		return y, err
+		return y, explain(pool, err)
 	}
 	if y.Selects, err = m.reads(selectRow, 1, talks*talkRows); err != nil {
 		return y, err
@@ -84,23 +89,31 @@ func Measure(
 	return y, err
 }
 
-// makeTable makes the table. It removes it once while it is empty: who may not do that must not be
-// left with its rows.
+// makeTable makes the table. Before that it finds out whether the user may remove it, by removing
+// it: it is missing, or empty and left by a measurement that could not. One with rows stays.
 func makeTable(ctx context.Context, pool *sqldb.Pool) error {
-	for i, statement := range []string{create, drop, create} {
-		_, err := pool.Connections().ExecContext(ctx, statement)
-		if err == nil {
-			continue
-		}
-		err = pool.Explain(err)
-		if i == 1 {
-			return fmt.Errorf("the table %s was made, is empty, and cannot be removed; drop it, "+
-				"and measure as a user who may: %w", Table, err)
-		}
-		return fmt.Errorf("making the table %s (if it is there, a measurement was killed, and "+
-			"nobody removed it: drop it): %w", Table, err)
+	var one int
+	switch err := pool.Connections().QueryRowContext(ctx, find).Scan(&one); {
+	case err == nil:
+		return fmt.Errorf("the table %s is there and has rows: a measurement was killed, and "+
+			"nobody removed it: drop it", Table)
+	case !errors.Is(err, sql.ErrNoRows) && sqldb.Code(err) != sqldb.CodeNoTable:
+		return explain(pool, err)
 	}
-	return nil
+	_, err := pool.Connections().ExecContext(ctx, drop)
+	if err == nil || sqldb.Code(err) == codeUnknownTable {
+		_, err = pool.Connections().ExecContext(ctx, create)
+	}
+	return explain(pool, err)
+}
+
+// explain adds to an error what can be done about it.
+func explain(pool *sqldb.Pool, err error) error {
+	if sqldb.Code(err) == sqldb.CodeTableDenied {
+		return fmt.Errorf("%w: yardsticks want SELECT, INSERT, CREATE and DROP of the table %s: "+
+			"grant the user that, or name another one", err, Table)
+	}
+	return pool.Explain(err)
 }
 
 // meter measures.
@@ -177,7 +190,7 @@ func (m meter) during(
 	working.Wait()
 	timer.Stop()
 	if err := context.Cause(ctx); err != nil {
-		return 0, m.pool.Explain(err)
+		return 0, explain(m.pool, err)
 	}
 	return float64(n) / took.Seconds(), nil
 }

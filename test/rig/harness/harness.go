@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -103,16 +104,27 @@ func Launch(o Options) (*Proxy, error) {
 	if o.Stdout != nil {
 		p.cmd.Stdout = o.Stdout
 	}
-	p.cmd.SysProcAttr, p.cmd.Dir = o.Attr, o.Dir
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.SysProcAttr, p.cmd.Dir = endsWithUs(o.Attr), o.Dir
+	started := make(chan error)
+	go p.run(started)
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("starting %v: %w", argv, err)
 	}
-	go func() {
+	return p, nil
+}
+
+// run starts the process and waits for its end. It keeps its thread for so long: the kernel ends
+// the process when the thread that started it ends.
+func (p *Proxy) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err == nil {
 		p.status = p.cmd.Wait()
 		p.Log.close()
 		close(p.exited)
-	}()
-	return p, nil
+	}
 }
 
 // AwaitListening waits until a launched binary listens, and sets Addr. An error carries its log.
