@@ -130,6 +130,9 @@ func (m *migration) migrate(ctx context.Context, store *records.Store, at sqldb.
 	if index != "" && m.userIndex {
 		stmts, index = append(stmts, index), ""
 	}
+	if m.to() != 0 {
+		index = "" // it has nothing to do with where proxies count
+	}
 	if m.dryRun {
 		return showSQL(out, where, stmts, index, leftAlone(other, "-- "))
 	}

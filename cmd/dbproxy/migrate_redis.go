@@ -30,6 +30,10 @@ const longestPage = 5 * time.Minute
 // errRefused begins the error of what was refused.
 var errRefused = errors.New("refused, and nothing was changed")
 
+// errNobodyToAsk is the refusal of a change to which nobody can agree.
+var errNobodyToAsk = errors.New("nothing was changed, as there is no terminal to ask at; --yes " +
+	"goes on")
+
 // to is where the proxies of the database are to count; 0: that is to stay.
 func (m *migration) to() fleet.Counting {
 	switch {
@@ -79,6 +83,9 @@ func (m *migration) move(ctx context.Context, cfg *config.Config, at sqldb.MySQL
 		m.say("Nothing to do: the proxies of this database count %s.\n", is)
 		return err
 	}
+	if !m.yes && !m.dryRun && !terminal.Is(m.cmd.InOrStdin()) { // before it watches for long
+		return errNobodyToAsk
+	}
 	var copied *redis.Copy
 	if !cfg.WithoutRedis() {
 		if copied, err = openRedis(cfg, nil, log); err != nil {
@@ -112,8 +119,7 @@ func (m *migration) agrees(ctx context.Context, question string) (bool, error) {
 	case m.yes:
 		return true, nil
 	case !terminal.Is(m.cmd.InOrStdin()):
-		return false, errors.New("nothing was changed, as there is no terminal to ask at; --yes " +
-			"goes on")
+		return false, errNobodyToAsk
 	}
 	yes := m.questions().Yes(ctx, question)
 	if !yes {
@@ -146,6 +152,9 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 	stop := progress(os.Stderr, "Redis", far)
 	s, moved, lost, err := t.Read(ctx)
 	stop()
+	if ctx.Err() != nil {
+		return errors.New("stopped, and nothing was taken over")
+	}
 	if err != nil {
 		return err
 	}
@@ -158,7 +167,7 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 		}
 		m.passOver(what)
 	}
-	m.say("%s", summary(s, t.Redis == nil))
+	m.say("%s", summary(s, t.Redis == nil || len(lost) > 0))
 	if m.dryRun {
 		return nil
 	}
@@ -173,9 +182,9 @@ func (m *migration) toMySQL(ctx context.Context, t *takeover.Takeover) error {
 		return fmt.Errorf("the proxies still count in Redis; the same command again goes on: %w",
 			err)
 	}
-	m.say("The proxies of this database count without Redis now. Next, remove " +
-		"CacheInstances\nand the keys of its instances from the configuration of every proxy, " +
-		"and start\nthem. The Redis may be shut down.\n")
+	m.say("The proxies of this database count without Redis now. Next, remove\n" +
+		"CacheInstances and the keys of its instances from the configuration of every\n" +
+		"proxy, and start them. The Redis may be shut down.\n")
 	return nil
 }
 
@@ -213,7 +222,7 @@ func (m *migration) passOverLost(lost []error) {
 func summary(s takeover.Summary, blind bool) string {
 	var b strings.Builder
 	switch {
-	case blind:
+	case blind && s.Nothing():
 		b.WriteString("What only Redis knows is lost.\n")
 	case s.Nothing():
 		b.WriteString("Nothing is to be taken over from Redis: the records know all.\n")
@@ -235,6 +244,9 @@ func summary(s takeover.Summary, blind bool) string {
 			}
 		}
 		b.WriteString("\n")
+		if blind {
+			b.WriteString("What else only Redis knows is lost.\n")
+		}
 	}
 	if s.Impossible > 0 {
 		fmt.Fprintf(&b, "%s that cannot be %s passed over.\n", admin.Count(s.Impossible, "value"),
@@ -256,8 +268,8 @@ func (m *migration) toRedis(ctx context.Context, store *records.Store, copied *r
 	if err != nil {
 		return err
 	}
-	m.say("The keys in which originals count are removed from Redis: what stands there is from\n" +
-		"before, and is filled again from MySQL. Now these are:\n\n")
+	m.say("The keys in which originals count are removed from Redis: what they have\n" +
+		"is from before, and they are filled again from MySQL. Now these are:\n\n")
 	for _, at := range keys {
 		m.say("  %s of %s\n", admin.Count(at.Keys, "key"), at.Addr)
 	}

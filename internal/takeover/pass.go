@@ -9,6 +9,7 @@ import (
 
 	"github.com/teamtalk-go/dbproxy/internal/chat"
 	"github.com/teamtalk-go/dbproxy/internal/counters/redis"
+	"github.com/teamtalk-go/dbproxy/internal/records/fleet"
 	"github.com/teamtalk-go/dbproxy/internal/records/talk"
 )
 
@@ -118,6 +119,9 @@ func (t *Takeover) apply(ctx context.Context, p plan) (moved []chat.Talk, err er
 		for i := range some {
 			each[i] = *some[i]
 		}
+		if err := counting(ctx, t.Records, fleet.InRedis); err != nil {
+			return nil, err
+		}
 		changed, over, err := talk.TakeOver(ctx, t.Records.DB(), each, t.Records.Unix())
 		if err == nil {
 			err = t.stands.Taken(ctx, changed)
@@ -128,6 +132,9 @@ func (t *Takeover) apply(ctx context.Context, p plan) (moved []chat.Talk, err er
 		moved = append(moved, over...)
 	}
 	for some := range slices.Chunk(p.devices, mostTakes) {
+		if err := counting(ctx, t.Records, fleet.InRedis); err != nil {
+			return nil, err
+		}
 		if err := t.Records.TakeTokens(ctx, some); err != nil {
 			return nil, err
 		}

@@ -198,6 +198,9 @@ func (t *Takeover) Apply(ctx context.Context) (over []error, err error) {
 
 // alone returns the refusals as an error, which also says how far it has come.
 func (t *Takeover) alone(ctx context.Context, far string) error {
+	if err := counting(ctx, t.Records, fleet.InRedis); err != nil {
+		return err
+	}
 	if t.Force {
 		return nil
 	}
@@ -205,6 +208,17 @@ func (t *Takeover) alone(ctx context.Context, far string) error {
 	if err == nil && len(reasons) > 0 {
 		err = chat.Errorf(chat.NotAllowed, "%s, but meanwhile %s", far,
 			strings.Join(reasons, "; "))
+	}
+	return err
+}
+
+// counting returns an error if the proxies of the database do not count somewhere any more: then
+// the same command has come to its end elsewhere, and what this one has read counts no more.
+func counting(ctx context.Context, store *records.Store, before fleet.Counting) error {
+	is, err := fleet.Read(ctx, store.DB())
+	if err == nil && is != before {
+		err = chat.Errorf(chat.NotAllowed, "meanwhile somebody else has had the proxies of this "+
+			"database count %s", is)
 	}
 	return err
 }
@@ -306,8 +320,8 @@ func StartWithRedis(
 	ctx context.Context, store *records.Store, copied *redis.Copy, force bool,
 ) (removed int, err error) {
 	alone := func() error {
-		if force {
-			return nil
+		if err := counting(ctx, store, fleet.InMySQL); err != nil || force {
+			return err
 		}
 		reasons, err := RefusalsWithRedis(ctx, store, copied)
 		if err == nil && len(reasons) > 0 {

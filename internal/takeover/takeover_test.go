@@ -669,3 +669,27 @@ func TestTheWayBackBelievesNothing(t *testing.T) {
 		t.Errorf("the epoch is %v: %v", all, err)
 	}
 }
+
+// TestWhatWasReadCountsNoMoreOnceTheMarkIsSet: two run at once, and one of them waits for an answer
+// while the other comes to its end and proxies without Redis go on. What the first has read is old.
+func TestWhatWasReadCountsNoMoreOnceTheMarkIsSet(t *testing.T) {
+	t.Parallel()
+	for _, force := range []bool{false, true} {
+		w := newWorld(t)
+		w.with().store(true, to(1, 2), to(1, 2))
+		w.original("HSET unread_2 1 5")
+		first := w.take()
+		first.Force = force
+		_, _, _, err := first.Read(t.Context())
+		w.must(err)
+		_, err = w.run(t.Context(), w.take())
+		w.must(err)
+		after := w.without()
+		after.store(true, chat.Draft{Talk: chat.PairTalk(1, 2), From: 2, Read: true})
+		want := after.unread()
+		if _, err := first.Apply(t.Context()); chat.KindOf(err) != chat.NotAllowed {
+			t.Errorf("forced %t: %v", force, err)
+		}
+		same(t, "what is unread", after.unread(), want)
+	}
+}
