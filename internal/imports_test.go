@@ -259,7 +259,8 @@ var foreign = map[string][]string{
 	"github.com/redis/":      {"checkup", "counters/link", "counters/redis"},
 	"google.golang.org/protobuf/": {"bench", "catalog", "client", "command", "impb", "tryout/call",
 		"tryout/chatui", "tryout/demo"},
-	"encoding/json": {"cmd/dbproxy", "datadir", "ops", "records/talk", "tryout/call", "voice"},
+	"encoding/json": {"bench", "cmd/dbproxy", "datadir", "ops", "records/talk", "tryout/call",
+		"voice"},
 }
 
 // TestForeignPackagesStayWhereTheyMay holds the rules that protobuf ends in command, that nobody

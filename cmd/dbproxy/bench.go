@@ -41,9 +41,9 @@ func benchCommand() *cobra.Command {
 profile is a kind of load; --list tells all there are, and "all" stands for all.
 Without names those are run that have a star there. They run one after the
 other, in the list's order, in closed loop: so many requests are in flight all
-the time. With --rate it is open loop: so many requests are sent in a second, and
-the time until an answer counts from when its request was to be sent, so that a
-server that stands still cannot hide it.
+the time. With --rate it is open loop: so many requests are sent in a second,
+and the time until an answer counts from when its request was to be sent, so
+that a server that stands still cannot hide it.
 
 What a profile reads is written first: talks, groups, push tokens. All that is
 written is between the users with the ids of --users. Its texts, groups, push

@@ -171,8 +171,8 @@ func (f *filler) findPeople(ctx context.Context) error {
 	return err
 }
 
-// tryLogin logs the first of the people in, once: a server locks each name out that a load of logins
-// with a wrong password is about.
+// tryLogin logs the first of the people in, once: a load of logins with a wrong password would have
+// the server lock all their names out.
 func (f *filler) tryLogin(ctx context.Context) error {
 	name := f.people[0].name
 	answer, err := ask[*impb.IMValidateRsp](ctx, f, &impb.IMValidateReq{

@@ -148,22 +148,21 @@ func checkKeys(t *testing.T, report *bench.Report) {
 	}
 	found := make(map[string]bool)
 	keys("", all, found)
-	want := []string{"addresses[]", "begun", "command", "filled.groups", "filled.texts", "filled.tokens",
-		"go", "interrupted",
-		"processors", "profiles[].answered", "profiles[].bytes", "profiles[].cause",
-		"profiles[].connections", "profiles[].curve[].ms", "profiles[].curve[].percent",
-		"profiles[].due",
-		"profiles[].failed.lost", "profiles[].failed.missing", "profiles[].failed.refused",
-		"profiles[].failed.wrong", "profiles[].in_flight", "profiles[].kinds[].latency_ms.max",
+	want := []string{"addresses[]", "begun", "command", "filled.groups", "filled.texts",
+		"filled.tokens", "go", "interrupted", "processors", "profiles[].answered",
+		"profiles[].bytes", "profiles[].cause", "profiles[].connections", "profiles[].curve[].ms",
+		"profiles[].curve[].percent", "profiles[].due", "profiles[].failed.lost",
+		"profiles[].failed.missing", "profiles[].failed.refused", "profiles[].failed.wrong",
+		"profiles[].in_flight", "profiles[].kinds[].latency_ms.max",
 		"profiles[].kinds[].latency_ms.p50", "profiles[].kinds[].latency_ms.p90",
 		"profiles[].kinds[].latency_ms.p99", "profiles[].kinds[].latency_ms.p99_9",
 		"profiles[].kinds[].name", "profiles[].kinds[].per_second", "profiles[].latency_ms.max",
 		"profiles[].latency_ms.p50", "profiles[].latency_ms.p90", "profiles[].latency_ms.p99",
-		"profiles[].latency_ms.p99_9", "profiles[].limits[]", "profiles[].open", "profiles[].per_second",
-		"profiles[].profile", "profiles[].rate", "profiles[].seconds", "profiles[].share",
-		"profiles[].yardstick", "text_bytes", "users.first", "users.last", "version", "yardsticks.P",
-		"yardsticks.R", "yardsticks.S", "yardsticks_measured[].P", "yardsticks_measured[].R",
-		"yardsticks_measured[].S"}
+		"profiles[].latency_ms.p99_9", "profiles[].limits[]", "profiles[].open",
+		"profiles[].per_second", "profiles[].profile", "profiles[].rate", "profiles[].seconds",
+		"profiles[].share", "profiles[].yardstick", "text_bytes", "users.first", "users.last",
+		"version", "yardsticks.P", "yardsticks.R", "yardsticks.S", "yardsticks_measured[].P",
+		"yardsticks_measured[].R", "yardsticks_measured[].S"}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(found))); diff != "" {
 		t.Error(diff)
 	}

@@ -6,7 +6,6 @@ package yardstick
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -50,7 +49,7 @@ const create = "CREATE TABLE " + Table + ` (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`
 
 const (
-	find   = "SELECT 1 FROM " + Table + " LIMIT 1"
+	find   = "SELECT count(*) FROM (SELECT 1 FROM " + Table + " LIMIT 1) AS first"
 	drop   = "DROP TABLE " + Table
 	insert = "INSERT INTO " + Table +
 		" (relateId,fromId,toId,msgId,content,type,status,updated,created) VALUES "
@@ -92,12 +91,12 @@ func Measure(
 // makeTable makes the table. Before that it finds out whether the user may remove it, by removing
 // it: it is missing, or empty and left by a measurement that could not. One with rows stays.
 func makeTable(ctx context.Context, pool *sqldb.Pool) error {
-	var one int
-	switch err := pool.Connections().QueryRowContext(ctx, find).Scan(&one); {
-	case err == nil:
+	var rows int
+	switch err := pool.Connections().QueryRowContext(ctx, find).Scan(&rows); {
+	case rows > 0:
 		return fmt.Errorf("the table %s is there and has rows: a measurement was killed, and "+
 			"nobody removed it: drop it", Table)
-	case !errors.Is(err, sql.ErrNoRows) && sqldb.Code(err) != sqldb.CodeNoTable:
+	case err != nil && sqldb.Code(err) != sqldb.CodeNoTable:
 		return explain(pool, err)
 	}
 	_, err := pool.Connections().ExecContext(ctx, drop)
