@@ -1,6 +1,7 @@
 package server
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"slices"
@@ -36,7 +37,9 @@ type budget struct {
 	over    int64                 // used of the shared half
 	beyond  [kinds]*claim         // of each kind the claim that may have more than fits, or nil
 	waiting map[*account]struct{} // the accounts with a claim that waits for more
+	lines   [kinds]ranked[*line]  // of each kind the claims that wait, by their addresses
 	large   map[*account]struct{} // the accounts that hold more than their floor
+	fresh   list.List             // of those, the ones that have not for long, the first first
 	granted time.Time             // when a claim that waited was last given something
 	addrs   map[string]*address   // the addresses that have connections or hold memory
 }
@@ -69,13 +72,15 @@ type account struct {
 	asleep atomic.Int64  // held by its claims that wait for more
 
 	// Guarded by budget.mu.
-	held     int64     // by all its claims
-	unsent   int64     // by the claims of its answers
-	growing  *waiter   // for the frame that is being read; nil: that does not wait
-	reserves *waiter   // for the request that has the turn; nil: there is none
-	granted  time.Time // when it was last given something that it waited for
-	large    time.Time // since when it holds more than its floor; zero: it does not
-	ended    bool      // it is being closed, because others need what it holds
+	held     int64         // by all its claims
+	unsent   int64         // by the claims of its answers
+	growing  *waiter       // for the frame that is being read; nil: that does not wait
+	reserves *waiter       // for the request that has the turn; nil: there is none
+	granted  time.Time     // when it was last given something that it waited for
+	large    time.Time     // since when it holds more than its floor; zero: it does not
+	fresh    *list.Element // where it stands in budget.fresh; nil: it does not
+	long     bool          // it has held more than its floor for so long that others come first
+	ended    bool          // it is being closed, because others need what it holds
 	progress progress
 }
 
@@ -87,8 +92,8 @@ type claim struct {
 	wants   *waiter // nil: it does not wait for more; guarded by budget.mu
 }
 
-// waiter is a claim's wait for more than it may have now. Its fields do not change once others can
-// see it.
+// waiter is a claim's wait for more than it may have now. Of its fields only at changes once others
+// can see it.
 type waiter struct {
 	claim  *claim
 	kind   kind
@@ -97,6 +102,7 @@ type waiter struct {
 	asleep bool          // what the claim has already is counted in account.asleep
 	since  time.Time
 	ready  chan struct{} // closed, with budget.mu held, when it was given them
+	at     int           // what place returns; guarded by budget.mu
 }
 
 // kind is what a claim wants more for.
@@ -186,6 +192,7 @@ func (c *claim) wait(ctx context.Context, w *waiter, head **waiter) error {
 	}
 	*head, c.wants = w, w
 	b.waiting[a] = struct{}{}
+	b.rank(w)
 	b.mu.Unlock()
 
 	var err error
@@ -282,7 +289,7 @@ func (b *budget) freed(a *account, over int64) {
 
 // add makes an account hold n bytes more; n may be below 0.
 func (b *budget) add(a *account, n int64) {
-	before := b.above(a.held)
+	before, hadMost := b.above(a.held), b.hasMost(a.addr)
 	a.held += n
 	after := b.above(a.held)
 	b.used += n
@@ -294,10 +301,21 @@ func (b *budget) add(a *account, n int64) {
 	case before == 0 && after > 0:
 		b.large[a] = struct{}{}
 		a.large, a.progress = time.Now(), progress{}
+		a.fresh = b.fresh.PushBack(a)
 	case before > 0 && after == 0:
 		delete(b.large, a)
-		a.large = time.Time{}
+		a.large, a.long = time.Time{}, false
+		if a.fresh != nil {
+			b.fresh.Remove(a.fresh)
+			a.fresh = nil
+		}
 	}
+	if b.hasMost(a.addr) != hadMost {
+		for k := range kinds {
+			b.rankLine(a.addr, k)
+		}
+	}
+	b.rankAll(a)
 }
 
 // above is how many bytes of the shared half an account uses that holds so many.

@@ -24,6 +24,7 @@ type address struct {
 	conns int
 	held  int64 // bytes of the budget
 	over  int64 // of those, above the floors of its connections
+	lines [kinds]line
 }
 
 // Holder is what the connections from one address hold.

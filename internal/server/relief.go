@@ -132,7 +132,9 @@ func (s *Server) watch(ctx context.Context) {
 }
 
 // inTheWay returns the connections that are to be closed now. late is how much later than
-// watchEvery this pass is; that time does not count against peers.
+// watchEvery this pass is; that time does not count against peers. It searches all connections that
+// wait or hold more than their floors: the time that this takes in a second does not depend on how
+// many requests there are.
 func (b *budget) inTheWay(now time.Time, late time.Duration) (conns []*conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -207,7 +209,7 @@ func (b *budget) pressing(now time.Time) (first *waiter) {
 				continue
 			}
 			if first == nil || w.urgent() && !first.urgent() ||
-				w.urgent() == first.urgent() && b.before(w, first, now) {
+				w.urgent() == first.urgent() && w.before(first) {
 				first = w
 			}
 		}
