@@ -25,7 +25,8 @@ var numbered = []string{"IMUser", "IMDepart", "IMGroup", "IMRelationShip"}
 
 // passing are tables whose rows come and go by themselves, and that of failed logins, which are in
 // Redis elsewhere.
-var passing = []string{"IMProxyCommit", "IMProxyFailure", "IMProxyLease", "IMProxyMark"}
+var passing = []string{"IMProxyCommit", "IMProxyFailure", "IMProxyLease", "IMProxyMark",
+	"IMProxyServer"}
 
 // readContents reads all tables.
 func readContents(t *testing.T, w *rig.Setup) contents {
