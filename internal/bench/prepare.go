@@ -21,8 +21,10 @@ const (
 	// How many texts each talk is given.
 	ringTextCount   = 25
 	circleTextCount = 5
-	// fillConns and fillInFlight are how the store is looked at and filled.
+	// How the store is read and filled. What is read may be long: of many such questions at once
+	// the last would wait for longer than a request may.
 	fillConns    = 4
+	readInFlight = 16
 	fillInFlight = 256
 )
 
@@ -121,9 +123,10 @@ func ask[A proto.Message](ctx context.Context, f *filler, req proto.Message) (A,
 	return client.Call[A](ctx, f.conns[f.next.Add(1)%uint32(len(f.conns))], req)
 }
 
-// all calls do with the numbers below n, many at a time, until one fails, and shows how far it has
+// all calls do with the numbers below n, so many at once, until one fails, and shows how far it has
 // come.
-func (f *filler) all(ctx context.Context, what string, n int, do func(context.Context, int) error,
+func (f *filler) all(
+	ctx context.Context, what string, n, atOnce int, do func(context.Context, int) error,
 ) error {
 	var done atomic.Int64
 	stop := f.showing(what, func() string {
@@ -131,7 +134,7 @@ func (f *filler) all(ctx context.Context, what string, n int, do func(context.Co
 	})
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(fillInFlight)
+	g.SetLimit(atOnce)
 	for i := range n {
 		if ctx.Err() != nil {
 			break
@@ -148,7 +151,7 @@ func (f *filler) all(ctx context.Context, what string, n int, do func(context.Co
 func (f *filler) findPeople(ctx context.Context) error {
 	const atOnce = 100
 	var mu sync.Mutex
-	err := f.all(ctx, "looking for users", (f.Users.Count()+atOnce-1)/atOnce,
+	err := f.all(ctx, "looking for users", (f.Users.Count()+atOnce-1)/atOnce, readInFlight,
 		func(ctx context.Context, i int) error {
 			req := &impb.IMUsersInfoReq{UserId: &f.Users.First}
 			for id := uint64(f.Users.at(i * atOnce)); id <= uint64(f.Users.Last) &&
@@ -192,7 +195,7 @@ func (f *filler) survey(ctx context.Context) error {
 	if f.Anyway {
 		return nil
 	}
-	return f.all(ctx, "looking for messages of others", f.Users.Count(),
+	return f.all(ctx, "looking for messages of others", f.Users.Count(), readInFlight,
 		func(ctx context.Context, i int) error {
 			user := f.Users.at(i)
 			answer, err := ask[*impb.IMRecentContactSessionRsp](ctx, f,
@@ -223,7 +226,9 @@ func named(s *impb.ContactSessionInfo) string {
 // two of a talk at once makes two talks of them.
 func (f *filler) fill(ctx context.Context, talks []pair, texts int) error {
 	there := make([]int, len(talks))
-	err := f.all(ctx, "looking at talks", len(talks), func(ctx context.Context, i int) (err error) {
+	err := f.all(ctx, "looking at talks", len(talks), readInFlight, func(
+		ctx context.Context, i int,
+	) (err error) {
 		there[i], err = f.latest(ctx, talks[i])
 		return err
 	})
@@ -251,7 +256,9 @@ func (f *filler) fill(ctx context.Context, talks []pair, texts int) error {
 		what  string
 		texts []text
 	}{{"beginning talks", first}, {"filling talks", more}} {
-		err := f.all(ctx, part.what, len(part.texts), func(ctx context.Context, i int) error {
+		err := f.all(ctx, part.what, len(part.texts), fillInFlight, func(
+			ctx context.Context, i int,
+		) error {
 			return f.send(ctx, part.texts[i].from, part.texts[i].to, part.texts[i].created)
 		})
 		if err != nil {
@@ -287,7 +294,9 @@ func (f *filler) send(ctx context.Context, from, to, created uint32) error {
 func (f *filler) findGroups(ctx context.Context, prefix string, groups []group) error {
 	f.groups = groups
 	var made atomic.Int64
-	err := f.all(ctx, "looking for groups", len(groups), func(ctx context.Context, i int) error {
+	err := f.all(ctx, "looking for groups", len(groups), readInFlight, func(
+		ctx context.Context, i int,
+	) error {
 		g := &groups[i]
 		name := fmt.Sprintf("%s%d", prefix, i)
 		id, err := f.findGroup(ctx, g.members, name)
@@ -336,7 +345,9 @@ func (f *filler) findGroup(ctx context.Context, members []uint32, name string) (
 // setTokens gives push tokens to the members of groups.
 func (f *filler) setTokens(ctx context.Context) error {
 	f.Filled.Tokens = groupCount
-	return f.all(ctx, "setting push tokens", groupCount, func(ctx context.Context, i int) error {
+	return f.all(ctx, "setting push tokens", groupCount, readInFlight, func(
+		ctx context.Context, i int,
+	) error {
 		user := f.Users.at(groupFirst + i)
 		_, err := ask[*impb.IMDeviceTokenRsp](ctx, f, &impb.IMDeviceTokenReq{
 			UserId: &user, DeviceToken: new(tokenOf(user)),

@@ -31,7 +31,11 @@ func TestGrowth(t *testing.T) {
 	if *pictures == "" {
 		s, _, _ := newSide(t)
 		dir := t.TempDir()
-		args = append(args, "--most", "10", "--for", "250ms", "--warmup", "0s", "--svg", dir,
+		lasts := "250ms"
+		if rig.UnderRace {
+			lasts = "1s"
+		}
+		args = append(args, "--most", "10", "--for", lasts, "--warmup", "0s", "--svg", dir,
 			"--addr", s.addr, "--addr", s.addr)
 		out, err := harness.Run(t.Context(), rig.Binary, password+"\n", args...)
 		if err != nil {

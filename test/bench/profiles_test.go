@@ -28,6 +28,9 @@ import (
 func (s *side) quick() bench.Options {
 	o := s.options()
 	o.Conns, o.InFlight, o.Warmup, o.For = 4, 4, 0, 150*time.Millisecond
+	if rig.UnderRace { // which makes lists of 100 take longer than that
+		o.InFlight, o.For = 1, 600*time.Millisecond
+	}
 	o.Timeout = rig.Patience
 	return o
 }
