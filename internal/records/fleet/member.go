@@ -257,31 +257,27 @@ func (m *Member) Epoch(ctx context.Context) (uint32, error) {
 		return m.epoch, nil
 	}
 	m.mu.Unlock()
-	return m.ask(ctx)
+	epoch, _, err := m.ask(ctx)
+	return epoch, err
 }
 
 // watch finds out whether this proxy is alone. It counts on that only if others know of it: else
 // they may take themselves for alone, too.
 func (m *Member) watch(ctx context.Context) {
 	begun := time.Now()
-	_, err := m.ask(ctx)
+	_, changed, err := m.ask(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.alone = time.Time{}
-	if err != nil || begun.Sub(m.said) >= absentFor {
-		return
+	if err == nil && begun.Sub(m.said) < absentFor && begun.Sub(changed) >= aliveFor {
+		m.alone = begun.Add(aloneFor)
 	}
-	for _, other := range m.others {
-		if begun.Sub(other.changed) < aliveFor {
-			return
-		}
-	}
-	m.alone = begun.Add(aloneFor)
 }
 
-// ask asks what others have stored, and returns the epoch. When a row has changed last it tells by
-// the clock of this process: those of servers may differ.
-func (m *Member) ask(ctx context.Context) (epoch uint32, err error) {
+// ask asks what others have stored, and returns the epoch, and when any of their rows has changed
+// last; the zero time: there are no others. It tells that by the clock of this process, as those of
+// servers may differ, and of what it has read itself: another answer may be older, and come later.
+func (m *Member) ask(ctx context.Context) (epoch uint32, changed time.Time, err error) {
 	others := make(map[string]server)
 	const query = "SELECT id,batches,seen FROM IMProxyServer WHERE id<>?"
 	err = m.db.Query(ctx, "what other proxies have stored", query, []any{m.id},
@@ -293,7 +289,7 @@ func (m *Member) ask(ctx context.Context) (epoch uint32, err error) {
 			return err
 		})
 	if err != nil {
-		return 0, err
+		return 0, changed, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -305,10 +301,13 @@ func (m *Member) ask(ctx context.Context) (epoch uint32, err error) {
 			other.changed = was.changed
 			others[id] = other
 		}
+		if other.changed.After(changed) {
+			changed = other.changed
+		}
 	}
 	if m.epoch == 0 || !same {
 		m.epoch++
 	}
 	m.others = others
-	return m.epoch, nil
+	return m.epoch, changed, nil
 }
